@@ -1,0 +1,20 @@
+/** A stretch of mono sound. `samples` belongs to the receiver, who overwrites it with zeros once scored. */
+export interface AudioFrame {
+  readonly samples: Float32Array;
+  /** Index of the first sample since the source opened, counting what was dropped. */
+  readonly firstSample: number;
+}
+
+/**
+ * Port: where sound comes from.
+ *
+ * Call `frames` once. It yields in order until the signal aborts or the sound ends, and releases the device in both
+ * cases. It throws an AudioError when the source goes away, falls silent or is not what was asked for; the caller may
+ * open another. A source runs ahead of its reader by at most two seconds.
+ */
+export interface AudioSource {
+  readonly sampleRate: number;
+  /** Samples lost since the source opened. */
+  readonly dropped: number;
+  frames(signal: AbortSignal): AsyncIterable<AudioFrame>;
+}

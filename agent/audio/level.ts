@@ -1,0 +1,40 @@
+/**
+ * Sound level in steps of 125 ms (the "fast" time constant of IEC 61672-1) and the background behind it: the level
+ * exceeded 90 % of the last minute (L90). Levels are unweighted, in dB relative to a full-scale sine.
+ */
+export interface LevelMeter {
+  push(samples: Float32Array): void;
+  /** The loudest step of the last `seconds`, above the background before them, in dB. */
+  aboveBackground(seconds: number): { aboveBackgroundDb: number; fullScaleDb: number };
+}
+
+const stepSeconds = 0.125;
+const remembered = 480; // steps: one minute
+
+export function openLevelMeter(sampleRate: number): LevelMeter {
+  const length = Math.round(sampleRate * stepSeconds);
+  const levels: number[] = [];
+  let sum = 0;
+  let count = 0;
+  return {
+    push(samples) {
+      for (const sample of samples) {
+        sum += sample * sample;
+        if (++count < length) continue;
+        levels.push(10 * Math.log10((2 * sum) / count + 1e-10));
+        if (levels.length > remembered) levels.shift();
+        sum = 0;
+        count = 0;
+      }
+    },
+    aboveBackground(seconds) {
+      const recent = Math.max(1, Math.ceil(seconds / stepSeconds));
+      const partial = count > 0 ? 10 * Math.log10((2 * sum) / count + 1e-10) : -100;
+      const fullScaleDb = Math.max(partial, ...levels.slice(-recent));
+      const before = levels.slice(0, -recent);
+      const sorted = (before.length > 0 ? before : levels).toSorted((a, b) => a - b);
+      const background = sorted[Math.floor(sorted.length / 10)] ?? fullScaleDb;
+      return { aboveBackgroundDb: fullScaleDb - background, fullScaleDb };
+    },
+  };
+}

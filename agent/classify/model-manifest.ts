@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { ModelError, messageOf } from '../lib/errors.ts';
+
+export const labels = ['glass_break', 'shout', 'bang'] as const;
+export type Label = (typeof labels)[number];
+
+const seconds = z.number().min(0).max(60);
+const rule = z.strictObject({
+  open: z.number().min(0).max(1),
+  close: z.number().min(0).max(1),
+  minDurationSeconds: seconds,
+  smoothingSeconds: seconds,
+  mergeSeconds: seconds,
+  cooldownSeconds: seconds,
+});
+export type DetectionRule = z.infer<typeof rule>;
+const operatingPoint = z.strictObject({ falseAlarmsPerHour: z.number().min(0), labels: z.strictObject({ glass_break: rule, shout: rule, bang: rule }) });
+
+const mapped = z.strictObject({ classes: z.array(z.string()).min(1), audioSet: z.array(z.string()).default([]), onvif: z.string().optional() });
+
+/** The contract of a model folder; models/README.md explains each field to someone who brings another model. */
+export const manifestSchema = z.strictObject({
+  format: z.literal(1),
+  name: z.string().regex(/^[a-z0-9-]{1,32}$/),
+  version: z.string().regex(/^[0-9a-z.-]{1,32}$/),
+  file: z.string().regex(/^[\w.-]+\.onnx$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  licence: z.string(),
+  sampleRate: z.number().int().min(8000).max(48000),
+  windowSamples: z.number().int().min(1),
+  hopSamples: z.number().int().min(1),
+  waveformInput: z.string(),
+  waveformShape: z.array(z.number().int()).optional(),
+  scoresOutput: z.string(),
+  states: z.array(z.strictObject({ input: z.string(), output: z.string(), shape: z.array(z.number().int().positive()) })).default([]),
+  framesPerHop: z.number().int().min(1),
+  frameSeconds: z.number().positive(),
+  latencySeconds: z.number().min(0).default(0),
+  classes: z.array(z.string()).min(1),
+  labels: z.strictObject({ glass_break: mapped, shout: mapped, bang: mapped }),
+  operatingPoints: z.strictObject({ balanced: operatingPoint, strict: operatingPoint }),
+  thresholdsChosenOn: z.string(),
+  trainingData: z.array(z.looseObject({ source: z.string() })).default([]),
+  parameters: z.number().int().optional(),
+  multiplyAccumulatesPerSecond: z.number().optional(),
+});
+export type ModelManifest = z.infer<typeof manifestSchema>;
+
+/** Reads a model folder and holds the ONNX file against the digest. Throws a ModelError that says what differs. */
+export function loadModel(folder: string): { manifest: ModelManifest; graph: Buffer } {
+  const read = (name: string) => {
+    try {
+      return readFileSync(join(folder, name));
+    } catch (cause) {
+      throw new ModelError(`Expected ${name} in ${folder}, got: ${messageOf(cause)}`, 'set model.path to a folder as models/README.md describes', { cause });
+    }
+  };
+  let value: unknown;
+  try {
+    value = JSON.parse(read('manifest.json').toString('utf8'));
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause;
+    throw new ModelError(`Expected JSON in ${folder}/manifest.json, got: ${messageOf(cause)}`, 'see models/README.md', { cause });
+  }
+  const result = manifestSchema.safeParse(value);
+  if (!result.success)
+    throw new ModelError(
+      `${folder}/manifest.json has ${result.error.issues.length} problems:\n${result.error.issues.map((i) => `  ${i.path.join('.') || '(file)'}: ${i.message}`).join('\n')}`,
+      'see models/README.md for each field',
+    );
+  const manifest = result.data;
+  for (const label of labels)
+    for (const name of manifest.labels[label].classes)
+      if (!manifest.classes.includes(name))
+        throw new ModelError(`labels.${label}: expected names from "classes", got "${name}"`, 'correct the spelling in manifest.json');
+  const graph = read(manifest.file);
+  const digest = createHash('sha256').update(graph).digest('hex');
+  if (digest !== manifest.sha256)
+    throw new ModelError(
+      `Expected ${manifest.file} with sha256 ${manifest.sha256}, got ${digest}`,
+      'install the model again; if you changed it on purpose, write the new digest into manifest.json',
+    );
+  return { manifest, graph };
+}

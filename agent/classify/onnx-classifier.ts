@@ -1,0 +1,108 @@
+// The only file that imports onnxruntime-node.
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { ModelError, messageOf } from '../lib/errors.ts';
+import type { Classifier, ScoreFrame } from './classifier.ts';
+import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
+
+/**
+ * Opens a model folder: one thread, no spinning.
+ *
+ * INVARIANT: `window` and the state tensors are the only places where sound or what is left of it is kept; both are
+ * overwritten with zeros by `reset` and `close`, and the window by every shift.
+ */
+export async function openOnnxClassifier(folder: string): Promise<Classifier & { readonly manifest: ModelManifest }> {
+  const { manifest, graph } = loadModel(folder);
+  const session = await InferenceSession.create(graph, {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  }).catch((cause: unknown) => {
+    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again', { cause });
+  });
+  const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
+  const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
+  checkNames('inputs', inputs, session.inputNames);
+  checkNames('outputs', outputs, session.outputNames);
+
+  const { windowSamples, hopSamples, framesPerHop, frameSeconds, sampleRate, latencySeconds } = manifest;
+  const columns = labels.map((label) => manifest.labels[label].classes.map((name) => manifest.classes.indexOf(name)));
+  const window = new Float32Array(windowSamples);
+  let filled = windowSamples - hopSamples; // the past of the first window is silence
+  let hops = 0;
+  let states = zeroStates(manifest);
+
+  async function score(): Promise<ScoreFrame[]> {
+    const feeds: Record<string, Tensor> = { [manifest.waveformInput]: new Tensor('float32', window, manifest.waveformShape ?? [1, windowSamples]) };
+    manifest.states.forEach((state, i) => {
+      feeds[state.input] = states[i] as Tensor;
+    });
+    const results = await session.run(feeds).catch((cause: unknown) => {
+      throw new ModelError(
+        `Expected ${manifest.file} to take ${windowSamples} samples, got: ${messageOf(cause)}`,
+        'windowSamples, waveformShape and states in manifest.json must be those of the graph',
+        { cause },
+      );
+    });
+    const values = results[manifest.scoresOutput]?.data;
+    const classes = manifest.classes.length;
+    if (!(values instanceof Float32Array) || values.length !== framesPerHop * classes)
+      throw new ModelError(
+        `Expected ${framesPerHop} x ${classes} float scores from ${manifest.file}, got ${values?.length ?? 'none'}`,
+        'framesPerHop and classes in manifest.json must be those of the graph',
+      );
+    for (const state of states) (state.data as Float32Array).fill(0);
+    states = manifest.states.map((state) => results[state.output] as Tensor);
+    hops++;
+    return Array.from({ length: framesPerHop }, (_, frame) => ({
+      scores: columns.map((picks) => Math.max(...picks.map((pick) => values[frame * classes + pick] as number))),
+      endSeconds: (hops * hopSamples) / sampleRate - (framesPerHop - 1 - frame) * frameSeconds - latencySeconds,
+    }));
+  }
+
+  function reset(): void {
+    window.fill(0);
+    filled = windowSamples - hopSamples;
+    hops = 0;
+    for (const state of states) (state.data as Float32Array).fill(0);
+    states = zeroStates(manifest);
+  }
+
+  return {
+    manifest,
+    labels,
+    sampleRate,
+    frameSeconds,
+    async push(samples) {
+      const frames: ScoreFrame[] = [];
+      for (let taken = 0; taken < samples.length; ) {
+        const piece = samples.subarray(taken, taken + windowSamples - filled);
+        window.set(piece, filled);
+        filled += piece.length;
+        taken += piece.length;
+        if (filled < windowSamples) break;
+        frames.push(...(await score()));
+        window.copyWithin(0, hopSamples);
+        window.fill(0, windowSamples - hopSamples);
+        filled = windowSamples - hopSamples;
+      }
+      return frames;
+    },
+    reset,
+    async close() {
+      reset();
+      await session.release();
+    },
+  };
+}
+
+function zeroStates(manifest: ModelManifest): Tensor[] {
+  return manifest.states.map(({ shape }) => new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape));
+}
+
+function checkNames(what: string, expected: string[], got: readonly string[]): void {
+  if (expected.length !== got.length || expected.some((name) => !got.includes(name)))
+    throw new ModelError(`Expected the ${what} ${expected.join(', ')}, got ${got.join(', ')}`, `name the ${what} of the graph in manifest.json`);
+}

@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import type { AudioSource } from '../audio/frame.ts';
+import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { hear, rulesOf } from '../pipeline.ts';
+import { print, printJson } from './output.ts';
+import { addCommand } from './program.ts';
+
+/** bench: what a second of sound costs on this board, from samples to events, on synthetic noise. */
+export function addBench(program: Command, signal: AbortSignal): void {
+  addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
+    .option('--seconds <count>', 'seconds of sound', '300')
+    .option('--model <folder>', 'model folder', new URL('../../models/street', import.meta.url).pathname)
+    .option('--json', 'one JSON object')
+    .action(async (options: { seconds: string; model: string; json?: true }) => {
+      const seconds = Math.max(1, Number(options.seconds) || 300);
+      const classifier = await openOnnxClassifier(options.model);
+      const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
+      await hear(noise(classifier.sampleRate, 10), classifier, rules, {}, signal);
+      const cpu = process.cpuUsage();
+      const began = performance.now();
+      await hear(noise(classifier.sampleRate, seconds), classifier, rules, {}, signal);
+      const elapsed = performance.now() - began;
+      const { user, system } = process.cpuUsage(cpu);
+      await classifier.close();
+      const result = {
+        secondsOfSound: seconds,
+        cpuMsPerSecond: Math.round((user + system) / 10 / seconds) / 100,
+        timesRealTime: Math.round((seconds * 1000) / elapsed),
+        residentMegabytes: Math.round(process.memoryUsage.rss() / 1e6),
+      };
+      if (options.json) printJson(result);
+      else print(`${result.cpuMsPerSecond} ms of CPU per second of sound, ${result.timesRealTime} times real time, ${result.residentMegabytes} MB resident`);
+    });
+}
+
+function noise(sampleRate: number, seconds: number): AudioSource {
+  async function* frames() {
+    let state = 1;
+    for (let first = 0; first < seconds * sampleRate; first += 1600) {
+      const samples = Float32Array.from({ length: 1600 }, () => {
+        state = (state * 48271) % 2147483647;
+        return (state / 2147483647 - 0.5) * 0.02;
+      });
+      yield { samples, firstSample: first };
+    }
+  }
+  return { sampleRate, dropped: 0, frames };
+}

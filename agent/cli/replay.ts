@@ -1,0 +1,68 @@
+import { SingleBar } from 'cli-progress';
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { openAudioFile } from '../audio/audio-file.ts';
+import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { loadConfig } from '../config/load-config.ts';
+import { configSchema } from '../config/schema.ts';
+import type { Detection } from '../events/event-detector.ts';
+import { hear, rulesOf } from '../pipeline.ts';
+import { print, printJson } from './output.ts';
+import { addCommand } from './program.ts';
+
+interface ReplayOptions {
+  json?: true;
+  config?: string;
+  model?: string;
+  operatingPoint?: 'balanced' | 'strict';
+}
+
+/** replay: the same pipeline over audio files, as fast as the machine can. Nothing is stored or published. */
+export function addReplay(program: Command, signal: AbortSignal): void {
+  addCommand(program, 'replay', 'recognise sounds in audio files (wav, flac, ogg, mp3)', [
+    'tocsin replay street.flac',
+    'tocsin replay *.wav --json > events.ndjson',
+    'tocsin replay street.flac --operating-point strict',
+  ])
+    .argument('<file...>', 'audio files')
+    .option('--json', 'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence')
+    .option('-c, --config <file>', 'take model and thresholds from this configuration')
+    .option('--model <folder>', 'model folder')
+    .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']))
+    .action((files: string[], options: ReplayOptions) => replay(files, options, signal));
+}
+
+async function replay(files: string[], options: ReplayOptions, signal: AbortSignal): Promise<void> {
+  const bundled = new URL('../../models/street', import.meta.url).pathname;
+  const settings = options.config ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
+  const classifier = await openOnnxClassifier(options.model ?? settings.path);
+  const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint: options.operatingPoint ?? settings.operatingPoint });
+  const bar = process.stderr.isTTY
+    ? new SingleBar({ format: '{bar} {value}/{total} files, {eta_formatted} left', stream: process.stderr, hideCursor: true })
+    : undefined;
+  bar?.start(files.length, 0);
+  try {
+    for (const file of files) {
+      if (signal.aborted) break;
+      const found: Detection[] = [];
+      await hear(await openAudioFile(file, classifier.sampleRate, 'fast'), classifier, rules, { ended: (detection) => found.push(detection) }, signal);
+      found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
+      for (const { label, onsetSeconds, offsetSeconds, confidence } of found) {
+        const line = { file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) };
+        if (options.json) printJson(line);
+        else
+          print(
+            `${line.onsetSeconds.toFixed(2).padStart(9)} s  ${label.padEnd(12)} ${line.confidence.toFixed(2)}  ${(offsetSeconds - onsetSeconds).toFixed(2)} s long  ${file}`,
+          );
+      }
+      bar?.increment();
+    }
+  } finally {
+    bar?.stop();
+    await classifier.close();
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { openMicrophone } from '../audio/microphone.ts';
+import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { loadConfig } from '../config/load-config.ts';
+import { readCredentials } from '../config/secrets.ts';
+import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
+import { backoffMs } from '../lib/backoff.ts';
+import { systemClock } from '../lib/clock.ts';
+import { AudioError, TocsinError } from '../lib/errors.ts';
+import { openLogger } from '../lib/logger.ts';
+import { sleep } from '../lib/sleep.ts';
+import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
+import { deliver, listen } from '../pipeline.ts';
+import { addCommand, configOption, version } from './program.ts';
+
+/** run, listen and deliver: the agent itself. */
+export function addRun(program: Command, signal: AbortSignal): void {
+  addCommand(program, 'run', 'run listener and courier as two processes, for development and trials', ['tocsin run --config tocsin.yaml'])
+    .addOption(configOption())
+    .action(({ config }: { config: string }) => runBoth(config, signal));
+  addCommand(program, 'listen', 'hear the microphone and store events; never opens a network connection', ['tocsin listen --config /etc/tocsin/tocsin.yaml'])
+    .addOption(configOption())
+    .action(({ config }: { config: string }) => runListener(config, signal));
+  addCommand(program, 'deliver', 'publish stored events over MQTT; never opens a sound device', ['tocsin deliver --config /etc/tocsin/tocsin.yaml'])
+    .addOption(configOption())
+    .action(({ config }: { config: string }) => runCourier(config, signal));
+}
+
+async function runListener(path: string, signal: AbortSignal): Promise<void> {
+  const config = loadConfig(path);
+  const clock = systemClock();
+  const logger = openLogger('listener', config.log.level);
+  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+  const classifier = await openOnnxClassifier(config.model.path);
+  try {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const beganMs = clock.monotonicMs();
+      try {
+        const source = await openMicrophone(config.microphone, clock);
+        await listen(config, { source, classifier, outbox, clock, logger }, signal);
+        if (config.microphone.adapter === 'file') return;
+      } catch (error) {
+        if (!(error instanceof AudioError) || config.microphone.adapter === 'file') throw error;
+        if (clock.monotonicMs() - beganMs > 60_000) attempt = 0;
+        logger.error({ reason: error.message, attempt }, 'the microphone is gone; trying again');
+        await sleep(backoffMs(attempt, Math.random), signal);
+      }
+    }
+  } finally {
+    await classifier.close();
+    outbox.close();
+  }
+}
+
+async function runCourier(path: string, signal: AbortSignal): Promise<void> {
+  const config = loadConfig(path);
+  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+  const { site, sensor, mqtt } = config;
+  const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`);
+  const parts = { outbox, openPublisher, clock: systemClock(), logger: openLogger('courier', config.log.level), random: Math.random };
+  const { maxInFlight, historicalAfterSeconds } = mqtt;
+  try {
+    await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs: config.outbox.maxAgeDays * 86_400_000 }, parts, signal);
+  } finally {
+    outbox.close();
+  }
+}
+
+/** Two children under one parent. When one ends by itself, the other is stopped and its exit code is passed on. */
+async function runBoth(path: string, signal: AbortSignal): Promise<void> {
+  const config = loadConfig(path);
+  openSqliteOutbox(config.outbox.path, config.outbox).close();
+  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+  const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const courier = start('deliver');
+  const listener = start('listen');
+  const ended = [courier, listener].map((child) => new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1))));
+  const stopBoth = () => [listener, courier].map((child) => child.kill('SIGTERM'));
+  signal.addEventListener('abort', stopBoth, { once: true });
+  const [courierEnd, listenerEnd] = ended as [Promise<number>, Promise<number>];
+  const first = await Promise.race([courierEnd, listenerEnd]);
+  if (first === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
+  stopBoth();
+  const codes = await Promise.all(ended);
+  const bad = codes.find((code) => code !== 0);
+  if (bad !== undefined && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad} from one`, 'read the line above', bad);
+}
+
+/** After a file has been played: waits until the courier has nothing more to send, at most ten seconds. */
+async function drained(path: string, signal: AbortSignal): Promise<void> {
+  const config = loadConfig(path);
+  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+  for (let i = 0; i < 100 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
+  outbox.close();
+}

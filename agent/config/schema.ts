@@ -1,0 +1,84 @@
+// Every key of the configuration file, with its default, its unit and a sentence. Unknown keys are errors.
+import { z } from 'zod';
+import { logLevels } from '../lib/logger.ts';
+
+const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
+const score = z.number().min(0).max(1);
+const file = z.string().min(1);
+
+export const configSchema = z.strictObject({
+  site: slug.describe('Where the sensor stands: the first level of its topics, for instance a district.'),
+  sensor: slug.describe('Which sensor it is: unique within the site, the second level of its topics.'),
+
+  microphone: z
+    .strictObject({
+      adapter: z
+        .enum(['alsa', 'web-audio', 'file'])
+        .default('alsa')
+        .describe('How sound is captured. `alsa` runs arecord; `file` plays `file` in real time, for trials.'),
+      device: z
+        .string()
+        .min(1)
+        .max(200)
+        .default('default')
+        .describe('ALSA name (see `tocsin devices`) or web-audio device id. Name a USB microphone by its id, never by card number.'),
+      sampleRateHz: z
+        .union([z.literal(16000), z.literal(44100), z.literal(48000)])
+        .default(48000)
+        .describe('Rate to capture at; the agent resamples to the model itself.'),
+      silenceTimeoutSeconds: z
+        .number()
+        .min(1)
+        .max(600)
+        .default(10)
+        .describe('Exact zeros for this long are a fault: the microphone is dead, not the street quiet.'),
+      splAtFullScaleDb: z
+        .number()
+        .min(60)
+        .max(160)
+        .optional()
+        .describe('dB SPL of a full-scale sine, from calibration. Without it events carry no sound pressure level.'),
+      file: file.optional().describe('Audio file for the `file` adapter.'),
+    })
+    .prefault({}),
+
+  model: z
+    .strictObject({
+      path: file.default('models/street').describe('Folder with manifest.json and the ONNX file. A relative path starts at the installation.'),
+      operatingPoint: z.enum(['balanced', 'strict']).default('balanced').describe('Which thresholds of the manifest to use.'),
+      open: z
+        .partialRecord(z.enum(['glass_break', 'shout', 'bang']), score)
+        .default({})
+        .describe("Thresholds that replace the operating point's, by label."),
+    })
+    .prefault({}),
+
+  outbox: z
+    .strictObject({
+      path: file.default('/var/lib/tocsin/outbox.db').describe('The SQLite file between the two processes.'),
+      maxMegabytes: z.number().min(1).max(4096).default(64).describe('Beyond this size the oldest events expire, counted.'),
+      maxAgeDays: z.number().min(0.01).max(366).default(30).describe('Events older than this expire undelivered, counted.'),
+      maxEventsPerMinute: z.number().int().min(1).max(60).default(30).describe('More than this are refused, counted: nothing can be said in bursts of events.'),
+    })
+    .prefault({}),
+
+  mqtt: z.strictObject({
+    url: z
+      .string()
+      .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name')
+      .describe('The broker.'),
+    username: z.string().min(1).max(128).optional().describe('Only where certificates are not used.'),
+    passwordFile: file.optional().describe('File that holds the password; secrets are never in this file.'),
+    caFile: file.optional().describe('Certificate authority that signed the broker, PEM.'),
+    certFile: file.optional().describe("This sensor's certificate, PEM."),
+    keyFile: file.optional().describe("This sensor's private key, PEM."),
+    keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
+    ackTimeoutSeconds: z.number().min(1).max(300).default(15).describe('No PUBACK within this time: reconnect and send again.'),
+    maxInFlight: z.number().int().min(1).max(16).default(16).describe('Events sent and not yet acknowledged.'),
+    historicalAfterSeconds: z.number().min(1).max(3600).default(60).describe('An event delivered later than this after its onset is marked historical.'),
+  }),
+
+  log: z.strictObject({ level: z.enum(logLevels).default('info').describe('What goes to stderr.') }).prefault({}),
+});
+
+export type Config = z.infer<typeof configSchema>;

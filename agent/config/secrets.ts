@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError, messageOf } from '../lib/errors.ts';
+import type { Config } from './schema.ts';
+
+export interface Credentials {
+  username?: string;
+  password?: string;
+  ca?: Buffer;
+  cert?: Buffer;
+  key?: Buffer;
+}
+
+/** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */
+export function readCredentials(mqtt: Config['mqtt']): Credentials {
+  const credentials: Credentials = {};
+  if (mqtt.username) credentials.username = mqtt.username;
+  if (mqtt.passwordFile) credentials.password = readSecret('mqtt.passwordFile', mqtt.passwordFile).toString('utf8').trim();
+  if (mqtt.caFile) credentials.ca = readSecret('mqtt.caFile', mqtt.caFile);
+  if (mqtt.certFile) credentials.cert = readSecret('mqtt.certFile', mqtt.certFile);
+  if (mqtt.keyFile) credentials.key = readSecret('mqtt.keyFile', mqtt.keyFile);
+  return credentials;
+}
+
+/** The configuration as it may be shown: a user name is a secret here, files are named but not read. */
+export function redact(config: Config): Config {
+  const mqtt = config.mqtt.username ? { ...config.mqtt, username: '(redacted)' } : config.mqtt;
+  return { ...config, mqtt };
+}
+
+function readSecret(key: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new ConfigError(`${key}: expected a readable file, got: ${messageOf(cause)}`, 'check that the file exists and that the service user may read it', {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,81 @@
+// The only file that imports mqtt.
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import type { Config } from '../config/schema.ts';
+import type { Credentials } from '../config/secrets.ts';
+import { BrokerError, messageOf } from '../lib/errors.ts';
+import type { OpenPublisher, Publisher } from './publisher.ts';
+
+/**
+ * MQTT 5 with QoS 1: version 3.1.1 acknowledges what it refuses, and the event would be lost. The client's own reconnect
+ * and offline queue are off: they keep messages in memory without bound, and the outbox already keeps them.
+ */
+export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, clientId: string): OpenPublisher {
+  return async (will, signal) => {
+    const options: IClientOptions = {
+      ...credentials,
+      clientId,
+      protocolVersion: 5,
+      clean: true,
+      keepalive: mqtt.keepaliveSeconds,
+      connectTimeout: mqtt.ackTimeoutSeconds * 1000,
+      reconnectPeriod: 0,
+      queueQoSZero: false,
+      will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
+    };
+    const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
+      throw new BrokerError(
+        `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
+        'check mqtt.url, the certificates and that the broker runs',
+        false,
+        { cause },
+      );
+    });
+    if (signal.aborted) {
+      await client.endAsync(true);
+      throw new BrokerError('Expected to connect, got a stop', 'start again', false);
+    }
+    return wrap(client, mqtt.ackTimeoutSeconds);
+  };
+}
+
+function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
+  const lost = new AbortController();
+  client.on('close', () => lost.abort());
+  client.on('error', () => lost.abort());
+  return {
+    lost: lost.signal,
+    publish(topic, payload, { retain }) {
+      if (!client.connected) return Promise.reject(new BrokerError('Expected a connection, got none', 'wait: the courier connects again', false));
+      return new Promise((resolve, reject) => {
+        const fail = (what: string, refused: boolean, cause?: unknown) => {
+          settle();
+          reject(
+            new BrokerError(
+              `Expected a PUBACK for ${topic}, got ${what}`,
+              refused ? "check the broker's ACL for this sensor" : 'wait: the event is kept and sent again',
+              refused,
+              { cause },
+            ),
+          );
+        };
+        const timer = setTimeout(() => fail(`none in ${ackTimeoutSeconds} s`, false), ackTimeoutSeconds * 1000);
+        const onLost = () => fail('a broken connection', false);
+        const settle = () => {
+          clearTimeout(timer);
+          lost.signal.removeEventListener('abort', onLost);
+        };
+        lost.signal.addEventListener('abort', onLost, { once: true });
+        client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, (error, packet) => {
+          const reason = (error as { code?: number } | undefined)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode ?? 0;
+          if (!error && reason < 128) {
+            settle();
+            resolve();
+          } else fail(reason >= 128 ? `reason code ${reason}` : messageOf(error), reason >= 128, error);
+        });
+      });
+    },
+    async close() {
+      await client.endAsync(!client.connected).catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,15 @@
+/**
+ * Port: one connection to a broker.
+ *
+ * `publish` resolves when the broker took responsibility (a PUBACK with a reason code below 128). It rejects with a
+ * BrokerError when the broker refuses, the time-out passes or the connection breaks; the message may then have arrived or
+ * not, and is to be sent again. `lost` aborts when the connection is gone: open another. `close` says goodbye.
+ */
+export interface Publisher {
+  publish(topic: string, payload: string, options: { retain: boolean }): Promise<void>;
+  readonly lost: AbortSignal;
+  close(): Promise<void>;
+}
+
+/** Opens a connection, with a will that the broker publishes if it breaks. Rejects with a BrokerError. */
+export type OpenPublisher = (will: { topic: string; payload: string }, signal: AbortSignal) => Promise<Publisher>;

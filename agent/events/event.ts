@@ -1,0 +1,72 @@
+import { z } from 'zod';
+
+/** What may be said of one sound; published as CloudEvents 1.0 JSON, structured mode. The one source of docs/event.schema.json. */
+const score = z.number().min(0).max(1);
+export const soundEventSchema = z
+  .strictObject({
+    specversion: z.literal('1.0'),
+    id: z
+      .string()
+      .regex(/^[0-9a-f]{16}-[1-9][0-9]{0,15}$/)
+      .describe('Deduplication key: the outbox and its sequence number. The same event sent twice has the same id.'),
+    source: z
+      .string()
+      .regex(/^\/tocsin\/[a-z0-9-]{1,32}\/[a-z0-9-]{1,32}$/)
+      .describe('The sensor: /tocsin/SITE/SENSOR.'),
+    type: z.literal('org.tocsin.sound.detected.v1'),
+    time: z.iso.datetime({ precision: 3 }).describe('Onset of the sound, UTC.'),
+    datacontenttype: z.literal('application/json'),
+    dataschema: z.literal('urn:tocsin:schema:sound-detected:1'),
+    data: z.strictObject({
+      label: z.enum(['glass_break', 'shout', 'bang']),
+      confidence: score.describe('The highest smoothed score of the label until the report.'),
+      durationSeconds: z
+        .number()
+        .min(0)
+        .max(600)
+        .describe('From onset until the report, which is sent as soon as the sound is sure and does not wait for its end.'),
+      levelAboveBackgroundDb: z.number().min(-20).max(140).describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
+      soundPressureLevelDb: z.number().min(0).max(200).optional().describe('dB SPL of that moment; only on a calibrated sensor.'),
+      scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
+      sequence: z.number().int().positive(),
+      bootId: z.uuid(),
+      model: z.strictObject({ name: z.string(), version: z.string() }),
+      clock: z
+        .enum(['synchronised', 'corrected', 'unsynchronised'])
+        .describe('Whether `time` can be trusted; corrected: heard before the clock was set, and put right since.'),
+      historical: z.boolean().describe('Delivered late: the sensor was offline.'),
+    }),
+  })
+  .describe('One recognised sound, as Tocsin publishes it.');
+export type SoundEvent = z.infer<typeof soundEventSchema>;
+
+/** Retained on the status topic: birth when the courier connects, death as its will. */
+export const statusSchema = z
+  .strictObject({
+    state: z.enum(['online', 'offline']),
+    bootId: z.uuid(),
+    version: z.string(),
+    pending: z.number().int().min(0).optional().describe('Events waiting in the outbox at the birth.'),
+  })
+  .describe('Whether the sensor is connected.');
+export type Status = z.infer<typeof statusSchema>;
+
+/** What the listener knows of a sound when it is confirmed; the outbox stores exactly this and nothing else. */
+export interface RecordedEvent {
+  readonly label: SoundEvent['data']['label'];
+  readonly onsetWallMs: number;
+  readonly onsetMonotonicMs: number;
+  readonly bootId: string;
+  readonly clockSynchronised: boolean;
+  readonly durationSeconds: number;
+  readonly confidence: number;
+  readonly levelAboveBackgroundDb: number;
+  readonly soundPressureLevelDb?: number;
+  readonly scores: SoundEvent['data']['scores'];
+  readonly model: { readonly name: string; readonly version: string };
+}
+
+/** The JSON Schemas of everything that is published, from the definitions above. */
+export function publishedSchemas(): Record<'event' | 'status', object> {
+  return { event: z.toJSONSchema(soundEventSchema), status: z.toJSONSchema(statusSchema) };
+}

@@ -1,0 +1,49 @@
+/** An error a person can act on: `message` says what was expected and what came, `tryHint` what to do next. */
+export class TocsinError extends Error {
+  readonly tryHint: string;
+  readonly exitCode: number;
+  constructor(message: string, tryHint: string, exitCode: number, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.tryHint = tryHint;
+    this.exitCode = exitCode;
+  }
+}
+
+/** Exit codes are part of the CLI's contract: see docs/cli.md. */
+export const exitCodes = { failure: 1, usage: 2, config: 3, audio: 4, model: 5, outbox: 6, broker: 7 } as const;
+
+export class ConfigError extends TocsinError {
+  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+    super(message, tryHint, exitCodes.config, options);
+  }
+}
+/** The sound cannot be had: no such file, no such microphone, or it fell silent. */
+export class AudioError extends TocsinError {
+  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+    super(message, tryHint, exitCodes.audio, options);
+  }
+}
+export class ModelError extends TocsinError {
+  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+    super(message, tryHint, exitCodes.model, options);
+  }
+}
+export class OutboxError extends TocsinError {
+  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+    super(message, tryHint, exitCodes.outbox, options);
+  }
+}
+/** The broker refused, did not answer, or is not there. `refused` is true when sending the same again cannot help by itself. */
+export class BrokerError extends TocsinError {
+  readonly refused: boolean;
+  constructor(message: string, tryHint: string, refused: boolean, options?: ErrorOptions) {
+    super(message, tryHint, exitCodes.broker, options);
+    this.refused = refused;
+  }
+}
+
+/** The text of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

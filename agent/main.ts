@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+// The process edge: arguments, signals, exit codes.
+import { reportError } from './cli/output.ts';
+import { buildProgram } from './cli/program.ts';
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort();
+  });
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+try {
+  await buildProgram(stop.signal).parseAsync(process.argv);
+} catch (error) {
+  process.exitCode = reportError(error);
+}

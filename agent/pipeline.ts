@@ -1,0 +1,121 @@
+// The whole agent, in the order of the data:
+//
+//   listen()   microphone ─▶ resample ─▶ classify ─▶ detect ─▶ outbox          no network
+//                  │                                    ▲
+//                  └──────────▶ level ──────────────────┘
+//   deliver()  outbox ─▶ CloudEvent ─▶ MQTT 5, QoS 1                            no microphone
+//
+// The two run as two processes; the outbox file is all they share.
+import type { AudioSource } from './audio/frame.ts';
+import { openLevelMeter } from './audio/level.ts';
+import { openResampler } from './audio/resample.ts';
+import type { Classifier } from './classify/classifier.ts';
+import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
+import type { Config } from './config/schema.ts';
+import { type Detection, openEventDetector } from './events/event-detector.ts';
+import type { Clock } from './lib/clock.ts';
+import type { Logger } from './lib/logger.ts';
+import type { Outbox } from './outbox/outbox.ts';
+
+export { type DeliveryOptions, type DeliveryParts, deliver } from './delivery/deliver.ts';
+
+export interface Heard {
+  readonly detection: Detection;
+  readonly levels: { aboveBackgroundDb: number; fullScaleDb: number };
+}
+
+/** The detection rules of an operating point, with the configuration's thresholds in place of the manifest's. */
+export function rulesOf(manifest: ModelManifest, model: Pick<Config['model'], 'operatingPoint' | 'open'>): Record<Label, DetectionRule> {
+  const { labels: rules } = manifest.operatingPoints[model.operatingPoint];
+  return Object.fromEntries(
+    labels.map((label) => {
+      const open = model.open[label] ?? rules[label].open;
+      return [label, { ...rules[label], open, close: Math.min(rules[label].close, open) }];
+    }),
+  ) as Record<Label, DetectionRule>;
+}
+
+/**
+ * Hears a source to its end or until the signal aborts. Calls `confirmed` as soon as a sound is sure and `ended` once it is
+ * over. Every buffer is overwritten with zeros after use.
+ */
+export async function hear(
+  source: AudioSource,
+  classifier: Classifier,
+  rules: Record<Label, DetectionRule>,
+  on: { confirmed?: (heard: Heard) => void; ended?: (detection: Detection) => void },
+  signal: AbortSignal,
+): Promise<{ secondsHeard: number }> {
+  const resampler = openResampler(source.sampleRate, classifier.sampleRate);
+  const meter = openLevelMeter(classifier.sampleRate);
+  const detector = openEventDetector(labels, rules, classifier.frameSeconds);
+  let samplesHeard = 0;
+  try {
+    for await (const frame of source.frames(signal)) {
+      samplesHeard = frame.firstSample + frame.samples.length;
+      const samples = resampler.push(frame.samples);
+      meter.push(samples);
+      for (const scores of await classifier.push(samples)) {
+        const step = detector.push(scores);
+        for (const detection of step.confirmed)
+          on.confirmed?.({ detection, levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
+        for (const detection of step.ended) on.ended?.(detection);
+      }
+      frame.samples.fill(0);
+      samples.fill(0);
+    }
+    for (const detection of detector.finish()) on.ended?.(detection);
+  } finally {
+    resampler.clear();
+    classifier.reset();
+  }
+  return { secondsHeard: samplesHeard / source.sampleRate };
+}
+
+export interface ListenParts {
+  readonly source: AudioSource;
+  readonly classifier: Classifier & { readonly manifest: ModelManifest };
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The listener: hears the source and puts what it recognises in the outbox. */
+export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts: ListenParts, signal: AbortSignal): Promise<void> {
+  const { source, classifier, outbox, clock, logger } = parts;
+  const { name, version } = classifier.manifest;
+  const { splAtFullScaleDb } = config.microphone;
+  let beganMs: number | undefined;
+  const counted: AudioSource = {
+    ...source,
+    async *frames(stop) {
+      for await (const frame of source.frames(stop)) {
+        // the first sample was taken one frame before it arrived
+        beganMs ??= clock.monotonicMs() - (frame.samples.length / source.sampleRate) * 1000;
+        yield frame;
+      }
+    },
+  };
+  const confirmed = ({ detection, levels }: Heard) => {
+    const onsetMonotonicMs = (beganMs ?? 0) + detection.onsetSeconds * 1000;
+    const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
+    const fate = outbox.append({
+      label: detection.label,
+      onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
+      onsetMonotonicMs,
+      bootId: clock.bootId,
+      clockSynchronised: clock.synchronised(),
+      durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
+      confidence: detection.confidence,
+      levelAboveBackgroundDb: levels.aboveBackgroundDb,
+      ...(splAtFullScaleDb === undefined ? {} : { soundPressureLevelDb: levels.fullScaleDb + splAtFullScaleDb }),
+      scores: { glass_break, shout, bang },
+      model: { name, version },
+    });
+    if (fate === 'stored') logger.info({ label: detection.label, confidence: detection.confidence }, 'event stored');
+    else logger.error({ label: detection.label }, 'event refused: more than outbox.maxEventsPerMinute');
+  };
+  logger.info({ model: name, version }, 'listening');
+  const { secondsHeard } = await hear(counted, classifier, rulesOf(classifier.manifest, config.model), { confirmed }, signal);
+  logger.info({ secondsHeard, dropped: source.dropped }, 'stopped listening');
+}

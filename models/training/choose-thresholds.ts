@@ -1,0 +1,78 @@
+// Chooses the operating points on held-out scenes, with the agent's own classifier and detector, and writes them to the
+// manifest: node choose-thresholds.ts SCENES_DIR MODEL_DIR. A label may use a third of the budget of false alarms.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openAudioFile } from '../../agent/audio/audio-file.ts';
+import type { ScoreFrame } from '../../agent/classify/classifier.ts';
+import { type DetectionRule, type Label, labels } from '../../agent/classify/model-manifest.ts';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { openEventDetector } from '../../agent/events/event-detector.ts';
+
+interface Scene {
+  file: string;
+  seconds: number;
+  events: { onset: number; offset: number; label?: Label }[];
+}
+const budgets = { balanced: 15, strict: 2 }; // false alarms an hour among confusers; below the promise of 20 and 3
+const collarSeconds = 1;
+const [scenesDir = '', modelDir = ''] = process.argv.slice(2);
+const scenes = JSON.parse(readFileSync(join(scenesDir, 'scenes.json'), 'utf8')) as Scene[];
+const classifier = await openOnnxClassifier(modelDir);
+const frames: ScoreFrame[][] = [];
+for (const scene of scenes) {
+  const source = await openAudioFile(join(scenesDir, scene.file), classifier.sampleRate, 'fast');
+  const heard: ScoreFrame[] = [];
+  for await (const frame of source.frames(new AbortController().signal)) heard.push(...(await classifier.push(frame.samples)));
+  classifier.reset();
+  frames.push(heard);
+}
+const quietHours = scenes.filter((s) => s.events.every((e) => !e.label)).reduce((sum, s) => sum + s.seconds, 0) / 3600;
+
+function trial(label: Label, rule: DetectionRule) {
+  let hits = 0;
+  let reference = 0;
+  let falseAlarms = 0;
+  let quietFalseAlarms = 0;
+  scenes.forEach((scene, i) => {
+    const wanted = scene.events.filter((e) => e.label === label);
+    reference += wanted.length;
+    const detector = openEventDetector([label], { [label]: rule } as Record<Label, DetectionRule>, classifier.frameSeconds);
+    const found: number[] = [];
+    const index = labels.indexOf(label);
+    for (const frame of frames[i] as ScoreFrame[])
+      for (const d of detector.push({ ...frame, scores: [frame.scores[index] as number] }).confirmed) found.push(d.onsetSeconds);
+    const matches = (onset: number, e: Scene['events'][number]) => Math.abs(onset - e.onset) <= collarSeconds || (onset >= e.onset && onset <= e.offset);
+    hits += wanted.filter((e) => found.some((onset) => matches(onset, e))).length;
+    const wrong = found.filter((onset) => !wanted.some((e) => matches(onset, e))).length;
+    falseAlarms += wrong;
+    if (scene.events.every((e) => !e.label)) quietFalseAlarms += wrong;
+  });
+  const precision = hits / Math.max(1, hits + falseAlarms);
+  const recall = hits / Math.max(1, reference);
+  return { recall, f1: (2 * precision * recall) / Math.max(1e-9, precision + recall), falseAlarmsPerHour: quietFalseAlarms / quietHours };
+}
+
+const path = join(modelDir, 'manifest.json');
+const manifest = JSON.parse(readFileSync(path, 'utf8'));
+for (const [point, budget] of Object.entries(budgets)) {
+  for (const label of labels) {
+    let best: { rule: DetectionRule; result: ReturnType<typeof trial> } | undefined;
+    const base = manifest.operatingPoints[point].labels[label] as DetectionRule;
+    const durations = label === 'shout' ? [0.08, 0.16, 0.28] : [0, 0.08];
+    for (const minDurationSeconds of durations)
+      for (let step = 20; step < 100; step += 2) {
+        const open = step / 100;
+        const rule = { ...base, open, close: Math.round(open * 60) / 100, minDurationSeconds };
+        const result = trial(label, rule);
+        if (result.falseAlarmsPerHour <= budget / 3 && (!best || result.f1 > best.result.f1)) best = { rule, result };
+      }
+    const { rule, result } = best ?? { rule: { ...base, open: 0.98, close: 0.6 }, result: trial(label, { ...base, open: 0.98, close: 0.6 }) };
+    manifest.operatingPoints[point].labels[label] = rule;
+    console.log(
+      `${point} ${label}: open ${rule.open}, minimum ${rule.minDurationSeconds} s: recall ${result.recall.toFixed(2)}, F1 ${result.f1.toFixed(2)}, ${result.falseAlarmsPerHour.toFixed(1)} false alarms/h among confusers`,
+    );
+  }
+}
+manifest.thresholdsChosenOn = `${scenes.length} scenes of 60 s mixed from training recordings held out by group; highest F1 within ${budgets.balanced} (balanced) and ${budgets.strict} (strict) false alarms per hour in scenes of confusers only`;
+writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
+await classifier.close();

@@ -1,0 +1,123 @@
+"""The recordings: decoded once to 16-bit mono at 16 kHz, split by recording group, cleaned with the teacher's scores.
+
+A clip is never cut across splits: `held_out` takes whole groups (a group is an original recording, session or speaker).
+"""
+import hashlib
+import os
+from dataclasses import dataclass, field
+from math import gcd
+from multiprocessing import Pool
+
+import numpy as np
+import pandas as pd
+import soundfile as sf
+from scipy.signal import resample_poly
+
+SAMPLE_RATE = 16000
+LABELS = ["glass_break", "shout", "bang"]
+LABEL_OF = {"glass": 0, "scream": 1, "shout": 1, "bang_gunshot": 2, "bang_explosion": 2, "bang_firework": 2}
+IGNORED = {"bang_other"}  # could be either side of the line
+BEDS = {"ambience", "weather", "engine", "crowd", "tools", "birds", "other", "music"}
+TEACHER_OF = [
+    ["Glass", "Shatter", "Smash", "Breaking"],
+    ["Shout", "Yell", "Screaming", "Bellow", "Whoop", "Children shouting"],
+    ["Gunshot", "Machine gun", "Explosion", "Fireworks", "Firecracker", "Bang", "Boom"],
+]
+HELD_OUT_PERCENT = 13
+ENVELOPE = 320  # samples in an envelope step: 20 ms
+
+
+@dataclass
+class Clip:
+    """One recording. `samples`: int16 [n]; `teacher`: float32 [windows of 2 s every 1 s, classes]; `label`: index or None."""
+
+    path: str
+    kind: str
+    group: str
+    samples: np.ndarray
+    teacher: np.ndarray
+    label: int | None
+    evidence: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), "float32"))
+
+
+def is_held_out(kind: str, group: str) -> bool:
+    """Whether a whole group is kept from training, decided by a hash so that no list has to be kept."""
+    digest = hashlib.sha256(f"{kind}/{group}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 100 < HELD_OUT_PERCENT
+
+
+def decode(path: str) -> np.ndarray:
+    """Mono int16 at 16 kHz, at most 30 s, digital silence cut from both ends and the peak scaled to -1 dBFS."""
+    x, rate = sf.read(path, dtype="float32", always_2d=True)
+    x = x.mean(1)
+    if rate != SAMPLE_RATE:
+        g = gcd(rate, SAMPLE_RATE)
+        x = resample_poly(x, SAMPLE_RATE // g, rate // g)
+    x = x[: 30 * SAMPLE_RATE]
+    steps = np.where(envelope(x) > 1e-4)[0]
+    if len(steps) < 4:
+        return np.zeros(0, "int16")
+    x = x[steps[0] * ENVELOPE : (steps[-1] + 1) * ENVELOPE]
+    return (x / (np.abs(x).max() + 1e-6) * 29000).astype("int16")
+
+
+def envelope(x: np.ndarray) -> np.ndarray:
+    """Root mean square of each 20 ms step: [len(x) // 320]."""
+    n = len(x) // ENVELOPE
+    return np.sqrt((x[: n * ENVELOPE].reshape(n, ENVELOPE).astype("float32") ** 2).mean(1) + 1e-12)
+
+
+def load(audio: str, cache: str, split: str = "train") -> tuple[list[Clip], list[str]]:
+    """Every usable clip of a split and the names of the teacher's classes. Decoded samples are kept in `cache`."""
+    rows = pd.read_csv(os.path.join(audio, "manifest.csv"))
+    rows = rows[(rows.split == split) & ~rows.label.isin(IGNORED)].reset_index(drop=True)
+    store = os.path.join(cache, f"{split}.npz")
+    if not os.path.exists(store):
+        os.makedirs(cache, exist_ok=True)
+        with Pool(2) as pool:
+            decoded = pool.map(decode, [os.path.join(audio, p) for p in rows.path], chunksize=32)
+        np.savez(store, samples=np.concatenate(decoded), lengths=np.array([len(d) for d in decoded]))
+    with np.load(store) as saved:
+        samples, lengths = saved["samples"], saved["lengths"]
+    ends = np.cumsum(lengths)
+    teacher = pd.read_csv(os.path.join(audio, "teacher.csv"))
+    classes = [c for c in teacher.columns if c not in ("path", "start_s", "top5")]
+    heard = {p: g.sort_values("start_s")[classes].to_numpy("float32") for p, g in teacher.groupby("path")}
+    clips = []
+    for i, row in enumerate(rows.itertuples()):
+        x = samples[ends[i] - lengths[i] : ends[i]]
+        if len(x) < SAMPLE_RATE // 10:
+            continue
+        scores = heard.get(row.path, np.zeros((1, len(classes)), "float32"))
+        evidence = np.stack([scores[:, [classes.index(c) for c in names]].max(1) for names in TEACHER_OF], 1)
+        clip = Clip(row.path, row.label, str(row.group), x, scores, LABEL_OF.get(row.label), evidence)
+        if is_trusted(clip, bool(row.doubtful) and row.doubtful == row.doubtful):
+            clips.append(clip)
+    return clips, classes
+
+
+def is_trusted(clip: Clip, doubtful: bool) -> bool:
+    """A target must not be doubted by measurements and unheard by the teacher; a negative must not sound like a target."""
+    best = clip.evidence.max(0)
+    if clip.label is not None:
+        return not doubtful and best[clip.label] > 0.03
+    limit = {"crowd": 0.25, "speech": 0.35, "other": 0.25}.get(clip.kind, 0.4)
+    if clip.kind in ("door", "impact_other", "tools", "clap", "footsteps"):
+        return best[0] < 0.5 and best[1] < 0.4  # a slam is meant to resemble a bang
+    return bool((best < limit).all())
+
+
+def activity(clip: Clip) -> np.ndarray:
+    """Per 20 ms step of a target clip: 1 the sound is there, 0 it is not, -1 unclear (quiet tail, unconvinced teacher)."""
+    e = envelope(clip.samples)
+    smooth = np.maximum(e, np.concatenate([e[:1], e[:-1]]))
+    level = smooth / (smooth.max() + 1e-9)
+    act = np.where(level > 0.1, 1, np.where(level > 0.02, -1, 0)).astype("int8")
+    if clip.evidence.shape[0] > 1:
+        ev = clip.evidence[:, clip.label]
+        seconds = (np.arange(len(act)) * ENVELOPE / SAMPLE_RATE)
+        # every step is covered by the windows that start up to 2 s before it
+        w = np.clip(seconds.astype(int), 0, len(ev) - 1)
+        here = np.maximum(ev[w], ev[np.clip(w - 1, 0, len(ev) - 1)])
+        act[(here < 0.15 * ev.max()) & (act == 1)] = -1
+    return act

@@ -1,0 +1,156 @@
+"""The network: log-mel front end, causal separable convolutions, a GRU; and the same as a streaming graph.
+
+Input: waveform at 16 kHz. Output: one frame every 40 ms. Everything is causal, so that a stream cut into hops gives the
+same scores as the whole file; `Streaming` keeps what the next hop needs in one flat state vector.
+"""
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+FRAME, HOP, MELS = 512, 160, 64
+STRIDE = 640  # samples per output frame: 40 ms
+DELAY = 2  # output frames between a sound and the frame that scores it
+
+
+def mel_filters(bands: int = MELS, low: float = 50, high: float = 8000) -> torch.Tensor:
+    """Triangular filters [bands, 257], mel = 2595 log10(1 + f/700) (O'Shaughnessy 1987)."""
+    mel = lambda f: 2595 * np.log10(1 + f / 700)
+    points = 700 * (10 ** (np.linspace(mel(low), mel(high), bands + 2) / 2595) - 1)
+    f = np.linspace(0, 8000, FRAME // 2 + 1)
+    rows = [np.minimum((f - a) / (b - a), (c - f) / (c - b)).clip(0) for a, b, c in zip(points, points[1:], points[2:])]
+    return torch.tensor(np.array(rows), dtype=torch.float32)
+
+
+class CausalConv(nn.Module):
+    """A convolution over [batch, channels, mel, time] that sees `kernel_t - stride_t` frames of the past and none of the future."""
+
+    def __init__(self, i: int, o: int, kernel=(3, 3), stride=(1, 1), groups: int = 1):
+        super().__init__()
+        self.conv = nn.Conv2d(i, o, kernel, stride, (kernel[0] // 2, 0), groups=groups, bias=False)
+        self.past = kernel[1] - stride[1]
+
+    def forward(self, x: torch.Tensor, cache: "Cache | None" = None) -> torch.Tensor:
+        x = F.pad(x, (self.past, 0)) if cache is None else cache.extend(x, self.past)
+        return self.conv(x)
+
+
+class Cache:
+    """Reads the state vector piece by piece, in call order, and gathers the next one."""
+
+    def __init__(self, state: torch.Tensor):
+        self.state, self.at, self.next = state, 0, []
+
+    def take(self, shape) -> torch.Tensor:
+        n = int(np.prod(shape))
+        piece = self.state[:, self.at : self.at + n].reshape(shape)
+        self.at += n
+        return piece
+
+    def extend(self, x: torch.Tensor, past: int) -> torch.Tensor:
+        shape = (1, x.shape[1], x.shape[2], past) if x.dim() == 4 else (1, past)
+        x = torch.cat([self.take(shape), x], -1)
+        self.keep(x[..., x.shape[-1] - past :])
+        return x
+
+    def keep(self, x: torch.Tensor) -> None:
+        self.next.append(x.reshape(1, -1))
+
+
+class Block(nn.Module):
+    """Two depthwise-separable convolutions; the first strides."""
+
+    def __init__(self, i: int, o: int, stride):
+        super().__init__()
+        self.a, self.b = CausalConv(i, i, (3, 3), stride, i), CausalConv(o, o, (3, 3), (1, 1), o)
+        norm = nn.BatchNorm2d
+        self.a2 = nn.Sequential(norm(i), nn.ReLU(), nn.Conv2d(i, o, 1, bias=False), norm(o), nn.ReLU())
+        self.b2 = nn.Sequential(norm(o), nn.ReLU(), nn.Conv2d(o, o, 1, bias=False), norm(o))
+
+    def forward(self, x, cache=None):
+        x = self.a2(self.a(x, cache))
+        return torch.relu(x + self.b2(self.b(x, cache)))
+
+
+class Network(nn.Module):
+    """`classes` outputs are exported; `auxiliary` outputs only teach (what else is heard)."""
+
+    def __init__(self, classes: int = 3, auxiliary: int = 0, channels=(24, 48, 72, 96, 128), hidden: int = 128):
+        super().__init__()
+        self.register_buffer("mel", mel_filters())
+        self.register_buffer("window", torch.hann_window(FRAME, periodic=True))
+        self.norm = nn.BatchNorm2d(1)
+        self.first = CausalConv(1, channels[0], (3, 5), (2, 2))
+        self.first2 = nn.Sequential(nn.BatchNorm2d(channels[0]), nn.ReLU())
+        strides = [(2, 2), (2, 1), (2, 1), (2, 1)]
+        self.blocks = nn.ModuleList(Block(i, o, s) for i, o, s in zip(channels, channels[1:], strides))
+        self.gru = nn.GRU(channels[-1] * 2, hidden, batch_first=True)
+        self.drop = nn.Dropout(0.15)
+        self.out = nn.Linear(hidden + channels[-1] * 2, classes)
+        self.aux = nn.Linear(hidden + channels[-1] * 2, auxiliary) if auxiliary else None
+
+    def log_mel(self, x: torch.Tensor) -> torch.Tensor:
+        """[batch, samples] -> [batch, 64, samples / 160]; the past before the first sample is silence."""
+        spectrum = torch.stft(F.pad(x, (FRAME - HOP, 0)), FRAME, HOP, FRAME, self.window, center=False, return_complex=True)
+        return torch.log(self.mel @ (spectrum.real**2 + spectrum.imag**2) + 1e-8)
+
+    def body(self, features: torch.Tensor, cache=None) -> torch.Tensor:
+        """[batch, 64, frames of 10 ms] -> [batch, frames of 40 ms, features]."""
+        x = self.first2(self.first(self.norm(features[:, None]), cache))
+        for block in self.blocks:
+            x = block(x, cache)
+        b, c, f, t = x.shape
+        x = x.permute(0, 3, 1, 2).reshape(b, t, c * f)
+        if cache is None:
+            h, _ = self.gru(x)
+        else:
+            h, last = self.gru(x, cache.take((1, 1, self.gru.hidden_size)))
+            cache.keep(last)
+        return self.drop(torch.cat([h, x], -1))
+
+    def forward(self, x: torch.Tensor):
+        h = self.body(self.log_mel(x))
+        return self.out(h), self.aux(h) if self.aux is not None else None
+
+
+class Streaming(nn.Module):
+    """(waveform [1, hop], state [1, S]) -> (scores [1, frames, classes], state_out [1, S]); a zero state is the start.
+
+    torch.stft does not export, so the spectrum is a product with cosines and sines. The frame is first folded into its
+    even and odd parts about its middle, which halves the product: for x[n] and x[512-n] the cosines are equal, the
+    sines opposite.
+    """
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+        half = FRAME // 2
+        n = torch.arange(half + 1, dtype=torch.float64)
+        k = torch.arange(half + 1, dtype=torch.float64)[:, None]
+        cosine, sine = torch.cos(2 * np.pi * k * n / FRAME), torch.sin(2 * np.pi * k * n / FRAME)
+        cosine[:, 0] /= 2
+        cosine[:, half] /= 2
+        self.register_buffer("cosine", cosine.float().T.contiguous())
+        self.register_buffer("sine", sine.float().T.contiguous())
+        self.register_buffer("floor", torch.tensor(1e-8))
+
+    def log_mel(self, x: torch.Tensor) -> torch.Tensor:
+        count = (x.shape[1] - FRAME) // HOP + 1
+        frames = torch.stack([x[0, i * HOP : i * HOP + FRAME] for i in range(count)]) * self.network.window
+        left = frames[:, : FRAME // 2 + 1]
+        right = torch.cat([frames[:, :1], torch.flip(frames[:, FRAME // 2 :], [1])], 1)
+        even, odd = left + right, left - right
+        power = (even @ self.cosine) ** 2 + (odd @ self.sine) ** 2
+        return torch.log(power @ self.network.mel.T + self.floor).T[None]
+
+    def forward(self, waveform: torch.Tensor, state: torch.Tensor):
+        cache = Cache(state)
+        x = cache.extend(waveform, FRAME - HOP)
+        h = self.network.body(self.log_mel(x), cache)
+        return torch.sigmoid(self.network.out(h)), torch.cat(cache.next, 1)
+
+    def state_size(self, hop: int) -> int:
+        """How long the state vector is, found by running once with more state than enough."""
+        with torch.no_grad():
+            _, state = self(torch.zeros(1, hop), torch.zeros(1, 200_000))
+        return state.shape[1]
