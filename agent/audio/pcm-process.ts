@@ -31,6 +31,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     child.on('error', (error) => {
       failure = error;
     });
+    const closed = new Promise((done) => child.once('close', done));
     const stop = () => child.kill('SIGKILL');
     const stall = () => {
       stalled = true;
@@ -72,7 +73,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         received += count;
       }
       if (!signal.aborted) {
-        await new Promise((done) => (child.exitCode !== null || child.signalCode !== null || failure ? done(undefined) : child.once('close', done)));
+        await closed;
         const how = failure?.message ?? (stalled ? `no sound for ${silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
         throw new AudioError(
           `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${complaint.trim().split('\n').slice(0, 2).join('; ')})` : ''}`,

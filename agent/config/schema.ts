@@ -67,6 +67,12 @@ export const configSchema = z.strictObject({
       .string()
       .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name')
       .describe('The broker.'),
+    protocol: z
+      .enum(['5', '3.1.1'])
+      .default('5')
+      .describe(
+        'MQTT version. With 3.1.1 a broker acknowledges what its access control refused, and such an event is lost: use it only on a broker without access control.',
+      ),
     username: z.string().min(1).max(128).optional().describe('Only where certificates are not used.'),
     passwordFile: file.optional().describe('File that holds the password; secrets are never in this file.'),
     caFile: file.optional().describe('Certificate authority that signed the broker, PEM.'),

@@ -14,7 +14,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
     const options: IClientOptions = {
       ...credentials,
       clientId,
-      protocolVersion: 5,
+      protocolVersion: mqtt.protocol === '5' ? 5 : 4,
       clean: true,
       keepalive: mqtt.keepaliveSeconds,
       connectTimeout: mqtt.ackTimeoutSeconds * 1000,

@@ -60,9 +60,9 @@ for (const [point, budget] of Object.entries(budgets)) {
     const base = manifest.operatingPoints[point].labels[label] as DetectionRule;
     const durations = label === 'shout' ? [0.08, 0.16, 0.28] : [0, 0.08];
     for (const minDurationSeconds of durations)
-      for (let step = 20; step < 100; step += 2) {
-        const open = step / 100;
-        const rule = { ...base, open, close: Math.round(open * 60) / 100, minDurationSeconds };
+      for (let logit = -1.5; logit < 8; logit += 0.25) {
+        const open = Math.round(10_000 / (1 + Math.exp(-logit))) / 10_000;
+        const rule = { ...base, open, close: Math.round(open * 6000) / 10_000, minDurationSeconds };
         const result = trial(label, rule);
         if (result.falseAlarmsPerHour <= budget / 3 && (!best || result.f1 > best.result.f1)) best = { rule, result };
       }

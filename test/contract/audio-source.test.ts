@@ -1,0 +1,83 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openAudioFile } from '../../agent/audio/audio-file.ts';
+import type { AudioSource } from '../../agent/audio/frame.ts';
+import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { sampleRate, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-audio-'));
+const scene = synthesiseScene().subarray(0, 2 * sampleRate);
+writeFileSync(join(folder, 'scene.wav'), wavFile(scene, sampleRate));
+writeFileSync(join(folder, 'scene.pcm'), Buffer.from(scene.buffer, scene.byteOffset, scene.byteLength));
+const never = () => new AbortController().signal;
+
+const shell = (script: string, silenceTimeoutSeconds = 5): AudioSource =>
+  openPcmProcess({ command: 'sh', args: ['-c', script], sampleRate, silenceTimeoutSeconds, monotonicMs: systemClock().monotonicMs, tryHint: 'try' });
+const ended = /Expected sh to keep capturing/;
+
+// The process stands for a microphone: it writes what arecord would. It cannot show what a device does when it is unplugged.
+const sources: [string, () => Promise<AudioSource>, RegExp | undefined][] = [
+  ['audio file', () => openAudioFile(join(folder, 'scene.wav'), sampleRate, 'fast'), undefined],
+  ['capture process', async () => shell(`cat ${join(folder, 'scene.pcm')}`), ended],
+];
+
+describe.each(sources)('%s', (_name, open, atEnd) => {
+  test('yields every sample once, in order, with its index', async () => {
+    const source = await open();
+    const heard: number[] = [];
+    const reading = (async () => {
+      for await (const { samples, firstSample } of source.frames(never())) {
+        expect(firstSample).toBe(heard.length);
+        heard.push(...samples);
+      }
+    })();
+    if (atEnd) await expect(reading).rejects.toThrow(atEnd);
+    else await reading;
+    expect(heard.length).toBe(scene.length);
+    for (let i = 0; i < heard.length; i += 97) expect(heard[i]).toBeCloseTo((scene[i] as number) / 32768, 3);
+    expect(source.dropped).toBe(0);
+  });
+
+  test('stops at an abort without an error', async () => {
+    const stop = new AbortController();
+    let frames = 0;
+    for await (const _frame of (await open()).frames(stop.signal)) {
+      frames++;
+      stop.abort();
+    }
+    expect(frames).toBeGreaterThan(0);
+  });
+});
+
+async function drain(source: AudioSource): Promise<void> {
+  for await (const _frame of source.frames(never()));
+}
+
+test('a capture that dies, stalls or gives exact zeros is an error that says so', async () => {
+  await expect(drain(shell('echo device busy >&2; exit 3'))).rejects.toThrow(/exit 3 \(device busy\)/);
+  await expect(drain(shell('kill -ABRT $$'))).rejects.toThrow(/exit SIGABRT/);
+  await expect(drain(shell('exec sleep 60', 0.2))).rejects.toThrow(/no sound for 0.2 s/);
+  await expect(drain(shell('head -c 64000 /dev/zero; exec sleep 60', 1))).rejects.toThrow(/1 s of exact zeros/);
+  await expect(
+    drain(openPcmProcess({ command: '/no/arecord', args: [], sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: '' })),
+  ).rejects.toThrow(/ENOENT/);
+});
+
+test('what is no sound file is refused with its name', async () => {
+  writeFileSync(join(folder, 'junk.wav'), 'not sound at all');
+  await expect(openAudioFile(join(folder, 'junk.wav'), sampleRate, 'fast')).rejects.toThrow(/Expected a wav, flac, ogg or mp3 file at .*junk.wav/);
+  await expect(openAudioFile('/nowhere.wav', sampleRate, 'fast')).rejects.toThrow(/ENOENT/);
+});
+
+test('the committed scene is what the script makes', async () => {
+  const source = await openAudioFile('test/demo/scene.flac', sampleRate, 'fast');
+  const expected = synthesiseScene();
+  let at = 0;
+  for await (const { samples } of source.frames(never()))
+    for (const sample of samples) expect(Math.abs(Math.round(sample * 32768) - (expected[at++] as number))).toBeLessThanOrEqual(1);
+  expect(at).toBe(expected.length);
+  expect(readFileSync('test/demo/scene.flac').length).toBeLessThan(500_000);
+});

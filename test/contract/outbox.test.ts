@@ -1,0 +1,116 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+const original = Database.prototype.pragma;
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-outbox-')), 'outbox.db');
+});
+const open = (change = {}) => openSqliteOutbox(path, { ...limits, ...change });
+
+test('an event comes back as it was stored, to the precision of the columns', () => {
+  const outbox = open();
+  const event = recordedEvent(1, { soundPressureLevelDb: 91 });
+  expect(outbox.append(event)).toBe('stored');
+  expect(outbox.pending(0, 10)).toEqual([{ ...event, sequence: 1 }]);
+  outbox.close();
+});
+
+test('events survive a restart, keep their order and leave only by acknowledgement', () => {
+  const first = open();
+  for (let i = 0; i < 5; i++) first.append(recordedEvent(i));
+  const { id } = first;
+  first.close();
+  const outbox = open();
+  expect(outbox.id).toBe(id);
+  expect(outbox.pending(0, 3).map((e) => e.sequence)).toEqual([1, 2, 3]);
+  outbox.acknowledge([1, 3]);
+  expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([2, 4, 5]);
+  outbox.acknowledge([3]);
+  expect(outbox.fates()).toEqual({ stored: 5, sent: 2, expired: 0, refused: 0 });
+  outbox.acknowledge([2, 4, 5]);
+  outbox.append(recordedEvent(9));
+  expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([6]);
+  outbox.close();
+});
+
+test('a burst is refused and counted', () => {
+  const outbox = open({ maxEventsPerMinute: 3 });
+  const fates = [0, 1, 2, 3, 4].map((i) => outbox.append(recordedEvent(0, { onsetMonotonicMs: 1000 * i })));
+  expect(fates).toEqual(['stored', 'stored', 'stored', 'refused', 'refused']);
+  expect(outbox.append(recordedEvent(0, { onsetMonotonicMs: 70_000 }))).toBe('stored');
+  expect(outbox.fates()).toMatchObject({ stored: 4, refused: 2 });
+  outbox.close();
+});
+
+test('old events expire, counted, but not those whose clock was wrong', () => {
+  const outbox = open();
+  outbox.append(recordedEvent(0));
+  outbox.append(recordedEvent(1, { onsetWallMs: 1000, clockSynchronised: false }));
+  outbox.append(recordedEvent(60 * 24 * 31));
+  expect(outbox.expire(recordedEvent(60 * 24 * 31).onsetWallMs, 30 * 86_400_000)).toBe(1);
+  expect(outbox.pendingCount()).toBe(2);
+  expect(outbox.fates().expired).toBe(1);
+  outbox.close();
+});
+
+test('every commit reaches the disk: WAL and synchronous=FULL, on the connection that writes', () => {
+  const asked: string[] = [];
+  const pragma = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, ...args) {
+    asked.push(String(args[0]));
+    return original.apply(this, args as never) as never;
+  });
+  const outbox = open();
+  pragma.mockRestore();
+  expect(asked).toContain('synchronous = FULL');
+  outbox.close();
+  const db = new Database(path);
+  expect(db.pragma('journal_mode', { simple: true })).toBe('wal');
+  db.close();
+});
+
+test('the schema is closed: no column takes text, blobs, unknown labels or values out of bounds', () => {
+  const outbox = open();
+  outbox.append(recordedEvent(0));
+  outbox.close();
+  const db = new Database(path);
+  const refused = (sql: string) => expect(() => db.exec(sql), sql).toThrow();
+  for (const { name } of db.pragma('table_info(event)') as { name: string }[]) {
+    refused(`UPDATE event SET ${name} = 'what was said'`);
+    refused(`UPDATE event SET ${name} = x'52494646'`);
+    refused(`UPDATE event SET ${name} = 99999999999999999`);
+  }
+  refused("INSERT INTO label VALUES (4, 'speech')");
+  refused("INSERT INTO boot VALUES (9, 'what was said, and by whom, in words')");
+  refused("INSERT INTO model VALUES (9, 'what was said', '1')");
+  refused("INSERT INTO fate VALUES ('heard', 1)");
+  refused("UPDATE outbox SET id = 'what was said   '");
+  const free = db
+    .prepare(
+      "SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND c.type NOT IN ('INTEGER')",
+    )
+    .pluck()
+    .all();
+  expect(free).toEqual(['outbox.id', 'label.name', 'boot.boot_id', 'model.name', 'model.version', 'fate.name']);
+  const strict = db
+    .prepare("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND strict = 0")
+    .pluck()
+    .get();
+  expect(strict).toBe(0);
+  db.close();
+});
+
+test('a file from a later release or no database at all is refused, untouched', () => {
+  open().close();
+  const db = new Database(path);
+  db.pragma('user_version = 99');
+  db.close();
+  expect(() => open()).toThrow(/schema version 99, but this release knows up to 1/);
+  path = new URL(import.meta.url).pathname;
+  expect(() => open()).toThrow(/Expected an outbox at/);
+});

@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { sceneSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+import { missing, openEmbeddedBroker } from '../support/broker.ts';
+import { openMessages } from '../support/messages.ts';
+
+const scene = resolve('test/demo/scene.flac');
+
+function writeConfig(folder: string, url: string, microphone: object): string {
+  const path = join(folder, 'tocsin.yaml');
+  writeFileSync(
+    path,
+    stringify({
+      site: 'test',
+      sensor: 'post-1',
+      microphone,
+      outbox: { path: join(folder, 'outbox.db') },
+      mqtt: { url, protocol: '3.1.1' },
+      log: { level: 'warn' },
+    }),
+  );
+  return path;
+}
+function tocsin(args: string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
+  return spawn(process.execPath, ['agent/main.ts', ...args], { stdio: ['ignore', 'pipe', 'inherit'], env });
+}
+const exit = (child: ChildProcess) => new Promise<number | null>((done) => child.once('close', done));
+
+describe('the command line, as a person runs it', () => {
+  const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
+
+  test('replay prints one JSON object a line for what is in the scene', () => {
+    const { stdout, status } = run('replay', scene, '--json');
+    expect(status).toBe(0);
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    for (const line of lines)
+      expect(line).toEqual({
+        file: scene,
+        label: expect.any(String),
+        onsetSeconds: expect.any(Number),
+        offsetSeconds: expect.any(Number),
+        confidence: expect.any(Number),
+      });
+    for (const { label, onset } of sceneSounds.filter((s) => s.label === 'glass_break'))
+      expect(
+        lines.some((l) => l.label === label && Math.abs(l.onsetSeconds - onset) < 0.5),
+        `${label} at ${onset} s`,
+      ).toBe(true);
+  });
+
+  test.each([
+    [['replay', '/nowhere.wav'], 4, /Error: Expected a wav, flac, ogg or mp3 file at \/nowhere.wav/],
+    [['listen', '--config', '/nowhere.yaml'], 3, /Error: Expected a configuration file/],
+    [['model', '/nowhere'], 5, /Error: Expected manifest.json/],
+    [['replay'], 2, /missing required argument/],
+    [['listne'], 2, /unknown command/],
+  ])('%j ends with %i, an error and a hint', (args, code, message) => {
+    const { status, stderr, stdout } = run(...args);
+    expect(status).toBe(code);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^Try: /m);
+    expect(stdout).toBe('');
+  });
+
+  test('every command has help with examples', () => {
+    for (const command of ['run', 'listen', 'deliver', 'replay', 'devices', 'status', 'events', 'config', 'model', 'bench'])
+      expect(run(command, '--help').stdout, command).toContain('Examples:');
+  });
+
+  test('config check, show and example; status and events of a new outbox', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-cli-'));
+    const path = writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene });
+    expect(run('config', 'check', '-c', path)).toMatchObject({ status: 0, stdout: expect.stringContaining('is right') });
+    expect(JSON.parse(run('config', 'show', '-c', path, '--json').stdout)).toMatchObject({ site: 'test', log: { level: 'warn' } });
+    expect(run('config', 'example').stdout).toContain('site: old-port');
+    expect(JSON.parse(run('status', '-c', path, '--json').stdout)).toMatchObject({ pending: 0, stored: 0 });
+    expect(run('events', '-c', path).stdout).toContain('No event waits');
+    expect(JSON.parse(run('bench', '--seconds', '5', '--json').stdout)).toMatchObject({ secondsOfSound: 5 });
+  });
+});
+
+test('both processes: sound in, events out, nothing but the outbox written', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
+  const broker = await openEmbeddedBroker();
+  const seen = await openMessages(broker.url);
+  const agent = tocsin(['run', '-c', writeConfig(folder, broker.url, { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
+  expect(await exit(agent)).toBe(0);
+  await seen.until(() => seen.events().length >= 2);
+  expect(seen.events().map((e) => e.data.label)).toContain('glass_break');
+  expect(readdirSync(folder).sort()).toEqual(['outbox.db', 'tocsin.yaml']);
+  await seen.close();
+  await broker.close();
+});
+
+const withoutPulse = missing('pulseaudio', 'paplay', 'arecord');
+describe.skipIf(withoutPulse)(`a real capture chain: PulseAudio null sink${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
+  const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
+  const socket = join(home, 'native');
+  const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
+  let pulse: ChildProcess;
+
+  beforeAll(async () => {
+    mkdirSync(join(home, 'run'), { mode: 0o700 });
+    writeFileSync(join(home, 'scene.wav'), wavFile(synthesiseScene(), 16000));
+    const modules = [`module-native-protocol-unix socket=${socket} auth-anonymous=1`, 'module-null-sink sink_name=street rate=48000'];
+    pulse = spawn('pulseaudio', ['-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no', ...modules.map((m) => `--load=${m}`)], {
+      env,
+      stdio: 'ignore',
+    });
+    const ready = () => spawnSync('pactl', ['set-default-source', 'street.monitor'], { env }).status === 0;
+    for (let i = 0; i < 100 && !ready(); i++) await new Promise((r) => setTimeout(r, 100));
+  });
+  afterAll(async () => {
+    const gone = exit(pulse);
+    pulse.kill('SIGKILL');
+    await gone;
+  });
+
+  test.each([
+    ['alsa', 'pulse'],
+    ['web-audio', 'default'],
+  ])('the %s microphone hears glass that is played, and the event arrives over MQTT', async (adapter, device) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
+    const broker = await openEmbeddedBroker();
+    const seen = await openMessages(broker.url);
+    // a sink that nobody plays to gives exact zeros, which is a fault: patience until the scene begins
+    const agent = tocsin(['run', '-c', writeConfig(folder, broker.url, { adapter, device, silenceTimeoutSeconds: 60 })], env);
+    const ended = exit(agent);
+    await seen.until(() => seen.messages.some((m) => m.text.includes('online')));
+    // capture may begin after the courier is online: play until it was heard
+    let heard = false;
+    const arrived = seen
+      .until(() => seen.events().some((e) => e.data.label === 'glass_break'))
+      .finally(() => {
+        heard = true;
+      });
+    let player: ChildProcess | undefined;
+    const playing = (async () => {
+      while (!heard) {
+        player = spawn('paplay', [join(home, 'scene.wav')], { env, stdio: 'ignore' });
+        await exit(player);
+      }
+    })();
+    await arrived;
+    player?.kill('SIGKILL');
+    await playing;
+    agent.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    const event = seen.events().find((e) => e.data.label === 'glass_break');
+    process.stdout.write(`heard through ${adapter}: ${JSON.stringify(event?.data)}\n`);
+    await seen.close();
+    await broker.close();
+  });
+});

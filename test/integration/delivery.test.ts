@@ -1,0 +1,177 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
+import type { OpenPublisher } from '../../agent/delivery/publisher.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { freePort, missing, openEmbeddedBroker, openMosquitto } from '../support/broker.ts';
+import { openMessages } from '../support/messages.ts';
+import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+const clock = fixedClock({ monotonicMs: () => performance.now() });
+let folder: string;
+let outbox: Outbox;
+let stop: AbortController;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tocsin-delivery-'));
+  outbox = openSqliteOutbox(join(folder, 'outbox.db'), limits);
+  stop = new AbortController();
+});
+afterEach(() => outbox.close());
+
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+const validEvent = ajv.compile(JSON.parse(readFileSync('docs/event.schema.json', 'utf8')));
+const validStatus = ajv.compile(JSON.parse(readFileSync('docs/status.schema.json', 'utf8')));
+
+function publisherTo(url: string, protocol: '5' | '3.1.1'): OpenPublisher {
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url, protocol, ackTimeoutSeconds: 5 } }, 'test');
+  return mqttPublisher(mqtt, {}, 'tocsin-a-b');
+}
+function start(openPublisher: OpenPublisher): Promise<void> {
+  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e12 };
+  return deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0 }, stop.signal);
+}
+function store(count: number, from = 0): void {
+  for (let i = from; i < from + count; i++) outbox.append(recordedEvent(i));
+}
+/** Resolves once the outbox is as asked; the condition is looked at again on every turn of a short timer. */
+async function outboxIs(condition: () => boolean): Promise<void> {
+  for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 20)))
+    if (performance.now() - began > 60_000) throw new Error(`outbox: ${JSON.stringify(outbox.fates())}`);
+}
+
+// Every broker there is here. The embedded one has no MQTT 5; what only MQTT 5 shows is below, with mosquitto.
+const withoutMosquitto = missing('mosquitto');
+const brokers: [string, '5' | '3.1.1', (port: number) => Promise<{ url: string; close(): Promise<void> }>, string | undefined][] = [
+  ['embedded broker', '3.1.1', (port) => openEmbeddedBroker(port), undefined],
+  ['mosquitto', '5', (port) => openMosquitto(folder, port), withoutMosquitto],
+];
+
+for (const [name, protocol, open, reason] of brokers)
+  describe.skipIf(reason)(`${name}${reason ? ` (left out: ${reason})` : ''}`, () => {
+    test('everything arrives in order, once, valid, and leaves the outbox; birth before, farewell after', async () => {
+      const broker = await open(await freePort());
+      const seen = await openMessages(broker.url);
+      store(50);
+      const delivering = start(publisherTo(broker.url, protocol));
+      await outboxIs(() => outbox.fates().sent === 50);
+      stop.abort();
+      await delivering;
+      await seen.until(() => seen.messages.length === 52);
+      expect(seen.events().map((e) => e.data.sequence)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
+      for (const event of seen.events()) expect(validEvent(event), JSON.stringify(validEvent.errors)).toBe(true);
+      const states = seen.messages.filter((m) => m.topic === 'tocsin/v1/a/b/status').map((m) => JSON.parse(m.text));
+      for (const state of states) expect(validStatus(state)).toBe(true);
+      expect(states.map((s) => s.state)).toEqual(['online', 'offline']);
+      expect(seen.messages[0]?.topic).toBe('tocsin/v1/a/b/status');
+      await seen.close();
+      await broker.close();
+    });
+
+    test('a broker that comes later, goes and comes back costs no event and no order', async () => {
+      const port = await freePort();
+      store(5);
+      const delivering = start(publisherTo(`mqtt://127.0.0.1:${port}`, protocol));
+      const first = await open(port);
+      await outboxIs(() => outbox.fates().sent === 5);
+      await first.close();
+      store(5, 5);
+      const second = await open(port);
+      const seen = await openMessages(second.url);
+      store(5, 10);
+      await outboxIs(() => outbox.fates().sent === 15);
+      await seen.until(() => seen.events().some((e) => e.data.sequence === 15));
+      const sequences = seen.events().map((e) => e.data.sequence as number);
+      expect(sequences).toEqual(sequences.toSorted((a, b) => a - b));
+      stop.abort();
+      await delivering;
+      await seen.close();
+      await second.close();
+    });
+  });
+
+describe.skipIf(withoutMosquitto)(`mosquitto with access control${withoutMosquitto ? ` (left out: ${withoutMosquitto})` : ''}`, () => {
+  test('an event the broker refuses (reason 135) is kept, and sent once the broker allows it', async () => {
+    const port = await freePort();
+    const refusing = await openMosquitto(folder, port, 'topic write tocsin/v1/a/b/status\n');
+    store(3);
+    const delivering = start(publisherTo(refusing.url, '5'));
+    const seen = await openMessages(refusing.url);
+    const opened = publisherTo(refusing.url, '5');
+    const direct = await opened({ topic: 'tocsin/v1/a/b/status', payload: '{}' }, stop.signal);
+    const refusal = await direct.publish('tocsin/v1/a/b/event', '{}', { retain: false }).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(BrokerError);
+    expect(refusal).toMatchObject({ refused: true, message: expect.stringContaining('135') });
+    await direct.close();
+    await seen.close();
+    expect(outbox.fates().sent).toBe(0);
+    expect(outbox.pendingCount()).toBe(3);
+    await refusing.close();
+    const allowing = await openMosquitto(folder, port);
+    await outboxIs(() => outbox.fates().sent === 3);
+    stop.abort();
+    await delivering;
+    await allowing.close();
+  });
+
+  test('when the courier is killed the broker publishes its will', async () => {
+    const broker = await openMosquitto(folder, await freePort());
+    const seen = await openMessages(broker.url);
+    const { spawn } = await import('node:child_process');
+    const script = `import { checkConfig } from './agent/config/load-config.ts'; import { mqttPublisher } from './agent/delivery/mqtt-publisher.ts';
+      const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: '${broker.url}' } }, 'x');
+      const p = await mqttPublisher(mqtt, {}, 'c')({ topic: 'tocsin/v1/a/b/status', payload: 'gone' }, new AbortController().signal);
+      await p.publish('tocsin/v1/a/b/status', 'here', { retain: true });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
+    await seen.until(() => seen.messages.some((m) => m.text === 'here'));
+    child.kill('SIGKILL');
+    await seen.until(() => seen.messages.some((m) => m.text === 'gone'));
+    await seen.close();
+    await broker.close();
+  });
+});
+
+// A publisher of the test's own: it shows the order of calls, not what a network does.
+describe('the courier against a scripted publisher', () => {
+  test('keeps at most 16 in flight, and sends again from the oldest unacknowledged after a failure', async () => {
+    store(40);
+    const calls: number[][] = [];
+    let most = 0;
+    let connection = 0;
+    const openPublisher: OpenPublisher = async () => {
+      const mine: number[] = [];
+      calls.push(mine);
+      const number = connection++;
+      let flying = 0;
+      return {
+        lost: new AbortController().signal,
+        close: async () => undefined,
+        async publish(topic, payload) {
+          if (topic.endsWith('/status')) return;
+          const { sequence } = JSON.parse(payload).data;
+          mine.push(sequence);
+          most = Math.max(most, ++flying);
+          await new Promise((resolve) => setImmediate(resolve));
+          flying--;
+          if (number === 0 && sequence >= 10) throw new BrokerError('lost', '', false);
+        },
+      };
+    };
+    const delivering = start(openPublisher);
+    await outboxIs(() => outbox.fates().sent === 40);
+    stop.abort();
+    await delivering;
+    expect(most).toBeLessThanOrEqual(16);
+    expect(most).toBeGreaterThan(1);
+    expect(calls[1]?.[0]).toBe(10);
+    expect(calls[1]).toEqual(Array.from({ length: 31 }, (_, i) => i + 10));
+  });
+});

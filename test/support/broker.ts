@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { Aedes } from 'aedes';
+
+export interface Broker {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** An embedded broker. It speaks MQTT 3.1.1 only and has no access control: MQTT 5 and refusals are shown with mosquitto. */
+export async function openEmbeddedBroker(port = 0): Promise<Broker> {
+  const aedes = await Aedes.createBroker();
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('close', () => sockets.delete(socket)));
+    aedes.handle(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const address = server.address() as { port: number };
+  return {
+    url: `mqtt://127.0.0.1:${address.port}`,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => aedes.close(resolve));
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** A real mosquitto on 127.0.0.1. */
+export async function openMosquitto(folder: string, port: number, acl?: string): Promise<Broker> {
+  const lines = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', `user ${userInfo().username}`, 'persistence false'];
+  if (acl) {
+    writeFileSync(join(folder, 'acl'), acl, { mode: 0o644 });
+    lines.push(`acl_file ${join(folder, 'acl')}`);
+  }
+  writeFileSync(join(folder, 'mosquitto.conf'), `${lines.join('\n')}\n`, { mode: 0o644 });
+  const child: ChildProcess = spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+  });
+  await new Promise<void>((resolve, reject) => {
+    let said = '';
+    child.stderr?.on('data', (text: Buffer) => {
+      said += text;
+      if (said.includes('running')) resolve();
+    });
+    child.on('exit', (code) => reject(new Error(`mosquitto ended with ${code}: ${said}`)));
+  });
+  return {
+    url: `mqtt://127.0.0.1:${port}`,
+    async close() {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await gone;
+    },
+  };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Why a suite that needs these commands is left out, or undefined when all are there. */
+export function missing(...commands: string[]): string | undefined {
+  const absent = commands.filter((name) => spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin" command -v ${name}`]).status !== 0);
+  return absent.length > 0 ? `needs ${absent.join(', ')}, not installed here` : undefined;
+}

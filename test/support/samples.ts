@@ -1,0 +1,30 @@
+import type { RecordedEvent } from '../../agent/events/event.ts';
+import type { Clock } from '../../agent/lib/clock.ts';
+import type { Logger } from '../../agent/lib/logger.ts';
+
+export const bootId = '0b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
+export const limits = { maxMegabytes: 64, maxEventsPerMinute: 30 };
+
+/** An event `index` minutes into the boot. */
+export function recordedEvent(index: number, change: Partial<RecordedEvent> = {}): RecordedEvent {
+  return {
+    label: 'glass_break',
+    onsetWallMs: Date.UTC(2026, 10, 20, 10, 0, 0) + index * 60_000,
+    onsetMonotonicMs: index * 60_000,
+    bootId,
+    clockSynchronised: true,
+    durationSeconds: 0.4,
+    confidence: 0.9,
+    levelAboveBackgroundDb: 18,
+    scores: { glass_break: 0.9, shout: 0.1, bang: 0.05 },
+    model: { name: 'street', version: '0.1.0' },
+    ...change,
+  };
+}
+
+export function fixedClock(change: Partial<Clock> = {}): Clock {
+  return { bootId, wallMs: () => Date.UTC(2026, 10, 20, 10, 0, 30), monotonicMs: () => 30_000, synchronised: () => true, ...change };
+}
+
+const nothing = () => undefined;
+export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

@@ -1,0 +1,70 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { checkConfig, loadConfig } from '../../agent/config/load-config.ts';
+import { configSchema } from '../../agent/config/schema.ts';
+import { redact } from '../../agent/config/secrets.ts';
+
+const minimal = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } };
+const example = 'deploy/tocsin.example.yaml';
+
+function problemsOf(value: unknown): string {
+  try {
+    checkConfig(value, 'test.yaml');
+    return 'none';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+test('the example configuration is right, names every section and shows the defaults', () => {
+  const config = loadConfig(example);
+  const text = readFileSync(example, 'utf8');
+  for (const [section, value] of Object.entries(config))
+    if (typeof value === 'object') for (const key of Object.keys(value)) expect(text, `${section}.${key}`).toContain(`${key}:`);
+  const { microphone, outbox, log } = checkConfig(minimal, 'minimal');
+  expect({ microphone: config.microphone, outbox: config.outbox, log: config.log }).toEqual({ microphone, outbox, log });
+});
+
+test('every key has a sentence', () => {
+  const undescribed: string[] = [];
+  const visit = (shape: Record<string, { description?: string; unwrap?: () => unknown; shape?: Record<string, never> }>, path: string) => {
+    for (const [key, field] of Object.entries(shape)) {
+      let inner = field as { shape?: Record<string, never>; unwrap?: () => typeof inner };
+      while (!inner.shape && inner.unwrap) inner = inner.unwrap();
+      if (inner.shape) visit(inner.shape, `${path}${key}.`);
+      else if (!field.description) undescribed.push(path + key);
+    }
+  };
+  visit(configSchema.shape as never, '');
+  expect(undescribed).toEqual([]);
+});
+
+test('all problems are told at once, each with its path, what was expected and what came', () => {
+  const text = problemsOf({ ...minimal, site: 'Vieux Port', colour: 'red', microphone: { sampleRateHz: 8000 }, outbox: { maxMegabytes: 'big' }, mqtt: {} });
+  expect(text).toContain('has 5 problems');
+  expect(text).toMatch(/site: expected .*a-z.*got "Vieux Port"/);
+  expect(text).toMatch(/colour: expected no such key, got "red"/);
+  expect(text).toMatch(/microphone.sampleRateHz: expected .*got 8000/);
+  expect(text).toMatch(/outbox.maxMegabytes: expected number, got "big"/);
+  expect(text).toMatch(/mqtt.url: expected .*got nothing/);
+});
+
+test('keys that need each other are checked together', () => {
+  expect(problemsOf({ ...minimal, microphone: { adapter: 'file' } })).toContain('microphone.file: expected the path');
+  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://x', certFile: 'a' } })).toContain('expected certFile and keyFile together');
+});
+
+test('a password in the URL is refused and secrets are not shown', () => {
+  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://u:p@host' } })).toContain('mqtt.url');
+  const shown = JSON.stringify(redact(checkConfig({ ...minimal, mqtt: { url: 'mqtt://x', username: 'secret-user', passwordFile: '/p' } }, 'x')));
+  expect(shown).not.toContain('secret-user');
+});
+
+test('a file that is absent or no YAML says so', () => {
+  expect(() => loadConfig('/nowhere.yaml')).toThrow(/Expected a configuration file at \/nowhere.yaml/);
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'bad.yaml');
+  writeFileSync(path, 'site: [');
+  expect(() => loadConfig(path)).toThrow(/Expected YAML/);
+});

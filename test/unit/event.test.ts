@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { expect, test } from 'vitest';
+import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
+import { schemaFiles } from '../../agent/events/write-schema.ts';
+import { fixedClock, recordedEvent } from '../support/samples.ts';
+
+const sender = { outboxId: '0123456789abcdef', site: 'old-port', sensor: 'lamp-1', historicalAfterSeconds: 60 };
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+const validate = ajv.compile(JSON.parse(readFileSync('docs/event.schema.json', 'utf8')));
+
+test('the schemas in docs are those of the code', () => {
+  for (const [name, content] of Object.entries(schemaFiles())) expect(readFileSync(`docs/${name}`, 'utf8'), `${name}: npm run schema`).toBe(content);
+});
+
+test('a stored event becomes a valid CloudEvent, with and without calibration', () => {
+  for (const event of [recordedEvent(0), recordedEvent(0, { soundPressureLevelDb: 92 })]) {
+    const published = toCloudEvent({ ...event, sequence: 7 }, sender, fixedClock());
+    expect(validate(published), JSON.stringify(validate.errors)).toBe(true);
+    expect(published).toMatchObject({ id: '0123456789abcdef-7', source: '/tocsin/old-port/lamp-1', time: '2026-11-20T10:00:00.000Z' });
+    expect(published.data).toMatchObject({ clock: 'synchronised', historical: false });
+  }
+});
+
+test('the schema refuses anything more', () => {
+  const published = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock());
+  expect(validate({ ...published, note: 'text' })).toBe(false);
+  expect(validate({ ...published, data: { ...published.data, audio: 'UklGRg==' } })).toBe(false);
+  expect(validate({ ...published, data: { ...published.data, label: 'speech' } })).toBe(false);
+});
+
+test('an event heard before the clock was set is corrected in the same boot, and owned up to after another', () => {
+  const event = { ...recordedEvent(0, { onsetWallMs: 5000, onsetMonotonicMs: 10_000, clockSynchronised: false }), sequence: 1 };
+  const corrected = toCloudEvent(event, sender, fixedClock({ monotonicMs: () => 25_000 }));
+  expect(corrected).toMatchObject({ time: '2026-11-20T10:00:15.000Z', data: { clock: 'corrected' } });
+  const lost = toCloudEvent({ ...event, bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }, sender, fixedClock());
+  expect(lost.data.clock).toBe('unsynchronised');
+  expect(toCloudEvent(event, sender, fixedClock({ synchronised: () => false })).data.clock).toBe('unsynchronised');
+});
+
+test('what is delivered late is historical', () => {
+  const late = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 61_001 }));
+  expect(late.data.historical).toBe(true);
+});

@@ -1,0 +1,56 @@
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { synthesiseScene } from '../demo/synthesise-scene.ts';
+
+const bundled = 'models/street';
+
+function copyOf(change: (manifest: Record<string, unknown>) => void): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
+  cpSync(bundled, folder, { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+  change(manifest);
+  writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
+  return folder;
+}
+
+async function scoresOf(chunk: number): Promise<number[][]> {
+  const classifier = await openOnnxClassifier(bundled);
+  const sound = Float32Array.from(synthesiseScene().subarray(10 * 16000, 14 * 16000), (x) => x / 32768);
+  const frames: number[][] = [];
+  for (let i = 0; i < sound.length; i += chunk)
+    for (const frame of await classifier.push(sound.slice(i, i + chunk))) frames.push([frame.endSeconds, ...frame.scores]);
+  await classifier.close();
+  return frames;
+}
+
+test('the bundled model hears glass in the synthesised scene, the same however the samples are cut', async () => {
+  const frames = await scoresOf(1600);
+  expect(Math.max(...frames.map(([, glass]) => glass as number))).toBeGreaterThan(0.5);
+  expect(await scoresOf(777)).toEqual(frames);
+});
+
+test('a stream that was reset gives the scores of a new one', async () => {
+  const classifier = await openOnnxClassifier(bundled);
+  const noise = Float32Array.from({ length: 16000 }, (_, i) => Math.sin(i * i) * 0.1);
+  const first = await classifier.push(noise.slice());
+  const dirty = await classifier.push(noise.slice());
+  classifier.reset();
+  expect(await classifier.push(noise.slice())).toEqual(first);
+  expect(dirty).not.toEqual(first);
+  await classifier.close();
+});
+
+test('a model that is not what its manifest says is refused', async () => {
+  const refused = (change: (manifest: Record<string, unknown>) => void) => expect(openOnnxClassifier(copyOf(change))).rejects;
+  await refused((m) => Object.assign(m, { sha256: '0'.repeat(64) })).toThrow(/Expected model.onnx with sha256 0000/);
+  await refused((m) => Object.assign(m, { waveformInput: 'sound' })).toThrow(/Expected the inputs sound, state, got waveform, state/);
+  await refused((m) => Object.assign(m, { colour: 'red' })).toThrow(/has 1 problem/);
+  await refused((m) => Object.assign(m, { classes: ['a', 'b', 'c'] })).toThrow(/expected names from "classes", got "glass_break"/);
+  const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9 })));
+  await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float scores/);
+  await wrong.close();
+  await expect(openOnnxClassifier('/nowhere')).rejects.toThrow(/Expected manifest.json in \/nowhere/);
+});

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { openLevelMeter } from '../../agent/audio/level.ts';
+import { openResampler } from '../../agent/audio/resample.ts';
+import { parseDevices } from '../../agent/cli/devices.ts';
+import { backoffMs } from '../../agent/lib/backoff.ts';
+
+function sine(frequency: number, rate: number, seconds: number, amplitude = 0.5): Float32Array {
+  return Float32Array.from({ length: rate * seconds }, (_, i) => amplitude * Math.sin((2 * Math.PI * frequency * i) / rate));
+}
+
+function resample(x: Float32Array, from: number, chunk: number): Float32Array {
+  const resampler = openResampler(from, 16000);
+  const parts: number[] = [];
+  for (let i = 0; i < x.length; i += chunk) parts.push(...resampler.push(x.slice(i, i + chunk)));
+  return Float32Array.from(parts);
+}
+const rms = (x: Float32Array) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length);
+
+test.each([44100, 48000])('from %i Hz a tone comes out as the same tone, whatever the chunks', (rate) => {
+  const out = resample(sine(1000, rate, 1), rate, 1237);
+  const expected = sine(1000, 16000, 1);
+  expect(out.length).toBeGreaterThan(15900);
+  let worst = 0;
+  for (let i = 100; i < out.length - 100; i++) worst = Math.max(worst, Math.abs((out[i] as number) - (expected[i] as number)));
+  expect(worst).toBeLessThan(0.005);
+  expect(resample(sine(1000, rate, 1), rate, rate)).toEqual(out);
+});
+
+test('what the lower rate cannot hold is taken out, not folded back', () => {
+  expect(rms(resample(sine(10000, 48000, 1), 48000, 4800).subarray(200, 15000))).toBeLessThan(0.001);
+});
+
+test('a tone 20 dB over a quiet minute is 20 dB above background', () => {
+  const meter = openLevelMeter(16000);
+  meter.push(sine(500, 16000, 60, 0.01));
+  meter.push(sine(500, 16000, 1, 0.1));
+  const { aboveBackgroundDb, fullScaleDb } = meter.aboveBackground(1);
+  expect(aboveBackgroundDb).toBeCloseTo(20, 0);
+  expect(fullScaleDb).toBeCloseTo(-20, 0);
+});
+
+test('backoff grows to its cap, with jitter, and is never a busy loop', () => {
+  expect(backoffMs(0, () => 0)).toBe(250);
+  expect(backoffMs(3, () => 1)).toBe(4000);
+  expect(backoffMs(50, () => 1)).toBe(60_000);
+  expect(backoffMs(3, () => 0.5)).toBe(2000);
+});
+
+test('devices are offered by names that survive a reboot', () => {
+  const listing =
+    'null\n    Discard all samples\nhw:1,0\n    USB\nplughw:CARD=Device,DEV=0\n    USB PnP Sound Device, USB Audio\n    Hardware device with all software conversions\n';
+  expect(parseDevices(listing)).toEqual([{ device: 'plughw:CARD=Device,DEV=0', description: 'USB PnP Sound Device, USB Audio' }]);
+});
