@@ -13,7 +13,17 @@ const home = mkdtempSync(join(tmpdir(), 'tocsin-bench-'));
 mkdirSync(join(home, 'run'), { mode: 0o700 });
 Object.assign(process.env, { HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${join(home, 'native')}` });
 writeFileSync(join(home, 'scene.wav'), wavFile(synthesiseScene(), 16000));
-const pulse = spawn('pulseaudio', ['-n', '--exit-idle-time=-1', '--use-pid-file=no', `--load=module-native-protocol-unix socket=${join(home, 'native')} auth-anonymous=1`, '--load=module-null-sink sink_name=street rate=48000'], { stdio: 'ignore' });
+const pulse = spawn(
+  'pulseaudio',
+  [
+    '-n',
+    '--exit-idle-time=-1',
+    '--use-pid-file=no',
+    `--load=module-native-protocol-unix socket=${join(home, 'native')} auth-anonymous=1`,
+    '--load=module-null-sink sink_name=street rate=48000',
+  ],
+  { stdio: 'ignore' },
+);
 while (spawnSync('pactl', ['set-default-source', 'street.monitor']).status !== 0);
 const player = spawn('sh', ['-c', `while :; do paplay ${join(home, 'scene.wav')}; done`], { stdio: 'ignore', detached: true });
 
@@ -23,8 +33,14 @@ function cpuSeconds(): number {
   return [11, 12, 13, 14].reduce((sum, i) => sum + Number(fields[i]), 0) / 100;
 }
 
-for (const [adapter, device] of [['alsa', 'pulse'], ['web-audio', 'default']] as const) {
-  const { microphone } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://x' }, microphone: { adapter, device, silenceTimeoutSeconds: 60 } }, 'bench');
+for (const [adapter, device] of [
+  ['alsa', 'pulse'],
+  ['web-audio', 'default'],
+] as const) {
+  const { microphone } = checkConfig(
+    { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://x' }, microphone: { adapter, device, silenceTimeoutSeconds: 60 } },
+    'bench',
+  );
   const stop = new AbortController();
   const before = cpuSeconds();
   let samples = 0;
@@ -38,7 +54,9 @@ for (const [adapter, device] of [['alsa', 'pulse'], ['web-audio', 'default']] as
   }
   await new Promise((resolve) => setTimeout(resolve, 500)); // the child is reaped, so that its time counts
   const expected = ((last - first) / 1000) * microphone.sampleRateHz;
-  process.stdout.write(`${adapter.padEnd(10)} ${((100 * (cpuSeconds() - before)) / seconds).toFixed(1)} % of a core, ${((100 * (expected - samples)) / expected).toFixed(2)} % of samples missing against the clock\n`);
+  process.stdout.write(
+    `${adapter.padEnd(10)} ${((100 * (cpuSeconds() - before)) / seconds).toFixed(1)} % of a core, ${((100 * (expected - samples)) / expected).toFixed(2)} % of samples missing against the clock\n`,
+  );
 }
 process.kill(-(player.pid as number), 'SIGKILL');
 pulse.kill('SIGKILL');

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { hear, rulesOf } from '../../agent/pipeline.ts';
 import { synthesiseScene } from '../demo/synthesise-scene.ts';
 
 const bundled = 'models/street';
@@ -53,4 +55,51 @@ test('a model that is not what its manifest says is refused', async () => {
   await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float scores/);
   await wrong.close();
   await expect(openOnnxClassifier('/nowhere')).rejects.toThrow(/Expected manifest.json in \/nowhere/);
+});
+
+test('a tagger of another shape serves: 521 classes on overlapping windows of 0.96 s, many classes on one label', async () => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
+  const folder = copyOf((m) => {
+    const rule = { open: 0.2, close: 0.1, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 0 };
+    const point = { falseAlarmsPerHour: 1, labels: { glass_break: rule, shout: rule, bang: rule } };
+    Object.assign(m, {
+      name: 'tagger',
+      file: 'tagger.onnx',
+      sha256: createHash('sha256').update(graph).digest('hex'),
+      states: [],
+      windowSamples: 15360,
+      hopSamples: 7680,
+      waveformInput: 'audio',
+      waveformShape: [15360],
+      scoresOutput: 'tags',
+      framesPerHop: 1,
+      frameSeconds: 0.48,
+      classes: Array.from({ length: 521 }, (_, i) => `class ${i}`),
+      labels: { glass_break: { classes: ['class 500', 'class 0'] }, shout: { classes: ['class 1'] }, bang: { classes: ['class 520'] } },
+      operatingPoints: { balanced: point, strict: point },
+    });
+  });
+  cpSync('test/fixtures/tagger/tagger.onnx', join(folder, 'tagger.onnx'));
+  const classifier = await openOnnxClassifier(folder);
+  const sound = new Float32Array(16000 * 6).fill(0.5, 16000 * 3, 16000 * 4);
+  const frames = await classifier.push(sound.slice());
+  expect(frames).toHaveLength(12);
+  expect(frames[6]?.endSeconds).toBeCloseTo(3.36);
+  expect(frames[6]?.scores[0]).toBeCloseTo(Math.tanh((0.5 * 0.36) / 0.96), 4);
+  expect(frames[6]?.scores[1]).toBeCloseTo(Math.tanh((0.5 * 0.36) / 0.96 / 2), 4);
+  classifier.reset();
+  const heard: string[] = [];
+  async function* once() {
+    yield { samples: sound.slice(), firstSample: 0 };
+  }
+  const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
+  await hear(
+    { sampleRate: 16000, dropped: 0, frames: once },
+    classifier,
+    rules,
+    { ended: ({ label, onsetSeconds }) => heard.push(`${label} ${onsetSeconds.toFixed(2)}`) },
+    new AbortController().signal,
+  );
+  expect(heard).toEqual(['glass_break 3.36', 'shout 3.36']);
+  await classifier.close();
 });
