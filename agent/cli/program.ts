@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { addBench } from './bench.ts';
 import { addConfig } from './config.ts';
 import { addDevices } from './devices.ts';
+import { addEvaluate } from './evaluate.ts';
 import { addModel } from './model.ts';
 import { addReplay } from './replay.ts';
 import { addRun } from './run.ts';
@@ -18,6 +19,7 @@ export function buildProgram(signal: AbortSignal): Command {
     .exitOverride();
   addRun(program, signal);
   addReplay(program, signal);
+  addEvaluate(program, signal);
   addDevices(program);
   addStatus(program);
   addConfig(program);

@@ -30,18 +30,13 @@ function bed(out: Float64Array): void {
   }
 }
 
-/** A gunshot-like blast: a sharp front, broadband decay and a low tail. */
+/** A gunshot-like blast: a sharp front and a low-passed body that rolls away. */
 function bang(out: Float64Array, at: number, seed: number): void {
   const random = generator(seed);
   let low = 0;
-  for (let i = 0; i < 1.2 * sampleRate; i++) {
-    const t = i / sampleRate;
-    const white = random() * 2 - 1;
-    low += 0.12 * (white - low);
-    const sharp = white * Math.exp(-t / 0.02);
-    const body = low * 3 * Math.exp(-t / 0.12);
-    const echo = low * 0.5 * Math.exp(-t / 0.4);
-    out[at + i] = (out[at + i] as number) + 0.55 * (sharp + body + echo) * Math.min(1, i / 8);
+  for (let i = 0; i < 1.5 * sampleRate; i++) {
+    low += 0.15 * (random() * 2 - 1 - low);
+    out[at + i] = (out[at + i] as number) + 1.6 * low * Math.exp(-i / sampleRate / 0.2) * Math.min(1, i / 4);
   }
 }
 

@@ -1,0 +1,104 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { openAudioFile } from '../audio/audio-file.ts';
+import type { ScoreFrame } from '../classify/classifier.ts';
+import { type DetectionRule, type Label, labels } from '../classify/model-manifest.ts';
+import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { openEventDetector } from '../events/event-detector.ts';
+import { AudioError, messageOf } from '../lib/errors.ts';
+import { rulesOf } from '../pipeline.ts';
+import { type Curve, evaluationPage } from './evaluation-page.ts';
+import { print, printJson } from './output.ts';
+import { addCommand } from './program.ts';
+import { type Found, type Scene, scoreEvents } from './scoring.ts';
+
+interface Options {
+  json?: true;
+  out: string;
+  model: string;
+  operatingPoint: 'balanced' | 'strict';
+}
+
+/** evaluate: what the sensor is worth on a city's own recordings. */
+export function addEvaluate(program: Command, signal: AbortSignal): void {
+  addCommand(program, 'evaluate', 'score the sensor on labelled scenes and write a page with plots', [
+    'tocsin evaluate scenes/ --out evaluation.html',
+    'tocsin evaluate scenes/ --operating-point strict --json',
+  ])
+    .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
+    .option('--json', 'the figures as one JSON object, and no page')
+    .option('--out <file>', 'the page', 'evaluation.html')
+    .option('--model <folder>', 'model folder', new URL('../../models/street', import.meta.url).pathname)
+    .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
+    .action(async (dir: string, options: Options) => {
+      const scenes = readScenes(dir);
+      const classifier = await openOnnxClassifier(options.model);
+      const { manifest, frameSeconds } = classifier;
+      const heard = new Map<string, ScoreFrame[]>();
+      for (const { file } of scenes) {
+        const source = await openAudioFile(join(dir, file), classifier.sampleRate, 'fast');
+        const frames: ScoreFrame[] = [];
+        for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
+        classifier.reset();
+        heard.set(file, frames);
+      }
+      await classifier.close();
+      const rules = rulesOf(manifest, { operatingPoint: options.operatingPoint, open: {} });
+      const score = scoreEvents(scenes, detect(heard, rules, frameSeconds, manifest.latencySeconds));
+      if (options.json) return printJson({ model: `${manifest.name} ${manifest.version}`, operatingPoint: options.operatingPoint, ...score });
+      const curves = labels.map((label) =>
+        curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
+      );
+      writeFileSync(options.out, evaluationPage(`${manifest.name} ${manifest.version}, ${options.operatingPoint}, ${scenes.length} scenes`, score, curves));
+      print(
+        `macro F1 ${score.macroF1.toFixed(3)} (${labels.map((l) => `${l} ${score.perLabel[l].f1.toFixed(2)}`).join(', ')}), ${score.falseAlarmsPerHourQuiet.toFixed(1)} false alarms/h without a target`,
+      );
+      print(`written: ${options.out}`);
+    });
+}
+
+function readScenes(dir: string): Scene[] {
+  try {
+    const scenes = JSON.parse(readFileSync(join(dir, 'scenes.json'), 'utf8'));
+    if (!Array.isArray(scenes) || scenes.some((s) => typeof s.file !== 'string' || typeof s.seconds !== 'number' || !Array.isArray(s.events)))
+      throw new Error('something else');
+    return scenes;
+  } catch (cause) {
+    throw new AudioError(
+      `Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${messageOf(cause)}`,
+      'tocsin evaluate --help shows the form',
+      { cause },
+    );
+  }
+}
+
+/** The real detector over scores that were computed once. */
+function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, DetectionRule>, frameSeconds: number, modelLatency: number): Found[] {
+  const found: Found[] = [];
+  for (const [file, frames] of heard) {
+    const detector = openEventDetector(labels, rules, frameSeconds);
+    const latency = new Map<object, number>();
+    const add = (detections: ReturnType<typeof detector.finish>) => {
+      for (const d of detections)
+        found.push({ file, label: d.label, onsetSeconds: d.onsetSeconds, confidence: d.confidence, latencySeconds: latency.get(d) ?? 0 });
+    };
+    for (const frame of frames) {
+      const step = detector.push(frame);
+      for (const d of step.confirmed) latency.set(d, frame.endSeconds + modelLatency - d.onsetSeconds);
+      add(step.ended);
+    }
+    add(detector.finish());
+  }
+  return found;
+}
+
+function curve(label: Label, rules: Record<Label, DetectionRule>, score: (rules: Record<Label, DetectionRule>) => ReturnType<typeof scoreEvents>): Curve {
+  const points = Array.from({ length: 19 }, (_, i) => {
+    const threshold = (i + 1) / 20;
+    const { perLabel, hours } = score({ ...rules, [label]: { ...rules[label], open: threshold, close: threshold * 0.6 } });
+    const { recall, precision, f1, falseAlarm } = perLabel[label];
+    return { threshold, recall, precision, f1, falseAlarmsPerHour: hours > 0 ? falseAlarm / hours : 0 };
+  });
+  return { label, points };
+}

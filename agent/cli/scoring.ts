@@ -1,0 +1,115 @@
+import { type Label, labels } from '../classify/model-manifest.ts';
+
+/** A labelled scene: `events` without a label are confusers. Times in seconds, `snr` in dB over the bed. */
+export interface Scene {
+  readonly file: string;
+  readonly seconds: number;
+  readonly events: readonly { onset: number; offset: number; kind?: string; label?: Label; snr?: number }[];
+}
+export interface Found {
+  readonly file: string;
+  readonly label: Label;
+  readonly onsetSeconds: number;
+  readonly confidence: number;
+  /** Onset to report, on the sample clock. */
+  readonly latencySeconds: number;
+}
+export interface LabelScore {
+  reference: number;
+  hit: number;
+  falseAlarm: number;
+  repeat: number;
+  recall: number;
+  precision: number;
+  f1: number;
+}
+export interface Score {
+  macroF1: number;
+  perLabel: Record<Label, LabelScore>;
+  recallBySnr: Record<string, number>;
+  hours: number;
+  quietHours: number;
+  falseAlarmsPerHour: number;
+  /** In the scenes that hold no target. */
+  falseAlarmsPerHourQuiet: number;
+  falseAlarmCauses: Record<string, number>;
+  latencySeconds: { median: number; p95: number };
+}
+
+/**
+ * Event-based score with an onset collar: an event is right if its label is, and its onset lies within `collar` seconds of
+ * a reference onset not yet taken, or inside that reference. A second alarm for the same reference is a repeat, neither
+ * right nor wrong. (Mesaros et al., "Metrics for polyphonic sound event detection", 2016.)
+ */
+export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], collar = 1): Score {
+  const perLabel = Object.fromEntries(labels.map((l) => [l, { reference: 0, hit: 0, falseAlarm: 0, repeat: 0, recall: 0, precision: 0, f1: 0 }])) as Record<
+    Label,
+    LabelScore
+  >;
+  const bySnr: Record<string, { reference: number; hit: number }> = {};
+  const causes: Record<string, number> = {};
+  let quietFalseAlarms = 0;
+  for (const scene of scenes) {
+    const reference = scene.events.filter((e) => e.label);
+    for (const e of reference) perLabel[e.label as Label].reference++;
+    const taken = new Set<object>();
+    const events = found.filter((e) => e.file === scene.file).toSorted((a, b) => b.confidence - a.confidence);
+    for (const event of events) {
+      const near = reference.filter(
+        (r) =>
+          r.label === event.label && (Math.abs(event.onsetSeconds - r.onset) <= collar || (event.onsetSeconds >= r.onset && event.onsetSeconds <= r.offset)),
+      );
+      const free = near.filter((r) => !taken.has(r)).toSorted((a, b) => Math.abs(event.onsetSeconds - a.onset) - Math.abs(event.onsetSeconds - b.onset))[0];
+      const label = perLabel[event.label];
+      if (free) {
+        taken.add(free);
+        label.hit++;
+      } else if (near.length > 0) label.repeat++;
+      else {
+        label.falseAlarm++;
+        if (reference.length === 0) quietFalseAlarms++;
+        const cause = scene.events.find((r) => event.onsetSeconds >= r.onset - collar && event.onsetSeconds <= r.offset + 0.5);
+        const name = cause?.label ?? cause?.kind ?? 'background';
+        causes[name] = (causes[name] ?? 0) + 1;
+      }
+    }
+    for (const r of reference) {
+      const group = (bySnr[`${Math.round(r.snr ?? 0)}`] ??= { reference: 0, hit: 0 });
+      group.reference++;
+      if (taken.has(r)) group.hit++;
+    }
+  }
+  for (const label of Object.values(perLabel)) {
+    label.recall = ratio(label.hit, label.reference);
+    label.precision = ratio(label.hit, label.hit + label.falseAlarm);
+    label.f1 = ratio(2 * label.recall * label.precision, label.recall + label.precision);
+  }
+  const hours = sum(scenes.map((s) => s.seconds)) / 3600;
+  const quietHours = sum(scenes.filter((s) => s.events.every((e) => !e.label)).map((s) => s.seconds)) / 3600;
+  const latencies = found.map((e) => e.latencySeconds).toSorted((a, b) => a - b);
+  return {
+    macroF1: sum(labels.map((l) => perLabel[l].f1)) / labels.length,
+    perLabel,
+    recallBySnr: Object.fromEntries(
+      Object.entries(bySnr)
+        .toSorted(([a], [b]) => Number(a) - Number(b))
+        .map(([snr, g]) => [snr, ratio(g.hit, g.reference)]),
+    ),
+    hours,
+    quietHours,
+    falseAlarmsPerHour: ratio(sum(labels.map((l) => perLabel[l].falseAlarm)), hours),
+    falseAlarmsPerHourQuiet: ratio(quietFalseAlarms, quietHours),
+    falseAlarmCauses: causes,
+    latencySeconds: { median: quantile(latencies, 0.5), p95: quantile(latencies, 0.95) },
+  };
+}
+
+function ratio(a: number, b: number): number {
+  return b === 0 ? 0 : a / b;
+}
+function sum(values: number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+function quantile(sorted: number[], q: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
+}

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { evaluationPage } from '../../agent/cli/evaluation-page.ts';
+import { type Found, type Scene, scoreEvents } from '../../agent/cli/scoring.ts';
+
+const scenes: Scene[] = [
+  {
+    file: 'a',
+    seconds: 1800,
+    events: [
+      { onset: 10, offset: 15, label: 'shout', snr: 20 },
+      { onset: 30, offset: 31, label: 'bang', snr: 0 },
+      { onset: 50, offset: 52, kind: 'door' },
+    ],
+  },
+  { file: 'b', seconds: 1800, events: [{ onset: 5, offset: 6, kind: '<dishes>' }] },
+];
+const at = (file: string, label: Found['label'], onsetSeconds: number, confidence = 0.9): Found => ({
+  file,
+  label,
+  onsetSeconds,
+  confidence,
+  latencySeconds: onsetSeconds / 100,
+});
+
+test('hits within the collar or inside, repeats, false alarms and their causes', () => {
+  const score = scoreEvents(scenes, [at('a', 'shout', 9.1), at('a', 'shout', 14), at('a', 'bang', 51.5), at('b', 'glass_break', 5.5), at('b', 'bang', 100)]);
+  expect(score.perLabel.shout).toMatchObject({ reference: 1, hit: 1, repeat: 1, falseAlarm: 0, f1: 1 });
+  expect(score.perLabel.bang).toMatchObject({ reference: 1, hit: 0, falseAlarm: 2, f1: 0 });
+  expect(score.falseAlarmCauses).toEqual({ door: 1, '<dishes>': 1, background: 1 });
+  expect(score).toMatchObject({ macroF1: 1 / 3, falseAlarmsPerHour: 3, falseAlarmsPerHourQuiet: 4, recallBySnr: { 0: 0, 20: 1 } });
+  expect(score.latencySeconds.median).toBeCloseTo(0.14);
+});
+
+test('an event outside the collar and outside the reference is a false alarm', () => {
+  expect(scoreEvents(scenes, [at('a', 'shout', 8.9)]).perLabel.shout).toMatchObject({ hit: 0, falseAlarm: 1 });
+  expect(scoreEvents(scenes, [at('a', 'bang', 31.9)]).perLabel.bang).toMatchObject({ hit: 0, falseAlarm: 1 });
+});
+
+test('the page stands alone and escapes what it shows', () => {
+  const page = evaluationPage('a & b', scoreEvents(scenes, [at('b', 'glass_break', 5.5)]), [
+    { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
+  ]);
+  expect(page).toContain('a &#38; b');
+  expect(page).toContain('&#60;dishes&#62; 1');
+  expect(page).toContain('<svg');
+  expect(page).not.toMatch(/src=|href=|<script/);
+});
