@@ -28,10 +28,10 @@ export function evaluationPage(title: string, score: Score, curves: readonly Cur
   );
   const causes = Object.entries(score.falseAlarmCauses)
     .toSorted(([, a], [, b]) => b - a)
-    .map(([name, n]) => `${escape(name)} ${n}`);
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escape(title)}</title>
+    .map(([name, n]) => `${escapeHtml(name)} ${n}`);
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#212529}table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid #dee2e6;text-align:right}th:first-child{text-align:left}svg{max-width:100%;height:auto}</style>
-<h1>${escape(title)}</h1>
+<h1>${escapeHtml(title)}</h1>
 <p><b>Macro F1 ${score.macroF1.toFixed(3)}</b>; ${score.falseAlarmsPerHour.toFixed(1)} false alarms per hour over ${score.hours.toFixed(2)} h, ${score.falseAlarmsPerHourQuiet.toFixed(1)} per hour in the ${score.quietHours.toFixed(2)} h without a target. Reported ${Math.round(score.latencySeconds.median * 1000)} ms after the onset in the median, ${Math.round(score.latencySeconds.p95 * 1000)} ms at the 95th percentile.</p>
 <table><tr><th>label</th><th>reference</th><th>hits</th><th>false alarms</th><th>repeats</th><th>recall</th><th>precision</th><th>F1</th></tr>${rows.join('')}</table>
 <p>Recall by signal-to-noise ratio: ${Object.entries(score.recallBySnr)
@@ -61,6 +61,6 @@ function plot(x: string, y: string, most: number, series: { label: Label; points
   return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-size="13" font-family="system-ui,sans-serif" role="img" aria-label="${y} against ${x}">${grid.join('')}${lines.join('')}<text x="${(left + px(most)) / 2}" y="${height - 8}" text-anchor="middle">${x}</text><text transform="translate(16 ${(py(0) + py(1)) / 2}) rotate(-90)" text-anchor="middle">${y}</text></svg>`;
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }

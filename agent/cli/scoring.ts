@@ -69,12 +69,14 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
         label.falseAlarm++;
         if (reference.length === 0) quietFalseAlarms++;
         const cause = scene.events.find((r) => event.onsetSeconds >= r.onset - collar && event.onsetSeconds <= r.offset + 0.5);
-        const name = cause?.label ?? cause?.kind ?? 'background';
+        const name = cause?.label || cause?.kind || 'background';
         causes[name] = (causes[name] ?? 0) + 1;
       }
     }
     for (const r of reference) {
-      const group = (bySnr[`${Math.round(r.snr ?? 0)}`] ??= { reference: 0, hit: 0 });
+      const snr = `${Math.round(r.snr ?? 0)}`;
+      const group = bySnr[snr] ?? { reference: 0, hit: 0 };
+      bySnr[snr] = group;
       group.reference++;
       if (taken.has(r)) group.hit++;
     }

@@ -59,17 +59,19 @@ for (const [point, budget] of Object.entries(budgets)) {
     let best: { rule: DetectionRule; result: ReturnType<typeof trial> } | undefined;
     const base = manifest.operatingPoints[point].labels[label] as DetectionRule;
     const durations = label === 'shout' ? [0.08, 0.16, 0.28] : [0, 0.08];
+    const smoothings = label === 'shout' ? [0.08, 0.16, 0.32] : [0.04, 0.08, 0.16];
     for (const minDurationSeconds of durations)
-      for (let logit = -1.5; logit < 8; logit += 0.25) {
-        const open = Math.round(10_000 / (1 + Math.exp(-logit))) / 10_000;
-        const rule = { ...base, open, close: Math.round(open * 6000) / 10_000, minDurationSeconds };
-        const result = trial(label, rule);
-        if (result.falseAlarmsPerHour <= budget / 3 && (!best || result.f1 > best.result.f1)) best = { rule, result };
-      }
+      for (const smoothingSeconds of smoothings)
+        for (let logit = -1.5; logit < 5; logit += 0.25) {
+          const open = Math.round(10_000 / (1 + Math.exp(-logit))) / 10_000;
+          const rule = { ...base, open, close: Math.round(open * 6000) / 10_000, minDurationSeconds, smoothingSeconds };
+          const result = trial(label, rule);
+          if (result.falseAlarmsPerHour <= budget / 3 && (!best || result.f1 > best.result.f1)) best = { rule, result };
+        }
     const { rule, result } = best ?? { rule: { ...base, open: 0.98, close: 0.6 }, result: trial(label, { ...base, open: 0.98, close: 0.6 }) };
     manifest.operatingPoints[point].labels[label] = rule;
     console.log(
-      `${point} ${label}: open ${rule.open}, minimum ${rule.minDurationSeconds} s: recall ${result.recall.toFixed(2)}, F1 ${result.f1.toFixed(2)}, ${result.falseAlarmsPerHour.toFixed(1)} false alarms/h among confusers`,
+      `${point} ${label}: open ${rule.open}, minimum ${rule.minDurationSeconds} s, smoothing ${rule.smoothingSeconds} s: recall ${result.recall.toFixed(2)}, F1 ${result.f1.toFixed(2)}, ${result.falseAlarmsPerHour.toFixed(1)} false alarms/h among confusers`,
     );
   }
 }
