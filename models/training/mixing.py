@@ -167,8 +167,11 @@ class Mixer:
             wind -= np.linspace(wind[0], wind[-1], LENGTH)
             gust = np.interp(np.arange(LENGTH), np.linspace(0, LENGTH, 9), rng.uniform(0, 1, 9))
             x = x + (wind / (wind.std() + 1e-6) * gust * rng.uniform(0.5, 6)).astype("float32")
+        if rng.random() < 0.2:  # a narrow microphone or codec, the same for all there is to hear
+            f = np.linspace(0, SAMPLE_RATE / 2, LENGTH // 2 + 1)
+            x = np.fft.irfft(np.fft.rfft(x) / np.sqrt(1 + (f / rng.uniform(2800, 7600)) ** 16), LENGTH).astype("float32")
         peak_limited = 10 ** (rng.uniform(-3, 12) / 20) / (np.abs(x).max() + 1e-6)
-        x = x * min(10 ** (rng.uniform(-62, -22) / 20), peak_limited)
+        x = x * min(10 ** (rng.uniform(-72, -20) / 20), peak_limited)
         if rng.random() < 0.1:
             x = x + rng.uniform(-0.05, 0.05)
         return (np.round(np.clip(x, -1, 1) * 32767) / 32768).astype("float32")

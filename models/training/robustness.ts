@@ -1,4 +1,4 @@
-// Scores a model under changed microphones, through the agent's own pipeline, and gives bootstrap confidence intervals:
+// Scores a model under changed microphones, through the agent's own pipeline:
 // node robustness.ts SCENES_DIR MODEL_DIR. Prints Markdown.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -81,31 +81,12 @@ async function find(rate: number, change: Change): Promise<Found[]> {
 }
 
 console.log('| condition | macro F1 | glass_break | shout | bang | false alarms/h |\n| --- | --- | --- | --- | --- | --- |');
-let plain: Found[] = [];
 for (const [name, rate, change] of conditions) {
   const found = await find(rate, change);
-  if (plain.length === 0) plain = found;
   const score = scoreEvents(scenes, found);
   console.log(
     `| ${name} | ${score.macroF1.toFixed(2)} | ${labels.map((l) => score.perLabel[l].f1.toFixed(2)).join(' | ')} | ${score.falseAlarmsPerHour.toFixed(0)} |`,
   );
 }
 
-let seed = 1;
-const draws = Array.from({ length: 1000 }, () => {
-  const sample = scenes.map((_, i) => {
-    seed = (seed * 48271) % 2147483647;
-    return { ...(scenes[seed % scenes.length] as Scene), copy: i };
-  });
-  const renamed = sample.map((s) => ({ ...s, file: `${s.copy}` }));
-  const found = sample.flatMap((s) => plain.filter((e) => e.file === s.file).map((e) => ({ ...e, file: `${s.copy}` })));
-  return scoreEvents(renamed, found);
-});
-const interval = (of: (s: ReturnType<typeof scoreEvents>) => number) => {
-  const sorted = draws.map(of).toSorted((a, b) => a - b);
-  return `${(sorted[25] as number).toFixed(2)} to ${(sorted[974] as number).toFixed(2)}`;
-};
-console.log(
-  `\n95 % intervals (bootstrap over scenes): macro F1 ${interval((s) => s.macroF1)}; ${labels.map((l) => `${l} ${interval((s) => s.perLabel[l].f1)}`).join('; ')}.`,
-);
 await classifier.close();
