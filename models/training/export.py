@@ -12,7 +12,7 @@ import torch
 from corpus import LABELS, SAMPLE_RATE
 from network import DELAY, STRIDE, Network, Streaming
 
-HOP = 1920  # 120 ms: three output frames a run
+HOP = 3840  # 240 ms: six output frames a run
 
 RULES = {
     "glass_break": {"minDurationSeconds": 0.04, "smoothingSeconds": 0.08, "mergeSeconds": 1.0, "cooldownSeconds": 0.3},
@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
     parser.add_argument("out")
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", default="0.2.0")
     args = parser.parse_args()
     weights = torch.load(args.weights, map_location="cpu")
     network = Network(3, weights["aux.bias"].shape[0])
