@@ -33,16 +33,17 @@ export function addBench(program: Command, signal: AbortSignal): void {
     });
 }
 
+/** Steady noise: one second of it, made before the clock runs and handed out again and again. */
 function noise(sampleRate: number, seconds: number): AudioSource {
+  const length = sampleRate / 10;
+  let state = 1;
+  const second = Float32Array.from({ length: sampleRate }, () => {
+    state = (state * 48271) % 2147483647;
+    return (state / 2147483647 - 0.5) * 0.02;
+  });
   async function* frames() {
-    let state = 1;
-    for (let first = 0; first < seconds * sampleRate; first += 1600) {
-      const samples = Float32Array.from({ length: 1600 }, () => {
-        state = (state * 48271) % 2147483647;
-        return (state / 2147483647 - 0.5) * 0.02;
-      });
-      yield { samples, firstSample: first };
-    }
+    for (let first = 0; first < seconds * sampleRate; first += length)
+      yield { samples: second.slice(first % sampleRate, (first % sampleRate) + length), firstSample: first };
   }
   return { sampleRate, dropped: 0, frames };
 }

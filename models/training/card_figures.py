@@ -77,6 +77,8 @@ def report(scenes, events_path):
     for label in LABELS:
         cells = [sum((p[1].get((label, s), np.zeros(2)) for p in parts), np.zeros(2)) for s in levels]
         print(f"| {label} | " + " | ".join(f"{a / max(1, b):.2f} ({a:.0f} of {b:.0f})" for a, b in cells) + " |")
+    hours_all = hours.sum()
+    print("\nFalse alarms an hour by label: " + ", ".join(f"{label} {total[i, 1] / hours_all:.1f}" for i, label in enumerate(LABELS)) + ".")
     causes = sum((p[2] for p in parts), Counter())
     print("\nFalse alarms by what was heard: " + (", ".join(f"{k} {v}" for k, v in causes.most_common()) or "none") + ".")
 

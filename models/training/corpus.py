@@ -67,8 +67,11 @@ def envelope(x: np.ndarray) -> np.ndarray:
     return np.sqrt((x[: n * ENVELOPE].reshape(n, ENVELOPE).astype("float32") ** 2).mean(1) + 1e-12)
 
 
-def load(audio: str, cache: str, split: str = "train") -> tuple[list[Clip], list[str]]:
-    """Every usable clip of a split and the names of the teacher's classes. Decoded samples are kept in `cache`."""
+def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tuple[list[Clip], list[str]]:
+    """Every usable clip of a split (trusted ones only if `clean`) and the names of the teacher's classes.
+
+    Decoded samples are kept in `cache`.
+    """
     rows = pd.read_csv(os.path.join(audio, "manifest.csv"))
     rows = rows[(rows.split == split) & ~rows.label.isin(IGNORED)].reset_index(drop=True)
     store = os.path.join(cache, f"{split}.npz")
@@ -91,7 +94,7 @@ def load(audio: str, cache: str, split: str = "train") -> tuple[list[Clip], list
         scores = heard.get(row.path, np.zeros((1, len(classes)), "float32"))
         evidence = np.stack([scores[:, [classes.index(c) for c in names]].max(1) for names in TEACHER_OF], 1)
         clip = Clip(row.path, row.label, str(row.group), x, scores, LABEL_OF.get(row.label), evidence)
-        if is_trusted(clip, bool(row.doubtful) and row.doubtful == row.doubtful):
+        if not clean or is_trusted(clip, bool(row.doubtful) and row.doubtful == row.doubtful):
             clips.append(clip)
     return clips, classes
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 FRAME, HOP, MELS = 512, 160, 64
+PAST = 480  # samples before a hop that its frames reach into, in whole HOPs
 STRIDE = 640  # samples per output frame: 40 ms
 DELAY = 2  # output frames between a sound and the frame that scores it
 
@@ -36,16 +37,17 @@ class CausalConv(nn.Module):
 
 
 class Cache:
-    """Reads the state vector piece by piece, in call order, and gathers the next one."""
+    """Hands out the pieces of the state vector in call order and gathers the next one.
 
-    def __init__(self, state: torch.Tensor):
-        self.state, self.at, self.next = state, 0, []
+    Without `sizes` the pieces are zeros, and `sizes` of the next state can be read off afterwards.
+    """
+
+    def __init__(self, state: torch.Tensor, sizes: list[int] | None):
+        self.pieces = iter(torch.split(state, sizes, 1)) if sizes else None
+        self.next: list[torch.Tensor] = []
 
     def take(self, shape) -> torch.Tensor:
-        n = int(np.prod(shape))
-        piece = self.state[:, self.at : self.at + n].reshape(shape)
-        self.at += n
-        return piece
+        return torch.zeros(shape) if self.pieces is None else next(self.pieces).reshape(shape)
 
     def extend(self, x: torch.Tensor, past: int) -> torch.Tensor:
         shape = (1, x.shape[1], x.shape[2], past) if x.dim() == 4 else (1, past)
@@ -118,7 +120,8 @@ class Streaming(nn.Module):
 
     torch.stft does not export, so the spectrum is a product with cosines and sines. The frame is first folded into its
     even and odd parts about its middle, which halves the product: for x[n] and x[512-n] the cosines are equal, the
-    sines opposite.
+    sines opposite. Frames are four neighbouring blocks of one hop, less what is too much, so that cutting them takes a
+    handful of operations and not one for each frame.
     """
 
     def __init__(self, network: Network):
@@ -133,10 +136,15 @@ class Streaming(nn.Module):
         self.register_buffer("cosine", cosine.float().T.contiguous())
         self.register_buffer("sine", sine.float().T.contiguous())
         self.register_buffer("floor", torch.tensor(1e-8))
+        self.sizes: list[int] | None = None
+        with torch.no_grad():
+            self(torch.zeros(1, STRIDE), torch.zeros(1, 0))
+        self.state_size = sum(self.sizes)
 
     def log_mel(self, x: torch.Tensor) -> torch.Tensor:
-        count = (x.shape[1] - FRAME) // HOP + 1
-        frames = torch.stack([x[0, i * HOP : i * HOP + FRAME] for i in range(count)]) * self.network.window
+        blocks = x.reshape(-1, HOP)
+        count = blocks.shape[0] - PAST // HOP
+        frames = torch.cat([blocks[i : i + count] for i in range(PAST // HOP + 1)], 1)[:, PAST + HOP - FRAME :] * self.network.window
         left = frames[:, : FRAME // 2 + 1]
         right = torch.cat([frames[:, :1], torch.flip(frames[:, FRAME // 2 :], [1])], 1)
         even, odd = left + right, left - right
@@ -144,13 +152,9 @@ class Streaming(nn.Module):
         return torch.log(power @ self.network.mel.T + self.floor).T[None]
 
     def forward(self, waveform: torch.Tensor, state: torch.Tensor):
-        cache = Cache(state)
-        x = cache.extend(waveform, FRAME - HOP)
+        cache = Cache(state, self.sizes)
+        x = cache.extend(waveform, PAST)
         h = self.network.body(self.log_mel(x), cache)
+        if self.sizes is None:
+            self.sizes = [piece.shape[1] for piece in cache.next]
         return torch.sigmoid(self.network.out(h)), torch.cat(cache.next, 1)
-
-    def state_size(self, hop: int) -> int:
-        """How long the state vector is, found by running once with more state than enough."""
-        with torch.no_grad():
-            _, state = self(torch.zeros(1, hop), torch.zeros(1, 200_000))
-        return state.shape[1]

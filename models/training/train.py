@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from corpus import is_held_out, load
+from corpus import SAMPLE_RATE, is_held_out, load
 from mixing import Mixer
-from network import Network
+from network import DELAY, STRIDE, Network
 
 BATCH = 32
 
@@ -18,12 +18,12 @@ BATCH = 32
 class Stream(torch.utils.data.IterableDataset):
     """An endless stream of mixed examples."""
 
-    def __init__(self, clips, seed):
-        self.clips, self.seed = clips, seed
+    def __init__(self, clips, seed, alarms):
+        self.clips, self.seed, self.alarms = clips, seed, alarms
 
     def __iter__(self):
         worker = torch.utils.data.get_worker_info()
-        mixer = Mixer(self.clips, self.seed + (worker.id if worker else 0))
+        mixer = Mixer(self.clips, self.seed + (worker.id if worker else 0), self.alarms)
         while True:
             yield mixer.example()
 
@@ -41,13 +41,31 @@ def loss_of(out, aux, target, aux_target, positive_weight=2.0):
     return main, main + 1.0 * side
 
 
+@torch.no_grad()
+def mine(net, clips, at_least=0.3):
+    """False alarms of a network in clips without a target: path -> (highest score, its second)."""
+    net.eval()
+    alarms = {}
+    for clip in clips:
+        if clip.label is not None:
+            continue
+        x = clip.samples.astype("float32") / 32768
+        x = np.concatenate([np.zeros(SAMPLE_RATE // 2, "float32"), 0.3 * x, np.zeros(SAMPLE_RATE // 2, "float32")])
+        x = x[: len(x) // STRIDE * STRIDE]
+        scores = torch.sigmoid(net(torch.from_numpy(x)[None])[0][0]).amax(1)
+        best = int(scores.argmax())
+        if scores[best] >= at_least:
+            alarms[clip.path] = (float(scores[best]), max(0.0, (best - DELAY) * STRIDE / SAMPLE_RATE - 0.5))
+    return alarms
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("audio")
     parser.add_argument("work")
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", help="weights to go on from")
+    parser.add_argument("--start", help="weights to go on from; their false alarms in the training clips are mined and drawn more often")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -58,11 +76,14 @@ def main():
     kinds = sorted({c.kind for c in training if c.label is None})
     print(f"{len(training)} clips to train on, {len(clips) - len(training)} held out; {len(classes)} teacher classes, {len(kinds)} kinds of negatives", flush=True)
     net = Network(3, len(classes) + len(kinds))
+    alarms = {}
     if args.start:
         net.load_state_dict(torch.load(args.start))
+        alarms = mine(net, training)
+        print(f"{len(alarms)} clips without a target raise a score of 0.3 or more", flush=True)
     print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
     average = copy.deepcopy(net)
-    batches = iter(torch.utils.data.DataLoader(Stream(training, 1000 * args.seed), batch_size=BATCH, num_workers=1, prefetch_factor=6))
+    batches = iter(torch.utils.data.DataLoader(Stream(training, 1000 * args.seed, alarms), batch_size=BATCH, num_workers=1, prefetch_factor=6))
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.steps, pct_start=0.08)
     began, running, waited = time.time(), None, 0.0
