@@ -101,7 +101,7 @@ test(`the courier, killed ${kills} times${withoutMosquitto ? ' (embedded broker:
   process.stdout.write(`kill -9 of the courier: ${JSON.stringify({ kills, stored, received: arrived.length, distinct: first.length, inTheMiddle })}\n`);
   expect(first).toEqual(Array.from({ length: stored }, (_, i) => i + 1));
   expect(new Set(arrived.map((e) => e.id)).size).toBe(stored);
-  expect(outbox.fates()).toEqual({ stored, sent: stored, expired: 0, refused: 0 });
+  expect(outbox.fates()).toEqual({ stored, sent: stored, expired: 0, refused: 0, dropped: 0, unreadable: 0 });
   expect(inTheMiddle).toBeGreaterThan(kills / 20);
   outbox.close();
 });
