@@ -113,6 +113,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       model: { name, version },
     });
     if (fate === 'stored') logger.info({ label: detection.label, confidence: detection.confidence }, 'event stored');
+    else if (fate === 'held') logger.warn({ label: detection.label }, 'event held in memory: the outbox cannot be written');
     else logger.error({ label: detection.label }, 'event refused: more than outbox.maxEventsPerMinute');
   };
   logger.info({ model: name, version }, 'listening');

@@ -4,14 +4,17 @@ import type { Command } from 'commander';
 import { openMicrophone } from '../audio/microphone.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { systemClock } from '../lib/clock.ts';
 import { AudioError, TocsinError } from '../lib/errors.ts';
-import { openLogger } from '../lib/logger.ts';
+import { type Logger, openLogger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
-import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
+import type { Outbox } from '../outbox/outbox.ts';
+import { openPatientOutbox } from '../outbox/patient-outbox.ts';
+import { isDamage, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { deliver, listen } from '../pipeline.ts';
 import { addCommand, configOption, version } from './program.ts';
 
@@ -32,7 +35,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
-  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+  const outbox = openOutbox(config, logger);
   const classifier = await openOnnxClassifier(config.model.path);
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
@@ -56,10 +59,11 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
 
 async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
-  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+  const logger = openLogger('courier', config.log.level);
+  const outbox = openOutbox(config, logger);
   const { site, sensor, mqtt } = config;
   const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`);
-  const parts = { outbox, openPublisher, clock: systemClock(), logger: openLogger('courier', config.log.level), random: Math.random };
+  const parts = { outbox, openPublisher, clock: systemClock(), logger, random: Math.random };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs: config.outbox.maxAgeDays * 86_400_000 }, parts, signal);
@@ -68,10 +72,14 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** The outbox as the two halves use it: repaired when damaged, and no reason to die when it cannot be written. */
+function openOutbox({ outbox }: Config, logger: Logger): Outbox {
+  return openPatientOutbox({ path: outbox.path, open: () => openSqliteOutbox(outbox.path, outbox, { repair: true }), isDamage, logger });
+}
+
 /** Two children under one parent. When one ends by itself, the other is stopped and its exit code is passed on. */
 async function runBoth(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
-  openSqliteOutbox(config.outbox.path, config.outbox).close();
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });
   const courier = start('deliver');

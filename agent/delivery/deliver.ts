@@ -1,10 +1,10 @@
-import type { Status } from '../events/event.ts';
+import type { Lost, Status } from '../events/event.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
-import type { Outbox } from '../outbox/outbox.ts';
+import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
@@ -27,13 +27,18 @@ export interface DeliveryParts {
 }
 
 const pollMs = 100; // how often an empty outbox is looked at again
+const steadyMs = 10_000;
+const strictMs = 1000; // a backlog that takes longer than this to drain is overtaken by what is heard meanwhile
+const refusedRetryMs = 60_000; // how often what the broker refuses is tried again on a connection that works
+const maxRefused = 1000; // refused events set aside before the connection is given up, so that memory stays bounded
 
 /**
  * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge; on any failure wait with
  * jitter and begin again from the oldest event not acknowledged.
  *
  * INVARIANTS: an event leaves the outbox only after a good PUBACK; at most `maxInFlight` are sent and unacknowledged;
- * events are first sent in order of sequence; a refused event is never thrown away.
+ * events are first sent in order of sequence, but what is heard after the connection began overtakes a backlog that takes
+ * long; a refused event is never thrown away and holds up no other.
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
   const { outbox, openPublisher, clock, logger, random } = parts;
@@ -42,17 +47,22 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
   for (let attempt = 0; !signal.aborted; ) {
     let publisher: Publisher | undefined;
+    let connectedMs = Number.POSITIVE_INFINITY;
     try {
       publisher = await openPublisher({ topic: topics.status, payload: status('offline') }, signal);
-      await publisher.publish(topics.status, status('online', outbox.pendingCount()), { retain: true });
-      logger.info({ pending: outbox.pendingCount() }, 'connected');
-      await drain(publisher, () => {
-        attempt = 0;
+      connectedMs = clock.monotonicMs();
+      await publisher.publish(topics.status, status('online', outbox.pendingCount()), { retain: true }).catch((error: unknown) => {
+        if (!(error instanceof BrokerError && error.refused)) throw error;
+        logger.error({ reason: error.message }, 'the broker refuses the status; events are sent all the same');
       });
+      logger.info({ pending: outbox.pendingCount() }, 'connected');
+      await drain(publisher);
       await publisher.publish(topics.status, status('offline'), { retain: true }).catch(() => undefined);
     } catch (error) {
+      // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either
+      if (clock.monotonicMs() - connectedMs > steadyMs) attempt = 0;
       const waitMs = backoffMs(attempt, random);
-      if (attempt === 0) logger.warn({ reason: messageOf(error), pending: outbox.pendingCount() }, 'not connected; events are kept');
+      if (attempt === 0) logger.warn({ reason: messageOf(error), attempt }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
       await sleep(waitMs, signal);
@@ -61,51 +71,110 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     }
   }
 
-  async function drain(publisher: Publisher, succeeded: () => void): Promise<void> {
-    const inFlight = new Map<number, Promise<void>>();
+  async function drain(publisher: Publisher): Promise<void> {
+    const inFlight = new Set<number>();
     const failure = new AbortController();
     const acknowledged: number[] = [];
-    let sent = 0;
+    const refused = new Set<number>();
+    const beganMs = clock.monotonicMs();
+    // two places in the queue: what waited when the connection began, up to `horizon`, and what came since
+    let horizon = outbox.newest();
+    let backlog = 0;
+    let fresh = horizon;
     let nextExpiry = 0;
+    let retryRefusedMs = Number.POSITIVE_INFINITY;
     let wake = () => {};
     const settled = () => {
       if (acknowledged.length > 0) {
         outbox.acknowledge(acknowledged.splice(0));
-        succeeded();
       }
       wake();
     };
     const stop = AbortSignal.any([signal, publisher.lost, failure.signal]);
-    while (!stop.aborted) {
-      if (clock.monotonicMs() >= nextExpiry) {
-        nextExpiry = clock.monotonicMs() + 60_000;
-        const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;
-        if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
+    const next = (room: number): PendingEvent[] => {
+      const overtaking = clock.monotonicMs() - beganMs > strictMs;
+      const taken: PendingEvent[] = [];
+      if (overtaking && room > 0) taken.push(...outbox.pending(fresh, room));
+      if (taken.length < room && backlog < horizon) {
+        const rows = outbox.pending(backlog, room - taken.length).filter((e) => e.sequence <= horizon);
+        backlog = rows.at(-1)?.sequence ?? horizon;
+        taken.push(...rows);
       }
-      for (const event of outbox.pending(sent, options.maxInFlight - inFlight.size)) {
-        const payload = JSON.stringify(toCloudEvent(event, { ...options, outboxId: outbox.id }, clock));
-        sent = event.sequence;
-        const done = publisher
-          .publish(topics.event, payload, { retain: false })
-          .then(
-            () => void acknowledged.push(event.sequence),
-            (error) => failure.abort(error),
-          )
-          .finally(() => {
-            inFlight.delete(event.sequence);
-            // acknowledgements that arrive together become one transaction
-            setImmediate(settled);
-          });
-        inFlight.set(event.sequence, done);
+      if (!overtaking && taken.length < room && backlog >= horizon) taken.push(...outbox.pending(fresh, room - taken.length));
+      for (const { sequence } of taken) fresh = Math.max(fresh, sequence);
+      return taken.filter((e) => !inFlight.has(e.sequence) && !refused.has(e.sequence));
+    };
+    const send = (event: PendingEvent) => {
+      inFlight.add(event.sequence);
+      const payload = JSON.stringify(toCloudEvent(event, { ...options, outboxId: outbox.id }, clock));
+      return publisher
+        .publish(topics.event, payload, { retain: false })
+        .then(
+          () => void acknowledged.push(event.sequence),
+          (error) => {
+            if (!(error instanceof BrokerError && error.refused) || refused.size >= maxRefused) return failure.abort(error);
+            if (refused.size === 0) logger.error({ reason: error.message }, 'the broker refuses events; they are kept and tried again');
+            refused.add(event.sequence);
+            if (retryRefusedMs === Number.POSITIVE_INFINITY) retryRefusedMs = clock.monotonicMs() + refusedRetryMs * (0.5 + random());
+          },
+        )
+        .finally(() => {
+          inFlight.delete(event.sequence);
+          // acknowledgements that arrive together become one transaction
+          setImmediate(settled);
+        });
+    };
+    const flying = new Set<Promise<void>>();
+    const track = (work: Promise<void>) => {
+      flying.add(work);
+      void work.finally(() => flying.delete(work)).catch(() => undefined);
+    };
+    let reporting = false;
+    try {
+      while (!stop.aborted) {
+        if (clock.monotonicMs() >= nextExpiry) {
+          nextExpiry = clock.monotonicMs() + 60_000;
+          const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;
+          if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
+        }
+        if (clock.monotonicMs() >= retryRefusedMs) {
+          retryRefusedMs = Number.POSITIVE_INFINITY;
+          backlog = Math.min(backlog, Math.min(...refused) - 1);
+          horizon = fresh;
+          refused.clear();
+        }
+        const gap = reporting ? undefined : outbox.gaps(1)[0];
+        if (gap) {
+          reporting = true;
+          track(
+            report(publisher, gap)
+              .then(
+                () => {
+                  outbox.gapReported(gap);
+                  reporting = false;
+                },
+                // a gap refused is told again on the next connection; it holds up no event
+                (error) => void (error instanceof BrokerError && error.refused ? undefined : failure.abort(error)),
+              )
+              .catch((error) => failure.abort(error)),
+          );
+        }
+        for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
+        const woken = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        await Promise.race([woken, sleep(pollMs, stop)]);
       }
-      const woken = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      await Promise.race([woken, sleep(pollMs, stop)]);
+    } finally {
+      await Promise.allSettled(flying);
+      if (acknowledged.length > 0) outbox.acknowledge(acknowledged.splice(0));
     }
-    await Promise.allSettled(inFlight.values());
-    if (acknowledged.length > 0) outbox.acknowledge(acknowledged.splice(0));
     if (failure.signal.aborted) throw failure.signal.reason;
     if (publisher.lost.aborted && !signal.aborted) throw new Error('the connection broke');
+  }
+
+  function report(publisher: Publisher, { first, last, reason }: Gap): Promise<void> {
+    const lost: Lost = { outbox: outbox.id, first, last, reason };
+    return publisher.publish(topics.gap, JSON.stringify(lost), { retain: false });
   }
 }

@@ -1,5 +1,5 @@
 // The only file that imports mqtt.
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
@@ -22,7 +22,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       queueQoSZero: false,
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
     };
-    const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
+    const client = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
       throw new BrokerError(
         `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
         'check mqtt.url, the certificates and that the broker runs',
@@ -30,16 +30,43 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
         { cause },
       );
     });
-    if (signal.aborted) {
-      await client.endAsync(true);
-      throw new BrokerError('Expected to connect, got a stop', 'start again', false);
-    }
     return wrap(client, mqtt.ackTimeoutSeconds);
   };
 }
 
+/** Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. */
+function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<MqttClient> {
+  const client = connect(url, options);
+  return new Promise<MqttClient>((resolve, reject) => {
+    const timer = setTimeout(() => fail(new Error(`no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
+    const onClose = () => fail(new Error('the connection broke'));
+    const onStop = () => fail(new Error('a stop'));
+    const settle = () => {
+      clearTimeout(timer);
+      client.removeListener('close', onClose);
+      signal.removeEventListener('abort', onStop);
+    };
+    const fail = (error: Error) => {
+      settle();
+      client.end(true);
+      reject(error);
+    };
+    // stays: an error after the failure must find a listener
+    client.on('error', fail);
+    client.once('close', onClose);
+    client.once('connect', () => {
+      settle();
+      client.removeListener('error', fail);
+      resolve(client);
+    });
+    if (signal.aborted) onStop();
+    else signal.addEventListener('abort', onStop, { once: true });
+  });
+}
+
 function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
   const lost = new AbortController();
+  let unanswered = 0;
   client.on('close', () => lost.abort());
   client.on('error', () => lost.abort());
   return {
@@ -65,7 +92,9 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
           lost.signal.removeEventListener('abort', onLost);
         };
         lost.signal.addEventListener('abort', onLost, { once: true });
+        unanswered++;
         client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, (error, packet) => {
+          unanswered--;
           const reason = (error as { code?: number } | undefined)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode ?? 0;
           if (!error && reason < 128) {
             settle();
@@ -75,7 +104,10 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
       });
     },
     async close() {
-      await client.endAsync(!client.connected).catch(() => undefined);
+      // a polite end waits for every PUBACK: on a frozen link for ever, and it cannot be forced afterwards
+      const polite = client.connected && unanswered === 0;
+      const patience = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref());
+      await Promise.race([client.endAsync(!polite).catch(() => undefined), patience]);
     },
   };
 }

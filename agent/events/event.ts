@@ -51,6 +51,20 @@ export const statusSchema = z
   .describe('Whether the sensor is connected.');
 export type Status = z.infer<typeof statusSchema>;
 
+/** Published when events will never arrive: expired, dropped or lost with a damaged file. */
+export const lostSchema = z
+  .strictObject({
+    outbox: z
+      .string()
+      .regex(/^[0-9a-f]{16}$/)
+      .describe('The part of the event id before its sequence number.'),
+    first: z.number().int().positive(),
+    last: z.number().int().positive(),
+    reason: z.enum(['too_old', 'too_many', 'dropped', 'unreadable']),
+  })
+  .describe('Of the sequence numbers from `first` to `last`, those whose event has not arrived never will; not every number was an event.');
+export type Lost = z.infer<typeof lostSchema>;
+
 /** What the listener knows of a sound when it is confirmed; the outbox stores exactly this and nothing else. */
 export interface RecordedEvent {
   readonly label: SoundEvent['data']['label'];
@@ -67,6 +81,6 @@ export interface RecordedEvent {
 }
 
 /** The JSON Schemas of everything that is published, from the definitions above. */
-export function publishedSchemas(): Record<'event' | 'status', object> {
-  return { event: z.toJSONSchema(soundEventSchema), status: z.toJSONSchema(statusSchema) };
+export function publishedSchemas(): Record<'event' | 'status' | 'gap', object> {
+  return { event: z.toJSONSchema(soundEventSchema), status: z.toJSONSchema(statusSchema), gap: z.toJSONSchema(lostSchema) };
 }

@@ -5,26 +5,47 @@ export interface PendingEvent extends RecordedEvent {
   readonly sequence: number;
 }
 
-export type Fate = 'stored' | 'sent' | 'expired' | 'refused';
+/** `stored = pending + sent + expired + unreadable`; refused and dropped events were never stored. */
+export type Fate = 'stored' | 'sent' | 'expired' | 'refused' | 'dropped' | 'unreadable';
+
+/** Of the events numbered `first` to `last`, those that have not arrived never will. */
+export interface Gap {
+  readonly first: number;
+  readonly last: number;
+  readonly reason: 'too_old' | 'too_many' | 'dropped' | 'unreadable';
+}
+
+/** What is wrong with the keeping of events now; a damaged file counts for a week, or until its quarantined copy is deleted. */
+export const outboxFaults = ['disk_full', 'outbox_damaged', 'outbox_unwritable'] as const;
+export type OutboxFault = (typeof outboxFaults)[number];
 
 /**
  * Port: the one thing between the process that hears and the process that speaks.
  *
- *   append ─▶ pending ─▶ (published) ─▶ acknowledge        expire: too old or too many, counted
+ *   append ─▶ pending ─▶ (published) ─▶ acknowledge        expire: too old or too many, counted, a gap
  *
- * The listener appends, the courier reads and acknowledges; each opens the outbox for itself. What `append` returned for
- * is on disk. An event stays pending until `acknowledge`: a crash in between sends it again with the same sequence.
+ * The listener appends, the courier reads and acknowledges; each opens the outbox for itself. What `append` returned
+ * `stored` for is on disk. An event stays pending until `acknowledge`: a crash in between sends it again with the same
+ * sequence. Appending the same event again changes nothing.
  */
 export interface Outbox {
   readonly id: string;
-  /** Stores an event, or counts it as refused when events come faster than allowed. */
-  append(event: RecordedEvent): 'stored' | 'refused';
+  /** Stores an event, or counts it as refused when events come faster than allowed, or holds it in memory while the disk takes none. */
+  append(event: RecordedEvent): 'stored' | 'refused' | 'held';
   /** The oldest events after a sequence number, in order. */
   pending(after: number, limit: number): PendingEvent[];
   pendingCount(): number;
+  /** The highest sequence number given out so far. */
+  newest(): number;
   acknowledge(sequences: readonly number[]): void;
-  /** Removes events older than `maxAgeMs` at `nowMs` whose clock was right; returns how many. */
+  /** Removes events older than `maxAgeMs` at `nowMs` whose clock was right, at most 10,000 a call; returns how many. */
   expire(nowMs: number, maxAgeMs: number): number;
+  /** Counts events that could not be kept. They get sequence numbers, so that the platform sees the gap. */
+  drop(count: number): void;
+  /** Gaps the platform has not been told of, and the word that it has been. */
+  gaps(limit: number): Gap[];
+  gapReported(gap: Gap): void;
   fates(): Record<Fate, number>;
+  faults(): OutboxFault[];
   close(): void;
 }

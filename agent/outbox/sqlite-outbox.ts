@@ -1,101 +1,125 @@
 // The only file that imports better-sqlite3.
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { RecordedEvent } from '../events/event.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
-import type { Fate, Outbox, PendingEvent } from './outbox.ts';
+import { migrate } from './migrate.ts';
+import type { Fate, Gap, Outbox, OutboxFault, PendingEvent } from './outbox.ts';
+import { quarantined, repairOutbox } from './repair.ts';
+import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
+import { commitsBeyondDamage } from './wal-check.ts';
 
 const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
-const migrations = new URL('./migrations/', import.meta.url);
+const lowBytes = 1_000_000; // less free space than this is a fault
 
 export interface OutboxLimits {
   maxMegabytes: number;
   maxEventsPerMinute: number;
 }
 
+export type SqliteDatabase = Database.Database;
+export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
+
 /**
  * Opens the outbox, creating or migrating it. WAL with synchronous=FULL: an event that was stored survives a power cut
- * (with NORMAL the last ones do not). Throws an OutboxError.
+ * (with NORMAL the last ones do not). With `repair`, which is for the two halves alone, a damaged file is set aside and
+ * what can be read of it goes on in a new one. Throws an OutboxError.
  */
-export function openSqliteOutbox(path: string, limits: OutboxLimits): Outbox {
-  let db: Database.Database;
+export function openSqliteOutbox(path: string, limits: OutboxLimits, options: { repair?: boolean } = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });
-    db = new Database(path, { timeout: 5000 });
+    try {
+      return new SqliteOutbox(path, openChecked(path), limits);
+    } catch (error) {
+      if (!options.repair || !isDamage(error)) throw error;
+      repairOutbox(path, openDatabase, () => isSound(path));
+      return new SqliteOutbox(path, openChecked(path), limits);
+    }
+  } catch (cause) {
+    throw new OutboxError(
+      `Expected an outbox at ${path}, got: ${messageOf(cause)}`,
+      'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start',
+      { cause },
+    );
+  }
+}
+
+/** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. */
+export function isDamage(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED)/.test(code)) return true;
+  return error instanceof Error && error.cause !== undefined && isDamage(error.cause);
+}
+
+function damage(what: string): Error {
+  return Object.assign(new Error(what), { code: 'SQLITE_DAMAGED' });
+}
+
+function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
+  const db = new Database(path, { timeout: 5000 });
+  try {
+    if (path.endsWith('.lock')) return db;
     db.pragma(`page_size = ${pageBytes}`);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
     db.pragma('secure_delete = ON');
-    if (db.pragma('quick_check', { simple: true }) !== 'ok') throw new Error('the file is damaged');
-    migrate(db);
-  } catch (cause) {
-    throw new OutboxError(
-      `Expected an outbox at ${path}, got: ${messageOf(cause)}`,
-      'check the path, its owner and free space; if the file is damaged, move it away and start again',
-      { cause },
-    );
+    if (then) migrate(db);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
   }
-  return new SqliteOutbox(db, limits);
 }
 
-/** Applies the numbered migrations that the file has not seen, each in a transaction; refuses a file from the future. */
-function migrate(db: Database.Database): void {
-  const files = readdirSync(migrations)
-    .filter((name) => /^\d{6}\.sql$/.test(name))
-    .sort();
-  const apply = db.transaction(() => {
-    const version = db.pragma('user_version', { simple: true }) as number;
-    if (version > files.length) throw new Error(`schema version ${version}, but this release knows up to ${files.length}`);
-    for (const name of files.slice(version)) {
-      db.exec(readFileSync(new URL(name, migrations), 'utf8'));
-      db.pragma(`user_version = ${Number.parseInt(name, 10)}`);
-    }
-  });
-  apply.immediate();
+function openChecked(path: string): SqliteDatabase {
+  if (existsSync(`${path}.new`) && !existsSync(path)) throw damage('a repair was interrupted');
+  if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
+  if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
+  const db = openDatabase(path);
+  try {
+    if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
+    migrate(db);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }
 
-interface Row {
-  sequence: number;
-  label: RecordedEvent['label'];
-  boot_id: string;
-  model_name: string;
-  model_version: string;
-  onset_wall_ms: number;
-  onset_monotonic_ms: number;
-  clock_synchronised: number;
-  duration_ms: number;
-  confidence_permille: number;
-  above_background_decibels: number;
-  spl_decibels: number | null;
-  glass_break_permille: number;
-  shout_permille: number;
-  bang_permille: number;
+function isSound(path: string): boolean {
+  try {
+    openChecked(path).close();
+    return true;
+  } catch (error) {
+    return !isDamage(error);
+  }
 }
-
-const insertSql = `INSERT INTO event (label, boot, model, onset_wall_ms, onset_monotonic_ms, clock_synchronised, duration_ms,
-  confidence_permille, above_background_decibels, spl_decibels, glass_break_permille, shout_permille, bang_permille)
-  VALUES ((SELECT id FROM label WHERE name = @label), (SELECT id FROM boot WHERE boot_id = @bootId),
-  (SELECT id FROM model WHERE name = @modelName AND version = @modelVersion), @onsetWallMs, @onsetMonotonicMs, @clock,
-  @durationMs, @confidence, @aboveBackground, @spl, @glassBreak, @shout, @bang)`;
-const pendingSql = `SELECT event.*, label.name AS label, boot.boot_id, model.name AS model_name, model.version AS model_version
-  FROM event JOIN label ON label.id = event.label JOIN boot ON boot.id = event.boot JOIN model ON model.id = event.model
-  WHERE sequence > ? ORDER BY sequence LIMIT ?`;
 
 /**
- * INVARIANTS: every change and its count are one transaction; `stored = pending + sent + expired`; a sequence number is
- * never used twice, for AUTOINCREMENT remembers deleted rows.
+ * INVARIANTS: every change and its count are one transaction; `stored = pending + sent + expired + unreadable`; a sequence
+ * number is never used twice, for AUTOINCREMENT remembers deleted rows.
  */
 class SqliteOutbox implements Outbox {
   readonly id: string;
+  readonly #path: string;
+  readonly #inode: number;
   readonly #db: Database.Database;
   readonly #limits: OutboxLimits;
 
-  constructor(db: Database.Database, limits: OutboxLimits) {
+  constructor(path: string, db: Database.Database, limits: OutboxLimits) {
+    this.#path = path;
+    this.#inode = inodeOf(path);
     this.#db = db;
     this.#limits = limits;
-    this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
+    try {
+      this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
+      if (!this.id) throw damage('the outbox has no id');
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   }
 
   append(event: RecordedEvent): 'stored' | 'refused' {
@@ -111,25 +135,16 @@ class SqliteOutbox implements Outbox {
         this.#count('refused', 1);
         return 'refused';
       }
+      const same = this.#db
+        .prepare(
+          'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
+        )
+        .get(event.bootId, onset, event.label);
+      if (same) return 'stored';
       this.#makeRoom();
       this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(event.bootId);
       this.#db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(event.model.name, event.model.version);
-      this.#db.prepare(insertSql).run({
-        label: event.label,
-        bootId: event.bootId,
-        modelName: event.model.name,
-        modelVersion: event.model.version,
-        onsetWallMs: Math.round(event.onsetWallMs),
-        onsetMonotonicMs: onset,
-        clock: event.clockSynchronised ? 1 : 0,
-        durationMs: bound(event.durationSeconds * 1000, 0, 600_000),
-        confidence: bound(event.confidence * 1000, 0, 1000),
-        aboveBackground: bound(event.levelAboveBackgroundDb, -20, 140),
-        spl: event.soundPressureLevelDb === undefined ? null : bound(event.soundPressureLevelDb, 0, 200),
-        glassBreak: bound(event.scores.glass_break * 1000, 0, 1000),
-        shout: bound(event.scores.shout * 1000, 0, 1000),
-        bang: bound(event.scores.bang * 1000, 0, 1000),
-      });
+      this.#db.prepare(insertSql).run(toRow(event, null));
       this.#count('stored', 1);
       return 'stored';
     });
@@ -153,17 +168,47 @@ class SqliteOutbox implements Outbox {
     });
   }
 
+  newest(): number {
+    return (this.#db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck().get() as number | undefined) ?? 0;
+  }
+
   expire(nowMs: number, maxAgeMs: number): number {
-    return this.#transaction(() => {
-      const removed = this.#db.prepare('DELETE FROM event WHERE clock_synchronised = 1 AND onset_wall_ms < ?').run(Math.round(nowMs - maxAgeMs)).changes;
-      this.#count('expired', removed);
-      return removed;
+    const before = Math.round(nowMs - maxAgeMs);
+    if (!this.#db.prepare('SELECT 1 FROM event WHERE clock_synchronised = 1 AND onset_wall_ms < ? LIMIT 1').get(before)) return 0;
+    return this.#transaction(() =>
+      this.#remove('SELECT sequence FROM event WHERE clock_synchronised = 1 AND onset_wall_ms < ? LIMIT 10000', before, 'too_old'),
+    );
+  }
+
+  drop(count: number): void {
+    this.#transaction(() => {
+      const newest = this.newest();
+      if (newest === 0) this.#db.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', 0)").run();
+      this.#db.prepare("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'").run(newest + count);
+      this.#gap({ first: newest + 1, last: newest + count, reason: 'dropped' });
+      this.#count('dropped', count);
     });
+  }
+
+  gaps(limit: number): Gap[] {
+    return this.#db.prepare<[number], Gap>('SELECT first, last, reason FROM gap ORDER BY first LIMIT ?').all(limit);
+  }
+
+  gapReported({ first, last }: Gap): void {
+    // a gap that has grown since is reported again, whole
+    this.#transaction(() => this.#db.prepare('DELETE FROM gap WHERE first = ? AND last = ?').run(first, last));
   }
 
   fates(): Record<Fate, number> {
     const rows = this.#db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
     return Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>;
+  }
+
+  faults(): OutboxFault[] {
+    const week = 7 * 86_400_000;
+    const damaged = quarantined(this.#path).some(({ sinceMs }) => Math.abs(Date.now() - sinceMs) < week);
+    const { bavail, bsize } = statfsSync(dirname(this.#path));
+    return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(damaged ? (['outbox_damaged'] as const) : [])];
   }
 
   close(): void {
@@ -173,8 +218,24 @@ class SqliteOutbox implements Outbox {
   #makeRoom(): void {
     const used = ((this.#db.pragma('page_count', { simple: true }) as number) - (this.#db.pragma('freelist_count', { simple: true }) as number)) * pageBytes;
     if (used < this.#limits.maxMegabytes * 1e6) return;
-    const removed = this.#db.prepare('DELETE FROM event WHERE sequence IN (SELECT sequence FROM event ORDER BY sequence LIMIT 100)').run().changes;
-    this.#count('expired', removed);
+    this.#remove('SELECT sequence FROM event ORDER BY sequence LIMIT ?', 100, 'too_many');
+  }
+
+  #remove(select: string, parameter: number, reason: Gap['reason']): number {
+    const sequences = this.#db.prepare(select).pluck().all(parameter) as number[];
+    const remove = this.#db.prepare('DELETE FROM event WHERE sequence = ?');
+    for (const sequence of sequences.sort((a, b) => a - b)) {
+      remove.run(sequence);
+      this.#gap({ first: sequence, last: sequence, reason });
+    }
+    this.#count('expired', sequences.length);
+    return sequences.length;
+  }
+
+  /** Notes a gap, or lengthens the one that ends just before it. */
+  #gap({ first, last, reason }: Gap): void {
+    if (this.#db.prepare('UPDATE gap SET last = ? WHERE last = ? AND reason = ?').run(last, first - 1, reason).changes > 0) return;
+    this.#db.prepare('INSERT INTO gap (first, last, reason) VALUES (?, ?, ?)').run(first, last, reason);
   }
 
   #count(fate: Fate, events: number): void {
@@ -183,30 +244,21 @@ class SqliteOutbox implements Outbox {
 
   #transaction<T>(work: () => T): T {
     try {
-      return this.#db.transaction(work).immediate();
+      if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
+      const result = this.#db.transaction(work).immediate();
+      // replaced meanwhile: what was written is in the file set aside, and is to be written again
+      if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
+      return result;
     } catch (cause) {
       throw new OutboxError(`Expected to write the outbox, got: ${messageOf(cause)}`, 'check free space and that the file belongs to the service', { cause });
     }
   }
 }
 
-function fromRow(row: Row): PendingEvent {
-  return {
-    sequence: row.sequence,
-    label: row.label,
-    bootId: row.boot_id,
-    model: { name: row.model_name, version: row.model_version },
-    onsetWallMs: row.onset_wall_ms,
-    onsetMonotonicMs: row.onset_monotonic_ms,
-    clockSynchronised: row.clock_synchronised === 1,
-    durationSeconds: row.duration_ms / 1000,
-    confidence: row.confidence_permille / 1000,
-    levelAboveBackgroundDb: row.above_background_decibels,
-    ...(row.spl_decibels === null ? {} : { soundPressureLevelDb: row.spl_decibels }),
-    scores: { glass_break: row.glass_break_permille / 1000, shout: row.shout_permille / 1000, bang: row.bang_permille / 1000 },
-  };
-}
-
-function bound(value: number, low: number, high: number): number {
-  return Math.round(Math.min(high, Math.max(low, value)));
+function inodeOf(path: string): number {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return 0;
+  }
 }

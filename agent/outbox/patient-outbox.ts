@@ -1,0 +1,213 @@
+import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { RecordedEvent } from '../events/event.ts';
+import { messageOf, OutboxError } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Gap, Outbox, OutboxFault, PendingEvent } from './outbox.ts';
+
+const ballastBytes = 1_000_000;
+const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
+
+export interface PatientOptions {
+  readonly path: string;
+  readonly open: () => Outbox;
+  readonly isDamage: (error: unknown) => boolean;
+  readonly logger: Logger;
+  /** Events held in memory while the disk takes none; then the oldest are dropped, counted. About 300 bytes each. */
+  readonly maxHeld?: number;
+  readonly retryMs?: number;
+}
+
+/**
+ * An outbox that outlives its disk, for the two halves: it opens again what was damaged or replaced, and holds in memory
+ * what cannot be written.
+ *
+ *   append ─▶ stored │ held ─▶ (every second) ─▶ stored, or dropped when `maxHeld` is passed: a gap
+ *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile
+ *
+ * On a full disk even deleting needs room: PATH.ballast is released then, and laid again once there is space.
+ */
+export function openPatientOutbox(options: PatientOptions): Outbox {
+  return new PatientOutbox(options);
+}
+
+class PatientOutbox implements Outbox {
+  readonly #options: PatientOptions;
+  readonly #timer: NodeJS.Timeout;
+  #inner: Outbox | undefined;
+  #trouble: OutboxFault | undefined;
+  #held: RecordedEvent[] = [];
+  #dropped = 0;
+  #acknowledged = new Set<number>();
+
+  constructor(options: PatientOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#retry(), options.retryMs ?? 1000).unref();
+    this.#retry();
+  }
+
+  get id(): string {
+    return this.#do((outbox) => outbox.id);
+  }
+
+  append(event: RecordedEvent): 'stored' | 'refused' | 'held' {
+    this.#held.push(event);
+    const fates = this.#storeHeld();
+    const excess = this.#held.length - (this.#options.maxHeld ?? 1000);
+    if (excess > 0) {
+      this.#held.splice(0, excess);
+      if (this.#dropped === 0) this.#options.logger.error({}, 'too many events held in memory: the oldest are dropped, counted');
+      this.#dropped += excess;
+    }
+    return this.#held.length > 0 ? 'held' : (fates.at(-1) ?? 'held');
+  }
+
+  pending(after: number, limit: number): PendingEvent[] {
+    const found: PendingEvent[] = [];
+    for (let from = after; found.length < limit; ) {
+      const rows = this.#do((outbox) => outbox.pending(from, limit));
+      found.push(...rows.filter((e) => !this.#acknowledged.has(e.sequence)));
+      if (rows.length < limit) break;
+      from = rows.at(-1)?.sequence ?? from;
+    }
+    return found.slice(0, limit);
+  }
+
+  pendingCount(): number {
+    return this.#do((outbox) => outbox.pendingCount()) - this.#acknowledged.size;
+  }
+
+  newest(): number {
+    return this.#do((outbox) => outbox.newest());
+  }
+
+  acknowledge(sequences: readonly number[]): void {
+    for (const sequence of sequences) this.#acknowledged.add(sequence);
+    this.#quietly(() => this.#deleteAcknowledged());
+  }
+
+  expire(nowMs: number, maxAgeMs: number): number {
+    return this.#quietly(() => this.#do((outbox) => outbox.expire(nowMs, maxAgeMs))) ?? 0;
+  }
+
+  drop(count: number): void {
+    this.#dropped += count;
+    this.#storeHeld();
+  }
+
+  gaps(limit: number): Gap[] {
+    return this.#do((outbox) => outbox.gaps(limit));
+  }
+
+  gapReported(gap: Gap): void {
+    this.#do((outbox) => outbox.gapReported(gap));
+  }
+
+  fates() {
+    const fates = this.#do((outbox) => outbox.fates());
+    return { ...fates, sent: fates.sent + this.#acknowledged.size, dropped: fates.dropped + this.#dropped };
+  }
+
+  faults(): OutboxFault[] {
+    const seen = this.#quietly(() => this.#inner?.faults()) ?? [];
+    return [...new Set([...(this.#trouble ? [this.#trouble] : []), ...seen])];
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#retry();
+    if (this.#held.length > 0) this.#options.logger.error({ events: this.#held.length }, 'events held in memory are lost: the outbox cannot be written');
+    this.#inner?.close();
+  }
+
+  #retry(): void {
+    this.#storeHeld();
+    this.#quietly(() => {
+      this.#deleteAcknowledged();
+      if (this.#trouble) this.#do((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
+    });
+    this.#quietly(() => this.#layBallast());
+  }
+
+  /** Stores what is held, oldest first, until one cannot be; returns the fate of each that was taken. */
+  #storeHeld(): ('stored' | 'refused' | 'held')[] {
+    const fates: ('stored' | 'refused' | 'held')[] = [];
+    this.#quietly(() => {
+      if (this.#dropped > 0) {
+        this.#do((outbox) => outbox.drop(this.#dropped));
+        this.#dropped = 0;
+      }
+      for (let event = this.#held[0]; event; event = this.#held[0]) {
+        const next = event;
+        fates.push(this.#do((outbox) => outbox.append(next)));
+        this.#held.shift();
+      }
+    });
+    return fates;
+  }
+
+  #deleteAcknowledged(): void {
+    if (this.#acknowledged.size === 0) return;
+    const sequences = [...this.#acknowledged];
+    this.#do((outbox) => outbox.acknowledge(sequences));
+    for (const sequence of sequences) this.#acknowledged.delete(sequence);
+  }
+
+  /** Works on the open outbox; opens it again once if it was damaged or replaced, and frees the ballast once if the disk is full. */
+  #do<T>(work: (outbox: Outbox) => T): T {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        this.#inner ??= this.#options.open();
+        const result = work(this.#inner);
+        if (this.#trouble) this.#options.logger.warn({ was: this.#trouble }, 'the outbox works again');
+        this.#trouble = undefined;
+        return result;
+      } catch (error) {
+        const full = isFull(error);
+        if (this.#options.isDamage(error)) {
+          const damaged = this.#inner;
+          this.#inner = undefined;
+          this.#quietly(() => damaged?.close());
+          if (attempt < 2) continue;
+        } else if (full && this.#releaseBallast() && attempt < 2) continue;
+        if (!this.#trouble) this.#options.logger.error({ reason: messageOf(error) }, 'the outbox cannot be used; trying again every second');
+        this.#trouble = full ? 'disk_full' : 'outbox_unwritable';
+        throw error;
+      }
+    }
+  }
+
+  #releaseBallast(): boolean {
+    const ballast = `${this.#options.path}.ballast`;
+    if (!existsSync(ballast)) return false;
+    return (
+      this.#quietly(() => {
+        rmSync(ballast);
+        return true;
+      }) ?? false
+    );
+  }
+
+  #layBallast(): void {
+    const ballast = `${this.#options.path}.ballast`;
+    if (existsSync(ballast)) return;
+    const { bavail, bsize } = statfsSync(dirname(ballast));
+    if (bavail * bsize > refillBytes) writeFileSync(ballast, Buffer.alloc(ballastBytes));
+  }
+
+  /** What fails here is tried again by the timer, and has been logged where it matters. */
+  #quietly<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof OutboxError || (error as NodeJS.ErrnoException).code) return undefined;
+      throw error;
+    }
+  }
+}
+
+function isFull(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC') return true;
+  return error instanceof Error && error.cause !== undefined && isFull(error.cause);
+}

@@ -1,0 +1,142 @@
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Gap } from './outbox.ts';
+import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
+import type { OpenDatabase, SqliteDatabase } from './sqlite-outbox.ts';
+
+const kept = 3; // damaged files kept beside the outbox
+// What stood in a lost WAL may have been sent: new events are numbered far behind it. A WAL holds some hundred events.
+const skipped = 100_000;
+const seconds = 5; // time for reading what is readable
+
+/**
+ * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
+ * Numbers and outbox id stay, so that nothing sent before is taken for new; numbers that may be lost become a gap.
+ *
+ * INVARIANTS: one process at a time (a lock that dies with it). The new file is complete and synced before the old one is
+ * moved, so that a crash at any point leaves either the old file, or PATH.new to be put in place. A process that still has
+ * the old file open finds out by its inode; SQLite checkpoints no file that was moved.
+ */
+export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean): void {
+  const lock = open(`${path}.lock`);
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    if (existsSync(path)) {
+      if (isSound()) return;
+      salvage(path, open);
+    }
+    const number = Math.max(0, ...quarantined(path).map(({ number }) => number)) + 1;
+    if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
+    if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${path}.damaged-${number}-wal`);
+    rmSync(`${path}-shm`, { force: true });
+    renameSync(`${path}.new`, path);
+    syncFolder(path);
+    for (const { number: old } of quarantined(path).filter((file) => file.number <= number - kept))
+      for (const end of ['', '-wal']) rmSync(`${path}.damaged-${old}${end}`, { force: true });
+  } finally {
+    lock.close();
+  }
+}
+
+/** The damaged files kept beside an outbox. */
+export function quarantined(path: string): { number: number; sinceMs: number }[] {
+  return readdirSync(dirname(path)).flatMap((name) => {
+    const number = name.startsWith(`${basename(path)}.damaged-`) ? /\.damaged-(\d+)$/.exec(name)?.[1] : undefined;
+    return number === undefined ? [] : [{ number: Number(number), sinceMs: statSync(join(dirname(path), name)).ctimeMs }];
+  });
+}
+
+function salvage(path: string, open: OpenDatabase): void {
+  for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}.new${end}`, { force: true });
+  const fresh = open(`${path}.new`, 'migrate');
+  let damaged: SqliteDatabase | undefined;
+  try {
+    damaged = open(path);
+    damaged.pragma('cell_size_check = ON');
+    copy(damaged, fresh);
+  } catch {
+    // nothing can be read: a new outbox, with an id of its own
+  } finally {
+    // closing a damaged file may fail as well
+    attempt(() => damaged?.close());
+    fresh.close();
+  }
+  syncFolder(path);
+}
+
+function copy(from: SqliteDatabase, to: SqliteDatabase): void {
+  const read = <T>(sql: string) => attempt(() => from.prepare(sql).pluck().get() as T | undefined);
+  const id = read<string>('SELECT id FROM outbox');
+  const numbered = read<number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0;
+  const newest = Math.max(numbered, read<number>('SELECT max(sequence) FROM event') ?? 0);
+  const rows = readable(from, newest || 1_000_000_000);
+  to.transaction(() => {
+    if (id !== undefined) attempt(() => to.prepare('UPDATE outbox SET id = ?').run(id));
+    const sound = rows.filter((row) => attempt(() => insert(to, row)) !== undefined);
+    const fates = new Map<string, number>();
+    for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable'])
+      fates.set(name, read<number>(`SELECT events FROM fate WHERE name = '${name}'`) ?? 0);
+    const gone = (fates.get('sent') ?? 0) + (fates.get('expired') ?? 0) + (fates.get('unreadable') ?? 0);
+    fates.set('stored', Math.max(fates.get('stored') ?? 0, gone + sound.length));
+    const unreadable = (fates.get('stored') ?? 0) - gone - sound.length;
+    fates.set('unreadable', (fates.get('unreadable') ?? 0) + unreadable);
+    for (const [name, events] of fates) to.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, name);
+    if (id === undefined) return;
+    const last = Math.max(newest, sound.at(-1)?.sequence ?? 0);
+    const gaps = attempt(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]) ?? [];
+    if (unreadable > 0) gaps.push(...between(sound, last));
+    gaps.push({ first: last + 1, last: last + skipped, reason: 'unreadable' });
+    for (const gap of gaps) attempt(() => to.prepare('INSERT OR REPLACE INTO gap (first, last, reason) VALUES (@first, @last, @reason)').run({ ...gap }));
+    to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
+    to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
+  })();
+}
+
+/** The numbers up to `last` that no readable row has: sent before, or lost. */
+function between(rows: readonly Row[], last: number): Gap[] {
+  const edges = [0, ...rows.map((row) => row.sequence), last + 1];
+  return edges.slice(1).flatMap((edge, i) => {
+    const first = (edges[i] as number) + 1;
+    return edge > first ? [{ first, last: edge - 1, reason: 'unreadable' as const }] : [];
+  });
+}
+
+function insert(to: SqliteDatabase, row: Row): true {
+  const event = fromRow(row);
+  to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(event.bootId);
+  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(event.model.name, event.model.version);
+  to.prepare(insertSql).run(toRow(event, row.sequence));
+  return true;
+}
+
+/** Every event that can be read: a range that fails is halved until what fails is single numbers, for a few seconds at most. */
+function readable(from: SqliteDatabase, newest: number): Row[] {
+  const until = performance.now() + seconds * 1000;
+  const range = from.prepare<[number, number, number], Row>(pendingSql.replace('sequence > ?', 'sequence > ? AND sequence <= ?'));
+  const rows: Row[] = [];
+  const ranges: [number, number][] = [[0, newest]];
+  for (let next = ranges.pop(); next && performance.now() < until; next = ranges.pop()) {
+    const [after, to] = next;
+    const found = attempt(() => range.all(after, to, 10_000_000));
+    if (found) rows.push(...found);
+    else if (to - after > 1) {
+      const middle = after + Math.floor((to - after) / 2);
+      ranges.push([middle, to], [after, middle]);
+    }
+  }
+  return rows;
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(dirname(path), 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+}

@@ -1,0 +1,72 @@
+// An event as columns, and back.
+import type { RecordedEvent } from '../events/event.ts';
+import type { PendingEvent } from './outbox.ts';
+
+export interface Row {
+  sequence: number;
+  label: RecordedEvent['label'];
+  boot_id: string;
+  model_name: string;
+  model_version: string;
+  onset_wall_ms: number;
+  onset_monotonic_ms: number;
+  clock_synchronised: number;
+  duration_ms: number;
+  confidence_permille: number;
+  above_background_decibels: number;
+  spl_decibels: number | null;
+  glass_break_permille: number;
+  shout_permille: number;
+  bang_permille: number;
+}
+
+export const insertSql = `INSERT INTO event (sequence, label, boot, model, onset_wall_ms, onset_monotonic_ms, clock_synchronised, duration_ms,
+  confidence_permille, above_background_decibels, spl_decibels, glass_break_permille, shout_permille, bang_permille)
+  VALUES (@sequence, (SELECT id FROM label WHERE name = @label), (SELECT id FROM boot WHERE boot_id = @bootId),
+  (SELECT id FROM model WHERE name = @modelName AND version = @modelVersion), @onsetWallMs, @onsetMonotonicMs, @clock,
+  @durationMs, @confidence, @aboveBackground, @spl, @glassBreak, @shout, @bang)`;
+export const pendingSql = `SELECT event.*, label.name AS label, boot.boot_id, model.name AS model_name, model.version AS model_version
+  FROM event JOIN label ON label.id = event.label JOIN boot ON boot.id = event.boot JOIN model ON model.id = event.model
+  WHERE sequence > ? ORDER BY sequence LIMIT ?`;
+
+/** The parameters of `insertSql`; the sequence is null for the next one. */
+export function toRow(event: RecordedEvent, sequence: number | null) {
+  return {
+    sequence,
+    label: event.label,
+    bootId: event.bootId,
+    modelName: event.model.name,
+    modelVersion: event.model.version,
+    onsetWallMs: Math.round(event.onsetWallMs),
+    onsetMonotonicMs: Math.round(event.onsetMonotonicMs),
+    clock: event.clockSynchronised ? 1 : 0,
+    durationMs: bound(event.durationSeconds * 1000, 0, 600_000),
+    confidence: bound(event.confidence * 1000, 0, 1000),
+    aboveBackground: bound(event.levelAboveBackgroundDb, -20, 140),
+    spl: event.soundPressureLevelDb === undefined ? null : bound(event.soundPressureLevelDb, 0, 200),
+    glassBreak: bound(event.scores.glass_break * 1000, 0, 1000),
+    shout: bound(event.scores.shout * 1000, 0, 1000),
+    bang: bound(event.scores.bang * 1000, 0, 1000),
+  };
+}
+
+export function fromRow(row: Row): PendingEvent {
+  return {
+    sequence: row.sequence,
+    label: row.label,
+    bootId: row.boot_id,
+    model: { name: row.model_name, version: row.model_version },
+    onsetWallMs: row.onset_wall_ms,
+    onsetMonotonicMs: row.onset_monotonic_ms,
+    clockSynchronised: row.clock_synchronised === 1,
+    durationSeconds: row.duration_ms / 1000,
+    confidence: row.confidence_permille / 1000,
+    levelAboveBackgroundDb: row.above_background_decibels,
+    ...(row.spl_decibels === null ? {} : { soundPressureLevelDb: row.spl_decibels }),
+    scores: { glass_break: row.glass_break_permille / 1000, shout: row.shout_permille / 1000, bang: row.bang_permille / 1000 },
+  };
+}
+
+function bound(value: number, low: number, high: number): number {
+  return Math.round(Math.min(high, Math.max(low, value)));
+}

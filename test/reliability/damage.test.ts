@@ -1,0 +1,286 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { isDamage, openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { seededRandom } from '../support/random.ts';
+import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+let folder: string;
+let path: string;
+const closing: Outbox[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tocsin-damage-'));
+  path = join(folder, 'outbox.db');
+});
+afterEach(() => {
+  for (const outbox of closing.splice(0)) outbox.close();
+});
+function open(change: { maxHeld?: number } = {}): Outbox {
+  const outbox = openPatientOutbox({
+    path,
+    open: () => openSqliteOutbox(path, limits, { repair: true }),
+    isDamage,
+    logger: silentLogger,
+    retryMs: 50,
+    ...change,
+  });
+  closing.push(outbox);
+  return outbox;
+}
+const stored = 300;
+/** An outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL. */
+function leave(): string {
+  const outbox = openSqliteOutbox(path, limits);
+  for (let i = 1; i <= stored; i++) {
+    outbox.append(recordedEvent(i));
+    if (i === 200) outbox.acknowledge(Array.from({ length: 100 }, (_, n) => n + 1));
+  }
+  const copy = join(folder, 'copy');
+  mkdirSync(copy);
+  for (const end of ['', '-wal']) cpSync(`${path}${end}`, join(copy, `outbox.db${end}`));
+  const { id } = outbox;
+  outbox.close();
+  for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+  for (const end of ['', '-wal']) cpSync(join(copy, `outbox.db${end}`), `${path}${end}`);
+  rmSync(copy, { recursive: true });
+  return id;
+}
+function overwrite(file: string, offset: number, length: number, fill: (i: number) => number): void {
+  const bytes = readFileSync(file);
+  for (let i = offset; i < Math.min(bytes.length, offset + length); i++) bytes[i] = fill(i);
+  writeFileSync(file, bytes);
+}
+/** As `leave`, but everything in the main file. */
+function leaveWithoutWal(): string {
+  const id = leave();
+  openSqliteOutbox(path, limits).close();
+  return id;
+}
+const quarantine = () => readdirSync(folder).filter((name) => /\.damaged-\d+$/.test(name));
+const noise = seededRandom(3);
+
+/** Opens a damaged outbox, checks what must hold after any damage, and returns the sequences kept. */
+function recovered(id: string): { kept: number[]; sameId: boolean; outbox: Outbox } {
+  const began = performance.now();
+  const outbox = open();
+  expect(outbox.append(recordedEvent(9000))).toBe('stored');
+  expect(performance.now() - began).toBeLessThan(10_000);
+  const events = outbox.pending(0, 1000);
+  const sameId = outbox.id === id;
+  for (const { sequence, ...event } of events.slice(0, -1)) expect(event).toEqual(recordedEvent(sequence));
+  // an id that was ever given out is not given out again
+  if (sameId) expect(events.at(-1)?.sequence).toBeGreaterThan(stored);
+  const { stored: all, sent, expired, unreadable } = outbox.fates();
+  expect(all).toBe(events.length + sent + expired + unreadable);
+  const db = new Database(path);
+  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+  db.close();
+  return { kept: events.slice(0, -1).map((e) => e.sequence), sameId, outbox };
+}
+const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+describe('a damaged outbox is set aside, and what can be read goes on', () => {
+  test('an undamaged one is left alone', () => {
+    const { kept, sameId } = recovered(leave());
+    expect(kept).toEqual(range(101, stored));
+    expect(sameId).toBe(true);
+    expect(quarantine()).toEqual([]);
+  });
+
+  test('one page of events overwritten: all others are kept, the fault is shown, the gap is named', () => {
+    const id = leaveWithoutWal();
+    const db = new Database(path);
+    const pages = db.prepare("SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY pageno").pluck().all() as number[];
+    db.close();
+    overwrite(path, ((pages[5] as number) - 1) * 1024, 1024, () => Math.floor(noise() * 256));
+    const { kept, sameId, outbox } = recovered(id);
+    expect(sameId).toBe(true);
+    expect(kept.length).toBeGreaterThan(150);
+    expect(kept.length).toBeLessThan(200);
+    expect(outbox.fates().unreadable).toBe(200 - kept.length);
+    expect(outbox.faults()).toEqual(['outbox_damaged']);
+    expect(quarantine()).toEqual(['outbox.db.damaged-1']);
+    const gaps = outbox.gaps(100);
+    const missing = range(101, stored).filter((n) => !kept.includes(n));
+    for (const n of missing) expect(gaps.some((g) => g.first <= n && n <= g.last && g.reason === 'unreadable')).toBe(true);
+    for (const n of kept) expect(gaps.some((g) => g.first <= n && n <= g.last)).toBe(false);
+    rmSync(`${path}.damaged-1`);
+    expect(outbox.faults()).toEqual([]);
+  });
+
+  test('a WAL damaged in the middle, which SQLite alone would cut without a word', () => {
+    const id = leave();
+    overwrite(`${path}-wal`, Math.floor(statSync(`${path}-wal`).size / 2), 8, (i) => i % 251);
+    const { kept, sameId, outbox } = recovered(id);
+    expect(sameId).toBe(true);
+    expect(kept.length).toBeGreaterThan(0);
+    expect(outbox.gaps(100).at(-1)?.reason).toBe('unreadable');
+    expect(quarantine()).toHaveLength(1);
+  });
+
+  test.each<[string, () => void]>([
+    ['main file cut in half', () => truncateSync(path, Math.floor(statSync(path).size / 2))],
+    ['main file cut to an odd length', () => truncateSync(path, 3333)],
+    ['not a database', () => writeFileSync(path, 'this was a database once\n'.repeat(400))],
+    ['header overwritten', () => overwrite(path, 0, 100, () => 0)],
+    ['schema page overwritten', () => overwrite(path, 100, 900, () => Math.floor(noise() * 256))],
+    ['a zero-length main file without a WAL', () => writeFileSync(path, '')],
+  ])('%s', (_name, harm) => {
+    const id = leaveWithoutWal();
+    harm();
+    recovered(id);
+  });
+
+  test.each<[string, () => void]>([
+    ['a zero-length main file beside a WAL', () => writeFileSync(path, '')],
+    ['a WAL of zero length', () => truncateSync(`${path}-wal`, 0)],
+    ['a WAL of noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
+    ['shared memory of noise', () => writeFileSync(`${path}-shm`, Buffer.alloc(32_768, 0x5a))],
+    ['shared memory cut short', () => writeFileSync(`${path}-shm`, Buffer.alloc(100, 1))],
+    [
+      'a repair that was interrupted before the new file was put in place',
+      () => {
+        openSqliteOutbox(`${folder}/other.db`, limits).close();
+        cpSync(`${folder}/other.db`, `${path}.new`);
+        rmSync(path);
+      },
+    ],
+  ])('%s', (_name, harm) => {
+    const id = leave();
+    harm();
+    // a WAL that is gone or noise takes its commits with it, numbers included: the one thing that cannot be noticed here
+    if (/^a WAL/.test(_name)) expect(open().append(recordedEvent(9000))).toBe('stored');
+    else recovered(id);
+  });
+
+  test('200 random damages: up again every time, only sound rows, no id used twice', { timeout: 300_000 }, () => {
+    const random = seededRandom(11);
+    const id = leaveWithoutWal();
+    const sound = readFileSync(path);
+    const outcome = { untouched: 0, repaired: 0, keptAll: 0, keptSome: 0, newId: 0 };
+    for (let i = 0; i < 200; i++) {
+      for (const name of readdirSync(folder)) rmSync(join(folder, name));
+      const bytes = Buffer.from(sound);
+      const length = 1 + Math.floor(random() ** 3 * 4000);
+      const at = Math.floor(random() * bytes.length);
+      for (let n = at; n < Math.min(bytes.length, at + length); n++) bytes[n] = Math.floor(random() * 256);
+      writeFileSync(path, bytes);
+      const outbox = openSqliteOutbox(path, limits, { repair: true });
+      outbox.append(recordedEvent(9000));
+      const events = outbox.pending(0, 1000);
+      const before = new Set(range(1, stored));
+      if (outbox.id === id) expect(events.filter((e) => e.onsetMonotonicMs === 9000 * 60_000).every((e) => !before.has(e.sequence))).toBe(true);
+      else outcome.newId++;
+      if (quarantine().length === 0) outcome.untouched++;
+      else outcome.repaired++;
+      if (events.length === 201) outcome.keptAll++;
+      else if (events.length > 1) outcome.keptSome++;
+      outbox.close();
+      expect(() => openSqliteOutbox(path, limits).close()).not.toThrow();
+    }
+    process.stdout.write(`random damage: ${JSON.stringify(outcome)}\n`);
+    expect(outcome.repaired).toBeGreaterThan(50);
+  });
+
+  test('the file is damaged and replaced under a process that has it open: it goes on in the new one', () => {
+    const id = leaveWithoutWal();
+    const courier = open();
+    expect(courier.pendingCount()).toBe(200);
+    const bytes = readFileSync(path);
+    writeFileSync(`${path}.x`, bytes.fill(0x11, 1024, 9000));
+    rmSync(`${path}-wal`, { force: true });
+    rmSync(`${path}-shm`, { force: true });
+    rmSync(path);
+    cpSync(`${path}.x`, path);
+    const listener = open();
+    expect(listener.append(recordedEvent(9000))).toBe('stored');
+    courier.acknowledge([150]);
+    expect(courier.id).toBe(listener.id);
+    expect(courier.pending(0, 1000).at(-1)).toEqual(listener.pending(0, 1000).at(-1));
+    if (courier.id === id) expect(courier.newest()).toBeGreaterThan(stored);
+    courier.close();
+    closing.splice(closing.indexOf(courier), 1);
+    // the old file's connection took nothing of the new one with it when it closed
+    expect(listener.append(recordedEvent(9001))).toBe('stored');
+    expect(listener.pending(0, 1000).filter((e) => e.onsetMonotonicMs >= 9000 * 60_000)).toHaveLength(2);
+  });
+
+  test('at most three damaged files are kept', () => {
+    for (let i = 0; i < 6; i++) {
+      writeFileSync(path, `not a database ${i}\n`.repeat(100));
+      openSqliteOutbox(path, limits, { repair: true }).close();
+    }
+    expect(quarantine().sort()).toEqual(['outbox.db.damaged-4', 'outbox.db.damaged-5', 'outbox.db.damaged-6']);
+  });
+
+  test('a command that only looks repairs nothing', () => {
+    writeFileSync(path, 'not a database\n'.repeat(100));
+    expect(() => openSqliteOutbox(path, limits)).toThrow(/Expected an outbox at/);
+    expect(quarantine()).toEqual([]);
+  });
+});
+
+const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
+describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+  const mount = (...args: string[]) => expect(spawnSync('mount', args, { encoding: 'utf8' }).stderr).toBe('');
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tocsin-small-'));
+    path = join(folder, 'outbox.db');
+    mount('-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', folder);
+    onTestFinished(() => {
+      for (const outbox of closing.splice(0)) outbox.close();
+      spawnSync('umount', ['-l', folder]);
+    });
+  });
+  const fill = () => {
+    const result = spawnSync('dd', ['if=/dev/zero', `of=${folder}/fill`, 'bs=4k'], { encoding: 'utf8' });
+    expect(result.stderr).toContain('No space');
+  };
+
+  // tmpfs stands in for a card: it shows ENOSPC on growth, not what a worn card does
+  test('full: the ballast takes what is heard first, then memory holds it; delivered events can be deleted; space brings all back', () => {
+    const outbox = open({ maxHeld: 50 });
+    for (let i = 0; i < 20; i++) expect(outbox.append(recordedEvent(i))).toBe('stored');
+    expect(existsSync(`${path}.ballast`)).toBe(true);
+    fill();
+    const fates: string[] = [];
+    while (fates.filter((fate) => fate === 'held').length < 80) fates.push(outbox.append(recordedEvent(20 + fates.length)));
+    const kept = fates.indexOf('held');
+    expect(existsSync(`${path}.ballast`)).toBe(false);
+    expect(kept).toBeGreaterThan(300);
+    expect(outbox.faults()).toContain('disk_full');
+    outbox.acknowledge(range(1, 20));
+    expect(outbox.pending(0, 1)[0]?.sequence).toBe(21);
+    rmSync(join(folder, 'fill'));
+    expect(outbox.append(recordedEvent(1_000_000))).toBe('stored');
+    expect(outbox.faults()).toEqual([]);
+    const held = outbox.pending(20 + kept, 1000).map((e) => e.onsetMonotonicMs / 60_000);
+    // 80 came while nothing could be stored, 50 were held
+    expect(held).toEqual([...range(20 + fates.length - 50, 20 + fates.length - 1), 1_000_000]);
+    expect(outbox.fates()).toMatchObject({ stored: 20 + kept + 51, dropped: 30, sent: 20 });
+    expect(outbox.gaps(10)).toEqual([{ first: 21 + kept, last: 50 + kept, reason: 'dropped' }]);
+    process.stdout.write(`full disk: ${JSON.stringify({ storedInBallast: kept, held: 50, dropped: 30 })}\n`);
+  });
+
+  test('read-only from the start: what is heard is held, and stored once it can be', async () => {
+    const first = openSqliteOutbox(path, limits);
+    first.append(recordedEvent(0));
+    first.close();
+    // a file system with files open for writing cannot be made read-only from here, as a card's errors do it
+    mount('-o', 'remount,ro', folder);
+    const early = open();
+    expect(early.append(recordedEvent(1))).toBe('held');
+    expect(early.faults()).toContain('outbox_unwritable');
+    const late = open();
+    expect(late.append(recordedEvent(2))).toBe('held');
+    mount('-o', 'remount,rw', folder);
+    // without another event: the timer alone brings it back
+    for (let i = 0; i < 200 && (early.faults().length > 0 || late.faults().length > 0); i++) await new Promise((r) => setTimeout(r, 20));
+    expect(new Set(late.pending(0, 10).map((e) => e.onsetMonotonicMs / 60_000))).toEqual(new Set([0, 1, 2]));
+  });
+});

@@ -1,0 +1,107 @@
+import { connect, createServer, type Socket } from 'node:net';
+
+export type Fault = 'none' | 'frozen' | 'deaf' | 'slow';
+
+/**
+ * A TCP proxy in front of a broker that misbehaves as told: `frozen` forwards nothing either way and closes nothing, `deaf`
+ * forwards to the broker but not back (a lost PUBACK), `slow` forwards 2,000 bytes a second each way.
+ */
+export async function openFaultProxy(brokerPort: number) {
+  let fault: Fault = 'none';
+  let connections = 0;
+  const pairs = new Set<[Socket, Socket]>();
+  const forward = (from: Socket, to: Socket, toBroker: boolean) => {
+    from.on('data', (data: Buffer) => {
+      if (fault === 'frozen' || (fault === 'deaf' && !toBroker)) return;
+      if (fault !== 'slow') return void to.write(data);
+      from.pause();
+      setTimeout(() => {
+        to.write(data);
+        from.resume();
+      }, data.length / 2);
+    });
+    from.on('close', () => to.destroy()).on('error', () => to.destroy());
+  };
+  const server = createServer((client) => {
+    connections++;
+    const broker = connect(brokerPort, '127.0.0.1');
+    const pair: [Socket, Socket] = [client, broker];
+    pairs.add(pair);
+    client.on('close', () => pairs.delete(pair));
+    forward(client, broker, true);
+    forward(broker, client, false);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const breakAll = () => {
+    for (const [client, broker] of pairs) {
+      client.destroy();
+      broker.destroy();
+    }
+  };
+  return {
+    port,
+    url: `mqtt://127.0.0.1:${port}`,
+    connections: () => connections,
+    set(next: Fault) {
+      fault = next;
+    },
+    breakAll,
+    async close() {
+      breakAll();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/**
+ * Answers MQTT 5 with the reason codes it is told, which no real broker can be made to give on demand. It forwards nothing
+ * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only.
+ */
+export async function openScriptedBroker(answer: { connack?: () => number; puback: (topic: string, payload: string) => number | undefined }) {
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    connections++;
+    sockets.add(socket.on('close', () => sockets.delete(socket)).on('error', () => undefined));
+    let rest = Buffer.alloc(0);
+    socket.on('data', (data: Buffer) => {
+      rest = Buffer.concat([rest, data]);
+      for (let packet = readPacket(rest); packet; packet = readPacket(rest)) {
+        rest = rest.subarray(packet.bytes);
+        const { type, body } = packet;
+        if (type === 1) socket.write(Buffer.from([0x20, 3, 0, answer.connack?.() ?? 0, 0]));
+        else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
+        else if (type === 14) socket.end();
+        else if (type === 3) {
+          const topicEnd = 2 + body.readUInt16BE(0);
+          const properties = body.readUInt8(topicEnd + 2); // under 128 bytes: one byte of length
+          const code = answer.puback(body.toString('utf8', 2, topicEnd), body.toString('utf8', topicEnd + 3 + properties));
+          if (code !== undefined) socket.write(Buffer.from([0x40, 4, body.readUInt8(topicEnd), body.readUInt8(topicEnd + 1), code, 0]));
+        }
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  return {
+    url: `mqtt://127.0.0.1:${port}`,
+    connections: () => connections,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function readPacket(bytes: Buffer): { type: number; body: Buffer; bytes: number } | undefined {
+  let length = 0;
+  for (let at = 1, factor = 1; at < bytes.length; at++, factor *= 128) {
+    length += ((bytes[at] as number) & 127) * factor;
+    if ((bytes[at] as number) < 128)
+      return bytes.length < at + 1 + length
+        ? undefined
+        : { type: (bytes[0] as number) >> 4, body: bytes.subarray(at + 1, at + 1 + length), bytes: at + 1 + length };
+  }
+  return undefined;
+}
