@@ -51,6 +51,20 @@ export const statusSchema = z
   .describe('Whether the sensor is connected.');
 export type Status = z.infer<typeof statusSchema>;
 
+/** On the selftest topic: what `tocsin doctor` and `tocsin selftest` send. Never an alarm, whatever the sound was. */
+export const selftestSchema = z
+  .strictObject({
+    test: z.enum(['link', 'sound']).describe('link: may the sensor publish; sound: a test sound was heard, stored and sent.'),
+    bootId: z.uuid(),
+    event: soundEventSchema.optional().describe('The event of the test sound, in the form in which a real one is published.'),
+  })
+  .describe('A test that a person started at the sensor.');
+export type SelftestMessage = z.infer<typeof selftestSchema>;
+
+export function linkTest(bootId: string): SelftestMessage {
+  return { test: 'link', bootId };
+}
+
 /** What the listener knows of a sound when it is confirmed; the outbox stores exactly this and nothing else. */
 export interface RecordedEvent {
   readonly label: SoundEvent['data']['label'];
@@ -67,6 +81,6 @@ export interface RecordedEvent {
 }
 
 /** The JSON Schemas of everything that is published, from the definitions above. */
-export function publishedSchemas(): Record<'event' | 'status', object> {
-  return { event: z.toJSONSchema(soundEventSchema), status: z.toJSONSchema(statusSchema) };
+export function publishedSchemas(): Record<'event' | 'status' | 'selftest', object> {
+  return { event: z.toJSONSchema(soundEventSchema), status: z.toJSONSchema(statusSchema), selftest: z.toJSONSchema(selftestSchema) };
 }

@@ -210,3 +210,32 @@ function fromRow(row: Row): PendingEvent {
 function bound(value: number, low: number, high: number): number {
   return Math.round(Math.min(high, Math.max(low, value)));
 }
+
+export interface OutboxState {
+  readonly id: string;
+  readonly bytes: number;
+  readonly pending: number;
+  readonly oldest?: PendingEvent;
+  readonly fates: Record<Fate, number>;
+}
+
+/** Looks into an outbox without changing it: nothing is made, migrated or repaired. Throws what SQLite says, or that it is damaged. */
+export function inspectOutbox(path: string): OutboxState {
+  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
+  try {
+    const health = db.pragma('quick_check', { simple: true });
+    if (health !== 'ok') throw new Error(String(health).split('\n').slice(0, 2).join('; ').slice(0, 80));
+    const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
+    const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
+    const row = db.prepare<[number, number], Row>(pendingSql).get(0, 1);
+    return {
+      id: get<string>('SELECT id FROM outbox'),
+      bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
+      pending: get<number>('SELECT count(*) FROM event'),
+      ...(row === undefined ? {} : { oldest: fromRow(row) }),
+      fates: Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>,
+    };
+  } finally {
+    db.close();
+  }
+}

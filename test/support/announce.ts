@@ -2,6 +2,10 @@ import { missing } from './broker.ts';
 
 /** Says before the tests which suites this machine cannot run, and why. */
 export default function announce(): void {
-  const suites = { 'mosquitto suites of test/integration': missing('mosquitto'), 'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord') };
+  const suites = {
+    'faults of test/integration/doctor': missing('mosquitto', 'mosquitto_passwd', 'openssl'),
+    'mosquitto suites of test/integration': missing('mosquitto'),
+    'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
+  };
   for (const [name, reason] of Object.entries(suites)) if (reason) process.stdout.write(`Left out: ${name}: ${reason}\n`);
 }
