@@ -8,6 +8,7 @@ import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
 import { addReplay } from './replay.ts';
 import { addRun } from './run.ts';
+import { addSelftest } from './selftest.ts';
 import { addStatus } from './status.ts';
 import { catalogue, type Language, languages, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
 
@@ -25,6 +26,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addEvaluate(program, signal);
   addDevices(program);
   addDoctor(program, signal, t);
+  addSelftest(program, signal, t);
   addStatus(program);
   addConfig(program);
   addModel(program);

@@ -92,10 +92,7 @@ const microphone: Check = {
 
 /** Why a capture did not start or go on, from what arecord or the web-audio child said. */
 function deaf(said: string, device: string, facts: Facts): Finding {
-  const reason = said
-    .replace(/^.*?got: /s, '')
-    .replace(/\s+/g, ' ')
-    .slice(0, 120);
+  const reason = (/open error: ([^()]+)/.exec(said)?.[1] ?? said.replace(/^.*?got: /s, '')).replace(/\s+/g, ' ').slice(0, 120);
   if (/ENOENT/.test(said)) return fail('doctor.microphone.tool', { tool: /spawn (\S+)/.exec(said)?.[1] ?? 'arecord' });
   if (/busy/i.test(said)) {
     if (facts.units?.[units[0]]?.ActiveState !== 'active') return fail('doctor.microphone.busy', { device });

@@ -37,4 +37,10 @@ export const frenchHelp: Record<string, string> = {
   'thresholds of the manifest': 'seuils du manifeste',
   'check this sensor along the way of the data, power to platform': 'contrôler ce capteur le long du chemin des données, du courant à la plateforme',
   'one JSON object: healthy, checks: [{check, state, finding, found, try, ms}]': 'un objet JSON : healthy, checks: [{check, state, finding, found, try, ms}]',
+  'sound in, event back from the broker; says where the chain breaks': 'un son entre, l’événement revient du broker ; dit où la chaîne cède',
+  'play the test sound through aplay and hear it with the microphone': 'jouer le son de test par aplay et l’écouter au microphone',
+  'ask for a sound and hear it with the microphone': 'demander un son et l’écouter au microphone',
+  'do not wait for the event to come back': 'ne pas attendre que l’événement revienne',
+  'how long to wait for a sound': 'combien de temps attendre un son',
+  'one JSON object: ok, brokeAt, reason, try, label, latencyMs': 'un objet JSON : ok, brokeAt, reason, try, label, latencyMs',
 };
