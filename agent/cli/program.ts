@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { addBench } from './bench.ts';
+import { addCalibrate } from './calibrate.ts';
 import { addConfig } from './config.ts';
 import { addDevices } from './devices.ts';
 import { addDoctor } from './doctor.ts';
@@ -27,6 +28,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addDevices(program);
   addDoctor(program, signal, t);
   addSelftest(program, signal, t);
+  addCalibrate(program, signal, t);
   addStatus(program);
   addConfig(program);
   addModel(program);

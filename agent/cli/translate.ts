@@ -1,3 +1,4 @@
+import { calibrate } from './messages/calibrate.ts';
 import { doctor } from './messages/doctor.ts';
 import { doctorLink } from './messages/doctor-link.ts';
 import { frenchErrors } from './messages/errors.ts';
@@ -10,7 +11,7 @@ export type Language = (typeof languages)[number];
 export type Message = Record<Language, string>;
 
 /** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
-export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest };
+export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate };
 export type MessageKey = keyof typeof catalogue;
 
 type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never;

@@ -26,7 +26,12 @@ export const soundEventSchema = z
         .max(600)
         .describe('From onset until the report, which is sent as soon as the sound is sure and does not wait for its end.'),
       levelAboveBackgroundDb: z.number().min(-20).max(140).describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
-      soundPressureLevelDb: z.number().min(0).max(200).optional().describe('dB SPL of that moment; only on a calibrated sensor.'),
+      soundPressureLevelDb: z
+        .number()
+        .min(0)
+        .max(200)
+        .optional()
+        .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
       sequence: z.number().int().positive(),
       bootId: z.uuid(),

@@ -22,7 +22,16 @@ test('every message is used', () => {
     .filter((path) => !path.includes('/messages/'))
     .map((path) => readFileSync(path, 'utf8'))
     .join('\n');
-  const composed = ['doctor.name.', 'doctor.state.', 'doctor.dates.', 'selftest.step.', 'selftest.link.', 'usage.', 'help.'];
+  const composed = [
+    'doctor.name.',
+    'doctor.state.',
+    'doctor.dates.',
+    'selftest.step.',
+    'selftest.link.',
+    ...['none', 'frequency', 'clipped', 'unstable'].map((verdict) => `calibrate.${verdict}`),
+    'usage.',
+    'help.',
+  ];
   const unused = Object.keys(catalogue).filter((key) => {
     const base = key.replace(/\.try$/, '');
     return !code.includes(`'${base}'`) && !composed.some((prefix) => key.startsWith(prefix));

@@ -58,4 +58,6 @@ export const frenchErrors: Record<string, string> = {
   'Expected {1} to keep capturing, got: {2}{3}': 'Attendu que {1} continue la capture, obtenu : {2}{3}',
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
+  'Expected to write {1}, got: {2}': 'Attendu de pouvoir écrire {1}, obtenu : {2}',
+  'run it again with sudo': 'recommencez avec sudo',
 };

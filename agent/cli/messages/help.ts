@@ -43,4 +43,13 @@ export const frenchHelp: Record<string, string> = {
   'do not wait for the event to come back': 'ne pas attendre que l’événement revienne',
   'how long to wait for a sound': 'combien de temps attendre un son',
   'one JSON object: ok, brokeAt, reason, try, label, latencyMs': 'un objet JSON : ok, brokeAt, reason, try, label, latencyMs',
+  'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator':
+    'trouver la sensibilité du microphone avec un calibreur de 94 ou 114 dB à 1 kHz',
+  'what the calibrator gives': 'ce que donne le calibreur',
+  'how long the tone must be steady, or how long to measure': 'durée pendant laquelle le son doit être stable, ou durée de mesure',
+  'how long to wait for the tone': 'combien de temps attendre le son',
+  'store nothing': 'ne rien écrire',
+  'no tone: measure LAeq, LAFmax and LASmax': 'sans son de référence : mesurer LAeq, LAFmax et LASmax',
+  'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels':
+    'un objet JSON : splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored ; ou les niveaux',
 };

@@ -102,7 +102,6 @@ export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelMa
     throw broken('outbox', 'selftest.damaged', { path, reason: messageOf(error) });
   }
   const [glass_break = 0, shout = 0, bang = 0] = heard.detection.scores;
-  const { splAtFullScaleDb } = config.microphone;
   const recorded: RecordedEvent = {
     label: heard.detection.label,
     onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
@@ -112,7 +111,6 @@ export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelMa
     durationSeconds: heard.detection.offsetSeconds - heard.detection.onsetSeconds,
     confidence: heard.detection.confidence,
     levelAboveBackgroundDb: heard.levels.aboveBackgroundDb,
-    ...(splAtFullScaleDb === undefined ? {} : { soundPressureLevelDb: heard.levels.fullScaleDb + splAtFullScaleDb }),
     scores: { glass_break, shout, bang },
     model: { name: manifest.name, version: manifest.version },
   };
