@@ -33,6 +33,27 @@ export function wrap(text: string, columns: number, indent = 0): string {
   return lines.join(`\n${' '.repeat(indent)}`);
 }
 
+export interface Field {
+  readonly name: string;
+  readonly value: string;
+  /** What is normal; `warn` where the value is not. */
+  readonly note?: string;
+  readonly state?: 'ok' | 'warn';
+}
+
+/** Names in one column, values beside them, what is normal behind in dim. */
+export function showFields(fields: readonly Field[], { columns, colours }: Screen): string {
+  const width = Math.max(...fields.map(({ name }) => name.length)) + 2;
+  return fields
+    .map(({ name, value, note, state }) => {
+      const paint = state === 'warn' ? colours.yellow : state === 'ok' ? colours.green : String;
+      const lines = wrap(note ? `${value}\n${note}` : value, columns, width).split('\n');
+      const values = wrap(value, columns, width).split('\n').length;
+      return `${name.padEnd(width)}${lines.map((line, i) => (i < values ? paint(line) : colours.dim(line))).join('\n')}`;
+    })
+    .join('\n');
+}
+
 /** Prints `Error:` and `Try:` on stderr and returns the exit code. */
 export function reportError(error: unknown, language: Language = 'en'): number {
   const t = openTranslate(language);

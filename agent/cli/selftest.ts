@@ -95,7 +95,7 @@ async function hearAndStore(config: Config, options: Options, clock: Clock, sign
     const recognised = await recognise(source, classifier, config, clock, until);
     const { detection, levels } = recognised.heard;
     const level = Math.round(levels.aboveBackgroundDb);
-    done('heard', text('selftest.heard.ok', { label: detection.label, confidence: detection.confidence.toFixed(2), level }), recognised.ms);
+    done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: detection.confidence.toFixed(2), level }), recognised.ms);
     const { event, ms } = store(recognised, classifier.manifest, config, clock);
     done('stored', text('selftest.stored.ok'), ms);
     return event;

@@ -5,13 +5,14 @@ import { frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
 import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
+import { state } from './messages/state.ts';
 
 export const languages = ['en', 'fr'] as const;
 export type Language = (typeof languages)[number];
 export type Message = Record<Language, string>;
 
 /** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
-export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate };
+export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate, ...state };
 export type MessageKey = keyof typeof catalogue;
 
 type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never;

@@ -219,23 +219,50 @@ export interface OutboxState {
   readonly fates: Record<Fate, number>;
 }
 
-/** Looks into an outbox without changing it: nothing is made, migrated or repaired. Throws what SQLite says, or that it is damaged. */
-export function inspectOutbox(path: string): OutboxState {
+/** An outbox opened to look into: nothing is made, migrated, repaired or taken out. */
+export interface OutboxView {
+  state(): OutboxState;
+  pending(after: number, limit: number): PendingEvent[];
+  /** The number of the last event that was ever stored. */
+  lastSequence(): number;
+  close(): void;
+}
+
+/** Throws what SQLite says, or that the file is damaged. */
+export function viewOutbox(path: string): OutboxView {
   const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
+  const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {
     const health = db.pragma('quick_check', { simple: true });
     if (health !== 'ok') throw new Error(String(health).split('\n').slice(0, 2).join('; ').slice(0, 80));
-    const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
-    const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
-    const row = db.prepare<[number, number], Row>(pendingSql).get(0, 1);
-    return {
-      id: get<string>('SELECT id FROM outbox'),
-      bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
-      pending: get<number>('SELECT count(*) FROM event'),
-      ...(row === undefined ? {} : { oldest: fromRow(row) }),
-      fates: Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>,
-    };
-  } finally {
+  } catch (error) {
     db.close();
+    throw error;
+  }
+  const pending = db.prepare<[number, number], Row>(pendingSql);
+  return {
+    state() {
+      const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
+      const oldest = pending.get(0, 1);
+      return {
+        id: get<string>('SELECT id FROM outbox'),
+        bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
+        pending: get<number>('SELECT count(*) FROM event'),
+        ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
+        fates: Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>,
+      };
+    },
+    pending: (after, limit) => pending.all(after, limit).map(fromRow),
+    lastSequence: () => get<number | undefined>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0,
+    close: () => void db.close(),
+  };
+}
+
+export function inspectOutbox(path: string): OutboxState {
+  const view = viewOutbox(path);
+  try {
+    return view.state();
+  } finally {
+    view.close();
   }
 }

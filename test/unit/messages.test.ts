@@ -30,6 +30,8 @@ test('every message is used', () => {
     'selftest.link.',
     ...['none', 'frequency', 'clipped', 'unstable'].map((verdict) => `calibrate.${verdict}`),
     'usage.',
+    'label.',
+    'field.',
     'help.',
   ];
   const unused = Object.keys(catalogue).filter((key) => {

@@ -60,4 +60,6 @@ export const frenchErrors: Record<string, string> = {
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
   'Expected to write {1}, got: {2}': 'Attendu de pouvoir écrire {1}, obtenu : {2}',
   'run it again with sudo': 'recommencez avec sudo',
+  'Expected to read the outbox {1}, got: {2}': 'Attendu de pouvoir lire la file {1}, obtenu : {2}',
+  'sudo tocsin doctor says more': 'sudo tocsin doctor en dit plus',
 };

@@ -9,7 +9,6 @@ export const frenchHelp: Record<string, string> = {
   'check a model folder and show its manifest': 'vérifier un dossier de modèle et montrer son manifeste',
   'check, show or begin a configuration file': 'vérifier, montrer ou commencer un fichier de configuration',
   'configuration file': 'fichier de configuration',
-  'counts of events stored, sent, waiting, expired and refused': 'nombre d’événements gardés, transmis, en attente, expirés et refusés',
   'events that wait for delivery': 'événements en attente de transmission',
   'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names':
     'dossier avec scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) et les fichiers audio qu’il nomme',
@@ -52,4 +51,14 @@ export const frenchHelp: Record<string, string> = {
   'no tone: measure LAeq, LAFmax and LASmax': 'sans son de référence : mesurer LAeq, LAFmax et LASmax',
   'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels':
     'un objet JSON : splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored ; ou les niveaux',
+  'one screen: services, clock, what became of every event': 'un écran : services, horloge, le sort de chaque événement',
+  'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, listener, courier, clockSynchronised':
+    'un objet JSON : site, sensor, outbox, pending, stored, sent, expired, refused, listener, courier, clockSynchronised',
+  'the file between listener and courier: size, what waits, what was lost': 'le fichier entre écouteur et courrier : taille, attente, pertes',
+  'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused':
+    'un objet JSON : path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused',
+  'go on and show each event as it is stored': 'continuer et montrer chaque événement dès qu’il est gardé',
+  'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores, seuils, niveau',
+  'number of an event that waits, its id, or a file with a published event': 'numéro d’un événement en attente, son id, ou un fichier avec un événement publié',
+  'one JSON object: event, thresholds': 'un objet JSON : event, thresholds',
 };
