@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -103,6 +103,7 @@ describe('explain', () => {
 test('follow shows what is stored from now on, and what came and went by its number', async () => {
   const { path, outbox } = sensor(1);
   const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL')); // also where the wait below was in vain
   const lines: { sequence: number; label?: string }[] = [];
   let wake = () => {};
   let rest = '';
