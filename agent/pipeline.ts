@@ -9,6 +9,7 @@
 import type { AudioSource } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
+import { openSoundLevelMeter } from './audio/sound-level.ts';
 import type { Classifier } from './classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
 import type { Config } from './config/schema.ts';
@@ -85,6 +86,8 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
   const { source, classifier, outbox, clock, logger } = parts;
   const { name, version } = classifier.manifest;
   const { splAtFullScaleDb } = config.microphone;
+  // what an uncalibrated sensor cannot say is not computed
+  const soundLevel = splAtFullScaleDb === undefined ? undefined : openSoundLevelMeter(source.sampleRate);
   let beganMs: number | undefined;
   const counted: AudioSource = {
     ...source,
@@ -92,6 +95,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       for await (const frame of source.frames(stop)) {
         // the first sample was taken one frame before it arrived
         beganMs ??= clock.monotonicMs() - (frame.samples.length / source.sampleRate) * 1000;
+        soundLevel?.push(frame.samples);
         yield frame;
       }
     },
@@ -108,7 +112,9 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
       confidence: detection.confidence,
       levelAboveBackgroundDb: levels.aboveBackgroundDb,
-      ...(splAtFullScaleDb === undefined ? {} : { soundPressureLevelDb: levels.fullScaleDb + splAtFullScaleDb }),
+      ...(soundLevel && splAtFullScaleDb !== undefined
+        ? { soundPressureLevelDb: soundLevel.fastMaximum(detection.offsetSeconds - detection.onsetSeconds + 0.5) + splAtFullScaleDb }
+        : {}),
       scores: { glass_break, shout, bang },
       model: { name, version },
     });

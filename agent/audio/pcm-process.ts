@@ -75,10 +75,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       if (!signal.aborted) {
         await closed;
         const how = failure?.message ?? (stalled ? `no sound for ${silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
-        throw new AudioError(
-          `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${complaint.trim().split('\n').slice(0, 2).join('; ')})` : ''}`,
-          tryHint,
-        );
+        throw new AudioError(`Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${complaint.trim().split('\n').at(-1)})` : ''}`, tryHint);
       }
     } finally {
       clearTimeout(watchdog);

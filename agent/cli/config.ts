@@ -5,8 +5,9 @@ import { loadConfig } from '../config/load-config.ts';
 import { redact } from '../config/secrets.ts';
 import { print, printJson } from './output.ts';
 import { addCommand, configOption } from './program.ts';
+import type { Translate } from './translate.ts';
 
-export function addConfig(program: Command): void {
+export function addConfig(program: Command, t: Translate): void {
   const config = addCommand(program, 'config', 'check, show or begin a configuration file', [
     'tocsin config example > tocsin.yaml',
     'tocsin config check --config tocsin.yaml',
@@ -16,7 +17,7 @@ export function addConfig(program: Command): void {
     .addOption(configOption())
     .action(({ config: path }: { config: string }) => {
       loadConfig(path);
-      print(`${path} is right.`);
+      print(t('config.right', { path }));
     });
   addCommand(config, 'show', 'all values in force, defaults included, secrets redacted', ['tocsin config show'])
     .addOption(configOption())

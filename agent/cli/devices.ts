@@ -1,23 +1,42 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
+import { loadConfig } from '../config/load-config.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
-import { print, printJson } from './output.ts';
-import { addCommand } from './program.ts';
+import { print, printJson, screenOf, wrap } from './output.ts';
+import { addCommand, configOption } from './program.ts';
+import type { Translate } from './translate.ts';
 
 /** devices: what microphone.device may be set to, by names that survive a reboot. Opens none of them. */
-export function addDevices(program: Command): void {
+export function addDevices(program: Command, t: Translate): void {
   addCommand(program, 'devices', 'list the microphones that can be opened', ['tocsin devices', 'tocsin devices --json'])
+    .addOption(configOption())
     .option('--json', 'one JSON object a line: device, description')
-    .action(async (options: { json?: true }) => {
+    .action(async (options: { config: string; json?: true }) => {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
         throw new AudioError(`Expected arecord to list devices, got: ${messageOf(cause)}`, 'apt install alsa-utils', { cause });
       });
-      for (const device of parseDevices(stdout)) {
-        if (options.json) printJson(device);
-        else print(`${device.device.padEnd(40)} ${device.description}`);
+      const devices = parseDevices(stdout);
+      if (options.json) return devices.forEach(printJson);
+      const { columns, colours } = screenOf(process.stdout);
+      const configured = configuredDevice(options.config);
+      if (devices.length === 0) print(wrap(t('devices.none'), columns));
+      for (const { device, description } of devices) {
+        const marks = [device === configured && t('devices.configured'), device.startsWith('plughw:CARD=') && t('devices.best')].filter(Boolean);
+        print(`${colours.bold(device)}${marks.length > 0 ? colours.green(`  (${marks.join(', ')})`) : ''}`);
+        if (description) print(`    ${wrap(description, columns, 4)}`);
       }
+      if (devices.length > 0) print(`\n${wrap(t('devices.use'), columns)}`);
     });
+}
+
+/** Devices are also asked for before there is a configuration. */
+function configuredDevice(path: string): string | undefined {
+  try {
+    return loadConfig(path).microphone.device;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The output of `arecord -L`: a name at the margin, its description indented under it. Index-based names are left out. */

@@ -1,12 +1,12 @@
-import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
-import { print, printJson } from './output.ts';
+import { print, printJson, screenOf, showFields } from './output.ts';
 import { addCommand } from './program.ts';
+import type { Translate } from './translate.ts';
 
 /** model: opens a model folder as the listener would and shows what it promises. */
-export function addModel(program: Command): void {
+export function addModel(program: Command, t: Translate): void {
   addCommand(program, 'model', 'check a model folder and show its manifest', ['tocsin model', 'tocsin model /opt/models/other --json'])
     .argument('[folder]', 'model folder', new URL('../../models/street', import.meta.url).pathname)
     .option('--json', 'the manifest as one JSON object')
@@ -16,11 +16,17 @@ export function addModel(program: Command): void {
       await classifier.push(new Float32Array(manifest.windowSamples));
       await classifier.close();
       if (options.json) return printJson(manifest);
-      print(`${manifest.name} ${manifest.version}, ${manifest.licence}, sha256 ${manifest.sha256.slice(0, 16)}... verified`);
-      print(`${manifest.sampleRate} Hz, a score every ${manifest.frameSeconds * 1000} ms, thresholds: ${manifest.thresholdsChosenOn}`);
-      const table = new Table({ head: ['operating point', 'false alarms/h', ...labels] });
-      for (const [name, point] of Object.entries(manifest.operatingPoints))
-        table.push([name, `<= ${point.falseAlarmsPerHour}`, ...labels.map((label) => point.labels[label].open.toFixed(2))]);
-      print(table.toString());
+      const fields = [
+        { name: t('field.model'), value: `${manifest.name} ${manifest.version}` },
+        { name: t('field.licence'), value: manifest.licence },
+        { name: t('field.digest'), value: t('model.verified', { digest: manifest.sha256.slice(0, 16) }), state: 'ok' as const },
+        { name: t('field.input'), value: t('model.input', { rate: manifest.sampleRate, ms: manifest.frameSeconds * 1000 }) },
+        ...Object.entries(manifest.operatingPoints).map(([name, point]) => ({
+          name: t('field.thresholds'),
+          value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${labels.map((label) => `${t(`label.${label}`)} ${point.labels[label].open.toFixed(2)}`).join(', ')}`,
+        })),
+        { name: '', value: t('model.chosen', { where: manifest.thresholdsChosenOn }) },
+      ];
+      print(showFields(fields, screenOf(process.stdout)));
     });
 }

@@ -1,19 +1,89 @@
+import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { catalogue, type Language, type MessageKey, openTranslate, translateError } from './translate.ts';
+
+/** What can be drawn on: colours only on a terminal, and between 40 and 100 columns of it. */
+export interface Screen {
+  readonly columns: number;
+  readonly colours: ReturnType<typeof colours.createColors>;
+}
+
+export function screenOf(stream: NodeJS.WriteStream | WriteStream): Screen {
+  return {
+    columns: Math.min(100, Math.max(40, stream.columns ?? 80)),
+    colours: stream.isTTY && colours.isColorSupported ? colours : colours.createColors(false),
+  };
+}
+
+/** Breaks text at spaces to fit, later lines indented; a word that is too long stands alone on its line. */
+export function wrap(text: string, columns: number, indent = 0): string {
+  const lines: string[] = [];
+  for (const paragraph of text.split('\n')) {
+    let line = /^ */.exec(paragraph)?.[0] ?? '';
+    for (const word of paragraph.trimStart().split(' ')) {
+      if (line.trim() && line.length + 1 + word.length > columns - indent) {
+        lines.push(line);
+        line = word;
+      } else line = line.trim() ? `${line} ${word}` : line + word;
+    }
+    lines.push(line);
+  }
+  return lines.join(`\n${' '.repeat(indent)}`);
+}
+
+export interface Field {
+  readonly name: string;
+  readonly value: string;
+  /** What is normal; `warn` where the value is not. */
+  readonly note?: string;
+  readonly state?: 'ok' | 'warn';
+}
+
+/** Names in one column, values beside them, what is normal behind in dim. */
+export function showFields(fields: readonly Field[], { columns, colours }: Screen): string {
+  const width = Math.max(...fields.map(({ name }) => name.length)) + 2;
+  return fields
+    .map(({ name, value, note, state }) => {
+      const paint = state === 'warn' ? colours.yellow : state === 'ok' ? colours.green : String;
+      const lines = wrap(note ? `${value}\n${note}` : value, columns, width).split('\n');
+      const values = wrap(value, columns, width).split('\n').length;
+      return `${name.padEnd(width)}${lines.map((line, i) => (i < values ? paint(line) : colours.dim(line))).join('\n')}`;
+    })
+    .join('\n');
+}
 
 /** Prints `Error:` and `Try:` on stderr and returns the exit code. */
-export function reportError(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
-  const err = colours.isColorSupported && process.stderr.isTTY ? colours : colours.createColors(false);
+export function reportError(error: unknown, language: Language = 'en'): number {
+  const t = openTranslate(language);
+  const { colours: err, columns } = screenOf(process.stderr);
+  // broken for eyes only: whoever reads a pipe gets one line each
+  const fit = (label: string, line: string) => (process.stderr.isTTY ? wrap(line, columns, label.length + 1) : line);
+  const say = (message: string, hint: string) =>
+    process.stderr.write(`${err.red(t('error'))} ${fit(t('error'), message)}\n${err.cyan(t('try'))} ${fit(t('try'), hint)}\n`);
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return exitCodes.usage; // the help was the answer
+    say(usageMessage(error, language), t('usage.help'));
+    return exitCodes.usage;
+  }
   if (error instanceof TocsinError) {
-    process.stderr.write(`${err.red('Error:')} ${error.message}\n${err.cyan('Try:')} ${error.tryHint}\n`);
+    say(translateError(error.message, language), translateError(error.tryHint, language));
     return error.exitCode;
   }
-  process.stderr.write(
-    `${err.red('Error:')} ${error instanceof Error ? error.stack : String(error)}\n${err.cyan('Try:')} report this with the lines above: it is a defect of Tocsin\n`,
-  );
+  say(error instanceof Error ? (error.stack ?? error.message) : String(error), t('defect'));
   return exitCodes.failure;
+}
+
+/** Commander's own messages: their kind is in the code, and what they speak of stands between quotes. */
+function usageMessage(error: CommanderError, language: Language): string {
+  const key = `usage.${error.code.replace('commander.', '')}`;
+  const plain = error.message.replace(/^error: /, '');
+  const what = /'([^']*)'/.exec(plain)?.[1];
+  if (!(key in catalogue) || what === undefined) return plain;
+  const detail = error.code === 'commander.invalidArgument' ? plain : `'${what}'`;
+  return openTranslate(language).of({ key: key as MessageKey, values: { what: detail } });
 }
 
 /** One line of JSON on stdout. */

@@ -1,32 +1,64 @@
 import { Command, Option } from 'commander';
 import { addBench } from './bench.ts';
+import { addCalibrate } from './calibrate.ts';
 import { addConfig } from './config.ts';
 import { addDevices } from './devices.ts';
+import { addDoctor } from './doctor.ts';
 import { addEvaluate } from './evaluate.ts';
+import { addEvents } from './events.ts';
 import { addModel } from './model.ts';
+import { screenOf, wrap } from './output.ts';
 import { addReplay } from './replay.ts';
 import { addRun } from './run.ts';
+import { addSelftest } from './selftest.ts';
 import { addStatus } from './status.ts';
+import { catalogue, type Language, languages, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
 
 export const version = '0.1.0';
 
 /** The whole command line. Commands throw; main.ts reports. Long ones stop when the signal aborts. */
-export function buildProgram(signal: AbortSignal): Command {
+export function buildProgram(signal: AbortSignal, language: Language = 'en'): Command {
+  const t = openTranslate(language);
   const program = new Command('tocsin')
     .description('Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.')
-    .version(version)
-    .showHelpAfterError('Try: tocsin --help')
+    .version(version, '-V, --version', t('help.version'))
     .exitOverride();
   addRun(program, signal);
   addReplay(program, signal);
   addEvaluate(program, signal);
-  addDevices(program);
-  addStatus(program);
-  addConfig(program);
-  addModel(program);
+  addDevices(program, t);
+  addDoctor(program, signal, t);
+  addSelftest(program, signal, t);
+  addCalibrate(program, signal, t);
+  addStatus(program, t);
+  addEvents(program, signal, t);
+  addConfig(program, t);
+  addModel(program, t);
   addBench(program, signal);
-  program.addHelpText('after', '\nExit codes: 0 done, 1 defect, 2 usage, 3 configuration, 4 sound, 5 model, 6 outbox, 7 broker\n');
+  program.addHelpText('after', () => `\n${wrap(t('help.exitCodes'), screenOf(process.stdout).columns)}\n`);
+  speak(program, t);
   return program;
+}
+
+/** Puts the help of every command in the language, and adds --lang to all of them. */
+function speak(command: Command, t: Translate): void {
+  command
+    .description(translateHelp(command.description(), t.language))
+    .addOption(new Option('--lang <language>', t('help.lang')).choices(languages))
+    .helpOption('-h, --help', t('help.help'))
+    .configureOutput({ outputError: () => undefined }) // main.ts reports it once, as every other error
+    .configureHelp({
+      minWidthToWrap: 20,
+      styleOptionDescription: (line) =>
+        (['(default:', '(choices:', '(env:', ', env:'] as const).reduce((said, part) => said.replace(part, t(`help.${part}`)), line),
+      styleTitle: (title) => {
+        const key = `help.${title}`;
+        return key in catalogue ? t.of({ key: key as MessageKey, values: {} }) : title;
+      },
+    });
+  if (command.commands.length > 0) command.helpCommand('help [command]', t('help.help'));
+  for (const part of [...command.options, ...command.registeredArguments]) part.description = translateHelp(part.description, t.language);
+  for (const child of command.commands) speak(child, t);
 }
 
 /** The --config option that most commands share. */
@@ -40,5 +72,5 @@ export function addCommand(program: Command, name: string, description: string, 
     .command(name)
     .description(description)
     .exitOverride()
-    .addHelpText('after', `\nExamples:\n${examples.map((e) => `  ${e}`).join('\n')}\n`);
+    .addHelpText('after', ({ command }) => `\n${command.createHelp().styleTitle('Examples:')}\n${examples.map((e) => `  ${e}`).join('\n')}\n`);
 }

@@ -1,44 +1,134 @@
-import Table from 'cli-table3';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
-import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
-import { print, printJson } from './output.ts';
+import type { Config } from '../config/schema.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { messageOf, OutboxError } from '../lib/errors.ts';
+import { inspectOutbox, noFates, type OutboxState } from '../outbox/view-outbox.ts';
+import { type Field, print, printJson, screenOf, showFields } from './output.ts';
 import { addCommand, configOption } from './program.ts';
+import type { Translate } from './translate.ts';
 
 interface Options {
   config: string;
   json?: true;
-  limit?: string;
 }
 
-/** status and events: what the outbox holds. Whoever reads it reads everything that could leave the sensor. */
-export function addStatus(program: Command): void {
-  addCommand(program, 'status', 'counts of events stored, sent, waiting, expired and refused', ['tocsin status', 'tocsin status --json'])
+/** status and outbox: one screen each, with what is normal beside what is not. They change nothing, and make no file. */
+export function addStatus(program: Command, t: Translate): void {
+  addCommand(program, 'status', 'one screen: services, clock, what became of every event', ['tocsin status', 'tocsin status --json'])
     .addOption(configOption())
-    .option('--json', 'one JSON object')
-    .action((options: Options) => {
-      const { site, sensor, outbox: settings } = loadConfig(options.config);
-      const outbox = openSqliteOutbox(settings.path, settings);
-      const state = { site, sensor, outbox: settings.path, pending: outbox.pendingCount(), ...outbox.fates() };
-      outbox.close();
-      if (options.json) return printJson(state);
-      const table = new Table();
-      for (const [key, value] of Object.entries(state)) table.push({ [key]: String(value) });
-      print(table.toString());
+    .option(
+      '--json',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised',
+    )
+    .action(async (options: Options) => {
+      const config = loadConfig(options.config);
+      const clock = systemClock();
+      const state = lookInto(config.outbox.path);
+      const [listener, courier] = await Promise.all([serviceState('tocsin-listener'), serviceState('tocsin-courier')]);
+      const { site, sensor, outbox } = config;
+      if (options.json)
+        return printJson({
+          site,
+          sensor,
+          outbox: outbox.path,
+          pending: state.pending,
+          ...state.fates,
+          listener,
+          courier,
+          clockSynchronised: clock.synchronised(),
+        });
+      const fields = [
+        { name: t('field.sensor'), value: `${sensor} @ ${site}` },
+        serviceField('listener', listener, t),
+        serviceField('courier', courier, t),
+        clockField(clock, t),
+        ...eventFields(state, config, clock, t),
+        { name: t('field.calibration'), value: calibration(config, t) },
+      ];
+      print(showFields(fields, screenOf(process.stdout)));
     });
-  addCommand(program, 'events', 'events that wait for delivery', ['tocsin events', 'tocsin events --limit 5 --json'])
+  addCommand(program, 'outbox', 'the file between listener and courier: size, what waits, what was lost', ['tocsin outbox', 'tocsin outbox --json'])
     .addOption(configOption())
-    .option('--json', 'one JSON object a line')
-    .option('-n, --limit <count>', 'at most this many', '20')
+    .option('--json', 'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable')
     .action((options: Options) => {
-      const { outbox: settings } = loadConfig(options.config);
-      const outbox = openSqliteOutbox(settings.path, settings);
-      const events = outbox.pending(0, Math.max(1, Number(options.limit) || 20));
-      outbox.close();
-      if (options.json) return events.forEach(printJson);
-      const table = new Table({ head: ['sequence', 'onset', 'label', 'confidence', 'above background'] });
-      for (const e of events)
-        table.push([e.sequence, new Date(e.onsetWallMs).toISOString(), e.label, e.confidence.toFixed(2), `${e.levelAboveBackgroundDb} dB`]);
-      print(events.length > 0 ? table.toString() : 'No event waits for delivery.');
+      const config = loadConfig(options.config);
+      const { path, maxMegabytes } = config.outbox;
+      const state = lookInto(path);
+      const oldest = state.oldest && new Date(state.oldest.onsetWallMs).toISOString();
+      if (options.json)
+        return printJson({ path, bytes: state.bytes, maxBytes: maxMegabytes * 1e6, pending: state.pending, oldest: oldest ?? null, ...state.fates });
+      const full = state.bytes > maxMegabytes * 0.5e6;
+      const fields = [
+        { name: t('field.file'), value: state.bytes === 0 ? t('file.new', { path }) : t('file.sound', { path }) },
+        normal(t('field.size'), t('size.of', { size: (state.bytes / 1e6).toFixed(1), max: maxMegabytes }), !full, t('size.note')),
+        ...eventFields(state, config, systemClock(), t),
+      ];
+      print(showFields(fields, screenOf(process.stdout)));
     });
+}
+
+/** An outbox that is not made yet holds nothing. Throws an OutboxError when it cannot be read. */
+export function lookInto(path: string): OutboxState {
+  if (!existsSync(path)) return { id: '', bytes: 0, pending: 0, fates: noFates };
+  try {
+    return inspectOutbox(path);
+  } catch (cause) {
+    throw new OutboxError(`Expected to read the outbox ${path}, got: ${messageOf(cause)}`, 'sudo tocsin doctor says more', { cause });
+  }
+}
+
+function eventFields({ pending, oldest, fates }: OutboxState, config: Config, clock: Clock, t: Translate): Field[] {
+  const ageMs = oldest === undefined ? 0 : clock.wallMs() - oldest.onsetWallMs;
+  const { stored, sent, expired, refused, dropped, unreadable } = fates;
+  const gone = expired + refused + dropped + unreadable;
+  const waiting = pending === 0 ? t('waiting.none') : t('waiting.some', { n: pending, age: spanOf(ageMs, t) });
+  const lost = gone === 0 ? t('lost.none') : t('lost.some', { expired, refused, dropped, unreadable });
+  return [
+    normal(t('field.waiting'), waiting, ageMs < 60_000, t('waiting.note')),
+    { name: t('field.sent'), value: t('sent.of', { sent, stored }) },
+    normal(t('field.lost'), lost, gone === 0, t('lost.note', { rate: config.outbox.maxEventsPerMinute })),
+  ];
+}
+
+function serviceField(half: 'listener' | 'courier', state: string, t: Translate): Field {
+  const name = t(`field.${half}`);
+  if (state === 'unknown') return { name, value: t('service.unknown') };
+  const runs = state === 'active';
+  return normal(name, runs ? t('service.active') : t('service.down', { state }), runs, t('service.note', { unit: `tocsin-${half}` }));
+}
+
+function clockField(clock: Clock, t: Translate): Field {
+  const time = `${new Date(clock.wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const good = clock.synchronised();
+  return normal(t('field.clock'), good ? t('clock.good', { time }) : t('clock.bad', { time }), good, t('clock.note'));
+}
+
+function calibration({ microphone: { splAtFullScaleDb } }: Config, t: Translate): string {
+  return splAtFullScaleDb === undefined ? t('calibration.none') : t('calibration.is', { spl: splAtFullScaleDb });
+}
+
+/** What is normal is said only where it is not. */
+function normal(name: string, value: string, ok: boolean, note: string): Field {
+  return ok ? { name, value, state: 'ok' } : { name, value, state: 'warn', note };
+}
+
+/** active, inactive, failed...; unknown where systemd does not run or does not know the unit. */
+function serviceState(unit: string): Promise<string> {
+  return new Promise((resolve) => {
+    execFile('systemctl', ['show', unit, '-p', 'ActiveState', '--value'], { timeout: 3000 }, (error, stdout) =>
+      resolve((!error && stdout.trim()) || 'unknown'),
+    );
+  });
+}
+
+/** A span of time as a person says it. */
+export function spanOf(ms: number, t: Translate): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 90) return t('span.seconds', { n: seconds });
+  if (seconds < 5400) return t('span.minutes', { n: Math.round(seconds / 60) });
+  if (seconds < 172_800) return t('span.hours', { n: Math.round(seconds / 3600) });
+  return t('span.days', { n: Math.round(seconds / 86_400) });
 }

@@ -1,5 +1,5 @@
 // The only file that imports mqtt.
-import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
@@ -108,6 +108,63 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
       const polite = client.connected && unanswered === 0;
       const patience = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref());
       await Promise.race([client.endAsync(!polite).catch(() => undefined), patience]);
+    },
+  };
+}
+
+/** A connection of its own for tests of the link by a person: reason codes as they come, nothing kept, no will. */
+export interface MqttProbe {
+  /** QoS 1; the reason code of the PUBACK. Rejects when none comes. */
+  publish(topic: string, payload: string): Promise<number>;
+  /** QoS 1; the reason code of the SUBACK. */
+  subscribe(topic: string, take: (payload: string) => void): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Opens a probe. Rejects with a BrokerError whose cause is the client's own error, with its `code` where the broker gave a reason. */
+export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
+  const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
+  const options: IClientOptions = { ...credentials, clientId, protocolVersion, clean: true, connectTimeout: timeoutMs, reconnectPeriod: 0 };
+  const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
+    throw new BrokerError(
+      `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
+      'check mqtt.url, the certificates and that the broker runs',
+      false,
+      { cause },
+    );
+  });
+  client.on('error', () => undefined); // what was asked for rejects by itself
+  const bounded = <T>(work: Promise<T>) => {
+    const late = new Promise<never>((_, reject) => {
+      setTimeout(() => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false)), timeoutMs).unref();
+    });
+    return Promise.race([work, late]);
+  };
+  const codeOf = (error: unknown, packet: unknown) => (error as { code?: number } | null)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode;
+  return {
+    publish: (topic, payload) =>
+      bounded(
+        new Promise((resolve, reject) => {
+          client.publish(topic, payload, { qos: 1 }, (error, packet) => {
+            const code = codeOf(error, packet);
+            if (error && typeof code !== 'number') reject(error);
+            else resolve(code ?? 0);
+          });
+        }),
+      ),
+    subscribe: (topic, take) =>
+      bounded(
+        new Promise((resolve, reject) => {
+          client.on('message', (_topic, payload) => take(payload.toString('utf8')));
+          client.subscribe(topic, { qos: 1 }, (error, granted) => {
+            const code = codeOf(error, undefined) ?? granted?.[0]?.qos;
+            if (code === undefined) reject(error ?? new Error('no SUBACK'));
+            else resolve(code);
+          });
+        }),
+      ),
+    async close() {
+      await client.endAsync(!client.connected).catch(() => undefined);
     },
   };
 }

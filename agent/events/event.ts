@@ -26,7 +26,12 @@ export const soundEventSchema = z
         .max(600)
         .describe('From onset until the report, which is sent as soon as the sound is sure and does not wait for its end.'),
       levelAboveBackgroundDb: z.number().min(-20).max(140).describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
-      soundPressureLevelDb: z.number().min(0).max(200).optional().describe('dB SPL of that moment; only on a calibrated sensor.'),
+      soundPressureLevelDb: z
+        .number()
+        .min(0)
+        .max(200)
+        .optional()
+        .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
       sequence: z.number().int().positive(),
       bootId: z.uuid(),
@@ -65,6 +70,20 @@ export const lostSchema = z
   .describe('Of the sequence numbers from `first` to `last`, those whose event has not arrived never will; not every number was an event.');
 export type Lost = z.infer<typeof lostSchema>;
 
+/** On the selftest topic: what `tocsin doctor` and `tocsin selftest` send. Never an alarm, whatever the sound was. */
+export const selftestSchema = z
+  .strictObject({
+    test: z.enum(['link', 'sound']).describe('link: may the sensor publish; sound: a test sound was heard, stored and sent.'),
+    bootId: z.uuid(),
+    event: soundEventSchema.optional().describe('The event of the test sound, in the form in which a real one is published.'),
+  })
+  .describe('A test that a person started at the sensor.');
+export type SelftestMessage = z.infer<typeof selftestSchema>;
+
+export function linkTest(bootId: string): SelftestMessage {
+  return { test: 'link', bootId };
+}
+
 /** What the listener knows of a sound when it is confirmed; the outbox stores exactly this and nothing else. */
 export interface RecordedEvent {
   readonly label: SoundEvent['data']['label'];
@@ -81,6 +100,11 @@ export interface RecordedEvent {
 }
 
 /** The JSON Schemas of everything that is published, from the definitions above. */
-export function publishedSchemas(): Record<'event' | 'status' | 'gap', object> {
-  return { event: z.toJSONSchema(soundEventSchema), status: z.toJSONSchema(statusSchema), gap: z.toJSONSchema(lostSchema) };
+export function publishedSchemas(): Record<'event' | 'status' | 'gap' | 'selftest', object> {
+  return {
+    event: z.toJSONSchema(soundEventSchema),
+    status: z.toJSONSchema(statusSchema),
+    gap: z.toJSONSchema(lostSchema),
+    selftest: z.toJSONSchema(selftestSchema),
+  };
 }

@@ -1,10 +1,10 @@
-// Writes docs/event.schema.json, docs/status.schema.json, docs/gap.schema.json and docs/asyncapi.json from event.ts: npm run schema.
+// Writes docs/{event,status,gap,selftest}.schema.json and docs/asyncapi.json from event.ts: npm run schema.
 import { writeFileSync } from 'node:fs';
 import { publishedSchemas } from './event.ts';
 
 /** The files under docs/ that are made from event.ts; a test holds them to it. */
 export function schemaFiles(): Record<string, string> {
-  const { event, status, gap } = publishedSchemas();
+  const { event, status, gap, selftest } = publishedSchemas();
   const channel = (kind: string, payload: string) => ({
     address: `tocsin/v1/{site}/{sensor}/${kind}`,
     parameters: { site: {}, sensor: {} },
@@ -17,15 +17,23 @@ export function schemaFiles(): Record<string, string> {
       event: channel('event', 'application/cloudevents+json'),
       status: channel('status', 'application/json'),
       gap: channel('gap', 'application/json'),
+      selftest: channel('selftest', 'application/json'),
     },
     operations: {
       publishEvent: { action: 'send', channel: { $ref: '#/channels/event' }, bindings: { mqtt: { qos: 1, retain: false } } },
       publishGap: { action: 'send', channel: { $ref: '#/channels/gap' }, bindings: { mqtt: { qos: 1, retain: false } } },
       publishStatus: { action: 'send', channel: { $ref: '#/channels/status' }, bindings: { mqtt: { qos: 1, retain: true } } },
+      publishSelftest: { action: 'send', channel: { $ref: '#/channels/selftest' }, bindings: { mqtt: { qos: 1, retain: false } } },
     },
   };
   const text = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-  return { 'event.schema.json': text(event), 'status.schema.json': text(status), 'gap.schema.json': text(gap), 'asyncapi.json': text(asyncapi) };
+  return {
+    'event.schema.json': text(event),
+    'status.schema.json': text(status),
+    'gap.schema.json': text(gap),
+    'selftest.schema.json': text(selftest),
+    'asyncapi.json': text(asyncapi),
+  };
 }
 
 if (import.meta.main) for (const [name, content] of Object.entries(schemaFiles())) writeFileSync(new URL(`../../docs/${name}`, import.meta.url), content);

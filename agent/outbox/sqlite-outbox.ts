@@ -262,3 +262,8 @@ function inodeOf(path: string): number {
     return 0;
   }
 }
+
+/** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */
+export function openReadOnly(path: string): SqliteDatabase {
+  return new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
+}

@@ -1,5 +1,6 @@
 // Synthesises the demo scene, sample for sample the same everywhere: node test/demo/synthesise-scene.ts > scene.wav
-// then `flac --best scene.wav`. No recording goes into it.
+// then `flac --best scene.wav`; and the sound of the selftest: node test/demo/synthesise-scene.ts selftest > deploy/selftest.wav
+// No recording goes into them.
 
 export const sampleRate = 16000;
 export const sceneSeconds = 26;
@@ -10,6 +11,17 @@ export const sceneSounds = [
   { label: 'bang', onset: 17 },
   { label: 'glass_break', onset: 22 },
 ] as const;
+
+export interface SceneSound {
+  readonly label: 'bang' | 'glass_break';
+  readonly onset: number;
+}
+/** What is in the sound of the selftest, short enough for a person to wait for. */
+export const selftestSeconds = 5;
+export const selftestSounds: readonly SceneSound[] = [
+  { label: 'glass_break', onset: 1.5 },
+  { label: 'bang', onset: 3.5 },
+];
 
 function generator(seed: number): () => number {
   let state = seed;
@@ -60,11 +72,11 @@ function glass(out: Float64Array, at: number, seed: number): void {
   }
 }
 
-/** The scene as 16-bit samples. */
-export function synthesiseScene(): Int16Array {
-  const out = new Float64Array(sceneSeconds * sampleRate);
+/** A scene as 16-bit samples. */
+export function synthesiseScene(sounds: readonly SceneSound[] = sceneSounds, seconds = sceneSeconds): Int16Array {
+  const out = new Float64Array(seconds * sampleRate);
   bed(out);
-  for (const [i, { label, onset }] of sceneSounds.entries()) (label === 'bang' ? bang : glass)(out, onset * sampleRate, 10 + i);
+  for (const [i, { label, onset }] of sounds.entries()) (label === 'bang' ? bang : glass)(out, onset * sampleRate, 10 + i);
   return Int16Array.from(out, (x) => Math.round(Math.tanh(x) * 30000));
 }
 
@@ -86,4 +98,7 @@ export function wavFile(samples: Int16Array, rate: number): Buffer {
   return Buffer.concat([header, Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength)]);
 }
 
-if (import.meta.main) process.stdout.write(wavFile(synthesiseScene(), sampleRate));
+if (import.meta.main) {
+  const samples = process.argv[2] === 'selftest' ? synthesiseScene(selftestSounds, selftestSeconds) : synthesiseScene();
+  process.stdout.write(wavFile(samples, sampleRate));
+}

@@ -70,7 +70,22 @@ describe('the command line, as a person runs it', () => {
   });
 
   test('every command has help with examples', () => {
-    for (const command of ['run', 'listen', 'deliver', 'replay', 'evaluate', 'devices', 'status', 'events', 'config', 'model', 'bench'])
+    for (const command of [
+      'run',
+      'listen',
+      'deliver',
+      'replay',
+      'evaluate',
+      'devices',
+      'doctor',
+      'selftest',
+      'calibrate',
+      'status',
+      'events',
+      'config',
+      'model',
+      'bench',
+    ])
       expect(run(command, '--help').stdout, command).toContain('Examples:');
   });
 

@@ -3,6 +3,7 @@ import { missing } from './broker.ts';
 /** Says before the tests which suites this machine cannot run, and why. */
 export default function announce(): void {
   const suites = {
+    'faults of test/integration/doctor': missing('mosquitto', 'mosquitto_passwd', 'openssl'),
     'mosquitto suites of test/integration': missing('mosquitto'),
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
     'crash states of test/reliability': missing('gcc'),

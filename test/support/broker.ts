@@ -30,9 +30,9 @@ export async function openEmbeddedBroker(port = 0): Promise<Broker> {
   };
 }
 
-/** A real mosquitto on 127.0.0.1. */
-export async function openMosquitto(folder: string, port: number, acl?: string): Promise<Broker> {
-  const lines = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', `user ${userInfo().username}`, 'persistence false'];
+/** A real mosquitto on 127.0.0.1. `extra` are lines of its configuration that come after the listener. */
+export async function openMosquitto(folder: string, port: number, acl?: string, extra: readonly string[] = ['allow_anonymous true']): Promise<Broker> {
+  const lines = [`listener ${port} 127.0.0.1`, `user ${userInfo().username}`, 'persistence false', ...extra];
   if (acl) {
     writeFileSync(join(folder, 'acl'), acl, { mode: 0o644 });
     lines.push(`acl_file ${join(folder, 'acl')}`);

@@ -1,0 +1,146 @@
+import { type Command, Option } from 'commander';
+import { judgeTone, readTone, type ToneReading } from '../audio/calibration-tone.ts';
+import type { AudioSource } from '../audio/frame.ts';
+import { openMicrophone } from '../audio/microphone.ts';
+import { openSoundLevelMeter } from '../audio/sound-level.ts';
+import { loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
+import { writeSetting } from '../config/write-setting.ts';
+import { systemClock } from '../lib/clock.ts';
+import { AudioError } from '../lib/errors.ts';
+import { print, printJson, screenOf, wrap } from './output.ts';
+import { addCommand, configOption } from './program.ts';
+import type { MessageKey, Translate, Value } from './translate.ts';
+
+interface Options {
+  config: string;
+  level: '94' | '114';
+  seconds: string;
+  wait: string;
+  dryRun?: true;
+  measure?: true;
+  json?: true;
+}
+
+const stretchSeconds = 0.25;
+
+/** calibrate: from the tone of an acoustic calibrator to dB SPL; with --measure, the levels that come of it. */
+export function addCalibrate(program: Command, signal: AbortSignal, t: Translate): void {
+  addCommand(program, 'calibrate', 'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator', [
+    'sudo tocsin calibrate',
+    'sudo tocsin calibrate --level 114',
+    'tocsin calibrate --measure --seconds 60',
+  ])
+    .addOption(configOption())
+    .addOption(new Option('--level <dB>', 'what the calibrator gives').choices(['94', '114']).default('94'))
+    .option('--seconds <count>', 'how long the tone must be steady, or how long to measure', '5')
+    .option('--wait <seconds>', 'how long to wait for the tone', '30')
+    .option('--dry-run', 'store nothing')
+    .option('--measure', 'no tone: measure LAeq, LAFmax and LASmax')
+    .option('--json', 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels')
+    .action((options: Options) => (options.measure ? measure(options, signal, t) : calibrate(options, signal, t)));
+}
+
+async function calibrate(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const config = loadConfig(options.config);
+  const seconds = Math.max(1, Number(options.seconds) || 5);
+  const wait = Math.max(seconds, Number(options.wait) || 30);
+  const say = speaker(options);
+  say.title(t('calibrate.title', { level: options.level }));
+  say.line(t('calibrate.put', { seconds: wait }));
+  const { verdict, toneDb, spreadDb, frequencyHz, loudest } = await findTone(config, seconds, wait, signal);
+  const spread = spreadDb.toFixed(2);
+  const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
+  if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: loudest.toFixed(0), hz: frequencyHz.toFixed(0), spread });
+  const splAtFullScaleDb = Math.round((Number(options.level) - toneDb) * 10) / 10;
+  if (splAtFullScaleDb < 60 || splAtFullScaleDb > 160) throw fail('calibrate.range', { spl: splAtFullScaleDb });
+  say.step(t('calibrate.tone'), t('calibrate.tone.found', { hz: frequencyHz.toFixed(1), level: toneDb.toFixed(1), spread, seconds }));
+  say.step(t('calibrate.value'), t('calibrate.value.is', { spl: splAtFullScaleDb.toFixed(1) }));
+  const { splAtFullScaleDb: before } = config.microphone;
+  if (before !== undefined) {
+    const change = Math.round((splAtFullScaleDb - before) * 10) / 10;
+    say.step('', t(Math.abs(change) > 1.5 ? 'calibrate.value.large' : 'calibrate.value.change', { before, change }));
+  }
+  if (!options.dryRun) {
+    const day = new Date().toISOString().slice(0, 10);
+    writeSetting(options.config, ['microphone', 'splAtFullScaleDb'], splAtFullScaleDb, `tocsin calibrate, ${options.level} dB at 1 kHz, ${day}`);
+  }
+  say.step(t('calibrate.stored'), options.dryRun ? t('calibrate.stored.not') : t('calibrate.stored.in', { path: options.config }));
+  if (!options.json) return;
+  const round = (value: number) => Math.round(value * 100) / 100;
+  const reading = { frequencyHz: round(frequencyHz), toneDbfs: round(toneDb), spreadDb: round(spreadDb), stored: !options.dryRun };
+  printJson({ splAtFullScaleDb, ...(before === undefined ? {} : { before }), ...reading });
+}
+
+/** Listens until the tone has been steady for long enough, or the wait is over: then the last stretch of that length is judged. */
+async function findTone(config: Config, seconds: number, wait: number, signal: AbortSignal) {
+  const wanted = Math.round(seconds / stretchSeconds);
+  const readings: ToneReading[] = [];
+  let loudest = -100;
+  for await (const stretch of stretches(await open(config, wait), wait, signal)) {
+    const reading = readTone(stretch.samples, stretch.sampleRate);
+    readings.push(reading);
+    if (readings.length > wanted) readings.shift();
+    loudest = Math.max(loudest, reading.toneDb);
+    if (readings.length === wanted && judgeTone(readings).verdict === 'found') break;
+  }
+  return { ...judgeTone(readings), loudest };
+}
+
+async function measure(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const config = loadConfig(options.config);
+  const seconds = Math.max(1, Number(options.seconds) || 5);
+  const { splAtFullScaleDb } = config.microphone;
+  const source = await open(config, seconds);
+  const meter = openSoundLevelMeter(source.sampleRate);
+  for await (const { samples } of stretches(source, seconds, signal)) meter.push(samples);
+  const { laeqDb, lafMaxDb, lasMaxDb } = meter.levels();
+  const show = (db: number) => Math.round((db + (splAtFullScaleDb ?? 0)) * 10) / 10;
+  const levels = { laeq: show(laeqDb), lafmax: show(lafMaxDb), lasmax: show(lasMaxDb), unit: splAtFullScaleDb === undefined ? 'dBFS' : 'dB SPL' };
+  if (options.json) return printJson({ ...levels, seconds });
+  const say = speaker(options);
+  say.line(t('calibrate.measured', { ...levels, seconds }));
+  if (splAtFullScaleDb === undefined) say.line(t('calibrate.uncalibrated'));
+}
+
+function open(config: Config, wait: number): Promise<AudioSource> {
+  return openMicrophone({ ...config.microphone, silenceTimeoutSeconds: wait + 5 }, systemClock());
+}
+
+/** The source in stretches of a quarter of a second, each overwritten after use. Ends after `seconds` of sound. */
+async function* stretches(source: AudioSource, seconds: number, signal: AbortSignal) {
+  const { sampleRate } = source;
+  const over = new AbortController();
+  const samples = new Float32Array(Math.round(sampleRate * stretchSeconds));
+  let filled = 0;
+  let left = Math.round(seconds / stretchSeconds);
+  try {
+    for await (const frame of source.frames(AbortSignal.any([signal, over.signal]))) {
+      for (let taken = 0; taken < frame.samples.length && left > 0; ) {
+        const piece = frame.samples.subarray(taken, taken + samples.length - filled);
+        samples.set(piece, filled);
+        filled += piece.length;
+        taken += piece.length;
+        if (filled < samples.length) break;
+        yield { samples, sampleRate };
+        filled = 0;
+        left--;
+      }
+      frame.samples.fill(0);
+      if (left === 0) over.abort();
+    }
+  } finally {
+    over.abort();
+    samples.fill(0);
+  }
+}
+
+function speaker({ json }: Options) {
+  const { columns, colours } = screenOf(process.stdout);
+  const out = (line: string) => !json && print(line);
+  return {
+    title: (line: string) => out(`${colours.bold(wrap(line, columns))}\n`),
+    line: (line: string) => out(wrap(line, columns)),
+    step: (name: string, line: string) => out(`${name ? colours.green('ok') : '  '}  ${name.padEnd(10)}${wrap(line, columns, 14)}`),
+  };
+}

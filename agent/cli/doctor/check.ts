@@ -1,0 +1,105 @@
+import type { Config } from '../../config/schema.ts';
+import type { MqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { catalogue, type MessageKey, type Text, text, type Value, type Values, type Wanted } from '../translate.ts';
+import type { Handshake, Probes, SoundSample } from './probes.ts';
+
+export type CheckId =
+  | ('config' | 'board' | 'power' | 'clock' | 'microphone' | 'level' | 'model' | 'outbox' | 'disk')
+  | ('network' | 'name' | 'port' | 'tls' | 'dates' | 'broker' | 'acl' | 'services' | 'privacy');
+export type State = 'pass' | 'warn' | 'fail' | 'skip';
+
+/** What a check says. `found` is a message whose key names the finding; a warning or failure has a `hint` beside it. */
+export interface Finding {
+  readonly state: State;
+  readonly found: Text;
+  readonly hint?: Text;
+}
+
+/** What earlier checks learned and later ones build on. */
+export interface Facts {
+  config?: Config;
+  sound?: SoundSample | 'file' | 'listener';
+  handshake?: Handshake;
+  link?: MqttProbe;
+  units?: Record<string, Record<string, string>>;
+}
+
+/**
+ * One check: a small function of the probes. It starts once all of `after` and `needs` are done; when one of `needs` failed
+ * or was not tried, it is not tried either.
+ */
+export interface Check {
+  readonly id: CheckId;
+  readonly timeoutMs: number;
+  readonly needs?: readonly CheckId[];
+  readonly after?: readonly CheckId[];
+  run(probes: Probes, facts: Facts, signal: AbortSignal): Promise<Finding> | Finding;
+}
+
+export interface Result extends Finding {
+  readonly check: CheckId;
+  readonly ms: number;
+}
+
+export const pass = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'pass', found: text(key, ...values) });
+export const skip = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'skip', found: text(key, ...values) });
+export const warn = <K extends MessageKey>(key: K, ...values: HintedValues<K>): Finding => withHint('warn', key, values[0] ?? {});
+export const fail = <K extends MessageKey>(key: K, ...values: HintedValues<K>): Finding => withHint('fail', key, values[0] ?? {});
+
+/** The values of a finding are those of its sentence and of its hint together. */
+type Hinted<K extends MessageKey> = Wanted<K> | (`${K}.try` extends MessageKey ? Wanted<`${K}.try`> : never);
+type HintedValues<K extends MessageKey> = [Hinted<K>] extends [never] ? [] : [Record<Hinted<K>, Value>];
+
+function withHint(state: 'warn' | 'fail', key: MessageKey, values: Record<string, Value>): Finding {
+  const hint = `${key}.try`;
+  return { state, found: { key, values }, ...(hint in catalogue ? { hint: { key: hint as MessageKey, values } } : {}) };
+}
+
+/** `blockedBy` names the failed check that what needs this one has to wait for. */
+type Outcome = Result & { readonly blockedBy?: CheckId };
+
+/** Runs all checks, each as soon as those before it allow, all within `budgetMs`, and yields their results in order. */
+export async function* runChecks(checks: readonly Check[], probes: Probes, signal: AbortSignal, budgetMs = 14_000): AsyncGenerator<Result> {
+  const until = performance.now() + budgetMs;
+  const facts: Facts = {};
+  const running = new Map<CheckId, Promise<Outcome>>();
+  try {
+    for (const check of checks) running.set(check.id, runOne(check, running, probes, facts, signal, until));
+    for (const result of running.values()) {
+      const { blockedBy: _, ...shown } = await result;
+      yield shown;
+    }
+  } finally {
+    await Promise.allSettled(running.values());
+    await facts.link?.close();
+  }
+}
+
+async function runOne(
+  check: Check,
+  running: Map<CheckId, Promise<Outcome>>,
+  probes: Probes,
+  facts: Facts,
+  signal: AbortSignal,
+  until: number,
+): Promise<Outcome> {
+  for (const id of check.after ?? []) await running.get(id);
+  for (const id of check.needs ?? []) {
+    const blockedBy = (await running.get(id))?.blockedBy;
+    if (blockedBy) return { ...skip('doctor.needs', { check: text(`doctor.name.${blockedBy}`) }), check: check.id, ms: 0, blockedBy };
+  }
+  const began = performance.now();
+  const done = new AbortController();
+  const late = new Promise<Finding>((resolve) => {
+    const allowedMs = Math.max(0, Math.min(check.timeoutMs, until - began));
+    const timer = setTimeout(() => resolve(fail('doctor.timeout', { seconds: Math.round(allowedMs / 100) / 10 })), allowedMs);
+    done.signal.addEventListener('abort', () => clearTimeout(timer));
+  });
+  const work = (async () => check.run(probes, facts, AbortSignal.any([signal, done.signal])))().catch((error: unknown) =>
+    fail('doctor.defect', { reason: messageOf(error) }),
+  );
+  const finding = await Promise.race([work, late]);
+  done.abort();
+  return { ...finding, check: check.id, ms: Math.round(performance.now() - began), ...(finding.state === 'fail' ? { blockedBy: check.id } : {}) };
+}

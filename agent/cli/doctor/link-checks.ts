@@ -1,0 +1,230 @@
+// From the network interface to the broker's access control.
+import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { Config } from '../../config/schema.ts';
+import type { Credentials } from '../../config/secrets.ts';
+import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
+import { topicsOf } from '../../delivery/topics.ts';
+import { linkTest } from '../../events/event.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { text } from '../translate.ts';
+import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
+import { required } from './machine-checks.ts';
+import type { Handshake, Probes } from './probes.ts';
+
+const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
+
+function brokerOf(config: Config) {
+  const url = new URL(config.mqtt.url);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(url.port) || (ports[url.protocol] as number), tls: url.protocol === 'mqtts:' || url.protocol === 'wss:', local: isLocal(host) };
+}
+
+function isLocal(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+const network: Check = {
+  id: 'network',
+  timeoutMs: 1000,
+  needs: ['config'],
+  run(probes, facts) {
+    if (brokerOf(required(facts)).local) return pass('doctor.network.local');
+    const rows = (path: string) => (probes.read(path) ?? '').split('\n').map((line) => line.trim().split(/\s+/));
+    const four = rows('/proc/net/route')
+      .slice(1)
+      .filter(([name, , , flags]) => name && name !== 'lo' && Number.parseInt(flags ?? '0', 16) & 1);
+    const six = rows('/proc/net/ipv6_route').filter(([to, , , , , , , , , name]) => name && name !== 'lo' && /^[23]|^0{32}$/.test(to ?? ''));
+    const way = four.find(([, destination]) => destination === '00000000')?.[0] ?? four[0]?.[0] ?? six[0]?.[9];
+    return way === undefined ? fail('doctor.network.none') : pass('doctor.network.ok', { interface: way });
+  },
+};
+
+const name: Check = {
+  id: 'name',
+  timeoutMs: 3000,
+  needs: ['network'],
+  async run(probes, facts) {
+    const { host } = brokerOf(required(facts));
+    if (isIP(host)) return pass('doctor.host.number', { host });
+    try {
+      return pass('doctor.host.ok', { host, address: await probes.resolve(host) });
+    } catch (error) {
+      const { code = messageOf(error) } = error as NodeJS.ErrnoException;
+      return code === 'ENOTFOUND' || code === 'ENODATA' ? fail('doctor.host.unknown', { host }) : fail('doctor.host.server', { code });
+    }
+  },
+};
+
+const port: Check = {
+  id: 'port',
+  timeoutMs: 3500,
+  needs: ['name'],
+  async run(probes, facts, signal) {
+    const { host, port: number } = brokerOf(required(facts));
+    const began = performance.now();
+    try {
+      await probes.reach(host, number, AbortSignal.any([signal, AbortSignal.timeout(3000)]));
+      return pass('doctor.port.ok', { host, port: number, ms: Math.round(performance.now() - began) });
+    } catch (error) {
+      const { code = messageOf(error), name: kind } = error as NodeJS.ErrnoException;
+      const reason = kind === 'AbortError' || kind === 'TimeoutError' ? '3 s' : code;
+      return code === 'ECONNREFUSED' ? fail('doctor.port.refused', { host, port: number }) : fail('doctor.port.silent', { host, port: number, reason });
+    }
+  },
+};
+
+const tls: Check = {
+  id: 'tls',
+  timeoutMs: 3500,
+  needs: ['port'],
+  async run(probes, facts, signal) {
+    const config = required(facts);
+    const { host, port: number, tls: used, local } = brokerOf(config);
+    if (!used) return local ? skip('doctor.tls.local') : warn('doctor.tls.open');
+    let credentials: Credentials;
+    try {
+      credentials = probes.credentials(config.mqtt);
+    } catch (error) {
+      return fail('doctor.tls.files', { reason: messageOf(error) });
+    }
+    try {
+      const handshake = await probes.handshake(host, number, credentials, signal);
+      facts.handshake = handshake;
+      return handshake.refusal === undefined ? pass('doctor.tls.ok', { protocol: handshake.protocol }) : untrusted(handshake, host, number);
+    } catch (error) {
+      return broken(error, host, number);
+    }
+  },
+};
+
+function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host: string, number: number): Finding {
+  if (refusal === 'CERT_HAS_EXPIRED') return fail('doctor.tls.expired', { date: day(validTo) });
+  if (refusal === 'CERT_NOT_YET_VALID') return fail('doctor.tls.early', { date: day(validFrom) });
+  if (refusal === 'ERR_TLS_CERT_ALTNAME_INVALID') return fail('doctor.tls.name', { names, host });
+  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED/.test(refusal)) return fail('doctor.tls.ca');
+  return fail('doctor.tls.other', { host, port: number, reason: refusal });
+}
+
+function broken(error: unknown, host: string, number: number): Finding {
+  const said = messageOf(error);
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const reason = (/alert ([a-z ]+)/.exec(said)?.[1] ?? (code || said)).trim().slice(0, 80);
+  if (/key values mismatch/i.test(said) || code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH') return fail('doctor.tls.key', { reason: 'key values mismatch' });
+  if (/wrong version number|packet length too long|unexpected message|http request|ECONNRESET|before secure TLS/i.test(said))
+    return fail('doctor.tls.plain', { host, port: number });
+  if (/alert (bad certificate|unknown ca|certificate|handshake failure)|certificate required/i.test(said)) return fail('doctor.tls.client', { reason });
+  if (/PEM|no start line|asn1/i.test(said)) return fail('doctor.tls.files', { reason: `mqtt.caFile, certFile, keyFile: ${said.slice(0, 80)}` });
+  return fail('doctor.tls.other', { host, port: number, reason });
+}
+
+const warnDays = 30;
+
+const dates: Check = {
+  id: 'dates',
+  timeoutMs: 1000,
+  needs: ['config'],
+  after: ['tls'],
+  run(probes, facts) {
+    const { mqtt } = required(facts);
+    const spans: { whose: 'sensor' | 'broker' | 'authority'; from: Date; to: Date }[] = [];
+    for (const [whose, path] of [
+      ['sensor', mqtt.certFile],
+      ['authority', mqtt.caFile],
+    ] as const) {
+      if (path === undefined) continue;
+      try {
+        const { validFrom, validTo } = new X509Certificate(probes.readBytes(path));
+        spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
+      } catch (error) {
+        return fail('doctor.dates.unreadable', { whose: text(`doctor.dates.${whose}`), reason: messageOf(error) });
+      }
+    }
+    if (facts.handshake) spans.push({ whose: 'broker', from: facts.handshake.validFrom, to: facts.handshake.validTo });
+    const now = probes.clock.wallMs();
+    for (const { whose, from, to } of spans) {
+      if (to.getTime() < now) return fail('doctor.dates.expired', { whose: text(`doctor.dates.${whose}`), date: day(to) });
+      if (from.getTime() > now) return fail('doctor.dates.early', { whose: text(`doctor.dates.${whose}`), date: day(from) });
+    }
+    const days = (to: Date) => Math.floor((to.getTime() - now) / 86_400_000);
+    const soon = spans.find(({ to }) => days(to) < warnDays);
+    if (soon) return warn('doctor.dates.soon', { whose: text(`doctor.dates.${soon.whose}`), date: day(soon.to), days: days(soon.to) });
+    const own = spans.find(({ whose }) => whose === 'sensor');
+    return own ? pass('doctor.dates.ok', { date: day(own.to), days: days(own.to) }) : skip('doctor.dates.none');
+  },
+};
+
+const broker: Check = {
+  id: 'broker',
+  timeoutMs: 4000,
+  needs: ['tls', 'port'],
+  async run(probes, facts) {
+    const { mqtt, site, sensor } = required(facts);
+    let credentials: Credentials;
+    try {
+      credentials = probes.credentials(mqtt);
+    } catch (error) {
+      return fail('doctor.broker.files', { reason: messageOf(error) });
+    }
+    const began = performance.now();
+    try {
+      facts.link = await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500);
+      return pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
+    } catch (error) {
+      const cause = (error as Error).cause ?? error;
+      const code = (cause as { code?: unknown }).code;
+      // CONNACK reason codes of MQTT 5 from 128 on; return codes 1 to 5 of MQTT 3.1.1
+      if (code === 134 || code === 135 || code === 138 || code === 140 || code === 4 || code === 5) return fail('doctor.broker.login', { code });
+      if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol, code });
+      if (code === 136 || code === 137 || code === 139 || code === 151 || code === 159 || code === 3) return fail('doctor.broker.busy', { code });
+      const refused = broken(cause, '', 0);
+      if (refused.found.key === 'doctor.tls.client') return refused;
+      return fail('doctor.broker.other', { reason: messageOf(cause).slice(0, 100) });
+    }
+  },
+};
+
+/**
+ * An event that waits is sent under its own id, which a platform knows to count once; where none waits, a marked message goes
+ * to the sensor's selftest topic. Nothing is taken from the outbox.
+ */
+const acl: Check = {
+  id: 'acl',
+  timeoutMs: 4000,
+  needs: ['broker'],
+  async run(probes, facts) {
+    const {
+      mqtt,
+      site,
+      sensor,
+      outbox: { path },
+    } = required(facts);
+    if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
+    const topics = topicsOf(site, sensor);
+    const { id, oldest } = waiting(probes, path) ?? {};
+    const [topic, message] =
+      id !== undefined && oldest !== undefined
+        ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]
+        : [topics.selftest, linkTest(probes.clock.bootId)];
+    try {
+      const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
+      return code >= 128 ? fail('doctor.acl.refused', { topic, code }) : pass('doctor.acl.ok', { topic });
+    } catch (error) {
+      return fail('doctor.acl.silent', { reason: messageOf(error) });
+    }
+  },
+};
+
+function waiting(probes: Probes, path: string) {
+  try {
+    return probes.inspectOutbox(path);
+  } catch {
+    return undefined; // the check of the outbox has said so
+  }
+}
+
+export const linkChecks = [network, name, port, tls, dates, broker, acl] as const;
+
+function day(date: Date): string {
+  return Number.isNaN(date.getTime()) ? '?' : date.toISOString().slice(0, 10);
+}

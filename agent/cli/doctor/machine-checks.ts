@@ -1,0 +1,242 @@
+// From power to outbox and disk, and the services: what can be told without the network.
+import { dirname } from 'node:path';
+import { messageOf } from '../../lib/errors.ts';
+import { text } from '../translate.ts';
+import { type Check, type Facts, type Finding, fail, pass, skip, warn } from './check.ts';
+
+const listenSeconds = 2;
+const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
+
+const config: Check = {
+  id: 'config',
+  timeoutMs: 1000,
+  run(probes, facts) {
+    try {
+      facts.config = probes.loadConfig();
+    } catch (error) {
+      return fail('doctor.config.wrong', { reason: messageOf(error), path: probes.configPath });
+    }
+    const { site, sensor } = facts.config;
+    return pass('doctor.config.ok', { path: probes.configPath, site, sensor });
+  },
+};
+
+const board: Check = {
+  id: 'board',
+  timeoutMs: 1000,
+  run(probes) {
+    const model = probes.read('/proc/device-tree/model') ?? probes.read('/sys/class/dmi/id/product_name') ?? process.arch;
+    const name = model.replaceAll('\0', '').trim() || process.arch;
+    const available = /MemAvailable:\s+(\d+) kB/.exec(probes.read('/proc/meminfo') ?? '')?.[1];
+    const memory = available === undefined ? '?' : Math.round(Number(available) / 1000);
+    const milliCelsius = Number(probes.read('/sys/class/thermal/thermal_zone0/temp')?.trim() || Number.NaN);
+    const celsius = Math.round(milliCelsius / 1000);
+    if (celsius >= 80) return warn('doctor.board.hot', { board: name, celsius });
+    if (typeof memory === 'number' && memory < 100) return warn('doctor.board.small', { board: name, memory });
+    return pass('doctor.board.ok', { board: name, memory, temperature: Number.isNaN(celsius) ? '-' : `${celsius} °C` });
+  },
+};
+
+/** Bits of the Raspberry Pi firmware's get_throttled: 0 under-voltage now, 1 to 3 slowed down now; 16 to 19 the same since boot. */
+const power: Check = {
+  id: 'power',
+  timeoutMs: 2000,
+  async run(probes, _facts, signal) {
+    const told = probes.read('/sys/devices/platform/soc/soc:firmware/get_throttled') ?? (await probes.command('vcgencmd', ['get_throttled'], signal)).stdout;
+    const hex = /^(?:throttled=0x)?([0-9a-f]+)\s*$/i.exec(told)?.[1];
+    if (hex === undefined) return skip('doctor.power.untold');
+    const bits = Number.parseInt(hex, 16);
+    const code = `0x${bits.toString(16)}`;
+    const what = (underVoltage: number) => text(bits & underVoltage ? 'doctor.power.underVoltage' : 'doctor.power.throttled');
+    if (bits & 0xf) return fail('doctor.power.now', { what: what(0x1), code });
+    if (bits & 0xf0000) return warn('doctor.power.since', { what: what(0x10000), code });
+    return pass('doctor.power.ok');
+  },
+};
+
+const clock: Check = {
+  id: 'clock',
+  timeoutMs: 1000,
+  run({ clock: { wallMs, synchronised } }) {
+    const time = `${new Date(wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+    if (wallMs() < Date.UTC(2026, 0, 1)) return fail('doctor.clock.unset', { time });
+    return synchronised() ? pass('doctor.clock.ok', { time }) : warn('doctor.clock.unsynchronised', { time });
+  },
+};
+
+const microphone: Check = {
+  id: 'microphone',
+  timeoutMs: (listenSeconds + 2.5) * 1000,
+  needs: ['config'],
+  after: ['services'],
+  async run(probes, facts, signal) {
+    const { microphone: settings } = required(facts);
+    const { adapter, device, file } = settings;
+    if (adapter === 'file') {
+      facts.sound = 'file';
+      return probes.read(file as string) === undefined
+        ? fail('doctor.microphone.absent', { device: file as string, reason: 'microphone.file' })
+        : warn('doctor.microphone.file', { file: file as string });
+    }
+    try {
+      const sample = await probes.listen(settings, listenSeconds, signal);
+      facts.sound = sample;
+      const percent = Math.round(sample.rate * 100);
+      if (sample.samples === 0) return fail('doctor.microphone.stalled', { device });
+      return percent < 95 || percent > 105 ? fail('doctor.microphone.slow', { device, percent }) : pass('doctor.microphone.ok', { device, percent });
+    } catch (error) {
+      return deaf(messageOf(error), device, facts);
+    }
+  },
+};
+
+/** Why a capture did not start or go on, from what arecord or the web-audio child said. */
+function deaf(said: string, device: string, facts: Facts): Finding {
+  const reason = (/open error: ([^()]+)/.exec(said)?.[1] ?? said.replace(/^.*?got: /s, '')).replace(/\s+/g, ' ').slice(0, 120);
+  if (/ENOENT/.test(said)) return fail('doctor.microphone.tool', { tool: /spawn (\S+)/.exec(said)?.[1] ?? 'arecord' });
+  if (/busy/i.test(said)) {
+    if (facts.units?.[units[0]]?.ActiveState !== 'active') return fail('doctor.microphone.busy', { device });
+    facts.sound = 'listener';
+    return pass('doctor.microphone.listener', { device });
+  }
+  if (/permission denied|not permitted/i.test(said)) return fail('doctor.microphone.forbidden', { device });
+  if (/no sound for/.test(said)) return fail('doctor.microphone.stalled', { device });
+  if (/no such (file|device|entity)|unknown pcm|cannot (find|get) card|no default|expected one of the inputs|connection refused|SIGABRT/i.test(said))
+    return fail('doctor.microphone.absent', { device, reason });
+  return fail('doctor.microphone.other', { device, reason });
+}
+
+const level: Check = {
+  id: 'level',
+  timeoutMs: 1000,
+  needs: ['microphone'],
+  run(_probes, { sound }) {
+    if (sound === undefined || sound === 'file') return skip('doctor.level.file');
+    if (sound === 'listener') return skip('doctor.level.listener');
+    const levelDb = sound.levelDb.toFixed(0);
+    if (sound.zeros) return fail('doctor.level.zeros');
+    if (sound.flat) return fail('doctor.level.flat', { level: sound.peakDb.toFixed(0) });
+    if (sound.clippedShare > 0.001) return warn('doctor.level.clipped', { percent: (sound.clippedShare * 100).toFixed(1) });
+    if (sound.levelDb < -75) return warn('doctor.level.quiet', { level: levelDb });
+    return pass('doctor.level.ok', { level: levelDb, peak: sound.peakDb.toFixed(0) });
+  },
+};
+
+const model: Check = {
+  id: 'model',
+  timeoutMs: 6000,
+  needs: ['config'],
+  async run(probes, facts) {
+    const folder = required(facts).model.path;
+    if (probes.read(`${folder}/manifest.json`) === undefined) return fail('doctor.model.missing', { folder });
+    try {
+      const { name, version, costMs } = await probes.tryModel(folder);
+      const cost = costMs < 10 ? costMs.toFixed(1) : Math.round(costMs);
+      return costMs > 500 ? fail('doctor.model.slow', { name, version, cost }) : pass('doctor.model.ok', { name, version, cost });
+    } catch (error) {
+      return fail('doctor.model.wrong', { reason: messageOf(error), folder });
+    }
+  },
+};
+
+const outbox: Check = {
+  id: 'outbox',
+  timeoutMs: 3000,
+  needs: ['config'],
+  run(probes, facts) {
+    const { path } = required(facts).outbox;
+    try {
+      const { pending, oldest, fates } = probes.inspectOutbox(path);
+      const ageMs = oldest === undefined ? 0 : probes.clock.wallMs() - oldest.onsetWallMs;
+      if (pending > 0 && ageMs > 300_000) return warn('doctor.outbox.late', { pending, age: span(ageMs) });
+      const { expired, refused, dropped, unreadable } = fates;
+      if (expired + refused + dropped + unreadable > 0) return warn('doctor.outbox.lost', { expired, refused, dropped, unreadable });
+      return pass('doctor.outbox.ok', { pending, sent: fates.sent });
+    } catch (error) {
+      const reason = messageOf(error);
+      if (/does not exist|unable to open/.test(reason)) {
+        const exists = probes.read(path) !== undefined;
+        return exists ? fail('doctor.outbox.forbidden', { path }) : warn('doctor.outbox.none', { path });
+      }
+      return fail('doctor.outbox.damaged', { path, reason });
+    }
+  },
+};
+
+const disk: Check = {
+  id: 'disk',
+  timeoutMs: 2000,
+  needs: ['config'],
+  run(probes, facts) {
+    const { path, maxMegabytes } = required(facts).outbox;
+    const folder = dirname(path);
+    try {
+      const free = probes.freeMegabytes(folder);
+      probes.writable(folder);
+      if (free < 16) return fail('doctor.disk.full', { free, folder });
+      return free < 2 * maxMegabytes ? warn('doctor.disk.low', { free, folder, wanted: maxMegabytes }) : pass('doctor.disk.ok', { free, folder });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code === 'ENOENT' ? fail('doctor.disk.absent', { folder }) : fail('doctor.disk.readOnly', { folder, reason: code ?? messageOf(error) });
+    }
+  },
+};
+
+const services: Check = {
+  id: 'services',
+  timeoutMs: 3000,
+  async run(probes, facts, signal) {
+    const wanted = 'Id,LoadState,ActiveState,SubState,NRestarts,PrivateNetwork,PrivateDevices,RestrictAddressFamilies,LimitCORE';
+    const { code, stdout } = await probes.command('systemctl', ['show', ...units, '-p', wanted], signal);
+    if (code !== 0) return skip('doctor.services.none');
+    const shown = stdout.split(/\n\s*\n/).map((block) => Object.fromEntries([...block.matchAll(/^(\w+)=(.*)$/gm)].map(([, key, value]) => [key, value])));
+    const found: NonNullable<Facts['units']> = Object.fromEntries(shown.map((unit) => [unit.Id, unit]));
+    facts.units = found;
+    for (const unit of units) {
+      const { LoadState, ActiveState = 'unknown', SubState } = found[unit] ?? {};
+      if (LoadState !== 'loaded') return fail('doctor.services.missing', { unit });
+      if (ActiveState !== 'active') return fail('doctor.services.down', { unit, state: `${ActiveState} (${SubState})` });
+    }
+    for (const unit of units) {
+      const count = Number(found[unit]?.NRestarts ?? 0);
+      if (count >= 3) return warn('doctor.services.restarts', { unit, count });
+    }
+    return pass('doctor.services.ok');
+  },
+};
+
+/** Only whether systemd holds the two to the shipped units; `tocsin privacy verify` looks at the processes themselves. */
+const privacy: Check = {
+  id: 'privacy',
+  timeoutMs: 1000,
+  needs: ['services'],
+  run(_probes, { units: shown }) {
+    if (shown === undefined) return skip('doctor.services.none');
+    const wanted = [
+      [units[0], 'PrivateNetwork', 'yes'],
+      [units[0], 'RestrictAddressFamilies', 'AF_UNIX'],
+      [units[0], 'LimitCORE', '0'],
+      [units[1], 'PrivateDevices', 'yes'],
+      [units[1], 'LimitCORE', '0'],
+    ] as const;
+    for (const [unit, key, value] of wanted) if (shown[unit]?.[key] !== value) return fail('doctor.privacy.open', { unit, setting: `${key}=${value}` });
+    return pass('doctor.privacy.ok');
+  },
+};
+
+export const machineChecks = [config, board, power, clock, microphone, level, model, outbox, disk] as const;
+export const serviceChecks = [services, privacy] as const;
+
+/** The configuration, for checks that need it. */
+export function required(facts: Facts) {
+  if (!facts.config) throw new Error('a check that needs the configuration ran without it');
+  return facts.config;
+}
+
+/** A span of time as a person says it: 40 s, 12 min, 5 h, 3 d. */
+export function span(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 90) return `${seconds} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+}

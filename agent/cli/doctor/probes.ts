@@ -1,0 +1,187 @@
+import { execFile } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
+import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
+import { connect as connectTcp, isIP } from 'node:net';
+import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
+import { openMicrophone } from '../../audio/microphone.ts';
+import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import type { Config } from '../../config/schema.ts';
+import { type Credentials, readCredentials } from '../../config/secrets.ts';
+import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
+
+/** A stretch of sound, reduced to figures; the samples themselves are overwritten. Levels in dB below a full-scale sine. */
+export interface SoundSample {
+  readonly samples: number;
+  /** Samples received for each that was due, counted from the first. */
+  readonly rate: number;
+  readonly levelDb: number;
+  readonly peakDb: number;
+  readonly zeros: boolean;
+  readonly flat: boolean;
+  readonly clippedShare: number;
+}
+
+/** What the broker's end of TLS showed. `refusal` is the code of what was wrong with it, nothing is sent over it. */
+export interface Handshake {
+  readonly protocol: string;
+  readonly refusal?: string;
+  readonly names: string;
+  readonly validFrom: Date;
+  readonly validTo: Date;
+}
+
+/** Everything the doctor asks the machine. Tests put a fault in place of one. */
+export interface Probes {
+  readonly configPath: string;
+  readonly clock: Clock;
+  /** The text of a file, or undefined when it cannot be read. */
+  read(path: string): string | undefined;
+  readBytes(path: string): Buffer;
+  /** Throws as access(2) does. */
+  writable(path: string): void;
+  freeMegabytes(path: string): number;
+  /** Runs a program; code 127 when it is not there. */
+  command(name: string, args: readonly string[], signal: AbortSignal): Promise<{ code: number; stdout: string; stderr: string }>;
+  loadConfig(): Config;
+  listen(microphone: Config['microphone'], seconds: number, signal: AbortSignal): Promise<SoundSample>;
+  /** CPU-bound cost of a second of sound, in ms. Throws a ModelError. */
+  tryModel(folder: string): Promise<{ name: string; version: string; costMs: number }>;
+  inspectOutbox(path: string): OutboxState;
+  credentials(mqtt: Config['mqtt']): Credentials;
+  resolve(host: string): Promise<string>;
+  reach(host: string, port: number, signal: AbortSignal): Promise<void>;
+  handshake(host: string, port: number, credentials: Credentials, signal: AbortSignal): Promise<Handshake>;
+  openLink(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe>;
+}
+
+/** The real machine. */
+export function machineProbes(configPath: string, clock: Clock): Probes {
+  return {
+    configPath,
+    clock,
+    read(path) {
+      try {
+        return readFileSync(path, 'utf8');
+      } catch {
+        return undefined;
+      }
+    },
+    readBytes: (path) => readFileSync(path),
+    writable: (path) => accessSync(path, constants.W_OK),
+    freeMegabytes(path) {
+      const { bavail, bsize } = statfsSync(path);
+      return Math.floor((bavail * bsize) / 1e6);
+    },
+    command: (name, args, signal) =>
+      new Promise((resolve) => {
+        execFile(name, args, { signal, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout, stderr) => {
+          const code = error === null ? 0 : (error as NodeJS.ErrnoException).code === 'ENOENT' ? 127 : Number(error.code) || 1;
+          resolve({ code, stdout, stderr });
+        });
+      }),
+    loadConfig: () => loadConfig(configPath),
+    listen: (microphone, seconds, signal) => sampleSound(microphone, clock, seconds, signal),
+    async tryModel(folder) {
+      const classifier = await openOnnxClassifier(folder);
+      try {
+        const { name, version } = classifier.manifest;
+        const second = new Float32Array(classifier.sampleRate);
+        await classifier.push(second);
+        const began = performance.now();
+        for (let i = 0; i < 4; i++) await classifier.push(second);
+        return { name, version, costMs: (performance.now() - began) / 4 };
+      } finally {
+        await classifier.close();
+      }
+    },
+    inspectOutbox,
+    credentials: readCredentials,
+    resolve: async (host) => (isIP(host) ? host : (await lookup(host)).address),
+    reach: (host, port, signal) =>
+      new Promise((resolve, reject) => {
+        const socket = connectTcp({ host, port, signal }, () => {
+          socket.destroy();
+          resolve();
+        }).on('error', reject);
+      }),
+    handshake: shakeHands,
+    openLink: openMqttProbe,
+  };
+}
+
+/** Hears the microphone for a while from its first sample on, as the listener would, and keeps figures only. */
+async function sampleSound(microphone: Config['microphone'], clock: Clock, seconds: number, signal: AbortSignal): Promise<SoundSample> {
+  const source = await openMicrophone({ ...microphone, silenceTimeoutSeconds: seconds + 1 }, clock);
+  const enough = new AbortController();
+  let [began, last, samples, counted, sum, total, squares, peak, clipped, low, high] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1];
+  for await (const frame of source.frames(AbortSignal.any([signal, enough.signal]))) {
+    last = clock.monotonicMs();
+    if (began === 0) began = last;
+    else counted += frame.samples.length;
+    for (const sample of frame.samples) {
+      sum += sample;
+      squares += sample * sample;
+      peak = Math.max(peak, Math.abs(sample));
+      if (Math.abs(sample) >= 0.999) clipped++;
+      low = Math.min(low, sample);
+      high = Math.max(high, sample);
+    }
+    samples += frame.samples.length;
+    total = Math.max(1, samples);
+    frame.samples.fill(0);
+    if (last - began >= seconds * 1000) enough.abort();
+  }
+  const mean = sum / total;
+  const decibels = (power: number) => Math.round(100 * Math.log10(2 * power + 1e-10)) / 10;
+  return {
+    samples,
+    rate: last > began ? counted / source.sampleRate / ((last - began) / 1000) : 0,
+    levelDb: decibels(squares / total - mean * mean),
+    peakDb: decibels((peak * peak) / 2),
+    zeros: peak === 0,
+    flat: high - low <= 2 / 32768,
+    clippedShare: clipped / total,
+  };
+}
+
+/**
+ * Shakes hands and looks at the broker's certificate, whatever is wrong with it; nothing is sent over the connection. With TLS
+ * 1.3 a broker that dislikes our certificate says so only afterwards: half a second is given for that.
+ */
+function shakeHands(host: string, port: number, credentials: Credentials, signal: AbortSignal): Promise<Handshake> {
+  return new Promise((resolve, reject) => {
+    const { ca, cert, key } = credentials;
+    const files = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+    let refusal: string | undefined;
+    const socket = connectTls({
+      ...files,
+      ...(isIP(host) ? {} : { servername: host }),
+      host,
+      port,
+      rejectUnauthorized: false,
+      checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    });
+    signal.addEventListener('abort', () => socket.destroy(), { once: true });
+    socket.on('error', reject);
+    socket.on('secureConnect', () => {
+      const certificate = socket.getPeerCertificate() as PeerCertificate;
+      if (!socket.authorized) refusal = refusalOf(socket.authorizationError);
+      const { subject, subjectaltname, valid_from, valid_to } = certificate;
+      const names = subjectaltname?.replace(/(DNS|IP Address):/g, '') ?? String(subject?.CN ?? '?');
+      setTimeout(() => {
+        socket.destroy();
+        const dates = { validFrom: new Date(valid_from), validTo: new Date(valid_to) };
+        resolve({ protocol: socket.getProtocol() ?? 'TLS', names, ...dates, ...(refusal === undefined ? {} : { refusal }) });
+      }, 500);
+    });
+  });
+}
+
+/** Node gives the code as the error itself or as its `code`. */
+function refusalOf(error: Error | string | null | undefined): string {
+  const code = (error as { code?: string } | null)?.code;
+  return code ?? String(error ?? 'refused');
+}

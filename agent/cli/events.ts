@@ -1,0 +1,175 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { type Label, labels, loadModel } from '../classify/model-manifest.ts';
+import { loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
+import { type SoundEvent, soundEventSchema } from '../events/event.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { messageOf, OutboxError } from '../lib/errors.ts';
+import { sleep } from '../lib/sleep.ts';
+import type { PendingEvent } from '../outbox/outbox.ts';
+import { type OutboxView, viewOutbox } from '../outbox/view-outbox.ts';
+import { rulesOf } from '../pipeline.ts';
+import { print, printJson, type Screen, screenOf, showFields } from './output.ts';
+import { addCommand, configOption } from './program.ts';
+import { lookInto, spanOf } from './status.ts';
+import type { Translate } from './translate.ts';
+
+interface Options {
+  config: string;
+  json?: true;
+  limit?: string;
+  follow?: true;
+}
+
+/** events: what waits, what comes, and why one fired. Whoever reads it reads everything that could leave the sensor. */
+export function addEvents(program: Command, signal: AbortSignal, t: Translate): void {
+  const events = addCommand(program, 'events', 'events that wait for delivery', [
+    'tocsin events',
+    'tocsin events --limit 5 --json',
+    'tocsin events --follow',
+    'tocsin events explain 17',
+  ])
+    .addOption(configOption())
+    .option('--json', 'one JSON object a line')
+    .option('-n, --limit <count>', 'at most this many', '20')
+    .option('-f, --follow', 'go on and show each event as it is stored')
+    .action(async (options: Options) => {
+      const { outbox } = loadConfig(options.config);
+      const state = lookInto(outbox.path);
+      const limit = Math.max(1, Number(options.limit) || 20);
+      const waiting = state.bytes === 0 ? [] : withView(outbox.path, (view) => view.pending(0, limit));
+      const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, t)));
+      waiting.forEach(show);
+      if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
+      if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
+      if (options.follow) await follow(outbox.path, waiting.at(-1)?.sequence, show, options, t, signal);
+    });
+  addCommand(events, 'explain', 'why an event fired: scores against thresholds, level, gate', ['tocsin events explain 17', 'tocsin events explain event.json'])
+    .argument('<id>', 'number of an event that waits, its id, or a file with a published event')
+    .addOption(configOption())
+    .option('--json', 'one JSON object: event, thresholds')
+    .action((id: string, _options: Options, command: Command) => explain(id, command.optsWithGlobals<Options>(), t));
+}
+
+const pollMs = 20; // an event may be sent and gone some tens of milliseconds after it was stored
+
+/** Shows what is stored from now on. An event that was sent between two looks is shown by its number alone. */
+async function follow(path: string, last: number | undefined, show: (event: PendingEvent) => void, { json }: Options, t: Translate, signal: AbortSignal) {
+  if (!json) print(t('events.follow'));
+  while (!existsSync(path) && !signal.aborted) await sleep(250, signal);
+  if (signal.aborted) return;
+  const view = open(path);
+  try {
+    let seen = last ?? view.lastSequence();
+    while (!signal.aborted) {
+      const latest = view.lastSequence();
+      if (latest > seen) {
+        const found = new Map(view.pending(seen, latest - seen).map((event) => [event.sequence, event]));
+        for (let sequence = seen + 1; sequence <= latest; sequence++) {
+          const event = found.get(sequence);
+          if (event) show(event);
+          else if (json) printJson({ sequence });
+          else print(t('events.unseen', { sequence }));
+        }
+        seen = latest;
+      }
+      await sleep(pollMs, signal);
+    }
+  } finally {
+    view.close();
+  }
+}
+
+function showEvent(event: PendingEvent, t: Translate): string {
+  const time = new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ');
+  const label = t(`label.${event.label}`).padEnd(14);
+  return t('events.line', { sequence: event.sequence, time, label, confidence: event.confidence.toFixed(2), level: event.levelAboveBackgroundDb });
+}
+
+/** The parts of an event that explain it, from the outbox or from a published one. */
+type Explained = Pick<PendingEvent, 'label' | 'confidence' | 'durationSeconds' | 'levelAboveBackgroundDb' | 'scores' | 'model' | 'sequence'> & {
+  readonly soundPressureLevelDb?: number | undefined;
+  readonly onsetWallMs: number;
+  readonly clockRight: boolean;
+};
+
+function explain(id: string, options: Options, t: Translate): void {
+  const config = loadConfig(options.config);
+  const event = existsSync(id) ? published(id, t) : waitingEvent(id, config, t);
+  const { manifest } = loadModel(config.model.path);
+  const rules = rulesOf(manifest, config.model);
+  if (options.json) {
+    const thresholds = Object.fromEntries(labels.map((label) => [label, { open: rules[label].open, close: rules[label].close }]));
+    printJson({ event, thresholds, model: { name: manifest.name, version: manifest.version } });
+    return;
+  }
+  const screen = screenOf(process.stdout);
+  const rule = rules[event.label];
+  const now = `${manifest.name} ${manifest.version}`;
+  const { name, version } = event.model;
+  const milliseconds = (seconds: number) => Math.round(seconds * 1000);
+  const level = event.levelAboveBackgroundDb;
+  const spl = event.soundPressureLevelDb;
+  const fields = [
+    { name: t('field.event'), value: `#${event.sequence} ${t(`label.${event.label}`)}, ${event.confidence.toFixed(2)}` },
+    { name: t('field.heard'), value: heardWhen(event, systemClock(), t) },
+    { name: t('field.level'), value: spl === undefined ? t('explain.level', { level }) : t('explain.spl', { level, spl: Math.round(spl) }) },
+    {
+      name: t('field.gate'),
+      value: `${t('explain.opened', { open: rule.open.toFixed(2), close: rule.close.toFixed(2), seconds: event.durationSeconds.toFixed(2) })}\n${t('explain.held', { ms: milliseconds(rule.minDurationSeconds), smooth: milliseconds(rule.smoothingSeconds) })}`,
+    },
+    { name: t('field.model'), value: now === `${name} ${version}` ? now : t('explain.otherModel', { name, version, now }) },
+  ];
+  print(showFields(fields, screen));
+  for (const label of labels) print(scoreLine(label, event, rules[label].open, t, screen));
+}
+
+/** A bar with the threshold marked on it; the score is that of the moment in which the event was surest, not smoothed. */
+function scoreLine(label: Label, event: Explained, open: number, t: Translate, { columns, colours }: Screen): string {
+  const width = Math.max(10, Math.min(30, columns - 40));
+  const score = event.scores[label];
+  const at = Math.min(width - 1, Math.floor(open * width));
+  const bar = Array.from({ length: width }, (_, i) => (i === at ? '|' : i < Math.round(score * width) ? '#' : '.')).join('');
+  const fired = label === event.label;
+  const verdict = fired ? t('explain.fired') : score < open ? t('explain.under', { open: open.toFixed(2) }) : t('explain.over', { open: open.toFixed(2) });
+  const line = `${t(`label.${label}`).padEnd(15)} ${bar} ${score.toFixed(2)} ${verdict}`;
+  return fired ? colours.bold(line) : line;
+}
+
+function heardWhen(event: Explained, clock: Clock, t: Translate): string {
+  const time = `${new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+  const right = t(event.clockRight ? 'explain.clock.good' : 'explain.clock.bad');
+  return t('explain.heard', { time, clock: right, age: spanOf(clock.wallMs() - event.onsetWallMs, t) });
+}
+
+function waitingEvent(id: string, config: Config, t: Translate): Explained {
+  const sequence = Number(/^(?:[0-9a-f]{16}-)?(\d+)$/.exec(id)?.[1] ?? Number.NaN);
+  const { path } = config.outbox;
+  const found = sequence > 0 && existsSync(path) ? withView(path, (view) => view.pending(sequence - 1, 1)[0]) : undefined;
+  if (found?.sequence !== sequence) throw new OutboxError(t('explain.unknown', { id }), t('explain.unknown.try'));
+  return { ...found, clockRight: found.clockSynchronised };
+}
+
+function published(path: string, t: Translate): Explained {
+  try {
+    const { time, data }: SoundEvent = soundEventSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+    return { ...data, onsetWallMs: Date.parse(time), clockRight: data.clock !== 'unsynchronised' };
+  } catch (error) {
+    throw new OutboxError(t('explain.noEvent', { path, reason: messageOf(error).slice(0, 200) }), t('explain.noEvent.try'));
+  }
+}
+
+function withView<T>(path: string, use: (view: OutboxView) => T): T {
+  const view = open(path);
+  try {
+    return use(view);
+  } finally {
+    view.close();
+  }
+}
+
+function open(path: string): OutboxView {
+  lookInto(path); // says what is wrong with it
+  return viewOutbox(path);
+}

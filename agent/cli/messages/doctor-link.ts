@@ -1,0 +1,124 @@
+import type { Message } from '../translate.ts';
+
+// From the network interface to the broker's access control.
+export const doctorLink = {
+  'doctor.network.ok': { en: '{interface} has the way out', fr: '{interface} mène à l’extérieur' },
+  'doctor.network.local': { en: 'the broker is on this board', fr: 'le broker est sur cette carte' },
+  'doctor.network.none': { en: 'no way out: no interface has a route', fr: 'pas de sortie : aucune interface n’a de route' },
+  'doctor.network.none.try': { en: 'cable, SIM or Wi-Fi: nmcli device; ip route', fr: 'câble, SIM ou Wi-Fi : nmcli device ; ip route' },
+
+  'doctor.host.ok': { en: '{host} is {address}', fr: '{host} est {address}' },
+  'doctor.host.number': { en: '{host} is an address already', fr: '{host} est déjà une adresse' },
+  'doctor.host.unknown': { en: 'nobody knows {host}', fr: 'personne ne connaît {host}' },
+  'doctor.host.unknown.try': { en: 'check the spelling of mqtt.url; resolvectl query {host}', fr: 'vérifiez l’écriture de mqtt.url ; resolvectl query {host}' },
+  'doctor.host.server': { en: 'the name server does not answer ({code})', fr: 'le serveur de noms ne répond pas ({code})' },
+  'doctor.host.server.try': {
+    en: 'resolvectl status; is the network cable or SIM in place?',
+    fr: 'resolvectl status ; le câble réseau ou la SIM sont-ils en place ?',
+  },
+
+  'doctor.port.ok': { en: '{host}:{port} answers in {ms} ms', fr: '{host}:{port} répond en {ms} ms' },
+  'doctor.port.refused': { en: '{host}:{port} refuses: no broker on this port', fr: '{host}:{port} refuse : pas de broker sur ce port' },
+  'doctor.port.refused.try': {
+    en: 'check the port in mqtt.url (8883 with TLS); does the broker run?',
+    fr: 'vérifiez le port de mqtt.url (8883 avec TLS) ; le broker tourne-t-il ?',
+  },
+  'doctor.port.silent': { en: '{host}:{port} does not answer ({reason})', fr: '{host}:{port} ne répond pas ({reason})' },
+  'doctor.port.silent.try': {
+    en: 'a firewall or the SIM’s network blocks it: ask the operator to open port {port}',
+    fr: 'un pare-feu ou le réseau de la SIM bloque : demandez l’ouverture du port {port}',
+  },
+
+  'doctor.tls.ok': { en: '{protocol}, the broker proved its name', fr: '{protocol}, le broker a prouvé son nom' },
+  'doctor.tls.local': { en: 'not used: the broker is on this board', fr: 'non utilisé : le broker est sur cette carte' },
+  'doctor.tls.open': { en: 'not used: anyone on the way can read and forge', fr: 'non utilisé : chacun en chemin peut lire et falsifier' },
+  'doctor.tls.open.try': {
+    en: 'ask for an mqtts:// address and set mqtt.url and mqtt.caFile',
+    fr: 'demandez une adresse mqtts:// pour mqtt.url, et mqtt.caFile',
+  },
+  'doctor.tls.files': { en: '{reason}', fr: '{reason}' },
+  'doctor.tls.files.try': {
+    en: 'put the file there, readable by the service: ls -l /etc/tocsin',
+    fr: 'placez le fichier, lisible par le service : ls -l /etc/tocsin',
+  },
+  'doctor.tls.key': {
+    en: 'mqtt.keyFile and mqtt.certFile do not belong together ({reason})',
+    fr: 'mqtt.keyFile et mqtt.certFile ne vont pas ensemble ({reason})',
+  },
+  'doctor.tls.key.try': { en: 'install certificate and key of this sensor again', fr: 'réinstallez certificat et clé de ce capteur' },
+  'doctor.tls.ca': { en: 'the broker is signed by an authority this sensor does not know', fr: 'le broker est signé par une autorité inconnue du capteur' },
+  'doctor.tls.ca.try': { en: 'ask for the right CA file and name it in mqtt.caFile', fr: 'demandez le bon fichier d’autorité et nommez-le dans mqtt.caFile' },
+  'doctor.tls.name': { en: 'the broker’s certificate is for {names}, not {host}', fr: 'le certificat du broker est pour {names}, pas pour {host}' },
+  'doctor.tls.name.try': { en: 'use the certificate’s name in mqtt.url', fr: 'mettez le nom du certificat dans mqtt.url' },
+  'doctor.tls.expired': { en: 'the broker’s certificate expired on {date}', fr: 'le certificat du broker a expiré le {date}' },
+  'doctor.tls.expired.try': {
+    en: 'the broker’s operator must renew it; check our clock too: date',
+    fr: 'l’exploitant du broker doit le renouveler ; vérifiez aussi l’heure : date',
+  },
+  'doctor.tls.early': {
+    en: 'the broker’s certificate is valid from {date}: our clock is behind',
+    fr: 'le certificat du broker vaut à partir du {date} : notre horloge retarde',
+  },
+  'doctor.tls.early.try': { en: 'timedatectl set-ntp true', fr: 'timedatectl set-ntp true' },
+  'doctor.tls.plain': { en: '{host}:{port} does not speak TLS', fr: '{host}:{port} ne parle pas TLS' },
+  'doctor.tls.plain.try': { en: 'use the broker’s TLS port, mostly 8883, in mqtt.url', fr: 'mettez le port TLS du broker, souvent 8883, dans mqtt.url' },
+  'doctor.tls.client': { en: 'the broker refuses this sensor’s certificate ({reason})', fr: 'le broker refuse le certificat de ce capteur ({reason})' },
+  'doctor.tls.client.try': {
+    en: 'install the certificate its operator issued: mqtt.certFile and mqtt.keyFile',
+    fr: 'installez le certificat délivré par son exploitant : mqtt.certFile et mqtt.keyFile',
+  },
+  'doctor.tls.other': { en: 'no TLS with {host}: {reason}', fr: 'pas de TLS avec {host} : {reason}' },
+  'doctor.tls.other.try': { en: 'openssl s_client -connect {host}:{port}', fr: 'openssl s_client -connect {host}:{port}' },
+
+  'doctor.dates.sensor': { en: 'this sensor’s certificate', fr: 'le certificat de ce capteur' },
+  'doctor.dates.broker': { en: 'the broker’s certificate', fr: 'le certificat du broker' },
+  'doctor.dates.authority': { en: 'the authority’s certificate', fr: 'le certificat de l’autorité' },
+  'doctor.dates.ok': { en: 'this sensor’s: good until {date} ({days} days)', fr: 'celui du capteur : valable jusqu’au {date} ({days} jours)' },
+  'doctor.dates.none': { en: 'this sensor has none', fr: 'ce capteur n’en a pas' },
+  'doctor.dates.soon': { en: '{whose} expires on {date}, in {days} days', fr: '{whose} expire le {date}, dans {days} jours' },
+  'doctor.dates.soon.try': { en: 'ask the operator for a new one now', fr: 'demandez-en un nouveau à l’exploitant dès maintenant' },
+  'doctor.dates.expired': { en: '{whose} expired on {date}', fr: '{whose} a expiré le {date}' },
+  'doctor.dates.expired.try': {
+    en: 'install a new one; if the date is wrong: timedatectl',
+    fr: 'installez-en un nouveau ; si la date est fausse : timedatectl',
+  },
+  'doctor.dates.early': { en: '{whose} is valid only from {date}', fr: '{whose} ne vaut qu’à partir du {date}' },
+  'doctor.dates.early.try': { en: 'set the clock: timedatectl set-ntp true', fr: 'réglez l’horloge : timedatectl set-ntp true' },
+  'doctor.dates.unreadable': { en: '{whose} cannot be read: {reason}', fr: '{whose} est illisible : {reason}' },
+  'doctor.dates.unreadable.try': { en: 'install it again as PEM, readable by the service', fr: 'réinstallez-le en PEM, lisible par le service' },
+
+  'doctor.broker.ok': { en: 'let the sensor in, in {ms} ms (MQTT {protocol})', fr: 'a admis le capteur en {ms} ms (MQTT {protocol})' },
+  'doctor.broker.login': {
+    en: 'refuses the login: name, password or certificate (reason {code})',
+    fr: 'refuse l’accès : nom, mot de passe ou certificat (raison {code})',
+  },
+  'doctor.broker.login.try': {
+    en: 'ask its operator; check mqtt.username and mqtt.passwordFile',
+    fr: 'demandez à l’exploitant ; vérifiez mqtt.username et mqtt.passwordFile',
+  },
+  'doctor.broker.version': { en: 'does not speak MQTT {protocol} (reason {code})', fr: 'ne parle pas MQTT {protocol} (raison {code})' },
+  'doctor.broker.version.try': { en: 'use a broker with MQTT 5; else mqtt.protocol: "3.1.1"', fr: 'un broker avec MQTT 5 ; sinon mqtt.protocol: "3.1.1"' },
+  'doctor.broker.busy': { en: 'is busy or closing (reason {code})', fr: 'est saturé ou s’arrête (raison {code})' },
+  'doctor.broker.busy.try': { en: 'wait a minute and run it again', fr: 'attendez une minute et recommencez' },
+  'doctor.broker.other': { en: 'something answers, but not an MQTT broker: {reason}', fr: 'quelque chose répond, mais pas un broker MQTT : {reason}' },
+  'doctor.broker.other.try': { en: 'check host and port of mqtt.url', fr: 'vérifiez l’hôte et le port de mqtt.url' },
+  'doctor.broker.files': { en: '{reason}', fr: '{reason}' },
+  'doctor.broker.files.try': { en: 'write the password there: mqtt.passwordFile', fr: 'écrivez-y le mot de passe : mqtt.passwordFile' },
+
+  'doctor.acl.ok': { en: 'may publish on {topic}', fr: 'peut publier sur {topic}' },
+  'doctor.acl.hidden': {
+    en: 'unknown: MQTT 3.1.1 hides refusals, and refused events are lost',
+    fr: 'inconnu : MQTT 3.1.1 cache les refus, et ce qui est refusé est perdu',
+  },
+  'doctor.acl.hidden.try': { en: 'set mqtt.protocol to "5"', fr: 'mettez mqtt.protocol à "5"' },
+  'doctor.acl.refused': { en: 'may not publish on {topic} (reason {code})', fr: 'ne peut pas publier sur {topic} (raison {code})' },
+  'doctor.acl.refused.try': {
+    en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',
+    fr: 'demandez le droit d’écrire {topic} ; site et sensor sont-ils justes ?',
+  },
+  'doctor.acl.silent': { en: 'the broker did not acknowledge: {reason}', fr: 'le broker n’a pas accusé réception : {reason}' },
+  'doctor.acl.silent.try': {
+    en: 'run it again; a weak link needs a longer mqtt.ackTimeoutSeconds',
+    fr: 'recommencez ; un lien faible demande un mqtt.ackTimeoutSeconds plus long',
+  },
+} as const satisfies Record<string, Message>;

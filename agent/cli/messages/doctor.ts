@@ -1,0 +1,206 @@
+import type { Message } from '../translate.ts';
+
+// `doctor.CHECK.FINDING`, and `.try` beside every finding that warns or fails. Keys are part of the contract of --json.
+export const doctor = {
+  'doctor.title': { en: 'Tocsin doctor: the way of the data, from power to platform', fr: 'Tocsin doctor : le chemin des données, du courant à la plateforme' },
+  'doctor.state.pass': { en: 'ok', fr: 'ok' },
+  'doctor.state.warn': { en: 'WARN', fr: 'ALERTE' },
+  'doctor.state.fail': { en: 'FAIL', fr: 'ÉCHEC' },
+  'doctor.state.skip': { en: 'skip', fr: 'omis' },
+  'doctor.summary': {
+    en: '{pass} ok, {warn} to look at, {fail} failed, {skip} skipped, in {seconds} s',
+    fr: '{pass} ok, {warn} à regarder, {fail} en échec, {skip} omis, en {seconds} s',
+  },
+  'doctor.healthy': { en: 'This sensor hears, understands and reports.', fr: 'Ce capteur entend, comprend et transmet.' },
+  'doctor.failed': { en: 'failed checks: {fail} of {all} ({names})', fr: 'contrôles en échec : {fail} sur {all} ({names})' },
+
+  'doctor.name.config': { en: 'config', fr: 'config' },
+  'doctor.name.board': { en: 'board', fr: 'carte' },
+  'doctor.name.power': { en: 'power', fr: 'courant' },
+  'doctor.name.clock': { en: 'clock', fr: 'horloge' },
+  'doctor.name.microphone': { en: 'microphone', fr: 'microphone' },
+  'doctor.name.level': { en: 'level', fr: 'niveau' },
+  'doctor.name.model': { en: 'model', fr: 'modèle' },
+  'doctor.name.outbox': { en: 'outbox', fr: 'attente' },
+  'doctor.name.disk': { en: 'disk', fr: 'disque' },
+  'doctor.name.network': { en: 'network', fr: 'réseau' },
+  'doctor.name.name': { en: 'name', fr: 'nom' },
+  'doctor.name.port': { en: 'port', fr: 'port' },
+  'doctor.name.tls': { en: 'TLS', fr: 'TLS' },
+  'doctor.name.dates': { en: 'certificate', fr: 'certificat' },
+  'doctor.name.broker': { en: 'broker', fr: 'broker' },
+  'doctor.name.acl': { en: 'ACL', fr: 'droits' },
+  'doctor.name.services': { en: 'services', fr: 'services' },
+  'doctor.name.privacy': { en: 'privacy', fr: 'vie privée' },
+
+  'doctor.needs': { en: 'not tried: {check} comes first', fr: 'non tenté : {check} d’abord' },
+  'doctor.timeout': { en: 'no answer within {seconds} s', fr: 'pas de réponse en {seconds} s' },
+  'doctor.timeout.try': { en: 'run it again; if it stays, restart the board', fr: 'recommencez ; si cela persiste, redémarrez la carte' },
+  'doctor.defect': { en: 'the check itself broke: {reason}', fr: 'le contrôle lui-même a échoué : {reason}' },
+  'doctor.defect.try': { en: 'report this line: it is a defect of Tocsin', fr: 'signalez cette ligne : c’est un défaut de Tocsin' },
+
+  'doctor.config.ok': { en: '{path}: sensor {sensor} at {site}', fr: '{path} : capteur {sensor} à {site}' },
+  'doctor.config.wrong': { en: '{reason}', fr: '{reason}' },
+  'doctor.config.wrong.try': { en: 'correct it, then: tocsin config check -c {path}', fr: 'corrigez, puis : tocsin config check -c {path}' },
+
+  'doctor.board.ok': { en: '{board}, {memory} MB of memory, {temperature}', fr: '{board}, {memory} Mo de mémoire, {temperature}' },
+  'doctor.board.hot': { en: '{board} at {celsius} °C: it slows down at 80', fr: '{board} à {celsius} °C : elle ralentit à 80' },
+  'doctor.board.hot.try': { en: 'shade or vent the housing; is the fan turning?', fr: 'ombrez ou aérez le boîtier ; le ventilateur tourne-t-il ?' },
+  'doctor.board.small': {
+    en: '{board} has {memory} MB of memory free for programs, 100 are needed',
+    fr: '{board} a {memory} Mo de mémoire libre, il en faut 100',
+  },
+  'doctor.board.small.try': { en: 'see what takes it: ps aux --sort=-rss | head', fr: 'voyez ce qui l’occupe : ps aux --sort=-rss | head' },
+
+  'doctor.power.ok': { en: 'no under-voltage or throttling since boot', fr: 'ni sous-tension ni ralentissement depuis le démarrage' },
+  'doctor.power.untold': { en: 'this board does not tell', fr: 'cette carte ne le dit pas' },
+  'doctor.power.now': { en: '{what} at this moment ({code})', fr: '{what} en ce moment ({code})' },
+  'doctor.power.now.try': { en: 'another supply (5.1 V, 3 A) and a short thick cable', fr: 'une autre alimentation (5,1 V, 3 A) et un câble court et épais' },
+  'doctor.power.since': { en: '{what} since boot ({code})', fr: '{what} depuis le démarrage ({code})' },
+  'doctor.power.since.try': { en: 'check supply and cable, then restart and look again', fr: 'vérifiez alimentation et câble, redémarrez et regardez encore' },
+  'doctor.power.underVoltage': { en: 'under-voltage', fr: 'sous-tension' },
+  'doctor.power.throttled': { en: 'throttling', fr: 'ralentissement' },
+
+  'doctor.clock.ok': { en: '{time}, kept by the network', fr: '{time}, réglée par le réseau' },
+  'doctor.clock.unset': { en: 'says {time}: it was never set', fr: 'indique {time} : jamais réglée' },
+  'doctor.clock.unset.try': {
+    en: 'timedatectl set-ntp true (needs the network; certificates fail until then)',
+    fr: 'timedatectl set-ntp true (avec le réseau ; sans heure les certificats échouent)',
+  },
+  'doctor.clock.unsynchronised': { en: '{time}, but nothing vouches for it', fr: '{time}, mais rien ne le garantit' },
+  'doctor.clock.unsynchronised.try': { en: 'timedatectl timesync-status', fr: 'timedatectl timesync-status' },
+
+  'doctor.microphone.ok': { en: '{device} gives sound: {percent} % of the samples due', fr: '{device} donne du son : {percent} % des échantillons attendus' },
+  'doctor.microphone.file': { en: 'a file is played instead of a microphone: {file}', fr: 'un fichier remplace le microphone : {file}' },
+  'doctor.microphone.file.try': { en: 'for a real sensor set microphone.adapter to alsa', fr: 'pour un vrai capteur mettez microphone.adapter à alsa' },
+  'doctor.microphone.listener': { en: '{device} is in use by the listener, as it should be', fr: '{device} est occupé par l’écouteur, comme il se doit' },
+  'doctor.microphone.tool': { en: 'the program {tool} is missing', fr: 'le programme {tool} manque' },
+  'doctor.microphone.tool.try': { en: 'apt install alsa-utils', fr: 'apt install alsa-utils' },
+  'doctor.microphone.absent': { en: '{device} is not there ({reason})', fr: '{device} est absent ({reason})' },
+  'doctor.microphone.absent.try': {
+    en: 'plug it in again; tocsin devices lists the names for microphone.device',
+    fr: 'rebranchez-le ; tocsin devices donne les noms pour microphone.device',
+  },
+  'doctor.microphone.busy': { en: '{device} is held by another program', fr: '{device} est tenu par un autre programme' },
+  'doctor.microphone.busy.try': { en: 'see which: fuser -v /dev/snd/*', fr: 'voyez lequel : fuser -v /dev/snd/*' },
+  'doctor.microphone.forbidden': { en: 'this user may not open {device}', fr: 'cet utilisateur ne peut pas ouvrir {device}' },
+  'doctor.microphone.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
+  'doctor.microphone.stalled': { en: '{device} opens but gives no sound data', fr: '{device} s’ouvre mais ne donne aucune donnée' },
+  'doctor.microphone.stalled.try': { en: 'unplug it, wait 5 s, plug it in; another USB port', fr: 'débranchez-le 5 s, rebranchez-le ; un autre port USB' },
+  'doctor.microphone.slow': { en: '{device} gives {percent} % of the samples due', fr: '{device} donne {percent} % des échantillons attendus' },
+  'doctor.microphone.slow.try': {
+    en: 'another USB port, no hub; set microphone.sampleRateHz to a rate it has',
+    fr: 'un autre port USB, sans hub ; un microphone.sampleRateHz qu’il connaît',
+  },
+  'doctor.microphone.other': { en: '{device}: {reason}', fr: '{device} : {reason}' },
+  'doctor.microphone.other.try': { en: 'tocsin devices lists what can be opened', fr: 'tocsin devices montre ce qui peut être ouvert' },
+
+  'doctor.level.ok': { en: '{level} dBFS, peak {peak} dBFS', fr: '{level} dBFS, crête {peak} dBFS' },
+  'doctor.level.listener': {
+    en: 'the listener has the microphone; to measure: systemctl stop tocsin-listener',
+    fr: 'l’écouteur tient le microphone ; pour mesurer : systemctl stop tocsin-listener',
+  },
+  'doctor.level.file': { en: 'no microphone is used', fr: 'aucun microphone n’est utilisé' },
+  'doctor.level.zeros': {
+    en: 'exact zeros: the microphone is mute or dead, no street is this quiet',
+    fr: 'zéros exacts : micro coupé ou mort, aucune rue n’est si calme',
+  },
+  'doctor.level.zeros.try': {
+    en: 'alsamixer: F4, then unmute (M) and raise; check the mute switch and plug',
+    fr: 'alsamixer : F4, rétablir (M) et monter ; vérifiez l’interrupteur et la prise',
+  },
+  'doctor.level.flat': { en: 'one constant value ({level} dBFS): no sound gets in', fr: 'une valeur constante ({level} dBFS) : aucun son n’entre' },
+  'doctor.level.flat.try': { en: 'check the cable and plug; try another microphone', fr: 'vérifiez câble et prise ; essayez un autre microphone' },
+  'doctor.level.quiet': { en: '{level} dBFS: very quiet, covered or turned down', fr: '{level} dBFS : très faible, couvert ou baissé' },
+  'doctor.level.quiet.try': {
+    en: 'free the membrane; raise capture in alsamixer (F4); clap and run again',
+    fr: 'dégagez la membrane ; montez la capture dans alsamixer (F4) ; frappez des mains et recommencez',
+  },
+  'doctor.level.clipped': {
+    en: '{percent} % of the samples are at full scale: too loud',
+    fr: '{percent} % des échantillons sont à pleine échelle : trop fort',
+  },
+  'doctor.level.clipped.try': { en: 'lower capture in alsamixer (F4)', fr: 'baissez la capture dans alsamixer (F4)' },
+
+  'doctor.model.ok': { en: '{name} {version}: {cost} ms a second of sound', fr: '{name} {version} : {cost} ms par seconde de son' },
+  'doctor.model.slow': {
+    en: '{name} {version} takes {cost} ms a second of sound: the board is too slow or busy',
+    fr: '{name} {version} prend {cost} ms par seconde de son : carte trop lente ou occupée',
+  },
+  'doctor.model.slow.try': { en: 'see what else runs: top; then tocsin bench', fr: 'voyez ce qui tourne : top ; puis tocsin bench' },
+  'doctor.model.missing': { en: 'no model in {folder}', fr: 'pas de modèle dans {folder}' },
+  'doctor.model.missing.try': { en: 'correct model.path, or install Tocsin again', fr: 'corrigez model.path, ou réinstallez Tocsin' },
+  'doctor.model.wrong': { en: '{reason}', fr: '{reason}' },
+  'doctor.model.wrong.try': { en: 'install it again, then: tocsin model {folder}', fr: 'réinstallez-le, puis : tocsin model {folder}' },
+
+  'doctor.outbox.ok': { en: '{pending} waiting, {sent} sent in its life', fr: '{pending} en attente, {sent} transmis depuis toujours' },
+  'doctor.outbox.none': { en: 'not made yet: {path} comes with the first start', fr: 'pas encore créée : {path} vient au premier démarrage' },
+  'doctor.outbox.none.try': { en: 'systemctl start tocsin.target', fr: 'systemctl start tocsin.target' },
+  'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
+  'doctor.outbox.damaged.try': {
+    en: 'systemctl restart tocsin.target; if it stays: mv {path} {path}.damaged and restart',
+    fr: 'systemctl restart tocsin.target ; sinon : mv {path} {path}.damaged et redémarrez',
+  },
+  'doctor.outbox.late': { en: '{pending} waiting, the oldest for {age}', fr: '{pending} en attente, le plus ancien depuis {age}' },
+  'doctor.outbox.late.try': {
+    en: 'see network to ACL below: something there holds them back',
+    fr: 'voyez plus bas, de réseau à droits : quelque chose les retient',
+  },
+  'doctor.outbox.lost': {
+    en: '{expired} expired, {refused} refused, {dropped} dropped, {unreadable} unreadable in its life',
+    fr: '{expired} expirés, {refused} refusés, {dropped} abandonnés, {unreadable} illisibles depuis toujours',
+  },
+  'doctor.outbox.lost.try': { en: 'a long outage or a very noisy place: tocsin outbox', fr: 'longue coupure ou lieu très bruyant : tocsin outbox' },
+  'doctor.outbox.forbidden': { en: 'this user may not read {path}', fr: 'cet utilisateur ne peut pas lire {path}' },
+  'doctor.outbox.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
+
+  'doctor.disk.ok': { en: '{free} MB free at {folder}', fr: '{free} Mo libres dans {folder}' },
+  'doctor.disk.low': {
+    en: '{free} MB free at {folder}; the outbox may want {wanted}',
+    fr: '{free} Mo libres dans {folder} ; la file peut en vouloir {wanted}',
+  },
+  'doctor.disk.low.try': {
+    en: 'journalctl --vacuum-size=50M; or a smaller outbox.maxMegabytes',
+    fr: 'journalctl --vacuum-size=50M ; ou un outbox.maxMegabytes plus petit',
+  },
+  'doctor.disk.full': { en: 'full: {free} MB free at {folder}', fr: 'plein : {free} Mo libres dans {folder}' },
+  'doctor.disk.full.try': {
+    en: 'journalctl --vacuum-size=50M; what is big: du -xh / | sort -h | tail',
+    fr: 'journalctl --vacuum-size=50M ; ce qui est gros : du -xh / | sort -h | tail',
+  },
+  'doctor.disk.readOnly': { en: '{folder} cannot be written: {reason}', fr: '{folder} ne peut pas être écrit : {reason}' },
+  'doctor.disk.readOnly.try': {
+    en: 'mount -o remount,rw /; if it fails, replace the SD card',
+    fr: 'mount -o remount,rw / ; en cas d’échec, changez la carte SD',
+  },
+  'doctor.disk.absent': { en: '{folder} does not exist', fr: '{folder} n’existe pas' },
+  'doctor.disk.absent.try': {
+    en: 'systemctl start tocsin.target makes it; or correct outbox.path',
+    fr: 'systemctl start tocsin.target le crée ; ou corrigez outbox.path',
+  },
+
+  'doctor.services.ok': { en: 'listener and courier run', fr: 'écouteur et courrier tournent' },
+  'doctor.services.none': { en: 'systemd does not run here', fr: 'systemd ne tourne pas ici' },
+  'doctor.services.missing': { en: '{unit} is not installed', fr: '{unit} n’est pas installé' },
+  'doctor.services.missing.try': {
+    en: 'apt install --reinstall tocsin, or see systemd/README.md',
+    fr: 'apt install --reinstall tocsin, ou voyez systemd/README.md',
+  },
+  'doctor.services.down': { en: '{unit} is {state}', fr: '{unit} est {state}' },
+  'doctor.services.down.try': {
+    en: 'systemctl restart tocsin.target; journalctl -u {unit} -n 20',
+    fr: 'systemctl restart tocsin.target ; journalctl -u {unit} -n 20',
+  },
+  'doctor.services.restarts': { en: '{unit} was restarted {count} times', fr: '{unit} a redémarré {count} fois' },
+  'doctor.services.restarts.try': { en: 'journalctl -u {unit} -n 50', fr: 'journalctl -u {unit} -n 50' },
+
+  'doctor.privacy.ok': {
+    en: 'the shipped units hold: no network for what hears, no device for what speaks',
+    fr: 'les unités fournies tiennent : pas de réseau pour qui entend, pas d’appareil pour qui parle',
+  },
+  'doctor.privacy.open': { en: '{unit} runs without {setting}', fr: '{unit} tourne sans {setting}' },
+  'doctor.privacy.open.try': {
+    en: 'install the shipped units again; systemctl revert {unit}',
+    fr: 'réinstallez les unités fournies ; systemctl revert {unit}',
+  },
+} as const satisfies Record<string, Message>;

@@ -1,0 +1,64 @@
+// French for the descriptions of commands and options, which stand in English beside the code they describe. A test walks
+// the whole command line and holds every description to this list.
+export const frenchHelp: Record<string, string> = {
+  'Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.':
+    'Reconnaît bris de verre, cris et détonations sur l’appareil, oublie le son, ne publie que des événements anonymes.',
+  'all values in force, defaults included, secrets redacted': 'toutes les valeurs en vigueur, secrets masqués',
+  'at most this many': 'pas plus que ce nombre',
+  'audio files': 'fichiers audio',
+  'check a model folder and show its manifest': 'vérifier un dossier de modèle et montrer son manifeste',
+  'check, show or begin a configuration file': 'vérifier, montrer ou commencer un fichier de configuration',
+  'configuration file': 'fichier de configuration',
+  'events that wait for delivery': 'événements en attente de transmission',
+  'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names':
+    'dossier avec scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) et les fichiers audio qu’il nomme',
+  'hear the microphone and store events; never opens a network connection':
+    'écouter le microphone et garder les événements ; n’ouvre jamais de connexion réseau',
+  'list the microphones that can be opened': 'énumérer les microphones qui peuvent être ouverts',
+  'measure the cost of recognition on this machine': 'mesurer le coût de la reconnaissance sur cette machine',
+  'model folder': 'dossier du modèle',
+  'one JSON object': 'un objet JSON',
+  'one JSON object a line': 'un objet JSON par ligne',
+  'one JSON object a line: device, description': 'un objet JSON par ligne : device, description',
+  'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence':
+    'un objet JSON par ligne : file, label, onsetSeconds, offsetSeconds, confidence',
+  'print a commented example': 'afficher un exemple commenté',
+  'publish stored events over MQTT; never opens a sound device': 'publier les événements gardés par MQTT ; n’ouvre jamais d’appareil audio',
+  'recognise sounds in audio files (wav, flac, ogg, mp3)': 'reconnaître les sons de fichiers audio (wav, flac, ogg, mp3)',
+  'report every problem at once': 'signaler tous les problèmes à la fois',
+  'run listener and courier as two processes, for development and trials': 'lancer écouteur et courrier en deux processus, pour développement et essais',
+  'score the sensor on labelled scenes and write a page with plots': 'noter le capteur sur des scènes étiquetées et écrire une page avec courbes',
+  'seconds of sound': 'secondes de son',
+  'take model and thresholds from this configuration': 'prendre modèle et seuils de cette configuration',
+  'the figures as one JSON object, and no page': 'les chiffres en un objet JSON, sans page',
+  'the manifest as one JSON object': 'le manifeste en un objet JSON',
+  'the page': 'la page',
+  'thresholds of the manifest': 'seuils du manifeste',
+  'check this sensor along the way of the data, power to platform': 'contrôler ce capteur le long du chemin des données, du courant à la plateforme',
+  'one JSON object: healthy, checks: [{check, state, finding, found, try, ms}]': 'un objet JSON : healthy, checks: [{check, state, finding, found, try, ms}]',
+  'sound in, event back from the broker; says where the chain breaks': 'un son entre, l’événement revient du broker ; dit où la chaîne cède',
+  'play the test sound through aplay and hear it with the microphone': 'jouer le son de test par aplay et l’écouter au microphone',
+  'ask for a sound and hear it with the microphone': 'demander un son et l’écouter au microphone',
+  'do not wait for the event to come back': 'ne pas attendre que l’événement revienne',
+  'how long to wait for a sound': 'combien de temps attendre un son',
+  'one JSON object: ok, brokeAt, reason, try, label, latencyMs': 'un objet JSON : ok, brokeAt, reason, try, label, latencyMs',
+  'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator':
+    'trouver la sensibilité du microphone avec un calibreur de 94 ou 114 dB à 1 kHz',
+  'what the calibrator gives': 'ce que donne le calibreur',
+  'how long the tone must be steady, or how long to measure': 'durée pendant laquelle le son doit être stable, ou durée de mesure',
+  'how long to wait for the tone': 'combien de temps attendre le son',
+  'store nothing': 'ne rien écrire',
+  'no tone: measure LAeq, LAFmax and LASmax': 'sans son de référence : mesurer LAeq, LAFmax et LASmax',
+  'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels':
+    'un objet JSON : splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored ; ou les niveaux',
+  'one screen: services, clock, what became of every event': 'un écran : services, horloge, le sort de chaque événement',
+  'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised':
+    'un objet JSON : site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised',
+  'the file between listener and courier: size, what waits, what was lost': 'le fichier entre écouteur et courrier : taille, attente, pertes',
+  'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable':
+    'un objet JSON : path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable',
+  'go on and show each event as it is stored': 'continuer et montrer chaque événement dès qu’il est gardé',
+  'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores, seuils, niveau',
+  'number of an event that waits, its id, or a file with a published event': 'numéro d’un événement en attente, son id, ou un fichier avec un événement publié',
+  'one JSON object: event, thresholds': 'un objet JSON : event, thresholds',
+};

@@ -1,0 +1,61 @@
+import type { Message } from '../translate.ts';
+
+export const selftest = {
+  'selftest.title': { en: 'Tocsin selftest: sound in, event back from the broker', fr: 'Tocsin selftest : un son entre, l’événement revient du broker' },
+  'selftest.step.sound': { en: 'sound', fr: 'son' },
+  'selftest.step.heard': { en: 'heard', fr: 'reconnu' },
+  'selftest.step.stored': { en: 'stored', fr: 'gardé' },
+  'selftest.step.accepted': { en: 'accepted', fr: 'accepté' },
+  'selftest.step.returned': { en: 'back', fr: 'revenu' },
+  'selftest.sound.file': { en: 'the bundled test sound, {seconds} s, without a microphone', fr: 'le son de test fourni, {seconds} s, sans microphone' },
+  'selftest.sound.speaker': { en: 'played by {device}, heard by {microphone}', fr: 'joué par {device}, écouté par {microphone}' },
+  'selftest.sound.ask': {
+    en: 'Play deploy/selftest.wav from a phone close to the sensor, or break glass near it. Waiting {seconds} s...',
+    fr: 'Jouez deploy/selftest.wav d’un téléphone près du capteur, ou brisez du verre à côté. J’attends {seconds} s...',
+  },
+  'selftest.heard.ok': { en: '{label}, {confidence} sure, {level} dB above background', fr: '{label}, sûr à {confidence}, {level} dB au-dessus du fond' },
+  'selftest.stored.ok': { en: 'in an outbox of its own beside the real one', fr: 'dans une file à part, à côté de la vraie' },
+  'selftest.accepted.ok': { en: 'by {broker}', fr: 'par {broker}' },
+  'selftest.returned.ok': { en: 'the same event on {topic}', fr: 'le même événement sur {topic}' },
+  'selftest.returned.oneWay': { en: 'not waited for (--one-way)', fr: 'non attendu (--one-way)' },
+  'selftest.whole': { en: 'The chain holds. From sound to broker: {ms} ms.', fr: 'La chaîne tient. Du son au broker : {ms} ms.' },
+
+  'selftest.broke': { en: 'the chain broke at the {link}: {reason}', fr: 'la chaîne a cédé : {link} : {reason}' },
+  'selftest.link.microphone': { en: 'microphone', fr: 'microphone' },
+  'selftest.link.model': { en: 'model', fr: 'modèle' },
+  'selftest.link.outbox': { en: 'outbox', fr: 'file d’attente' },
+  'selftest.link.broker': { en: 'broker', fr: 'broker' },
+  'selftest.link.acl': { en: 'ACL', fr: 'droits' },
+  'selftest.silent': { en: 'only {level} dBFS came in', fr: 'seulement {level} dBFS sont entrés' },
+  'selftest.silent.try': { en: 'play it louder and closer; then: tocsin doctor', fr: 'jouez plus fort et plus près ; puis : tocsin doctor' },
+  'selftest.unrecognised': { en: 'sound came in ({level} dBFS) but nothing was recognised', fr: 'du son est entré ({level} dBFS) mais rien n’a été reconnu' },
+  'selftest.unrecognised.try': {
+    en: 'play it again, closer; check model.open and model.operatingPoint in the configuration',
+    fr: 'recommencez plus près ; vérifiez model.open et model.operatingPoint dans la configuration',
+  },
+  'selftest.busy': { en: 'another program has it, most likely the listener', fr: 'un autre programme le tient, sans doute l’écouteur' },
+  'selftest.busy.try': {
+    en: 'systemctl stop tocsin-listener; try again; systemctl start tocsin-listener',
+    fr: 'systemctl stop tocsin-listener ; recommencez ; systemctl start tocsin-listener',
+  },
+  'selftest.noFolder': { en: '{folder} does not exist', fr: '{folder} n’existe pas' },
+  'selftest.noFolder.try': {
+    en: 'systemctl start tocsin.target makes it; or correct outbox.path',
+    fr: 'systemctl start tocsin.target le crée ; ou corrigez outbox.path',
+  },
+  'selftest.damaged': { en: 'the real outbox {path} is damaged ({reason})', fr: 'la vraie file {path} est endommagée ({reason})' },
+  'selftest.damaged.try': { en: 'tocsin doctor', fr: 'tocsin doctor' },
+  'selftest.refused': { en: 'the broker refuses {topic} (reason {code})', fr: 'le broker refuse {topic} (raison {code})' },
+  'selftest.refused.try': {
+    en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',
+    fr: 'demandez le droit d’écrire {topic} ; site et sensor sont-ils justes ?',
+  },
+  'selftest.notReturned': {
+    en: 'the broker took the event but did not give it back from {topic}',
+    fr: 'le broker a pris l’événement mais ne l’a pas rendu depuis {topic}',
+  },
+  'selftest.notReturned.try': {
+    en: 'ask for the right to read {topic}, or do without: tocsin selftest --one-way',
+    fr: 'demandez le droit de lire {topic}, ou faites sans : tocsin selftest --one-way',
+  },
+} as const satisfies Record<string, Message>;

@@ -1,0 +1,30 @@
+import type { Message } from '../translate.ts';
+
+export const shared = {
+  error: { en: 'Error:', fr: 'Erreur :' },
+  try: { en: 'Try:', fr: 'Essayez :' },
+  defect: { en: 'report this with the lines above: it is a defect of Tocsin', fr: 'signalez ceci avec les lignes ci-dessus : c’est un défaut de Tocsin' },
+  'usage.unknownCommand': { en: 'unknown command {what}', fr: 'commande inconnue {what}' },
+  'usage.unknownOption': { en: 'unknown option {what}', fr: 'option inconnue {what}' },
+  'usage.missingArgument': { en: 'missing required argument {what}', fr: 'il manque l’argument {what}' },
+  'usage.optionMissingArgument': { en: 'the option {what} needs a value', fr: 'l’option {what} demande une valeur' },
+  'usage.excessArguments': { en: 'too many arguments for {what}', fr: 'trop d’arguments pour {what}' },
+  'usage.invalidArgument': { en: '{what}', fr: 'valeur refusée : {what}' },
+  'usage.help': { en: 'tocsin --help', fr: 'tocsin --help' },
+  'help.Usage:': { en: 'Usage:', fr: 'Usage :' },
+  'help.Options:': { en: 'Options:', fr: 'Options :' },
+  'help.Commands:': { en: 'Commands:', fr: 'Commandes :' },
+  'help.Arguments:': { en: 'Arguments:', fr: 'Arguments :' },
+  'help.Examples:': { en: 'Examples:', fr: 'Exemples :' },
+  'help.help': { en: 'display help for command', fr: 'afficher l’aide de la commande' },
+  'help.(default:': { en: '(default:', fr: '(par défaut :' },
+  'help.(choices:': { en: '(choices:', fr: '(choix :' },
+  'help.(env:': { en: '(env:', fr: '(variable :' },
+  'help., env:': { en: ', env:', fr: ', variable :' },
+  'help.version': { en: 'print the version', fr: 'afficher la version' },
+  'help.lang': { en: 'language: en or fr (default: by locale)', fr: 'langue : en ou fr (par défaut : selon la locale)' },
+  'help.exitCodes': {
+    en: 'Exit codes: 0 done, 1 defect, 2 usage, 3 configuration, 4 sound, 5 model, 6 outbox, 7 broker, 8 a check failed',
+    fr: 'Codes de sortie : 0 fait, 1 défaut, 2 usage, 3 configuration, 4 son, 5 modèle, 6 file d’attente, 7 broker, 8 un contrôle a échoué',
+  },
+} as const satisfies Record<string, Message>;

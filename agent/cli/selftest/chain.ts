@@ -1,0 +1,195 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { AudioSource } from '../../audio/frame.ts';
+import type { Classifier } from '../../classify/classifier.ts';
+import type { ModelManifest } from '../../classify/model-manifest.ts';
+import type { Config } from '../../config/schema.ts';
+import type { MqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
+import { topicsOf } from '../../delivery/topics.ts';
+import type { RecordedEvent, SelftestMessage, SoundEvent } from '../../events/event.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { messageOf, TocsinError } from '../../lib/errors.ts';
+import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
+import { inspectOutbox } from '../../outbox/view-outbox.ts';
+import { type Heard, hear, rulesOf } from '../../pipeline.ts';
+import type { MessageKey, Text, Value } from '../translate.ts';
+import { text } from '../translate.ts';
+
+export type Link = 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
+
+/** Where the chain broke, why, and what to try. */
+export class BrokenChain extends Error {
+  readonly link: Link;
+  readonly reason: Text | string;
+  readonly hint: Text | string;
+  constructor(link: Link, reason: Text | string, hint: Text | string) {
+    super(link);
+    this.link = link;
+    this.reason = reason;
+    this.hint = hint;
+  }
+}
+
+function broken(link: Link, key: MessageKey, values: Record<string, Value> = {}): BrokenChain {
+  return new BrokenChain(link, { key, values }, { key: `${key}.try` as MessageKey, values });
+}
+
+/** Runs a step; an error with a hint of its own becomes a break at this link. */
+export async function at<T>(link: Link, step: () => Promise<T> | T): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof TocsinError) throw new BrokenChain(link, error.message, error.tryHint);
+    throw error;
+  }
+}
+
+export interface Recognised {
+  readonly heard: Heard;
+  readonly onsetMonotonicMs: number;
+  readonly ms: number;
+}
+
+const quietDb = -50; // a test sound that stays under this did not reach the microphone
+
+/** Hears until the first sound is sure. */
+export async function recognise(
+  source: AudioSource,
+  classifier: Classifier & { readonly manifest: ModelManifest },
+  config: Config,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Recognised> {
+  const enough = new AbortController();
+  let beganMs = 0;
+  let peak = 0;
+  let first: Recognised | undefined;
+  const watched: AudioSource = {
+    ...source,
+    async *frames(stop) {
+      for await (const frame of source.frames(stop)) {
+        beganMs ||= clock.monotonicMs() - (frame.samples.length / source.sampleRate) * 1000;
+        for (const sample of frame.samples) peak = Math.max(peak, Math.abs(sample));
+        yield frame;
+      }
+    },
+  };
+  const confirmed = (heard: Heard) => {
+    const onsetMonotonicMs = beganMs + heard.detection.onsetSeconds * 1000;
+    first ??= { heard, onsetMonotonicMs, ms: clock.monotonicMs() - onsetMonotonicMs };
+    enough.abort();
+  };
+  try {
+    await hear(watched, classifier, rulesOf(classifier.manifest, config.model), { confirmed }, AbortSignal.any([signal, enough.signal]));
+  } catch (error) {
+    if (!(error instanceof TocsinError)) throw error;
+    if (/busy/i.test(error.message)) throw broken('microphone', 'selftest.busy');
+    throw new BrokenChain(error.name === 'ModelError' ? 'model' : 'microphone', error.message, error.tryHint);
+  }
+  if (first) return first;
+  const level = Math.round(20 * Math.log10(peak + 1e-5));
+  throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
+}
+
+/** Stores the sound in an outbox of its own beside the real one, reads it back, and takes the outbox away again. */
+export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelManifest, config: Config, clock: Clock): { event: SoundEvent; ms: number } {
+  const { path } = config.outbox;
+  const folder = dirname(path);
+  if (!existsSync(folder)) throw broken('outbox', 'selftest.noFolder', { folder });
+  try {
+    if (existsSync(path)) inspectOutbox(path);
+  } catch (error) {
+    throw broken('outbox', 'selftest.damaged', { path, reason: messageOf(error) });
+  }
+  const [glass_break = 0, shout = 0, bang = 0] = heard.detection.scores;
+  const recorded: RecordedEvent = {
+    label: heard.detection.label,
+    onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
+    onsetMonotonicMs,
+    bootId: clock.bootId,
+    clockSynchronised: clock.synchronised(),
+    durationSeconds: heard.detection.offsetSeconds - heard.detection.onsetSeconds,
+    confidence: heard.detection.confidence,
+    levelAboveBackgroundDb: heard.levels.aboveBackgroundDb,
+    scores: { glass_break, shout, bang },
+    model: { name: manifest.name, version: manifest.version },
+  };
+  const own = trialFolder(folder);
+  try {
+    const outbox = openSqliteOutbox(join(own, 'outbox.db'), config.outbox);
+    try {
+      const began = performance.now();
+      outbox.append(recorded);
+      const ms = performance.now() - began;
+      const [pending] = outbox.pending(0, 1);
+      if (!pending) throw broken('outbox', 'selftest.damaged', { path: own, reason: 'empty' });
+      const { site, sensor, mqtt } = config;
+      return { event: toCloudEvent(pending, { outboxId: outbox.id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, clock), ms };
+    } finally {
+      outbox.close();
+    }
+  } catch (error) {
+    if (error instanceof TocsinError) throw new BrokenChain('outbox', error.message, error.tryHint);
+    throw error;
+  } finally {
+    rmSync(own, { recursive: true, force: true });
+  }
+}
+
+function trialFolder(folder: string): string {
+  try {
+    return mkdtempSync(join(folder, 'selftest-'));
+  } catch (error) {
+    throw new BrokenChain('outbox', messageOf(error), text('selftest.damaged.try'));
+  }
+}
+
+/** Subscribes to the sensor's selftest topic; `back` resolves when an event with this id has come back. */
+export async function subscribe(link: MqttProbe, topic: string) {
+  const seen = new Map<string, number>();
+  let wake = () => {};
+  const code = await link.subscribe(topic, (payload) => {
+    const id = idOf(payload);
+    if (id === undefined) return;
+    seen.set(id, performance.now());
+    wake();
+  });
+  return {
+    code,
+    back: (id: string, timeoutMs: number): Promise<number | undefined> =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => resolve(undefined), timeoutMs);
+        wake = () => {
+          const arrived = seen.get(id);
+          if (arrived === undefined) return;
+          clearTimeout(timer);
+          resolve(arrived);
+        };
+        wake();
+      }),
+  };
+}
+
+function idOf(payload: string): string | undefined {
+  try {
+    return (JSON.parse(payload) as SelftestMessage).event?.id;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Publishes the event as a test and, unless `oneWay`, waits until the broker gives it back. */
+export async function send(link: MqttProbe, event: SoundEvent, config: Config, clock: Clock, oneWay: boolean) {
+  const topic = topicsOf(config.site, config.sensor).selftest;
+  const subscription = oneWay ? undefined : await at('broker', () => subscribe(link, topic));
+  const message: SelftestMessage = { test: 'sound', bootId: clock.bootId, event };
+  const began = performance.now();
+  const returning = subscription?.back(event.id, config.mqtt.ackTimeoutSeconds * 1000);
+  const code = await at('broker', () => link.publish(topic, JSON.stringify(message)));
+  if (code >= 128) throw broken('acl', 'selftest.refused', { topic, code });
+  const acceptedMs = performance.now() - began;
+  const arrived = await returning;
+  if (!oneWay && arrived === undefined) throw broken('acl', 'selftest.notReturned', { topic });
+  return { topic, acceptedMs, ...(arrived === undefined ? {} : { returnedMs: arrived - began }) };
+}

@@ -1,0 +1,84 @@
+import { calibrate } from './messages/calibrate.ts';
+import { doctor } from './messages/doctor.ts';
+import { doctorLink } from './messages/doctor-link.ts';
+import { frenchErrors } from './messages/errors.ts';
+import { frenchHelp } from './messages/help.ts';
+import { selftest } from './messages/selftest.ts';
+import { shared } from './messages/shared.ts';
+import { state } from './messages/state.ts';
+
+export const languages = ['en', 'fr'] as const;
+export type Language = (typeof languages)[number];
+export type Message = Record<Language, string>;
+
+/** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
+export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate, ...state };
+export type MessageKey = keyof typeof catalogue;
+
+type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never;
+export type Wanted<K extends MessageKey> = Placeholders<(typeof catalogue)[K]['en']>;
+export type Values<K extends MessageKey> = [Wanted<K>] extends [never] ? [] : [Record<Wanted<K>, Value>];
+
+/** A message with its values, before a language is chosen. Its key is the stable name that `--json` carries. */
+export interface Text {
+  readonly key: MessageKey;
+  readonly values: Record<string, Value>;
+}
+/** A value may be a message itself, put in the same language. */
+export type Value = string | number | Text;
+
+export function text<K extends MessageKey>(key: K, ...[values]: Values<K>): Text {
+  return { key, values: values ?? {} };
+}
+
+export interface Translate {
+  <K extends MessageKey>(key: K, ...values: Values<K>): string;
+  readonly language: Language;
+  /** A message put together elsewhere. */
+  readonly of: (text: Text) => string;
+}
+
+export function openTranslate(language: Language): Translate {
+  const of = ({ key, values }: Text): string =>
+    fill(
+      catalogue[key][language],
+      Object.fromEntries(
+        Object.entries(values).map(([name, value]) => [name, typeof value === 'object' ? of(value) : translateError(String(value), language)]),
+      ),
+    );
+  return Object.assign(<K extends MessageKey>(key: K, ...[values]: Values<K>) => of({ key, values: values ?? {} }), { language, of });
+}
+
+/** `--lang` wins; then LC_ALL, LC_MESSAGES and LANG in the order of POSIX; English where none says French. */
+export function languageOf(argv: readonly string[], env: NodeJS.ProcessEnv): Language {
+  const flag = argv.findLast((arg, i) => arg.startsWith('--lang=') || argv[i - 1] === '--lang')?.replace('--lang=', '');
+  const locale = flag ?? (env.LC_ALL || env.LC_MESSAGES || env.LANG || '');
+  return /^fr(?![a-z])/i.test(locale) ? 'fr' : 'en';
+}
+
+/** Help texts are written once, in English, beside their options; the French stands in messages/help.ts. */
+export function translateHelp(english: string, language: Language): string {
+  return language === 'fr' ? (frenchHelp[english] ?? english) : english;
+}
+
+const errorPatterns = Object.entries(frenchErrors).map(([english, french]) => ({ pattern: patternOf(english), french }));
+
+/** Errors are thrown in English by layers that know no language; a line that matches a known form is put in French. */
+export function translateError(english: string, language: Language): string {
+  if (language === 'en') return english;
+  for (const { pattern, french } of errorPatterns) {
+    const match = pattern.exec(english);
+    if (match) return fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), value])));
+  }
+  return english;
+}
+
+/** `{1}`, `{2}`... stand for what the error fills in. */
+function patternOf(form: string): RegExp {
+  const literal = form.split(/\{\d\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${literal.join('([\\s\\S]*?)')}$`);
+}
+
+function fill(form: string, values: Record<string, string | number>): string {
+  return form.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}

@@ -1,0 +1,63 @@
+// Looking into an outbox from outside: what the technician's commands show.
+import type { Fate, PendingEvent } from './outbox.ts';
+import { fromRow, pendingSql, type Row } from './rows.ts';
+import { openReadOnly } from './sqlite-outbox.ts';
+
+/** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
+export const noFates: Record<Fate, number> = { stored: 0, sent: 0, expired: 0, refused: 0, dropped: 0, unreadable: 0 };
+
+export interface OutboxState {
+  readonly id: string;
+  readonly bytes: number;
+  readonly pending: number;
+  readonly oldest?: PendingEvent;
+  readonly fates: Record<Fate, number>;
+}
+
+/** An outbox opened to look into: nothing is made, migrated, repaired or taken out. */
+export interface OutboxView {
+  state(): OutboxState;
+  pending(after: number, limit: number): PendingEvent[];
+  /** The number of the last event that was ever stored. */
+  lastSequence(): number;
+  close(): void;
+}
+
+/** Throws what SQLite says, or that the file is damaged. */
+export function viewOutbox(path: string): OutboxView {
+  const db = openReadOnly(path);
+  const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
+  try {
+    const health = db.pragma('quick_check', { simple: true });
+    if (health !== 'ok') throw new Error(String(health).split('\n').slice(0, 2).join('; ').slice(0, 80));
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  const pending = db.prepare<[number, number], Row>(pendingSql);
+  return {
+    state() {
+      const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
+      const oldest = pending.get(0, 1);
+      return {
+        id: get<string>('SELECT id FROM outbox'),
+        bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
+        pending: get<number>('SELECT count(*) FROM event'),
+        ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
+        fates: { ...noFates, ...Object.fromEntries(rows.map(({ name, events }) => [name, events])) },
+      };
+    },
+    pending: (after, limit) => pending.all(after, limit).map(fromRow),
+    lastSequence: () => get<number | undefined>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0,
+    close: () => void db.close(),
+  };
+}
+
+export function inspectOutbox(path: string): OutboxState {
+  const view = viewOutbox(path);
+  try {
+    return view.state();
+  } finally {
+    view.close();
+  }
+}

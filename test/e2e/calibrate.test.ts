@@ -1,0 +1,66 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openAudioFile } from '../../agent/audio/audio-file.ts';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import type { RecordedEvent } from '../../agent/events/event.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { listen } from '../../agent/pipeline.ts';
+import { wavFile } from '../demo/synthesise-scene.ts';
+import { missing } from '../support/broker.ts';
+import { openStreet } from '../support/pulse.ts';
+import { fixedClock, silentLogger } from '../support/samples.ts';
+
+const without = missing('pulseaudio', 'pactl', 'paplay', 'arecord');
+
+test.skipIf(without)(`the tone of a calibrator through a real capture chain${without ? ` (left out: ${without})` : ''}`, async () => {
+  const street = await openStreet();
+  const wav = join(street.home, 'tone.wav');
+  const amplitude = 32767 * 10 ** (-26 / 20);
+  writeFileSync(
+    wav,
+    wavFile(
+      Int16Array.from({ length: 48000 * 20 }, (_, i) => Math.round(amplitude * Math.sin((2 * Math.PI * 1000 * i) / 48000))),
+      48000,
+    ),
+  );
+  const path = join(street.home, 'tocsin.yaml');
+  writeFileSync(path, 'site: a\nsensor: b\nmicrophone: { device: pulse }\nmqtt: { url: mqtt://127.0.0.1 }\n');
+  const player: ChildProcess = spawn('paplay', [wav], { env: street.env, stdio: 'ignore' });
+  try {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '-c', path, '--seconds', '2', '--wait', '15', '--json'], {
+      env: street.env,
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(Math.abs(JSON.parse(stdout).splAtFullScaleDb - 120)).toBeLessThanOrEqual(0.2);
+    process.stdout.write(`calibrated through arecord: ${stdout}`);
+  } finally {
+    player.kill('SIGKILL');
+    await street.close();
+  }
+});
+
+test('events of a calibrated sensor carry LAFmax in dB SPL, others none', async () => {
+  const classifier = await openOnnxClassifier('models/street');
+  const heard = async (splAtFullScaleDb?: number) => {
+    const stored: RecordedEvent[] = [];
+    // only `append` is called by the listener
+    const outbox = { append: (event: RecordedEvent) => stored.push(event) } as unknown as Outbox;
+    const microphone = splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb };
+    const config = checkConfig({ site: 'a', sensor: 'b', microphone, mqtt: { url: 'mqtt://localhost' } }, 'test');
+    const source = await openAudioFile('deploy/selftest.wav', 48000, 'fast');
+    await listen(config, { source, classifier, outbox, clock: fixedClock(), logger: silentLogger }, new AbortController().signal);
+    return stored.map((event) => event.soundPressureLevelDb);
+  };
+  expect(await heard()).toEqual([undefined, undefined]);
+  const [glass = 0, bang = 0] = await heard(120);
+  expect(glass).toBeGreaterThan(95);
+  expect(glass).toBeLessThan(120);
+  const [glass2 = 0, bang2 = 0] = await heard(110);
+  expect(glass - glass2).toBeCloseTo(10, 6);
+  expect(bang - bang2).toBeCloseTo(10, 6);
+  await classifier.close();
+});

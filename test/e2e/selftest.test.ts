@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { sampleRate, selftestSeconds, selftestSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
+import { openMessages } from '../support/messages.ts';
+import { openStreet } from '../support/pulse.ts';
+import { limits } from '../support/samples.ts';
+
+const without = missing('mosquitto');
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-selftest-'));
+const topic = 'tocsin/v1/test/post-1/selftest';
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+const valid = ajv.compile(JSON.parse(readFileSync('docs/selftest.schema.json', 'utf8')));
+
+function writeConfig(url: string, change: object = {}): string {
+  const home = mkdtempSync(join(folder, 'sensor-'));
+  const path = join(home, 'tocsin.yaml');
+  const config = { site: 'test', sensor: 'post-1', outbox: { path: join(home, 'outbox.db') }, ...change };
+  writeFileSync(path, stringify({ ...config, mqtt: { url, ackTimeoutSeconds: 3 } }));
+  return path;
+}
+
+async function selftest(args: string[], env: NodeJS.ProcessEnv = process.env) {
+  const child = spawn(process.execPath, ['agent/main.ts', 'selftest', '--json', ...args], { env });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk) => (out += chunk));
+  child.stderr.on('data', (chunk) => (err += chunk));
+  const status = await new Promise<number | null>((done) => child.once('close', done));
+  return { status, err, result: (out ? JSON.parse(out) : undefined) as { ok: boolean; brokeAt?: string; reason?: string; latencyMs: object } };
+}
+
+test('the bundled sound is what the script makes', () => {
+  expect(readFileSync('deploy/selftest.wav').equals(wavFile(synthesiseScene(selftestSounds, selftestSeconds), sampleRate))).toBe(true);
+});
+
+describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${without})` : ''}`, () => {
+  const brokers: Broker[] = [];
+  const start = async (acl?: string) => {
+    const broker = await openMosquitto(mkdtempSync(join(folder, 'broker-')), await freePort(), acl);
+    brokers.push(broker);
+    return broker.url;
+  };
+  let url = '';
+  beforeAll(async () => {
+    url = await start();
+  });
+  afterAll(async () => {
+    for (const broker of brokers) await broker.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('the event comes back, valid, on the selftest topic alone, and nothing stays behind', async () => {
+    const seen = await openMessages(url);
+    const path = writeConfig(url);
+    const { status, result } = await selftest(['-c', path]);
+    expect(status).toBe(0);
+    expect(result).toMatchObject({ ok: true, label: 'glass_break' });
+    expect(Object.keys(result.latencyMs)).toEqual(['heard', 'stored', 'accepted', 'returned']);
+    await seen.until(() => seen.messages.length > 0);
+    expect(seen.messages.map((message) => message.topic)).toEqual([topic]);
+    const [message] = seen.messages;
+    expect(valid(JSON.parse(message?.text ?? '')), JSON.stringify(valid.errors)).toBe(true);
+    expect(readdirSync(join(path, '..'))).toEqual(['tocsin.yaml']);
+    process.stdout.write(`selftest: ${JSON.stringify(result)}\n`);
+    await seen.close();
+  });
+
+  const deafModel = () => {
+    const copy = join(mkdtempSync(join(folder, 'model-')), 'street');
+    cpSync('models/street', copy, { recursive: true });
+    rmSync(join(copy, 'model.onnx'));
+    return copy;
+  };
+  const damaged = () => {
+    const path = writeConfig(url);
+    const outbox = join(path, '..', 'outbox.db');
+    openSqliteOutbox(outbox, limits).close();
+    writeFileSync(outbox, readFileSync(outbox).fill(0x55, 1024, 8192));
+    return path;
+  };
+  test.each<[string, () => Promise<string> | string, string[], string, number, RegExp]>([
+    ['a microphone that is absent', () => writeConfig(url, { microphone: { device: 'plughw:CARD=Nowhere' } }), ['--ask'], 'microphone', 4, /No such|ENOENT/],
+    ['a model that lacks its file', () => writeConfig(url, { model: { path: deafModel() } }), [], 'model', 5, /Expected model.onnx/],
+    [
+      'a model that never is sure',
+      () => writeConfig(url, { model: { open: { glass_break: 1, shout: 1, bang: 1 } } }),
+      [],
+      'model',
+      5,
+      /nothing was recognised/,
+    ],
+    ['no folder for the outbox', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
+    ['a damaged outbox', damaged, [], 'outbox', 6, /is damaged/],
+    ['no broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /ECONNREFUSED/],
+    ['no right to write', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/event\n')), [], 'acl', 7, /refuses .*135/],
+    ['no right to read', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/#\n')), [], 'acl', 7, /did not give it back/],
+  ])('%s breaks the chain there', async (_name, configure, args, brokeAt, code, reason) => {
+    const { status, err, result } = await selftest(['-c', await configure(), ...args]);
+    expect({ status, brokeAt: result.brokeAt }).toEqual({ status: code, brokeAt });
+    expect(result.reason).toMatch(reason);
+    expect(err).toMatch(/^Error: the chain broke at the .*\nTry: ./m);
+  });
+
+  test('a sensor that may only write passes with --one-way', async () => {
+    const { status, result } = await selftest(['-c', writeConfig(await start('topic write tocsin/v1/test/post-1/#\n')), '--one-way']);
+    expect({ status, ok: result.ok }).toEqual({ status: 0, ok: true });
+  });
+
+  const withoutPulse = missing('pulseaudio', 'pactl', 'arecord', 'aplay');
+  describe.skipIf(withoutPulse)(`through a speaker and a microphone${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
+    let street: Awaited<ReturnType<typeof openStreet>>;
+    beforeAll(async () => {
+      street = await openStreet();
+    });
+    afterAll(() => street.close());
+
+    test('what the speaker plays is heard, and its event comes back', async () => {
+      const path = writeConfig(url, { microphone: { device: 'pulse' } });
+      const { status, result, err } = await selftest(['-c', path, '--speaker', 'pulse'], street.env);
+      expect({ status, ok: result?.ok, err }).toEqual({ status: 0, ok: true, err: '' });
+      process.stdout.write(`selftest --speaker: ${JSON.stringify(result)}\n`);
+    });
+
+    test('silence breaks the chain at the microphone', async () => {
+      const path = writeConfig(url, { microphone: { device: 'pulse' } });
+      const { status, result } = await selftest(['-c', path, '--ask', '--seconds', '3'], street.env);
+      expect({ status, brokeAt: result.brokeAt }).toEqual({ status: 4, brokeAt: 'microphone' });
+    });
+  });
+});

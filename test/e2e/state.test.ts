@@ -1,0 +1,169 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { missing } from '../support/broker.ts';
+import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
+
+function sensor(events: number) {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-state-'));
+  const path = join(folder, 'tocsin.yaml');
+  const db = join(folder, 'outbox.db');
+  writeFileSync(path, stringify({ site: 'old-port', sensor: 'lamp-post-12', outbox: { path: db }, mqtt: { url: 'mqtt://127.0.0.1:1' } }));
+  const outbox = openSqliteOutbox(db, limits);
+  for (let i = 0; i < events; i++)
+    outbox.append(recordedEvent(i, { onsetWallMs: Date.now() - 600_000 + i * 1000, label: i % 2 ? 'shout' : 'glass_break', soundPressureLevelDb: 81 }));
+  return { folder, path, db, outbox };
+}
+const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
+
+describe('what the sensor holds', () => {
+  test('status and outbox say what waits, and what is normal only where it is not', () => {
+    const { path, outbox } = sensor(3);
+    expect(tocsin('status', '-c', path).stdout).toMatch(/waiting +3, the oldest for 10 min\n +normal: gone within a minute/);
+    expect(tocsin('outbox', '-c', path, '--lang', 'fr').stdout).toMatch(/en attente +3, le plus ancien depuis 10 min/);
+    expect(JSON.parse(tocsin('outbox', '-c', path, '--json').stdout)).toMatchObject({
+      pending: 3,
+      stored: 3,
+      sent: 0,
+      maxBytes: 64e6,
+      oldest: expect.any(String),
+    });
+    outbox.acknowledge([1, 2, 3]);
+    expect(tocsin('status', '-c', path).stdout).toMatch(/nothing waits\nsent +3 of 3/);
+    expect(tocsin('status', '-c', path).stdout).not.toContain('normal: gone');
+    outbox.close();
+  });
+
+  test('looking makes no file and changes none', () => {
+    const { path, db, outbox } = sensor(2);
+    outbox.close();
+    const before = readFileSync(db);
+    for (const command of ['status', 'outbox', 'events']) expect(tocsin(command, '-c', path).status).toBe(0);
+    expect(tocsin('events', 'explain', '1', '-c', path).status).toBe(0);
+    expect(readFileSync(db).equals(before)).toBe(true);
+    const absent = join(db, '..', 'other.yaml');
+    writeFileSync(absent, readFileSync(path, 'utf8').replace('outbox.db', 'absent.db'));
+    for (const command of ['status', 'outbox', 'events']) expect(tocsin(command, '-c', absent).status).toBe(0);
+    expect(existsSync(join(db, '..', 'absent.db'))).toBe(false);
+  });
+
+  test('a damaged outbox is an error with a hint, not a repair', () => {
+    const { path, db, outbox } = sensor(2);
+    outbox.close();
+    writeFileSync(db, readFileSync(db).fill(0x55, 1024, 8192));
+    const { mtimeMs } = statSync(db);
+    for (const command of ['status', 'outbox', 'events'])
+      expect(tocsin(command, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('Try: ') });
+    expect(statSync(db).mtimeMs).toBe(mtimeMs);
+  });
+
+  test('events are shown up to the limit, and the rest is counted', () => {
+    const { path, outbox } = sensor(5);
+    outbox.close();
+    const { stdout } = tocsin('events', '-c', path, '-n', '2');
+    expect(stdout.split('\n').filter((line) => line.startsWith('#'))).toHaveLength(2);
+    expect(stdout).toContain('3 more wait: tocsin events -n 5');
+  });
+});
+
+describe('explain', () => {
+  test('an event that waits, by number and by id, in both languages', () => {
+    const { path, outbox } = sensor(2);
+    const { stdout } = tocsin('events', 'explain', '2', '-c', path);
+    expect(stdout).toMatch(/#2 shout, 0.90/);
+    expect(stdout).toMatch(/opened at 0.73 or more/);
+    expect(stdout).toMatch(/breaking glass +[#.|]+ 0.90 over 0.88/);
+    expect(stdout).toMatch(/shout +[#.|]+ 0.10 fired/);
+    expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0.10 déclenché/);
+    const json = JSON.parse(tocsin('events', 'explain', '2', '-c', path, '--json').stdout);
+    expect(json).toMatchObject({ event: { sequence: 2, label: 'shout' }, thresholds: { shout: { open: expect.any(Number), close: expect.any(Number) } } });
+    outbox.close();
+  });
+
+  test('one that the platform has, from a file; one that nobody has is an error', () => {
+    const { folder, path, outbox } = sensor(1);
+    const [event] = outbox.pending(0, 1);
+    const sender = { outboxId: outbox.id, site: 'a', sensor: 'b', historicalAfterSeconds: 60 };
+    const file = join(folder, 'event.json');
+    if (event) writeFileSync(file, JSON.stringify(toCloudEvent(event, sender, fixedClock())));
+    expect(tocsin('events', 'explain', file, '-c', path).stdout).toMatch(/#1 breaking glass/);
+    writeFileSync(file, '{"specversion":"1.0"}');
+    expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('expected an event') });
+    for (const id of ['7', 'nonsense'])
+      expect(tocsin('events', 'explain', id, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('does not wait') });
+    outbox.close();
+  });
+});
+
+test('follow shows what is stored from now on, and what came and went by its number', async () => {
+  const { path, outbox } = sensor(1);
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL')); // also where the wait below was in vain
+  const lines: { sequence: number; label?: string }[] = [];
+  let wake = () => {};
+  let rest = '';
+  child.stdout.on('data', (chunk) => {
+    const parts = (rest + chunk).split('\n');
+    rest = parts.pop() ?? '';
+    lines.push(...parts.map((line) => JSON.parse(line)));
+    wake();
+  });
+  const until = (count: number) =>
+    new Promise<void>((resolve) => {
+      wake = () => lines.length >= count && resolve();
+      wake();
+    });
+  await until(1);
+  outbox.append(recordedEvent(100));
+  await until(2);
+  // stored and acknowledged while the follower cannot run
+  child.kill('SIGSTOP');
+  outbox.append(recordedEvent(101));
+  outbox.acknowledge([3]);
+  outbox.append(recordedEvent(102));
+  child.kill('SIGCONT');
+  await until(4);
+  expect(lines.map(({ sequence, label }) => [sequence, label !== undefined])).toEqual([
+    [1, true],
+    [2, true],
+    [3, false],
+    [4, true],
+  ]);
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  outbox.close();
+});
+
+const without = missing('script', 'stty');
+describe.skipIf(without)(`on a narrow terminal${without ? ` (left out: ${without})` : ''}`, () => {
+  const { path, outbox } = sensor(3);
+  outbox.close();
+  const commands = ['status', 'outbox', 'events', 'events explain 2', 'doctor', '--help', 'events explain --help', 'calibrate --help'];
+  test.each(commands.flatMap((command) => ['en', 'fr'].map((language) => [command, language])))('%s (%s) fits 60 columns', (command, language) => {
+    const config = command?.includes('--help') ? '' : `-c ${path}`;
+    const { stdout } = spawnSync('script', ['-qec', `stty cols 60; ${process.execPath} agent/main.ts ${command} ${config} --lang ${language}`, '/dev/null'], {
+      encoding: 'utf8',
+      env: { ...process.env, NO_COLOR: '1' },
+    });
+    const lines = stdout.split(/\r?\n/);
+    expect(lines.length).toBeGreaterThan(2);
+    // a path is one word, and is not broken
+    for (const line of lines) if (!line.includes('/tmp/')) expect(line.length, line).toBeLessThanOrEqual(60);
+  });
+
+  test('colour is for terminals', () => {
+    const { NO_COLOR: _, ...env } = process.env;
+    const onTerminal = spawnSync('script', ['-qec', `${process.execPath} agent/main.ts status -c ${path}`, '/dev/null'], {
+      encoding: 'utf8',
+      env: { ...env, TERM: 'xterm' },
+    });
+    expect(onTerminal.stdout).toContain('\u001b[');
+    expect(tocsin('status', '-c', path).stdout).not.toContain('\u001b[');
+  });
+});

@@ -1,0 +1,108 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { judgeTone, readTone } from '../../agent/audio/calibration-tone.ts';
+import { loadConfig } from '../../agent/config/load-config.ts';
+import { writeSetting } from '../../agent/config/write-setting.ts';
+import { wavFile } from '../demo/synthesise-scene.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
+const rate = 48000;
+let seed = 1;
+const noise = () => {
+  seed = (seed * 48271) % 2147483647;
+  return (seed / 2147483647 - 0.5) * 2;
+};
+const tone = (seconds: number, amplitude: (at: number) => number, hz = 1000, hiss = 0.0005, offset = 0) =>
+  Float32Array.from({ length: seconds * rate }, (_, i) => offset + amplitude(i / rate) * Math.sin((2 * Math.PI * hz * i) / rate + 0.3) + hiss * noise());
+const readings = (samples: Float32Array) =>
+  Array.from({ length: samples.length / (rate / 4) }, (_, i) => readTone(samples.subarray((i * rate) / 4, ((i + 1) * rate) / 4), rate));
+
+test.each([
+  [1000, 0.1],
+  [985.3, 0.02],
+  [1017.2, 0.5],
+  [1040, 0.3],
+])('a tone of %f Hz at %f is measured', (hz, amplitude) => {
+  const { frequencyHz, toneDb, purityDb } = readTone(
+    tone(0.25, () => amplitude, hz, 0.0005, 0.01),
+    rate,
+  );
+  expect(Math.abs(frequencyHz - hz)).toBeLessThan(0.2);
+  expect(Math.abs(toneDb - 20 * Math.log10(amplitude))).toBeLessThan(0.03);
+  expect(purityDb).toBeGreaterThan(20);
+});
+
+test('a run of readings is judged', () => {
+  const verdict = (samples: Float32Array) => judgeTone(readings(samples)).verdict;
+  expect(verdict(tone(2, () => 0.1))).toBe('found');
+  expect(verdict(tone(2, () => 0, 1000, 0.1))).toBe('none');
+  expect(verdict(tone(2, () => 0.1, 1000, 0.1))).toBe('none');
+  expect(verdict(tone(2, () => 0.1, 1030))).toBe('frequency');
+  expect(verdict(tone(2, (at) => 0.1 * (1 + 0.05 * at)))).toBe('unstable');
+  expect(verdict(tone(2, () => 3).map((x) => Math.max(-1, Math.min(1, x))))).toBe('none');
+  expect(verdict(tone(2, () => 1.05).map((x) => Math.max(-1, Math.min(1, x))))).toBe('clipped');
+  expect(judgeTone([]).verdict).toBe('none');
+});
+
+function writeConfig(name: string, samples: Float32Array): string {
+  const wav = join(folder, `${name}.wav`);
+  writeFileSync(
+    wav,
+    wavFile(
+      Int16Array.from(samples, (x) => Math.round(Math.max(-1, Math.min(1, x)) * 32767)),
+      rate,
+    ),
+  );
+  const path = join(folder, `${name}.yaml`);
+  writeFileSync(path, `site: a # the place\nsensor: b\nmicrophone:\n  adapter: file\n  file: ${wav}\n# the broker\nmqtt: { url: mqtt://127.0.0.1 }\n`);
+  return path;
+}
+const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'calibrate', ...args], { encoding: 'utf8' });
+
+describe('calibrate, as a person runs it', () => {
+  test('finds the tone after silence, stores the sensitivity, and measures in dB SPL from then on', () => {
+    const samples = tone(4, (at) => (at < 1.1 ? 0 : 0.1));
+    const path = writeConfig('good', samples);
+    chmodSync(path, 0o640);
+    const { status, stdout } = run('-c', path, '--seconds', '2', '--json');
+    expect(status).toBe(0);
+    const result = JSON.parse(stdout) as { splAtFullScaleDb: number; stored: boolean };
+    expect(result).toMatchObject({ splAtFullScaleDb: 114, stored: true });
+    expect(loadConfig(path).microphone.splAtFullScaleDb).toBe(114);
+    const text = readFileSync(path, 'utf8');
+    for (const kept of ['site: a # the place', '# the broker', 'splAtFullScaleDb: 114 # tocsin calibrate, 94 dB at 1 kHz, 2']) expect(text).toContain(kept);
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+    const measured = run('-c', path, '--measure', '--seconds', '4');
+    expect(measured.stdout).toMatch(/LAFmax 9[34](\.\d)?, LASmax 9\d(\.\d)? dB SPL/);
+    expect(run('-c', path, '--level', '114', '--seconds', '2', '--dry-run', '--lang', 'fr').stdout).toMatch(/134.0 dB SPL[\s\S]*avant : 114[\s\S]*non écrit/);
+    expect(loadConfig(path).microphone.splAtFullScaleDb).toBe(114);
+  });
+
+  test.each([
+    ['silence', tone(2, () => 0), /no 1 kHz tone/],
+    ['another tone', tone(2, () => 0.1, 1030), /of 1030 Hz/],
+    ['a loose cavity', tone(2, (at) => 0.1 + 0.02 * at), /wanders by/],
+    ['clipping', tone(2, () => 1.05), /clipped/],
+  ])('%s stores nothing and says why', (name, samples, message) => {
+    const path = writeConfig(name.replaceAll(' ', '-'), samples);
+    const before = readFileSync(path, 'utf8');
+    const { status, stderr } = run('-c', path, '--seconds', '1', '--wait', '2');
+    expect(status).toBe(4);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^Try: ./m);
+    expect(readFileSync(path, 'utf8')).toBe(before);
+  });
+
+  test('a value the configuration would refuse is not written', () => {
+    const path = writeConfig(
+      'range',
+      tone(1, () => 0.1),
+    );
+    const before = readFileSync(path, 'utf8');
+    expect(() => writeSetting(path, ['microphone', 'splAtFullScaleDb'], 999, 'x')).toThrow(/splAtFullScaleDb/);
+    expect(readFileSync(path, 'utf8')).toBe(before);
+  });
+});

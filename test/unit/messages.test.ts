@@ -1,0 +1,144 @@
+import { globSync, readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { expect, test } from 'vitest';
+import { frenchErrors } from '../../agent/cli/messages/errors.ts';
+import { frenchHelp } from '../../agent/cli/messages/help.ts';
+import { screenOf, wrap } from '../../agent/cli/output.ts';
+import { buildProgram } from '../../agent/cli/program.ts';
+import { catalogue, languageOf, type MessageKey, openTranslate, text, translateError } from '../../agent/cli/translate.ts';
+
+const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).toSorted();
+
+test('every message says something in both languages, with the same placeholders', () => {
+  expect(Object.keys(catalogue).length).toBeGreaterThan(100);
+  for (const [key, { en, fr }] of Object.entries(catalogue)) {
+    expect(en.trim() && fr.trim(), key).not.toBe('');
+    expect(placeholders(fr), key).toEqual(placeholders(en));
+  }
+});
+
+test('every message is used', () => {
+  const code = globSync('agent/cli/**/*.ts')
+    .filter((path) => !path.includes('/messages/'))
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('\n');
+  const composed = [
+    'doctor.name.',
+    'doctor.state.',
+    'doctor.dates.',
+    'selftest.step.',
+    'selftest.link.',
+    ...['none', 'frequency', 'clipped', 'unstable'].map((verdict) => `calibrate.${verdict}`),
+    'usage.',
+    'label.',
+    'field.',
+    'help.',
+  ];
+  const unused = Object.keys(catalogue).filter((key) => {
+    const base = key.replace(/\.try$/, '');
+    return !code.includes(`'${base}'`) && !composed.some((prefix) => key.startsWith(prefix));
+  });
+  expect(unused).toEqual([]);
+});
+
+test('every description of a command, option or argument has its French', () => {
+  const missing: string[] = [];
+  const ours = new Set(['help.help', 'help.version', 'help.lang'].map((key) => catalogue[key as MessageKey].en as string));
+  const visit = (command: Command) => {
+    for (const part of [{ description: command.description() }, ...command.options, ...command.registeredArguments])
+      if (part.description && !(part.description in frenchHelp) && !ours.has(part.description)) missing.push(part.description);
+    command.commands.forEach(visit);
+  };
+  visit(buildProgram(new AbortController().signal));
+  expect(missing).toEqual([]);
+});
+
+/** The string or template literals at `at`, with each `${...}` as a number: what a throw says, before it is filled in. */
+function literalsOf(source: string, at: number): string[] {
+  const found: string[] = [];
+  let i = at;
+  let depth = 1;
+  while (i < source.length && depth > 0) {
+    const open = source[i] as string;
+    if (open === '(' || open === '{') depth++;
+    if (open === ')' || open === '}') depth--;
+    i++;
+    if (open !== "'" && open !== '"' && open !== '`') continue;
+    let form = '';
+    let holes = 0;
+    while (source[i] !== open) {
+      if (source[i] === '\\') {
+        form += source[i + 1] === 'n' ? '\n' : source[i + 1];
+        i += 2;
+      } else if (open === '`' && source.startsWith('${', i)) {
+        form += `{${++holes}}`;
+        i = afterHole(source, i + 2);
+      } else form += source[i++];
+    }
+    i++;
+    if (depth === 1) found.push(form);
+  }
+  return found;
+}
+function afterHole(source: string, at: number): number {
+  let depth = 1;
+  let i = at;
+  for (; depth > 0; i++) {
+    if (source[i] === '{') depth++;
+    else if (source[i] === '}') depth--;
+    else if (source[i] === '`') {
+      for (i++; source[i] !== '`'; i++) if (source.startsWith('${', i)) i = afterHole(source, i + 2) - 1;
+    }
+  }
+  return i;
+}
+
+test('every error and hint that is thrown has its French', () => {
+  const missing: string[] = [];
+  let seen = 0;
+  for (const path of globSync('agent/**/*.ts')) {
+    const source = readFileSync(path, 'utf8');
+    for (const match of source.matchAll(/new (?:\w+)Error\(/g)) {
+      if (!/^(Config|Audio|Model|Outbox|Broker|Tocsin)$/.test(match[0].slice(4, -6))) continue;
+      for (const form of literalsOf(source, match.index + match[0].length)) {
+        seen++;
+        if (!(form in frenchErrors)) missing.push(`${path}: ${form}`);
+      }
+    }
+  }
+  expect(missing).toEqual([]);
+  expect(seen).toBeGreaterThan(30);
+});
+
+test('an error in French keeps what came', () => {
+  expect(translateError('Expected a configuration file at /a, got: ENOENT: no such file', 'fr')).toBe(
+    'Attendu un fichier de configuration à /a, obtenu : ENOENT: no such file',
+  );
+  expect(translateError('something else', 'fr')).toBe('something else');
+  for (const [english, french] of Object.entries(frenchErrors)) for (const name of placeholders(french)) expect(placeholders(english), english).toContain(name);
+});
+
+test('the language: --lang, then LC_ALL, LC_MESSAGES, LANG', () => {
+  expect(languageOf([], {})).toBe('en');
+  expect(languageOf([], { LANG: 'fr_FR.UTF-8' })).toBe('fr');
+  expect(languageOf([], { LC_ALL: 'C', LANG: 'fr_FR.UTF-8' })).toBe('en');
+  expect(languageOf([], { LC_ALL: '', LC_MESSAGES: 'fr', LANG: 'en_GB' })).toBe('fr');
+  expect(languageOf([], { LANG: 'fro_XX' })).toBe('en');
+  expect(languageOf(['doctor', '--lang', 'en'], { LANG: 'fr_FR' })).toBe('en');
+  expect(languageOf(['doctor', '--lang=fr'], {})).toBe('fr');
+});
+
+test('messages inside messages are in the same language', () => {
+  const found = text('doctor.needs', { check: text('doctor.name.clock') });
+  expect(openTranslate('fr').of(found)).toContain('horloge');
+  expect(openTranslate('en').of(found)).toContain('clock');
+});
+
+test('text is broken to the width, and colour is for terminals only', () => {
+  const broken = wrap('a hint that is longer than the narrow screen of a telephone', 30, 5);
+  for (const line of broken.split('\n')) expect(line.length).toBeLessThanOrEqual(30);
+  expect(broken.split('\n')[1]).toMatch(/^ {5}\S/);
+  const pipe = screenOf({ isTTY: false, columns: undefined } as never);
+  expect(pipe.colours.red('x')).toBe('x');
+  expect(pipe.columns).toBe(80);
+});
