@@ -2,8 +2,8 @@
 // throw fills in, in its order. A test finds every throw in agent/ and holds it to this list.
 export const frenchErrors: Record<string, string> = {
   'Expected an outbox at {1}, got: {2}': 'Attendu une file d’attente à {1}, obtenu : {2}',
-  'check the path, its owner and free space; if the file is damaged, move it away and start again':
-    'vérifiez le chemin, son propriétaire et la place libre ; si le fichier est endommagé, déplacez-le et redémarrez',
+  'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start':
+    'vérifiez le chemin, son propriétaire et la place libre ; un fichier endommagé est réparé au démarrage de `tocsin deliver` et `tocsin listen`',
   'Expected to write the outbox, got: {1}': 'Attendu de pouvoir écrire la file d’attente, obtenu : {1}',
   'check free space and that the file belongs to the service': 'vérifiez la place libre et que le fichier appartient au service',
   'Expected the broker at {1} to accept the sensor, got: {2}': 'Attendu que le broker {1} accepte le capteur, obtenu : {2}',
