@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
+import { deviceTree, listCards, type SoundCard } from '../audio/identity.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { print, printJson } from './output.ts';
 import { addCommand } from './program.ts';
@@ -13,11 +14,18 @@ export function addDevices(program: Command): void {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
         throw new AudioError(`Expected arecord to list devices, got: ${messageOf(cause)}`, 'apt install alsa-utils', { cause });
       });
-      for (const device of parseDevices(stdout)) {
+      for (const device of [...usbDevices(listCards(deviceTree)), ...parseDevices(stdout)]) {
         if (options.json) printJson(device);
         else print(`${device.device.padEnd(40)} ${device.description}`);
       }
     });
+}
+
+/** USB microphones by port and model: the name that binds one microphone. */
+export function usbDevices(cards: readonly SoundCard[]): { device: string; description: string }[] {
+  return cards.flatMap(({ id, usb }) =>
+    usb ? [{ device: `usb:${usb.path},${usb.id}`, description: `${id}${usb.serial ? `, serial ${usb.serial}` : ''}` }] : [],
+  );
 }
 
 /** The output of `arecord -L`: a name at the margin, its description indented under it. Index-based names are left out. */

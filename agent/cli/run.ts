@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { openMicrophone } from '../audio/microphone.ts';
+import type { AudioSource } from '../audio/frame.ts';
+import { microphoneOpener } from '../audio/microphone.ts';
+import { superviseMicrophone } from '../audio/supervisor.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
-import { backoffMs } from '../lib/backoff.ts';
 import { systemClock } from '../lib/clock.ts';
-import { AudioError, TocsinError } from '../lib/errors.ts';
+import { TocsinError } from '../lib/errors.ts';
 import { openLogger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
@@ -34,20 +35,15 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const logger = openLogger('listener', config.log.level);
   const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
   const classifier = await openOnnxClassifier(config.model.path);
+  const open = microphoneOpener(config.microphone, clock);
+  const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger }, stop);
   try {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      const beganMs = clock.monotonicMs();
-      try {
-        const source = await openMicrophone(config.microphone, clock);
-        await listen(config, { source, classifier, outbox, clock, logger }, signal);
-        if (config.microphone.adapter === 'file') return;
-      } catch (error) {
-        if (!(error instanceof AudioError) || config.microphone.adapter === 'file') throw error;
-        if (clock.monotonicMs() - beganMs > 60_000) attempt = 0;
-        logger.error({ reason: error.message, attempt }, 'the microphone is gone; trying again');
-        await sleep(backoffMs(attempt, Math.random), signal);
-      }
-    }
+    if (config.microphone.adapter === 'file') await use(await open(), signal);
+    else
+      await superviseMicrophone(
+        { open, use, clock, logger, random: Math.random, silenceSeconds: config.microphone.silenceTimeoutSeconds, report: () => undefined },
+        signal,
+      );
   } finally {
     await classifier.close();
     outbox.close();

@@ -21,7 +21,12 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(200)
         .default('default')
-        .describe('ALSA name (see `tocsin devices`) or web-audio device id. Name a USB microphone by its id, never by card number.'),
+        .refine((name) => !/^(plug)?hw:\d|CARD=\d|^usb:(?!\d+-[\d.]+(,[0-9a-f]{4}:[0-9a-f]{4})?$|[0-9a-f]{4}:[0-9a-f]{4}(:.+)?$)/.test(name), {
+          error: 'expected a name that survives a reboot, as `tocsin devices` lists, not a card number',
+        })
+        .describe(
+          'usb:PORT, usb:VENDOR:PRODUCT or both, a path under /dev/snd/by-id, an ALSA name (see `tocsin devices`), or a web-audio device id. Never a card number.',
+        ),
       sampleRateHz: z
         .union([z.literal(16000), z.literal(44100), z.literal(48000)])
         .default(48000)
@@ -30,8 +35,8 @@ export const configSchema = z.strictObject({
         .number()
         .min(1)
         .max(600)
-        .default(10)
-        .describe('Exact zeros for this long are a fault: the microphone is dead, not the street quiet.'),
+        .default(5)
+        .describe('No sample, exact zeros or no variation at all for this long are a fault: the microphone is dead, not the street quiet.'),
       splAtFullScaleDb: z
         .number()
         .min(60)
