@@ -5,6 +5,8 @@
 //                  └──────────▶ level ──────────────────┘
 //   deliver()  outbox ─▶ CloudEvent ─▶ MQTT 5, QoS 1                            no microphone
 //
+// The listener also leaves figures of its own hearing in the outbox; the courier publishes them as health.
+//
 // The two run as two processes; the outbox file is all they share.
 import type { AudioSource } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
@@ -96,6 +98,8 @@ export interface ListenParts {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told the level of each 125 ms, in dB relative to a full-scale sine. */
+  readonly level?: (decibels: number) => void;
 }
 
 /** The listener: hears the source and puts what it recognises in the outbox. */
@@ -135,6 +139,12 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     else logger.error({ label: detection.label }, 'event refused: more than outbox.maxEventsPerMinute');
   };
   logger.info({ model: name, version }, 'listening');
-  const { secondsHeard } = await hear(counted, classifier, rulesOf(classifier.manifest, config.model), { confirmed }, signal);
+  const { secondsHeard } = await hear(
+    counted,
+    classifier,
+    rulesOf(classifier.manifest, config.model),
+    { confirmed, ...(parts.level ? { level: parts.level } : {}) },
+    signal,
+  );
   logger.info({ secondsHeard, dropped: source.dropped }, 'stopped listening');
 }

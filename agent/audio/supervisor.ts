@@ -23,12 +23,14 @@ export interface SupervisorParts {
   open(): Promise<AudioSource>;
   /** Hears a source to its end. Errors that are not of the microphone end the supervisor. */
   use(source: AudioSource, signal: AbortSignal): Promise<void>;
-  /** Called at every change of state or fault, and with every frame. */
+  /** Called at every change of state or fault, with every frame, and each second between attempts. */
   report(hearing: Readonly<Hearing>, changed: boolean): void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
   readonly silenceSeconds: number;
+  /** Hear one source as it is, to its end: a file for trials. */
+  readonly once?: boolean;
 }
 
 const provenSeconds = 1;
@@ -41,7 +43,7 @@ const longestWaitMs = 8000; // with the time to open and to prove, a microphone 
  * the fault)-> listening. `clipped` is a fault while listening. A fault stays until it is disproved, not until it is retried.
  */
 export async function superviseMicrophone(parts: SupervisorParts, signal: AbortSignal): Promise<void> {
-  const { open, use, report, clock, logger, random, silenceSeconds } = parts;
+  const { open, use, report, clock, logger, random, silenceSeconds, once = false } = parts;
   const hearing: Hearing = {
     sinceMonotonicMs: clock.monotonicMs(),
     state: 'starting',
@@ -73,7 +75,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
         hearing.droppedSamples += source.dropped - droppedBefore;
         droppedBefore = source.dropped;
         hearing.listenedSeconds += verdict.heardSamples / source.sampleRate;
-        if (verdict.fault) throw capturedBadly(verdict.fault, silenceSeconds);
+        if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
         heard += verdict.heardSamples;
         const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
         if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
@@ -98,11 +100,14 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
     hearing.opens++;
     try {
       await use(watched(await open()), signal);
+      if (once) break;
     } catch (error) {
-      if (!(error instanceof AudioError)) throw error;
+      if (once || !(error instanceof AudioError)) throw error;
       turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error.message);
-      report(hearing, false);
-      await sleep(backoffMs(attempt++, random, 500, longestWaitMs), signal);
+      for (let leftMs = backoffMs(attempt++, random, 500, longestWaitMs); leftMs > 0 && !signal.aborted; leftMs -= 1000) {
+        report(hearing, false);
+        await sleep(Math.min(leftMs, 1000), signal);
+      }
     }
   }
   turn('stopped', hearing.fault);

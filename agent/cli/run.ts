@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
@@ -7,11 +8,17 @@ import { superviseMicrophone } from '../audio/supervisor.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { readCredentials } from '../config/secrets.ts';
+import { openHealthReport } from '../delivery/health.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
+import { topicsOf } from '../delivery/topics.ts';
+import type { UsualLevel } from '../events/health.ts';
+import { openLevelHistory } from '../events/level-history.ts';
+import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
-import { TocsinError } from '../lib/errors.ts';
+import { messageOf, TocsinError } from '../lib/errors.ts';
 import { openLogger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
+import { openHearingReport } from '../outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { deliver, listen } from '../pipeline.ts';
 import { addCommand, configOption, version } from './program.ts';
@@ -36,14 +43,20 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
   const classifier = await openOnnxClassifier(config.model.path);
   const open = microphoneOpener(config.microphone, clock);
-  const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger }, stop);
+  const hour = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
+  const learnt = (level: UsualLevel) => {
+    try {
+      outbox.writeUsualLevel(level);
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'the usual level could not be stored'); // hearing goes on without it
+    }
+  };
+  const levels = openLevelHistory(outbox.readUsualLevels(), hour, learnt);
+  const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger, level: levels.push }, stop);
+  const report = openHearingReport({ outbox, clock, logger, levels }, classifier.manifest, config.health.intervalSeconds * 1000);
   try {
-    if (config.microphone.adapter === 'file') await use(await open(), signal);
-    else
-      await superviseMicrophone(
-        { open, use, clock, logger, random: Math.random, silenceSeconds: config.microphone.silenceTimeoutSeconds, report: () => undefined },
-        signal,
-      );
+    const { adapter, silenceTimeoutSeconds: silenceSeconds } = config.microphone;
+    await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
   } finally {
     await classifier.close();
     outbox.close();
@@ -55,7 +68,11 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
   const { site, sensor, mqtt } = config;
   const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`);
-  const parts = { outbox, openPublisher, clock: systemClock(), logger: openLogger('courier', config.log.level), random: Math.random };
+  const clock = systemClock();
+  const logger = openLogger('courier', config.log.level);
+  const board = () => readBoard(dirname(config.outbox.path));
+  const health = openHealthReport(topicsOf(site, sensor).health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, health };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs: config.outbox.maxAgeDays * 86_400_000 }, parts, signal);

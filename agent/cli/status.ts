@@ -1,9 +1,24 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
+import type { Outbox } from '../outbox/outbox.ts';
 import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { print, printJson } from './output.ts';
 import { addCommand, configOption } from './program.ts';
+
+/** What the listener last told of its hearing; nothing before it first ran. */
+function hearingOf(outbox: Outbox): object {
+  const record = outbox.readHearing();
+  if (!record) return {};
+  const { state: hearing, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs } = record;
+  return {
+    hearing,
+    fault,
+    suspicion,
+    listenedSeconds: Math.round(listenedSeconds),
+    elapsedSeconds: Math.round((writtenMonotonicMs - sinceMonotonicMs) / 1000),
+  };
+}
 
 interface Options {
   config: string;
@@ -19,7 +34,7 @@ export function addStatus(program: Command): void {
     .action((options: Options) => {
       const { site, sensor, outbox: settings } = loadConfig(options.config);
       const outbox = openSqliteOutbox(settings.path, settings);
-      const state = { site, sensor, outbox: settings.path, pending: outbox.pendingCount(), ...outbox.fates() };
+      const state = { site, sensor, outbox: settings.path, pending: outbox.pendingCount(), ...outbox.fates(), ...hearingOf(outbox) };
       outbox.close();
       if (options.json) return printJson(state);
       const table = new Table();

@@ -89,6 +89,18 @@ export const configSchema = z.strictObject({
     historicalAfterSeconds: z.number().min(1).max(3600).default(60).describe('An event delivered later than this after its onset is marked historical.'),
   }),
 
+  health: z
+    .strictObject({
+      intervalSeconds: z
+        .number()
+        .int()
+        .min(5)
+        .max(3600)
+        .default(120)
+        .describe('How often health is published; a fault that begins or ends is published at once. Each time costs a write of 4 kB to the disk.'),
+    })
+    .prefault({}),
+
   log: z.strictObject({ level: z.enum(logLevels).default('info').describe('What goes to stderr.') }).prefault({}),
 });
 

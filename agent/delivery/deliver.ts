@@ -5,6 +5,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Outbox } from '../outbox/outbox.ts';
+import type { HealthReport } from './health.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
@@ -24,6 +25,7 @@ export interface DeliveryParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
+  readonly health?: HealthReport;
 }
 
 const pollMs = 100; // how often an empty outbox is looked at again
@@ -77,6 +79,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     };
     const stop = AbortSignal.any([signal, publisher.lost, failure.signal]);
     while (!stop.aborted) {
+      parts.health?.tick(publisher);
       if (clock.monotonicMs() >= nextExpiry) {
         nextExpiry = clock.monotonicMs() + 60_000;
         const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;

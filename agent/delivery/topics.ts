@@ -1,5 +1,5 @@
 /** The topics of one sensor, default profile: tocsin/v1/SITE/SENSOR/... */
 export function topicsOf(site: string, sensor: string) {
   const root = `tocsin/v1/${site}/${sensor}`;
-  return { event: `${root}/event`, status: `${root}/status` } as const;
+  return { event: `${root}/event`, status: `${root}/status`, health: `${root}/health` } as const;
 }

@@ -1,8 +1,10 @@
-// Writes docs/event.schema.json, docs/status.schema.json and docs/asyncapi.json from event.ts: npm run schema.
+// Writes the schemas of docs/ and docs/asyncapi.json from event.ts and health.ts: npm run schema.
 import { writeFileSync } from 'node:fs';
+import { z } from 'zod';
 import { publishedSchemas } from './event.ts';
+import { healthSchema } from './health.ts';
 
-/** The files under docs/ that are made from event.ts; a test holds them to it. */
+/** The files under docs/ that are made from event.ts and health.ts; a test holds them to it. */
 export function schemaFiles(): Record<string, string> {
   const { event, status } = publishedSchemas();
   const channel = (kind: string, payload: string) => ({
@@ -13,14 +15,24 @@ export function schemaFiles(): Record<string, string> {
   const asyncapi = {
     asyncapi: '3.0.0',
     info: { title: 'Tocsin sensor', version: '1', description: 'Everything a Tocsin sensor publishes over MQTT 5.' },
-    channels: { event: channel('event', 'application/cloudevents+json'), status: channel('status', 'application/json') },
+    channels: {
+      event: channel('event', 'application/cloudevents+json'),
+      status: channel('status', 'application/json'),
+      health: channel('health', 'application/json'),
+    },
     operations: {
       publishEvent: { action: 'send', channel: { $ref: '#/channels/event' }, bindings: { mqtt: { qos: 1, retain: false } } },
+      publishHealth: { action: 'send', channel: { $ref: '#/channels/health' }, bindings: { mqtt: { qos: 1, retain: true } } },
       publishStatus: { action: 'send', channel: { $ref: '#/channels/status' }, bindings: { mqtt: { qos: 1, retain: true } } },
     },
   };
   const text = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-  return { 'event.schema.json': text(event), 'status.schema.json': text(status), 'asyncapi.json': text(asyncapi) };
+  return {
+    'event.schema.json': text(event),
+    'status.schema.json': text(status),
+    'health.schema.json': text(z.toJSONSchema(healthSchema)),
+    'asyncapi.json': text(asyncapi),
+  };
 }
 
 if (import.meta.main) for (const [name, content] of Object.entries(schemaFiles())) writeFileSync(new URL(`../../docs/${name}`, import.meta.url), content);

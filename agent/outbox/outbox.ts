@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../events/event.ts';
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
 
 /** An event on its way out. `sequence` orders events and, with the outbox id, names them. */
 export interface PendingEvent extends RecordedEvent {
@@ -26,5 +27,11 @@ export interface Outbox {
   /** Removes events older than `maxAgeMs` at `nowMs` whose clock was right; returns how many. */
   expire(nowMs: number, maxAgeMs: number): number;
   fates(): Record<Fate, number>;
+  /** What the listener knows of its hearing: one record, replaced. */
+  writeHearing(record: HearingRecord): void;
+  readHearing(): HearingRecord | undefined;
+  /** What is usual at this place, by hour of the day. */
+  writeUsualLevel(level: UsualLevel): void;
+  readUsualLevels(): UsualLevel[];
   close(): void;
 }

@@ -3,7 +3,9 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { RecordedEvent } from '../events/event.ts';
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
+import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Outbox, PendingEvent } from './outbox.ts';
 
 const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
@@ -112,8 +114,7 @@ class SqliteOutbox implements Outbox {
         return 'refused';
       }
       this.#makeRoom();
-      this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(event.bootId);
-      this.#db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(event.model.name, event.model.version);
+      this.#know(event);
       this.#db.prepare(insertSql).run({
         label: event.label,
         bootId: event.bootId,
@@ -166,8 +167,34 @@ class SqliteOutbox implements Outbox {
     return Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>;
   }
 
+  writeHearing(record: HearingRecord): void {
+    this.#transaction(() => {
+      this.#know(record);
+      this.#db.prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
+    });
+  }
+
+  readHearing(): HearingRecord | undefined {
+    const row = this.#db.prepare<[], hearingRows.HearingRow>(hearingRows.readHearingSql).get();
+    return row && hearingRows.fromHearingRow(row);
+  }
+
+  writeUsualLevel(level: UsualLevel): void {
+    this.#transaction(() => this.#db.prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level)));
+  }
+
+  readUsualLevels(): UsualLevel[] {
+    return this.#db.prepare<[], UsualLevel>(hearingRows.readUsualSql).all();
+  }
+
   close(): void {
     this.#db.close();
+  }
+
+  /** Gives a boot and a model the numbers that rows refer to. */
+  #know({ bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {
+    this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
+    this.#db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model.name, model.version);
   }
 
   #makeRoom(): void {
