@@ -7,6 +7,8 @@ import type { AudioSource } from './frame.ts';
 import { cardHeldBy, deviceTree, modelOf, resolveDevice } from './identity.ts';
 import { openPcmProcess } from './pcm-process.ts';
 
+const longestStallSeconds = 10; // without a single sample; WatchdogSec of the listener's unit is longer
+
 /**
  * Opens the source that the configuration names, as often as asked. docs/decisions/0002 says why ALSA is the default.
  *
@@ -17,7 +19,7 @@ export function microphoneOpener(microphone: Config['microphone'], clock: Clock,
   const { adapter, device, sampleRateHz: sampleRate, silenceTimeoutSeconds } = microphone;
   const common = {
     sampleRate,
-    silenceTimeoutSeconds,
+    silenceTimeoutSeconds: Math.min(silenceTimeoutSeconds, longestStallSeconds),
     monotonicMs: clock.monotonicMs,
     tryHint: 'tocsin devices lists what can be opened; put one in microphone.device',
   };

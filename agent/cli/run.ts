@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { microphoneOpener } from '../audio/microphone.ts';
-import { superviseMicrophone } from '../audio/supervisor.ts';
+import { type Hearing, superviseMicrophone } from '../audio/supervisor.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { readCredentials } from '../config/secrets.ts';
@@ -17,6 +17,7 @@ import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
 import { messageOf, TocsinError } from '../lib/errors.ts';
 import { openLogger } from '../lib/logger.ts';
+import { openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
 import { openHearingReport } from '../outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
@@ -53,11 +54,18 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   };
   const levels = openLevelHistory(outbox.readUsualLevels(), hour, learnt);
   const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger, level: levels.push }, stop);
-  const report = openHearingReport({ outbox, clock, logger, levels }, classifier.manifest, config.health.intervalSeconds * 1000);
+  const record = openHearingReport({ outbox, clock, logger, levels }, classifier.manifest, config.health.intervalSeconds * 1000);
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const report = (hearing: Readonly<Hearing>) => {
+    record(hearing);
+    notifier.ready();
+    notifier.progress();
+  };
   try {
     const { adapter, silenceTimeoutSeconds: silenceSeconds } = config.microphone;
     await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
   } finally {
+    notifier.stopping();
     await classifier.close();
     outbox.close();
   }
@@ -72,11 +80,14 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const logger = openLogger('courier', config.log.level);
   const board = () => readBoard(dirname(config.outbox.path));
   const health = openHealthReport(topicsOf(site, sensor).health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
-  const parts = { outbox, openPublisher, clock, logger, random: Math.random, health };
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, health, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
+    notifier.ready(); // without waiting for a broker: the service is up when it can deliver
     await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs: config.outbox.maxAgeDays * 86_400_000 }, parts, signal);
   } finally {
+    notifier.stopping();
     outbox.close();
   }
 }

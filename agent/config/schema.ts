@@ -36,7 +36,7 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(600)
         .default(5)
-        .describe('No sample, exact zeros or no variation at all for this long are a fault: the microphone is dead, not the street quiet.'),
+        .describe('No sample (10 s at most), exact zeros or no variation at all for this long are a fault: the microphone is dead, not the street quiet.'),
       splAtFullScaleDb: z
         .number()
         .min(60)
@@ -84,7 +84,7 @@ export const configSchema = z.strictObject({
     certFile: file.optional().describe("This sensor's certificate, PEM."),
     keyFile: file.optional().describe("This sensor's private key, PEM."),
     keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
-    ackTimeoutSeconds: z.number().min(1).max(300).default(15).describe('No PUBACK within this time: reconnect and send again.'),
+    ackTimeoutSeconds: z.number().min(1).max(60).default(15).describe('No PUBACK within this time: reconnect and send again.'),
     maxInFlight: z.number().int().min(1).max(16).default(16).describe('Events sent and not yet acknowledged.'),
     historicalAfterSeconds: z.number().min(1).max(3600).default(60).describe('An event delivered later than this after its onset is marked historical.'),
   }),

@@ -26,9 +26,12 @@ export interface DeliveryParts {
   readonly logger: Logger;
   readonly random: () => number;
   readonly health?: HealthReport;
+  /** Told whenever the outbox was looked at, or the broker found to be away. Silence means that this loop hangs. */
+  readonly progress?: () => void;
 }
 
 const pollMs = 100; // how often an empty outbox is looked at again
+const stuckMs = 90_000; // longer than any publish may take: its time-out has not worked
 
 /**
  * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge; on any failure wait with
@@ -38,7 +41,7 @@ const pollMs = 100; // how often an empty outbox is looked at again
  * events are first sent in order of sequence; a refused event is never thrown away.
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
-  const { outbox, openPublisher, clock, logger, random } = parts;
+  const { outbox, openPublisher, clock, logger, random, progress = () => undefined } = parts;
   const topics = topicsOf(options.site, options.sensor);
   const status = (state: Status['state'], pending?: number) =>
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
@@ -57,7 +60,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       if (attempt === 0) logger.warn({ reason: messageOf(error), pending: outbox.pendingCount() }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
-      await sleep(waitMs, signal);
+      for (let leftMs = waitMs; leftMs > 0 && !signal.aborted; leftMs -= 1000) {
+        progress();
+        await sleep(Math.min(leftMs, 1000), signal);
+      }
     } finally {
       await publisher?.close();
     }
@@ -69,6 +75,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const acknowledged: number[] = [];
     let sent = 0;
     let nextExpiry = 0;
+    let movedMs = clock.monotonicMs(); // when a publish last settled, or none was under way
     let wake = () => {};
     const settled = () => {
       if (acknowledged.length > 0) {
@@ -85,6 +92,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;
         if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
       }
+      if (inFlight.size === 0) movedMs = clock.monotonicMs();
       for (const event of outbox.pending(sent, options.maxInFlight - inFlight.size)) {
         const payload = JSON.stringify(toCloudEvent(event, { ...options, outboxId: outbox.id }, clock));
         sent = event.sequence;
@@ -96,11 +104,13 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           )
           .finally(() => {
             inFlight.delete(event.sequence);
+            movedMs = clock.monotonicMs();
             // acknowledgements that arrive together become one transaction
             setImmediate(settled);
           });
         inFlight.set(event.sequence, done);
       }
+      if (clock.monotonicMs() - movedMs < stuckMs) progress();
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
