@@ -16,7 +16,9 @@ let written = 0;
 let due = 0;
 let last = performance.now();
 let state = 1;
+const parent = process.ppid;
 setInterval(() => {
+  if (process.ppid !== parent) process.exit(0); // a stuck one writes nothing and would never learn that its reader is dead
   const now = mode();
   if (now === 'unplugged' || now === 'absent') die('pcm_read:2221: read error: Input/output error');
   const elapsed = (performance.now() - last) / 1000;
