@@ -5,6 +5,8 @@
 //                  └──────────▶ level ──────────────────┘
 //   deliver()  outbox ─▶ CloudEvent ─▶ MQTT 5, QoS 1                            no microphone
 //
+// The listener also leaves figures of its own hearing in the outbox; the courier publishes them as health.
+//
 // The two run as two processes; the outbox file is all they share.
 import type { AudioSource } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
@@ -38,34 +40,52 @@ export function rulesOf(manifest: ModelManifest, model: Pick<Config['model'], 'o
 
 /**
  * Hears a source to its end or until the signal aborts. Calls `confirmed` as soon as a sound is sure and `ended` once it is
- * over. Every buffer is overwritten with zeros after use.
+ * over; `level` is told each 125 ms. After a gap in the samples recognition begins afresh. Every buffer is overwritten with
+ * zeros after use.
  */
 export async function hear(
   source: AudioSource,
   classifier: Classifier,
   rules: Record<Label, DetectionRule>,
-  on: { confirmed?: (heard: Heard) => void; ended?: (detection: Detection) => void },
+  on: { confirmed?: (heard: Heard) => void; ended?: (detection: Detection) => void; level?: (decibels: number) => void },
   signal: AbortSignal,
 ): Promise<{ secondsHeard: number }> {
-  const resampler = openResampler(source.sampleRate, classifier.sampleRate);
-  const meter = openLevelMeter(classifier.sampleRate);
-  const detector = openEventDetector(labels, rules, classifier.frameSeconds);
+  const meter = openLevelMeter(classifier.sampleRate, on.level);
+  let resampler = openResampler(source.sampleRate, classifier.sampleRate);
+  let detector = openEventDetector(labels, rules, classifier.frameSeconds);
   let samplesHeard = 0;
+  let beganSeconds = 0; // of the stretch without a gap that the classifier hears
+  const placed = (detection: Detection): Detection => ({
+    ...detection,
+    onsetSeconds: detection.onsetSeconds + beganSeconds,
+    offsetSeconds: detection.offsetSeconds + beganSeconds,
+  });
+  const finish = () => {
+    for (const detection of detector.finish()) on.ended?.(placed(detection));
+  };
   try {
     for await (const frame of source.frames(signal)) {
+      if (frame.firstSample !== samplesHeard) {
+        finish();
+        resampler.clear();
+        classifier.reset();
+        resampler = openResampler(source.sampleRate, classifier.sampleRate);
+        detector = openEventDetector(labels, rules, classifier.frameSeconds);
+        beganSeconds = frame.firstSample / source.sampleRate;
+      }
       samplesHeard = frame.firstSample + frame.samples.length;
       const samples = resampler.push(frame.samples);
       meter.push(samples);
       for (const scores of await classifier.push(samples)) {
         const step = detector.push(scores);
         for (const detection of step.confirmed)
-          on.confirmed?.({ detection, levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
-        for (const detection of step.ended) on.ended?.(detection);
+          on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
+        for (const detection of step.ended) on.ended?.(placed(detection));
       }
       frame.samples.fill(0);
       samples.fill(0);
     }
-    for (const detection of detector.finish()) on.ended?.(detection);
+    finish();
   } finally {
     resampler.clear();
     classifier.reset();
@@ -79,6 +99,8 @@ export interface ListenParts {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told the level of each 125 ms, in dB relative to a full-scale sine. */
+  readonly level?: (decibels: number) => void;
 }
 
 /** The listener: hears the source and puts what it recognises in the outbox. */
@@ -93,8 +115,9 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     ...source,
     async *frames(stop) {
       for await (const frame of source.frames(stop)) {
-        // the first sample was taken one frame before it arrived
-        beganMs ??= clock.monotonicMs() - (frame.samples.length / source.sampleRate) * 1000;
+        // Sample 0 as the freshest arrivals place it; later ones may move it by 1 ms a second, for the two clocks drift apart.
+        const zeroMs = clock.monotonicMs() - ((frame.firstSample + frame.samples.length) / source.sampleRate) * 1000;
+        beganMs = Math.min(zeroMs, (beganMs ?? zeroMs) + frame.samples.length / source.sampleRate);
         soundLevel?.push(frame.samples);
         yield frame;
       }
@@ -123,6 +146,12 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     else logger.error({ label: detection.label }, 'event refused: more than outbox.maxEventsPerMinute');
   };
   logger.info({ model: name, version }, 'listening');
-  const { secondsHeard } = await hear(counted, classifier, rulesOf(classifier.manifest, config.model), { confirmed }, signal);
+  const { secondsHeard } = await hear(
+    counted,
+    classifier,
+    rulesOf(classifier.manifest, config.model),
+    { confirmed, ...(parts.level ? { level: parts.level } : {}) },
+    signal,
+  );
   logger.info({ secondsHeard, dropped: source.dropped }, 'stopped listening');
 }

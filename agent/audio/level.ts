@@ -11,7 +11,8 @@ export interface LevelMeter {
 const stepSeconds = 0.125;
 const remembered = 480; // steps: one minute
 
-export function openLevelMeter(sampleRate: number): LevelMeter {
+/** @param onStep told the level of each step, in dB */
+export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) => void): LevelMeter {
   const length = Math.round(sampleRate * stepSeconds);
   const levels: number[] = [];
   let sum = 0;
@@ -21,7 +22,9 @@ export function openLevelMeter(sampleRate: number): LevelMeter {
       for (const sample of samples) {
         sum += sample * sample;
         if (++count < length) continue;
-        levels.push(10 * Math.log10((2 * sum) / count + 1e-10));
+        const level = 10 * Math.log10((2 * sum) / count + 1e-10);
+        levels.push(level);
+        onStep?.(level);
         if (levels.length > remembered) levels.shift();
         sum = 0;
         count = 0;

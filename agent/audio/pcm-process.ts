@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { AudioError } from '../lib/errors.ts';
+import type { MicrophoneFault } from '../lib/faults.ts';
+import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 
 export interface PcmProcessOptions {
@@ -9,24 +10,30 @@ export interface PcmProcessOptions {
   silenceTimeoutSeconds: number;
   monotonicMs: () => number;
   tryHint: string;
+  /** Called with the child's process id once it delivers sound; throws when it has not opened what was asked for. */
+  verify?: (pid: number) => void;
 }
 
 /**
  * A child process that writes 16-bit little-endian mono to its stdout, as a source. The child may crash without harm.
  *
  * INVARIANTS: nothing but the pipe holds sound, and each chunk is overwritten once converted; samples are counted against
- * the clock, so that a stall shows up as `dropped`; exact zeros or no data for `silenceTimeoutSeconds` end the source.
+ * the clock, so that a stall shows up as `dropped`; no data for `silenceTimeoutSeconds` while the reader waits kills the
+ * child and ends the source.
  */
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
-  const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint } = options;
+  const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
   let dropped = 0;
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // the messages are matched below: the same in every language
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
     let complaint = '';
     let failure: Error | undefined;
     let stalled = false;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-400);
+      const overrun = /overrun!!! \(at least ([\d.]+) ms long\)/.exec(text); // arecord's words for samples it had to drop
+      if (overrun) dropped += Math.round((Number(overrun[1]) / 1000) * sampleRate);
     });
     child.on('error', (error) => {
       failure = error;
@@ -37,48 +44,45 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       stalled = true;
       stop();
     };
-    let watchdog = setTimeout(stall, silenceTimeoutSeconds * 1000);
+    let deadline: NodeJS.Timeout | undefined;
+    const wait = () => {
+      clearTimeout(deadline);
+      deadline = setTimeout(stall, silenceTimeoutSeconds * 1000);
+    };
+    wait();
     signal.addEventListener('abort', stop, { once: true });
     let received = 0;
     let began = 0;
-    let zeros = 0;
     let odd: Buffer = Buffer.alloc(0);
     try {
       for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-        clearTimeout(watchdog);
-        watchdog = setTimeout(stall, silenceTimeoutSeconds * 1000);
-        const bytes = odd.length > 0 ? Buffer.concat([odd, chunk]) : chunk;
-        const count = bytes.length >> 1;
-        odd = Buffer.from(bytes.subarray(count * 2));
-        const samples = new Float32Array(count);
-        let loud = false;
-        for (let i = 0; i < count; i++) {
-          const sample = bytes.readInt16LE(i * 2);
-          loud ||= sample !== 0;
-          samples[i] = sample / 32768;
+        clearTimeout(deadline); // a reader that takes long is not a microphone that is stuck
+        const { samples, rest } = convert(odd, chunk);
+        odd = rest;
+        const count = samples.length;
+        if (count > 0) {
+          if (began === 0) {
+            verify?.(child.pid as number);
+            began = monotonicMs() - (count / sampleRate) * 1000;
+          }
+          const behind = Math.round(((monotonicMs() - began) / 1000) * sampleRate) - received - dropped - count;
+          if (behind > sampleRate) dropped += behind; // more than a second missing is a loss, not a delay
+          yield { samples, firstSample: received + dropped };
+          received += count;
         }
-        bytes.fill(0);
-        chunk.fill(0);
-        if (count === 0) continue;
-        zeros = loud ? 0 : zeros + count;
-        if (zeros > silenceTimeoutSeconds * sampleRate)
-          throw new AudioError(
-            `Expected sound from ${command}, got ${silenceTimeoutSeconds} s of exact zeros`,
-            'check the plug, the mute switch and the capture volume (alsamixer)',
-          );
-        if (began === 0) began = monotonicMs() - (count / sampleRate) * 1000;
-        const behind = Math.round(((monotonicMs() - began) / 1000) * sampleRate) - received - dropped - count;
-        if (behind > sampleRate) dropped += behind; // more than a second missing is a loss, not a delay
-        yield { samples, firstSample: received + dropped };
-        received += count;
+        wait();
       }
       if (!signal.aborted) {
         await closed;
         const how = failure?.message ?? (stalled ? `no sound for ${silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
-        throw new AudioError(`Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${complaint.trim().split('\n').at(-1)})` : ''}`, tryHint);
+        throw new CaptureError(
+          stalled ? 'stuck' : faultOf(complaint, received > 0),
+          `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${complaint.trim().split('\n').slice(0, 2).join('; ')})` : ''}`,
+          tryHint,
+        );
       }
     } finally {
-      clearTimeout(watchdog);
+      clearTimeout(deadline);
       signal.removeEventListener('abort', stop);
       stop();
     }
@@ -90,4 +94,23 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     },
     frames,
   };
+}
+
+/** Bytes to samples in [-1, 1); both buffers are overwritten. `rest` is the half of a sample that came without the other. */
+function convert(odd: Buffer, chunk: Buffer): { samples: Float32Array; rest: Buffer } {
+  const bytes = odd.length > 0 ? Buffer.concat([odd, chunk]) : chunk;
+  const samples = new Float32Array(bytes.length >> 1);
+  for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(i * 2) / 32768;
+  const rest = Buffer.from(bytes.subarray(samples.length * 2));
+  bytes.fill(0);
+  chunk.fill(0);
+  odd.fill(0);
+  return { samples, rest };
+}
+
+/** The fault behind the last words of arecord (alsa-lib's strerror texts, PulseAudio's plug-in) or of the web-audio child. */
+function faultOf(complaint: string, heard: boolean): MicrophoneFault {
+  if (/resource busy/i.test(complaint)) return 'busy';
+  if (heard) return /input\/output error|no such device|bad state|disconnected/i.test(complaint) ? 'unplugged' : 'failed';
+  return /no such (device|file|entity)|find card|card index|unknown pcm|connection refused|expected one of the inputs/i.test(complaint) ? 'absent' : 'failed';
 }

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { judgeTone, readTone, type ToneReading } from '../audio/calibration-tone.ts';
 import type { AudioSource } from '../audio/frame.ts';
-import { openMicrophone } from '../audio/microphone.ts';
+import { microphoneOpener } from '../audio/microphone.ts';
 import { openSoundLevelMeter } from '../audio/sound-level.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
@@ -104,7 +104,7 @@ async function measure(options: Options, signal: AbortSignal, t: Translate): Pro
 }
 
 function open(config: Config, wait: number): Promise<AudioSource> {
-  return openMicrophone({ ...config.microphone, silenceTimeoutSeconds: wait + 5 }, systemClock());
+  return microphoneOpener({ ...config.microphone, silenceTimeoutSeconds: wait + 5 }, systemClock())();
 }
 
 /** The source in stretches of a quarter of a second, each overwritten after use. Ends after `seconds` of sound. */

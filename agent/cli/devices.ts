@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
+import { deviceTree, listCards, type SoundCard } from '../audio/identity.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
@@ -16,7 +17,7 @@ export function addDevices(program: Command, t: Translate): void {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
         throw new AudioError(`Expected arecord to list devices, got: ${messageOf(cause)}`, 'apt install alsa-utils', { cause });
       });
-      const devices = parseDevices(stdout);
+      const devices = [...usbDevices(listCards(deviceTree)), ...parseDevices(stdout)];
       if (options.json) return devices.forEach(printJson);
       const { columns, colours } = screenOf(process.stdout);
       const configured = configuredDevice(options.config);
@@ -37,6 +38,13 @@ function configuredDevice(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** USB microphones by port and model: the name that binds one microphone. */
+export function usbDevices(cards: readonly SoundCard[]): { device: string; description: string }[] {
+  return cards.flatMap(({ id, usb }) =>
+    usb ? [{ device: `usb:${usb.path},${usb.id}`, description: `${id}${usb.serial ? `, serial ${usb.serial}` : ''}` }] : [],
+  );
 }
 
 /** The output of `arecord -L`: a name at the margin, its description indented under it. Index-based names are left out. */

@@ -1,17 +1,26 @@
 import { spawn } from 'node:child_process';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { openMicrophone } from '../audio/microphone.ts';
+import type { AudioSource } from '../audio/frame.ts';
+import { microphoneOpener } from '../audio/microphone.ts';
+import { type Hearing, superviseMicrophone } from '../audio/supervisor.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
+import { openHealthReport } from '../delivery/health.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
-import { backoffMs } from '../lib/backoff.ts';
+import { topicsOf } from '../delivery/topics.ts';
+import type { UsualLevel } from '../events/health.ts';
+import { openLevelHistory } from '../events/level-history.ts';
+import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
-import { AudioError, TocsinError } from '../lib/errors.ts';
+import { messageOf, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
+import { openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
+import { openHearingReport } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
@@ -37,21 +46,29 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const logger = openLogger('listener', config.log.level);
   const outbox = openOutbox(config, logger);
   const classifier = await openOnnxClassifier(config.model.path);
-  try {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      const beganMs = clock.monotonicMs();
-      try {
-        const source = await openMicrophone(config.microphone, clock);
-        await listen(config, { source, classifier, outbox, clock, logger }, signal);
-        if (config.microphone.adapter === 'file') return;
-      } catch (error) {
-        if (!(error instanceof AudioError) || config.microphone.adapter === 'file') throw error;
-        if (clock.monotonicMs() - beganMs > 60_000) attempt = 0;
-        logger.error({ reason: error.message, attempt }, 'the microphone is gone; trying again');
-        await sleep(backoffMs(attempt, Math.random), signal);
-      }
+  const open = microphoneOpener(config.microphone, clock);
+  const hour = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
+  const learnt = (level: UsualLevel) => {
+    try {
+      outbox.writeUsualLevel(level);
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'the usual level could not be stored'); // hearing goes on without it
     }
+  };
+  const levels = openLevelHistory(outbox.readUsualLevels(), hour, learnt);
+  const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger, level: levels.push }, stop);
+  const record = openHearingReport({ outbox, clock, logger, levels }, classifier.manifest, config.health.intervalSeconds * 1000);
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const report = (hearing: Readonly<Hearing>) => {
+    record(hearing);
+    notifier.ready();
+    notifier.progress();
+  };
+  try {
+    const { adapter, silenceTimeoutSeconds: silenceSeconds } = config.microphone;
+    await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
   } finally {
+    notifier.stopping();
     await classifier.close();
     outbox.close();
   }
@@ -63,11 +80,17 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const outbox = openOutbox(config, logger);
   const { site, sensor, mqtt } = config;
   const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`);
-  const parts = { outbox, openPublisher, clock: systemClock(), logger, random: Math.random };
+  const clock = systemClock();
+  const board = () => readBoard(dirname(config.outbox.path));
+  const health = openHealthReport(topicsOf(site, sensor).health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, health, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
+    notifier.ready(); // without waiting for a broker: the service is up when it can deliver
     await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs: config.outbox.maxAgeDays * 86_400_000 }, parts, signal);
   } finally {
+    notifier.stopping();
     outbox.close();
   }
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
 import type { AudioSource } from '../audio/frame.ts';
-import { openMicrophone } from '../audio/microphone.ts';
+import { microphoneOpener } from '../audio/microphone.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
@@ -112,7 +112,7 @@ async function openSound(config: Config, options: Options, seconds: number, cloc
     return { source, what: text('selftest.sound.file', { seconds: source.seconds }) };
   }
   // silence before the sound is no fault here: the wait itself has an end
-  const source = await openMicrophone({ ...config.microphone, silenceTimeoutSeconds: seconds + 5 }, clock);
+  const source = await microphoneOpener({ ...config.microphone, silenceTimeoutSeconds: seconds + 5 }, clock)();
   if (options.ask) return { source, what: text('selftest.sound.ask', { seconds }) };
   const device = options.speaker === true ? 'default' : (options.speaker as string);
   return { source: playing(source, device, until), what: text('selftest.sound.speaker', { device, microphone: config.microphone.device }) };

@@ -21,7 +21,7 @@ export function addStatus(program: Command, t: Translate): void {
     .addOption(configOption())
     .option(
       '--json',
-      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran',
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
@@ -39,11 +39,13 @@ export function addStatus(program: Command, t: Translate): void {
           listener,
           courier,
           clockSynchronised: clock.synchronised(),
+          ...hearingJson(state),
         });
       const fields = [
         { name: t('field.sensor'), value: `${sensor} @ ${site}` },
         serviceField('listener', listener, t),
         serviceField('courier', courier, t),
+        ...hearingField(state, clock, t),
         clockField(clock, t),
         ...eventFields(state, config, clock, t),
         { name: t('field.calibration'), value: calibration(config, t) },
@@ -98,6 +100,29 @@ function serviceField(half: 'listener' | 'courier', state: string, t: Translate)
   if (state === 'unknown') return { name, value: t('service.unknown') };
   const runs = state === 'active';
   return normal(name, runs ? t('service.active') : t('service.down', { state }), runs, t('service.note', { unit: `tocsin-${half}` }));
+}
+
+/** What the listener last told of its hearing; nothing before it first ran. */
+function hearingJson({ hearing }: OutboxState): object {
+  if (!hearing) return {};
+  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs } = hearing;
+  return {
+    hearing: state,
+    fault,
+    suspicion,
+    listenedSeconds: Math.round(listenedSeconds),
+    elapsedSeconds: Math.round((writtenMonotonicMs - sinceMonotonicMs) / 1000),
+  };
+}
+
+function hearingField({ hearing }: OutboxState, clock: Clock, t: Translate): Field[] {
+  if (!hearing) return [];
+  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, bootId } = hearing;
+  if (bootId !== clock.bootId) return [];
+  const share = (100 * listenedSeconds * 1000) / Math.max(1, writtenMonotonicMs - sinceMonotonicMs);
+  const hears = state === 'listening' && suspicion === 'none';
+  const what = hears ? t('hearing.good', { share: Math.min(100, share).toFixed(1) }) : t('hearing.bad', { state, fault, suspicion });
+  return [normal(t('field.hearing'), what, hears, t('hearing.note'))];
 }
 
 function clockField(clock: Clock, t: Translate): Field {

@@ -21,7 +21,12 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(200)
         .default('default')
-        .describe('ALSA name (see `tocsin devices`) or web-audio device id. Name a USB microphone by its id, never by card number.'),
+        .refine((name) => !/^(plug)?hw:\d|CARD=\d|^usb:(?!\d+-[\d.]+(,[0-9a-f]{4}:[0-9a-f]{4})?$|[0-9a-f]{4}:[0-9a-f]{4}(:.+)?$)/.test(name), {
+          error: 'expected a name that survives a reboot, as `tocsin devices` lists, not a card number',
+        })
+        .describe(
+          'usb:PORT, usb:VENDOR:PRODUCT or both, a path under /dev/snd/by-id, an ALSA name (see `tocsin devices`), or a web-audio device id. Never a card number.',
+        ),
       sampleRateHz: z
         .union([z.literal(16000), z.literal(44100), z.literal(48000)])
         .default(48000)
@@ -30,8 +35,8 @@ export const configSchema = z.strictObject({
         .number()
         .min(1)
         .max(600)
-        .default(10)
-        .describe('Exact zeros for this long are a fault: the microphone is dead, not the street quiet.'),
+        .default(5)
+        .describe('No sample (10 s at most), exact zeros or no variation at all for this long are a fault: the microphone is dead, not the street quiet.'),
       splAtFullScaleDb: z
         .number()
         .min(60)
@@ -79,10 +84,22 @@ export const configSchema = z.strictObject({
     certFile: file.optional().describe("This sensor's certificate, PEM."),
     keyFile: file.optional().describe("This sensor's private key, PEM."),
     keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
-    ackTimeoutSeconds: z.number().min(1).max(300).default(15).describe('No PUBACK within this time: reconnect and send again.'),
+    ackTimeoutSeconds: z.number().min(1).max(60).default(15).describe('No PUBACK within this time: reconnect and send again.'),
     maxInFlight: z.number().int().min(1).max(16).default(16).describe('Events sent and not yet acknowledged.'),
     historicalAfterSeconds: z.number().min(1).max(3600).default(60).describe('An event delivered later than this after its onset is marked historical.'),
   }),
+
+  health: z
+    .strictObject({
+      intervalSeconds: z
+        .number()
+        .int()
+        .min(5)
+        .max(3600)
+        .default(120)
+        .describe('How often health is published; a fault that begins or ends is published at once. Each time costs a write of 4 kB to the disk.'),
+    })
+    .prefault({}),
 
   log: z.strictObject({ level: z.enum(logLevels).default('info').describe('What goes to stderr.') }).prefault({}),
 });

@@ -5,6 +5,7 @@ import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
+import type { HealthReport } from './health.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
@@ -24,6 +25,9 @@ export interface DeliveryParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
+  readonly health?: HealthReport;
+  /** Told whenever the outbox was looked at, or the broker found to be away. Silence means that this loop hangs. */
+  readonly progress?: () => void;
 }
 
 const pollMs = 100; // how often an empty outbox is looked at again
@@ -31,6 +35,7 @@ const steadyMs = 10_000;
 const strictMs = 1000; // a backlog that takes longer than this to drain is overtaken by what is heard meanwhile
 const refusedRetryMs = 60_000; // how often what the broker refuses is tried again on a connection that works
 const maxRefused = 1000; // refused events set aside before the connection is given up, so that memory stays bounded
+const stuckMs = 90_000; // longer than any publish may take: its time-out has not worked
 
 /**
  * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge; on any failure wait with
@@ -41,7 +46,7 @@ const maxRefused = 1000; // refused events set aside before the connection is gi
  * long; a refused event is never thrown away and holds up no other.
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
-  const { outbox, openPublisher, clock, logger, random } = parts;
+  const { outbox, openPublisher, clock, logger, random, progress = () => undefined } = parts;
   const topics = topicsOf(options.site, options.sensor);
   const status = (state: Status['state'], pending?: number) =>
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
@@ -65,7 +70,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       if (attempt === 0) logger.warn({ reason: messageOf(error), attempt }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
-      await sleep(waitMs, signal);
+      for (let leftMs = waitMs; leftMs > 0 && !signal.aborted; leftMs -= 1000) {
+        progress();
+        await sleep(Math.min(leftMs, 1000), signal);
+      }
     } finally {
       await publisher?.close();
     }
@@ -83,6 +91,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let fresh = horizon;
     let nextExpiry = 0;
     let retryRefusedMs = Number.POSITIVE_INFINITY;
+    let movedMs = clock.monotonicMs(); // when a publish last settled, or none was under way
     let wake = () => {};
     const settled = () => {
       if (acknowledged.length > 0) {
@@ -120,6 +129,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         )
         .finally(() => {
           inFlight.delete(event.sequence);
+          movedMs = clock.monotonicMs();
           // acknowledgements that arrive together become one transaction
           setImmediate(settled);
         });
@@ -132,6 +142,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let reporting = false;
     try {
       while (!stop.aborted) {
+        parts.health?.tick(publisher);
         if (clock.monotonicMs() >= nextExpiry) {
           nextExpiry = clock.monotonicMs() + 60_000;
           const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;
@@ -159,7 +170,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
               .catch((error) => failure.abort(error)),
           );
         }
+        if (inFlight.size === 0) movedMs = clock.monotonicMs();
         for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
+        if (clock.monotonicMs() - movedMs < stuckMs) progress();
         const woken = new Promise<void>((resolve) => {
           wake = resolve;
         });

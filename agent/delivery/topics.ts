@@ -1,5 +1,11 @@
 /** The topics of one sensor, default profile: tocsin/v1/SITE/SENSOR/... */
 export function topicsOf(site: string, sensor: string) {
   const root = `tocsin/v1/${site}/${sensor}`;
-  return { event: `${root}/event`, status: `${root}/status`, gap: `${root}/gap`, selftest: `${root}/selftest` } as const;
+  return {
+    event: `${root}/event`,
+    status: `${root}/status`,
+    health: `${root}/health`,
+    gap: `${root}/gap`,
+    selftest: `${root}/selftest`,
+  } as const;
 }

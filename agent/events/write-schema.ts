@@ -1,8 +1,10 @@
-// Writes docs/{event,status,gap,selftest}.schema.json and docs/asyncapi.json from event.ts: npm run schema.
+// Writes the schemas of docs/ and docs/asyncapi.json from event.ts and health.ts: npm run schema.
 import { writeFileSync } from 'node:fs';
+import { z } from 'zod';
 import { publishedSchemas } from './event.ts';
+import { healthSchema } from './health.ts';
 
-/** The files under docs/ that are made from event.ts; a test holds them to it. */
+/** The files under docs/ that are made from event.ts and health.ts; a test holds them to it. */
 export function schemaFiles(): Record<string, string> {
   const { event, status, gap, selftest } = publishedSchemas();
   const channel = (kind: string, payload: string) => ({
@@ -18,10 +20,12 @@ export function schemaFiles(): Record<string, string> {
       status: channel('status', 'application/json'),
       gap: channel('gap', 'application/json'),
       selftest: channel('selftest', 'application/json'),
+      health: channel('health', 'application/json'),
     },
     operations: {
       publishEvent: { action: 'send', channel: { $ref: '#/channels/event' }, bindings: { mqtt: { qos: 1, retain: false } } },
       publishGap: { action: 'send', channel: { $ref: '#/channels/gap' }, bindings: { mqtt: { qos: 1, retain: false } } },
+      publishHealth: { action: 'send', channel: { $ref: '#/channels/health' }, bindings: { mqtt: { qos: 1, retain: true } } },
       publishStatus: { action: 'send', channel: { $ref: '#/channels/status' }, bindings: { mqtt: { qos: 1, retain: true } } },
       publishSelftest: { action: 'send', channel: { $ref: '#/channels/selftest' }, bindings: { mqtt: { qos: 1, retain: false } } },
     },
@@ -32,6 +36,7 @@ export function schemaFiles(): Record<string, string> {
     'status.schema.json': text(status),
     'gap.schema.json': text(gap),
     'selftest.schema.json': text(selftest),
+    'health.schema.json': text(z.toJSONSchema(healthSchema)),
     'asyncapi.json': text(asyncapi),
   };
 }

@@ -1,4 +1,6 @@
 import type { RecordedEvent } from '../events/event.ts';
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
+import type { OutboxFault } from '../lib/faults.ts';
 
 /** An event on its way out. `sequence` orders events and, with the outbox id, names them. */
 export interface PendingEvent extends RecordedEvent {
@@ -14,10 +16,6 @@ export interface Gap {
   readonly last: number;
   readonly reason: 'too_old' | 'too_many' | 'dropped' | 'unreadable';
 }
-
-/** What is wrong with the keeping of events now; a damaged file counts for a week, or until its quarantined copy is deleted. */
-export const outboxFaults = ['disk_full', 'outbox_damaged', 'outbox_unwritable'] as const;
-export type OutboxFault = (typeof outboxFaults)[number];
 
 /**
  * Port: the one thing between the process that hears and the process that speaks.
@@ -47,5 +45,11 @@ export interface Outbox {
   gapReported(gap: Gap): void;
   fates(): Record<Fate, number>;
   faults(): OutboxFault[];
+  /** What the listener knows of its hearing: one record, replaced. */
+  writeHearing(record: HearingRecord): void;
+  readHearing(): HearingRecord | undefined;
+  /** What is usual at this place, by hour of the day. */
+  writeUsualLevel(level: UsualLevel): void;
+  readUsualLevels(): UsualLevel[];
   close(): void;
 }

@@ -1,9 +1,11 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RecordedEvent } from '../events/event.ts';
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
+import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Gap, Outbox, OutboxFault, PendingEvent } from './outbox.ts';
+import type { Gap, Outbox, PendingEvent } from './outbox.ts';
 
 const ballastBytes = 1_000_000;
 const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
@@ -111,6 +113,22 @@ class PatientOutbox implements Outbox {
   faults(): OutboxFault[] {
     const seen = this.#quietly(() => this.#inner?.faults()) ?? [];
     return [...new Set([...(this.#trouble ? [this.#trouble] : []), ...seen])];
+  }
+
+  writeHearing(record: HearingRecord): void {
+    this.#do((outbox) => outbox.writeHearing(record));
+  }
+
+  readHearing(): HearingRecord | undefined {
+    return this.#do((outbox) => outbox.readHearing());
+  }
+
+  writeUsualLevel(level: UsualLevel): void {
+    this.#do((outbox) => outbox.writeUsualLevel(level));
+  }
+
+  readUsualLevels(): UsualLevel[] {
+    return this.#do((outbox) => outbox.readUsualLevels());
   }
 
   close(): void {

@@ -3,9 +3,12 @@ import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { RecordedEvent } from '../events/event.ts';
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
+import type { OutboxFault } from '../lib/faults.ts';
+import * as hearingRows from './hearing-rows.ts';
 import { migrate } from './migrate.ts';
-import type { Fate, Gap, Outbox, OutboxFault, PendingEvent } from './outbox.ts';
+import type { Fate, Gap, Outbox, PendingEvent } from './outbox.ts';
 import { quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { commitsBeyondDamage } from './wal-check.ts';
@@ -142,8 +145,7 @@ class SqliteOutbox implements Outbox {
         .get(event.bootId, onset, event.label);
       if (same) return 'stored';
       this.#makeRoom();
-      this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(event.bootId);
-      this.#db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(event.model.name, event.model.version);
+      this.#know(event);
       this.#db.prepare(insertSql).run(toRow(event, null));
       this.#count('stored', 1);
       return 'stored';
@@ -211,8 +213,34 @@ class SqliteOutbox implements Outbox {
     return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(damaged ? (['outbox_damaged'] as const) : [])];
   }
 
+  writeHearing(record: HearingRecord): void {
+    this.#transaction(() => {
+      this.#know(record);
+      this.#db.prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
+    });
+  }
+
+  readHearing(): HearingRecord | undefined {
+    const row = this.#db.prepare<[], hearingRows.HearingRow>(hearingRows.readHearingSql).get();
+    return row && hearingRows.fromHearingRow(row);
+  }
+
+  writeUsualLevel(level: UsualLevel): void {
+    this.#transaction(() => this.#db.prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level)));
+  }
+
+  readUsualLevels(): UsualLevel[] {
+    return this.#db.prepare<[], UsualLevel>(hearingRows.readUsualSql).all();
+  }
+
   close(): void {
     this.#db.close();
+  }
+
+  /** Gives a boot and a model the numbers that rows refer to. */
+  #know({ bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {
+    this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
+    this.#db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model.name, model.version);
   }
 
   #makeRoom(): void {

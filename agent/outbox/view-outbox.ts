@@ -1,4 +1,6 @@
 // Looking into an outbox from outside: what the technician's commands show.
+import type { HearingRecord } from '../events/health.ts';
+import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
 import { openReadOnly } from './sqlite-outbox.ts';
@@ -12,6 +14,7 @@ export interface OutboxState {
   readonly pending: number;
   readonly oldest?: PendingEvent;
   readonly fates: Record<Fate, number>;
+  readonly hearing?: HearingRecord;
 }
 
 /** An outbox opened to look into: nothing is made, migrated, repaired or taken out. */
@@ -39,11 +42,14 @@ export function viewOutbox(path: string): OutboxView {
     state() {
       const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
       const oldest = pending.get(0, 1);
+      const told = get<number>("SELECT count(*) FROM sqlite_master WHERE name = 'hearing'") > 0; // not in files of older releases
+      const hearing = told ? db.prepare<[], HearingRow>(readHearingSql).get() : undefined;
       return {
         id: get<string>('SELECT id FROM outbox'),
         bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
         pending: get<number>('SELECT count(*) FROM event'),
         ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
+        ...(hearing === undefined ? {} : { hearing: fromHearingRow(hearing) }),
         fates: { ...noFates, ...Object.fromEntries(rows.map(({ name, events }) => [name, events])) },
       };
     },

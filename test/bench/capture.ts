@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openMicrophone } from '../../agent/audio/microphone.ts';
+import { microphoneOpener } from '../../agent/audio/microphone.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
@@ -46,7 +46,7 @@ for (const [adapter, device] of [
   let samples = 0;
   let first = 0;
   let last = 0;
-  for await (const frame of (await openMicrophone(microphone, systemClock())).frames(stop.signal)) {
+  for await (const frame of (await microphoneOpener(microphone, systemClock())()).frames(stop.signal)) {
     last = performance.now();
     if (first === 0) first = last;
     else samples += frame.samples.length;

@@ -1,10 +1,11 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { microphoneFaults } from '../../agent/lib/faults.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 
 const original = Database.prototype.pragma;
 let path: string;
@@ -77,14 +78,19 @@ test('every commit reaches the disk: WAL and synchronous=FULL, on the connection
 test('the schema is closed: no column takes text, blobs, unknown labels or values out of bounds', () => {
   const outbox = open();
   outbox.append(recordedEvent(0));
+  outbox.writeHearing(hearingRecord());
+  outbox.writeUsualLevel({ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 });
   outbox.close();
   const db = new Database(path);
   const refused = (sql: string) => expect(() => db.exec(sql), sql).toThrow();
-  for (const { name } of db.pragma('table_info(event)') as { name: string }[]) {
-    refused(`UPDATE event SET ${name} = 'what was said'`);
-    refused(`UPDATE event SET ${name} = x'52494646'`);
-    refused(`UPDATE event SET ${name} = 99999999999999999`);
-  }
+  for (const table of ['event', 'hearing', 'usual_level'])
+    for (const { name } of db.pragma(`table_info(${table})`) as { name: string }[]) {
+      refused(`UPDATE ${table} SET ${name} = 'what was said'`);
+      refused(`UPDATE ${table} SET ${name} = x'52494646'`);
+      refused(`UPDATE ${table} SET ${name} = 99999999999999999`);
+    }
+  refused('INSERT INTO hearing SELECT 2, boot, model, 0, 0, state, fault, suspicion, 0, 0, 0, 1, NULL FROM hearing');
+  refused('INSERT INTO usual_level VALUES (24, 1, 0, 0)');
   refused("INSERT INTO label VALUES (4, 'speech')");
   refused("INSERT INTO boot VALUES (9, 'what was said, and by whom, in words')");
   refused("INSERT INTO model VALUES (9, 'what was said', '1')");
@@ -96,7 +102,18 @@ test('the schema is closed: no column takes text, blobs, unknown labels or value
     )
     .pluck()
     .all();
-  expect(free).toEqual(['outbox.id', 'label.name', 'boot.boot_id', 'model.name', 'model.version', 'gap.reason', 'fate.name']);
+  expect(free).toEqual([
+    'outbox.id',
+    'label.name',
+    'boot.boot_id',
+    'model.name',
+    'model.version',
+    'gap.reason',
+    'fate.name',
+    'hearing.state',
+    'hearing.fault',
+    'hearing.suspicion',
+  ]);
   const strict = db
     .prepare("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND strict = 0")
     .pluck()
@@ -113,4 +130,31 @@ test('a file from a later release or no database at all is refused, untouched', 
   expect(() => open()).toThrow(/schema version 99, but this release knows up to \d/);
   path = new URL(import.meta.url).pathname;
   expect(() => open()).toThrow(/Expected an outbox at/);
+});
+
+test('the record of hearing is one, replaced, and comes back to the precision of the columns; so do usual levels', () => {
+  const outbox = open();
+  expect(outbox.readHearing()).toBeUndefined();
+  outbox.writeHearing(hearingRecord());
+  const record = hearingRecord({ state: 'deaf', fault: 'wrong_device', suspicion: 'covered', noiseFloorDb: -58, listenedSeconds: 12.345 });
+  outbox.writeHearing(record);
+  expect(outbox.readHearing()).toEqual(record);
+  for (const fault of ['none', ...microphoneFaults] as const) outbox.writeHearing(hearingRecord({ fault }));
+  outbox.writeUsualLevel({ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 });
+  outbox.writeUsualLevel({ hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 });
+  expect(outbox.readUsualLevels()).toEqual([{ hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
+  outbox.close();
+});
+
+test('a file of the first schema is brought up to date with its events', () => {
+  const first = new Database(path);
+  first.exec(readFileSync('agent/outbox/migrations/000001.sql', 'utf8'));
+  first.pragma('user_version = 1');
+  const id = first.prepare('SELECT id FROM outbox').pluck().get();
+  first.close();
+  const outbox = open();
+  expect(outbox.id).toBe(id);
+  outbox.writeHearing(hearingRecord());
+  expect(outbox.readHearing()).toEqual(hearingRecord());
+  outbox.close();
 });

@@ -35,6 +35,7 @@ let received = 0;
 subscriber.on('message', (topic, payload) => {
   const arrivedMs = Date.now();
   if (topic.endsWith('/status')) return say(colours.dim(`  status  ${JSON.parse(payload.toString()).state}`));
+  if (topic.endsWith('/health')) return say(colours.dim(`  health  ${JSON.parse(payload.toString()).hearing.state}`));
   const { time, data } = JSON.parse(payload.toString()) as SoundEvent;
   received++;
   say(

@@ -3,24 +3,40 @@ import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A PulseAudio of a test's own, whose only microphone hears what is played to its only speaker. */
+/** A PulseAudio of the test's own with one null sink, whose monitor is the microphone: it hears what is played. `env` leads to it. */
 export async function openStreet() {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
   const socket = join(home, 'native');
   const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
   mkdirSync(join(home, 'run'), { mode: 0o700 });
-  const modules = [`module-native-protocol-unix socket=${socket} auth-anonymous=1`, 'module-null-sink sink_name=street rate=48000'];
-  const args = ['-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no', ...modules.map((m) => `--load=${m}`)];
-  const pulse: ChildProcess = spawn('pulseaudio', args, { env, stdio: 'ignore' });
-  const ready = () => spawnSync('pactl', ['set-default-source', 'street.monitor'], { env }).status === 0;
-  for (let i = 0; i < 100 && !ready(); i++) await new Promise((resolve) => setTimeout(resolve, 100));
-  return {
+  const child: ChildProcess = spawn(
+    'pulseaudio',
+    ['-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no', `--load=module-native-protocol-unix socket=${socket} auth-anonymous=1`],
+    { env, stdio: 'ignore' },
+  );
+  const pactl = (...args: string[]) => spawnSync('pactl', args, { env }).status === 0;
+  for (let i = 0; i < 100 && !pactl('info'); i++) await new Promise((r) => setTimeout(r, 100));
+  const pulse = {
     env,
     home,
+    plug() {
+      pactl('load-module', 'module-null-sink', 'sink_name=street', 'rate=48000');
+      pactl('set-default-source', 'street.monitor');
+    },
+    unplug: () => pactl('unload-module', 'module-null-sink'),
+    /** Freezes the sound server, or lets it go on. */
+    freeze: (on: boolean) => child.kill(on ? 'SIGSTOP' : 'SIGCONT'),
+    /** Plays a file to the microphone for ever, also after it was unplugged; returns how to stop. */
+    play(file: string): () => void {
+      const player = spawn('sh', ['-c', `while :; do paplay "$0" || sleep 0.2; done`, file], { env, stdio: 'ignore', detached: true });
+      return () => process.kill(-(player.pid as number), 'SIGKILL');
+    },
     async close() {
-      const gone = new Promise((resolve) => pulse.once('close', resolve));
-      pulse.kill('SIGKILL');
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGKILL');
       await gone;
     },
   };
+  pulse.plug();
+  return pulse;
 }

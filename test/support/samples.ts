@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../../agent/events/event.ts';
+import type { HearingRecord } from '../../agent/events/health.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
 
@@ -18,6 +19,24 @@ export function recordedEvent(index: number, change: Partial<RecordedEvent> = {}
     levelAboveBackgroundDb: 18,
     scores: { glass_break: 0.9, shout: 0.1, bang: 0.05 },
     model: { name: 'street', version: '0.1.0' },
+    ...change,
+  };
+}
+
+/** A listener that has heard nine of ten seconds. */
+export function hearingRecord(change: Partial<HearingRecord> = {}): HearingRecord {
+  return {
+    bootId,
+    model: { name: 'street', version: '0.1.0' },
+    writtenMonotonicMs: 20_000,
+    sinceMonotonicMs: 10_000,
+    state: 'listening',
+    fault: 'none',
+    suspicion: 'none',
+    listenedSeconds: 9,
+    droppedSamples: 0,
+    opens: 1,
+    starts: 1,
     ...change,
   };
 }

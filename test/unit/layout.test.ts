@@ -22,8 +22,8 @@ test('a stage imports only types of the stages before it', () => {
   expect(imports.filter(({ place, to, type }) => stages.includes(place) && stages.includes(to) && place !== to && !type)).toEqual([]);
 });
 
-test.each(['node-web-audio-api', 'onnxruntime-node', 'better-sqlite3', 'mqtt'])('%s is imported by one file', (dependency) => {
-  expect(files.filter(({ text }) => text.includes(`from '${dependency}'`)).map(({ path }) => path)).toHaveLength(1);
+test.each(['node-web-audio-api', 'onnxruntime-node', 'better-sqlite3', 'mqtt', 'koffi'])('%s is imported by one file', (dependency) => {
+  expect(files.filter(({ text }) => text.includes(`from '${dependency}'`) || text.includes(`import('${dependency}')`)).map(({ path }) => path)).toHaveLength(1);
 });
 
 test('files are short and have no default exports or enums', () => {

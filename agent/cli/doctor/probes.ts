@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 import { connect as connectTcp, isIP } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
-import { openMicrophone } from '../../audio/microphone.ts';
+import { microphoneOpener } from '../../audio/microphone.ts';
 import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
@@ -114,7 +114,7 @@ export function machineProbes(configPath: string, clock: Clock): Probes {
 
 /** Hears the microphone for a while from its first sample on, as the listener would, and keeps figures only. */
 async function sampleSound(microphone: Config['microphone'], clock: Clock, seconds: number, signal: AbortSignal): Promise<SoundSample> {
-  const source = await openMicrophone({ ...microphone, silenceTimeoutSeconds: seconds + 1 }, clock);
+  const source = await microphoneOpener({ ...microphone, silenceTimeoutSeconds: seconds + 1 }, clock)();
   const enough = new AbortController();
   let [began, last, samples, counted, sum, total, squares, peak, clipped, low, high] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1];
   for await (const frame of source.frames(AbortSignal.any([signal, enough.signal]))) {

@@ -42,6 +42,10 @@ export const state = {
   'waiting.none': { en: 'nothing waits', fr: 'rien n’attend' },
   'waiting.some': { en: '{n}, the oldest for {age}', fr: '{n}, le plus ancien depuis {age}' },
   'waiting.note': { en: 'normal: gone within a minute. See: tocsin doctor', fr: 'normal : partis en une minute. Voyez : tocsin doctor' },
+  'field.hearing': { en: 'Hearing', fr: 'Écoute' },
+  'hearing.good': { en: 'hears, {share} % of the time since the start', fr: 'écoute, {share} % du temps depuis le démarrage' },
+  'hearing.bad': { en: '{state}, fault: {fault}, suspicion: {suspicion}', fr: '{state}, défaut : {fault}, soupçon : {suspicion}' },
+  'hearing.note': { en: 'normal: listening; sudo tocsin doctor says what to do', fr: 'normal : listening ; sudo tocsin doctor dit que faire' },
   'sent.of': { en: '{sent} of {stored} stored in its life', fr: '{sent} sur {stored} gardés depuis toujours' },
   'lost.none': { en: 'none', fr: 'aucun' },
   'lost.some': {

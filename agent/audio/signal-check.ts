@@ -1,0 +1,120 @@
+import type { MicrophoneFault } from '../lib/faults.ts';
+
+/** What one frame tells of the microphone. */
+export interface SignalVerdict {
+  /** Capture is useless: close it and open it again. */
+  fault?: Extract<MicrophoneFault, 'zeros' | 'flat' | 'slow' | 'fast'>;
+  /** Too much of the last seconds is at full scale; heard, but badly. */
+  clipped: boolean;
+  /** Samples now known to have been heard: a run without variation counts once it has ended in time, or never. */
+  heardSamples: number;
+  /** Enough has been seen to say that the rate is right. */
+  rateKnown: boolean;
+}
+
+const step = 1.5 / 32768; // flat: no more than one step of a 16-bit converter between lowest and highest sample
+const fullScale = 32766.5 / 32768;
+const clipBegins = 0.05; // share of samples at full scale, over about 3 s, for 3 s: a bang next to the microphone is shorter
+const clipEnds = 0.01;
+const clipSeconds = 3;
+// A device that is steadily off by so much over so many seconds; crystals are off by 0.01 %, 44.1 against 48 kHz is 8 %.
+const rates = [
+  { deviation: 0.05, stride: 1 },
+  { deviation: 0.01, stride: 12 },
+];
+const steps = 5;
+
+/**
+ * Judges frames as they arrive, by one pass over the samples and the arrival times.
+ *
+ * Rate: how far the samples are behind the clock, the least of each second (the freshest arrival), must not move one way in
+ * each of five steps and by more than `deviation` in all. A single loss is one step and no fault of the rate; and where
+ * the reader hardly ever waited, it was the reader that was late.
+ */
+export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
+  const limit = silenceSeconds * sampleRate;
+  let low = Infinity;
+  let high = -Infinity;
+  let still = 0; // samples of the present run without variation
+  let share = 0;
+  let clippedSeconds = 0;
+  let clipped = false;
+  let received = 0;
+  let beganMs = -1;
+  let secondEndsMs = 0;
+  let least = Infinity;
+  let waitedMs = 0;
+  const seconds: { lag: number; waitedMs: number }[] = [];
+
+  function rateFault(): 'slow' | 'fast' | undefined {
+    for (const { deviation, stride } of rates) {
+      const newest = seconds.length - 1;
+      if (newest < steps * stride) continue;
+      const lag = (back: number) => (seconds[newest - back * stride] as { lag: number }).lag;
+      const growth = lag(0) - lag(steps);
+      if (Math.abs(growth) < deviation * steps * stride) continue;
+      const parts = Array.from({ length: steps }, (_, i) => lag(i) - lag(i + 1));
+      if (!parts.every((part) => part / growth > 1 / (3 * steps))) continue;
+      const waited = seconds.slice(-steps * stride).reduce((sum, second) => sum + second.waitedMs, 0);
+      if (growth > 0 && waited < 200 * steps * stride) continue;
+      return growth > 0 ? 'slow' : 'fast';
+    }
+    return undefined;
+  }
+
+  return {
+    /** @param arrivedMs monotonic time of arrival @param waited how long the reader had waited for it, ms @param distrust a run without variation is not heard even if short */
+    push(samples: Float32Array, arrivedMs: number, waited: number, distrust: boolean): SignalVerdict {
+      let frameLow = Infinity;
+      let frameHigh = -Infinity;
+      for (let i = 0; i < samples.length; i++) {
+        const sample = samples[i] as number;
+        if (sample < frameLow) frameLow = sample;
+        if (sample > frameHigh) frameHigh = sample;
+      }
+      let full = 0;
+      if (frameHigh > fullScale || frameLow < -fullScale) for (const sample of samples) if (sample > fullScale || sample < -fullScale) full++;
+
+      let heardSamples = 0;
+      low = Math.min(low, frameLow);
+      high = Math.max(high, frameHigh);
+      if (high - low > step) {
+        heardSamples = distrust || still > limit ? 0 : still;
+        still = 0;
+        low = frameLow;
+        high = frameHigh;
+      }
+      if (high - low <= step) still += samples.length;
+      else {
+        heardSamples += samples.length;
+        low = Infinity;
+        high = -Infinity;
+      }
+
+      const frameSeconds = samples.length / sampleRate;
+      share += (full / samples.length - share) * (1 - Math.exp(-frameSeconds / clipSeconds));
+      clippedSeconds = share > clipBegins ? clippedSeconds + frameSeconds : 0;
+      clipped = clipped ? share > clipEnds : clippedSeconds > clipSeconds;
+
+      received += samples.length;
+      if (beganMs < 0) {
+        beganMs = arrivedMs;
+        secondEndsMs = arrivedMs + 2000; // what had piled up before the start is no measure
+      }
+      least = Math.min(least, (arrivedMs - beganMs) / 1000 - received / sampleRate);
+      waitedMs += waited;
+      let fault: SignalVerdict['fault'];
+      if (arrivedMs >= secondEndsMs) {
+        seconds.push({ lag: least, waitedMs });
+        if (seconds.length > steps * 12 + 1) seconds.shift();
+        least = Infinity;
+        waitedMs = 0;
+        secondEndsMs = Math.max(secondEndsMs + 1000, arrivedMs);
+        fault = rateFault();
+      }
+      if (still > limit) fault = low === 0 && high === 0 ? 'zeros' : 'flat';
+      return { ...(fault ? { fault } : {}), clipped, heardSamples, rateKnown: seconds.length > steps };
+    },
+  };
+}
+export type SignalCheck = ReturnType<typeof openSignalCheck>;

@@ -1,0 +1,128 @@
+import { backoffMs } from '../lib/backoff.ts';
+import type { Clock } from '../lib/clock.ts';
+import { AudioError } from '../lib/errors.ts';
+import type { MicrophoneFault } from '../lib/faults.ts';
+import type { Logger } from '../lib/logger.ts';
+import { sleep } from '../lib/sleep.ts';
+import { CaptureError } from './capture-error.ts';
+import type { AudioFrame, AudioSource } from './frame.ts';
+import { openSignalCheck } from './signal-check.ts';
+
+/** The supervisor's figures. Seconds count from `sinceMonotonicMs`; what was not listened was not heard. */
+export interface Hearing {
+  readonly sinceMonotonicMs: number;
+  state: 'starting' | 'listening' | 'deaf' | 'stopped';
+  fault: MicrophoneFault | undefined;
+  listenedSeconds: number;
+  droppedSamples: number;
+  /** How often the microphone was opened. */
+  opens: number;
+}
+
+export interface SupervisorParts {
+  open(): Promise<AudioSource>;
+  /** Hears a source to its end. Errors that are not of the microphone end the supervisor. */
+  use(source: AudioSource, signal: AbortSignal): Promise<void>;
+  /** Called at every change of state or fault, with every frame, and each second between attempts. */
+  report(hearing: Readonly<Hearing>, changed: boolean): void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly silenceSeconds: number;
+  /** Hear one source as it is, to its end: a file for trials. */
+  readonly once?: boolean;
+}
+
+const provenSeconds = 1;
+const longestWaitMs = 8000; // with the time to open and to prove, a microphone that is back is heard within 30 s
+
+/**
+ * Keeps a microphone open until the signal aborts.
+ *
+ * starting -(sound for 1 s)-> listening -(fault)-> deaf -(opened again; sound for 1 s, and the rate known where that was
+ * the fault)-> listening. `clipped` is a fault while listening. A fault stays until it is disproved, not until it is retried.
+ */
+export async function superviseMicrophone(parts: SupervisorParts, signal: AbortSignal): Promise<void> {
+  const { open, use, report, clock, logger, random, silenceSeconds, once = false } = parts;
+  const hearing: Hearing = {
+    sinceMonotonicMs: clock.monotonicMs(),
+    state: 'starting',
+    fault: undefined,
+    listenedSeconds: 0,
+    droppedSamples: 0,
+    opens: 0,
+  };
+  const turn = (state: Hearing['state'], fault: MicrophoneFault | undefined, reason?: string) => {
+    if (hearing.state === state && hearing.fault === fault) return;
+    if (fault && fault !== hearing.fault) logger.error({ fault, reason }, state === 'deaf' ? 'not hearing; trying again' : 'hearing badly');
+    else if (state === 'listening') logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
+    hearing.state = state;
+    hearing.fault = fault;
+    report(hearing, true);
+  };
+  report(hearing, true);
+  let attempt = 0;
+
+  function watched(source: AudioSource): AudioSource {
+    const check = openSignalCheck(source.sampleRate, silenceSeconds);
+    let heard = 0;
+    let droppedBefore = 0;
+    async function* frames(stop: AbortSignal): AsyncGenerator<AudioFrame> {
+      let askedMs = clock.monotonicMs();
+      for await (const frame of source.frames(stop)) {
+        const arrivedMs = clock.monotonicMs();
+        const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.fault !== undefined);
+        hearing.droppedSamples += source.dropped - droppedBefore;
+        droppedBefore = source.dropped;
+        hearing.listenedSeconds += verdict.heardSamples / source.sampleRate;
+        if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
+        heard += verdict.heardSamples;
+        const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
+        if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
+          attempt = 0;
+          turn('listening', verdict.clipped ? 'clipped' : undefined);
+        }
+        yield frame;
+        report(hearing, false); // the receiver has taken the frame: its work is done
+        askedMs = clock.monotonicMs();
+      }
+    }
+    return {
+      sampleRate: source.sampleRate,
+      get dropped() {
+        return source.dropped;
+      },
+      frames,
+    };
+  }
+
+  while (!signal.aborted) {
+    hearing.opens++;
+    try {
+      await use(watched(await open()), signal);
+      if (once) break;
+    } catch (error) {
+      if (once || !(error instanceof AudioError)) throw error;
+      turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error.message);
+      for (let leftMs = backoffMs(attempt++, random, 500, longestWaitMs); leftMs > 0 && !signal.aborted; leftMs -= 1000) {
+        report(hearing, false);
+        await sleep(Math.min(leftMs, 1000), signal);
+      }
+    }
+  }
+  turn('stopped', hearing.fault);
+}
+
+function capturedBadly(fault: MicrophoneFault, seconds: number): CaptureError {
+  const got: Partial<Record<MicrophoneFault, string>> = {
+    zeros: `${seconds} s of exact zeros`,
+    flat: `${seconds} s without any variation`,
+    slow: 'samples more slowly than its rate',
+    fast: 'samples faster than its rate',
+  };
+  const hint =
+    fault === 'zeros' || fault === 'flat'
+      ? 'check the plug, the mute switch and the capture volume (alsamixer)'
+      : 'check microphone.sampleRateHz, the USB hub and its power supply';
+  return new CaptureError(fault, `Expected sound from the microphone, got ${got[fault]}`, hint);
+}

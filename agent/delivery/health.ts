@@ -1,0 +1,108 @@
+import type { Health, HearingRecord } from '../events/health.ts';
+import type { BoardFacts } from '../lib/board.ts';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Outbox } from '../outbox/outbox.ts';
+import type { Publisher } from './publisher.ts';
+
+export interface HealthParts {
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly board: () => BoardFacts;
+}
+
+const pollMs = 1000;
+const startMs = 30_000; // a listener that has never reported in this boot may take so long to load its model
+
+/**
+ * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the
+ * listener's row once a second, and publishes when that is new, when a connection is, or when it has been silent too long.
+ */
+export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts) {
+  const { outbox, clock, logger, board } = parts;
+  const lateMs = 1.25 * intervalMs + 5000; // a listener that has not reported for so long is silent
+  const beganMs = clock.monotonicMs();
+  let nextPollMs = 0;
+  let nextMs = 0;
+  let seen = -1;
+  let connection: Publisher | undefined;
+  let busy = false;
+  let failing = false;
+
+  return {
+    tick(publisher: Publisher): void {
+      const now = clock.monotonicMs();
+      if (now < nextPollMs || busy) return;
+      nextPollMs = now + pollMs;
+      const row = outbox.readHearing();
+      const hearing = row?.bootId === clock.bootId ? row : undefined;
+      if (!hearing && now - beganMs < startMs) return; // it is only starting
+      const written = hearing?.writtenMonotonicMs ?? 0;
+      if (written === seen && publisher === connection && now < nextMs) return;
+      busy = true;
+      publisher
+        .publish(topic, JSON.stringify(compose(hearing)), { retain: true })
+        .then(
+          () => {
+            seen = written;
+            connection = publisher;
+            nextMs = now + lateMs;
+            failing = false;
+          },
+          (error: unknown) => {
+            if (!failing) logger.warn({ reason: messageOf(error) }, 'health was not taken; trying again');
+            failing = true;
+          },
+        )
+        .finally(() => {
+          busy = false;
+        });
+    },
+  };
+
+  function compose(row: HearingRecord | undefined): Health {
+    const now = clock.monotonicMs();
+    const ageMs = row ? now - row.writtenMonotonicMs : now;
+    const silent = !row || (row.state !== 'stopped' && ageMs > lateMs);
+    // while the listener is silent its time goes on, unheard
+    const elapsed = row ? ((silent || row.state === 'stopped' ? now : row.writtenMonotonicMs) - row.sinceMonotonicMs) / 1000 : 0;
+    const listened = Math.min(elapsed, row?.listenedSeconds ?? 0);
+    const [oldest] = outbox.pending(0, 1);
+    const oldestMs = oldest && (oldest.bootId === clock.bootId ? now - oldest.onsetMonotonicMs : clock.wallMs() - oldest.onsetWallMs);
+    return {
+      time: new Date(clock.wallMs()).toISOString(),
+      clock: clock.synchronised() ? 'synchronised' : 'unsynchronised',
+      bootId: clock.bootId,
+      version,
+      uptimeSeconds: round(now / 1000),
+      hearing: {
+        state: silent ? 'silent' : row.state,
+        fault: row?.fault ?? 'none',
+        suspicion: row?.suspicion ?? 'none',
+        elapsedSeconds: round(elapsed),
+        listenedSeconds: round(listened),
+        notHeardSeconds: round(elapsed - listened),
+        droppedSamples: row?.droppedSamples ?? 0,
+        opens: row?.opens ?? 0,
+        starts: row?.starts ?? 0,
+        ...(row?.noiseFloorDb === undefined ? {} : { noiseFloorDb: row.noiseFloorDb }),
+        reportedSecondsAgo: round(ageMs / 1000),
+      },
+      ...(row ? { model: row.model } : {}),
+      outbox: {
+        pending: outbox.pendingCount(),
+        ...(oldestMs === undefined ? {} : { oldestSeconds: round(Math.max(0, oldestMs / 1000)) }),
+        ...outbox.fates(),
+        faults: outbox.faults(),
+      },
+      board: board(),
+    };
+  }
+}
+export type HealthReport = ReturnType<typeof openHealthReport>;
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}

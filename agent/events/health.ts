@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
+
+const count = z.number().int().min(0).max(1e12);
+const seconds = z.number().min(0).max(3.2e9);
+
+/** How well the sensor is; published at intervals and at once when hearing changes. The one source of docs/health.schema.json. */
+export const healthSchema = z
+  .strictObject({
+    time: z.iso.datetime({ precision: 3 }),
+    clock: z.enum(['synchronised', 'unsynchronised']).describe('Whether `time` can be trusted.'),
+    bootId: z.uuid(),
+    version: z.string().regex(/^[0-9a-z.-]{1,32}$/),
+    uptimeSeconds: seconds.describe('Since the board started.'),
+    hearing: z.strictObject({
+      state: z
+        .enum(['starting', 'listening', 'deaf', 'stopped', 'silent'])
+        .describe('silent: the listener has not reported for longer than it should; it is down or hangs.'),
+      fault: z.enum(['none', ...microphoneFaults]).describe('docs/health.md says what each means. clipped: heard, but badly.'),
+      suspicion: z
+        .enum(['none', 'covered', 'noisy'])
+        .describe('Against what is usual here at this hour: covered, much quieter throughout; noisy, much louder and without variation.'),
+      elapsedSeconds: seconds.describe('Since the listener first started in this boot.'),
+      listenedSeconds: seconds.describe('Of these, sound that was heard.'),
+      notHeardSeconds: seconds.describe('The rest.'),
+      droppedSamples: count.describe('Lost between microphone and listener, at the rate of the microphone.'),
+      opens: count.describe('How often the microphone was opened.'),
+      starts: count.describe('How often the listener was started in this boot.'),
+      noiseFloorDb: z
+        .number()
+        .min(-120)
+        .max(20)
+        .optional()
+        .describe('Level exceeded 90 % of the last five minutes, unweighted, relative to a full-scale sine.'),
+      reportedSecondsAgo: seconds.describe('Age of these figures.'),
+    }),
+    model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }).optional(),
+    outbox: z.strictObject({
+      pending: count.describe('Events that wait.'),
+      oldestSeconds: seconds.optional().describe('Age of the oldest of them.'),
+      stored: count,
+      sent: count,
+      expired: count,
+      refused: count,
+      dropped: count,
+      unreadable: count,
+      faults: z.array(z.enum(outboxFaults)).describe('outbox_damaged: a damaged file was set aside within the last week.'),
+    }),
+    board: z.strictObject({
+      temperatureCelsius: z.number().min(-60).max(200).optional(),
+      throttled: z
+        .enum(['no', 'earlier', 'now'])
+        .optional()
+        .describe('Whether the board slows down for heat or low voltage; only where it tells (Raspberry Pi).'),
+      underVoltage: z.enum(['no', 'earlier', 'now']).optional(),
+      freeDiskMegabytes: z.number().min(0).max(1e9).optional().describe('Beside the outbox.'),
+    }),
+  })
+  .describe('Whether the sensor hears, and how it fares.');
+export type Health = z.infer<typeof healthSchema>;
+
+/** What the listener tells the courier, through the outbox. Counts are of this boot. */
+export interface HearingRecord {
+  readonly bootId: string;
+  readonly model: { readonly name: string; readonly version: string };
+  readonly writtenMonotonicMs: number;
+  readonly sinceMonotonicMs: number;
+  readonly state: 'starting' | 'listening' | 'deaf' | 'stopped';
+  readonly fault: MicrophoneFault | 'none';
+  readonly suspicion: Health['hearing']['suspicion'];
+  readonly listenedSeconds: number;
+  readonly droppedSamples: number;
+  readonly opens: number;
+  readonly starts: number;
+  readonly noiseFloorDb?: number;
+}
+
+/** The usual level of an hour of the day, in dB relative to a full-scale sine, from so many quarters of an hour. */
+export interface UsualLevel {
+  readonly hour: number;
+  readonly quarters: number;
+  readonly floorDb: number;
+  readonly loudDb: number;
+}

@@ -1,0 +1,84 @@
+import type { Health, UsualLevel } from './health.ts';
+
+const stepsAMinute = 480; // of 125 ms
+const lowestDb = -110;
+const bins = 121; // of 1 dB
+const enoughQuarters = 12; // three days of an hour
+const memoryQuarters = 56; // two weeks: older ones fade
+const coveredDb = 10;
+const noisyDb = 15;
+const steadyDb = 3;
+
+/** The level exceeded `share` of the time, in dB, from counts of steps by level. */
+function exceeded(histogram: Int32Array, share: number): number {
+  let left = (1 - share) * histogram.reduce((a, b) => a + b, 0);
+  for (let bin = 0; bin < bins; bin++) {
+    left -= histogram[bin] as number;
+    if (left < 0) return lowestDb + bin;
+  }
+  return lowestDb + bins - 1;
+}
+
+/**
+ * Levels of the last minutes, and whether they are unusual for this place at this hour.
+ *
+ * Each quarter of an hour is compared with what was usual in that hour of the day: quieter by 10 dB both in its floor and
+ * in its loud moments, `covered`; its floor louder by 15 dB with hardly any variation, `noisy`. A suspicious quarter moves what
+ * is usual an eighth as much, so that a street that has really changed is believed after some weeks. Counts of levels are
+ * all that is kept.
+ *
+ * @param usual what was known of each hour @param hour the hour of the day in UTC, undefined while the clock is wrong
+ */
+export function openLevelHistory(usual: readonly UsualLevel[], hour: () => number | undefined, learnt: (level: UsualLevel) => void) {
+  const known = new Map(usual.map((level) => [level.hour, level]));
+  const minutes: Int32Array[] = [new Int32Array(bins)];
+  let steps = 0;
+  let quarter = new Int32Array(bins);
+  let quarterSteps = 0;
+  let suspicion: Health['hearing']['suspicion'] = 'none';
+
+  function endQuarter(): void {
+    const floorDb = exceeded(quarter, 0.9);
+    const loudDb = exceeded(quarter, 0.1);
+    quarter = new Int32Array(bins);
+    quarterSteps = 0;
+    const now = hour();
+    if (now === undefined) return;
+    const before = known.get(now);
+    suspicion = 'none';
+    if (before && before.quarters >= enoughQuarters) {
+      if (floorDb < before.floorDb - coveredDb && loudDb < before.loudDb - coveredDb) suspicion = 'covered';
+      else if (floorDb > before.floorDb + noisyDb && loudDb - floorDb < steadyDb) suspicion = 'noisy';
+    }
+    const quarters = (before?.quarters ?? 0) + 1;
+    const weight = (suspicion === 'none' ? 1 : 1 / 8) / Math.min(quarters, memoryQuarters);
+    const towards = (from: number | undefined, to: number) => (from === undefined ? to : from + weight * (to - from));
+    const level = { hour: now, quarters: Math.min(quarters, 1_000_000), floorDb: towards(before?.floorDb, floorDb), loudDb: towards(before?.loudDb, loudDb) };
+    known.set(now, level);
+    learnt(level);
+  }
+
+  return {
+    /** The level of 125 ms, in dB relative to a full-scale sine. */
+    push(decibels: number): void {
+      const bin = Math.max(0, Math.min(bins - 1, Math.round(decibels) - lowestDb));
+      const minute = minutes.at(-1) as Int32Array;
+      minute[bin] = (minute[bin] as number) + 1;
+      quarter[bin] = (quarter[bin] as number) + 1;
+      if (++steps % stepsAMinute === 0) {
+        minutes.push(new Int32Array(bins));
+        if (minutes.length > 5) minutes.shift();
+      }
+      if (++quarterSteps === 15 * stepsAMinute) endQuarter();
+    },
+    /** The level exceeded 90 % of the last four to five minutes; undefined before the first ten seconds. */
+    noiseFloorDb(): number | undefined {
+      if (steps < 80) return undefined;
+      const sum = new Int32Array(bins);
+      for (const minute of minutes) for (let bin = 0; bin < bins; bin++) sum[bin] = (sum[bin] as number) + (minute[bin] as number);
+      return exceeded(sum, 0.9);
+    },
+    suspicion: () => suspicion,
+  };
+}
+export type LevelHistory = ReturnType<typeof openLevelHistory>;

@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type Occurrence = 'no' | 'earlier' | 'now';
+
+export interface BoardFacts {
+  temperatureCelsius?: number;
+  throttled?: Occurrence;
+  underVoltage?: Occurrence;
+  freeDiskMegabytes?: number;
+}
+
+/**
+ * What the board tells of itself; what it does not tell is left out. The hottest of /sys/class/thermal, the Raspberry Pi
+ * firmware's get_throttled (bits 0 to 3: under-voltage, frequency capped, throttled, soft temperature limit; 16 to 19: the same since
+ * boot; Raspberry Pi documentation, vcgencmd) and the free space of the file system that holds `folder`.
+ */
+export function readBoard(folder: string, sys = '/sys'): BoardFacts {
+  const facts: BoardFacts = {};
+  const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
+  const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
+  if (degrees.length > 0) facts.temperatureCelsius = Math.round(Math.max(...degrees) * 10) / 10;
+  const bits = Number.parseInt(text(join(sys, 'devices/platform/soc/soc:firmware/get_throttled')), 16);
+  if (!Number.isNaN(bits)) {
+    const occurrence = (mask: number): Occurrence => ((bits & mask) !== 0 ? 'now' : (bits & (mask << 16)) !== 0 ? 'earlier' : 'no');
+    facts.throttled = occurrence(0b1110);
+    facts.underVoltage = occurrence(0b0001);
+  }
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    facts.freeDiskMegabytes = Math.round((bavail * bsize) / 1e6);
+  } catch {
+    // not told
+  }
+  return facts;
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * What can be wrong with the microphone. Published by these names and stored as the index in this list plus one: append
+ * only. `failed` is a capture that ends for a reason its program does not tell; `clipped` is heard, but badly.
+ */
+export const microphoneFaults = ['absent', 'busy', 'unplugged', 'stuck', 'zeros', 'flat', 'clipped', 'slow', 'fast', 'wrong_device', 'failed'] as const;
+export type MicrophoneFault = (typeof microphoneFaults)[number];
+
+/** What is wrong with the keeping of events now; a damaged file counts for a week, or until its quarantined copy is deleted. */
+export const outboxFaults = ['disk_full', 'outbox_unwritable', 'outbox_damaged'] as const;
+export type OutboxFault = (typeof outboxFaults)[number];

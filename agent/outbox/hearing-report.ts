@@ -1,0 +1,56 @@
+import type { Hearing } from '../audio/supervisor.ts';
+import type { HearingRecord } from '../events/health.ts';
+import type { LevelHistory } from '../events/level-history.ts';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Outbox } from './outbox.ts';
+
+const closestMs = 2000; // changes that come faster are written together: a fault that flickers does not wear the disk
+
+/**
+ * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
+ * the row of an earlier listener of the same boot; the time between was not heard. A write that fails is tried again:
+ * hearing goes on without it.
+ */
+export function openHearingReport(
+  parts: { outbox: Outbox; clock: Clock; logger: Logger; levels: LevelHistory },
+  model: HearingRecord['model'],
+  intervalMs: number,
+): (hearing: Readonly<Hearing>) => void {
+  const { outbox, clock, logger, levels } = parts;
+  const row = outbox.readHearing();
+  const earlier = row?.bootId === clock.bootId ? row : undefined;
+  let written = '';
+  let writtenMs = Number.NEGATIVE_INFINITY;
+  let failing = false;
+  return (hearing) => {
+    const now = clock.monotonicMs();
+    const kind = [hearing.state, hearing.fault, levels.suspicion()].join();
+    const due = now - writtenMs >= intervalMs || (kind !== written && (now - writtenMs >= closestMs || hearing.state === 'stopped'));
+    if (!due) return;
+    const noiseFloorDb = levels.noiseFloorDb();
+    try {
+      outbox.writeHearing({
+        bootId: clock.bootId,
+        model,
+        writtenMonotonicMs: now,
+        sinceMonotonicMs: earlier?.sinceMonotonicMs ?? hearing.sinceMonotonicMs,
+        state: hearing.state,
+        fault: hearing.fault ?? 'none',
+        suspicion: levels.suspicion(),
+        listenedSeconds: (earlier?.listenedSeconds ?? 0) + hearing.listenedSeconds,
+        droppedSamples: (earlier?.droppedSamples ?? 0) + hearing.droppedSamples,
+        opens: (earlier?.opens ?? 0) + hearing.opens,
+        starts: (earlier?.starts ?? 0) + 1,
+        ...(noiseFloorDb === undefined ? {} : { noiseFloorDb }),
+      });
+      written = kind;
+      failing = false;
+    } catch (error) {
+      if (!failing) logger.error({ reason: messageOf(error) }, 'health could not be stored; trying again');
+      failing = true;
+    }
+    writtenMs = now;
+  };
+}

@@ -1,0 +1,66 @@
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
+
+/** The `hearing` row of migration 000003 with the names behind its keys. */
+export interface HearingRow {
+  boot_id: string;
+  model_name: string;
+  model_version: string;
+  written_monotonic_ms: number;
+  since_monotonic_ms: number;
+  state: HearingRecord['state'];
+  fault: HearingRecord['fault'];
+  suspicion: HearingRecord['suspicion'];
+  listened_ms: number;
+  dropped_samples: number;
+  opens: number;
+  starts: number;
+  noise_floor_decibels: number | null;
+}
+
+export const readHearingSql = `SELECT hearing.*, boot.boot_id, model.name AS model_name, model.version AS model_version
+  FROM hearing JOIN boot ON boot.id = hearing.boot JOIN model ON model.id = hearing.model`;
+export const writeHearingSql = `INSERT OR REPLACE INTO hearing (one, boot, model, written_monotonic_ms, since_monotonic_ms, state, fault, suspicion,
+  listened_ms, dropped_samples, opens, starts, noise_floor_decibels)
+  VALUES (1, (SELECT id FROM boot WHERE boot_id = @boot_id), (SELECT id FROM model WHERE name = @model_name AND version = @model_version),
+  @written_monotonic_ms, @since_monotonic_ms, @state, @fault, @suspicion, @listened_ms, @dropped_samples, @opens, @starts, @noise_floor_decibels)`;
+export const readUsualSql = 'SELECT hour, quarters, floor_millibels / 100.0 AS floorDb, loud_millibels / 100.0 AS loudDb FROM usual_level';
+export const writeUsualSql = 'INSERT OR REPLACE INTO usual_level VALUES (@hour, @quarters, @floor, @loud)';
+
+export function toHearingRow(record: HearingRecord): HearingRow {
+  return {
+    boot_id: record.bootId,
+    model_name: record.model.name,
+    model_version: record.model.version,
+    written_monotonic_ms: Math.round(record.writtenMonotonicMs),
+    since_monotonic_ms: Math.round(record.sinceMonotonicMs),
+    state: record.state,
+    fault: record.fault,
+    suspicion: record.suspicion,
+    listened_ms: Math.round(record.listenedSeconds * 1000),
+    dropped_samples: Math.round(record.droppedSamples),
+    opens: record.opens,
+    starts: record.starts,
+    noise_floor_decibels: record.noiseFloorDb === undefined ? null : Math.round(record.noiseFloorDb),
+  };
+}
+
+export function fromHearingRow(row: HearingRow): HearingRecord {
+  return {
+    bootId: row.boot_id,
+    model: { name: row.model_name, version: row.model_version },
+    writtenMonotonicMs: row.written_monotonic_ms,
+    sinceMonotonicMs: row.since_monotonic_ms,
+    state: row.state,
+    fault: row.fault,
+    suspicion: row.suspicion,
+    listenedSeconds: row.listened_ms / 1000,
+    droppedSamples: row.dropped_samples,
+    opens: row.opens,
+    starts: row.starts,
+    ...(row.noise_floor_decibels === null ? {} : { noiseFloorDb: row.noise_floor_decibels }),
+  };
+}
+
+export function toUsualRow(level: UsualLevel): { hour: number; quarters: number; floor: number; loud: number } {
+  return { hour: level.hour, quarters: level.quarters, floor: Math.round(level.floorDb * 100), loud: Math.round(level.loudDb * 100) };
+}

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openEmbeddedBroker } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
+import { openMessages } from '../support/messages.ts';
+
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
+
+test('both processes: a fault reaches the platform within 10 s, its end too, and so does the death of the listener', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-health-'));
+  const broker = await openEmbeddedBroker();
+  const seen = await openMessages(broker.url);
+  const microphone = fakeArecord('sound');
+  const config = {
+    site: 'test',
+    sensor: 'post-1',
+    microphone: { silenceTimeoutSeconds: 4 },
+    outbox: { path: join(folder, 'outbox.db') },
+    mqtt: { url: broker.url, protocol: '3.1.1' },
+    health: { intervalSeconds: 5 },
+    log: { level: 'silent' },
+  };
+  const path = join(folder, 'tocsin.yaml');
+  writeFileSync(path, stringify(config));
+  const children: ChildProcess[] = [];
+  onTestFinished(() => {
+    for (const child of children) child.kill('SIGKILL');
+  });
+  const start = (half: string): ChildProcess => {
+    const child = spawn(process.execPath, ['agent/main.ts', half, '-c', path], { stdio: ['ignore', 'inherit', 'inherit'], env: microphone.env });
+    children.push(child);
+    return child;
+  };
+  const gone = (child: ChildProcess) => new Promise((resolve) => child.once('close', resolve));
+  const health = () => seen.messages.filter((m) => m.topic === 'tocsin/v1/test/post-1/health').map((m) => JSON.parse(m.text));
+  const is = (state: string, fault: string) => () => health().at(-1)?.hearing.state === state && health().at(-1)?.hearing.fault === fault;
+  const within = async (limitMs: number, condition: () => boolean) => {
+    const began = performance.now();
+    await seen.until(condition);
+    const ms = performance.now() - began;
+    expect(ms).toBeLessThan(limitMs);
+    return ms;
+  };
+
+  const courier = start('deliver');
+  let listener = start('listen');
+  await seen.until(is('listening', 'none'));
+  microphone.set('zeros');
+  const known = await within(10_000, is('deaf', 'zeros'));
+  microphone.set('unplugged');
+  await within(10_000, is('deaf', 'absent'));
+  microphone.set('sound');
+  const back = await within(30_000, is('listening', 'none'));
+  process.stdout.write(`zeros published after ${Math.round(known)} ms, hearing again published after ${Math.round(back)} ms\n`);
+  expect(health().at(-1).hearing.notHeardSeconds).toBeGreaterThan(4);
+
+  const killed = gone(listener);
+  listener.kill('SIGKILL');
+  await killed;
+  await seen.until(is('silent', 'none'));
+  const unheard = health().at(-1).hearing.notHeardSeconds;
+  listener = start('listen');
+  await seen.until(is('listening', 'none'));
+  const { hearing, model, board } = health().at(-1);
+  expect(hearing.starts).toBe(2);
+  expect(hearing.notHeardSeconds).toBeGreaterThan(unheard);
+  expect(hearing.elapsedSeconds).toBeCloseTo(hearing.listenedSeconds + hearing.notHeardSeconds, 0);
+  expect(model.name).toBe('street');
+  expect(board.freeDiskMegabytes).toBeGreaterThan(0);
+
+  for (const [child, state] of [
+    [listener, 'stopped'],
+    [courier, 'stopped'],
+  ] as const) {
+    const ended = gone(child);
+    child.kill('SIGTERM');
+    if (child === listener) await seen.until(is(state, 'none'));
+    expect(await ended).toBe(0);
+  }
+  for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
+  await seen.close();
+  await broker.close();
+});

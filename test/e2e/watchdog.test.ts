@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { type Broker, openEmbeddedBroker } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
+import { openNotifySocket } from '../support/notify-socket.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+const watchdogMs = 8000; // systemd would kill after as long without a ping
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 50)))
+    if (performance.now() - began > 45_000) throw new Error(`waited 45 s in vain for ${what}`);
+}
+
+/** One half of the agent under a notify socket, with a microphone of the test's own. */
+async function start(half: 'listen' | 'deliver', hang?: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-watchdog-'));
+  const notify = openNotifySocket();
+  const broker: Broker = await openEmbeddedBroker();
+  const microphone = fakeArecord('sound');
+  const config = {
+    site: 'test',
+    sensor: 'post-1',
+    microphone: { silenceTimeoutSeconds: 2 },
+    outbox: { path: join(folder, 'outbox.db') },
+    mqtt: { url: broker.url, protocol: '3.1.1', ackTimeoutSeconds: 2 },
+    health: { intervalSeconds: 5 },
+    log: { level: 'silent' },
+  };
+  writeFileSync(join(folder, 'tocsin.yaml'), stringify(config));
+  const trigger = join(folder, 'hang');
+  const env = {
+    ...microphone.env,
+    NOTIFY_SOCKET: notify.path,
+    WATCHDOG_USEC: String(watchdogMs * 1000),
+    ...(hang ? { HANG: hang, HANG_WHEN: trigger } : {}),
+  };
+  const preload = hang ? ['--import', resolve('test/support/hang.ts')] : [];
+  const child: ChildProcess = spawn(process.execPath, [...preload, 'agent/main.ts', half, '-c', join(folder, 'tocsin.yaml')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env,
+  });
+  const gone = new Promise((done) => child.once('close', done));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await gone;
+    notify.close();
+    await broker.close();
+  });
+  await until(() => notify.pings().length >= 2, 'pings');
+  return {
+    notify,
+    broker,
+    microphone,
+    child,
+    gone,
+    outbox: config.outbox.path,
+    hang: () => writeFileSync(trigger, ''),
+    /** How long the latest ping is ago: past `watchdogMs` systemd kills. */
+    quietMs: () => performance.now() - (notify.pings().at(-1)?.atMs ?? 0),
+  };
+}
+
+/** The longest time without a ping while `seconds` pass. */
+async function longestQuiet(half: Awaited<ReturnType<typeof start>>, seconds: number): Promise<number> {
+  let longest = 0;
+  for (const began = performance.now(); performance.now() - began < seconds * 1000; await new Promise((r) => setTimeout(r, 50)))
+    longest = Math.max(longest, half.quietMs());
+  return longest;
+}
+
+describe.concurrent('each half pings only while its own work moves', () => {
+  test.each([
+    ['listen', 'capture'],
+    ['listen', 'inference'],
+    ['listen', 'database'],
+    ['deliver', 'database'],
+    ['deliver', 'network'],
+  ] as const)('%s: a hang in %s stops the pings, so that systemd restarts it', async (half, part) => {
+    const running = await start(half, part);
+    expect(running.notify.messages[0]?.text).toBe('READY=1');
+    running.hang();
+    if (part === 'capture') running.microphone.set('stuck');
+    if (part === 'network') {
+      const outbox = openSqliteOutbox(running.outbox, limits);
+      outbox.append(recordedEvent(0)); // something to publish
+      outbox.close();
+    }
+    await until(() => running.quietMs() > watchdogMs, 'the pings to stop');
+    expect(running.child.exitCode).toBeNull();
+  });
+
+  test('a microphone that is stuck or absent is retried: the listener goes on pinging', async () => {
+    const running = await start('listen');
+    running.microphone.set('stuck');
+    expect(await longestQuiet(running, 15)).toBeLessThan(watchdogMs);
+    running.microphone.set('absent');
+    expect(await longestQuiet(running, 15)).toBeLessThan(watchdogMs);
+    running.child.kill('SIGTERM');
+    expect(await running.gone).toBe(0);
+    await until(() => running.notify.messages.at(-1)?.text === 'STOPPING=1', 'the farewell');
+  });
+
+  test('a broker that is away is known to be: the courier goes on pinging', async () => {
+    const running = await start('deliver');
+    await running.broker.close();
+    // the waits between attempts grow to a minute: each step of them is the courier's own work
+    expect(await longestQuiet(running, 30)).toBeLessThan(watchdogMs);
+  });
+});

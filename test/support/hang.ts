@@ -1,0 +1,35 @@
+// Loaded into a half of the agent by --import: hangs the part that HANG names once the file HANG_WHEN exists. A hang of the kernel or
+// of hardware is not shown, only what the process sees of it.
+import { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { MqttClient } from 'mqtt';
+import { InferenceSession } from 'onnxruntime-node';
+
+const { HANG: part, HANG_WHEN: trigger = '' } = process.env;
+const hanging = () => existsSync(trigger);
+const never = () => new Promise<never>(() => undefined);
+
+/** Replaces a method by one that hangs when asked to. */
+function patch(prototype: object, name: string, hang: () => unknown): void {
+  const methods = prototype as Record<string, (...args: unknown[]) => unknown>;
+  const original = methods[name] as (...args: unknown[]) => unknown;
+  methods[name] = function (this: unknown, ...args: unknown[]) {
+    return hanging() ? hang() : original.apply(this, args);
+  };
+}
+
+if (part === 'capture') patch(ChildProcess.prototype, 'kill', () => true); // a child in uninterruptible sleep cannot be killed
+if (part === 'inference') {
+  const create = InferenceSession.create as (...args: unknown[]) => Promise<object>;
+  Object.assign(InferenceSession, {
+    async create(...args: unknown[]) {
+      const session = await create.apply(InferenceSession, args);
+      patch(session, 'run', never);
+      return session;
+    },
+  });
+}
+const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // the whole process, as in a call that does not return
+if (part === 'database') for (const name of ['prepare', 'transaction']) patch(Database.prototype, name, block);
+if (part === 'network') patch(MqttClient.prototype, 'publish', block); // what only goes unanswered has a time-out and is no hang

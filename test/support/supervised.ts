@@ -1,0 +1,45 @@
+import type { AudioSource } from '../../agent/audio/frame.ts';
+import { type Hearing, superviseMicrophone } from '../../agent/audio/supervisor.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { silentLogger } from './samples.ts';
+
+/** A supervisor over `open` whose frames nobody classifies, and what it reported. */
+export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds: number) {
+  const stop = new AbortController();
+  const seen: { state: Hearing['state']; fault: Hearing['fault']; atMs: number }[] = [];
+  const latest: { hearing?: Hearing } = {};
+  const ended = superviseMicrophone(
+    {
+      open,
+      async use(source, signal) {
+        for await (const frame of source.frames(signal)) frame.samples.fill(0);
+      },
+      report(hearing, changed) {
+        latest.hearing = { ...hearing };
+        if (changed) seen.push({ state: hearing.state, fault: hearing.fault, atMs: performance.now() });
+      },
+      clock: systemClock(),
+      logger: silentLogger,
+      random: () => 1, // the longest waits
+      silenceSeconds,
+    },
+    stop.signal,
+  );
+  return {
+    seen,
+    latest,
+    /** Resolves with the milliseconds until state and fault are as asked; rejects after `limitMs`. */
+    async until(state: Hearing['state'], fault: Hearing['fault'], limitMs: number): Promise<number> {
+      const began = performance.now();
+      while (latest.hearing?.state !== state || latest.hearing.fault !== fault) {
+        if (performance.now() - began > limitMs) throw new Error(`expected ${state} ${fault ?? ''} in ${limitMs} ms, got ${JSON.stringify(seen)}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return performance.now() - began;
+    },
+    async stop() {
+      stop.abort();
+      await ended;
+    },
+  };
+}

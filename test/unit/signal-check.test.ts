@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { openSignalCheck, type SignalVerdict } from '../../agent/audio/signal-check.ts';
+
+const rate = 16000;
+const frame = rate / 8;
+
+/** Plays `seconds` of what `sample` gives; frames arrive when `arrival` says, given when they were due. */
+function play(seconds: number, sample: (i: number) => number, arrival = (dueMs: number) => dueMs, waited = 100) {
+  const check = openSignalCheck(rate, 5);
+  const faults: { fault: SignalVerdict['fault']; second: number }[] = [];
+  let heard = 0;
+  let clippedAt: number | undefined;
+  for (let first = 0; first < seconds * rate; first += frame) {
+    const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
+    const verdict = check.push(samples, arrival(((first + frame) / rate) * 1000), waited, false);
+    heard += verdict.heardSamples / rate;
+    if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
+    if (verdict.clipped) clippedAt ??= first / rate;
+  }
+  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt };
+}
+const tone = (i: number) => 0.1 * Math.sin(i / 5);
+const quiet = (i: number) => Math.round(1.2 * Math.sin(i / 5) + 1.2 * Math.sin(i / 11)) / 32768; // two steps of the converter
+
+test('sound is sound: no fault, all of it heard', () => {
+  expect(play(120, tone)).toMatchObject({ fault: undefined, heard: 120, clippedAt: undefined });
+  expect(play(120, quiet)).toMatchObject({ fault: undefined, heard: 120 });
+});
+
+test('zeros and a constant are faults after their time, and never count as heard', () => {
+  const zeros = play(20, (i) => (i < 10 * rate ? tone(i) : 0));
+  expect(zeros).toMatchObject({ fault: 'zeros', heard: 10 });
+  expect(zeros.second).toBeLessThan(16);
+  expect(play(20, (i) => (i < 10 * rate ? tone(i) : 0.25 + (i % 2) / 32768))).toMatchObject({ fault: 'flat', heard: 10 });
+  expect(play(20, (i) => (i < 10 * rate ? tone(i) : -1))).toMatchObject({ fault: 'flat' });
+});
+
+test('a pause without variation that ends in time was heard', () => {
+  expect(play(20, (i) => (i > 8 * rate && i < 12 * rate ? 0 : tone(i)))).toMatchObject({ fault: undefined, heard: 20 });
+});
+
+test('half the samples at full scale is clipped within 10 s; one bang is not', () => {
+  const loud = (i: number) => Math.max(-1, Math.min(32767 / 32768, 3 * Math.sin(i / 5)));
+  const { clippedAt } = play(20, (i) => (i < 5 * rate ? tone(i) : loud(i)));
+  expect(clippedAt).toBeGreaterThan(5);
+  expect(clippedAt).toBeLessThan(15);
+  expect(play(20, (i) => (i % (10 * rate) < 0.3 * rate ? loud(i) : tone(i))).clippedAt).toBeUndefined();
+});
+
+test.each([
+  ['slow', 1.088, 10], // 44.1 kHz given for 48
+  ['slow', 1.06, 10],
+  ['slow', 1.015, 70],
+  ['fast', 0.92, 10],
+  ['fast', 0.985, 70],
+])('%s by a factor of %f is found within %i s', (fault, factor, limit) => {
+  const result = play(100, tone, (due) => due * factor);
+  expect(result.fault).toBe(fault);
+  expect(result.second).toBeLessThan(limit);
+});
+
+test('what is no fault of the rate: crystals, jitter, one loss, a reader that is late', () => {
+  expect(play(300, tone, (due) => due * 1.0005).fault).toBeUndefined();
+  let state = 1;
+  const random = () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
+  let previous = 0;
+  const jitter = (due: number) => {
+    previous = Math.max(previous, due + 400 * random());
+    return previous;
+  };
+  expect(play(300, tone, jitter).fault).toBeUndefined();
+  expect(play(120, tone, (due) => (due > 60_000 ? due + 3000 : due)).fault).toBeUndefined();
+  expect(play(120, tone, (due) => due * 1.3, 5).fault).toBeUndefined();
+});
