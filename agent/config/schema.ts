@@ -79,7 +79,9 @@ export const configSchema = z.strictObject({
         'MQTT version. With 3.1.1 a broker acknowledges what its access control refused, and such an event is lost: use it only on a broker without access control.',
       ),
     username: z.string().min(1).max(128).optional().describe('Only where certificates are not used.'),
-    passwordFile: file.optional().describe('File that holds the password; secrets are never in this file.'),
+    passwordFile: file
+      .optional()
+      .describe('File that holds the password. A plain name, here and below, is a file in /etc/tocsin/credentials; secrets are never in this file.'),
     caFile: file.optional().describe('Certificate authority that signed the broker, PEM.'),
     certFile: file.optional().describe("This sensor's certificate, PEM."),
     keyFile: file.optional().describe("This sensor's private key, PEM."),

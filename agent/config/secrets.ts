@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
 import { ConfigError, messageOf } from '../lib/errors.ts';
 import type { Config } from './schema.ts';
 
@@ -8,6 +9,14 @@ export interface Credentials {
   ca?: Buffer;
   cert?: Buffer;
   key?: Buffer;
+}
+
+const folder = '/etc/tocsin/credentials';
+
+/** Where a secret lies: a plain name is in /etc/tocsin/credentials, which systemd hands to the courier alone (LoadCredential). */
+export function secretPath(path: string, handedOver = process.env.CREDENTIALS_DIRECTORY): string {
+  if (isAbsolute(path)) return path;
+  return handedOver ? join(handedOver, `credentials_${path}`) : join(folder, path);
 }
 
 /** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */
@@ -29,7 +38,7 @@ export function redact(config: Config): Config {
 
 function readSecret(key: string, path: string): Buffer {
   try {
-    return readFileSync(path);
+    return readFileSync(secretPath(path));
   } catch (cause) {
     throw new ConfigError(`${key}: expected a readable file, got: ${messageOf(cause)}`, 'check that the file exists and that the service user may read it', {
       cause,

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Gap } from './outbox.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
@@ -36,6 +36,18 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   } finally {
     lock.close();
   }
+}
+
+/**
+ * Makes the file if there is none, readable by its owner alone; by the group as well where the folder has the setgid bit, for
+ * there the two halves run as two users. SQLite gives -wal and -shm the mode of the file.
+ */
+export function createFile(path: string): void {
+  if (existsSync(path)) return;
+  const shared = (statSync(dirname(path)).mode & 0o2000) !== 0;
+  const file = openSync(path, 'a', 0o600);
+  if (shared) fchmodSync(file, 0o660);
+  closeSync(file);
 }
 
 /** The damaged files kept beside an outbox. */

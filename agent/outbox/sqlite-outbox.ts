@@ -9,7 +9,7 @@ import type { OutboxFault } from '../lib/faults.ts';
 import * as hearingRows from './hearing-rows.ts';
 import { migrate } from './migrate.ts';
 import type { Fate, Gap, Outbox, PendingEvent } from './outbox.ts';
-import { quarantined, repairOutbox } from './repair.ts';
+import { createFile, quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { commitsBeyondDamage } from './wal-check.ts';
 
@@ -60,6 +60,7 @@ function damage(what: string): Error {
 }
 
 function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
+  createFile(path);
   const db = new Database(path, { timeout: 5000 });
   try {
     if (path.endsWith('.lock')) return db;

@@ -20,7 +20,7 @@ export async function openStreet() {
     env,
     home,
     plug() {
-      pactl('load-module', 'module-null-sink', 'sink_name=street', 'rate=48000');
+      pactl('load-module', 'module-null-sink', 'sink_name=street', 'rate=48000', 'channels=1');
       pactl('set-default-source', 'street.monitor');
     },
     unplug: () => pactl('unload-module', 'module-null-sink'),

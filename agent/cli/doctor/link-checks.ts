@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Config } from '../../config/schema.ts';
-import type { Credentials } from '../../config/secrets.ts';
+import { type Credentials, secretPath } from '../../config/secrets.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
@@ -134,7 +134,7 @@ const dates: Check = {
     ] as const) {
       if (path === undefined) continue;
       try {
-        const { validFrom, validTo } = new X509Certificate(probes.readBytes(path));
+        const { validFrom, validTo } = new X509Certificate(probes.readBytes(secretPath(path)));
         spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
       } catch (error) {
         return fail('doctor.dates.unreadable', { whose: text(`doctor.dates.${whose}`), reason: messageOf(error) });
