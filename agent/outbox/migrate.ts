@@ -18,3 +18,12 @@ export function migrate(db: SqliteDatabase): void {
   });
   apply.immediate();
 }
+
+/** Whether the tables, their columns and bounds are to the letter those that the migrations make in `fresh`, an empty database. */
+export function hasOurSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
+  const schemaOf = (of: SqliteDatabase) => JSON.stringify(of.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all());
+  migrate(fresh);
+  const same = schemaOf(db) === schemaOf(fresh);
+  fresh.close();
+  return same;
+}

@@ -50,6 +50,15 @@ export function createFile(path: string): void {
   closeSync(file);
 }
 
+/** Tells a file from one that was put in its place; 0 where there is none. */
+export function inodeOf(path: string): number {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return 0;
+  }
+}
+
 /** The damaged files kept beside an outbox. */
 export function quarantined(path: string): { number: number; sinceMs: number }[] {
   return readdirSync(dirname(path)).flatMap((name) => {

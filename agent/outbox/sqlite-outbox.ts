@@ -7,9 +7,9 @@ import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import * as hearingRows from './hearing-rows.ts';
-import { migrate } from './migrate.ts';
+import { hasOurSchema, migrate } from './migrate.ts';
 import type { Fate, Gap, Outbox, PendingEvent } from './outbox.ts';
-import { createFile, quarantined, repairOutbox } from './repair.ts';
+import { createFile, inodeOf, quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { commitsBeyondDamage } from './wal-check.ts';
 
@@ -85,10 +85,12 @@ function openChecked(path: string): SqliteDatabase {
   try {
     if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
     migrate(db);
+    if (!hasOurSchema(db, new Database(':memory:'))) throw damage('the schema is not the one of this release');
     return db;
   } catch (error) {
     db.close();
-    throw error;
+    // our own migrations fail on nothing but a file that is not what it says
+    throw (error as { code?: unknown }).code === 'SQLITE_ERROR' ? damage(messageOf(error)) : error;
   }
 }
 
@@ -281,14 +283,6 @@ class SqliteOutbox implements Outbox {
     } catch (cause) {
       throw new OutboxError(`Expected to write the outbox, got: ${messageOf(cause)}`, 'check free space and that the file belongs to the service', { cause });
     }
-  }
-}
-
-function inodeOf(path: string): number {
-  try {
-    return statSync(path).ino;
-  } catch {
-    return 0;
   }
 }
 

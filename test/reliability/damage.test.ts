@@ -138,6 +138,14 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
 
   test.each<[string, () => void]>([
     ['a zero-length main file beside a WAL', () => writeFileSync(path, '')],
+    [
+      'a column that was added',
+      () => {
+        const db = new Database(path);
+        db.exec('ALTER TABLE event ADD COLUMN note TEXT');
+        db.close();
+      },
+    ],
     ['a WAL of zero length', () => truncateSync(`${path}-wal`, 0)],
     ['a WAL of noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
     ['shared memory of noise', () => writeFileSync(`${path}-shm`, Buffer.alloc(32_768, 0x5a))],
