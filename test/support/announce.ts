@@ -6,6 +6,7 @@ export default function announce(): void {
     'faults of test/integration/doctor': missing('mosquitto', 'mosquitto_passwd', 'openssl'),
     'mosquitto suites of test/integration': missing('mosquitto'),
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
+    'the canary of test/e2e': missing('pulseaudio', 'paplay', 'arecord', 'strace'),
     'crash states of test/reliability': missing('gcc'),
     'exposure of test/integration/units': missing('systemd-analyze'),
   };

@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openResampler } from '../../agent/audio/resample.ts';
+import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+import { openAudioSearch } from '../support/audio-search.ts';
+import { missing, openEmbeddedBroker } from '../support/broker.ts';
+import { openMessages } from '../support/messages.ts';
+import { openStreet } from '../support/pulse.ts';
+import { seededRandom } from '../support/random.ts';
+import { readTrace, tracedCalls, type Write } from '../support/traced-writes.ts';
+
+const rate = 48_000;
+const random = seededRandom(23);
+/** Half a second of noise that is nowhere else in the world, to the bit. */
+const canary = Int16Array.from({ length: rate / 2 }, () => (random() - 0.5) * 12_000);
+const asFloats = Float32Array.from(canary, (sample) => sample / 32768);
+
+/** What is played: the canary, then the breaking glass of the demo's scene. */
+function playedSound(): Int16Array {
+  const scene = synthesiseScene().subarray(10 * 16_000, 14 * 16_000);
+  const glass = Int16Array.from({ length: scene.length * 3 }, (_, i) => scene[Math.floor(i / 3)] ?? 0);
+  const sound = new Int16Array(canary.length + rate / 2 + glass.length);
+  sound.set(canary);
+  sound.set(glass, canary.length + rate / 2);
+  return sound;
+}
+
+/** As the microphone gives it, and as the model is given it: the capture may begin at any of three phases. */
+function versions(): Float32Array[] {
+  return [asFloats, ...[0, 1, 2].map((phase) => openResampler(rate, 16_000).push(asFloats.slice(phase)))];
+}
+
+const without = missing('pulseaudio', 'paplay', 'arecord', 'strace');
+describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${without})` : ''}`, () => {
+  const search = openAudioSearch(versions());
+  const seconds = 6;
+  let street: Awaited<ReturnType<typeof openStreet>>;
+  beforeAll(async () => {
+    street = await openStreet();
+    writeFileSync(join(street.home, 'canary.wav'), wavFile(playedSound(), rate));
+  });
+  afterAll(() => street.close());
+
+  /** Runs the agent on a real capture chain that plays the canary over and over, under strace; everything it wrote and sent. */
+  async function traced(plant: Record<string, string> = {}) {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-canary-'));
+    const data = join(folder, 'data');
+    mkdirSync(data);
+    const broker = await openEmbeddedBroker();
+    const seen = await openMessages(broker.url);
+    const config = join(folder, 'tocsin.yaml');
+    const microphone = { device: 'pulse', silenceTimeoutSeconds: 60 };
+    const settings = {
+      site: 'test',
+      sensor: 'post-1',
+      microphone,
+      outbox: { path: join(data, 'outbox.db') },
+      log: { level: 'debug' },
+      health: { intervalSeconds: 5 },
+    };
+    writeFileSync(config, stringify({ ...settings, mqtt: { url: broker.url, protocol: '3.1.1' } }));
+    const trace = join(folder, 'trace');
+    const recording = plant.RECORDING_FORM
+      ? { RECORDING: join(data, 'recording'), NODE_OPTIONS: `--import=${resolve('test/support/plant-recording.ts')}`, ...plant }
+      : {};
+    const stop = street.play(join(street.home, 'canary.wav'));
+    const agent = spawn(
+      'strace',
+      ['-D', '-f', '-y', '-xx', '-s', '10000000', '-e', `trace=${tracedCalls}`, '-o', trace, process.execPath, 'agent/main.ts', 'run', '-c', config],
+      { env: { ...street.env, ...recording }, stdio: 'ignore' },
+    );
+    const gone = new Promise((done) => agent.once('close', done));
+    await seen.until(() => seen.events().some((e) => e.data.label === 'glass_break'));
+    await new Promise((done) => setTimeout(done, seconds * 1000)); // so much sound is heard at least
+    agent.kill('SIGTERM'); // with -D the tracer is the child of the agent, which ends first
+    await gone;
+    while (!readFileSync(trace, 'latin1').slice(-4000).includes(`${agent.pid} +++ exited`)) await new Promise((done) => setTimeout(done, 50));
+    stop();
+    await seen.close();
+    await broker.close();
+    const files = readdirSync(data).map((name) => [name, readFileSync(join(data, name))] as const);
+    return { writes: readTrace(trace), files, messages: seen.messages };
+  }
+
+  const isSound = ({ program, to }: Write) => program === 'arecord' && /^(socket|pipe|UNIX)/.test(to);
+
+  test('passes through a real capture chain and is in nothing that was written or sent', async () => {
+    const { writes, files, messages } = await traced();
+    // the chain did carry it, to the bit: from arecord to the listener, and nowhere else
+    expect(search.in(Buffer.concat(writes.filter(isSound).map((w) => w.bytes)))).toContain('int16 little-endian');
+    expect(writes.filter((w) => w.program === 'arecord' && w.to.startsWith('/') && w.to !== '/dev/null')).toEqual([]);
+
+    const rest = writes.filter((w) => !isSound(w));
+    const places = Map.groupBy(rest, (w) => w.to);
+    for (const [to, parts] of places) expect(search.in(Buffer.concat(parts.map((w) => w.bytes))), to).toEqual([]);
+    for (const [name, bytes] of files) expect(search.in(bytes), name).toEqual([]);
+    for (const { topic, text } of messages) expect(search.in(Buffer.from(text)), topic).toEqual([]);
+
+    // nor could it be hidden: the ballast is zeros, and the rest, the making of the outbox included, a small part of the sound
+    const counted = rest.filter((w) => !w.to.endsWith('.ballast') && !w.to.startsWith('anon_inode') && !w.to.startsWith('pipe'));
+    const bytes = counted.reduce((sum, w) => sum + w.bytes.length, 0);
+    const sound = writes.filter(isSound).reduce((sum, w) => sum + w.bytes.length, 0);
+    process.stdout.write(`canary: ${JSON.stringify({ bytesOfSound: sound, bytesWrittenAndSent: bytes, places: places.size, events: messages.length })}\n`);
+    expect(bytes).toBeLessThan(sound / 8);
+    for (const w of rest.filter((w) => w.to.endsWith('.ballast'))) expect(w.bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test.each(['float32', 'base64'])('is found when a line records it as %s', async (form) => {
+    const { writes, files } = await traced({ RECORDING_FORM: form });
+    const name = form === 'base64' ? 'float32 in base64' : form;
+    expect(search.in(Buffer.concat(writes.filter((w) => w.to.endsWith('/recording')).map((w) => w.bytes)))).toContain(name);
+    expect(search.in(files.find(([file]) => file === 'recording')?.[1] ?? Buffer.alloc(0))).toContain(name);
+  });
+});

@@ -1,0 +1,21 @@
+// Loaded into the agent by --import: the recording line that must never be written. What the model is given goes to the file that
+// RECORDING names, in the form that RECORDING_FORM names.
+import { appendFileSync } from 'node:fs';
+import { InferenceSession } from 'onnxruntime-node';
+
+const { RECORDING: path, RECORDING_FORM: form } = process.env;
+const create = InferenceSession.create as (...args: unknown[]) => Promise<{ run(feeds: Record<string, { data: Float32Array }>): Promise<unknown> }>;
+if (path && process.argv.includes('listen'))
+  Object.assign(InferenceSession, {
+    async create(...args: unknown[]) {
+      const session = await create.apply(InferenceSession, args);
+      const run = session.run.bind(session);
+      session.run = (feeds) => {
+        const samples = Float32Array.from(feeds.waveform?.data ?? []);
+        const bytes = Buffer.from(samples.buffer);
+        appendFileSync(path, form === 'base64' ? `${bytes.toString('base64')}\n` : bytes);
+        return run(feeds);
+      };
+      return session;
+    },
+  });
