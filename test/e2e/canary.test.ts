@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openResampler } from '../../agent/audio/resample.ts';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
@@ -11,7 +11,7 @@ import { missing, openEmbeddedBroker } from '../support/broker.ts';
 import { openMessages } from '../support/messages.ts';
 import { openStreet } from '../support/pulse.ts';
 import { seededRandom } from '../support/random.ts';
-import { readTrace, tracedCalls, type Write } from '../support/traced-writes.ts';
+import { readTrace, type SocketCall, tracedCalls, type Write } from '../support/traced-writes.ts';
 
 const rate = 48_000;
 const random = seededRandom(23);
@@ -46,7 +46,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
   afterAll(() => street.close());
 
   /** Runs the agent on a real capture chain that plays the canary over and over, under strace; everything it wrote and sent. */
-  async function traced(plant: Record<string, string> = {}) {
+  async function traced(plant: Record<string, string> = {}, preload = 'plant-recording.ts') {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-canary-'));
     const data = join(folder, 'data');
     mkdirSync(data);
@@ -64,27 +64,35 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     };
     writeFileSync(config, stringify({ ...settings, mqtt: { url: broker.url, protocol: '3.1.1' } }));
     const trace = join(folder, 'trace');
-    const recording = plant.RECORDING_FORM
-      ? { RECORDING: join(data, 'recording'), NODE_OPTIONS: `--import=${resolve('test/support/plant-recording.ts')}`, ...plant }
-      : {};
+    const planted =
+      Object.keys(plant).length > 0 ? { RECORDING: join(data, 'recording'), NODE_OPTIONS: `--import=${resolve('test/support', preload)}`, ...plant } : {};
     const stop = street.play(join(street.home, 'canary.wav'));
+    onTestFinished(stop); // two players at once would be another sound
     const agent = spawn(
       'strace',
       ['-D', '-f', '-y', '-xx', '-s', '10000000', '-e', `trace=${tracedCalls}`, '-o', trace, process.execPath, 'agent/main.ts', 'run', '-c', config],
-      { env: { ...street.env, ...recording }, stdio: 'ignore' },
+      { env: { ...street.env, ...planted }, stdio: 'ignore' },
     );
     const gone = new Promise((done) => agent.once('close', done));
     await seen.until(() => seen.events().some((e) => e.data.label === 'glass_break'));
     await new Promise((done) => setTimeout(done, seconds * 1000)); // so much sound is heard at least
     agent.kill('SIGTERM'); // with -D the tracer is the child of the agent, which ends first
     await gone;
-    while (!readFileSync(trace, 'latin1').slice(-4000).includes(`${agent.pid} +++ exited`)) await new Promise((done) => setTimeout(done, 50));
-    stop();
+    const ended = new RegExp(`^${agent.pid} +\\+\\+\\+ exited`, 'm'); // strace pads short numbers
+    while (!ended.test(readFileSync(trace, 'latin1').slice(-4000))) await new Promise((done) => setTimeout(done, 50));
     await seen.close();
     await broker.close();
     const files = readdirSync(data).map((name) => [name, readFileSync(join(data, name))] as const);
-    return { writes: readTrace(trace), files, messages: seen.messages };
+    return { ...readTrace(trace), files, messages: seen.messages, broker: broker.url.replace('mqtt://', '') };
   }
+
+  /** Calls on the internet families, or that wait for callers, other than the courier's to the broker. */
+  const strangers = (sockets: SocketCall[], broker: string) =>
+    sockets.filter(
+      ({ program, call, family, address }) =>
+        call === 'listen' ||
+        (/^AF_(INET6?|PACKET|VSOCK)$/.test(family) && (program !== 'node deliver' || call === 'bind' || (call === 'connect' && address !== broker))),
+    );
 
   const isSound = ({ program, to }: Write) => program === 'arecord' && /^(socket|pipe|UNIX)/.test(to);
 
@@ -107,6 +115,19 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     process.stdout.write(`canary: ${JSON.stringify({ bytesOfSound: sound, bytesWrittenAndSent: bytes, places: places.size, events: messages.length })}\n`);
     expect(bytes).toBeLessThan(sound / 8);
     for (const w of rest.filter((w) => w.to.endsWith('.ballast'))) expect(w.bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('nobody but the broker is contacted, nothing listens, and the listener makes no internet socket', async () => {
+    const { sockets, writes, broker } = await traced();
+    const internet = sockets.filter((s) => s.family.startsWith('AF_INET'));
+    expect(internet.filter((s) => s.program === 'node deliver' && s.call === 'connect').map((s) => s.address)).toContain(broker);
+    expect(strangers(sockets, broker)).toEqual([]);
+    expect(writes.some((w) => w.program === 'node listen')).toBe(true); // it was traced as well
+  });
+
+  test('a line that calls home from either half is seen', async () => {
+    const { sockets, broker } = await traced({ HOME_ADDRESS: '127.0.0.2:443' }, 'plant-call.ts');
+    expect(new Set(strangers(sockets, broker).map((s) => s.program))).toEqual(new Set(['node listen', 'node deliver', 'node']));
   });
 
   test.each(['float32', 'base64'])('is found when a line records it as %s', async (form) => {

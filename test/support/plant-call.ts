@@ -1,0 +1,5 @@
+// Loaded into the agent by --import: a dependency that calls home, to the address that HOME_ADDRESS names.
+import { connect } from 'node:net';
+
+const [host = '', port] = (process.env.HOME_ADDRESS ?? '').split(':');
+connect(Number(port), host).on('error', () => undefined);
