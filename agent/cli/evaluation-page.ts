@@ -1,4 +1,5 @@
 import { type Label, labels } from '../classify/model-manifest.ts';
+import { escapeHtml } from './html.ts';
 import type { Score } from './scoring.ts';
 
 export interface Curve {
@@ -59,8 +60,4 @@ function plot(x: string, y: string, most: number, series: { label: Label; points
     return `<polyline points="${path}" fill="none" stroke="${colours[label]}" stroke-width="2"/>${dots}<text x="${px(most) + 12}" y="${40 + i * 22}" fill="${colours[label]}">${label}</text>`;
   });
   return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-size="13" font-family="system-ui,sans-serif" role="img" aria-label="${y} against ${x}">${grid.join('')}${lines.join('')}<text x="${(left + px(most)) / 2}" y="${height - 8}" text-anchor="middle">${x}</text><text transform="translate(16 ${(py(0) + py(1)) / 2}) rotate(-90)" text-anchor="middle">${y}</text></svg>`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }

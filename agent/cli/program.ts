@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { exitCodes } from '../lib/errors.ts';
 import { addBench } from './bench.ts';
 import { addCalibrate } from './calibrate.ts';
 import { addConfig } from './config.ts';
@@ -6,6 +7,7 @@ import { addDevices } from './devices.ts';
 import { addDoctor } from './doctor.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addEvents } from './events.ts';
+import { addManual } from './manual.ts';
 import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
 import { addReplay } from './replay.ts';
@@ -35,7 +37,8 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addConfig(program, t);
   addModel(program, t);
   addBench(program, signal);
-  program.addHelpText('after', () => `\n${wrap(t('help.exitCodes'), screenOf(process.stdout).columns)}\n`);
+  addManual(program, t);
+  program.addHelpText('after', () => `\n${wrap(exitCodeLine(t), screenOf(process.stdout).columns)}\n`);
   speak(program, t);
   return program;
 }
@@ -66,11 +69,20 @@ export function configOption(): Option {
   return new Option('-c, --config <file>', 'configuration file').default('/etc/tocsin/tocsin.yaml').env('TOCSIN_CONFIG');
 }
 
+const examplesByCommand = new WeakMap<Command, readonly string[]>();
+
 /** Adds a command with its examples; errors of usage are thrown, not exited on. */
-export function addCommand(program: Command, name: string, description: string, examples: string[]): Command {
-  return program
-    .command(name)
-    .description(description)
-    .exitOverride()
-    .addHelpText('after', ({ command }) => `\n${command.createHelp().styleTitle('Examples:')}\n${examples.map((e) => `  ${e}`).join('\n')}\n`);
+export function addCommand(program: Command, name: string, description: string, examples: readonly string[]): Command {
+  const command = program.command(name).description(description).exitOverride();
+  examplesByCommand.set(command, examples);
+  return command.addHelpText('after', () => `\n${command.createHelp().styleTitle('Examples:')}\n${examples.map((e) => `  ${e}`).join('\n')}\n`);
+}
+
+export function examplesOf(command: Command): readonly string[] {
+  return examplesByCommand.get(command) ?? [];
+}
+
+function exitCodeLine(t: Translate): string {
+  const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${t(`exit.${name as keyof typeof exitCodes}`)}`);
+  return `${t('help.exitCodes')} 0 ${t('exit.done')}, ${codes.join(', ')}`;
 }

@@ -38,9 +38,9 @@ type Step = 'sound' | 'heard' | 'stored' | 'accepted' | 'returned';
 /** selftest: a test sound goes in, and its event comes back from the broker; or the place where the chain broke. */
 export function addSelftest(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'selftest', 'sound in, event back from the broker; says where the chain breaks', [
-    'tocsin selftest',
-    'tocsin selftest --speaker',
-    'tocsin selftest --ask --seconds 60',
+    'sudo tocsin selftest',
+    'sudo tocsin selftest --speaker',
+    'sudo tocsin selftest --ask --seconds 60',
   ])
     .addOption(configOption())
     .option('--speaker [device]', 'play the test sound through aplay and hear it with the microphone')

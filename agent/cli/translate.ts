@@ -3,6 +3,7 @@ import { doctor } from './messages/doctor.ts';
 import { doctorLink } from './messages/doctor-link.ts';
 import { frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
+import { manual } from './messages/manual.ts';
 import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
@@ -12,7 +13,7 @@ export type Language = (typeof languages)[number];
 export type Message = Record<Language, string>;
 
 /** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
-export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate, ...state };
+export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate, ...state, ...manual };
 export type MessageKey = keyof typeof catalogue;
 
 type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never;

@@ -10,8 +10,8 @@ export interface Clock {
   readonly bootId: string;
 }
 
-// A wall clock before this release was made cannot be right (a Pi without a network starts in 1970 or at its last shutdown).
-const releasedMs = Date.UTC(2026, 10, 1);
+/** The day of this release, on the man page too. A wall clock before it cannot be right: a Pi without a network starts in 1970 or at its last shutdown. */
+export const releasedOn = '2026-11-01';
 
 /** The machine's clock; synchronised when timesyncd or chrony has set it, or a hardware clock keeps it. */
 export function systemClock(): Clock {
@@ -21,6 +21,6 @@ export function systemClock(): Clock {
     bootId,
     wallMs: () => Date.now(),
     monotonicMs: () => Math.round(Number(process.hrtime.bigint() / 1000n) / 1000),
-    synchronised: () => Date.now() > releasedMs && witnesses.some((path) => existsSync(path)),
+    synchronised: () => Date.now() > Date.parse(releasedOn) && witnesses.some((path) => existsSync(path)),
   };
 }

@@ -8,6 +8,9 @@ export default function announce(): void {
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
     'the canary of test/e2e': missing('pulseaudio', 'paplay', 'arecord', 'strace'),
     'crash states of test/reliability': missing('gcc'),
+    'completion of test/integration': missing('bash', 'zsh', 'fish'),
+    'man page of test/unit/manual': missing('mandoc', 'man'),
+    'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),
     'exposure of test/integration/units': missing('systemd-analyze'),
   };
   for (const [name, reason] of Object.entries(suites)) if (reason) process.stdout.write(`Left out: ${name}: ${reason}\n`);

@@ -33,6 +33,9 @@ test('every message is used', () => {
     'label.',
     'field.',
     'help.',
+    'exit.',
+    'man.file.',
+    'card.blank.',
   ];
   const unused = Object.keys(catalogue).filter((key) => {
     const base = key.replace(/\.try$/, '');

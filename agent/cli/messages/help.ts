@@ -60,5 +60,9 @@ export const frenchHelp: Record<string, string> = {
   'go on and show each event as it is stored': 'continuer et montrer chaque événement dès qu’il est gardé',
   'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores, seuils, niveau',
   'number of an event that waits, its id, or a file with a published event': 'numéro d’un événement en attente, son id, ou un fichier avec un événement publié',
+  'print the completion script of a shell': 'afficher le script de complétion d’un shell',
+  'which shell': 'quel shell',
+  'print the manual page': 'afficher la page de manuel',
+  'print the one-page card for the field as HTML': 'afficher la fiche de terrain d’une page en HTML',
   'one JSON object: event, thresholds': 'un objet JSON : event, thresholds',
 };

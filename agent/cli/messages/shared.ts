@@ -23,8 +23,5 @@ export const shared = {
   'help., env:': { en: ', env:', fr: ', variable :' },
   'help.version': { en: 'print the version', fr: 'afficher la version' },
   'help.lang': { en: 'language: en or fr (default: by locale)', fr: 'langue : en ou fr (par défaut : selon la locale)' },
-  'help.exitCodes': {
-    en: 'Exit codes: 0 done, 1 defect, 2 usage, 3 configuration, 4 sound, 5 model, 6 outbox, 7 broker, 8 a check failed',
-    fr: 'Codes de sortie : 0 fait, 1 défaut, 2 usage, 3 configuration, 4 son, 5 modèle, 6 file d’attente, 7 broker, 8 un contrôle a échoué',
-  },
+  'help.exitCodes': { en: 'Exit codes:', fr: 'Codes de sortie :' },
 } as const satisfies Record<string, Message>;

@@ -1,0 +1,80 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { commandAt, everyCommand } from '../../agent/cli/manual/command-tree.ts';
+import { fieldCard } from '../../agent/cli/manual/field-card.ts';
+import { manPage } from '../../agent/cli/manual/man-page.ts';
+import { documents, stale } from '../../agent/cli/manual/write-documents.ts';
+import { completions, treeOf } from '../../agent/cli/manual.ts';
+import { buildProgram } from '../../agent/cli/program.ts';
+import { languages, openTranslate } from '../../agent/cli/translate.ts';
+import { exitCodes } from '../../agent/lib/errors.ts';
+import { missing } from '../support/broker.ts';
+
+const signal = new AbortController().signal;
+const tree = treeOf(buildProgram(signal));
+
+test('the files under deploy/ are what the definitions give (npm run documents)', () => expect(stale()).toEqual([]));
+
+test('a command that is added is in every document that lists commands', () => {
+  const program = buildProgram(signal);
+  program.command('serenade').description('sings').option('--loud <file>', 'with a score');
+  const grown = treeOf(program);
+  const t = openTranslate('en');
+  for (const document of [manPage(grown, '1', '2026-11-01', t), ...Object.values(completions).map((of) => of(grown))]) {
+    expect(document).toContain('serenade');
+    expect(document).toContain('loud');
+  }
+});
+
+test('the man page names every command, option, argument, example, exit code and file', () => {
+  const page = readFileSync('deploy/man/tocsin.1', 'utf8').replaceAll('\\-', '-');
+  const said = page.replace(/\s+/g, ' ');
+  for (const command of everyCommand(tree)) {
+    if (command.words.length > 0) expect(page).toContain(`.SS "tocsin ${command.words.join(' ')}"`);
+    for (const { long, short } of command.options) for (const flag of [long, short]) expect(page).toContain(flag ?? long);
+    for (const { name } of command.arguments) expect(page).toContain(`.I ${name}`);
+    for (const example of command.examples) expect(page).toContain(example);
+    expect(said).toContain(command.description);
+  }
+  for (const code of [0, ...Object.values(exitCodes)]) expect(page).toMatch(new RegExp(`\\.B ${code}\\n\\w`));
+});
+
+const lint = missing('mandoc', 'man');
+describe.skipIf(lint)(`the man page renders without a warning${lint ? ` (left out: ${lint})` : ''}`, () => {
+  test.each(['tocsin.1', 'tocsin.fr.1'])('%s', (name) => {
+    const path = resolve('deploy/man', name);
+    expect(spawnSync('mandoc', ['-Tlint', '-W', 'warning', path], { encoding: 'utf8' })).toMatchObject({ stdout: '', stderr: '', status: 0 });
+    const groff = spawnSync('man', ['--warnings', '-E', 'UTF-8', '-l', path], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '60' } });
+    expect({ stderr: groff.stderr, status: groff.status }).toEqual({ stderr: '', status: 0 });
+    expect(groff.stdout.length).toBeGreaterThan(5000);
+  });
+
+  test('a line that begins with a dot or an apostrophe is text', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'tocsin-man-')), 'x.1');
+    const planted = { ...tree, description: `.br 'quoted ${'word '.repeat(14)}.TH of a \\ line` };
+    spawnSync('sh', ['-c', 'cat > "$1"', 'sh', path], { input: manPage(planted, '1', '2026-11-01', openTranslate('en')) });
+    const { stdout } = spawnSync('mandoc', ['-Tutf8', path], { encoding: 'utf8' });
+    expect(stdout.replace(/\s+/g, ' ')).toContain(".br 'quoted word");
+    expect(stdout.replace(/\s+/g, ' ')).toContain('.TH of a \\ line');
+  });
+});
+
+describe('the field card', () => {
+  test('a command or example that it names must exist', () => {
+    expect(() => commandAt(tree, 'serenade')).toThrow('expected a command');
+    const without = { ...tree, commands: tree.commands.filter(({ words }) => words[0] !== 'selftest') };
+    expect(() => fieldCard(without, '1', openTranslate('en'))).toThrow('expected a command "selftest"');
+  });
+
+  const printer = missing('weasyprint', 'pdfinfo');
+  test.skipIf(printer).each([...languages])(`is one A4 page (%s)${printer ? ` (left out: ${printer})` : ''}`, (language) => {
+    const pdf = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'card.pdf');
+    spawnSync('weasyprint', ['-q', '-', pdf], { input: documents()[`field-card/field-card.${language}.html`] });
+    const { stdout } = spawnSync('pdfinfo', [pdf], { encoding: 'utf8' });
+    expect(stdout).toMatch(/Pages: +1\n/);
+    expect(stdout).toMatch(/\(A4\)/);
+  });
+});
