@@ -16,6 +16,7 @@ import type { Classifier } from './classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
 import type { Config } from './config/schema.ts';
 import { type Detection, openEventDetector } from './events/event-detector.ts';
+import type { HourMeter } from './events/hour-meter.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Outbox } from './outbox/outbox.ts';
@@ -101,15 +102,16 @@ export interface ListenParts {
   readonly logger: Logger;
   /** Told the level of each 125 ms, in dB relative to a full-scale sine. */
   readonly level?: (decibels: number) => void;
+  /** Sums up the hour. */
+  readonly hour?: Pick<HourMeter, 'recognised' | 'level'>;
 }
 
 /** The listener: hears the source and puts what it recognises in the outbox. */
 export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts: ListenParts, signal: AbortSignal): Promise<void> {
-  const { source, classifier, outbox, clock, logger } = parts;
+  const { source, classifier, outbox, clock, logger, hour } = parts;
   const { name, version } = classifier.manifest;
   const { splAtFullScaleDb } = config.microphone;
-  // what an uncalibrated sensor cannot say is not computed
-  const soundLevel = splAtFullScaleDb === undefined ? undefined : openSoundLevelMeter(source.sampleRate);
+  const soundLevel = openSoundLevelMeter(source.sampleRate, hour?.level);
   let beganMs: number | undefined;
   const counted: AudioSource = {
     ...source,
@@ -118,7 +120,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
         // Sample 0 as the freshest arrivals place it; later ones may move it by 1 ms a second, for the two clocks drift apart.
         const zeroMs = clock.monotonicMs() - ((frame.firstSample + frame.samples.length) / source.sampleRate) * 1000;
         beganMs = Math.min(zeroMs, (beganMs ?? zeroMs) + frame.samples.length / source.sampleRate);
-        soundLevel?.push(frame.samples);
+        soundLevel.push(frame.samples);
         yield frame;
       }
     },
@@ -126,6 +128,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
   const confirmed = ({ detection, levels }: Heard) => {
     const onsetMonotonicMs = (beganMs ?? 0) + detection.onsetSeconds * 1000;
     const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
+    hour?.recognised(detection.label);
     const fate = outbox.append({
       label: detection.label,
       onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
@@ -135,7 +138,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
       confidence: detection.confidence,
       levelAboveBackgroundDb: levels.aboveBackgroundDb,
-      ...(soundLevel && splAtFullScaleDb !== undefined
+      ...(splAtFullScaleDb !== undefined
         ? { soundPressureLevelDb: soundLevel.fastMaximum(detection.offsetSeconds - detection.onsetSeconds + 0.5) + splAtFullScaleDb }
         : {}),
       scores: { glass_break, shout, bang },

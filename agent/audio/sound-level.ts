@@ -28,13 +28,15 @@ const slowSeconds = 1;
 const remembered = 480; // steps of 125 ms: one minute
 const floor = 1e-13; // -127 dB, under the noise of 16 bits
 
-export function openSoundLevelMeter(sampleRate: number): SoundLevelMeter {
+/** @param onStep told of each 125 ms: the level F at its end, in dB relative to a full-scale sine, and its weighted mean square */
+export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number, meanSquare: number) => void): SoundLevelMeter {
   const weighting = openAWeighting(sampleRate);
   const fastShare = 1 - Math.exp(-1 / (sampleRate * fastSeconds));
   const slowShare = 1 - Math.exp(-1 / (sampleRate * slowSeconds));
   const stepLength = Math.round(sampleRate * fastSeconds);
   const steps: number[] = [];
   let [count, sum, fast, slow, fastMax, slowMax, stepMax, inStep] = [0, 0, 0, 0, 0, 0, 0, 0];
+  let sumBefore = 0; // what `sum` was when the step began
   let weighted = new Float64Array(0);
   return {
     push(samples) {
@@ -80,6 +82,8 @@ export function openSoundLevelMeter(sampleRate: number): SoundLevelMeter {
     steps.push(stepMax);
     if (steps.length > remembered) steps.shift();
     fastMax = Math.max(fastMax, stepMax);
+    onStep?.(decibels(fast), (sum - sumBefore) / stepLength);
+    sumBefore = sum;
     stepMax = 0;
     inStep = 0;
   }

@@ -11,8 +11,10 @@ import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { openHealthReport } from '../delivery/health.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
+import { openSummaries } from '../delivery/summaries.ts';
 import { topicsOf } from '../delivery/topics.ts';
 import type { UsualLevel } from '../events/health.ts';
+import { openHourMeter } from '../events/hour-meter.ts';
 import { openLevelHistory } from '../events/level-history.ts';
 import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -23,7 +25,9 @@ import { sleep } from '../lib/sleep.ts';
 import { openHearingReport } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
-import { isDamage, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
+import { isDamage } from '../outbox/sqlite-database.ts';
+import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
+import { openSummaryReport } from '../outbox/summary-report.ts';
 import { deliver, listen } from '../pipeline.ts';
 import { addCommand, configOption, version } from './program.ts';
 
@@ -47,7 +51,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const outbox = openOutbox(config, logger);
   const classifier = await openOnnxClassifier(config.model.path);
   const open = microphoneOpener(config.microphone, clock);
-  const hour = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
+  const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
   const learnt = (level: UsualLevel) => {
     try {
       outbox.writeUsualLevel(level);
@@ -55,12 +59,20 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
       logger.warn({ reason: messageOf(error) }, 'the usual level could not be stored'); // hearing goes on without it
     }
   };
-  const levels = openLevelHistory(outbox.readUsualLevels(), hour, learnt);
-  const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger, level: levels.push }, stop);
+  const levels = openLevelHistory(outbox.readUsualLevels(), hourOfDay, learnt);
+  const { splAtFullScaleDb } = config.microphone;
+  const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
+  const meter = openHourMeter(clock, { model: classifier.manifest, ...(splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb }) }, summaries.add);
+  let hearingWell = false;
+  const hour = { ...meter, level: (fastDb: number, meanSquare: number) => void (hearingWell && meter.level(fastDb, meanSquare)) };
+  const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger, level: levels.push, hour }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels }, classifier.manifest, config.health.intervalSeconds * 1000);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const report = (hearing: Readonly<Hearing>) => {
     record(hearing);
+    hearingWell = hearing.state === 'listening';
+    meter.tick(hearing.listenedSeconds);
+    summaries.retry();
     notifier.ready();
     notifier.progress();
   };
@@ -69,6 +81,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
     await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
   } finally {
     notifier.stopping();
+    meter.close();
     await classifier.close();
     outbox.close();
   }
@@ -82,9 +95,11 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`);
   const clock = systemClock();
   const board = () => readBoard(dirname(config.outbox.path));
-  const health = openHealthReport(topicsOf(site, sensor).health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
+  const topics = topicsOf(site, sensor);
+  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
+  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger })];
   const notifier = await openNotifier(process.env, clock.monotonicMs);
-  const parts = { outbox, openPublisher, clock, logger, random: Math.random, health, progress: notifier.progress };
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     notifier.ready(); // without waiting for a broker: the service is up when it can deliver

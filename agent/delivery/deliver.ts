@@ -5,8 +5,7 @@ import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
-import type { HealthReport } from './health.ts';
-import type { OpenPublisher, Publisher } from './publisher.ts';
+import type { OpenPublisher, Publisher, Report } from './publisher.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
 
@@ -25,7 +24,7 @@ export interface DeliveryParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  readonly health?: HealthReport;
+  readonly reports?: readonly Report[];
   /** Told whenever the outbox was looked at, or the broker found to be away. Silence means that this loop hangs. */
   readonly progress?: () => void;
 }
@@ -142,7 +141,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let reporting = false;
     try {
       while (!stop.aborted) {
-        parts.health?.tick(publisher);
+        for (const each of parts.reports ?? []) each.tick(publisher);
         if (clock.monotonicMs() >= nextExpiry) {
           nextExpiry = clock.monotonicMs() + 60_000;
           const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;

@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from '../outbox/outbox.ts';
-import type { Publisher } from './publisher.ts';
+import type { Publisher, Report } from './publisher.ts';
 
 export interface HealthParts {
   readonly outbox: Outbox;
@@ -20,7 +20,7 @@ const startMs = 30_000; // a listener that has never reported in this boot may t
  * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the
  * listener's row once a second, and publishes when that is new, when a connection is, or when it has been silent too long.
  */
-export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts) {
+export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board } = parts;
   const lateMs = 1.25 * intervalMs + 5000; // a listener that has not reported for so long is silent
   const beganMs = clock.monotonicMs();
@@ -101,7 +101,6 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
     };
   }
 }
-export type HealthReport = ReturnType<typeof openHealthReport>;
 
 function round(value: number): number {
   return Math.round(value * 10) / 10;

@@ -11,5 +11,10 @@ export interface Publisher {
   close(): Promise<void>;
 }
 
+/** Something that is published beside the events: called with every turn of the courier's loop, over the connection there is. */
+export interface Report {
+  tick(publisher: Publisher): void;
+}
+
 /** Opens a connection, with a will that the broker publishes if it breaks. Rejects with a BrokerError. */
 export type OpenPublisher = (will: { topic: string; payload: string }, signal: AbortSignal) => Promise<Publisher>;

@@ -1,6 +1,7 @@
 import type { SoundEvent } from '../events/event.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
+import { stampOf } from './stamp.ts';
 
 export interface Sender {
   readonly outboxId: string;
@@ -9,21 +10,17 @@ export interface Sender {
   readonly historicalAfterSeconds: number;
 }
 
-/**
- * The published form of a stored event. An event heard before the clock was set, in this boot, is put right once the
- * clock is: its age on the monotonic clock is subtracted from the time now. From an earlier boot that cannot be known.
- */
+/** The published form of a stored event. */
 export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock): SoundEvent {
-  const correctable = !event.clockSynchronised && event.bootId === clock.bootId && clock.synchronised();
-  const ageMs = event.bootId === clock.bootId ? clock.monotonicMs() - event.onsetMonotonicMs : clock.wallMs() - event.onsetWallMs;
-  const onsetMs = correctable ? clock.wallMs() - ageMs : event.onsetWallMs;
+  const { onsetWallMs: wallMs, onsetMonotonicMs: monotonicMs, clockSynchronised: synchronised } = event;
+  const { ms, quality, ageMs } = stampOf({ wallMs, monotonicMs, bootId: event.bootId, synchronised }, clock);
   const { label, confidence, durationSeconds, levelAboveBackgroundDb, soundPressureLevelDb, scores, sequence, bootId, model } = event;
   return {
     specversion: '1.0',
     id: `${sender.outboxId}-${sequence}`,
     source: `/tocsin/${sender.site}/${sender.sensor}`,
     type: 'org.tocsin.sound.detected.v1',
-    time: new Date(onsetMs).toISOString(),
+    time: new Date(ms).toISOString(),
     datacontenttype: 'application/json',
     dataschema: 'urn:tocsin:schema:sound-detected:1',
     data: {
@@ -36,7 +33,7 @@ export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock):
       sequence,
       bootId,
       model,
-      clock: event.clockSynchronised ? 'synchronised' : correctable ? 'corrected' : 'unsynchronised',
+      clock: quality,
       historical: ageMs > sender.historicalAfterSeconds * 1000,
     },
   };

@@ -5,6 +5,7 @@ export function topicsOf(site: string, sensor: string) {
     event: `${root}/event`,
     status: `${root}/status`,
     health: `${root}/health`,
+    summary: `${root}/summary`,
     gap: `${root}/gap`,
     selftest: `${root}/selftest`,
   } as const;

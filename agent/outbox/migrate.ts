@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { SqliteDatabase } from './sqlite-outbox.ts';
+import type { SqliteDatabase } from './sqlite-database.ts';
 
 const migrations = new URL('./migrations/', import.meta.url);
 

@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
+import type { HourSummary } from '../events/summary.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 
 /** An event on its way out. `sequence` orders events and, with the outbox id, names them. */
@@ -51,5 +52,10 @@ export interface Outbox {
   /** What is usual at this place, by hour of the day. */
   writeUsualLevel(level: UsualLevel): void;
   readUsualLevels(): UsualLevel[];
+  /** Stores the sums of an hour; of more than a month of them the oldest go. */
+  writeSummary(summary: HourSummary): void;
+  /** The oldest summaries that the platform does not have yet, and the word that it has one. */
+  summaries(limit: number): (HourSummary & { readonly sequence: number })[];
+  summaryReported(sequence: number): void;
   close(): void;
 }

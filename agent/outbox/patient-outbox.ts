@@ -2,6 +2,7 @@ import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
+import type { HourSummary } from '../events/summary.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -129,6 +130,18 @@ class PatientOutbox implements Outbox {
 
   readUsualLevels(): UsualLevel[] {
     return this.#do((outbox) => outbox.readUsualLevels());
+  }
+
+  writeSummary(summary: HourSummary): void {
+    this.#do((outbox) => outbox.writeSummary(summary));
+  }
+
+  summaries(limit: number): (HourSummary & { sequence: number })[] {
+    return this.#do((outbox) => outbox.summaries(limit));
+  }
+
+  summaryReported(sequence: number): void {
+    this.#do((outbox) => outbox.summaryReported(sequence));
   }
 
   close(): void {

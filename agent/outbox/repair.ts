@@ -2,11 +2,13 @@ import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readdirSync, re
 import { basename, dirname, join } from 'node:path';
 import type { Gap } from './outbox.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import type { OpenDatabase, SqliteDatabase } from './sqlite-outbox.ts';
+import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
+import { fromSummaryRow, readSummariesSql, type SummaryRow, toSummaryRow, writeSummarySql } from './summary-rows.ts';
 
 const kept = 3; // damaged files kept beside the outbox
 // What stood in a lost WAL may have been sent: new events are numbered far behind it. A WAL holds some hundred events.
 const skipped = 100_000;
+const skippedHours = 1000;
 const seconds = 5; // time for reading what is readable
 
 /**
@@ -103,6 +105,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
     fates.set('unreadable', (fates.get('unreadable') ?? 0) + unreadable);
     for (const [name, events] of fates) to.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, name);
     if (id === undefined) return;
+    copySummaries(from, to);
     const last = Math.max(newest, sound.at(-1)?.sequence ?? 0);
     const gaps = attempt(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]) ?? [];
     if (unreadable > 0) gaps.push(...between(sound, last));
@@ -111,6 +114,19 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
     to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
     to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
   })();
+}
+
+/** The hours that can be read. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
+function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
+  const newest = attempt(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined) ?? 0;
+  const hours = attempt(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000).map(fromSummaryRow)) ?? [];
+  for (const { sequence, ...hour } of hours)
+    attempt(() => {
+      know(to, hour);
+      to.prepare(writeSummarySql).run(toSummaryRow(hour, sequence));
+    });
+  to.prepare("DELETE FROM sqlite_sequence WHERE name = 'hour_summary'").run();
+  to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(Math.max(newest, hours.at(-1)?.sequence ?? 0) + skippedHours);
 }
 
 /** The numbers up to `last` that no readable row has: sent before, or lost. */
@@ -124,10 +140,14 @@ function between(rows: readonly Row[], last: number): Gap[] {
 
 function insert(to: SqliteDatabase, row: Row): true {
   const event = fromRow(row);
-  to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(event.bootId);
-  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(event.model.name, event.model.version);
+  know(to, event);
   to.prepare(insertSql).run(toRow(event, row.sequence));
   return true;
+}
+
+function know(to: SqliteDatabase, { bootId, model }: { bootId: string; model: { name: string; version: string } }): void {
+  to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
+  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model.name, model.version);
 }
 
 /** Every event that can be read: a range that fails is halved until what fails is single numbers, for a few seconds at most. */

@@ -1,28 +1,24 @@
-// The only file that imports better-sqlite3.
-import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
+import { mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
+import type { HourSummary } from '../events/summary.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import * as hearingRows from './hearing-rows.ts';
-import { hasOurSchema, migrate } from './migrate.ts';
 import type { Fate, Gap, Outbox, PendingEvent } from './outbox.ts';
-import { createFile, inodeOf, quarantined, repairOutbox } from './repair.ts';
+import { inodeOf, quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { commitsBeyondDamage } from './wal-check.ts';
+import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase } from './sqlite-database.ts';
+import * as summaryRows from './summary-rows.ts';
 
-const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 const lowBytes = 1_000_000; // less free space than this is a fault
+const maxSummaries = 800; // hours: a month
 
 export interface OutboxLimits {
   maxMegabytes: number;
   maxEventsPerMinute: number;
 }
-
-export type SqliteDatabase = Database.Database;
-export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
 /**
  * Opens the outbox, creating or migrating it. WAL with synchronous=FULL: an event that was stored survives a power cut
@@ -48,61 +44,6 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, options: { 
   }
 }
 
-/** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. */
-export function isDamage(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED)/.test(code)) return true;
-  return error instanceof Error && error.cause !== undefined && isDamage(error.cause);
-}
-
-function damage(what: string): Error {
-  return Object.assign(new Error(what), { code: 'SQLITE_DAMAGED' });
-}
-
-function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
-  createFile(path);
-  const db = new Database(path, { timeout: 5000 });
-  try {
-    if (path.endsWith('.lock')) return db;
-    db.pragma(`page_size = ${pageBytes}`);
-    db.pragma('journal_mode = WAL');
-    db.pragma('synchronous = FULL');
-    db.pragma('foreign_keys = ON');
-    db.pragma('secure_delete = ON');
-    if (then) migrate(db);
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-}
-
-function openChecked(path: string): SqliteDatabase {
-  if (existsSync(`${path}.new`) && !existsSync(path)) throw damage('a repair was interrupted');
-  if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
-  if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
-  const db = openDatabase(path);
-  try {
-    if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
-    migrate(db);
-    if (!hasOurSchema(db, new Database(':memory:'))) throw damage('the schema is not the one of this release');
-    return db;
-  } catch (error) {
-    db.close();
-    // our own migrations fail on nothing but a file that is not what it says
-    throw (error as { code?: unknown }).code === 'SQLITE_ERROR' ? damage(messageOf(error)) : error;
-  }
-}
-
-function isSound(path: string): boolean {
-  try {
-    openChecked(path).close();
-    return true;
-  } catch (error) {
-    return !isDamage(error);
-  }
-}
-
 /**
  * INVARIANTS: every change and its count are one transaction; `stored = pending + sent + expired + unreadable`; a sequence
  * number is never used twice, for AUTOINCREMENT remembers deleted rows.
@@ -111,10 +52,10 @@ class SqliteOutbox implements Outbox {
   readonly id: string;
   readonly #path: string;
   readonly #inode: number;
-  readonly #db: Database.Database;
+  readonly #db: SqliteDatabase;
   readonly #limits: OutboxLimits;
 
-  constructor(path: string, db: Database.Database, limits: OutboxLimits) {
+  constructor(path: string, db: SqliteDatabase, limits: OutboxLimits) {
     this.#path = path;
     this.#inode = inodeOf(path);
     this.#db = db;
@@ -236,6 +177,22 @@ class SqliteOutbox implements Outbox {
     return this.#db.prepare<[], UsualLevel>(hearingRows.readUsualSql).all();
   }
 
+  writeSummary(summary: HourSummary): void {
+    this.#transaction(() => {
+      this.#know(summary);
+      const { lastInsertRowid } = this.#db.prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
+      this.#db.prepare('DELETE FROM hour_summary WHERE sequence <= ?').run(Number(lastInsertRowid) - maxSummaries);
+    });
+  }
+
+  summaries(limit: number): (HourSummary & { sequence: number })[] {
+    return this.#db.prepare<[number], summaryRows.SummaryRow>(summaryRows.readSummariesSql).all(limit).map(summaryRows.fromSummaryRow);
+  }
+
+  summaryReported(sequence: number): void {
+    this.#transaction(() => this.#db.prepare('DELETE FROM hour_summary WHERE sequence = ?').run(sequence));
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -284,9 +241,4 @@ class SqliteOutbox implements Outbox {
       throw new OutboxError(`Expected to write the outbox, got: ${messageOf(cause)}`, 'check free space and that the file belongs to the service', { cause });
     }
   }
-}
-
-/** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */
-export function openReadOnly(path: string): SqliteDatabase {
-  return new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }

@@ -3,7 +3,7 @@ import type { HearingRecord } from '../events/health.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { openReadOnly } from './sqlite-outbox.ts';
+import { openReadOnly } from './sqlite-database.ts';
 
 /** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
 export const noFates: Record<Fate, number> = { stored: 0, sent: 0, expired: 0, refused: 0, dropped: 0, unreadable: 0 };

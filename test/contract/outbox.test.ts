@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 const original = Database.prototype.pragma;
 let path: string;
@@ -80,10 +80,11 @@ test('the schema is closed: no column takes text, blobs, unknown labels or value
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord());
   outbox.writeUsualLevel({ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 });
+  outbox.writeSummary(hourSummary({ splAtFullScaleDb: 118 }));
   outbox.close();
   const db = new Database(path);
   const refused = (sql: string) => expect(() => db.exec(sql), sql).toThrow();
-  for (const table of ['event', 'hearing', 'usual_level'])
+  for (const table of ['event', 'hearing', 'usual_level', 'hour_summary'])
     for (const { name } of db.pragma(`table_info(${table})`) as { name: string }[]) {
       refused(`UPDATE ${table} SET ${name} = 'what was said'`);
       refused(`UPDATE ${table} SET ${name} = x'52494646'`);

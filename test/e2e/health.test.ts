@@ -13,6 +13,7 @@ import { openMessages } from '../support/messages.ts';
 const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
+const validSummary = ajv.compile(JSON.parse(readFileSync('docs/summary.schema.json', 'utf8')));
 
 test('both processes: a fault reaches the platform within 10 s, its end too, and so does the death of the listener', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-health-'));
@@ -82,9 +83,13 @@ test('both processes: a fault reaches the platform within 10 s, its end too, and
   ] as const) {
     const ended = gone(child);
     child.kill('SIGTERM');
-    if (child === listener) await seen.until(is(state, 'none'));
+    if (child === listener) await seen.until(() => is(state, 'none')() && seen.messages.some((m) => m.topic.endsWith('/summary')));
     expect(await ended).toBe(0);
   }
+  const summaries = seen.messages.filter((m) => m.topic === 'tocsin/v1/test/post-1/summary').map((m) => JSON.parse(m.text));
+  expect(summaries, 'of the part of an hour that the second listener heard').toHaveLength(1);
+  expect(validSummary(summaries[0]), JSON.stringify(validSummary.errors)).toBe(true);
+  expect(summaries[0].listenedSeconds).toBeGreaterThan(0);
   for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
   await seen.close();
   await broker.close();

@@ -6,9 +6,10 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
-import { isDamage, openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { seededRandom } from '../support/random.ts';
-import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 let folder: string;
 let path: string;
@@ -111,6 +112,22 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     for (const n of kept) expect(gaps.some((g) => g.first <= n && n <= g.last)).toBe(false);
     rmSync(`${path}.damaged-1`);
     expect(outbox.faults()).toEqual([]);
+  });
+
+  test('hours not yet reported are kept, and their numbers go on far behind', () => {
+    leaveWithoutWal();
+    const before = openSqliteOutbox(path, limits);
+    for (let i = 0; i < 5; i++) before.writeSummary(hourSummary({ beganMonotonicMs: i }));
+    before.close();
+    const db = new Database(path);
+    const page = db.prepare("SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY pageno").pluck().get() as number;
+    db.close();
+    overwrite(path, (page - 1) * 1024, 1024, () => Math.floor(noise() * 256));
+    const outbox = open();
+    expect(outbox.summaries(10).map((s) => [s.sequence, s.beganMonotonicMs])).toEqual([0, 1, 2, 3, 4].map((i) => [i + 1, i]));
+    expect(quarantine()).toHaveLength(1);
+    outbox.writeSummary(hourSummary());
+    expect(outbox.summaries(10).at(-1)?.sequence).toBeGreaterThan(1000);
   });
 
   test('a WAL damaged in the middle, which SQLite alone would cut without a word', () => {

@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../../agent/events/event.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
+import type { HourSummary } from '../../agent/events/summary.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
 
@@ -37,6 +38,22 @@ export function hearingRecord(change: Partial<HearingRecord> = {}): HearingRecor
     droppedSamples: 0,
     opens: 1,
     starts: 1,
+    ...change,
+  };
+}
+
+/** A full hour before the event of index 0. */
+export function hourSummary(change: Partial<HourSummary> = {}): HourSummary {
+  return {
+    bootId,
+    model: { name: 'street', version: '0.1.0' },
+    beganWallMs: Date.UTC(2026, 10, 20, 9),
+    beganMonotonicMs: 0,
+    clockSynchronised: true,
+    elapsedSeconds: 3600,
+    listenedSeconds: 3590,
+    recognised: { glass_break: 0, shout: 4, bang: 1 },
+    levels: { laeq: -48.2, la10: -46, la90: -61.5 },
     ...change,
   };
 }

@@ -1,0 +1,88 @@
+import type { Clock } from '../lib/clock.ts';
+import type { HourSummary } from './summary.ts';
+
+const hourMs = 3_600_000;
+const lowestDb = -130;
+const binsPerDb = 10;
+const bins = 150 * binsPerDb;
+
+/**
+ * Counts recognised sounds and measures levels, an hour at a time: full hours of UTC while the clock is right, else an hour
+ * since the last ended. Nothing but sums and a histogram of levels is kept.
+ */
+export interface HourMeter {
+  recognised(label: keyof HourSummary['recognised']): void;
+  /** A step of 125 ms that was heard: the level F at its end, in dB relative to a full-scale sine, and its mean square. */
+  level(fastDb: number, meanSquare: number): void;
+  /** Called often, with the seconds listened so far; hands out the hour once it is over. */
+  tick(listenedSeconds: number): void;
+  /** Hands out what there is of the hour. */
+  close(): void;
+}
+
+export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'splAtFullScaleDb'>, complete: (summary: HourSummary) => void): HourMeter {
+  let beganMs = clock.monotonicMs();
+  let listenedBefore = 0;
+  let listened = 0;
+  let recognised = { glass_break: 0, shout: 0, bang: 0 };
+  let histogram = new Int32Array(bins);
+  let [steps, power] = [0, 0];
+
+  function end(): void {
+    const now = clock.monotonicMs();
+    if (now - beganMs >= 1000)
+      complete({
+        bootId: clock.bootId,
+        model: { name: of.model.name, version: of.model.version },
+        beganWallMs: clock.wallMs() - (now - beganMs),
+        beganMonotonicMs: beganMs,
+        clockSynchronised: clock.synchronised(),
+        elapsedSeconds: (now - beganMs) / 1000,
+        listenedSeconds: Math.max(0, listened - listenedBefore),
+        recognised,
+        ...(steps === 0 ? {} : { levels: { laeq: decibels(power / steps), la10: exceeded(0.1), la90: exceeded(0.9) } }),
+        ...(of.splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb: of.splAtFullScaleDb }),
+      });
+    beganMs = now;
+    listenedBefore = listened;
+    recognised = { glass_break: 0, shout: 0, bang: 0 };
+    histogram = new Int32Array(bins);
+    [steps, power] = [0, 0];
+  }
+
+  /** The level exceeded `share` of the time, to a tenth of a decibel. */
+  function exceeded(share: number): number {
+    let left = (1 - share) * steps;
+    for (let bin = 0; bin < bins; bin++) {
+      left -= histogram[bin] as number;
+      if (left < 0) return lowestDb + bin / binsPerDb;
+    }
+    return lowestDb + bins / binsPerDb;
+  }
+
+  return {
+    recognised(label) {
+      recognised[label] = Math.min(100_000, recognised[label] + 1);
+    },
+    level(fastDb, meanSquare) {
+      if (meanSquare === 0) return; // exact zeros are no sound
+      const bin = Math.max(0, Math.min(bins - 1, Math.round((fastDb - lowestDb) * binsPerDb)));
+      histogram[bin] = (histogram[bin] as number) + 1;
+      steps++;
+      power += meanSquare;
+    },
+    tick(listenedSeconds) {
+      listened = listenedSeconds;
+      const now = clock.monotonicMs();
+      // where the hour began is told from the clock as it is now: a clock that was set meanwhile moves both ends
+      const hourOf = (monotonicMs: number) => Math.floor((clock.wallMs() - (now - monotonicMs)) / hourMs);
+      if (now - beganMs >= hourMs || (clock.synchronised() && hourOf(now) !== hourOf(beganMs))) end();
+    },
+    close: end,
+  };
+}
+
+/** A full-scale sine has a mean square of one half: 0 dB. */
+function decibels(power: number): number {
+  return Math.max(lowestDb, 10 * Math.log10(2 * power));
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+
+const seconds = z.number().min(0).max(7200);
+const count = z.number().int().min(0).max(100_000);
+const levels = (reference: string, min: number, max: number) =>
+  z
+    .strictObject({
+      laeq: z.number().min(min).max(max).describe('Equivalent continuous level.'),
+      la10: z.number().min(min).max(max).describe('Level exceeded 10 % of the time: the loud moments.'),
+      la90: z.number().min(min).max(max).describe('Level exceeded 90 % of the time: the background.'),
+    })
+    .optional()
+    .describe(`A-weighted; percentiles of the level with time constant F (IEC 61672-1), looked at every 125 ms. ${reference}`);
+
+/** An hour in figures, for planning; published once an hour, late when the sensor was offline. The one source of docs/summary.schema.json. */
+export const summarySchema = z
+  .strictObject({
+    outbox: z.string().regex(/^[0-9a-f]{16}$/),
+    sequence: z.number().int().positive().describe('With `outbox`, the deduplication key. A number that is missing is an hour that was lost.'),
+    bootId: z.uuid(),
+    model: z.strictObject({ name: z.string(), version: z.string() }),
+    time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC; full hours once the clock is right.'),
+    clock: z.enum(['synchronised', 'corrected', 'unsynchronised']).describe('Whether `time` can be trusted, as in an event.'),
+    elapsedSeconds: seconds.describe('Less than an hour after a start and before a stop of the listener.'),
+    listenedSeconds: seconds.describe('Of these, sound that was heard: counts and levels are of them alone.'),
+    recognised: z
+      .strictObject({ glass_break: count, shout: count, bang: count })
+      .describe('Sounds recognised, by label; also those that outbox.maxEventsPerMinute kept from becoming events.'),
+    levelsDbfs: levels('Decibels relative to a full-scale sine.', -130, 20),
+    levelsDbSpl: levels('dB SPL; only on a calibrated sensor.', -70, 180),
+  })
+  .describe('What was heard in an hour, in counts and levels.');
+export type Summary = z.infer<typeof summarySchema>;
+
+/** What the listener tells the courier of an hour, through the outbox. Levels are in dB relative to a full-scale sine. */
+export interface HourSummary {
+  readonly bootId: string;
+  readonly model: { readonly name: string; readonly version: string };
+  readonly beganWallMs: number;
+  readonly beganMonotonicMs: number;
+  readonly clockSynchronised: boolean;
+  readonly elapsedSeconds: number;
+  readonly listenedSeconds: number;
+  readonly recognised: Summary['recognised'];
+  readonly levels?: { readonly laeq: number; readonly la10: number; readonly la90: number };
+  readonly splAtFullScaleDb?: number;
+}

@@ -1,0 +1,74 @@
+// The only file that imports better-sqlite3.
+import { existsSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { messageOf } from '../lib/errors.ts';
+import { hasOurSchema, migrate } from './migrate.ts';
+import { createFile } from './repair.ts';
+import { commitsBeyondDamage } from './wal-check.ts';
+
+export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
+
+export type SqliteDatabase = Database.Database;
+export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
+
+/** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. */
+export function isDamage(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED)/.test(code)) return true;
+  return error instanceof Error && error.cause !== undefined && isDamage(error.cause);
+}
+
+/** An error that `isDamage`. */
+export function damage(what: string): Error {
+  return Object.assign(new Error(what), { code: 'SQLITE_DAMAGED' });
+}
+
+export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
+  createFile(path);
+  const db = new Database(path, { timeout: 5000 });
+  try {
+    if (path.endsWith('.lock')) return db;
+    db.pragma(`page_size = ${pageBytes}`);
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = FULL');
+    db.pragma('foreign_keys = ON');
+    db.pragma('secure_delete = ON');
+    if (then) migrate(db);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Opens a file after every check that can be made of it, and brings it to the present schema. Throws what `isDamage` where it is damaged. */
+export function openChecked(path: string): SqliteDatabase {
+  if (existsSync(`${path}.new`) && !existsSync(path)) throw damage('a repair was interrupted');
+  if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
+  if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
+  const db = openDatabase(path);
+  try {
+    if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
+    migrate(db);
+    if (!hasOurSchema(db, new Database(':memory:'))) throw damage('the schema is not the one of this release');
+    return db;
+  } catch (error) {
+    db.close();
+    // our own migrations fail on nothing but a file that is not what it says
+    throw (error as { code?: unknown }).code === 'SQLITE_ERROR' ? damage(messageOf(error)) : error;
+  }
+}
+
+export function isSound(path: string): boolean {
+  try {
+    openChecked(path).close();
+    return true;
+  } catch (error) {
+    return !isDamage(error);
+  }
+}
+
+/** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */
+export function openReadOnly(path: string): SqliteDatabase {
+  return new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
+}

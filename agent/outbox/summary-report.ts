@@ -1,0 +1,34 @@
+import type { HourSummary } from '../events/summary.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Outbox } from './outbox.ts';
+
+const most = 48; // two days of hours in memory while the disk takes none
+const retryMs = 60_000;
+
+/** Stores summaries in order; what the disk does not take is held and tried again at `retry`, which may be called often. */
+export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: () => number) {
+  const held: HourSummary[] = [];
+  let nextMs = 0;
+  function store(): void {
+    try {
+      for (let next = held[0]; next; next = held[0]) {
+        outbox.writeSummary(next);
+        held.shift();
+      }
+    } catch (error) {
+      logger.error({ reason: messageOf(error), held: held.length }, 'the summary of an hour could not be stored; trying again');
+      nextMs = monotonicMs() + retryMs;
+    }
+  }
+  return {
+    add(summary: HourSummary): void {
+      held.push(summary);
+      if (held.length > most) held.shift();
+      store();
+    },
+    retry(): void {
+      if (held.length > 0 && monotonicMs() >= nextMs) store();
+    },
+  };
+}

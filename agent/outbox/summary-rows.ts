@@ -1,0 +1,70 @@
+import type { HourSummary } from '../events/summary.ts';
+
+/** The `hour_summary` row of migration 000004 with the names behind its keys. */
+export interface SummaryRow {
+  sequence: number;
+  boot_id: string;
+  model_name: string;
+  model_version: string;
+  began_wall_ms: number;
+  began_monotonic_ms: number;
+  clock_synchronised: number;
+  elapsed_ms: number;
+  listened_ms: number;
+  glass_breaks: number;
+  shouts: number;
+  bangs: number;
+  laeq_millibels: number | null;
+  la10_millibels: number | null;
+  la90_millibels: number | null;
+  full_scale_spl_millibels: number | null;
+}
+
+export const readSummariesSql = `SELECT hour_summary.*, boot.boot_id, model.name AS model_name, model.version AS model_version
+  FROM hour_summary JOIN boot ON boot.id = hour_summary.boot JOIN model ON model.id = hour_summary.model ORDER BY sequence LIMIT ?`;
+export const writeSummarySql = `INSERT INTO hour_summary (sequence, boot, model, began_wall_ms, began_monotonic_ms, clock_synchronised, elapsed_ms,
+  listened_ms, glass_breaks, shouts, bangs, laeq_millibels, la10_millibels, la90_millibels, full_scale_spl_millibels)
+  VALUES (@sequence, (SELECT id FROM boot WHERE boot_id = @boot_id), (SELECT id FROM model WHERE name = @model_name AND version = @model_version),
+  @began_wall_ms, @began_monotonic_ms, @clock_synchronised, @elapsed_ms,
+  @listened_ms, @glass_breaks, @shouts, @bangs, @laeq_millibels, @la10_millibels, @la90_millibels, @full_scale_spl_millibels)`;
+
+/** The parameters of `writeSummarySql`; the sequence is null for the next one. */
+export function toSummaryRow(summary: HourSummary, sequence: number | null): Omit<SummaryRow, 'sequence'> & { sequence: number | null } {
+  const { levels, recognised } = summary;
+  const millibels = (value: number | undefined) => (value === undefined ? null : Math.round(value * 100));
+  return {
+    sequence,
+    boot_id: summary.bootId,
+    model_name: summary.model.name,
+    model_version: summary.model.version,
+    began_wall_ms: Math.round(summary.beganWallMs),
+    began_monotonic_ms: Math.round(summary.beganMonotonicMs),
+    clock_synchronised: summary.clockSynchronised ? 1 : 0,
+    elapsed_ms: Math.round(summary.elapsedSeconds * 1000),
+    listened_ms: Math.min(7_200_000, Math.round(summary.listenedSeconds * 1000)),
+    glass_breaks: recognised.glass_break,
+    shouts: recognised.shout,
+    bangs: recognised.bang,
+    laeq_millibels: millibels(levels?.laeq),
+    la10_millibels: millibels(levels?.la10),
+    la90_millibels: millibels(levels?.la90),
+    full_scale_spl_millibels: millibels(summary.splAtFullScaleDb),
+  };
+}
+
+export function fromSummaryRow(row: SummaryRow): HourSummary & { sequence: number } {
+  const { laeq_millibels: laeq, la10_millibels: la10, la90_millibels: la90, full_scale_spl_millibels: spl } = row;
+  return {
+    sequence: row.sequence,
+    bootId: row.boot_id,
+    model: { name: row.model_name, version: row.model_version },
+    beganWallMs: row.began_wall_ms,
+    beganMonotonicMs: row.began_monotonic_ms,
+    clockSynchronised: row.clock_synchronised === 1,
+    elapsedSeconds: row.elapsed_ms / 1000,
+    listenedSeconds: row.listened_ms / 1000,
+    recognised: { glass_break: row.glass_breaks, shout: row.shouts, bang: row.bangs },
+    ...(laeq === null || la10 === null || la90 === null ? {} : { levels: { laeq: laeq / 100, la10: la10 / 100, la90: la90 / 100 } }),
+    ...(spl === null ? {} : { splAtFullScaleDb: spl / 100 }),
+  };
+}

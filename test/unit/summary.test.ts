@@ -1,0 +1,169 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { expect, test } from 'vitest';
+import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
+import { openSummaries, toSummary } from '../../agent/delivery/summaries.ts';
+import { openHourMeter } from '../../agent/events/hour-meter.ts';
+import type { HourSummary } from '../../agent/events/summary.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
+import { bootId, fixedClock, hourSummary, limits, silentLogger } from '../support/samples.ts';
+
+const hour = 3_600_000;
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+const validate = ajv.compile(JSON.parse(readFileSync('docs/summary.schema.json', 'utf8')));
+const model = { name: 'street', version: '0.1.0' };
+
+/** A meter on a clock that the test moves, fed 8 steps a second at a level. */
+function metered(startWallMs: number, synchronised = true) {
+  const time = { wallMs: startWallMs, monotonicMs: 50_000, synchronised };
+  const clock = fixedClock({ wallMs: () => time.wallMs, monotonicMs: () => time.monotonicMs, synchronised: () => time.synchronised });
+  const hours: HourSummary[] = [];
+  const meter = openHourMeter(clock, { model }, (summary) => hours.push(summary));
+  let listened = 0;
+  const pass = (seconds: number, fastDb?: number) => {
+    for (let i = 0; i < seconds; i++) {
+      time.wallMs += 1000;
+      time.monotonicMs += 1000;
+      if (fastDb !== undefined) {
+        listened++;
+        for (let step = 0; step < 8; step++) meter.level(fastDb, 10 ** (fastDb / 10) / 2);
+      }
+      meter.tick(listened);
+    }
+  };
+  return { time, hours, meter, pass };
+}
+const noonTwenty = Date.UTC(2026, 10, 20, 12, 20);
+
+test('an hour is a full hour of UTC; the first one is short, and nothing is counted twice', () => {
+  const { hours, meter, pass } = metered(noonTwenty);
+  meter.recognised('shout');
+  pass(40 * 60, -50);
+  meter.recognised('bang');
+  meter.recognised('bang');
+  pass(3600, -60);
+  expect(hours).toHaveLength(2);
+  expect(hours[0]).toMatchObject({ beganWallMs: noonTwenty, elapsedSeconds: 2400, recognised: { glass_break: 0, shout: 1, bang: 0 } });
+  expect(hours[1]).toMatchObject({ beganWallMs: Date.UTC(2026, 10, 20, 13), elapsedSeconds: 3600, recognised: { glass_break: 0, shout: 0, bang: 2 } });
+  expect((hours[0]?.listenedSeconds ?? 0) + (hours[1]?.listenedSeconds ?? 0)).toBe(6000);
+});
+
+test('LAeq is the mean of the power, LA10 and LA90 are percentiles; what was not heard is in none of them', () => {
+  const { hours, pass, meter } = metered(Date.UTC(2026, 10, 20, 12));
+  pass(600, -20); // a sixth of what is heard
+  pass(3000, -60);
+  meter.close();
+  const power = (600 * 10 ** -2 + 3000 * 10 ** -6) / 3600;
+  expect(hours[0]?.levels?.laeq).toBeCloseTo(10 * Math.log10(power), 6);
+  expect(hours[0]?.levels).toMatchObject({ la10: -20, la90: -60 });
+  pass(1800);
+  meter.level(-127, 0); // exact zeros
+  pass(1800);
+  expect(hours[1]).toMatchObject({ elapsedSeconds: 3600, listenedSeconds: 0 });
+  expect(hours[1]?.levels).toBeUndefined();
+});
+
+test('without a clock an hour is an hour; a clock that is set or jumps in the middle makes none longer', () => {
+  const { time, hours, pass } = metered(5000, false);
+  pass(3600, -50);
+  expect(hours).toMatchObject([{ clockSynchronised: false, elapsedSeconds: 3600, beganMonotonicMs: 50_000 }]);
+  pass(600, -50);
+  Object.assign(time, { wallMs: noonTwenty, synchronised: true });
+  pass(40 * 60, -50);
+  expect(hours[1]).toMatchObject({ clockSynchronised: true, elapsedSeconds: 3000, beganWallMs: noonTwenty - 600_000 });
+  for (const days of [30, -30]) {
+    time.wallMs += days * 86_400_000;
+    pass(1800, -50);
+  }
+  for (const { elapsedSeconds } of hours) expect(elapsedSeconds).toBeLessThanOrEqual(3600);
+});
+
+test('the sound level meter hands out the level F and the power of every step', () => {
+  const steps: [number, number][] = [];
+  const meter = openSoundLevelMeter(48_000, (fastDb, meanSquare) => steps.push([fastDb, meanSquare]));
+  const sine = Float32Array.from({ length: 48_000 * 2 }, (_, i) => 0.1 * Math.sin((2 * Math.PI * 1000 * i) / 48_000));
+  for (let at = 0; at < sine.length; at += 4800) meter.push(sine.slice(at, at + 4800));
+  expect(steps).toHaveLength(16);
+  expect(steps.at(-1)?.[0]).toBeCloseTo(-20, 1);
+  expect(10 * Math.log10(2 * (steps.at(-1)?.[1] ?? 0))).toBeCloseTo(-20, 2);
+});
+
+test('the published form is valid, closed, and in dB SPL only on a calibrated sensor', () => {
+  const clock = fixedClock();
+  const plain = toSummary({ ...hourSummary(), sequence: 3 }, '0123456789abcdef', clock);
+  expect(validate(plain), JSON.stringify(validate.errors)).toBe(true);
+  expect(plain).toMatchObject({ time: '2026-11-20T09:00:00.000Z', clock: 'synchronised', levelsDbfs: { laeq: -48.2, la10: -46, la90: -61.5 } });
+  expect(plain.levelsDbSpl).toBeUndefined();
+  const calibrated = toSummary({ ...hourSummary({ splAtFullScaleDb: 118.4 }), sequence: 3 }, '0123456789abcdef', clock);
+  expect(validate(calibrated), JSON.stringify(validate.errors)).toBe(true);
+  expect(calibrated.levelsDbSpl).toEqual({ laeq: 70.2, la10: 72.4, la90: 56.9 });
+  for (const change of [{ note: 'text' }, { recognised: { ...plain.recognised, speech: 1 } }, { levelsDbfs: { ...plain.levelsDbfs, spectrum: [1] } }])
+    expect(validate({ ...plain, ...change })).toBe(false);
+  const early = hourSummary({ clockSynchronised: false, beganWallMs: 5000, beganMonotonicMs: 10_000 });
+  expect(toSummary({ ...early, sequence: 1 }, '0123456789abcdef', clock)).toMatchObject({ clock: 'corrected', time: '2026-11-20T10:00:10.000Z' });
+});
+
+test('a summary waits in the outbox until its PUBACK, in order, a month of them at most', async () => {
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db'), limits);
+  for (let i = 0; i < 803; i++) outbox.writeSummary(hourSummary({ beganMonotonicMs: i * hour }));
+  expect(outbox.summaries(1000).map((s) => s.sequence)).toEqual(Array.from({ length: 800 }, (_, i) => i + 4));
+  expect(outbox.summaries(1)[0]).toEqual({ ...hourSummary({ beganMonotonicMs: 3 * hour }), sequence: 4 });
+  let now = 0;
+  let refuse = true;
+  const got: { topic: string; sequence: number }[] = [];
+  const report = openSummaries('t/summary', { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger });
+  const publisher = {
+    lost: new AbortController().signal,
+    close: async () => undefined,
+    async publish(topic: string, payload: string) {
+      if (refuse) throw new BrokerError('no', '', true);
+      got.push({ topic, sequence: JSON.parse(payload).sequence });
+    },
+  };
+  const turn = async () => {
+    report.tick(publisher);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await turn();
+  expect(outbox.summaries(1)[0]?.sequence).toBe(4);
+  refuse = false;
+  await turn();
+  expect(got, 'not at once again').toEqual([]);
+  now += 60_000;
+  for (let i = 0; i < 3; i++) await turn();
+  expect(got).toEqual([4, 5, 6].map((sequence) => ({ topic: 't/summary', sequence })));
+  expect(outbox.summaries(1)[0]?.sequence).toBe(7);
+  outbox.close();
+});
+
+test('an hour that the disk does not take is held and stored later', () => {
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db'), limits);
+  let full = true;
+  let now = 0;
+  const report = openSummaryReport(
+    {
+      ...outbox,
+      writeSummary(summary) {
+        if (full) throw new Error('full');
+        outbox.writeSummary(summary);
+      },
+    },
+    silentLogger,
+    () => now,
+  );
+  report.add(hourSummary());
+  report.add(hourSummary({ beganMonotonicMs: hour, bootId }));
+  full = false;
+  report.retry();
+  expect(outbox.summaries(10)).toHaveLength(0);
+  now += 60_000;
+  report.retry();
+  expect(outbox.summaries(10).map((s) => s.beganMonotonicMs)).toEqual([0, hour]);
+  outbox.close();
+});
