@@ -106,10 +106,14 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
     async close() {
       // a polite end waits for every PUBACK: on a frozen link for ever, and it cannot be forced afterwards
       const polite = client.connected && unanswered === 0;
-      const patience = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref());
-      await Promise.race([client.endAsync(!polite).catch(() => undefined), patience]);
+      await Promise.race([client.endAsync(!polite).catch(() => undefined), patience()]);
     },
   };
+}
+
+/** How long a polite end may take. */
+function patience(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1000).unref());
 }
 
 /** A connection of its own for tests of the link by a person: reason codes as they come, nothing kept, no will. */
@@ -134,6 +138,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
     );
   });
   client.on('error', () => undefined); // what was asked for rejects by itself
+  let unanswered = 0;
   const bounded = <T>(work: Promise<T>) => {
     const late = new Promise<never>((_, reject) => {
       setTimeout(() => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false)), timeoutMs).unref();
@@ -145,7 +150,9 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
     publish: (topic, payload) =>
       bounded(
         new Promise((resolve, reject) => {
+          unanswered++;
           client.publish(topic, payload, { qos: 1 }, (error, packet) => {
+            unanswered--;
             const code = codeOf(error, packet);
             if (error && typeof code !== 'number') reject(error);
             else resolve(code ?? 0);
@@ -164,7 +171,8 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
         }),
       ),
     async close() {
-      await client.endAsync(!client.connected).catch(() => undefined);
+      // a polite end waits for every PUBACK, also for one that never comes
+      await Promise.race([client.endAsync(!client.connected || unanswered > 0).catch(() => undefined), patience()]);
     },
   };
 }

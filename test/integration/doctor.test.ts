@@ -3,16 +3,18 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSy
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type CheckId, type Result, runChecks, type State } from '../../agent/cli/doctor/check.ts';
 import { machineProbes, type Probes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks, showResult, toJson } from '../../agent/cli/doctor.ts';
-import { openTranslate } from '../../agent/cli/translate.ts';
+import { catalogue, openTranslate } from '../../agent/cli/translate.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, missing, openEmbeddedBroker, openMosquitto } from '../support/broker.ts';
 import { openAuthority } from '../support/certificates.ts';
+import { openScriptedBroker } from '../support/faults.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
 const signal = new AbortController().signal;
@@ -70,8 +72,10 @@ function standIn(script: string): () => void {
   };
 }
 const alsa = (device = 'default') => ({ microphone: { adapter: 'alsa', device, sampleRateHz: 16000 } });
-const pcm = (perl: string) => `exec perl -e '$|=1; select(undef,undef,undef,0.0) ; ${perl}'`;
-const paced = (samples: string, share = 1) => pcm(`for (1..200) { print ${samples}; select(undef, undef, undef, ${0.1 / share}); }`);
+const pcm = (perl: string) => `exec perl -MTime::HiRes=time,sleep -e '$|=1; ${perl}'`;
+/** 16 kHz against the clock, as a sound card does: a pause of the machine is caught up. */
+const paced = (samples: string, share = 1) =>
+  pcm(`$t = time; for (1..200) { print ${samples}; $t += ${0.1 / share}; $rest = $t - time; sleep($rest) if $rest > 0; }`);
 
 interface Planted extends Overrides {
   readonly url?: string;
@@ -81,10 +85,10 @@ interface Planted extends Overrides {
 }
 type Row = [name: string, plant: () => Promise<Planted> | Planted, check: CheckId, state: State, finding: string];
 
-let brokers: Record<'plain' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'misnamed' | 'demanding', Broker> & { old: Broker };
+let brokers: Record<'plain' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'early' | 'misnamed' | 'demanding', Broker> & { old: Broker };
 let ca = '';
 let foreignCa = '';
-let own: Record<'good' | 'soon' | 'expired' | 'foreign', { cert: string; key: string }>;
+let own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign', { cert: string; key: string }>;
 const undo: (() => Promise<unknown> | unknown)[] = [];
 
 describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${without})` : ''}`, () => {
@@ -96,6 +100,7 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
       good: authority.issue('post-1', 400),
       soon: authority.issue('post-1', 12),
       expired: authority.issue('post-1', -1),
+      early: authority.issueEarly('post-1'),
       foreign: foreign.issue('stranger', 400),
     };
     const started: Broker[] = [];
@@ -123,6 +128,7 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
       testsOnly: await start('topic write tocsin/v1/test/post-1/selftest\n', open),
       good: await secure(authority.issue('localhost', 400)),
       expired: await secure(authority.issue('localhost', -1)),
+      early: await secure(authority.issueEarly('localhost')),
       misnamed: await secure(authority.issue('other.example', 400)),
       demanding: await secure(authority.issue('localhost', 399), ['require_certificate true']),
     };
@@ -170,6 +176,14 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
     ['a forbidden one', standing('echo "arecord: main:831: audio open error: Permission denied" >&2; exit 1'), 'microphone', 'fail', 'microphone.forbidden'],
     ['one that gives nothing', standing('exec sleep 60'), 'microphone', 'fail', 'microphone.stalled'],
     ['half the samples', standing(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)', 0.5)), 'microphone', 'fail', 'microphone.slow'],
+    [
+      'a capture that fails otherwise',
+      standing('echo "arecord: set_params:1416: Unable to install hw params" >&2; exit 1'),
+      'microphone',
+      'fail',
+      'microphone.other',
+    ],
+    ['a file instead of a microphone', () => ({}), 'microphone', 'warn', 'microphone.file'],
     ['exact zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
     ['a constant', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],
     ['a covered microphone', standing(paced('pack("s<*", map { int(rand(4)) } 1..1600)')), 'level', 'warn', 'level.quiet'],
@@ -181,6 +195,7 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
     ['events that wait', () => ({ plant: store }), 'outbox', 'warn', 'outbox.late'],
     ['events that expired', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
+    ['a small disk', () => ({ probes: { freeMegabytes: () => 60 } }), 'disk', 'warn', 'disk.low'],
     ['no folder for it', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
     [
       'no way out',
@@ -196,12 +211,17 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
     ['another authority', () => ({ url: brokers.good.url, mqtt: { caFile: foreignCa } }), 'tls', 'fail', 'tls.ca'],
     ['another name', () => ({ url: brokers.misnamed.url, mqtt: { caFile: ca } }), 'tls', 'fail', 'tls.name'],
     ['an expired broker', () => ({ url: brokers.expired.url, mqtt: { caFile: ca } }), 'tls', 'fail', 'tls.expired'],
+    ['a broker whose day has not come', () => ({ url: brokers.early.url, mqtt: { caFile: ca } }), 'tls', 'fail', 'tls.early'],
+    ['a broker with TLS of the last century', outdatedTls, 'tls', 'fail', 'tls.other'],
+    ['no TLS across a network', () => ({ ...openWay, url: 'mqtt://broker.example.org' }), 'tls', 'warn', 'tls.open'],
     ['TLS to a plain port', () => ({ url: brokers.plain.url.replace('mqtt:', 'mqtts:') }), 'tls', 'fail', 'tls.plain'],
     ['no CA file', () => ({ url: brokers.good.url, mqtt: { caFile: '/nowhere.pem' } }), 'tls', 'fail', 'tls.files'],
     ['a certificate demanded', () => ({ url: brokers.demanding.url, mqtt: { caFile: ca } }), 'tls', 'fail', 'tls.client'],
     ['a stranger’s certificate', () => secured(own.foreign, brokers.demanding.url), 'tls', 'fail', 'tls.client'],
     ['a key of another', () => secured({ cert: own.good.cert, key: own.foreign.key }, brokers.demanding.url), 'tls', 'fail', 'tls.key'],
     ['our certificate expired', () => secured(own.expired, brokers.good.url), 'dates', 'fail', 'dates.expired'],
+    ['our certificate of tomorrow', () => secured(own.early, brokers.good.url), 'dates', 'fail', 'dates.early'],
+    ['our certificate is no certificate', () => ({ mqtt: { certFile: scene, keyFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
     ['our certificate ends soon', () => secured(own.soon, brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
       'a clock behind',
@@ -214,8 +234,10 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
     ['no password', () => ({ url: brokers.closed.url }), 'broker', 'fail', 'broker.login'],
     ['no password file', () => ({ url: brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],
     ['a broker without MQTT 5', () => ({ url: brokers.old.url }), 'broker', 'fail', 'broker.version'],
+    ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
     ['no broker but a web server', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
+    ['a broker that acknowledges nothing', () => scripted({ puback: () => undefined }), 'acl', 'fail', 'acl.silent'],
     ['no right to publish', () => ({ url: brokers.statusOnly.url }), 'acl', 'fail', 'acl.refused'],
     ['no right to publish events', () => ({ url: brokers.testsOnly.url, plant: (path) => store(path, false, Date.now()) }), 'acl', 'fail', 'acl.refused'],
     ['a service down', () => ({ probes: systemctl({}, { ActiveState: 'failed', SubState: 'failed' }) }), 'services', 'fail', 'services.down'],
@@ -242,7 +264,31 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
         if (line.trim().includes(' ') && !/\/tmp|tocsin\/v1/.test(line)) expect(line.length, line).toBeLessThanOrEqual(60);
   });
 
-  test('at least twenty faults are planted', () => expect(new Set(rows.map(([, , , , finding]) => finding)).size).toBeGreaterThanOrEqual(20));
+  test('every finding that has a hint is planted', () => {
+    const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect']; // below; a defect is none of the machine
+    const planted = new Set([...rows.map(([, , , , finding]) => finding), 'microphone.absent', 'microphone.tool', ...elsewhere]);
+    const hinted = Object.keys(catalogue).flatMap((key) => /^doctor\.(.+)\.try$/.exec(key)?.[1] ?? []);
+    expect(hinted.filter((finding) => !planted.has(finding))).toEqual([]);
+    expect(planted.size).toBeGreaterThanOrEqual(20);
+  });
+
+  const notRoot = process.getuid?.() !== 0 ? 'needs root, to give it up' : undefined;
+  test.skipIf(notRoot)(`an ordinary user is told to come back with sudo${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
+    chmodSync(folder, 0o755);
+    const user = { uid: 65534, gid: 65534, encoding: 'utf8' } as const;
+    const inside = join(folder, 'inside');
+    mkdirSync(inside, { mode: 0o750 }); // as /var/lib/tocsin
+    const path = writeConfig({ outbox: { path: join(inside, 'outbox.db') }, mqtt: { caFile: join(inside, 'ca.pem') } }, brokers.good.url);
+    const look = () => {
+      const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'doctor', '--json', '-c', path], user);
+      const { checks } = JSON.parse(stdout) as { checks: { check: string; state: string; finding: string; try: string }[] };
+      return checks.filter(({ state }) => state === 'fail').map(({ check, finding, try: hint }) => `${check}: ${finding}: ${hint}`);
+    };
+    const hint = 'sudo tocsin doctor';
+    expect(look()).toEqual([`outbox: outbox.forbidden: ${hint}`, `disk: forbidden: ${hint}`, `tls: forbidden: ${hint}`, `dates: forbidden: ${hint}`]);
+    chmodSync(path, 0o600);
+    expect(look()).toEqual([`config: forbidden: ${hint}`]);
+  });
 
   const unmountable = process.getuid?.() !== 0 || spawnSync('unshare', ['-m', 'true']).status !== 0 ? 'needs root and mount' : undefined;
   test.skipIf(unmountable).each([
@@ -297,6 +343,34 @@ const narrow = { columns: 60, colours: { green: String, yellow: String, red: Str
 const away: Planted = { url: 'mqtts://broker.example.org' };
 const routed: Partial<Probes> = { ...files({ '/proc/net/route': 'Iface Destination Gateway Flags\neth0 00000000 010200C0 0003\n' }) };
 
+/** A broker somewhere else, without TLS: its name and port lead to the one here. */
+const openWay: Planted = {
+  probes: {
+    ...routed,
+    resolve: async () => '192.0.2.1',
+    reach: async () => undefined,
+    openLink: (mqtt, ...rest) => machineProbes('', clock).openLink({ ...mqtt, url: brokers.plain.url }, ...rest),
+  },
+};
+async function scripted(answer: Parameters<typeof openScriptedBroker>[0]): Promise<Planted> {
+  const broker = await openScriptedBroker(answer);
+  undo.push(() => broker.close());
+  return { url: broker.url };
+}
+/** Speaks nothing newer than TLS 1.1, which nobody should. */
+async function outdatedTls(): Promise<Planted> {
+  const { cert, key } = own.good;
+  const server = createTlsServer({
+    cert: readFileSync(cert),
+    key: readFileSync(key),
+    minVersion: 'TLSv1',
+    maxVersion: 'TLSv1.1',
+    ciphers: 'DEFAULT@SECLEVEL=0',
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  undo.push(() => server.close());
+  return { url: `mqtts://localhost:${(server.address() as { port: number }).port}`, mqtt: { caFile: ca } };
+}
 function standing(script: string): () => Planted {
   return () => {
     const back = standIn(script);

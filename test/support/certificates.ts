@@ -17,6 +17,22 @@ export function openAuthority(folder: string, name: string) {
   openssl('req', '-x509', ...newKey, '-keyout', caKey, '-out', ca, '-subj', `/CN=${name}`, '-days', '3650');
   return {
     ca,
+    /** A certificate that is valid only from tomorrow on. */
+    issueEarly(subject: string): Identity {
+      const [key, request, cert] = [path(`${subject}-early.key`), path(`${subject}-early.csr`), path(`${subject}-early.pem`)];
+      openssl('req', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${subject}`);
+      const config = path(`${subject}-early.conf`);
+      const index = path(`${subject}-early.index`);
+      writeFileSync(index, '');
+      writeFileSync(
+        config,
+        `[ca]\ndefault_ca=x\n[x]\ndatabase=${index}\nnew_certs_dir=${folder}\nserial=${index}.serial\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:${subject}\n`,
+      );
+      const day = (ahead: number) => `${new Date(Date.now() + ahead * 86_400_000).toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`;
+      const dates = ['-startdate', day(1), '-enddate', day(400)];
+      openssl('ca', '-batch', '-notext', '-config', config, '-cert', ca, '-keyfile', caKey, '-rand_serial', ...dates, '-in', request, '-out', cert);
+      return { cert, key };
+    },
     /** Signs a certificate for a name (and 127.0.0.1 with `local`), good for `days` from now; -1: expired (openssl goes no further back). */
     issue(subject: string, days: number, alternative = `DNS:${subject}`): Identity {
       const id = `${subject}-${days}`;

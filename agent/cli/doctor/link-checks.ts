@@ -8,7 +8,7 @@ import { topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { text } from '../translate.ts';
-import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
+import { type Check, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
 import { required } from './machine-checks.ts';
 import type { Handshake, Probes } from './probes.ts';
 
@@ -86,6 +86,7 @@ const tls: Check = {
     try {
       credentials = probes.credentials(config.mqtt);
     } catch (error) {
+      if (isDenied(error)) return fail('doctor.forbidden', { path: '/etc/tocsin/credentials' });
       return fail('doctor.tls.files', { reason: messageOf(error) });
     }
     try {
@@ -137,6 +138,7 @@ const dates: Check = {
         const { validFrom, validTo } = new X509Certificate(probes.readBytes(secretPath(path)));
         spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
       } catch (error) {
+        if (isDenied(error)) return fail('doctor.forbidden', { path });
         return fail('doctor.dates.unreadable', { whose: text(`doctor.dates.${whose}`), reason: messageOf(error) });
       }
     }
@@ -164,6 +166,7 @@ const broker: Check = {
     try {
       credentials = probes.credentials(mqtt);
     } catch (error) {
+      if (isDenied(error)) return fail('doctor.forbidden', { path: '/etc/tocsin/credentials' });
       return fail('doctor.broker.files', { reason: messageOf(error) });
     }
     const began = performance.now();

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
 import { text } from '../translate.ts';
-import { type Check, type Facts, type Finding, fail, pass, skip, warn } from './check.ts';
+import { type Check, type Facts, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
 
 const listenSeconds = 2;
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
@@ -14,6 +14,7 @@ const config: Check = {
     try {
       facts.config = probes.loadConfig();
     } catch (error) {
+      if (isDenied(error)) return fail('doctor.forbidden', { path: probes.configPath });
       return fail('doctor.config.wrong', { reason: messageOf(error), path: probes.configPath });
     }
     const { site, sensor } = facts.config;
@@ -154,10 +155,8 @@ const outbox: Check = {
       return pass('doctor.outbox.ok', { pending, sent: fates.sent });
     } catch (error) {
       const reason = messageOf(error);
-      if (/does not exist|unable to open/.test(reason)) {
-        const exists = probes.read(path) !== undefined;
-        return exists ? fail('doctor.outbox.forbidden', { path }) : warn('doctor.outbox.none', { path });
-      }
+      if (/does not exist|unable to open/.test(reason))
+        return probes.presence(path) === 'absent' ? warn('doctor.outbox.none', { path }) : fail('doctor.outbox.forbidden', { path });
       return fail('doctor.outbox.damaged', { path, reason });
     }
   },
@@ -176,6 +175,7 @@ const disk: Check = {
       if (free < 16) return fail('doctor.disk.full', { free, folder });
       return free < 2 * maxMegabytes ? warn('doctor.disk.low', { free, folder, wanted: maxMegabytes }) : pass('doctor.disk.ok', { free, folder });
     } catch (error) {
+      if (isDenied(error)) return fail('doctor.forbidden', { path: folder });
       const { code } = error as NodeJS.ErrnoException;
       return code === 'ENOENT' ? fail('doctor.disk.absent', { folder }) : fail('doctor.disk.readOnly', { folder, reason: code ?? messageOf(error) });
     }

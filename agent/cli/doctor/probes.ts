@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs';
 import { connect as connectTcp, isIP } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { microphoneOpener } from '../../audio/microphone.ts';
@@ -40,6 +40,8 @@ export interface Probes {
   /** The text of a file, or undefined when it cannot be read. */
   read(path: string): string | undefined;
   readBytes(path: string): Buffer;
+  /** `denied` where this user may not even look. */
+  presence(path: string): 'there' | 'absent' | 'denied';
   /** Throws as access(2) does. */
   writable(path: string): void;
   freeMegabytes(path: string): number;
@@ -70,6 +72,14 @@ export function machineProbes(configPath: string, clock: Clock): Probes {
       }
     },
     readBytes: (path) => readFileSync(path),
+    presence(path) {
+      try {
+        statSync(path);
+        return 'there';
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'absent' : 'denied';
+      }
+    },
     writable: (path) => accessSync(path, constants.W_OK),
     freeMegabytes(path) {
       const { bavail, bsize } = statfsSync(path);

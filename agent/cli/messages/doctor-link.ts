@@ -10,11 +10,11 @@ export const doctorLink = {
   'doctor.host.ok': { en: '{host} is {address}', fr: '{host} est {address}' },
   'doctor.host.number': { en: '{host} is an address already', fr: '{host} est déjà une adresse' },
   'doctor.host.unknown': { en: 'nobody knows {host}', fr: 'personne ne connaît {host}' },
-  'doctor.host.unknown.try': { en: 'check the spelling of mqtt.url; resolvectl query {host}', fr: 'vérifiez l’écriture de mqtt.url ; resolvectl query {host}' },
+  'doctor.host.unknown.try': { en: 'check the spelling of mqtt.url; getent hosts {host}', fr: 'vérifiez l’écriture de mqtt.url ; getent hosts {host}' },
   'doctor.host.server': { en: 'the name server does not answer ({code})', fr: 'le serveur de noms ne répond pas ({code})' },
   'doctor.host.server.try': {
-    en: 'resolvectl status; is the network cable or SIM in place?',
-    fr: 'resolvectl status ; le câble réseau ou la SIM sont-ils en place ?',
+    en: 'is the network cable or SIM in place? cat /etc/resolv.conf; ip address',
+    fr: 'le câble réseau ou la SIM sont-ils en place ? cat /etc/resolv.conf ; ip address',
   },
 
   'doctor.port.ok': { en: '{host}:{port} answers in {ms} ms', fr: '{host}:{port} répond en {ms} ms' },

@@ -36,6 +36,8 @@ export const doctor = {
   'doctor.needs': { en: 'not tried: {check} comes first', fr: 'non tenté : {check} d’abord' },
   'doctor.timeout': { en: 'no answer within {seconds} s', fr: 'pas de réponse en {seconds} s' },
   'doctor.timeout.try': { en: 'run it again; if it stays, restart the board', fr: 'recommencez ; si cela persiste, redémarrez la carte' },
+  'doctor.forbidden': { en: 'this user may not look at {path}', fr: 'cet utilisateur n’a pas accès à {path}' },
+  'doctor.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'doctor.defect': { en: 'the check itself broke: {reason}', fr: 'le contrôle lui-même a échoué : {reason}' },
   'doctor.defect.try': { en: 'report this line: it is a defect of Tocsin', fr: 'signalez cette ligne : c’est un défaut de Tocsin' },
 
