@@ -10,6 +10,7 @@ import { addEvents } from './events.ts';
 import { addManual } from './manual.ts';
 import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
+import { addPrivacy } from './privacy.ts';
 import { addReplay } from './replay.ts';
 import { addRun } from './run.ts';
 import { addSelftest } from './selftest.ts';
@@ -35,6 +36,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addStatus(program, t);
   addEvents(program, signal, t);
   addConfig(program, t);
+  addPrivacy(program, t);
   addModel(program, t);
   addBench(program, signal);
   addManual(program, t);

@@ -4,6 +4,9 @@ import { doctorLink } from './messages/doctor-link.ts';
 import { frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
 import { manual } from './messages/manual.ts';
+import { privacy } from './messages/privacy.ts';
+import { privacyFound } from './messages/privacy-found.ts';
+import { privacyReport } from './messages/privacy-report.ts';
 import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
@@ -13,7 +16,18 @@ export type Language = (typeof languages)[number];
 export type Message = Record<Language, string>;
 
 /** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
-export const catalogue = { ...shared, ...doctor, ...doctorLink, ...selftest, ...calibrate, ...state, ...manual };
+export const catalogue = {
+  ...shared,
+  ...doctor,
+  ...doctorLink,
+  ...selftest,
+  ...calibrate,
+  ...state,
+  ...manual,
+  ...privacy,
+  ...privacyFound,
+  ...privacyReport,
+};
 export type MessageKey = keyof typeof catalogue;
 
 type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never;

@@ -103,6 +103,14 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
 
+  privacy: z
+    .strictObject({
+      recordPath: file
+        .default('/var/lib/tocsin-privacy/verification.json')
+        .describe('Where `tocsin privacy verify` leaves its outcome for the courier to publish; only root may write there.'),
+    })
+    .prefault({}),
+
   log: z.strictObject({ level: z.enum(logLevels).default('info').describe('What goes to stderr.') }).prefault({}),
 });
 

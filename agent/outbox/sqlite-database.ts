@@ -50,7 +50,7 @@ export function openChecked(path: string): SqliteDatabase {
   try {
     if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
     migrate(db);
-    if (!hasOurSchema(db, new Database(':memory:'))) throw damage('the schema is not the one of this release');
+    if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
     return db;
   } catch (error) {
     db.close();
@@ -71,4 +71,9 @@ export function isSound(path: string): boolean {
 /** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */
 export function openReadOnly(path: string): SqliteDatabase {
   return new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
+}
+
+/** An empty database that is in no file. */
+export function openInMemory(): SqliteDatabase {
+  return new Database(':memory:');
 }

@@ -1,9 +1,10 @@
 // Looking into an outbox from outside: what the technician's commands show.
 import type { HearingRecord } from '../events/health.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
+import { migrate } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { openReadOnly } from './sqlite-database.ts';
+import { openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
 
 /** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
 export const noFates: Record<Fate, number> = { stored: 0, sent: 0, expired: 0, refused: 0, dropped: 0, unreadable: 0 };
@@ -66,4 +67,32 @@ export function inspectOutbox(path: string): OutboxState {
   } finally {
     view.close();
   }
+}
+
+export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name';
+
+/** The schema as text, to the letter as the sqlite3 shell prints `schemaSql`, and whether the file and every row keep to it. */
+export function schemaOf(path: string): { text: string; sound: boolean } {
+  const db = openReadOnly(path);
+  try {
+    return { text: schemaText(db), sound: db.pragma('quick_check', { simple: true }) === 'ok' };
+  } finally {
+    db.close();
+  }
+}
+
+/** The schema of this release, in the same form. */
+export function schemaOfRelease(): string {
+  const db = openInMemory();
+  try {
+    migrate(db);
+    return schemaText(db);
+  } finally {
+    db.close();
+  }
+}
+
+function schemaText(db: SqliteDatabase): string {
+  const rows = db.prepare(schemaSql).raw().all() as (string | null)[][];
+  return rows.map((row) => `${row.map((value) => value ?? '').join('|')}\n`).join('');
 }

@@ -1,6 +1,7 @@
 // French for the errors and hints that layers below the command line throw in English. `{1}`, `{2}`... stand for what the
 // throw fills in, in its order. A test finds every throw in agent/ and holds it to this list.
 export const frenchErrors: Record<string, string> = {
+  'name a file in a folder that exists': 'nommez un fichier dans un dossier qui existe',
   'Expected an outbox at {1}, got: {2}': 'Attendu une file d’attente à {1}, obtenu : {2}',
   'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start':
     'vérifiez le chemin, son propriétaire et la place libre ; un fichier endommagé est réparé au démarrage de `tocsin deliver` et `tocsin listen`',

@@ -65,4 +65,20 @@ export const frenchHelp: Record<string, string> = {
   'print the manual page': 'afficher la page de manuel',
   'print the one-page card for the field as HTML': 'afficher la fiche de terrain d’une page en HTML',
   'one JSON object: event, thresholds': 'un objet JSON : event, thresholds',
+  'what this sensor may publish, and whether it can do no more than that': 'ce que ce capteur peut publier, et s’il ne peut rien de plus',
+  'check on the running sensor that what hears cannot speak and what speaks cannot hear':
+    'vérifier sur le capteur en marche que ce qui entend ne peut parler et que ce qui parle ne peut entendre',
+  'process of `tocsin listen`, where no systemd runs it': 'processus de `tocsin listen`, là où systemd ne le lance pas',
+  'process of `tocsin deliver`, where no systemd runs it': 'processus de `tocsin deliver`, là où systemd ne le lance pas',
+  'what the operator has published (default: /etc/tocsin/privacy-manifest.json)':
+    'ce que l’exploitant a publié (par défaut : /etc/tocsin/privacy-manifest.json)',
+  "the release's list of files, instead of the installed one": 'la liste des fichiers de la version publiée, au lieu de celle qui est installée',
+  'an HTML page in French and English for the data-protection officer': 'une page HTML en français et en anglais pour le délégué à la protection des données',
+  'do not hand the outcome to the courier, which publishes it': 'ne pas transmettre le résultat au courrier, qui le publie',
+  'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest':
+    'un objet JSON : state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest',
+  'print what this sensor may publish with its settings': 'afficher ce que ce capteur peut publier avec ses réglages',
+  'list the files of an installation as sha256sum does, for tocsin.sha256':
+    'énumérer les fichiers d’une installation comme le fait sha256sum, pour tocsin.sha256',
+  installation: 'installation',
 };

@@ -1,0 +1,113 @@
+import type { Message } from '../translate.ts';
+
+// `privacy.what.CHECK` and `privacy.how.CHECK`: what a line of `tocsin privacy verify` checks, and from where.
+export const privacy = {
+  'privacy.part.sensor': { en: 'SENSOR', fr: 'CAPTEUR' },
+  'privacy.part.listener': { en: 'LISTENER (hears)', fr: 'ÉCOUTEUR (entend)' },
+  'privacy.part.courier': { en: 'COURIER (speaks)', fr: 'COURRIER (parle)' },
+  'privacy.state.pass': { en: 'ok', fr: 'ok' },
+  'privacy.state.fail': { en: 'FAIL', fr: 'ÉCHEC' },
+  'privacy.state.unchecked': { en: 'unchecked', fr: 'non fait' },
+  'privacy.summary': {
+    en: '{passed} ok, {failed} failed, {unchecked} could not be checked',
+    fr: '{passed} ok, {failed} en échec, {unchecked} non vérifiables',
+  },
+  'privacy.digest': { en: 'digest of this report: {digest}', fr: 'empreinte de ce rapport : {digest}' },
+  'privacy.unrecorded': { en: 'The courier is not told: {path}: {reason}', fr: 'Le courrier n’est pas informé : {path} : {reason}' },
+  'privacy.failed': { en: 'failed checks: {failed} of {all}', fr: 'contrôles en échec : {failed} sur {all}' },
+  'privacy.failed.try': {
+    en: 'each FAIL above says what was found; the command below it shows the same',
+    fr: 'chaque ÉCHEC ci-dessus dit ce qui a été trouvé ; la commande en dessous le montre',
+  },
+  'privacy.incomplete': {
+    en: 'nothing failed, but {unchecked} checks could not be made ({passed} passed)',
+    fr: 'aucun échec, mais {unchecked} contrôles n’ont pu être faits ({passed} réussis)',
+  },
+  'privacy.incomplete.try': {
+    en: 'run it as root on the sensor, with both services running; each line above says what it lacks',
+    fr: 'lancez-le en root sur le capteur, les deux services en marche ; chaque ligne dit ce qui lui manque',
+  },
+
+  'privacy.what.package': { en: 'The installed files are those of the release', fr: 'Les fichiers installés sont ceux de la version publiée' },
+  'privacy.how.package': { en: 'sha256 of every file against the list tocsin.sha256', fr: 'sha256 de chaque fichier comparé à la liste tocsin.sha256' },
+  'privacy.what.model': { en: 'The model is the one its manifest names', fr: 'Le modèle est celui que nomme son manifeste' },
+  'privacy.how.model': { en: 'sha256 of the ONNX file against manifest.json', fr: 'sha256 du fichier ONNX comparé à manifest.json' },
+  'privacy.what.config': { en: 'The settings are those that the operator published', fr: 'Les réglages sont ceux que l’exploitant a publiés' },
+  'privacy.how.config': {
+    en: 'what may be published with these settings, key by key, against the published manifest',
+    fr: 'ce qui peut être publié avec ces réglages, clé par clé, comparé au manifeste publié',
+  },
+  'privacy.what.unchanged': { en: 'What runs is what lies on the disk', fr: 'Ce qui tourne est ce qui est sur le disque' },
+  'privacy.how.unchanged': {
+    en: 'no file of program, model or settings changed after the processes began',
+    fr: 'aucun fichier du programme, du modèle ou des réglages modifié après le début des processus',
+  },
+  'privacy.what.outbox': { en: 'The file between the halves can hold no sound', fr: 'Le fichier entre les deux moitiés ne peut contenir de son' },
+  'privacy.how.outbox': {
+    en: 'schema of the outbox to the letter against that of this release, and every row within its bounds',
+    fr: 'schéma de la file comparé à la lettre à celui de cette version, et chaque ligne dans ses bornes',
+  },
+  'privacy.what.access': { en: 'The outbox is closed to others', fr: 'La file est fermée aux autres' },
+  'privacy.how.access': { en: 'modes of the outbox, its log and its shared memory', fr: 'modes de la file, de son journal et de sa mémoire partagée' },
+
+  'privacy.what.process': { en: 'It runs, and nothing runs with it but capture', fr: 'Elle tourne, et rien avec elle que la capture' },
+  'privacy.how.process': {
+    en: 'the main process, its descendants and its control group',
+    fr: 'processus principal, ses descendants et son groupe de contrôle',
+  },
+  'privacy.what.program': { en: 'It runs the installed program and no other code', fr: 'Elle exécute le programme installé et aucun autre code' },
+  'privacy.how.program': {
+    en: 'executable, arguments, environment and mapped code in /proc',
+    fr: 'exécutable, arguments, environnement et code chargé dans /proc',
+  },
+  'privacy.what.network': { en: 'It has no network', fr: 'Il n’a pas de réseau' },
+  'privacy.how.network': {
+    en: 'its network namespace against that of the machine, its interfaces, and who else is in it',
+    fr: 'son espace réseau comparé à celui de la machine, ses interfaces, et qui d’autre s’y trouve',
+  },
+  'privacy.what.sockets.listener': { en: 'It holds no socket but local ones', fr: 'Il ne tient que des sockets locaux' },
+  'privacy.how.sockets.listener': {
+    en: 'every open socket in /proc against the tables of its network namespace',
+    fr: 'chaque socket ouvert dans /proc comparé aux tables de son espace réseau',
+  },
+  'privacy.what.sockets.courier': {
+    en: 'It is connected to the broker alone, and waits for no caller',
+    fr: 'Il n’est relié qu’au broker et n’attend aucun appel',
+  },
+  'privacy.how.sockets.courier': {
+    en: 'every open socket in /proc; far ends against mqtt.url and the resolver; sockets that listen',
+    fr: 'chaque socket ouvert dans /proc ; extrémités comparées à mqtt.url et au résolveur ; sockets en écoute',
+  },
+  'privacy.what.files': { en: 'It writes no file but the outbox', fr: 'Elle n’écrit aucun fichier sauf la file' },
+  'privacy.how.files': { en: 'files open or mapped for writing in /proc', fr: 'fichiers ouverts ou projetés en écriture dans /proc' },
+  'privacy.what.writable': { en: 'It could write nowhere else', fr: 'Elle ne pourrait écrire nulle part ailleurs' },
+  'privacy.how.writable': { en: 'the mounts it sees that are not read-only', fr: 'les montages qu’elle voit et qui ne sont pas en lecture seule' },
+  'privacy.what.devices': { en: 'It holds no device that it should not', fr: 'Elle ne tient aucun appareil de trop' },
+  'privacy.how.devices': {
+    en: 'devices open in /proc: sound for the listener, none for the courier',
+    fr: 'appareils ouverts dans /proc : le son pour l’écouteur, aucun pour le courrier',
+  },
+  'privacy.what.reach': { en: 'It could open no other', fr: 'Elle ne pourrait en ouvrir d’autre' },
+  'privacy.how.reach': { en: 'the device nodes in the /dev that it really sees', fr: 'les nœuds d’appareil du /dev qu’elle voit vraiment' },
+  'privacy.what.identity': { en: 'It is a user of its own, in no group too many', fr: 'Elle a son propre utilisateur et aucun groupe de trop' },
+  'privacy.how.identity': { en: 'Uid, Gid and Groups in /proc', fr: 'Uid, Gid et Groups dans /proc' },
+  'privacy.what.privileges': { en: 'It can gain no privilege', fr: 'Elle ne peut gagner aucun privilège' },
+  'privacy.how.privileges': { en: 'NoNewPrivs in /proc', fr: 'NoNewPrivs dans /proc' },
+  'privacy.what.capabilities': { en: 'It has no capability', fr: 'Elle n’a aucune capacité' },
+  'privacy.how.capabilities': { en: 'the five sets of capabilities in /proc', fr: 'les cinq ensembles de capacités dans /proc' },
+  'privacy.what.seccomp': { en: 'Its system calls are filtered', fr: 'Ses appels système sont filtrés' },
+  'privacy.how.seccomp': { en: 'Seccomp in /proc', fr: 'Seccomp dans /proc' },
+  'privacy.what.traced': { en: 'Nobody looks into its memory', fr: 'Personne ne regarde dans sa mémoire' },
+  'privacy.how.traced': { en: 'TracerPid in /proc', fr: 'TracerPid dans /proc' },
+  'privacy.what.core': { en: 'A crash leaves no image of its memory', fr: 'Un plantage ne laisse pas d’image de sa mémoire' },
+  'privacy.how.core': {
+    en: 'limit and filter of core dumps in /proc, and who would receive them',
+    fr: 'limite et filtre des images mémoire dans /proc, et qui les recevrait',
+  },
+  'privacy.what.unit': { en: 'systemd holds it to the shipped settings', fr: 'systemd la tient aux réglages livrés' },
+  'privacy.how.unit': { en: 'properties of the unit in force (systemctl show)', fr: 'propriétés de l’unité en vigueur (systemctl show)' },
+  'privacy.what.limits': { en: 'It cannot take the board down', fr: 'Elle ne peut pas entraîner la carte' },
+  'privacy.how.limits': { en: 'memory.max and pids.max of its control group', fr: 'memory.max et pids.max de son groupe de contrôle' },
+  'privacy.what.swap': { en: 'None of its memory goes to a disk', fr: 'Rien de sa mémoire ne va sur un disque' },
+  'privacy.how.swap': { en: 'VmSwap, memory.swap.max and the swap areas of the machine', fr: 'VmSwap, memory.swap.max et les espaces d’échange de la machine' },
+} as const satisfies Record<string, Message>;

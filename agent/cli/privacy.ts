@@ -1,0 +1,123 @@
+import { writeFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import { loadConfig } from '../config/load-config.ts';
+import { systemClock } from '../lib/clock.ts';
+import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
+import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
+import type { Line } from './privacy/check.ts';
+import { findMachine } from './privacy/machine.ts';
+import { manifestText, privacyManifest } from './privacy/manifest.ts';
+import { listPackage } from './privacy/package-list.ts';
+import { writeVerification } from './privacy/record.ts';
+import { type Report, reportOf, verificationOf } from './privacy/report.ts';
+import { reportPage } from './privacy/report-page.ts';
+import { verify } from './privacy/verify.ts';
+import { addCommand, configOption, version } from './program.ts';
+import type { Translate } from './translate.ts';
+
+interface VerifyOptions {
+  config: string;
+  listenerPid?: number;
+  courierPid?: number;
+  manifest?: string;
+  packageList?: string;
+  report?: string;
+  record: boolean;
+  json?: true;
+}
+
+/** privacy: what this sensor may publish, and whether it can do no more than that. */
+export function addPrivacy(program: Command, t: Translate): void {
+  const privacy = addCommand(program, 'privacy', 'what this sensor may publish, and whether it can do no more than that', [
+    'sudo tocsin privacy verify --report report.html',
+    'tocsin privacy manifest > privacy-manifest.json',
+  ]);
+  addCommand(privacy, 'verify', 'check on the running sensor that what hears cannot speak and what speaks cannot hear', [
+    'sudo tocsin privacy verify',
+    'sudo tocsin privacy verify --report report.html --json',
+    'sudo tocsin privacy verify --package-list tocsin_1.0.0_arm64.sha256',
+  ])
+    .addOption(configOption())
+    .option('--listener-pid <pid>', 'process of `tocsin listen`, where no systemd runs it', pid)
+    .option('--courier-pid <pid>', 'process of `tocsin deliver`, where no systemd runs it', pid)
+    .option('--manifest <file>', 'what the operator has published (default: /etc/tocsin/privacy-manifest.json)')
+    .option('--package-list <file>', "the release's list of files, instead of the installed one")
+    .option('--report <file>', 'an HTML page in French and English for the data-protection officer')
+    .option('--no-record', 'do not hand the outcome to the courier, which publishes it')
+    .option('--json', 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest')
+    .action((options: VerifyOptions) => runVerify(options, t));
+  addCommand(privacy, 'manifest', 'print what this sensor may publish with its settings', ['tocsin privacy manifest | sha256sum'])
+    .addOption(configOption())
+    .action(({ config }: { config: string }) => void process.stdout.write(manifestText(privacyManifest(loadConfig(config)))));
+  addCommand(privacy, 'list', 'list the files of an installation as sha256sum does, for tocsin.sha256', ['tocsin privacy list /opt/tocsin > tocsin.sha256'])
+    .argument('<folder>', 'installation')
+    .action((folder: string) => void process.stdout.write(listPackage(folder)));
+}
+
+async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
+  const clock = systemClock();
+  const machine = await findMachine({
+    configPath: options.config,
+    ...(options.manifest === undefined ? {} : { publishedManifest: options.manifest }),
+    ...(options.packageList === undefined ? {} : { packageList: options.packageList }),
+    pids: {
+      ...(options.listenerPid === undefined ? {} : { listener: options.listenerPid }),
+      ...(options.courierPid === undefined ? {} : { courier: options.courierPid }),
+    },
+  });
+  const { site, sensor, privacy } = machine.config;
+  const lines = await verify(machine);
+  const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };
+  const report = reportOf(lines, occasion, t);
+  if (options.report !== undefined) writeReport(options.report, reportPage(lines, report));
+  if (options.json) printJson(report);
+  else show(lines, report, t);
+  if (options.record) {
+    try {
+      writeVerification(privacy.recordPath, verificationOf(report));
+    } catch (error) {
+      if (!options.json) print(wrap(t('privacy.unrecorded', { path: privacy.recordPath, reason: messageOf(error) }), screenOf(process.stdout).columns));
+    }
+  }
+  const { failed, unchecked, passed } = report;
+  if (failed > 0) throw new TocsinError(t('privacy.failed', { failed, all: lines.length }), t('privacy.failed.try'), exitCodes.check);
+  if (unchecked > 0) throw new TocsinError(t('privacy.incomplete', { unchecked, passed }), t('privacy.incomplete.try'), exitCodes.unchecked);
+}
+
+function writeReport(path: string, page: string): void {
+  try {
+    writeFileSync(path, page);
+  } catch (cause) {
+    throw new TocsinError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'name a file in a folder that exists', exitCodes.usage, { cause });
+  }
+}
+
+/** For each check: what, what was found, how, and how by hand; under a heading for each part. */
+function show(lines: readonly Line[], { digest, passed, failed, unchecked }: Report, t: Translate): void {
+  const screen = screenOf(process.stdout);
+  const { colours, columns } = screen;
+  for (const part of ['sensor', 'listener', 'courier'] as const) {
+    print(`\n${colours.bold(t(`privacy.part.${part}`))}`);
+    for (const line of lines) if (line.part === part) print(showLine(line, t, screen));
+  }
+  print(`\n${wrap(t('privacy.summary', { passed, failed, unchecked }), columns)}\n${wrap(t('privacy.digest', { digest }), columns)}`);
+}
+
+const stateWidth = 11;
+
+function showLine({ state, what, how, found, byHand }: Line, t: Translate, { colours, columns }: Screen): string {
+  const colour = { pass: colours.green, fail: colours.red, unchecked: colours.yellow }[state];
+  const indent = ' '.repeat(stateWidth);
+  const lines = [
+    `${colour(t(`privacy.state.${state}`).padEnd(stateWidth))}${wrap(t.of(what), columns, stateWidth)}`,
+    `${indent}${colour('→')} ${wrap(t.of(found), columns, stateWidth + 2)}`,
+    `${indent}${colours.dim(wrap(t.of(how), columns, stateWidth))}`,
+    `${indent}${colours.dim(`$ ${byHand}`)}`, // not broken: it is there to be copied
+  ];
+  return lines.join('\n');
+}
+
+function pid(value: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(value)) throw new InvalidArgumentError('expected the number of a process');
+  return Number(value);
+}

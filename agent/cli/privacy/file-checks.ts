@@ -1,0 +1,162 @@
+// What either half may write to, and which devices it holds or could reach.
+import { readdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fail, type HalfCheck, listed, pass } from './check.ts';
+import type { Half } from './machine.ts';
+import { type Mount, mountsOf, type OpenFile, openFiles, statusOf } from './process.ts';
+
+const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
+
+/** The outbox and what SQLite keeps beside it; the ballast and the lock are held for moments. */
+const besideOutbox = ['', '-wal', '-shm', '.ballast', '.lock', '.new', '.new-wal', '.new-shm'];
+
+const files: HalfCheck = {
+  id: 'files',
+  byHand: fdByHand,
+  run({ processes }, machine) {
+    const own = new Set(besideOutbox.flatMap((end) => identityOf(`${machine.config.outbox.path}${end}`)));
+    const writable = processes
+      .flatMap(openFiles)
+      .filter((file) => file.writable && (file.kind === 'file' || (file.kind === 'pipe' && file.target.startsWith('/'))));
+    const wrong = writable.filter((file) => !own.has(`${file.dev}:${file.ino}`));
+    if (wrong.length > 0) return fail('privacy.files.wrong', { what: listed(wrong.map(({ target, pid }) => `${target} [${pid}]`)) });
+    return pass('privacy.files.ok', { what: listed(writable.map(({ target }) => target)) || '-' });
+  },
+};
+
+function identityOf(path: string): string[] {
+  try {
+    const { dev, ino } = statSync(path);
+    return [`${dev}:${ino}`];
+  } catch {
+    return [];
+  }
+}
+
+/** Interfaces of the kernel, not files on a disk; what a process may do there is ruled by its user and capabilities. */
+const kernelFiles = new Set([
+  'proc',
+  'sysfs',
+  'devpts',
+  'mqueue',
+  'cgroup',
+  'cgroup2',
+  'securityfs',
+  'debugfs',
+  'tracefs',
+  'configfs',
+  'fusectl',
+  'bpf',
+  'pstore',
+  'efivarfs',
+  'autofs',
+  'binfmt_misc',
+  'hugetlbfs',
+  'nsfs',
+  'rpc_pipefs',
+  'selinuxfs',
+]);
+
+const writable: HalfCheck = {
+  id: 'writable',
+  byHand: ({ pid }) => `sudo awk '$6 ~ /^rw/ {print $5}' /proc/${pid}/mountinfo`,
+  run({ pid }, machine) {
+    const folder = dirname(machine.config.outbox.path);
+    const may = accessOf(pid);
+    const wrong = topMounts(mountsOf(pid)).filter(
+      (mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== folder && !closed(pid, mount, may),
+    );
+    return wrong.length > 0
+      ? fail('privacy.writable.wrong', { what: listed(wrong.map(({ point }) => point)), folder })
+      : pass('privacy.writable.ok', { folder });
+  },
+};
+
+/** Of mounts on one point the last covers the others. */
+function topMounts(mounts: readonly Mount[]): Mount[] {
+  return [...new Map(mounts.map((mount) => [mount.point, mount])).values()];
+}
+
+/** Nothing in a writable mount may be written by the process's user: it is hidden (mode 000), or it holds devices only. */
+function closed(pid: number, { point, type }: Mount, may: (path: string) => boolean): boolean {
+  const path = `/proc/${pid}/root${point}`;
+  try {
+    const stats = statSync(path);
+    if ((stats.mode & 0o777) === 0) return true;
+    if (point !== '/dev' || (type !== 'tmpfs' && type !== 'devtmpfs')) return !stats.isDirectory() && (stats.isCharacterDevice() || !may(path));
+    return ![
+      path,
+      ...readdirSync(path, { recursive: true, withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [`${entry.parentPath}/${entry.name}`] : [])),
+    ].some((place) => isOwnMount(place, path) && may(place));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // covered by another mount
+    throw error;
+  }
+}
+
+/** /dev/shm and its like are mounts of their own and judged as such. */
+function isOwnMount(place: string, root: string): boolean {
+  return statSync(place).dev === statSync(root).dev;
+}
+
+/** Whether the user and groups of a process may write to a path, by its mode. */
+function accessOf(pid: number): (path: string) => boolean {
+  const field = statusOf(pid);
+  const uid = Number(field('Uid').split(/\s+/)[1]);
+  const groups = new Set([Number(field('Gid').split(/\s+/)[1]), ...field('Groups').split(/\s+/).filter(Boolean).map(Number)]);
+  return (path) => {
+    const { mode, uid: owner, gid } = statSync(path);
+    if (uid === 0) return true;
+    return (mode & (owner === uid ? 0o200 : groups.has(gid) ? 0o020 : 0o002)) !== 0;
+  };
+}
+
+/** null, zero, full, random, urandom: of the memory devices those that hold nothing. */
+const harmless = ({ major, minor }: Pick<OpenFile, 'major' | 'minor'>) => major === 1 && [3, 5, 7, 8, 9].includes(minor);
+const isSound = ({ major }: Pick<OpenFile, 'major'>) => major === 116 || major === 14; // ALSA, OSS
+
+const devices: HalfCheck = {
+  id: 'devices',
+  byHand: (half) => `${fdByHand(half)} | grep /dev/`,
+  run({ name, processes }) {
+    const held = processes.flatMap(openFiles).filter(({ kind }) => kind === 'device');
+    const wrong = held.filter((device) => !harmless(device) && !(name === 'listener' && isSound(device)));
+    if (wrong.length > 0) return fail('privacy.devices.wrong', { what: listed(wrong.map(({ target, pid }) => `${target} [${pid}]`)) });
+    const sound = held.filter(isSound);
+    return sound.length > 0 ? pass('privacy.devices.sound', { what: listed(sound.map(({ target }) => target)) }) : pass('privacy.devices.none');
+  },
+};
+
+/** A terminal's devices are no microphone, but a /dev without them is the courier's. */
+const terminal = ({ major }: Pick<OpenFile, 'major'>) => major === 5 || major === 136;
+
+const reach: HalfCheck = {
+  id: 'reach',
+  byHand: ({ pid }) =>
+    `sudo find /proc/${pid}/root/dev -type c -o -type b | xargs -r sudo ls -l; systemctl show -p DevicePolicy -p DeviceAllow tocsin-listener tocsin-courier`,
+  run({ name, pid, unit }) {
+    const root = `/proc/${pid}/root/dev`;
+    const may = accessOf(pid);
+    const nodes = readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isCharacterDevice() || entry.isBlockDevice())
+      .map((entry) => `${entry.parentPath}/${entry.name}`)
+      .map((path) => ({ path, ...numbersOf(path) }))
+      .filter((node) => !harmless(node) && !terminal(node));
+    if (name === 'courier') return nodes.length > 0 ? fail('privacy.reach.courier', { what: short(nodes, root) }) : pass('privacy.reach.none');
+    const others = nodes.filter((node) => !isSound(node) && may(node.path));
+    const held = unit?.DevicePolicy === 'closed' && unit.DeviceAllow === 'char-alsa rw';
+    if (others.length > 0 && !held) return fail('privacy.reach.listener', { what: short(others, root) });
+    return others.length > 0 ? pass('privacy.reach.policy', { what: short(others, root) }) : pass('privacy.reach.sound');
+  },
+};
+
+function numbersOf(path: string) {
+  const { rdev } = statSync(path);
+  return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
+}
+
+function short(nodes: readonly { path: string }[], root: string): string {
+  return listed(nodes.map(({ path }) => `/dev${path.slice(root.length)}`));
+}
+
+export const fileChecks = [files, writable, devices, reach] as const satisfies readonly HalfCheck[];

@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../../config/load-config.ts';
+import type { Config } from '../../config/schema.ts';
+import { familyOf } from './process.ts';
+import { plainAddress } from './sockets.ts';
+
+export type HalfName = 'listener' | 'courier';
+
+/** One half of the running agent: its main process and all that it has started. */
+export interface Half {
+  readonly name: HalfName;
+  readonly pid: number;
+  readonly processes: readonly number[];
+  /** What systemd says of its unit; nothing where the process was named by its number. */
+  readonly unit?: Readonly<Record<string, string>>;
+}
+
+/** The sensor as it is found. A half that does not run says why. */
+export interface Machine {
+  readonly configPath: string;
+  readonly config: Config;
+  readonly installation: string;
+  /** The list of the package's files, and the settings that the operator has published. */
+  readonly packageList: string;
+  readonly publishedManifest: string;
+  readonly halves: Record<HalfName, Half | 'down' | 'unknown'>;
+  /** The addresses of a name. */
+  readonly addressesOf: (host: string) => Promise<string[]>;
+}
+
+export interface Where {
+  readonly configPath: string;
+  readonly packageList?: string;
+  readonly publishedManifest?: string;
+  readonly pids?: Partial<Record<HalfName, number>>;
+}
+
+export const unitNames: Record<HalfName, string> = { listener: 'tocsin-listener.service', courier: 'tocsin-courier.service' };
+
+export async function findMachine({ configPath, packageList, publishedManifest, pids = {} }: Where): Promise<Machine> {
+  const installation = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
+  const [listener, courier] = await Promise.all((['listener', 'courier'] as const).map((name) => findHalf(name, pids[name])));
+  return {
+    configPath,
+    config: loadConfig(configPath),
+    installation,
+    packageList: packageList ?? `${installation}/tocsin.sha256`,
+    publishedManifest: publishedManifest ?? '/etc/tocsin/privacy-manifest.json',
+    halves: { listener: listener as Half, courier: courier as Half },
+    addressesOf: async (host) => (await lookup(host, { all: true })).map(({ address }) => plainAddress(address)),
+  };
+}
+
+/** `unknown` where no systemd runs that could name the process. */
+async function findHalf(name: HalfName, pid: number | undefined): Promise<Half | 'down' | 'unknown'> {
+  if (pid !== undefined) return existsSync(`/proc/${pid}`) ? { name, pid, processes: familyOf(pid) } : 'down';
+  if (!existsSync('/run/systemd/system')) return 'unknown';
+  const unit = await showUnit(unitNames[name]);
+  const main = Number(unit?.MainPID ?? 0);
+  if (unit === undefined) return 'unknown';
+  return main > 0 ? { name, pid: main, processes: [...new Set([...familyOf(main), ...inGroup(unit.ControlGroup)])], unit } : 'down';
+}
+
+/** All that the unit has started, also what has left its parent. */
+function inGroup(group: string | undefined): number[] {
+  if (!group) return [];
+  try {
+    return readFileSync(`/sys/fs/cgroup${group}/cgroup.procs`, 'utf8').trim().split('\n').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function showUnit(unit: string): Promise<Record<string, string> | undefined> {
+  return new Promise((done) => {
+    execFile('systemctl', ['show', '--no-pager', unit], { env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
+      if (error) return done(undefined);
+      const properties: Record<string, string> = {};
+      // a list may come as a line for each of its parts
+      for (const [, key = '', value = ''] of stdout.matchAll(/^(\w+)=(.*)$/gm)) properties[key] = properties[key] ? `${properties[key]}; ${value}` : value;
+      done(properties);
+    });
+  });
+}

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { labels, manifestSchema } from '../../classify/model-manifest.ts';
+import type { Config } from '../../config/schema.ts';
+import { type PrivacyManifest, publishedKinds } from '../../events/privacy.ts';
+import { schemaFiles } from '../../events/write-schema.ts';
+import { schemaOfRelease } from '../../outbox/view-outbox.ts';
+import { rulesOf } from '../../pipeline.ts';
+import { digestOf } from './package-list.ts';
+
+/** What a sensor with these settings may publish. The digest of the model is that of its manifest, to which the listener holds the file. */
+export function privacyManifest(config: Config): PrivacyManifest {
+  const { model: settings, outbox, microphone, health, mqtt } = config;
+  const model = manifestSchema.parse(JSON.parse(readFileSync(join(settings.path, 'manifest.json'), 'utf8')));
+  const rules = rulesOf(model, settings);
+  const schemas = Object.entries(schemaFiles()).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    format: 1,
+    publishes: [...publishedKinds],
+    labels: [...labels],
+    schemas: digestOf(schemas.map(([, content]) => content).join('')),
+    outboxSchema: digestOf(schemaOfRelease()),
+    model: { name: model.name, version: model.version, sha256: model.sha256 },
+    operatingPoint: settings.operatingPoint,
+    thresholds: { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open },
+    soundPressureLevel: microphone.splAtFullScaleDb !== undefined,
+    maxEventsPerMinute: outbox.maxEventsPerMinute,
+    maxAgeDays: outbox.maxAgeDays,
+    healthIntervalSeconds: health.intervalSeconds,
+    encrypted: /^(mqtts|wss):/.test(mqtt.url),
+    clientCertificate: mqtt.certFile !== undefined,
+    broker: digestOf(mqtt.url),
+  };
+}
+
+/** The manifest as `tocsin privacy manifest` prints it: what its digest is of. */
+export function manifestText(manifest: PrivacyManifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/** The names of what differs between two manifests, or is in one alone. */
+export function differences(a: object, b: object): string[] {
+  const flat = (value: object, prefix = ''): [string, string][] =>
+    Object.entries(value).flatMap(([key, part]) =>
+      part !== null && typeof part === 'object' && !Array.isArray(part) ? flat(part, `${prefix}${key}.`) : [[`${prefix}${key}`, JSON.stringify(part)]],
+    );
+  const [left, right] = [new Map(flat(a)), new Map(flat(b))];
+  return [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key));
+}

@@ -1,0 +1,120 @@
+// The listener's network, and what either half is connected to.
+import { readFileSync } from 'node:fs';
+import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
+import type { Half, Machine } from './machine.ts';
+import { allProcesses, namespaceOf } from './process.ts';
+import { plainAddress, type Socket, socketsOf } from './sockets.ts';
+
+const network: HalfCheck = {
+  id: 'network',
+  only: 'listener',
+  byHand: ({ pid }) => `sudo readlink /proc/1/ns/net /proc/${pid}/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route`,
+  run({ processes }) {
+    const machines = namespaceOf(1, 'net');
+    const own = new Set(processes.map((pid) => namespaceOf(pid, 'net')));
+    if (own.has(machines)) return fail('privacy.network.shared');
+    if (own.size > 1) return fail('privacy.network.several', { count: own.size });
+    const [namespace = ''] = own;
+    const pid = processes[0] as number;
+    const interfaces = readFileSync(`/proc/${pid}/net/dev`, 'utf8')
+      .split('\n')
+      .flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []);
+    const others = interfaces.filter((name) => name !== 'lo');
+    if (others.length > 0) return fail('privacy.network.interfaces', { names: listed(others) });
+    const strangers = allProcesses().filter((other) => !processes.includes(other) && inNamespace(other, namespace));
+    if (strangers.length > 0) return fail('privacy.network.strangers', { pids: listed(strangers.map(String)) });
+    return pass('privacy.network.ok', { namespace });
+  },
+};
+
+function inNamespace(pid: number, namespace: string): boolean {
+  try {
+    return namespaceOf(pid, 'net') === namespace;
+  } catch {
+    return false; // gone, or a process of the kernel
+  }
+}
+
+const socketsByHand = ({ pid, processes }: Half) =>
+  `sudo ls -l ${processes.map((one) => `/proc/${one}/fd`).join(' ')} | grep socket; sudo nsenter -t ${pid} -n ss -tuwnap | grep -E 'pid=(${processes.join('|')}),' || echo none`;
+
+const listenerSockets: HalfCheck = {
+  id: 'sockets',
+  only: 'listener',
+  byHand: socketsByHand,
+  run({ processes }) {
+    const held = processes.flatMap(socketsOf);
+    const wrong = held.filter(({ family }) => family !== 'unix');
+    if (wrong.length > 0) return fail('privacy.sockets.listener', { what: listed(wrong.map(describe)) });
+    const waiting = held.filter(({ listening }) => listening);
+    return waiting.length > 0
+      ? fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) })
+      : pass('privacy.sockets.unix', { count: held.length });
+  },
+};
+
+const courierSockets: HalfCheck = {
+  id: 'sockets',
+  only: 'courier',
+  byHand: socketsByHand,
+  async run({ pid, processes }, machine) {
+    const held = processes.flatMap(socketsOf).filter(({ family }) => family !== 'unix');
+    const waiting = processes.flatMap(socketsOf).filter(({ listening }) => listening);
+    if (waiting.length > 0) return fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) });
+    const { host, port, addresses } = await brokerOf(machine);
+    const resolvers = resolversOf(pid);
+    const wrong = held.filter((socket) => !allowed(socket, { port, addresses: new Set(addresses), resolvers }));
+    if (wrong.length === 0) return connected(held, host, port);
+    // the name could not be looked up here: whether the far end is the broker cannot be told
+    if (addresses.length === 0 && wrong.every(({ family, remote }) => family === 'tcp' && remote?.port === port))
+      return unchecked('privacy.sockets.name', { host });
+    return fail('privacy.sockets.peer', { what: listed(wrong.map(describe)), host, port });
+  },
+};
+
+interface Allowed {
+  readonly port: number;
+  readonly addresses: ReadonlySet<string>;
+  readonly resolvers: ReadonlySet<string>;
+}
+
+/** The broker; the resolver's questions; and what the C library opens while it resolves a name (routes by netlink, no packet sent). */
+function allowed({ family, remote, local }: Socket, { port, addresses, resolvers }: Allowed): boolean {
+  if (family === 'netlink') return true;
+  if (family === 'tcp' && remote === undefined && local === undefined) return true; // made, not yet connected
+  if (remote === undefined) return false;
+  if (remote.port === 53 && resolvers.has(remote.address)) return family === 'udp' || family === 'tcp';
+  return addresses.has(remote.address) && ((family === 'tcp' && remote.port === port) || family === 'udp');
+}
+
+function connected(held: readonly Socket[], host: string, port: number): Finding {
+  const to = held.filter(({ family, remote }) => family === 'tcp' && remote?.port === port);
+  return to.length === 0
+    ? pass('privacy.sockets.none')
+    : pass('privacy.sockets.broker', { host, port, address: listed(to.map(({ remote }) => remote?.address ?? '')) });
+}
+
+const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
+
+async function brokerOf({ config, addressesOf }: Machine) {
+  const url = new URL(config.mqtt.url);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(url.port) || (ports[url.protocol] as number), addresses: await addressesOf(host).catch(() => []) };
+}
+
+function resolversOf(pid: number): Set<string> {
+  try {
+    const text = readFileSync(`/proc/${pid}/root/etc/resolv.conf`, 'utf8');
+    return new Set([...text.matchAll(/^nameserver\s+(\S+)/gm)].map(([, address = '']) => plainAddress(address)));
+  } catch {
+    return new Set();
+  }
+}
+
+function describe({ pid, family, listening, local, remote, path }: Socket): string {
+  const at = remote ?? local;
+  const where = at ? ` ${at.address.includes(':') ? `[${at.address}]` : at.address}:${at.port}` : path ? ` ${path}` : '';
+  return `${family}${where}${listening ? ' (LISTEN)' : ''} [${pid}]`;
+}
+
+export const networkChecks = [network, listenerSockets, courierSockets] as const;

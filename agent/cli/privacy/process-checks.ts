@@ -1,0 +1,138 @@
+// What runs, as whom, and what it may still ask of the kernel.
+import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
+import { fail, type HalfCheck, listed, pass } from './check.ts';
+import { unitNames } from './machine.ts';
+import { argumentsOf, environmentOf, mappings, statusOf } from './process.ts';
+
+const commands = { listener: 'listen', courier: 'deliver' } as const;
+const captures = ['arecord']; // and Node with our web-audio capture
+
+const process: HalfCheck = {
+  id: 'process',
+  byHand: ({ name, processes, unit }) => `${unit ? `systemctl show -p MainPID ${unitNames[name]}; ` : ''}ps -o pid,ppid,user,args -p ${processes.join(',')}`,
+  run({ name, pid, processes }) {
+    const strangers = processes.filter((one) => {
+      if (one === pid) return false;
+      const program = basename(readlinkSync(`/proc/${one}/exe`));
+      const isCapture = captures.includes(program) || argumentsOf(one).some((argument) => argument.endsWith('/agent/audio/web-audio-capture.ts'));
+      return name !== 'listener' || !isCapture;
+    });
+    if (strangers.length > 0)
+      return fail('privacy.process.strangers', { what: listed(strangers.map((one) => `${argumentsOf(one).join(' ').slice(0, 60)} [${one}]`)) });
+    return pass('privacy.process.ok', { pid, count: processes.length - 1 });
+  },
+};
+
+/** What changes the program that Node or the loader runs, or lets someone else look into it. */
+const meddling = /^(NODE_(?!ENV$|EXTRA_CA_CERTS$)\w+|LD_\w+|SSLKEYLOGFILE|ALSA_CONFIG_\w+|MALLOC_\w+|GLIBC_TUNABLES)$/;
+
+const program: HalfCheck = {
+  id: 'program',
+  byHand: ({ pid }) =>
+    `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps`,
+  run({ name, pid, processes }, { installation }) {
+    const exe = readlinkSync(`/proc/${pid}/exe`);
+    const inside = (path: string) => path.startsWith(`${realpathSync(installation)}/`);
+    if (!inside(exe)) return fail('privacy.program.exe', { exe });
+    const [, script = '', command = '', ...rest] = argumentsOf(pid);
+    const given =
+      rest.length === 0 || (rest.length === 2 && /^(-c|--config)$/.test(rest[0] as string)) || (rest.length === 1 && /^--config=/.test(rest[0] as string));
+    if (realScript(pid, script) !== realScript(pid, `${installation}/agent/main.ts`) || command !== commands[name] || !given)
+      return fail('privacy.program.arguments', { what: argumentsOf(pid).slice(1).join(' ').slice(0, 120) });
+    const variables = processes.flatMap((one) => [...environmentOf(one).keys()].filter((key) => meddling.test(key)));
+    if (variables.length > 0) return fail('privacy.program.environment', { what: listed(variables) });
+    const code = processes.flatMap(mappings).filter(({ permissions, path }) => permissions.includes('x') && path !== '' && !path.startsWith('['));
+    const foreign = code.filter(({ path }) => !inside(path) && !/^\/(usr\/)?(lib|lib64|bin|sbin|libexec)\//.test(path));
+    if (foreign.length > 0) return fail('privacy.program.code', { what: listed(foreign.map(({ path }) => path)) });
+    return pass('privacy.program.ok', { exe });
+  },
+};
+
+function realScript(pid: number, script: string): string {
+  try {
+    return realpathSync(script.startsWith('/') ? script : `${readlinkSync(`/proc/${pid}/cwd`)}/${script}`);
+  } catch {
+    return '';
+  }
+}
+
+const core: HalfCheck = {
+  id: 'core',
+  byHand: ({ pid }) => `grep core /proc/${pid}/limits; cat /proc/${pid}/coredump_filter /proc/sys/kernel/core_pattern`,
+  run({ processes }) {
+    const limits = processes.map((pid) => /^Max core file size\s+(\S+)\s+(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.slice(1) ?? []);
+    const most = limits.flat().find((limit) => limit !== '0');
+    if (most !== undefined) return fail('privacy.core.limit', { limit: most });
+    // A limit of 0 stops files, but not a program that core_pattern names (core(5)): only an empty filter gives it no memory.
+    const filters = processes.map((pid) => readFileSync(`/proc/${pid}/coredump_filter`, 'utf8').trim());
+    const open = filters.find((filter) => Number.parseInt(filter, 16) !== 0);
+    const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
+    if (open !== undefined && pattern.startsWith('|')) return fail('privacy.core.pipe', { pattern: pattern.split(' ')[0] as string, filter: open });
+    return pass('privacy.core.ok', { filter: filters[0] as string });
+  },
+};
+
+const privileges: HalfCheck = {
+  id: 'privileges',
+  byHand: ({ processes }) => `grep NoNewPrivs ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  run({ processes }) {
+    return processes.every((pid) => statusOf(pid)('NoNewPrivs') === '1') ? pass('privacy.privileges.ok') : fail('privacy.privileges.wrong');
+  },
+};
+
+const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'] as const;
+
+const capabilities: HalfCheck = {
+  id: 'capabilities',
+  byHand: ({ processes }) => `grep ^Cap ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  run({ processes }) {
+    const held = processes.flatMap((pid) => sets.flatMap((set) => (/^0+$/.test(statusOf(pid)(set)) ? [] : [`${set} ${statusOf(pid)(set)} [${pid}]`])));
+    return held.length > 0 ? fail('privacy.capabilities.wrong', { what: listed(held) }) : pass('privacy.capabilities.ok');
+  },
+};
+
+const seccomp: HalfCheck = {
+  id: 'seccomp',
+  byHand: ({ processes }) => `grep Seccomp ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  run({ processes }) {
+    const filters = Math.min(...processes.map((pid) => (statusOf(pid)('Seccomp') === '2' ? Number(statusOf(pid)('Seccomp_filters') || 1) : 0)));
+    return filters > 0 ? pass('privacy.seccomp.ok', { filters }) : fail('privacy.seccomp.wrong');
+  },
+};
+
+const identity: HalfCheck = {
+  id: 'identity',
+  byHand: ({ processes }) => `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio`,
+  run({ name, processes }, { halves }) {
+    const ids = new Set(processes.flatMap((pid) => statusOf(pid)('Uid').split(/\s+/)));
+    const [uid = ''] = ids;
+    if (ids.has('0')) return fail('privacy.identity.root');
+    if (ids.size > 1) return fail('privacy.identity.several', { what: listed([...ids]) });
+    const other = halves[name === 'listener' ? 'courier' : 'listener'];
+    if (typeof other !== 'string' && statusOf(other.pid)('Uid').split(/\s+/).includes(uid)) return fail('privacy.identity.same', { uid });
+    const groups = [...new Set(processes.flatMap((pid) => [...statusOf(pid)('Gid').split(/\s+/), ...statusOf(pid)('Groups').split(/\s+/)]))].filter(Boolean);
+    const audio = groupNumber('audio');
+    if (groups.includes('0')) return fail('privacy.identity.groups', { groups: listed(groups) });
+    // one group shares the outbox; the listener has that of the sound cards besides
+    const besides = groups.filter((group) => group !== audio || name === 'courier');
+    if (besides.length > 1 || (name === 'courier' && audio !== undefined && groups.includes(audio)))
+      return fail('privacy.identity.groups', { groups: listed(groups) });
+    return pass('privacy.identity.ok', { uid, groups: listed(groups) });
+  },
+};
+
+function groupNumber(name: string): string | undefined {
+  return new RegExp(`^${name}:[^:]*:(\\d+):`, 'm').exec(readFileSync('/etc/group', 'utf8'))?.[1];
+}
+
+const traced: HalfCheck = {
+  id: 'traced',
+  byHand: ({ processes }) => `grep TracerPid ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  run({ processes }) {
+    const tracers = processes.map((pid) => statusOf(pid)('TracerPid')).filter((tracer) => tracer !== '0');
+    return tracers.length > 0 ? fail('privacy.traced.wrong', { pids: listed(tracers) }) : pass('privacy.traced.ok');
+  },
+};
+
+export const processChecks = [process, program, identity, privileges, capabilities, seccomp, traced, core] as const satisfies readonly HalfCheck[];

@@ -1,0 +1,150 @@
+// What the kernel tells of a process under /proc (proc(5)). Everything throws as the file system does: EACCES without
+// root, ENOENT or ESRCH when the process has gone.
+import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+
+export interface OpenFile {
+  readonly pid: number;
+  /** Where the descriptor leads, as the kernel names it: a path, `socket:[N]`, `anon_inode:...`. */
+  readonly target: string;
+  readonly kind: 'file' | 'folder' | 'socket' | 'pipe' | 'device' | 'other';
+  readonly writable: boolean;
+  readonly dev: number;
+  readonly ino: number;
+  /** Of a device. */
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** The open descriptors of a process, and what it has mapped to write, which needs no open descriptor. */
+export function openFiles(pid: number): OpenFile[] {
+  const found: OpenFile[] = [];
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8);
+      found.push(describe(pid, target, (flags & 3) !== 0, statSync(`/proc/${pid}/fd/${fd}`)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // closed since it was listed
+    }
+  }
+  for (const { range, permissions, path } of mappings(pid)) {
+    if (!permissions.includes('w') || !permissions.includes('s') || path === '') continue;
+    try {
+      found.push(describe(pid, path, true, statSync(`/proc/${pid}/map_files/${range}`)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  return found;
+}
+
+function describe(pid: number, target: string, writable: boolean, stats: Stats): OpenFile {
+  const kind = stats.isFile()
+    ? 'file'
+    : stats.isDirectory()
+      ? 'folder'
+      : stats.isSocket()
+        ? 'socket'
+        : stats.isFIFO()
+          ? 'pipe'
+          : stats.isCharacterDevice() || stats.isBlockDevice()
+            ? 'device'
+            : 'other';
+  const { dev, ino, rdev } = stats;
+  return { pid, target, kind, writable, dev, ino, major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
+}
+
+/** The mapped regions that have a file or a name behind them. */
+export function mappings(pid: number): { range: string; permissions: string; path: string }[] {
+  return readFileSync(`/proc/${pid}/maps`, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const [, start = '', end = '', permissions = '', path = ''] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)$/.exec(line) ?? [];
+      return permissions === '' ? [] : [{ range: `${trim(start)}-${trim(end)}`, permissions, path }];
+    });
+}
+
+/** The names under map_files carry no leading zeros. */
+function trim(hex: string): string {
+  return hex.replace(/^0+(?=.)/, '');
+}
+
+/** A field of /proc/PID/status. */
+export function statusOf(pid: number): (field: string) => string {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return (field) => new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
+}
+
+export function argumentsOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+}
+
+export function environmentOf(pid: number): Map<string, string> {
+  const pairs = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  return new Map(pairs.filter(Boolean).map((pair) => [pair.split('=', 1)[0] as string, pair.slice(pair.indexOf('=') + 1)]));
+}
+
+/** The number of a namespace, by its kind: net, mnt, user... */
+export function namespaceOf(pid: number, kind: string): string {
+  return readlinkSync(`/proc/${pid}/ns/${kind}`);
+}
+
+/** When the process began, ms since the epoch by the wall clock of now; known to 10 ms (clock ticks after boot, 100 a second). */
+export function startedMs(pid: number): number {
+  const ticks = Number(
+    readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')[19],
+  );
+  const upSeconds = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+  return Date.now() - upSeconds * 1000 + ticks * 10;
+}
+
+export function allProcesses(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** A process and all that it has started and that still runs, the process first. */
+export function familyOf(pid: number): number[] {
+  const parents = new Map<number, number[]>();
+  for (const one of allProcesses()) {
+    try {
+      const parent = Number(
+        readFileSync(`/proc/${one}/stat`, 'utf8')
+          .replace(/^.*\) /s, '')
+          .split(' ')[1],
+      );
+      parents.set(parent, [...(parents.get(parent) ?? []), one]);
+    } catch {
+      // gone since it was listed
+    }
+  }
+  const family = [pid];
+  for (const one of family) family.push(...(parents.get(one) ?? []));
+  return family;
+}
+
+export interface Mount {
+  readonly point: string;
+  readonly type: string;
+  readonly source: string;
+  readonly writable: boolean;
+}
+
+/** The mounts a process sees; writable when neither the mount nor its file system is read-only. */
+export function mountsOf(pid: number): Mount[] {
+  const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trimEnd().split('\n');
+  return lines.map((line) => {
+    const [before = '', after = ''] = line.split(' - ');
+    const [, , , , point = '', options = ''] = before.split(' ');
+    const [type = '', source = '', superOptions = ''] = after.split(' ');
+    const readOnly = [options, superOptions].some((list) => list.split(',').includes('ro'));
+    return { point: unescapeOctal(point), type, source, writable: !readOnly };
+  });
+}
+
+function unescapeOctal(path: string): string {
+  return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}

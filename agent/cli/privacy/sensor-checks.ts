@@ -1,0 +1,136 @@
+// What lies on the disk: the package, the model, the outbox and the settings.
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { manifestSchema } from '../../classify/model-manifest.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
+import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
+import type { Half, Machine } from './machine.ts';
+import { differences, manifestText, privacyManifest } from './manifest.ts';
+import { checkPackage, digestOf } from './package-list.ts';
+import { startedMs, statusOf } from './process.ts';
+
+const halvesOf = ({ halves }: Machine): Half[] => [halves.listener, halves.courier].filter((half) => typeof half !== 'string');
+
+const packageFiles: SensorCheck = {
+  id: 'package',
+  byHand: ({ installation, packageList }) => `cd ${installation} && sha256sum ${packageList} && sha256sum --check --quiet ${packageList} && echo unchanged`,
+  run(machine) {
+    const { installation, packageList } = machine;
+    if (!existsSync(packageList)) return unchecked('privacy.package.none', { list: packageList });
+    const { digest, files, changed, added } = checkPackage(installation, packageList);
+    if (changed.length > 0) return fail('privacy.package.changed', { what: listed(changed) });
+    if (added.length > 0) return fail('privacy.package.added', { what: listed(added) });
+    const users = new Set(halvesOf(machine).map(({ pid }) => Number(statusOf(pid)('Uid').split(/\s+/)[1])));
+    const open = everythingUnder(installation).filter((path) => {
+      const { mode, uid } = lstatSync(path);
+      return !lstatSync(path).isSymbolicLink() && ((mode & 0o022) !== 0 || (uid !== 0 && users.has(uid)));
+    });
+    if (open.length > 0) return fail('privacy.package.writable', { what: listed(open) });
+    return pass('privacy.package.ok', { digest, files });
+  },
+};
+
+function everythingUnder(folder: string): string[] {
+  return [folder, ...readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => join(entry.parentPath, entry.name))];
+}
+
+const model: SensorCheck = {
+  id: 'model',
+  byHand: ({ config }) => `cd ${config.model.path} && sha256sum *.onnx && grep '"sha256"' manifest.json`,
+  run({ config }) {
+    const folder = config.model.path;
+    const { file, name, version, sha256 } = manifestSchema.parse(JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')));
+    const digest = digestOf(readFileSync(join(folder, file)));
+    return digest === sha256 ? pass('privacy.model.ok', { name, version, digest }) : fail('privacy.model.changed', { file: join(folder, file), digest });
+  },
+};
+
+const outbox: SensorCheck = {
+  id: 'outbox',
+  byHand: ({ config }) =>
+    `sudo sqlite3 -readonly ${config.outbox.path} "${schemaSql}" | sha256sum; sudo sqlite3 -readonly ${config.outbox.path} "PRAGMA quick_check"`,
+  run({ config }) {
+    const { path } = config.outbox;
+    if (!existsSync(path)) return unchecked('privacy.outbox.none', { path });
+    const { text, sound } = schemaOf(path);
+    const digest = digestOf(text);
+    if (text !== schemaOfRelease()) return fail('privacy.outbox.schema', { what: differing(text), digest });
+    return sound ? pass('privacy.outbox.ok', { digest }) : fail('privacy.outbox.rows', { path });
+  },
+};
+
+/** The names of the tables, indices and triggers that are not those of the release. */
+function differing(text: string): string {
+  const entries = (of: string) =>
+    new Map(
+      [...of.matchAll(/^(table|index|trigger|view)\|([^|]*)\|[\s\S]*?(?=^(?:table|index|trigger|view)\||$(?![\s\S]))/gm)].map(([all, , name]) => [
+        name ?? '',
+        all,
+      ]),
+    );
+  const [found, ours] = [entries(text), entries(schemaOfRelease())];
+  return listed([...new Set([...found.keys(), ...ours.keys()])].filter((name) => found.get(name) !== ours.get(name)));
+}
+
+const access: SensorCheck = {
+  id: 'access',
+  byHand: ({ config }) => `sudo ls -ld ${dirname(config.outbox.path)} && sudo ls -l ${dirname(config.outbox.path)}`,
+  run({ config }) {
+    const { path } = config.outbox;
+    if (!existsSync(path)) return unchecked('privacy.outbox.none', { path });
+    const places = ['', '-wal', '-shm'].map((end) => `${path}${end}`).filter(existsSync);
+    const open = places.filter((place) => (statSync(place).mode & 0o007) !== 0);
+    return open.length > 0
+      ? fail('privacy.access.open', { what: listed(open) })
+      : pass('privacy.access.ok', { mode: (statSync(path).mode & 0o777).toString(8) });
+  },
+};
+
+const config: SensorCheck = {
+  id: 'config',
+  byHand: ({ configPath, publishedManifest }) =>
+    `tocsin privacy manifest --config ${configPath} | diff - ${publishedManifest} && sha256sum ${publishedManifest}`,
+  run({ config: settings, publishedManifest }) {
+    if (!existsSync(publishedManifest)) return unchecked('privacy.config.none', { path: publishedManifest });
+    let published: unknown;
+    try {
+      published = JSON.parse(readFileSync(publishedManifest, 'utf8'));
+    } catch (error) {
+      return fail('privacy.config.unreadable', { path: publishedManifest, reason: messageOf(error) });
+    }
+    const own = privacyManifest(settings);
+    const wrong = differences(own, Object(published));
+    return wrong.length > 0 ? fail('privacy.config.differs', { what: listed(wrong) }) : pass('privacy.config.ok', { digest: digestOf(manifestText(own)) });
+  },
+};
+
+const toleranceMs = 100; // a process's start is known to 10 ms
+
+/** What is read at the start only is what runs only if it has not been changed since. */
+const unchanged: SensorCheck = {
+  id: 'unchanged',
+  byHand: (machine) =>
+    `ps -o pid,lstart,args -p ${
+      halvesOf(machine)
+        .map(({ pid }) => pid)
+        .join(',') || '1'
+    }; stat -c '%z %n' ${machine.configPath} ${machine.config.model.path}/*; find ${machine.installation} -type f -printf '%C+ %p\\n' | sort | tail -1`,
+  run(machine) {
+    const halves = halvesOf(machine);
+    if (halves.length < 2) return unchecked('privacy.unchanged.none');
+    const began = Math.min(...halves.map(({ pid }) => startedMs(pid)));
+    const { configPath, installation, config: settings } = machine;
+    const read = [
+      configPath,
+      ...everythingUnder(settings.model.path),
+      ...(existsSync(machine.packageList) ? everythingUnder(installation) : everythingUnder(join(installation, 'agent'))),
+    ];
+    const later = read.filter((path) => lstatSync(path).ctimeMs > began + toleranceMs && !lstatSync(path).isDirectory());
+    return later.length > 0
+      ? fail('privacy.unchanged.later', { what: listed(later) })
+      : pass('privacy.unchanged.ok', { since: new Date(began).toISOString().slice(0, 19) });
+  },
+};
+
+export const sensorChecks = [packageFiles, model, config, unchanged, outbox, access] as const;

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { openFiles } from './process.ts';
+
+export interface Socket {
+  readonly pid: number;
+  /** tcp, udp, raw, unix, netlink...; `unknown` when no table of the process's network namespace has it. */
+  readonly family: string;
+  readonly listening: boolean;
+  /** Both ends of an internet socket; the far one is empty when there is none. */
+  readonly local?: { readonly address: string; readonly port: number };
+  readonly remote?: { readonly address: string; readonly port: number };
+  /** Of a named AF_UNIX socket. */
+  readonly path?: string;
+}
+
+const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'raw6', 'icmp', 'icmp6'];
+
+/**
+ * The sockets that a process holds, told apart by the tables of its network namespace under /proc/PID/net. A socket of a family
+ * that has no table (vsock, alg, bluetooth...), or of another namespace, comes out as `unknown` and is never overlooked.
+ */
+export function socketsOf(pid: number): Socket[] {
+  const held = openFiles(pid).filter((file) => file.kind === 'socket');
+  const known = new Map<string, Socket>();
+  for (const family of internet)
+    for (const columns of table(pid, family)) {
+      const [, local = '', remote = '', state = ''] = columns;
+      const listening = family.startsWith('tcp') && state === '0A';
+      known.set(columns[9] ?? '', { pid, family: family.replace('6', ''), listening, ...end('local', local), ...end('remote', remote) });
+    }
+  for (const columns of table(pid, 'unix')) {
+    const listening = (Number.parseInt(columns[3] ?? '0', 16) & 0x10000) !== 0; // __SO_ACCEPTCON
+    known.set(columns[6] ?? '', { pid, family: 'unix', listening, ...(columns[7] ? { path: columns[7] } : {}) });
+  }
+  for (const columns of table(pid, 'netlink')) known.set(columns[9] ?? '', { pid, family: 'netlink', listening: false });
+  for (const columns of table(pid, 'packet')) known.set(columns[8] ?? '', { pid, family: 'packet', listening: false });
+  return held.map(({ target }) => known.get(/\[(\d+)\]/.exec(target)?.[1] ?? '') ?? { pid, family: 'unknown', listening: false });
+}
+
+function table(pid: number, name: string): string[][] {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/net/${name}`, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // a kernel without this family
+    throw error;
+  }
+  return text
+    .trimEnd()
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/));
+}
+
+function end(which: 'local' | 'remote', hex: string): Partial<Pick<Socket, 'local' | 'remote'>> {
+  const [address = '', port = '0'] = hex.split(':');
+  const bytes = (address.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).reverse().map((byte) => Number.parseInt(byte, 16)));
+  if (bytes.every((byte) => byte === 0) && Number.parseInt(port, 16) === 0) return {};
+  return { [which]: { address: addressText(bytes), port: Number.parseInt(port, 16) } };
+}
+
+/** Dotted, also where IPv6 carries an IPv4 address; else eight groups without leading zeros. */
+function addressText(bytes: readonly number[]): string {
+  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255) return bytes.slice(12).join('.');
+  return groups(Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] as number) << 8) | (bytes[2 * i + 1] as number)));
+}
+
+function groups(words: readonly number[]): string {
+  return words.map((word) => word.toString(16)).join(':');
+}
+
+/** An address as `addressText` writes it, whatever short form it comes in. */
+export function plainAddress(address: string): string {
+  if (!address.includes(':')) return address;
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
+  if (mapped) return mapped;
+  const [before = '', after] = address.replace(/%.*$/, '').split('::');
+  const left = before.split(':').filter(Boolean);
+  const right = (after ?? '').split(':').filter(Boolean);
+  const middle = after === undefined ? [] : Array(8 - left.length - right.length).fill('0');
+  return groups([...left, ...middle, ...right].map((word) => Number.parseInt(word, 16)));
+}

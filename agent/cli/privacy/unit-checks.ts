@@ -1,0 +1,81 @@
+// What systemd says that it holds a half to, and what of it can be seen in the kernel.
+import { readFileSync } from 'node:fs';
+import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
+import { type HalfName, unitNames } from './machine.ts';
+import { statusOf } from './process.ts';
+
+/** As `systemctl show` prints them. */
+const both: Record<string, string> = {
+  NoNewPrivileges: 'yes',
+  PrivateUsers: 'yes',
+  PrivateMounts: 'yes',
+  PrivateIPC: 'yes',
+  ProtectSystem: 'strict',
+  ProtectHome: 'yes',
+  ReadWritePaths: '/var/lib/tocsin',
+  CapabilityBoundingSet: '',
+  AmbientCapabilities: '',
+  DevicePolicy: 'closed',
+  LimitCORE: '0',
+  LimitCORESoft: '0',
+  CoredumpFilter: '0x0',
+  MemorySwapMax: '0',
+  RestrictNamespaces: 'yes',
+  RestrictSUIDSGID: 'yes',
+  LockPersonality: 'yes',
+  ProtectProc: 'invisible',
+};
+const settings: Record<HalfName, Record<string, string>> = {
+  listener: { ...both, PrivateNetwork: 'yes', RestrictAddressFamilies: 'AF_UNIX', DeviceAllow: 'char-alsa rw', LoadCredential: '' },
+  courier: { ...both, PrivateDevices: 'yes', DeviceAllow: '' },
+};
+
+const unit: HalfCheck = {
+  id: 'unit',
+  byHand: ({ name }) =>
+    `systemctl cat ${unitNames[name]}; systemctl show ${Object.keys(settings[name])
+      .map((key) => `-p ${key}`)
+      .join(' ')} ${unitNames[name]}`,
+  run({ name, unit: shown }) {
+    if (shown === undefined) return unchecked('privacy.unit.none');
+    const wrong = Object.entries(settings[name]).filter(([key, value]) => (shown[key] ?? '') !== value);
+    if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong.map(([key, value]) => `${key}=${shown[key] ?? ''} (${value || '-'})`)) });
+    return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length, dropIns: shown.DropInPaths || '-' });
+  },
+};
+
+/** The file of a control group's limit (cgroup v2); undefined where the kernel does not keep it. */
+function limitOf(pid: number, name: string): string | undefined {
+  const group = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
+  try {
+    return readFileSync(`/sys/fs/cgroup${group}/${name}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+const limits: HalfCheck = {
+  id: 'limits',
+  byHand: ({ pid }) => `cd /sys/fs/cgroup$(grep ^0:: /proc/${pid}/cgroup | cut -d: -f3) && head memory.max memory.swap.max pids.max`,
+  run({ pid }) {
+    const [memory, tasks] = [limitOf(pid, 'memory.max'), limitOf(pid, 'pids.max')];
+    if (memory === 'max' || tasks === 'max') return fail('privacy.limits.open', { memory: memory ?? '?', tasks: tasks ?? '?' });
+    if (memory === undefined || tasks === undefined) return unchecked('privacy.limits.none');
+    return pass('privacy.limits.ok', { megabytes: Math.round(Number(memory) / 1e6), tasks });
+  },
+};
+
+const swap: HalfCheck = {
+  id: 'swap',
+  byHand: ({ pid, processes }) =>
+    `grep VmSwap ${processes.map((one) => `/proc/${one}/status`).join(' ')}; cat /proc/swaps /sys/fs/cgroup$(grep ^0:: /proc/${pid}/cgroup | cut -d: -f3)/memory.swap.max`,
+  run({ pid, processes }) {
+    const swapped = processes.map((one) => statusOf(one)('VmSwap')).find((size) => size !== '0 kB');
+    if (swapped !== undefined) return fail('privacy.swap.used', { size: swapped || '?' });
+    if (limitOf(pid, 'memory.swap.max') === '0') return pass('privacy.swap.forbidden');
+    const areas = readFileSync('/proc/swaps', 'utf8').trim().split('\n').length - 1;
+    return areas === 0 ? pass('privacy.swap.absent') : fail('privacy.swap.allowed', { areas });
+  },
+};
+
+export const unitChecks = [unit, limits, swap] as const satisfies readonly HalfCheck[];

@@ -1,0 +1,47 @@
+import { text } from '../translate.ts';
+import { type Finding, fail, type HalfCheck, type Line, runCheck, type SensorCheck, type State, unchecked } from './check.ts';
+import { fileChecks } from './file-checks.ts';
+import type { Half, HalfName, Machine } from './machine.ts';
+import { networkChecks } from './network-checks.ts';
+import { processChecks } from './process-checks.ts';
+import { sensorChecks } from './sensor-checks.ts';
+import { unitChecks } from './unit-checks.ts';
+
+export const halfChecks: readonly HalfCheck[] = [...processChecks.slice(0, 2), ...networkChecks, ...fileChecks, ...processChecks.slice(2), ...unitChecks];
+
+/** Every line of the report, in order: the sensor, then each half. Nothing is changed on the sensor. */
+export async function verify(machine: Machine): Promise<Line[]> {
+  const lines: Line[] = [];
+  for (const check of sensorChecks) lines.push(await sensorLine(check, machine));
+  for (const name of ['listener', 'courier'] as const)
+    for (const check of halfChecks) if (check.only === undefined || check.only === name) lines.push(await halfLine(check, name, machine));
+  return lines;
+}
+
+async function sensorLine(check: SensorCheck, machine: Machine): Promise<Line> {
+  const { id } = check;
+  const finding = await runCheck(() => check.run(machine));
+  return { check: id, part: 'sensor', ...finding, what: text(`privacy.what.${id}`), how: text(`privacy.how.${id}`), byHand: check.byHand(machine) };
+}
+
+async function halfLine(check: HalfCheck, name: HalfName, machine: Machine): Promise<Line> {
+  const { id, only } = check;
+  const half = machine.halves[name];
+  // where the halves have different rules, the wording has too
+  const about = only === undefined || id === 'network' ? (id as Exclude<typeof id, 'sockets'>) : (`sockets.${only}` as const);
+  const [finding, byHand] =
+    typeof half === 'string'
+      ? [absent(half, id), `systemctl status tocsin-${name}`]
+      : [await runCheck(() => check.run(half as Half, machine)), check.byHand(half, machine)];
+  return { check: id, part: name, ...finding, what: text(`privacy.what.${about}`), how: text(`privacy.how.${about}`), byHand };
+}
+
+function absent(why: 'down' | 'unknown', id: string): Finding {
+  if (why === 'unknown') return unchecked('privacy.process.unknown');
+  return id === 'process' ? fail('privacy.process.down') : unchecked('privacy.process.down');
+}
+
+export function countOf(lines: readonly Line[]): Record<State, number> {
+  const of = (state: State) => lines.filter((line) => line.state === state).length;
+  return { pass: of('pass'), fail: of('fail'), unchecked: of('unchecked') };
+}
