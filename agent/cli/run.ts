@@ -11,6 +11,7 @@ import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { openHealthReport } from '../delivery/health.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
+import { openPrivacyReport } from '../delivery/privacy-report.ts';
 import { openSummaries } from '../delivery/summaries.ts';
 import { topicsOf } from '../delivery/topics.ts';
 import type { UsualLevel } from '../events/health.ts';
@@ -29,6 +30,8 @@ import { isDamage } from '../outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { openSummaryReport } from '../outbox/summary-report.ts';
 import { deliver, listen } from '../pipeline.ts';
+import { privacyFacts } from './privacy/manifest.ts';
+import { readVerification } from './privacy/record.ts';
 import { addCommand, configOption, version } from './program.ts';
 
 /** run, listen and deliver: the agent itself. */
@@ -97,7 +100,9 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const board = () => readBoard(dirname(config.outbox.path));
   const topics = topicsOf(site, sensor);
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
-  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger })];
+  const verification = () => readVerification(config.privacy.recordPath);
+  const privacy = openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
+  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), privacy];
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;

@@ -8,5 +8,6 @@ export function topicsOf(site: string, sensor: string) {
     summary: `${root}/summary`,
     gap: `${root}/gap`,
     selftest: `${root}/selftest`,
+    privacy: `${root}/privacy`,
   } as const;
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const score = z.number().min(0).max(1);
 const count = z.number().int().min(0).max(1000);
-export const publishedKinds = ['event', 'status', 'health', 'gap', 'selftest', 'privacy'] as const;
+export const publishedKinds = ['event', 'status', 'health', 'summary', 'gap', 'selftest', 'privacy'] as const;
 
 /** What a sensor may publish with its present settings: what an operator publishes, and holds its sensors to. */
 export const privacyManifestSchema = z

@@ -1,11 +1,12 @@
-// Writes the schemas of docs/ and docs/asyncapi.json from event.ts, health.ts and summary.ts: npm run schema.
+// Writes the schemas of docs/ and docs/asyncapi.json from event.ts, health.ts, privacy.ts and summary.ts: npm run schema.
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { publishedSchemas } from './event.ts';
 import { healthSchema } from './health.ts';
+import { privacySchema } from './privacy.ts';
 import { summarySchema } from './summary.ts';
 
-/** The files under docs/ that are made from event.ts, health.ts and summary.ts; a test holds them to it. */
+/** The files under docs/ that are made from event.ts, health.ts, privacy.ts and summary.ts; a test holds them to it. */
 export function schemaFiles(): Record<string, string> {
   const { event, status, gap, selftest } = publishedSchemas();
   const channel = (kind: string, payload: string) => ({
@@ -23,6 +24,7 @@ export function schemaFiles(): Record<string, string> {
       selftest: channel('selftest', 'application/json'),
       health: channel('health', 'application/json'),
       summary: channel('summary', 'application/json'),
+      privacy: channel('privacy', 'application/json'),
     },
     operations: {
       publishEvent: { action: 'send', channel: { $ref: '#/channels/event' }, bindings: { mqtt: { qos: 1, retain: false } } },
@@ -30,6 +32,7 @@ export function schemaFiles(): Record<string, string> {
       publishHealth: { action: 'send', channel: { $ref: '#/channels/health' }, bindings: { mqtt: { qos: 1, retain: true } } },
       publishSummary: { action: 'send', channel: { $ref: '#/channels/summary' }, bindings: { mqtt: { qos: 1, retain: false } } },
       publishStatus: { action: 'send', channel: { $ref: '#/channels/status' }, bindings: { mqtt: { qos: 1, retain: true } } },
+      publishPrivacy: { action: 'send', channel: { $ref: '#/channels/privacy' }, bindings: { mqtt: { qos: 1, retain: true } } },
       publishSelftest: { action: 'send', channel: { $ref: '#/channels/selftest' }, bindings: { mqtt: { qos: 1, retain: false } } },
     },
   };
@@ -40,6 +43,7 @@ export function schemaFiles(): Record<string, string> {
     'gap.schema.json': text(gap),
     'selftest.schema.json': text(selftest),
     'health.schema.json': text(z.toJSONSchema(healthSchema)),
+    'privacy.schema.json': text(z.toJSONSchema(privacySchema)),
     'summary.schema.json': text(z.toJSONSchema(summarySchema)),
     'asyncapi.json': text(asyncapi),
   };

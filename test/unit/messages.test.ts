@@ -29,6 +29,7 @@ test('every message is used', () => {
     'selftest.step.',
     'selftest.link.',
     ...['none', 'frequency', 'clipped', 'unstable'].map((verdict) => `calibrate.${verdict}`),
+    ...['what', 'how', 'part', 'state'].map((kind) => `privacy.${kind}.`),
     'usage.',
     'label.',
     'field.',

@@ -78,6 +78,11 @@ export const privacy = {
     en: 'every open socket in /proc; far ends against mqtt.url and the resolver; sockets that listen',
     fr: 'chaque socket ouvert dans /proc ; extrémités comparées à mqtt.url et au résolveur ; sockets en écoute',
   },
+  'privacy.what.calls': { en: 'It can ask no other program to speak for it', fr: 'Il ne peut demander à aucun autre programme de parler pour lui' },
+  'privacy.how.calls': {
+    en: 'local sockets of other programs that it sees and may open: a resolver or message bus would reach the network',
+    fr: 'sockets locaux d’autres programmes qu’il voit et peut ouvrir : un résolveur ou un bus atteindrait le réseau',
+  },
   'privacy.what.files': { en: 'It writes no file but the outbox', fr: 'Elle n’écrit aucun fichier sauf la file' },
   'privacy.how.files': { en: 'files open or mapped for writing in /proc', fr: 'fichiers ouverts ou projetés en écriture dans /proc' },
   'privacy.what.writable': { en: 'It could write nowhere else', fr: 'Elle ne pourrait écrire nulle part ailleurs' },
@@ -96,7 +101,10 @@ export const privacy = {
   'privacy.what.capabilities': { en: 'It has no capability', fr: 'Elle n’a aucune capacité' },
   'privacy.how.capabilities': { en: 'the five sets of capabilities in /proc', fr: 'les cinq ensembles de capacités dans /proc' },
   'privacy.what.seccomp': { en: 'Its system calls are filtered', fr: 'Ses appels système sont filtrés' },
-  'privacy.how.seccomp': { en: 'Seccomp in /proc', fr: 'Seccomp dans /proc' },
+  'privacy.how.seccomp': {
+    en: 'Seccomp in /proc, and no io_uring, which no filter sees',
+    fr: 'Seccomp dans /proc, et pas d’io_uring, qu’aucun filtre ne voit',
+  },
   'privacy.what.traced': { en: 'Nobody looks into its memory', fr: 'Personne ne regarde dans sa mémoire' },
   'privacy.how.traced': { en: 'TracerPid in /proc', fr: 'TracerPid dans /proc' },
   'privacy.what.core': { en: 'A crash leaves no image of its memory', fr: 'Un plantage ne laisse pas d’image de sa mémoire' },

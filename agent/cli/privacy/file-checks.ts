@@ -1,9 +1,9 @@
 // What either half may write to, and which devices it holds or could reach.
-import { readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import type { Half } from './machine.ts';
-import { type Mount, mountsOf, type OpenFile, openFiles, statusOf } from './process.ts';
+import { accessOf, type Mount, mountsOf, type OpenFile, openFiles } from './process.ts';
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
 
@@ -77,38 +77,27 @@ function topMounts(mounts: readonly Mount[]): Mount[] {
   return [...new Map(mounts.map((mount) => [mount.point, mount])).values()];
 }
 
-/** Nothing in a writable mount may be written by the process's user: it is hidden (mode 000), or it holds devices only. */
-function closed(pid: number, { point, type }: Mount, may: (path: string) => boolean): boolean {
-  const path = `/proc/${pid}/root${point}`;
+const walked = 5000; // entries of a mount that are looked at; a larger one counts as open
+
+/** Nothing in a writable mount may be written by the process's user: it is hidden, or all of its folders and files are others'. */
+function closed(pid: number, { point }: Mount, may: (path: string) => boolean): boolean {
+  const root = `/proc/${pid}/root${point}`;
   try {
-    const stats = statSync(path);
-    if ((stats.mode & 0o777) === 0) return true;
-    if (point !== '/dev' || (type !== 'tmpfs' && type !== 'devtmpfs')) return !stats.isDirectory() && (stats.isCharacterDevice() || !may(path));
-    return ![
-      path,
-      ...readdirSync(path, { recursive: true, withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [`${entry.parentPath}/${entry.name}`] : [])),
-    ].some((place) => isOwnMount(place, path) && may(place));
+    const { dev, mode } = statSync(root);
+    if ((mode & 0o777) === 0) return true;
+    let left = walked;
+    const folders = [root];
+    for (const path of folders) {
+      const stats = lstatSync(path);
+      if (stats.dev !== dev || (!stats.isDirectory() && !stats.isFile())) continue; // another mount, judged as such; a device, a socket
+      if (may(path) || left-- === 0) return false;
+      if (stats.isDirectory()) folders.push(...readdirSync(path).map((name) => `${path}/${name}`));
+    }
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // covered by another mount
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // covered by another mount, or gone meanwhile
     throw error;
   }
-}
-
-/** /dev/shm and its like are mounts of their own and judged as such. */
-function isOwnMount(place: string, root: string): boolean {
-  return statSync(place).dev === statSync(root).dev;
-}
-
-/** Whether the user and groups of a process may write to a path, by its mode. */
-function accessOf(pid: number): (path: string) => boolean {
-  const field = statusOf(pid);
-  const uid = Number(field('Uid').split(/\s+/)[1]);
-  const groups = new Set([Number(field('Gid').split(/\s+/)[1]), ...field('Groups').split(/\s+/).filter(Boolean).map(Number)]);
-  return (path) => {
-    const { mode, uid: owner, gid } = statSync(path);
-    if (uid === 0) return true;
-    return (mode & (owner === uid ? 0o200 : groups.has(gid) ? 0o020 : 0o002)) !== 0;
-  };
 }
 
 /** null, zero, full, random, urandom: of the memory devices those that hold nothing. */
@@ -144,7 +133,7 @@ const reach: HalfCheck = {
       .filter((node) => !harmless(node) && !terminal(node));
     if (name === 'courier') return nodes.length > 0 ? fail('privacy.reach.courier', { what: short(nodes, root) }) : pass('privacy.reach.none');
     const others = nodes.filter((node) => !isSound(node) && may(node.path));
-    const held = unit?.DevicePolicy === 'closed' && unit.DeviceAllow === 'char-alsa rw';
+    const held = unit?.DevicePolicy === 'closed' && unit.DeviceAllow?.replace(/^char-rtc r; /, '') === 'char-alsa rw';
     if (others.length > 0 && !held) return fail('privacy.reach.listener', { what: short(others, root) });
     return others.length > 0 ? pass('privacy.reach.policy', { what: short(others, root) }) : pass('privacy.reach.sound');
   },

@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
+import { installation } from './manifest.ts';
 import { familyOf } from './process.ts';
 import { plainAddress } from './sockets.ts';
 
@@ -15,6 +14,8 @@ export interface Half {
   readonly name: HalfName;
   readonly pid: number;
   readonly processes: readonly number[];
+  /** Its control group holds a process that cannot be seen from here (of another PID namespace). */
+  readonly hidden: boolean;
   /** What systemd says of its unit; nothing where the process was named by its number. */
   readonly unit?: Readonly<Record<string, string>>;
 }
@@ -42,7 +43,6 @@ export interface Where {
 export const unitNames: Record<HalfName, string> = { listener: 'tocsin-listener.service', courier: 'tocsin-courier.service' };
 
 export async function findMachine({ configPath, packageList, publishedManifest, pids = {} }: Where): Promise<Machine> {
-  const installation = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
   const [listener, courier] = await Promise.all((['listener', 'courier'] as const).map((name) => findHalf(name, pids[name])));
   return {
     configPath,
@@ -57,12 +57,15 @@ export async function findMachine({ configPath, packageList, publishedManifest, 
 
 /** `unknown` where no systemd runs that could name the process. */
 async function findHalf(name: HalfName, pid: number | undefined): Promise<Half | 'down' | 'unknown'> {
-  if (pid !== undefined) return existsSync(`/proc/${pid}`) ? { name, pid, processes: familyOf(pid) } : 'down';
+  if (pid !== undefined) return existsSync(`/proc/${pid}`) ? { name, pid, processes: familyOf(pid), hidden: false } : 'down';
   if (!existsSync('/run/systemd/system')) return 'unknown';
   const unit = await showUnit(unitNames[name]);
   const main = Number(unit?.MainPID ?? 0);
   if (unit === undefined) return 'unknown';
-  return main > 0 ? { name, pid: main, processes: [...new Set([...familyOf(main), ...inGroup(unit.ControlGroup)])], unit } : 'down';
+  if (main === 0) return 'down';
+  const group = inGroup(unit.ControlGroup);
+  const processes = new Set([...familyOf(main), ...group.filter((one) => one > 0)]);
+  return { name, pid: main, processes: [...processes], hidden: group.includes(0), unit };
 }
 
 /** All that the unit has started, also what has left its parent. */

@@ -1,12 +1,17 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { labels, manifestSchema } from '../../classify/model-manifest.ts';
 import type { Config } from '../../config/schema.ts';
-import { type PrivacyManifest, publishedKinds } from '../../events/privacy.ts';
+import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../../events/privacy.ts';
 import { schemaFiles } from '../../events/write-schema.ts';
 import { schemaOfRelease } from '../../outbox/view-outbox.ts';
 import { rulesOf } from '../../pipeline.ts';
-import { digestOf } from './package-list.ts';
+import { version } from '../program.ts';
+import { digestOf, listName } from './package-list.ts';
+
+/** The folder that holds package.json. */
+export const installation = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
 
 /** What a sensor with these settings may publish. The digest of the model is that of its manifest, to which the listener holds the file. */
 export function privacyManifest(config: Config): PrivacyManifest {
@@ -30,6 +35,18 @@ export function privacyManifest(config: Config): PrivacyManifest {
     encrypted: /^(mqtts|wss):/.test(mqtt.url),
     clientCertificate: mqtt.certFile !== undefined,
     broker: digestOf(mqtt.url),
+  };
+}
+
+/** What the courier publishes of the sensor beside the outcome of its verification. */
+export function privacyFacts(config: Config): Omit<PrivacyMessage, 'bootId' | 'verification'> {
+  const manifest = privacyManifest(config);
+  const list = join(installation, listName);
+  return {
+    version,
+    ...(existsSync(list) ? { package: digestOf(readFileSync(list)) } : {}),
+    manifest,
+    manifestDigest: digestOf(manifestText(manifest)),
   };
 }
 

@@ -1,9 +1,9 @@
 // The listener's network, and what either half is connected to.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { allProcesses, namespaceOf } from './process.ts';
-import { plainAddress, type Socket, socketsOf } from './sockets.ts';
+import { accessOf, allProcesses, namespaceOf } from './process.ts';
+import { localServices, plainAddress, type Socket, socketsOf } from './sockets.ts';
 
 const network: HalfCheck = {
   id: 'network',
@@ -117,4 +117,32 @@ function describe({ pid, family, listening, local, remote, path }: Socket): stri
   return `${family}${where}${listening ? ' (LISTEN)' : ''} [${pid}]`;
 }
 
-export const networkChecks = [network, listenerSockets, courierSockets] as const;
+/** What the listener may talk to: systemd, about its own state, and the log. */
+const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
+
+/** A program with a network could speak for one without: a resolver, a message bus, a sound server. */
+const calls: HalfCheck = {
+  id: 'calls',
+  only: 'listener',
+  byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s -exec ls -l {} +`,
+  run({ pid }) {
+    const may = accessOf(pid);
+    const reachable = localServices().filter(
+      (path) => !harmlessServices.test(path) && isSame(path, `/proc/${pid}/root${path}`) && may(`/proc/${pid}/root${path}`),
+    );
+    return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');
+  },
+};
+
+/** Whether the process sees the same socket by that path. */
+function isSame(path: string, seen: string): boolean {
+  try {
+    const [there, here] = [statSync(path), statSync(seen)];
+    return there.ino === here.ino && there.dev === here.dev;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}
+
+export const networkChecks = [network, listenerSockets, courierSockets, calls] as const;

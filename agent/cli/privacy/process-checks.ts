@@ -1,9 +1,9 @@
 // What runs, as whom, and what it may still ask of the kernel.
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { fail, type HalfCheck, listed, pass } from './check.ts';
+import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
-import { argumentsOf, environmentOf, mappings, statusOf } from './process.ts';
+import { argumentsOf, environmentOf, mappings, openFiles, statusOf } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
 const captures = ['arecord']; // and Node with our web-audio capture
@@ -11,7 +11,8 @@ const captures = ['arecord']; // and Node with our web-audio capture
 const process: HalfCheck = {
   id: 'process',
   byHand: ({ name, processes, unit }) => `${unit ? `systemctl show -p MainPID ${unitNames[name]}; ` : ''}ps -o pid,ppid,user,args -p ${processes.join(',')}`,
-  run({ name, pid, processes }) {
+  run({ name, pid, processes, hidden }) {
+    if (hidden) return unchecked('privacy.process.hidden');
     const strangers = processes.filter((one) => {
       if (one === pid) return false;
       const program = basename(readlinkSync(`/proc/${one}/exe`));
@@ -94,9 +95,13 @@ const capabilities: HalfCheck = {
 
 const seccomp: HalfCheck = {
   id: 'seccomp',
-  byHand: ({ processes }) => `grep Seccomp ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  byHand: ({ processes }) =>
+    `grep Seccomp ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')} | grep io_uring || echo none`,
   run({ processes }) {
     const filters = Math.min(...processes.map((pid) => (statusOf(pid)('Seccomp') === '2' ? Number(statusOf(pid)('Seccomp_filters') || 1) : 0)));
+    // what goes through a ring is not filtered (io_uring(7))
+    const rings = processes.filter((pid) => openFiles(pid).some(({ target }) => target.includes('[io_uring]')));
+    if (filters > 0 && rings.length > 0) return fail('privacy.seccomp.rings', { pids: listed(rings.map(String)) });
     return filters > 0 ? pass('privacy.seccomp.ok', { filters }) : fail('privacy.seccomp.wrong');
   },
 };

@@ -16,25 +16,40 @@ export interface Socket {
 const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'raw6', 'icmp', 'icmp6'];
 
 /**
- * The sockets that a process holds, told apart by the tables of its network namespace under /proc/PID/net. A socket of a family
- * that has no table (vsock, alg, bluetooth...), or of another namespace, comes out as `unknown` and is never overlooked.
+ * The sockets that a process holds, told apart by the tables of its network namespace under /proc/PID/net, and of the machine's:
+ * systemd's sockets are handed over from there. A socket of a family that has no table (vsock, alg, bluetooth...), or of a third
+ * namespace, comes out as `unknown` and is never overlooked.
  */
 export function socketsOf(pid: number): Socket[] {
   const held = openFiles(pid).filter((file) => file.kind === 'socket');
-  const known = new Map<string, Socket>();
+  const [own, machine] = [tablesOf(pid), tablesOf(1)];
+  return held.map(({ target }) => {
+    const inode = /\[(\d+)\]/.exec(target)?.[1] ?? '';
+    return { pid, ...(own.get(inode) ?? machine.get(inode) ?? { family: 'unknown', listening: false }) };
+  });
+}
+
+/** The paths of AF_UNIX sockets of the machine that wait for someone. */
+export function localServices(): string[] {
+  return [...tablesOf(1).values()].flatMap(({ family, path }) => (family === 'unix' && path?.startsWith('/') ? [path] : []));
+}
+
+/** Every socket of a process's network namespace, by its inode. */
+function tablesOf(pid: number): Map<string, Omit<Socket, 'pid'>> {
+  const known = new Map<string, Omit<Socket, 'pid'>>();
   for (const family of internet)
     for (const columns of table(pid, family)) {
       const [, local = '', remote = '', state = ''] = columns;
       const listening = family.startsWith('tcp') && state === '0A';
-      known.set(columns[9] ?? '', { pid, family: family.replace('6', ''), listening, ...end('local', local), ...end('remote', remote) });
+      known.set(columns[9] ?? '', { family: family.replace('6', ''), listening, ...end('local', local), ...end('remote', remote) });
     }
   for (const columns of table(pid, 'unix')) {
     const listening = (Number.parseInt(columns[3] ?? '0', 16) & 0x10000) !== 0; // __SO_ACCEPTCON
-    known.set(columns[6] ?? '', { pid, family: 'unix', listening, ...(columns[7] ? { path: columns[7] } : {}) });
+    known.set(columns[6] ?? '', { family: 'unix', listening, ...(columns[7] ? { path: columns[7] } : {}) });
   }
-  for (const columns of table(pid, 'netlink')) known.set(columns[9] ?? '', { pid, family: 'netlink', listening: false });
-  for (const columns of table(pid, 'packet')) known.set(columns[8] ?? '', { pid, family: 'packet', listening: false });
-  return held.map(({ target }) => known.get(/\[(\d+)\]/.exec(target)?.[1] ?? '') ?? { pid, family: 'unknown', listening: false });
+  for (const columns of table(pid, 'netlink')) known.set(columns[9] ?? '', { family: 'netlink', listening: false });
+  for (const columns of table(pid, 'packet')) known.set(columns[8] ?? '', { family: 'packet', listening: false });
+  return known;
 }
 
 function table(pid: number, name: string): string[][] {

@@ -38,8 +38,9 @@ const unit: HalfCheck = {
       .join(' ')} ${unitNames[name]}`,
   run({ name, unit: shown }) {
     if (shown === undefined) return unchecked('privacy.unit.none');
-    const wrong = Object.entries(settings[name]).filter(([key, value]) => (shown[key] ?? '') !== value);
-    if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong.map(([key, value]) => `${key}=${shown[key] ?? ''} (${value || '-'})`)) });
+    const inForce = (key: string) => (shown[key] ?? '').replace(/^char-rtc r(; )?/, ''); // what ProtectClock adds to DeviceAllow: reading the clock
+    const wrong = Object.entries(settings[name]).filter(([key, value]) => inForce(key) !== value);
+    if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong.map(([key, value]) => `${key}=${inForce(key)} (${value || '-'})`)) });
     return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length, dropIns: shown.DropInPaths || '-' });
   },
 };
