@@ -3,7 +3,7 @@ function __tocsin_at --argument-names wanted
     set -l at ''
     for word in (commandline -opc)[2..-1]
         set -l longer (string trim -- "$at $word")
-        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'model' 'bench' 'completion' 'man' 'field-card'
+        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
         and set at $longer
     end
     test "$at" = "$wanted"
@@ -22,6 +22,7 @@ complete -c tocsin -n '__tocsin_at ""' -a 'status' -d 'one screen: services, clo
 complete -c tocsin -n '__tocsin_at ""' -a 'outbox' -d 'the file between listener and courier: size, what waits, what was lost'
 complete -c tocsin -n '__tocsin_at ""' -a 'events' -d 'events that wait for delivery'
 complete -c tocsin -n '__tocsin_at ""' -a 'config' -d 'check, show or begin a configuration file'
+complete -c tocsin -n '__tocsin_at ""' -a 'privacy' -d 'what this sensor may publish, and whether it can do no more than that'
 complete -c tocsin -n '__tocsin_at ""' -a 'model' -d 'check a model folder and show its manifest'
 complete -c tocsin -n '__tocsin_at ""' -a 'bench' -d 'measure the cost of recognition on this machine'
 complete -c tocsin -n '__tocsin_at ""' -a 'completion' -d 'print the completion script of a shell'
@@ -112,6 +113,27 @@ complete -c tocsin -n '__tocsin_at "config show"' -l lang -x -a 'en fr' -d 'lang
 complete -c tocsin -n '__tocsin_at "config show"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "config example"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "config example"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "privacy"' -a 'verify' -d 'check on the running sensor that what hears cannot speak and what speaks cannot hear'
+complete -c tocsin -n '__tocsin_at "privacy"' -a 'manifest' -d 'print what this sensor may publish with its settings'
+complete -c tocsin -n '__tocsin_at "privacy"' -a 'list' -d 'list the files of an installation as sha256sum does, for tocsin.sha256'
+complete -c tocsin -n '__tocsin_at "privacy"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "privacy"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l listener-pid -x -d 'process of `tocsin listen`, where no systemd runs it'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l courier-pid -x -d 'process of `tocsin deliver`, where no systemd runs it'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l manifest -r -F -d 'what the operator has published (default: /etc/tocsin/privacy-manifest.json)'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l package-list -r -F -d 'the release\'s list of files, instead of the installed one'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l report -r -F -d 'an HTML page in French and English for the data-protection officer'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l no-record -d 'do not hand the outcome to the courier, which publishes it'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l json -d 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "privacy manifest"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "privacy manifest"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "privacy manifest"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "privacy list"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "privacy list"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "privacy list"' -a '(__fish_complete_directories)'
 complete -c tocsin -n '__tocsin_at "model"' -l json -d 'the manifest as one JSON object'
 complete -c tocsin -n '__tocsin_at "model"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "model"' -s h -l help -d 'display help for command'
@@ -129,4 +151,4 @@ complete -c tocsin -n '__tocsin_at "man"' -s h -l help -d 'display help for comm
 complete -c tocsin -n '__tocsin_at "field-card"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "field-card"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at ""' -a help
-complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config model bench completion man field-card'
+complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config privacy model bench completion man field-card'
