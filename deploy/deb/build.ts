@@ -1,0 +1,59 @@
+// npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { writeControl } from './control.ts';
+import { type Architecture, architectures } from './platforms.ts';
+import { stageTree, touch } from './tree.ts';
+
+const source = resolve(fileURLToPath(new URL('../..', import.meta.url)));
+const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as { version: string };
+const { values } = parseArgs({
+  options: {
+    arch: { type: 'string', multiple: true, default: architectures },
+    version: { type: 'string', default: version },
+    out: { type: 'string', default: join(source, 'deploy/deb/out') },
+    compression: { type: 'string', default: 'xz' }, // zstd: a tenth of the time and 11 MB more, for trials
+  },
+});
+const epochSeconds = Number(process.env.SOURCE_DATE_EPOCH ?? committedAt());
+const environment = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds), LC_ALL: 'C' };
+
+mkdirSync(values.out, { recursive: true });
+for (const architecture of values.arch) {
+  if (!architectures.includes(architecture as Architecture)) throw new Error(`Expected --arch ${architectures.join(' or ')}, got ${architecture}`);
+  const file = join(values.out, `tocsin_${values.version}_${architecture}.deb`);
+  build(architecture as Architecture, file);
+  const digest = createHash('sha256').update(readFileSync(file)).digest('hex');
+  process.stdout.write(`${digest}  ${file}  ${(statSync(file).size / 1e6).toFixed(1)} MB\n`);
+}
+
+function build(architecture: Architecture, file: string): void {
+  const work = mkdtempSync(join(tmpdir(), 'tocsin-deb-'));
+  try {
+    const root = join(work, 'root');
+    stageTree(source, root, architecture, epochSeconds);
+    writeControl(source, root, architecture, values.version, epochSeconds);
+    touch(root, epochSeconds);
+    // one thread: with more, xz cuts its blocks by their number
+    execFileSync('dpkg-deb', ['--root-owner-group', `-Z${values.compression}`, ...(values.compression === 'zstd' ? ['-z9'] : []), '--threads-max=1', '--build', root, file], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: environment,
+    });
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
+
+/** The time of the commit, so that whoever builds it again has the same package. */
+function committedAt(): string {
+  try {
+    return execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: source, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    throw new Error('Expected a git checkout or SOURCE_DATE_EPOCH, got neither');
+  }
+}

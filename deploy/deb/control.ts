@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { filesBelow } from './modules.ts';
+import type { Architecture } from './platforms.ts';
+
+// libc6 and libstdc++6 as better-sqlite3's prebuilt binary wants them (GLIBC_2.34, GLIBCXX_3.4.29): Debian 12 or newer.
+const depends = [
+  'libc6 (>= 2.34)',
+  'libstdc++6 (>= 11)',
+  'libgcc-s1',
+  'libasound2t64 | libasound2',
+  'alsa-utils',
+  'openssl',
+  'passwd',
+  'systemd (>= 252)',
+  'init-system-helpers (>= 1.54)',
+];
+
+const maintainer = 'The Tocsin authors <security@operator.example>';
+
+/** Writes DEBIAN/ and the digests of everything that is installed. The package has no conffiles: its configuration is the operator's own file. */
+export function writeControl(source: string, root: string, architecture: Architecture, version: string, epochSeconds: number): void {
+  writeChangelog(root, version, epochSeconds);
+  const files = filesBelow(root);
+  const digests = (algorithm: string) =>
+    files.map((path) => `${createHash(algorithm).update(readFileSync(path)).digest('hex')}  ${relative(root, path)}\n`).join('');
+  const sums = join(root, 'usr/lib/tocsin/SHA256SUMS');
+  writeFileSync(sums, digests('sha256'), { mode: 0o644 });
+  chmodSync(sums, 0o644);
+  files.push(sums);
+  files.sort();
+  const control = join(root, 'DEBIAN');
+  mkdirSync(control, { mode: 0o755 });
+  const kilobytes = files.reduce((sum, path) => sum + Math.ceil(statSync(path).size / 1024), 0);
+  writeFileSync(
+    join(control, 'control'),
+    `Package: tocsin
+Version: ${version}
+Architecture: ${architecture}
+Maintainer: ${maintainer}
+Installed-Size: ${kilobytes}
+Depends: ${depends.join(', ')}
+Recommends: bash-completion, systemd-timesyncd | time-daemon
+Section: sound
+Priority: optional
+Description: street acoustic sensor that publishes anonymous events
+ Hears a microphone, recognises breaking glass, shouting and bangs on the
+ device, forgets the sound at once, and publishes only labelled events over
+ MQTT. The process that hears has no network; the process that speaks has no
+ microphone.
+`,
+  );
+  writeFileSync(join(control, 'md5sums'), digests('md5'));
+  for (const script of ['postinst', 'prerm', 'postrm']) {
+    copyFileSync(join(source, 'deploy/deb/scripts', script), join(control, script));
+    chmodSync(join(control, script), 0o755);
+  }
+  for (const name of ['control', 'md5sums']) chmodSync(join(control, name), 0o644);
+  chmodSync(control, 0o755);
+}
+
+/** In the form that Debian's tools read (deb-changelog(5)); what changed is in NEWS.gz. */
+function writeChangelog(root: string, version: string, epochSeconds: number): void {
+  const date = new Date(epochSeconds * 1000).toUTCString().replace('GMT', '+0000');
+  const text = `tocsin (${version}) stable; urgency=medium\n\n  * See NEWS.gz beside this file.\n\n -- ${maintainer}  ${date}\n`;
+  const path = join(root, 'usr/share/doc/tocsin/changelog.gz');
+  writeFileSync(path, gzipSync(text, { level: 9 }));
+  chmodSync(path, 0o644);
+}

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec /usr/lib/tocsin/node /usr/lib/tocsin/agent/main.ts "$@"
