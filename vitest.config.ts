@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/{unit,contract,integration,e2e,reliability}/**/*.test.ts'],
+    include: ['test/{unit,contract,integration,e2e,reliability,system}/**/*.test.ts'],
     globalSetup: 'test/support/announce.ts',
     testTimeout: 120_000,
     hookTimeout: 60_000,

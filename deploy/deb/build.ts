@@ -40,10 +40,14 @@ function build(architecture: Architecture, file: string): void {
     writeControl(source, root, architecture, values.version, epochSeconds);
     touch(root, epochSeconds);
     // one thread: with more, xz cuts its blocks by their number
-    execFileSync('dpkg-deb', ['--root-owner-group', `-Z${values.compression}`, ...(values.compression === 'zstd' ? ['-z9'] : []), '--threads-max=1', '--build', root, file], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: environment,
-    });
+    execFileSync(
+      'dpkg-deb',
+      ['--root-owner-group', `-Z${values.compression}`, ...(values.compression === 'zstd' ? ['-z9'] : []), '--threads-max=1', '--build', root, file],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: environment,
+      },
+    );
   } finally {
     rmSync(work, { recursive: true });
   }

@@ -1,4 +1,5 @@
 import { missing } from './broker.ts';
+import { withoutSystemTests } from './system.ts';
 
 /** Says before the tests which suites this machine cannot run, and why. */
 export default function announce(): void {
@@ -11,6 +12,7 @@ export default function announce(): void {
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
     'man page of test/unit/manual': missing('mandoc', 'man'),
     'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),
+    'test/system': withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap'),
     'exposure of test/integration/units': missing('systemd-analyze'),
   };
   for (const [name, reason] of Object.entries(suites)) if (reason) process.stdout.write(`Left out: ${name}: ${reason}\n`);

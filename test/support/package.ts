@@ -1,0 +1,26 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Architecture } from '../../deploy/deb/platforms.ts';
+
+export const thisArchitecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
+
+/** Builds the package as `npm run deb` does, packed for speed, from the sources in `source`; returns the file. */
+export function buildPackage(architecture: Architecture, source = '.'): string {
+  const out = mkdtempSync(join(tmpdir(), 'tocsin-out-'));
+  execFileSync(process.execPath, [join(source, 'deploy/deb/build.ts'), '--arch', architecture, '--compression', 'zstd', '--out', out], {
+    env: { ...process.env, SOURCE_DATE_EPOCH: '1790000000' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return join(out, readdirSync(out)[0] as string);
+}
+
+/** The sources alone, in another folder, with other times and none of the installed dependencies. */
+export function copySources(): string {
+  const folder = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'a-longer-name');
+  mkdirSync(folder);
+  for (const name of ['agent', 'deploy', 'models', 'systemd', 'package.json', 'package-lock.json', '.npmrc', 'CHANGELOG.md', 'SECURITY.md'])
+    cpSync(name, join(folder, name), { recursive: true, filter: (path) => !path.includes('deb/out') });
+  return folder;
+}

@@ -1,0 +1,81 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { elfMachineOf, filesBelow } from '../../deploy/deb/modules.ts';
+import { type Architecture, platforms } from '../../deploy/deb/platforms.ts';
+import { buildPackage, copySources, thisArchitecture } from '../support/package.ts';
+import { withoutSystemTests } from '../support/system.ts';
+
+const without = withoutSystemTests('dpkg-deb');
+describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})` : ''}`, () => {
+  const opened = new Map<Architecture, { file: string; root: string }>();
+  const open = (architecture: Architecture) => {
+    const known = opened.get(architecture);
+    if (known) return known;
+    const file = buildPackage(architecture);
+    const root = mkdtempSync(join(tmpdir(), 'tocsin-root-'));
+    execFileSync('dpkg-deb', ['-x', file, root]);
+    opened.set(architecture, { file, root });
+    return { file, root };
+  };
+
+  test.each(['amd64', 'arm64'] as const)('for %s holds the binaries of that architecture alone, in 60 MB at most', (architecture) => {
+    const { file, root } = open(architecture);
+    expect(statSync(file).size).toBeLessThan(60e6);
+    const machines = filesBelow(root).flatMap((path) => elfMachineOf(path) ?? []);
+    expect(machines.length).toBeGreaterThanOrEqual(6); // node, onnxruntime and its binding, better-sqlite3, node-web-audio-api, koffi
+    expect(new Set(machines)).toEqual(new Set([platforms[architecture].elfMachine]));
+    expect(filesBelow(root).filter((path) => /\.(dll|dylib|exe)$|cuda|tensorrt|musl.*\.node|darwin.*\.node|win32.*\.node/i.test(path))).toEqual([]);
+  });
+
+  test('everything belongs to root, nothing is writable by others, and nothing is a conffile', () => {
+    const { file } = open(thisArchitecture);
+    const listing = execFileSync('dpkg-deb', ['-c', file], { encoding: 'utf8' }).trim().split('\n');
+    expect(listing.length).toBeGreaterThan(500);
+    for (const line of listing) expect(line).toMatch(/^(drwxr-xr-x|-rw-r--r--|-rwxr-xr-x) root\/root /);
+    expect(listing.filter((line) => line.startsWith('-rwx')).map((line) => line.split(' ').at(-1))).toEqual(['./usr/bin/tocsin', './usr/lib/tocsin/node']);
+    expect(listing.filter((line) => / \.\/(etc|var|run|home|opt)\//.test(line))).toEqual([]);
+  });
+
+  test('the digests it carries are those of its files', () => {
+    const { root } = open(thisArchitecture);
+    const lines = readFileSync(join(root, 'usr/lib/tocsin/SHA256SUMS'), 'utf8').trim().split('\n');
+    expect(lines.length).toBe(filesBelow(root).length - 1);
+    for (const line of lines) {
+      const [digest, path] = line.split('  ') as [string, string];
+      expect(
+        createHash('sha256')
+          .update(readFileSync(join(root, path)))
+          .digest('hex'),
+        path,
+      ).toBe(digest);
+    }
+  });
+
+  test('what is inside runs: the demo scene is recognised, systemd can be told, and the documents are there', () => {
+    const { root } = open(thisArchitecture);
+    const node = join(root, 'usr/lib/tocsin/node');
+    const main = join(root, 'usr/lib/tocsin/agent/main.ts');
+    const replayed = spawnSync(node, [main, 'replay', 'test/demo/scene.flac', '--json'], { encoding: 'utf8' });
+    expect(replayed.stderr).toBe('');
+    expect(
+      replayed.stdout
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { label: string }).label),
+    ).toContain('glass_break');
+    expect(spawnSync(node, ['-e', "import('koffi').then((k) => k.default.load(null))"], { cwd: join(root, 'usr/lib/tocsin') }).status).toBe(0);
+    const documents = ['man/man1/tocsin.1.gz', 'man/fr/man1/tocsin.1.gz', 'bash-completion/completions/tocsin', 'doc/tocsin/copyright'];
+    for (const path of [...documents, 'doc/tocsin/examples/tocsin.yaml', 'doc/tocsin/sbom.cdx.json'])
+      expect(existsSync(join(root, 'usr/share', path)), path).toBe(true);
+  });
+
+  test('built again in another folder it is the same to the byte', () => {
+    const { file } = open(thisArchitecture);
+    const digest = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
+    expect(digest(buildPackage(thisArchitecture, copySources()))).toBe(digest(file));
+  }, 300_000);
+});
