@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { hear, rulesOf } from '../pipeline.ts';
@@ -9,7 +9,7 @@ import { addCommand } from './program.ts';
 export function addBench(program: Command, signal: AbortSignal): void {
   addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
     .option('--seconds <count>', 'seconds of sound', '300')
-    .option('--model <folder>', 'model folder', new URL('../../models/street', import.meta.url).pathname)
+    .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
     .option('--json', 'one JSON object')
     .action(async (options: { seconds: string; model: string; json?: true }) => {
       const seconds = Math.max(1, Number(options.seconds) || 300);

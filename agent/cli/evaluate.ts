@@ -29,7 +29,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
     .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
     .option('--json', 'the figures as one JSON object, and no page')
     .option('--out <file>', 'the page', 'evaluation.html')
-    .option('--model <folder>', 'model folder', new URL('../../models/street', import.meta.url).pathname)
+    .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
     .action(async (dir: string, options: Options) => {
       const scenes = readScenes(dir);

@@ -63,7 +63,7 @@ export function commandAt(root: CommandShape, words: string): CommandShape {
 }
 
 function optionShape(option: Option): OptionShape {
-  const { short, long, flags, description, defaultValue, envVar, required, optional, argChoices } = option;
+  const { short, long, flags, description, defaultValue, defaultValueDescription, envVar, required, optional, argChoices } = option;
   const name = /[<[]([^>\]]+)[>\]]/.exec(flags)?.[1] ?? '';
   return {
     ...(short === undefined ? {} : { short }),
@@ -71,7 +71,7 @@ function optionShape(option: Option): OptionShape {
     flags,
     description,
     ...(required || optional ? { value: { kind: kindOf(name), name, optional, choices: argChoices ?? [] } } : {}),
-    ...(defaultValue === undefined ? {} : { default: String(defaultValue) }),
+    ...(defaultValue === undefined ? {} : { default: defaultValueDescription ?? String(defaultValue) }),
     ...(envVar === undefined ? {} : { environment: envVar }),
   };
 }
