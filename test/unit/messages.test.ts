@@ -35,6 +35,10 @@ test('every message is used', () => {
     'field.',
     'help.',
     'exit.',
+    'hearing.',
+    'fault.',
+    'suspicion.',
+    'events.head.',
     'man.file.',
     'card.blank.',
   ];
