@@ -23,6 +23,7 @@ import { messageOf, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
+import { openBootNote } from '../outbox/boot-note.ts';
 import { openHearingReport } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
@@ -66,6 +67,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const { splAtFullScaleDb } = config.microphone;
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const meter = openHourMeter(clock, { model: classifier.manifest, ...(splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb }) }, summaries.add);
+  const noteBoot = openBootNote(outbox, clock, logger);
   let hearingWell = false;
   const hour = { ...meter, level: (fastDb: number, meanSquare: number) => void (hearingWell && meter.level(fastDb, meanSquare)) };
   const use = (source: AudioSource, stop: AbortSignal) => listen(config, { source, classifier, outbox, clock, logger, level: levels.push, hour }, stop);
@@ -76,6 +78,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
     hearingWell = hearing.state === 'listening';
     meter.tick(hearing.listenedSeconds);
     summaries.retry();
+    noteBoot();
     notifier.ready();
     notifier.progress();
   };
@@ -102,7 +105,7 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
-  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), privacy];
+  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), privacy, { tick: openBootNote(outbox, clock, logger) }];
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;

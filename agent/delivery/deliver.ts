@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
-import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
+import type { Gap, Now, Outbox, PendingEvent } from '../outbox/outbox.ts';
 import type { OpenPublisher, Publisher, Report } from './publisher.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
@@ -34,6 +34,7 @@ const steadyMs = 10_000;
 const strictMs = 1000; // a backlog that takes longer than this to drain is overtaken by what is heard meanwhile
 const refusedRetryMs = 60_000; // how often what the broker refuses is tried again on a connection that works
 const maxRefused = 1000; // refused events set aside before the connection is given up, so that memory stays bounded
+const steadyClockMs = 3_600_000;
 const stuckMs = 90_000; // longer than any publish may take: its time-out has not worked
 
 /**
@@ -69,7 +70,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       if (attempt === 0) logger.warn({ reason: messageOf(error), attempt }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
-      for (let leftMs = waitMs; leftMs > 0 && !signal.aborted; leftMs -= 1000) {
+      // the time may be what was missing: certificates are not yet valid in 1970
+      const hadTime = clock.synchronised();
+      for (let leftMs = waitMs; leftMs > 0 && !signal.aborted && clock.synchronised() === hadTime; leftMs -= 1000) {
         progress();
         await sleep(Math.min(leftMs, 1000), signal);
       }
@@ -144,7 +147,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         for (const each of parts.reports ?? []) each.tick(publisher);
         if (clock.monotonicMs() >= nextExpiry) {
           nextExpiry = clock.monotonicMs() + 60_000;
-          const expired = clock.synchronised() ? outbox.expire(clock.wallMs(), options.maxAgeMs) : 0;
+          const expired = outbox.expire(nowOf(clock), options.maxAgeMs);
           if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
         }
         if (clock.monotonicMs() >= retryRefusedMs) {
@@ -189,4 +192,11 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const lost: Lost = { outbox: outbox.id, first, last, reason };
     return publisher.publish(topics.gap, JSON.stringify(lost), { retain: false });
   }
+}
+
+/** The wall clock is relied upon only when it was not set for an hour: a jump, or its mending, must not age what is kept. */
+function nowOf(clock: Clock): Now {
+  const { bootId } = clock;
+  const reliable = clock.synchronised() && clock.steadyMs() >= steadyClockMs;
+  return { bootId, monotonicMs: clock.monotonicMs(), ...(reliable ? { wallMs: clock.wallMs() } : {}) };
 }

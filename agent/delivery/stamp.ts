@@ -6,16 +6,26 @@ export interface Moment {
   readonly monotonicMs: number;
   readonly bootId: string;
   readonly synchronised: boolean;
+  /** When its boot began, where that became known while it lasted. */
+  readonly bootBeganMs?: number | undefined;
 }
 
+// A clock that went by itself for weeks may be put right by as much; what was stamped before is nearer the truth as it is.
+const driftMs = 300_000;
+
 /**
- * When a moment was, as well as it can be known now. One from before the clock was set, in this boot, is put right once the
- * clock is: its age on the monotonic clock is subtracted from the time now. From an earlier boot that cannot be known.
+ * When a moment was, as well as it can be known now. The monotonic clock knows how long after the start of its boot it was;
+ * where the start is known on a clock that was right, in this boot now or in an earlier one by what was noted then, a stamp
+ * from before, or one that is far from it, is put right. Else it stays what the clock said, and is marked.
  */
 export function stampOf(moment: Moment, clock: Clock): { ms: number; quality: ClockQuality; ageMs: number } {
+  const now = clock.monotonicMs();
   const ofThisBoot = moment.bootId === clock.bootId;
-  const ageMs = ofThisBoot ? clock.monotonicMs() - moment.monotonicMs : clock.wallMs() - moment.wallMs;
-  if (moment.synchronised) return { ms: moment.wallMs, quality: 'synchronised', ageMs };
-  if (ofThisBoot && clock.synchronised()) return { ms: clock.wallMs() - ageMs, quality: 'corrected', ageMs };
-  return { ms: moment.wallMs, quality: 'unsynchronised', ageMs };
+  const beganMs = ofThisBoot && clock.synchronised() ? clock.wallMs() - now : moment.bootBeganMs;
+  const reckoned = beganMs === undefined ? undefined : beganMs + moment.monotonicMs;
+  const stands = moment.synchronised && (reckoned === undefined || Math.abs(reckoned - moment.wallMs) <= driftMs);
+  const ms = stands || reckoned === undefined ? moment.wallMs : reckoned;
+  const quality = stands ? 'synchronised' : reckoned === undefined ? 'unsynchronised' : 'corrected';
+  // an earlier boot is over: nothing of it is younger than this one
+  return { ms, quality, ageMs: ofThisBoot ? now - moment.monotonicMs : Math.max(now, clock.wallMs() - ms) };
 }

@@ -1,8 +1,8 @@
-import type { HourSummary, Summary } from '../events/summary.ts';
+import type { Summary } from '../events/summary.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Outbox } from '../outbox/outbox.ts';
+import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { stampOf } from './stamp.ts';
 
@@ -42,10 +42,10 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
 }
 
 /** The published form of a stored hour. */
-export function toSummary(stored: HourSummary & { sequence: number }, outbox: string, clock: Clock): Summary {
+export function toSummary(stored: PendingSummary, outbox: string, clock: Clock): Summary {
   const { sequence, bootId, model, elapsedSeconds, listenedSeconds, recognised, levels, splAtFullScaleDb } = stored;
-  const moment = { bootId, wallMs: stored.beganWallMs, monotonicMs: stored.beganMonotonicMs, synchronised: stored.clockSynchronised };
-  const { ms, quality } = stampOf(moment, clock);
+  const { beganWallMs: wallMs, beganMonotonicMs: monotonicMs, clockSynchronised: synchronised, bootBeganMs } = stored;
+  const { ms, quality } = stampOf({ bootId, wallMs, monotonicMs, synchronised, bootBeganMs }, clock);
   const above = (decibels: number) => ({ laeq: round(levels?.laeq, decibels), la10: round(levels?.la10, decibels), la90: round(levels?.la90, decibels) });
   return {
     outbox,

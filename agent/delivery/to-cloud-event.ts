@@ -12,8 +12,8 @@ export interface Sender {
 
 /** The published form of a stored event. */
 export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock): SoundEvent {
-  const { onsetWallMs: wallMs, onsetMonotonicMs: monotonicMs, clockSynchronised: synchronised } = event;
-  const { ms, quality, ageMs } = stampOf({ wallMs, monotonicMs, bootId: event.bootId, synchronised }, clock);
+  const { onsetWallMs: wallMs, onsetMonotonicMs: monotonicMs, clockSynchronised: synchronised, bootBeganMs } = event;
+  const { ms, quality, ageMs } = stampOf({ wallMs, monotonicMs, bootId: event.bootId, synchronised, bootBeganMs }, clock);
   const { label, confidence, durationSeconds, levelAboveBackgroundDb, soundPressureLevelDb, scores, sequence, bootId, model } = event;
   return {
     specversion: '1.0',

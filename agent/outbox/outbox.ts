@@ -6,6 +6,20 @@ import type { OutboxFault } from '../lib/faults.ts';
 /** An event on its way out. `sequence` orders events and, with the outbox id, names them. */
 export interface PendingEvent extends RecordedEvent {
   readonly sequence: number;
+  /** When its boot began, on a clock that was right; unknown until the clock was. */
+  readonly bootBeganMs?: number;
+}
+
+export interface PendingSummary extends HourSummary {
+  readonly sequence: number;
+  readonly bootBeganMs?: number;
+}
+
+/** Now, for the age of events: on the monotonic clock of this boot, and on the wall clock only where that is to be relied upon. */
+export interface Now {
+  readonly bootId: string;
+  readonly monotonicMs: number;
+  readonly wallMs?: number;
 }
 
 /** `stored = pending + sent + expired + unreadable`; refused and dropped events were never stored. */
@@ -37,8 +51,13 @@ export interface Outbox {
   /** The highest sequence number given out so far. */
   newest(): number;
   acknowledge(sequences: readonly number[]): void;
-  /** Removes events older than `maxAgeMs` at `nowMs` whose clock was right, at most 10,000 a call; returns how many. */
-  expire(nowMs: number, maxAgeMs: number): number;
+  /**
+   * Removes events older than `maxAgeMs`, at most 10,000 a call; returns how many. The age of an event of this boot is told by
+   * the monotonic clock; of an earlier boot by the wall clock, or by a later event that is itself too old.
+   */
+  expire(now: Now, maxAgeMs: number): number;
+  /** Notes when a boot began, once that is known: its events can be stamped rightly also after the next. */
+  noteBoot(bootId: string, beganWallMs: number): void;
   /** Counts events that could not be kept. They get sequence numbers, so that the platform sees the gap. */
   drop(count: number): void;
   /** Gaps the platform has not been told of, and the word that it has been. */
@@ -55,7 +74,7 @@ export interface Outbox {
   /** Stores the sums of an hour; of more than a month of them the oldest go. */
   writeSummary(summary: HourSummary): void;
   /** The oldest summaries that the platform does not have yet, and the word that it has one. */
-  summaries(limit: number): (HourSummary & { readonly sequence: number })[];
+  summaries(limit: number): PendingSummary[];
   summaryReported(sequence: number): void;
   close(): void;
 }

@@ -6,7 +6,7 @@ import type { HourSummary } from '../events/summary.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Gap, Outbox, PendingEvent } from './outbox.ts';
+import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
 const ballastBytes = 1_000_000;
 const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
@@ -89,8 +89,12 @@ class PatientOutbox implements Outbox {
     this.#quietly(() => this.#deleteAcknowledged());
   }
 
-  expire(nowMs: number, maxAgeMs: number): number {
-    return this.#quietly(() => this.#do((outbox) => outbox.expire(nowMs, maxAgeMs))) ?? 0;
+  expire(now: Now, maxAgeMs: number): number {
+    return this.#quietly(() => this.#do((outbox) => outbox.expire(now, maxAgeMs))) ?? 0;
+  }
+
+  noteBoot(bootId: string, beganWallMs: number): void {
+    this.#do((outbox) => outbox.noteBoot(bootId, beganWallMs));
   }
 
   drop(count: number): void {
@@ -136,7 +140,7 @@ class PatientOutbox implements Outbox {
     this.#do((outbox) => outbox.writeSummary(summary));
   }
 
-  summaries(limit: number): (HourSummary & { sequence: number })[] {
+  summaries(limit: number): PendingSummary[] {
     return this.#do((outbox) => outbox.summaries(limit));
   }
 
@@ -170,7 +174,13 @@ class PatientOutbox implements Outbox {
       }
       for (let event = this.#held[0]; event; event = this.#held[0]) {
         const next = event;
-        fates.push(this.#do((outbox) => outbox.append(next)));
+        try {
+          fates.push(this.#do((outbox) => outbox.append(next)));
+        } catch (error) {
+          // what the schema itself refuses it will refuse for ever: it must not hold up what comes after
+          if (!isRefusedBySchema(error)) throw error;
+          this.#dropped++;
+        }
         this.#held.shift();
       }
     });
@@ -235,6 +245,12 @@ class PatientOutbox implements Outbox {
       throw error;
     }
   }
+}
+
+function isRefusedBySchema(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && code.startsWith('SQLITE_CONSTRAINT')) return true;
+  return error instanceof Error && error.cause !== undefined && isRefusedBySchema(error.cause);
 }
 
 function isFull(error: unknown): boolean {

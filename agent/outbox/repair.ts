@@ -96,6 +96,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
   to.transaction(() => {
     if (id !== undefined) attempt(() => to.prepare('UPDATE outbox SET id = ?').run(id));
     const sound = rows.filter((row) => attempt(() => insert(to, row)) !== undefined);
+    attempt(() => copyBoots(from, to));
     const fates = new Map<string, number>();
     for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable'])
       fates.set(name, read<number>(`SELECT events FROM fate WHERE name = '${name}'`) ?? 0);
@@ -114,6 +115,12 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
     to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
     to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
   })();
+}
+
+/** When the boots of the events began. */
+function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
+  const boots = from.prepare('SELECT boot_id, began_wall_ms FROM boot WHERE began_wall_ms IS NOT NULL').all() as { boot_id: string; began_wall_ms: number }[];
+  for (const boot of boots) attempt(() => to.prepare('UPDATE boot SET began_wall_ms = @began_wall_ms WHERE boot_id = @boot_id').run(boot));
 }
 
 /** The hours that can be read. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */

@@ -6,6 +6,7 @@ export interface Row {
   sequence: number;
   label: RecordedEvent['label'];
   boot_id: string;
+  began_wall_ms?: number | null;
   model_name: string;
   model_version: string;
   onset_wall_ms: number;
@@ -25,7 +26,8 @@ export const insertSql = `INSERT INTO event (sequence, label, boot, model, onset
   VALUES (@sequence, (SELECT id FROM label WHERE name = @label), (SELECT id FROM boot WHERE boot_id = @bootId),
   (SELECT id FROM model WHERE name = @modelName AND version = @modelVersion), @onsetWallMs, @onsetMonotonicMs, @clock,
   @durationMs, @confidence, @aboveBackground, @spl, @glassBreak, @shout, @bang)`;
-export const pendingSql = `SELECT event.*, label.name AS label, boot.boot_id, model.name AS model_name, model.version AS model_version
+// `boot.*` and not its columns by name: an outbox of an older release can be looked into before it is migrated
+export const pendingSql = `SELECT boot.*, event.*, label.name AS label, model.name AS model_name, model.version AS model_version
   FROM event JOIN label ON label.id = event.label JOIN boot ON boot.id = event.boot JOIN model ON model.id = event.model
   WHERE sequence > ? ORDER BY sequence LIMIT ?`;
 
@@ -37,8 +39,9 @@ export function toRow(event: RecordedEvent, sequence: number | null) {
     bootId: event.bootId,
     modelName: event.model.name,
     modelVersion: event.model.version,
-    onsetWallMs: Math.round(event.onsetWallMs),
-    onsetMonotonicMs: Math.round(event.onsetMonotonicMs),
+    // a wall clock may stand anywhere, before 1970 as well: no reason to lose an event
+    onsetWallMs: bound(event.onsetWallMs, -86_400_000, 32_503_680_000_000),
+    onsetMonotonicMs: bound(event.onsetMonotonicMs, -600_000, 3_153_600_000_000),
     clock: event.clockSynchronised ? 1 : 0,
     durationMs: bound(event.durationSeconds * 1000, 0, 600_000),
     confidence: bound(event.confidence * 1000, 0, 1000),
@@ -55,6 +58,7 @@ export function fromRow(row: Row): PendingEvent {
     sequence: row.sequence,
     label: row.label,
     bootId: row.boot_id,
+    ...(typeof row.began_wall_ms === 'number' ? { bootBeganMs: row.began_wall_ms } : {}),
     model: { name: row.model_name, version: row.model_version },
     onsetWallMs: row.onset_wall_ms,
     onsetMonotonicMs: row.onset_monotonic_ms,
@@ -67,6 +71,7 @@ export function fromRow(row: Row): PendingEvent {
   };
 }
 
-function bound(value: number, low: number, high: number): number {
+/** Rounded, and within the column's bounds. */
+export function bound(value: number, low: number, high: number): number {
   return Math.round(Math.min(high, Math.max(low, value)));
 }

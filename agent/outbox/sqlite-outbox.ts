@@ -5,8 +5,9 @@ import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
+import { findTooOld } from './expiry.ts';
 import * as hearingRows from './hearing-rows.ts';
-import type { Fate, Gap, Outbox, PendingEvent } from './outbox.ts';
+import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { inodeOf, quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase } from './sqlite-database.ts';
@@ -54,6 +55,7 @@ class SqliteOutbox implements Outbox {
   readonly #inode: number;
   readonly #db: SqliteDatabase;
   readonly #limits: OutboxLimits;
+  #expiry = { after: 0, before: 0 };
 
   constructor(path: string, db: SqliteDatabase, limits: OutboxLimits) {
     this.#path = path;
@@ -118,12 +120,17 @@ class SqliteOutbox implements Outbox {
     return (this.#db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck().get() as number | undefined) ?? 0;
   }
 
-  expire(nowMs: number, maxAgeMs: number): number {
-    const before = Math.round(nowMs - maxAgeMs);
-    if (!this.#db.prepare('SELECT 1 FROM event WHERE clock_synchronised = 1 AND onset_wall_ms < ? LIMIT 1').get(before)) return 0;
-    return this.#transaction(() =>
-      this.#remove('SELECT sequence FROM event WHERE clock_synchronised = 1 AND onset_wall_ms < ? LIMIT 10000', before, 'too_old'),
-    );
+  expire(now: Now, maxAgeMs: number): number {
+    const aged = findTooOld(this.#db, this.#expiry, now, maxAgeMs);
+    this.#expiry = aged.next;
+    return aged.tooOld.length === 0 ? 0 : this.#transaction(() => this.#remove(aged.tooOld, 'too_old'));
+  }
+
+  noteBoot(bootId: string, beganWallMs: number): void {
+    this.#transaction(() => {
+      this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
+      this.#db.prepare('UPDATE boot SET began_wall_ms = ? WHERE boot_id = ?').run(Math.round(beganWallMs), bootId);
+    });
   }
 
   drop(count: number): void {
@@ -185,7 +192,7 @@ class SqliteOutbox implements Outbox {
     });
   }
 
-  summaries(limit: number): (HourSummary & { sequence: number })[] {
+  summaries(limit: number): PendingSummary[] {
     return this.#db.prepare<[number], summaryRows.SummaryRow>(summaryRows.readSummariesSql).all(limit).map(summaryRows.fromSummaryRow);
   }
 
@@ -200,19 +207,23 @@ class SqliteOutbox implements Outbox {
   /** Gives a boot and a model the numbers that rows refer to. */
   #know({ bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {
     this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
-    this.#db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model.name, model.version);
+    if (this.#db.prepare('SELECT 1 FROM model WHERE name = ? AND version = ?').get(model.name, model.version)) return;
+    // the schema has room for 64: those that nothing refers to any more make way
+    const used = '(SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary)';
+    if (this.#db.prepare('SELECT count(*) >= 64 FROM model').pluck().get()) this.#db.exec(`DELETE FROM model WHERE id NOT IN ${used}`);
+    const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
+    this.#db.prepare(`INSERT INTO model (id, name, version) VALUES ((${free}), ?, ?)`).run(model.name, model.version);
   }
 
   #makeRoom(): void {
     const used = ((this.#db.pragma('page_count', { simple: true }) as number) - (this.#db.pragma('freelist_count', { simple: true }) as number)) * pageBytes;
     if (used < this.#limits.maxMegabytes * 1e6) return;
-    this.#remove('SELECT sequence FROM event ORDER BY sequence LIMIT ?', 100, 'too_many');
+    this.#remove(this.#db.prepare('SELECT sequence FROM event ORDER BY sequence LIMIT 100').pluck().all() as number[], 'too_many');
   }
 
-  #remove(select: string, parameter: number, reason: Gap['reason']): number {
-    const sequences = this.#db.prepare(select).pluck().all(parameter) as number[];
+  #remove(sequences: readonly number[], reason: Gap['reason']): number {
     const remove = this.#db.prepare('DELETE FROM event WHERE sequence = ?');
-    for (const sequence of sequences.sort((a, b) => a - b)) {
+    for (const sequence of sequences) {
       remove.run(sequence);
       this.#gap({ first: sequence, last: sequence, reason });
     }

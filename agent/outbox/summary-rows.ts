@@ -1,9 +1,12 @@
 import type { HourSummary } from '../events/summary.ts';
+import type { PendingSummary } from './outbox.ts';
+import { bound } from './rows.ts';
 
 /** The `hour_summary` row of migration 000004 with the names behind its keys. */
 export interface SummaryRow {
   sequence: number;
   boot_id: string;
+  began_at_wall_ms: number | null; // of the boot
   model_name: string;
   model_version: string;
   began_wall_ms: number;
@@ -20,7 +23,7 @@ export interface SummaryRow {
   full_scale_spl_millibels: number | null;
 }
 
-export const readSummariesSql = `SELECT hour_summary.*, boot.boot_id, model.name AS model_name, model.version AS model_version
+export const readSummariesSql = `SELECT hour_summary.*, boot.boot_id, boot.began_wall_ms AS began_at_wall_ms, model.name AS model_name, model.version AS model_version
   FROM hour_summary JOIN boot ON boot.id = hour_summary.boot JOIN model ON model.id = hour_summary.model ORDER BY sequence LIMIT ?`;
 export const writeSummarySql = `INSERT INTO hour_summary (sequence, boot, model, began_wall_ms, began_monotonic_ms, clock_synchronised, elapsed_ms,
   listened_ms, glass_breaks, shouts, bangs, laeq_millibels, la10_millibels, la90_millibels, full_scale_spl_millibels)
@@ -29,19 +32,19 @@ export const writeSummarySql = `INSERT INTO hour_summary (sequence, boot, model,
   @listened_ms, @glass_breaks, @shouts, @bangs, @laeq_millibels, @la10_millibels, @la90_millibels, @full_scale_spl_millibels)`;
 
 /** The parameters of `writeSummarySql`; the sequence is null for the next one. */
-export function toSummaryRow(summary: HourSummary, sequence: number | null): Omit<SummaryRow, 'sequence'> & { sequence: number | null } {
+export function toSummaryRow(summary: HourSummary, sequence: number | null): Omit<SummaryRow, 'sequence' | 'began_at_wall_ms'> & { sequence: number | null } {
   const { levels, recognised } = summary;
-  const millibels = (value: number | undefined) => (value === undefined ? null : Math.round(value * 100));
+  const millibels = (value: number | undefined) => (value === undefined ? null : bound(value * 100, -13_000, 16_000));
   return {
     sequence,
     boot_id: summary.bootId,
     model_name: summary.model.name,
     model_version: summary.model.version,
-    began_wall_ms: Math.round(summary.beganWallMs),
+    began_wall_ms: bound(summary.beganWallMs, -86_400_000, 32_503_680_000_000),
     began_monotonic_ms: Math.round(summary.beganMonotonicMs),
     clock_synchronised: summary.clockSynchronised ? 1 : 0,
-    elapsed_ms: Math.round(summary.elapsedSeconds * 1000),
-    listened_ms: Math.min(7_200_000, Math.round(summary.listenedSeconds * 1000)),
+    elapsed_ms: bound(summary.elapsedSeconds * 1000, 0, 7_200_000),
+    listened_ms: bound(summary.listenedSeconds * 1000, 0, 7_200_000),
     glass_breaks: recognised.glass_break,
     shouts: recognised.shout,
     bangs: recognised.bang,
@@ -52,11 +55,12 @@ export function toSummaryRow(summary: HourSummary, sequence: number | null): Omi
   };
 }
 
-export function fromSummaryRow(row: SummaryRow): HourSummary & { sequence: number } {
+export function fromSummaryRow(row: SummaryRow): PendingSummary {
   const { laeq_millibels: laeq, la10_millibels: la10, la90_millibels: la90, full_scale_spl_millibels: spl } = row;
   return {
     sequence: row.sequence,
     bootId: row.boot_id,
+    ...(row.began_at_wall_ms === null ? {} : { bootBeganMs: row.began_at_wall_ms }),
     model: { name: row.model_name, version: row.model_version },
     beganWallMs: row.began_wall_ms,
     beganMonotonicMs: row.began_monotonic_ms,

@@ -54,7 +54,7 @@ test('old events expire, counted, but not those whose clock was wrong', () => {
   outbox.append(recordedEvent(0));
   outbox.append(recordedEvent(1, { onsetWallMs: 1000, clockSynchronised: false }));
   outbox.append(recordedEvent(60 * 24 * 31));
-  expect(outbox.expire(recordedEvent(60 * 24 * 31).onsetWallMs, 30 * 86_400_000)).toBe(1);
+  expect(outbox.expire({ bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(60 * 24 * 31).onsetWallMs }, 30 * 86_400_000)).toBe(1);
   expect(outbox.pendingCount()).toBe(2);
   expect(outbox.fates().expired).toBe(1);
   outbox.close();
@@ -157,5 +157,22 @@ test('a file of the first schema is brought up to date with its events', () => {
   expect(outbox.id).toBe(id);
   outbox.writeHearing(hearingRecord());
   expect(outbox.readHearing()).toEqual(hearingRecord());
+  outbox.close();
+});
+
+test('a hundred releases of the model find room among 64', () => {
+  const outbox = open();
+  for (let i = 0; i < 100; i++) {
+    expect(outbox.append(recordedEvent(i, { model: { name: 'street', version: `0.${i}.0` } }))).toBe('stored');
+    if (i >= 10) outbox.acknowledge([i - 9]);
+  }
+  expect(outbox.pending(0, 100).map((e) => e.model.version)).toEqual(Array.from({ length: 10 }, (_, i) => `0.${90 + i}.0`));
+  outbox.close();
+});
+
+test('a wall clock far out of every bound loses no event', () => {
+  const outbox = open();
+  for (const onsetWallMs of [-40 * 86_400_000, 4e13])
+    expect(outbox.append(recordedEvent(0, { onsetWallMs, onsetMonotonicMs: onsetWallMs % 1e9 }))).toBe('stored');
   outbox.close();
 });

@@ -413,7 +413,7 @@ function damage(path: string): undefined {
 function store(path: string, expired = false, onsetWallMs = Date.now() - 3_600_000): undefined {
   const outbox = openSqliteOutbox(outboxOf(path), limits);
   for (let i = 0; i < 3; i++) outbox.append(recordedEvent(i, { onsetWallMs }));
-  if (expired) outbox.expire(Date.now(), 1000);
+  if (expired) outbox.expire({ ...systemClock(), monotonicMs: 0, wallMs: Date.now() }, 1000);
   outbox.close();
 }
 async function webServer(): Promise<Planted> {

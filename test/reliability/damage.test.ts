@@ -243,6 +243,16 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(quarantine().sort()).toEqual(['outbox.db.damaged-4', 'outbox.db.damaged-5', 'outbox.db.damaged-6']);
   });
 
+  test('an event that the schema refuses for ever holds up none behind it, and is a gap', () => {
+    const outbox = open();
+    outbox.append(recordedEvent(1));
+    expect(outbox.append(recordedEvent(2, { model: { name: 'Not a name', version: '1' } }))).toBe('held');
+    expect(outbox.append(recordedEvent(3))).toBe('stored');
+    expect(outbox.fates()).toMatchObject({ stored: 2, dropped: 1 });
+    expect(outbox.gaps(10)).toEqual([{ first: 2, last: 2, reason: 'dropped' }]);
+    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([1, 3]);
+  });
+
   test('a command that only looks repairs nothing', () => {
     writeFileSync(path, 'not a database\n'.repeat(100));
     expect(() => openSqliteOutbox(path, limits)).toThrow(/Expected an outbox at/);

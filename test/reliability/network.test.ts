@@ -182,7 +182,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     });
     onTestFinished(() => broker.close());
     store(30);
-    expect(outbox.expire(recordedEvent(10).onsetWallMs, 0)).toBe(10);
+    expect(outbox.expire({ bootId: 'x', monotonicMs: 0, wallMs: recordedEvent(10).onsetWallMs }, 0)).toBe(10);
     outbox.drop(7);
     start(broker.url, '5');
     await until(() => gaps.length === 2 && outbox.gaps(10).length === 0 && outbox.pendingCount() === 0);

@@ -42,12 +42,12 @@ export function hearingRecord(change: Partial<HearingRecord> = {}): HearingRecor
   };
 }
 
-/** A full hour before the event of index 0. */
+/** The first full hour of the boot. */
 export function hourSummary(change: Partial<HourSummary> = {}): HourSummary {
   return {
     bootId,
     model: { name: 'street', version: '0.1.0' },
-    beganWallMs: Date.UTC(2026, 10, 20, 9),
+    beganWallMs: Date.UTC(2026, 10, 20, 10),
     beganMonotonicMs: 0,
     clockSynchronised: true,
     elapsedSeconds: 3600,
@@ -59,7 +59,14 @@ export function hourSummary(change: Partial<HourSummary> = {}): HourSummary {
 }
 
 export function fixedClock(change: Partial<Clock> = {}): Clock {
-  return { bootId, wallMs: () => Date.UTC(2026, 10, 20, 10, 0, 30), monotonicMs: () => 30_000, synchronised: () => true, ...change };
+  return {
+    bootId,
+    wallMs: () => Date.UTC(2026, 10, 20, 10, 0, 30),
+    monotonicMs: () => 30_000,
+    synchronised: () => true,
+    steadyMs: () => 86_400_000,
+    ...change,
+  };
 }
 
 const nothing = () => undefined;

@@ -1,0 +1,46 @@
+import type { Now } from './outbox.ts';
+import type { SqliteDatabase } from './sqlite-database.ts';
+
+const windowRows = 10_000;
+
+/** Where the search goes on, and the number below which events of unknown time are too old: one behind them was. */
+export interface ExpiryCursor {
+  readonly after: number;
+  readonly before: number;
+}
+
+interface Aged {
+  sequence: number;
+  boot_id: string;
+  began_wall_ms: number | null;
+  clock_synchronised: number;
+  onset_wall_ms: number;
+  onset_monotonic_ms: number;
+}
+
+/**
+ * Which of the next 10,000 events are too old. Call after call it goes through the whole outbox, so that each call takes a few
+ * milliseconds whatever has piled up. A wall clock that nobody vouches for ages nothing.
+ */
+export function findTooOld(db: SqliteDatabase, { after, before }: ExpiryCursor, now: Now, maxAgeMs: number): { tooOld: number[]; next: ExpiryCursor } {
+  const rows = db
+    .prepare<[number, number], Aged>(
+      `SELECT sequence, boot_id, began_wall_ms, clock_synchronised, onset_wall_ms, onset_monotonic_ms
+       FROM event JOIN boot ON boot.id = event.boot WHERE sequence > ? ORDER BY sequence LIMIT ?`,
+    )
+    .all(after, windowRows);
+  const ages = rows.map((row) => ageOf(row, now));
+  const last = rows.findLast((_, i) => (ages[i] ?? 0) > maxAgeMs)?.sequence ?? 0;
+  const floor = Math.max(before, last);
+  const tooOld = rows.filter((row, i) => (ages[i] ?? (row.sequence < floor ? Number.POSITIVE_INFINITY : 0)) > maxAgeMs).map(({ sequence }) => sequence);
+  const more = rows.length === windowRows && tooOld.length === 0;
+  return { tooOld, next: { after: more ? (rows.at(-1)?.sequence ?? 0) : 0, before: floor } };
+}
+
+/** In milliseconds; undefined where it cannot be known. */
+function ageOf(row: Aged, now: Now): number | undefined {
+  if (row.boot_id === now.bootId) return now.monotonicMs - row.onset_monotonic_ms;
+  if (now.wallMs === undefined) return undefined;
+  if (row.began_wall_ms !== null) return now.wallMs - row.began_wall_ms - row.onset_monotonic_ms;
+  return row.clock_synchronised === 1 ? now.wallMs - row.onset_wall_ms : undefined;
+}

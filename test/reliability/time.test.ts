@@ -1,0 +1,251 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
+import { openClock } from '../../agent/lib/clock.ts';
+import { openBootNote } from '../../agent/outbox/boot-note.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
+import { freePort, missing, openMosquitto } from '../support/broker.ts';
+import { openAuthority } from '../support/certificates.ts';
+import { openMessages } from '../support/messages.ts';
+import { seededRandom } from '../support/random.ts';
+import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { shiftedBoard, withoutShiftedClock } from '../support/shifted-clock.ts';
+
+const hour = 3_600_000;
+const day = 24 * hour;
+const boots = ['11111111-7d3a-4f5b-9c8d-1e2f3a4b5c6d', '22222222-7d3a-4f5b-9c8d-1e2f3a4b5c6d'] as const;
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tocsin-time-'));
+  path = join(folder, 'outbox.db');
+});
+
+describe('the age of what is kept', () => {
+  let outbox: Outbox;
+  beforeEach(() => {
+    outbox = openSqliteOutbox(path, limits);
+  });
+  afterEach(() => outbox.close());
+  const wallMs = recordedEvent(0).onsetWallMs;
+  const [earlier, here] = boots;
+
+  test('an event of this boot ages on the monotonic clock alone', () => {
+    outbox.append(recordedEvent(0, { bootId: here, clockSynchronised: false, onsetWallMs: 1000 }));
+    outbox.append(recordedEvent(60, { bootId: here }));
+    expect(outbox.expire({ bootId: here, monotonicMs: hour, wallMs: wallMs + 400 * day }, 30 * day)).toBe(0);
+    expect(outbox.expire({ bootId: here, monotonicMs: 30 * day + 1 }, 30 * day)).toBe(1);
+    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([2]);
+    expect(outbox.gaps(10)).toEqual([{ first: 1, last: 1, reason: 'too_old' }]);
+  });
+
+  test('one of an earlier boot ages only while the wall clock can be relied upon; of unknown time, with one behind it', () => {
+    outbox.append(recordedEvent(0, { bootId: earlier, clockSynchronised: false, onsetWallMs: 1000 }));
+    outbox.append(recordedEvent(1, { bootId: earlier }));
+    outbox.append(recordedEvent(0, { bootId: boots[1], clockSynchronised: false, onsetWallMs: 1000 }));
+    const now = { bootId: 'now', monotonicMs: 5000 };
+    expect(outbox.expire(now, 30 * day)).toBe(0);
+    expect(outbox.expire({ ...now, wallMs: wallMs + day }, 30 * day)).toBe(0);
+    expect(outbox.expire({ ...now, wallMs: wallMs + 31 * day }, 30 * day)).toBe(2);
+    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([3]);
+    outbox.noteBoot(boots[1], wallMs);
+    expect(outbox.expire({ ...now, wallMs: wallMs + 31 * day }, 30 * day), 'once it is known when that boot was').toBe(1);
+  });
+
+  test('what lies behind 10,000 events of unknown time is found as well', () => {
+    layBacklog(path, 10_005, (i) => recordedEvent(i, { bootId: earlier, clockSynchronised: i >= 10_000 }));
+    const now = { bootId: here, monotonicMs: 0, wallMs: recordedEvent(10_002).onsetWallMs + 30 * day };
+    let expired = 0;
+    for (let i = 0; i < 6; i++) expired += outbox.expire(now, 30 * day);
+    expect(expired).toBe(10_002);
+  });
+});
+
+test('2,000 events over boots, jumps, lost clocks and power cuts: none lost, none stamped wrongly without a mark', () => {
+  const random = seededRandom(8);
+  let outbox = openSqliteOutbox(path, { maxMegabytes: 64, maxEventsPerMinute: 60 });
+  let trueMs = Date.UTC(2026, 10, 20);
+  const truth: number[] = [];
+  const seen = { synchronised: 0, corrected: 0, unsynchronised: 0 };
+  let wrong = 0;
+  let delivered = 0;
+  for (let boot = 0; truth.length < 2000; boot++) {
+    const bootId = `${String(boot).padStart(8, '0')}-7d3a-4f5b-9c8d-1e2f3a4b5c6d`;
+    const beganMs = trueMs;
+    // at 1970, at the last shutdown, or days off either way
+    let offset = [-trueMs, -3 * day, 30 * day, -30 * day, 0][Math.floor(random() * 5)] as number;
+    let setMs: number | undefined;
+    const source = { bootId, wallMs: () => trueMs + offset, monotonicMs: () => trueMs - beganMs, evidence: () => ({ setMs }) };
+    let clock = openClock(source);
+    let note = openBootNote(outbox, clock, silentLogger);
+    const store = () => {
+      const age = random() * 3000; // the clock may have jumped since the onset
+      const onset = trueMs - beganMs - age;
+      const event = { onsetWallMs: clock.wallMs() - age, onsetMonotonicMs: onset, bootId, clockSynchronised: clock.synchronised() };
+      expect(outbox.append(recordedEvent(0, event))).toBe('stored');
+      truth.push(trueMs - age);
+    };
+    const deliver = () => {
+      const events = outbox.pending(0, 50);
+      for (const event of events) {
+        const { data, time } = toCloudEvent(event, { outboxId: outbox.id, site: 'a', sensor: 'b', historicalAfterSeconds: 60 }, clock);
+        seen[data.clock]++;
+        if (data.clock !== 'unsynchronised' && Math.abs(Date.parse(time) - (truth[data.sequence - 1] as number)) > 3000) wrong++;
+        expect(data.sequence).toBe(++delivered);
+      }
+      outbox.acknowledge(events.map(({ sequence }) => sequence));
+    };
+    const steps = 5 + Math.floor(random() * 40);
+    for (let step = 0; step < steps && truth.length < 2000; step++) {
+      trueMs += 10_000 + random() * 600_000;
+      const what = random();
+      if (what < 0.1) offset += random() < 0.5 ? 30 * day : -30 * day;
+      else if (what < 0.25) {
+        offset = 0;
+        setMs = trueMs;
+      } else if (what < 0.35) {
+        clock = openClock(source); // one of the halves is started again
+        note = openBootNote(outbox, clock, silentLogger);
+      }
+      clock.synchronised(); // as both halves do each second
+      note();
+      store();
+      if (what > 0.8) deliver();
+    }
+    while (truth.length === 2000 && outbox.pendingCount() > 0) deliver();
+    outbox.close();
+    trueMs += random() * day;
+    outbox = openSqliteOutbox(path, { maxMegabytes: 64, maxEventsPerMinute: 60 });
+  }
+  outbox.close();
+  process.stdout.write(`time: ${JSON.stringify({ stored: truth.length, delivered, ...seen, wrong })}\n`);
+  expect(delivered).toBe(2000);
+  expect(wrong).toBe(0);
+  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(100);
+});
+
+const without = withoutShiftedClock() ?? missing('mosquitto', 'openssl');
+describe.skipIf(without)(`the real processes under a shifted clock${without ? ` (left out: ${without})` : ''}`, () => {
+  const children: ChildProcess[] = [];
+  afterEach(async () => {
+    for (const child of children.splice(0)) await ended(child, 'SIGKILL');
+  });
+  function ended(child: ChildProcess, signal?: NodeJS.Signals): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+    const gone = new Promise<void>((done) => child.once('close', () => done()));
+    if (signal) child.kill(signal);
+    return gone;
+  }
+  function config(mqtt: object, outbox: object = {}): string {
+    const file = join(folder, 'tocsin.yaml');
+    const microphone = { adapter: 'file', file: resolve('deploy/selftest.wav') };
+    const settings = { site: 'a', sensor: 'b', microphone, outbox: { path, ...outbox }, mqtt, health: { intervalSeconds: 5 }, log: { level: 'error' } };
+    writeFileSync(file, stringify(settings));
+    return file;
+  }
+  async function until(condition: () => boolean): Promise<void> {
+    for (const began = performance.now(); !condition(); await delay(50)) if (performance.now() - began > 60_000) throw new Error('waited 60 s in vain');
+  }
+  function look<T>(work: (outbox: Outbox) => T): T {
+    const outbox = openSqliteOutbox(path, limits);
+    try {
+      return work(outbox);
+    } finally {
+      outbox.close();
+    }
+  }
+  const start = (board: ReturnType<typeof shiftedBoard>, ...args: string[]) => {
+    const child = board.start(...args);
+    children.push(child);
+    return child;
+  };
+  /** Hears the test sound under the board's clock; when it began, by the true one. */
+  async function hear(board: ReturnType<typeof shiftedBoard>, file: string, whileHearing?: () => void): Promise<number> {
+    const listener = start(board, 'listen', '-c', file);
+    await until(() => look((outbox) => outbox.pendingCount()) === 2);
+    const heardMs = Date.now();
+    whileHearing?.();
+    await ended(listener);
+    return heardMs;
+  }
+
+  test('1970: certificates are not yet valid, and that is not waved through; hearing goes on, doctor says why, and time puts all right', async () => {
+    const { ca, issue } = openAuthority(folder, 'authority');
+    const { cert, key } = issue('localhost', 30);
+    const port = await freePort();
+    const tls = ['allow_anonymous true', `cafile ${ca}`, `certfile ${cert}`, `keyfile ${key}`, `listener ${port + 1} 127.0.0.1`];
+    const broker = await openMosquitto(folder, port, undefined, tls);
+    onTestFinished(() => broker.close());
+    const seen = await openMessages(`mqtt://127.0.0.1:${port + 1}`);
+    onTestFinished(() => seen.close());
+    const board = shiftedBoard(boots[0]);
+    board.shift(60_000 - Date.now());
+    const file = config({ url: `mqtts://localhost:${port}`, caFile: ca });
+    start(board, 'deliver', '-c', file);
+    const heardMs = await hear(board, file);
+    const { checks } = JSON.parse(board.run('doctor', '--json', '-c', file).stdout);
+    const finding = (id: string) => checks.find((check: { check: string }) => check.check === id).finding;
+    expect(finding('clock')).toBe('clock.unset');
+    expect(finding('tls')).toBe('tls.early');
+    expect(seen.messages).toEqual([]);
+    board.synchronise();
+    await seen.until(() => seen.events().length === 2);
+    for (const event of seen.events()) {
+      expect(event.data.clock).toBe('corrected');
+      expect(Math.abs(Date.parse(event.time) - heardMs)).toBeLessThan(5000);
+    }
+    await seen.until(() => seen.messages.some((m) => m.topic.endsWith('/health') && JSON.parse(m.text).clock === 'synchronised'));
+  });
+
+  test.each([30, -30])('a jump by %i days while events wait: none expires, none is stamped by it, health says so', async (days) => {
+    const port = await freePort();
+    const board = shiftedBoard(boots[1]);
+    board.synchronise();
+    const file = config({ url: `mqtt://127.0.0.1:${port}` }, { maxAgeDays: 1 });
+    const onset = Date.now() - hour;
+    look((outbox) => {
+      for (let i = 0; i < 20; i++) outbox.append(recordedEvent(i, { bootId: boots[0], onsetWallMs: onset + i * 60_000 }));
+    });
+    start(board, 'deliver', '-c', file);
+    await delay(1000);
+    board.shift(days * day);
+    const broker = await openMosquitto(folder, port);
+    onTestFinished(() => broker.close());
+    const seen = await openMessages(broker.url);
+    onTestFinished(() => seen.close());
+    await seen.until(() => seen.events().length === 20);
+    expect(seen.events().map((e) => Date.parse(e.time))).toEqual(Array.from({ length: 20 }, (_, i) => onset + i * 60_000));
+    expect(look((outbox) => outbox.fates())).toMatchObject({ stored: 20, sent: 20, expired: 0 });
+    expect(seen.messages.some((m) => m.topic.endsWith('/gap'))).toBe(false);
+  });
+
+  test.each([true, false])('a power cut between hearing and delivery; the clock was set before it: %s', async (set) => {
+    const board = shiftedBoard(boots[0]);
+    board.shift(60_000 - Date.now());
+    const port = await freePort();
+    const file = config({ url: `mqtt://127.0.0.1:${port}` });
+    const heardMs = await hear(board, file, () => {
+      if (set) board.synchronise();
+    });
+    board.reboot(boots[1]);
+    board.synchronise();
+    const broker = await openMosquitto(folder, port);
+    onTestFinished(() => broker.close());
+    const seen = await openMessages(broker.url);
+    onTestFinished(() => seen.close());
+    start(board, 'deliver', '-c', file);
+    await seen.until(() => seen.events().length === 2);
+    for (const event of seen.events()) {
+      expect(event.data.clock).toBe(set ? 'corrected' : 'unsynchronised');
+      expect(event.data.bootId).toBe(boots[0]);
+      if (set) expect(Math.abs(Date.parse(event.time) - heardMs)).toBeLessThan(5000);
+    }
+  });
+});

@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest';
+import { stampOf } from '../../agent/delivery/stamp.ts';
+import { openClock } from '../../agent/lib/clock.ts';
+import { bootId, fixedClock } from '../support/samples.ts';
+
+const day = 86_400_000;
+const now = Date.UTC(2026, 10, 25, 12);
+
+/** A board whose clocks the test moves. It cannot show how a kernel or timesyncd really behaves: test/reliability/time.test.ts runs under a shifted clock. */
+function board(start: { wall: number; uptimeMs?: number; set?: number; hardware?: 'right' | 'none' | number }) {
+  let monotonic = start.uptimeMs ?? 60_000;
+  let offset = start.wall - monotonic;
+  let setMs = start.set;
+  let { hardware } = start;
+  const clock = openClock({
+    bootId,
+    wallMs: () => offset + monotonic,
+    monotonicMs: () => monotonic,
+    evidence: () => ({ setMs, hardwareMs: hardware === 'right' ? offset + monotonic - 700 : hardware === 'none' ? undefined : hardware }),
+  });
+  return {
+    clock,
+    /** Time goes on; the agent looks every second, as it does. */
+    pass(ms: number) {
+      for (let left = ms; left > 0; left -= 60_000) {
+        monotonic += Math.min(left, 60_000);
+        clock.synchronised();
+      }
+    },
+    jump(ms: number) {
+      offset += ms;
+    },
+    /** A daemon sets the clock, and says so. */
+    set(wall: number) {
+      offset = wall - monotonic;
+      setMs = wall;
+    },
+    setHardware(value: 'right' | number) {
+      hardware = value;
+    },
+  };
+}
+
+describe('the wall clock is believed only with reason', () => {
+  test('at 1970, and at the last shutdown, it is not; once a daemon has set it, it is', () => {
+    for (const wall of [5000, now - 40 * day]) {
+      const { clock, pass, set } = board({ wall });
+      expect(clock.synchronised()).toBe(false);
+      pass(3_600_000);
+      expect(clock.synchronised()).toBe(false);
+      set(now);
+      expect(clock.synchronised()).toBe(true);
+    }
+  });
+
+  test('a process that starts later believes a daemon of this boot, but not a file of another time', () => {
+    expect(board({ wall: now, uptimeMs: 10 * day, set: now - 3 * day }).clock.synchronised()).toBe(true);
+    expect(board({ wall: now, uptimeMs: day, set: now - 30 * day }).clock.synchronised(), 'jumped ahead since').toBe(false);
+    expect(board({ wall: now, uptimeMs: day, set: now + 30 * day }).clock.synchronised(), 'jumped back since').toBe(false);
+  });
+
+  test.each([30 * day, -30 * day, 3_600_000, -10_000])('a jump by %i ms is noticed at once; set again, believed again', (by) => {
+    const { clock, pass, jump, set } = board({ wall: now, set: now - 1000 });
+    expect(clock.synchronised()).toBe(true);
+    jump(by);
+    expect(clock.synchronised()).toBe(false);
+    expect(clock.steadyMs()).toBe(0);
+    pass(7_200_000);
+    expect(clock.synchronised(), 'time makes no truth').toBe(false);
+    expect(clock.steadyMs()).toBe(7_200_000);
+    set(now + 7_200_000);
+    expect(clock.synchronised()).toBe(true);
+    jump(by);
+    jump(-by);
+    expect(clock.synchronised(), 'there and back').toBe(true);
+  });
+
+  test('months without a network do not unsettle a clock that was right, nor does a leap second', () => {
+    const { clock, pass, jump } = board({ wall: now, set: now });
+    clock.synchronised();
+    pass(90 * day);
+    jump(-1000);
+    expect(clock.synchronised()).toBe(true);
+  });
+
+  test('a hardware clock vouches only while it agrees', () => {
+    const { clock, pass, jump } = board({ wall: now, hardware: now });
+    expect(clock.synchronised()).toBe(true);
+    jump(30 * day);
+    expect(clock.synchronised()).toBe(false);
+    // the clock of a Pi 5 without a battery starts in 1970, the system at its last shutdown
+    const flat = board({ wall: now - 3 * day, hardware: 1000 });
+    expect(flat.clock.synchronised()).toBe(false);
+    flat.set(now);
+    pass(1000);
+    expect(flat.clock.synchronised()).toBe(true);
+  });
+});
+
+describe('a stamp is right or marked', () => {
+  const heard = { bootId, monotonicMs: 10_000, wallMs: 5000, synchronised: false };
+  const other = { ...heard, bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' };
+
+  test('from before the clock was set: right once it is, in the same boot or by what was noted in it', () => {
+    const clock = fixedClock({ wallMs: () => now, monotonicMs: () => 3_610_000 });
+    expect(stampOf(heard, clock)).toEqual({ ms: now - 3_600_000, quality: 'corrected', ageMs: 3_600_000 });
+    expect(stampOf({ ...other, bootBeganMs: now - day }, clock)).toMatchObject({ ms: now - day + 10_000, quality: 'corrected' });
+    expect(stampOf(other, clock)).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
+    expect(stampOf(heard, { ...clock, synchronised: () => false })).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
+  });
+
+  test('one that was taken for right and is days off is put right too; minutes of drift leave it as it is', () => {
+    const clock = fixedClock({ wallMs: () => now, monotonicMs: () => 3_610_000 });
+    const onset = now - 3_600_000;
+    for (const off of [30 * day, -30 * day])
+      expect(stampOf({ ...heard, wallMs: onset + off, synchronised: true }, clock)).toMatchObject({ ms: onset, quality: 'corrected' });
+    expect(stampOf({ ...heard, wallMs: onset + 120_000, synchronised: true }, clock)).toMatchObject({ ms: onset + 120_000, quality: 'synchronised' });
+  });
+
+  test('an event of an earlier boot is never younger than this one, wherever the clock stands', () => {
+    const clock = fixedClock({ wallMs: () => 20_000, monotonicMs: () => 20_000, synchronised: () => false });
+    expect(stampOf({ ...other, wallMs: now, synchronised: true }, clock)).toEqual({ ms: now, quality: 'synchronised', ageMs: 20_000 });
+  });
+});
