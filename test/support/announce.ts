@@ -1,4 +1,5 @@
 import { missing } from './broker.ts';
+import { withoutShiftedClock } from './shifted-clock.ts';
 import { withoutSystemTests } from './system.ts';
 
 /** Says before the tests which suites this machine cannot run, and why. */
@@ -13,6 +14,7 @@ export default function announce(): void {
     'man page of test/unit/manual': missing('mandoc', 'man'),
     'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),
     'test/system': withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap'),
+    'shifted clocks of test/reliability': withoutShiftedClock(),
     'exposure of test/integration/units': missing('systemd-analyze'),
   };
   for (const [name, reason] of Object.entries(suites)) if (reason) process.stdout.write(`Left out: ${name}: ${reason}\n`);
