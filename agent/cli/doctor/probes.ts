@@ -11,6 +11,9 @@ import { type Credentials, readCredentials } from '../../config/secrets.ts';
 import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
+import type { Line as PrivacyLine } from '../privacy/check.ts';
+import { findMachine } from '../privacy/machine.ts';
+import { verify } from '../privacy/verify.ts';
 
 /** A stretch of sound, reduced to figures; the samples themselves are overwritten. Levels in dB below a full-scale sine. */
 export interface SoundSample {
@@ -52,6 +55,8 @@ export interface Probes {
   /** CPU-bound cost of a second of sound, in ms. Throws a ModelError. */
   tryModel(folder: string): Promise<{ name: string; version: string; costMs: number }>;
   inspectOutbox(path: string): OutboxState;
+  /** The lines of `privacy verify`, without those that read every installed file. */
+  verifyPrivacy(): Promise<PrivacyLine[]>;
   credentials(mqtt: Config['mqtt']): Credentials;
   resolve(host: string): Promise<string>;
   reach(host: string, port: number, signal: AbortSignal): Promise<void>;
@@ -108,6 +113,7 @@ export function machineProbes(configPath: string, clock: Clock): Probes {
       }
     },
     inspectOutbox,
+    verifyPrivacy: async () => verify(await findMachine({ configPath }), ['package']),
     credentials: readCredentials,
     resolve: async (host) => (isIP(host) ? host : (await lookup(host)).address),
     reach: (host, port, signal) =>

@@ -196,13 +196,21 @@ export const doctor = {
   'doctor.services.restarts': { en: '{unit} was restarted {count} times', fr: '{unit} a redémarré {count} fois' },
   'doctor.services.restarts.try': { en: 'journalctl -u {unit} -n 50', fr: 'journalctl -u {unit} -n 50' },
 
+  'doctor.privacy.sensor': { en: 'sensor', fr: 'capteur' },
+  'doctor.privacy.listener': { en: 'listener', fr: 'écouteur' },
+  'doctor.privacy.courier': { en: 'courier', fr: 'courrier' },
   'doctor.privacy.ok': {
-    en: 'the shipped units hold: no network for what hears, no device for what speaks',
-    fr: 'les unités fournies tiennent : pas de réseau pour qui entend, pas d’appareil pour qui parle',
+    en: 'what hears cannot speak, what speaks cannot hear ({count} checks)',
+    fr: 'ce qui entend ne peut parler, ce qui parle ne peut entendre ({count} contrôles)',
   },
-  'doctor.privacy.open': { en: '{unit} runs without {setting}', fr: '{unit} tourne sans {setting}' },
-  'doctor.privacy.open.try': {
-    en: 'install the shipped units again; systemctl revert {unit}',
-    fr: 'réinstallez les unités fournies ; systemctl revert {unit}',
+  'doctor.privacy.open': {
+    en: '{count} of its checks failed, first: {part}, {what}: {found}',
+    fr: '{count} contrôles en échec, d’abord : {part}, {what} : {found}',
   },
+  'doctor.privacy.open.try': { en: 'sudo tocsin privacy verify', fr: 'sudo tocsin privacy verify' },
+  'doctor.privacy.unchecked': {
+    en: '{count} of its checks could not be made, first: {part}, {what}: {found}',
+    fr: '{count} contrôles impossibles, d’abord : {part}, {what} : {found}',
+  },
+  'doctor.privacy.unchecked.try': { en: 'sudo tocsin privacy verify', fr: 'sudo tocsin privacy verify' },
 } as const satisfies Record<string, Message>;

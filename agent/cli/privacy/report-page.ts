@@ -1,3 +1,4 @@
+import { escapeHtml } from '../html.ts';
 import { openTranslate, type Translate } from '../translate.ts';
 import type { Line } from './check.ts';
 import type { Report } from './report.ts';
@@ -76,7 +77,3 @@ tr.fail td{background:#fdecea}tr.unchecked td{background:#fff9ef}
 @media print{nav{display:none}body{margin:0;font-size:11px}section+section{break-before:page;border:0}tr{break-inside:avoid}code{font-size:9px}}
 @media(max-width:50rem){table,tbody,tr,td{display:block}thead{display:none}td{border:0;padding:.1rem 0}tr{border-top:1px solid #dee2e6;padding:.5rem 0;display:block}}
 `;
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-}

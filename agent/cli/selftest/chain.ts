@@ -15,6 +15,7 @@ import { inspectOutbox } from '../../outbox/view-outbox.ts';
 import { type Heard, hear, rulesOf } from '../../pipeline.ts';
 import type { MessageKey, Text, Value } from '../translate.ts';
 import { text } from '../translate.ts';
+import type { TraceRecorder } from './trace.ts';
 
 export type Link = 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
 
@@ -60,6 +61,7 @@ export async function recognise(
   config: Config,
   clock: Clock,
   signal: AbortSignal,
+  trace?: TraceRecorder,
 ): Promise<Recognised> {
   const enough = new AbortController();
   let beganMs = 0;
@@ -81,7 +83,9 @@ export async function recognise(
     enough.abort();
   };
   try {
-    await hear(watched, classifier, rulesOf(classifier.manifest, config.model), { confirmed }, AbortSignal.any([signal, enough.signal]));
+    const traced = trace ? tracing(classifier, trace) : classifier;
+    const on = { confirmed, ...(trace ? { level: trace.level } : {}) };
+    await hear(watched, traced, rulesOf(classifier.manifest, config.model), on, AbortSignal.any([signal, enough.signal]));
   } catch (error) {
     if (!(error instanceof TocsinError)) throw error;
     if (/busy/i.test(error.message)) throw broken('microphone', 'selftest.busy');
@@ -90,6 +94,17 @@ export async function recognise(
   if (first) return first;
   const level = Math.round(20 * Math.log10(peak + 1e-5));
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
+}
+
+function tracing(classifier: Classifier, trace: TraceRecorder): Classifier {
+  return {
+    ...classifier,
+    async push(samples) {
+      const frames = await classifier.push(samples);
+      for (const { scores } of frames) trace.score(scores);
+      return frames;
+    },
+  };
 }
 
 /** Stores the sound in an outbox of its own beside the real one, reads it back, and takes the outbox away again. */

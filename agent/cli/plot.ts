@@ -1,0 +1,58 @@
+import { escapeHtml } from './html.ts';
+
+export interface Series {
+  readonly name: string;
+  readonly colour: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+  /** A dot at each point: for points that were measured one by one. */
+  readonly dots?: boolean;
+  /** A level that the series is held against, drawn dashed across. */
+  readonly threshold?: number;
+}
+
+export interface Axis {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  /** Decimals of the ticks. */
+  readonly decimals?: number;
+}
+
+export interface PlotOptions {
+  readonly width?: number;
+  readonly height?: number;
+  /** A moment on the x axis, drawn across with its name. */
+  readonly mark?: { readonly at: number; readonly name: string };
+}
+
+const [left, bottom, top, legend] = [60, 50, 20, 130];
+const steps = [0, 0.25, 0.5, 0.75, 1];
+
+/** Lines over two axes as one SVG element, which needs nothing beside it. */
+export function plot(x: Axis, y: Axis, series: readonly Series[], { width = 640, height = 360, mark }: PlotOptions = {}): string {
+  const right = width - legend;
+  const px = (value: number) => Math.round(10 * (left + ((value - x.from) / (x.to - x.from || 1)) * (right - left))) / 10;
+  const py = (value: number) => Math.round(10 * (height - bottom - ((value - y.from) / (y.to - y.from || 1)) * (height - bottom - top))) / 10;
+  const at = (axis: Axis, step: number) => axis.from + step * (axis.to - axis.from);
+  const tick = (axis: Axis, step: number) => at(axis, step).toFixed(axis.decimals ?? 0);
+  const text = (px: number, py: number, said: string, more = '') => `<text x="${px}" y="${py}"${more}>${escapeHtml(said)}</text>`;
+  const middle = ' text-anchor="middle"';
+  const grid = steps.map(
+    (step) =>
+      `<path d="M${left} ${py(at(y, step))}H${right}M${px(at(x, step))} ${py(y.from)}V${py(y.to)}" stroke="#e9ecef"/>` +
+      text(left - 8, py(at(y, step)) + 4, tick(y, step), ' text-anchor="end"') +
+      text(px(at(x, step)), height - bottom + 18, tick(x, step), middle),
+  );
+  const lines = series.map(({ name, colour, points, dots, threshold }, i) => {
+    const path = points.map(([a, b]) => `${px(a)},${py(b)}`).join(' ');
+    const marks = dots ? points.map(([a, b]) => `<circle cx="${px(a)}" cy="${py(b)}" r="2.5" fill="${colour}"/>`).join('') : '';
+    const held = threshold === undefined ? '' : `<path d="M${left} ${py(threshold)}H${right}" stroke="${colour}" stroke-dasharray="4 4" stroke-width="1"/>`;
+    return `${held}<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${text(right + 12, 40 + i * 22, name, ` fill="${colour}"`)}`;
+  });
+  const moment = mark
+    ? `<path d="M${px(mark.at)} ${py(y.from)}V${py(y.to)}" stroke="#495057" stroke-dasharray="2 3"/>${text(px(mark.at), top - 6, mark.name, middle)}`
+    : '';
+  const titles = `${text((left + right) / 2, height - 8, x.name, middle)}<text transform="translate(16 ${(top + height - bottom) / 2}) rotate(-90)"${middle}>${escapeHtml(y.name)}</text>`;
+  const label = escapeHtml(`${y.name}, ${x.name}`);
+  return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-size="13" font-family="system-ui,'DejaVu Sans',sans-serif" role="img" aria-label="${label}">${grid.join('')}${moment}${lines.join('')}${titles}</svg>`;
+}

@@ -1,0 +1,143 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { openAudioFile } from '../../audio/audio-file.ts';
+import type { AudioSource } from '../../audio/frame.ts';
+import { microphoneOpener } from '../../audio/microphone.ts';
+import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
+import type { Config } from '../../config/schema.ts';
+import { readCredentials } from '../../config/secrets.ts';
+import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import type { SoundEvent } from '../../events/event.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { type Text, text } from '../translate.ts';
+import { at, recognise, send, store } from './chain.ts';
+import { openTrace, type Trace } from './trace.ts';
+
+const sound = fileURLToPath(new URL('../../../deploy/selftest.wav', import.meta.url));
+
+export type Step = 'sound' | 'heard' | 'stored' | 'accepted' | 'returned';
+export type Latency = Partial<Record<Exclude<Step, 'sound'>, number>>;
+
+/** Where the sound comes from: played by `speaker`, made by a person (`ask`), or, with neither, the bundled file without a microphone. */
+export interface TrialOptions {
+  readonly speaker?: string | true;
+  readonly ask?: true;
+  readonly oneWay?: true;
+  readonly seconds: number;
+}
+
+export interface TrialProgress {
+  /** Told after each step. */
+  done(step: Step, what: Text, ms?: number): void;
+  /** Filled in as the trial goes on, and of use also where it breaks. */
+  readonly latencyMs: Latency;
+  /** Told what the trial looked like, also where nothing was recognised. */
+  traced?(trace: Trace): void;
+}
+
+/** A sound goes in, and its event comes back from the broker. Throws a BrokenChain that says where it did not. */
+export async function runTrial(
+  config: Config,
+  options: TrialOptions,
+  clock: Clock,
+  signal: AbortSignal,
+  progress: TrialProgress,
+): Promise<{ event: SoundEvent }> {
+  const done = (step: Step, what: Text, ms?: number) => {
+    if (step !== 'sound' && ms !== undefined) progress.latencyMs[step] = Math.round(ms * 10) / 10;
+    progress.done(step, what, ms);
+  };
+  const event = await hearAndStore(config, options, clock, signal, done, progress);
+  // opened only now: a link that idles through a long wait for a sound would be another test
+  const link = await at('broker', () => openLink(config));
+  try {
+    const { acceptedMs, returnedMs, topic } = await send(link, event, config, clock, options.oneWay ?? false);
+    done('accepted', text('selftest.accepted.ok', { broker: config.mqtt.url }), acceptedMs);
+    done('returned', returnedMs === undefined ? text('selftest.returned.oneWay') : text('selftest.returned.ok', { topic }), returnedMs);
+  } finally {
+    await link.close();
+  }
+  return { event };
+}
+
+/** From the onset of the sound to the broker. */
+export function wholeMs({ heard = 0, stored = 0, accepted = 0, returned }: Latency): number {
+  return Math.round(heard + stored + (returned ?? accepted));
+}
+
+async function hearAndStore(config: Config, options: TrialOptions, clock: Clock, signal: AbortSignal, done: TrialProgress['done'], { traced }: TrialProgress) {
+  const classifier = await at('model', () => openOnnxClassifier(config.model.path));
+  const over = new AbortController();
+  const until = AbortSignal.any([signal, over.signal]);
+  const { seconds } = options;
+  const trace = traced && openTrace(classifier.frameSeconds);
+  const timer = setTimeout(() => over.abort(), seconds * 1000);
+  try {
+    const { source, what } = await at('microphone', () => openSound(config, options, seconds, clock, until));
+    done('sound', what);
+    const recognised = await recognise(source, classifier, config, clock, until, trace).catch((error: unknown) => {
+      if (trace) traced(trace.read());
+      throw error;
+    });
+    if (trace) traced(trace.read(recognised.heard.detection.onsetSeconds));
+    const { detection, levels } = recognised.heard;
+    const level = Math.round(levels.aboveBackgroundDb);
+    done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: detection.confidence.toFixed(2), level }), recognised.ms);
+    const { event, ms } = store(recognised, classifier.manifest, config, clock);
+    done('stored', text('selftest.stored.ok'), ms);
+    return event;
+  } finally {
+    clearTimeout(timer);
+    over.abort();
+    await classifier.close();
+  }
+}
+
+async function openSound(
+  config: Config,
+  options: TrialOptions,
+  seconds: number,
+  clock: Clock,
+  until: AbortSignal,
+): Promise<{ source: AudioSource; what: Text }> {
+  if (!options.speaker && !options.ask) {
+    const source = await openAudioFile(sound, config.microphone.sampleRateHz, 'realtime');
+    return { source, what: text('selftest.sound.file', { seconds: source.seconds }) };
+  }
+  // silence before the sound is no fault here: the wait itself has an end
+  const source = await microphoneOpener({ ...config.microphone, silenceTimeoutSeconds: seconds + 5 }, clock)();
+  if (options.ask) return { source, what: text('selftest.sound.ask', { seconds }) };
+  const device = options.speaker === true ? 'default' : (options.speaker as string);
+  return { source: playing(source, device, until), what: text('selftest.sound.speaker', { device, microphone: config.microphone.device }) };
+}
+
+/** Plays the test sound over and over from the first frame that is heard until the source is left. */
+function playing(source: AudioSource, device: string, until: AbortSignal): AudioSource {
+  return {
+    ...source,
+    async *frames(stop) {
+      const silence = new AbortController();
+      let started = false;
+      const play = (): void => {
+        if (silence.signal.aborted || until.aborted) return;
+        const player = spawn('aplay', ['-q', '-D', device, sound], { stdio: 'ignore', signal: silence.signal });
+        player.on('error', () => undefined); // no player, no sound: the chain says that nothing came in
+        player.on('close', (code) => code === 0 && play());
+      };
+      try {
+        for await (const frame of source.frames(stop)) {
+          if (!started) play();
+          started = true;
+          yield frame;
+        }
+      } finally {
+        silence.abort();
+      }
+    },
+  };
+}
+
+function openLink(config: Config): Promise<MqttProbe> {
+  const { mqtt, site, sensor } = config;
+  return openMqttProbe(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}-selftest`, mqtt.ackTimeoutSeconds * 1000);
+}
