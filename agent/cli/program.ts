@@ -11,6 +11,7 @@ import { addManual } from './manual.ts';
 import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
 import { addPrivacy } from './privacy.ts';
+import { addProvision } from './provision.ts';
 import { addReplay } from './replay.ts';
 import { addRun } from './run.ts';
 import { addSelftest } from './selftest.ts';
@@ -36,6 +37,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addStatus(program, t);
   addEvents(program, signal, t);
   addConfig(program, t);
+  addProvision(program, t);
   addPrivacy(program, t);
   addModel(program, t);
   addBench(program, signal);

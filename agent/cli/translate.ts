@@ -7,6 +7,7 @@ import { manual } from './messages/manual.ts';
 import { privacy } from './messages/privacy.ts';
 import { privacyFound } from './messages/privacy-found.ts';
 import { privacyReport } from './messages/privacy-report.ts';
+import { provision } from './messages/provision.ts';
 import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
@@ -27,6 +28,7 @@ export const catalogue = {
   ...privacy,
   ...privacyFound,
   ...privacyReport,
+  ...provision,
 };
 export type MessageKey = keyof typeof catalogue;
 

@@ -11,7 +11,7 @@ export class TocsinError extends Error {
 }
 
 /** Exit codes are part of the CLI's contract: see docs/cli.md. */
-export const exitCodes = { failure: 1, usage: 2, config: 3, audio: 4, model: 5, outbox: 6, broker: 7, check: 8, unchecked: 9 } as const;
+export const exitCodes = { failure: 1, usage: 2, config: 3, audio: 4, model: 5, outbox: 6, broker: 7, check: 8, unchecked: 9, identity: 10 } as const;
 
 export class ConfigError extends TocsinError {
   constructor(message: string, tryHint: string, options?: ErrorOptions) {
@@ -40,6 +40,13 @@ export class BrokerError extends TocsinError {
   constructor(message: string, tryHint: string, refused: boolean, options?: ErrorOptions) {
     super(message, tryHint, exitCodes.broker, options);
     this.refused = refused;
+  }
+}
+
+/** A sensor's key or certificate is not what it should be; nothing was changed. */
+export class ProvisionError extends TocsinError {
+  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+    super(message, tryHint, exitCodes.identity, options);
   }
 }
 

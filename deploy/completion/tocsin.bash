@@ -11,7 +11,7 @@ _tocsin() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${at:+$at }${COMP_WORDS[i]}" in
     help) at=help ;;
-    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'selftest' | 'calibrate' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
+    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'selftest' | 'calibrate' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'provision' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at:$prev" in
@@ -58,6 +58,10 @@ _tocsin() {
     'config show:-c' | 'config show:--config') _tocsin_paths file; return ;;
     'config show:--lang') _tocsin_words 'en fr'; return ;;
     'config example:--lang') _tocsin_words 'en fr'; return ;;
+    'provision:-c' | 'provision:--config') _tocsin_paths file; return ;;
+    'provision:--install') _tocsin_paths file; return ;;
+    'provision:--ca') _tocsin_paths file; return ;;
+    'provision:--lang') _tocsin_words 'en fr'; return ;;
     'privacy:--lang') _tocsin_words 'en fr'; return ;;
     'privacy verify:-c' | 'privacy verify:--config') _tocsin_paths file; return ;;
     'privacy verify:--listener-pid') return ;;
@@ -78,8 +82,8 @@ _tocsin() {
     'field-card:--lang') _tocsin_words 'en fr'; return ;;
   esac
   case "$at" in
-    help) words='run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config privacy model bench completion man field-card' ;;
-    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config privacy model bench completion man field-card help' ;;
+    help) words='run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config provision privacy model bench completion man field-card' ;;
+    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config provision privacy model bench completion man field-card help' ;;
     'run') options='-c --config --lang -h --help' words='' ;;
     'listen') options='-c --config --lang -h --help' words='' ;;
     'deliver') options='-c --config --lang -h --help' words='' ;;
@@ -97,6 +101,7 @@ _tocsin() {
     'config check') options='-c --config --lang -h --help' words='' ;;
     'config show') options='-c --config --json --lang -h --help' words='' ;;
     'config example') options='--lang -h --help' words='' ;;
+    'provision') options='-c --config --install --ca --renew --discard --json --lang -h --help' words='' ;;
     'privacy') options='--lang -h --help' words='verify manifest list' ;;
     'privacy verify') options='-c --config --listener-pid --courier-pid --manifest --package-list --report --no-record --json --lang -h --help' words='' ;;
     'privacy manifest') options='-c --config --lang -h --help' words='' ;;

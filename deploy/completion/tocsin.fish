@@ -3,7 +3,7 @@ function __tocsin_at --argument-names wanted
     set -l at ''
     for word in (commandline -opc)[2..-1]
         set -l longer (string trim -- "$at $word")
-        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
+        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'provision' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
         and set at $longer
     end
     test "$at" = "$wanted"
@@ -22,6 +22,7 @@ complete -c tocsin -n '__tocsin_at ""' -a 'status' -d 'one screen: services, clo
 complete -c tocsin -n '__tocsin_at ""' -a 'outbox' -d 'the file between listener and courier: size, what waits, what was lost'
 complete -c tocsin -n '__tocsin_at ""' -a 'events' -d 'events that wait for delivery'
 complete -c tocsin -n '__tocsin_at ""' -a 'config' -d 'check, show or begin a configuration file'
+complete -c tocsin -n '__tocsin_at ""' -a 'provision' -d 'make this sensor\'s key and certificate request; install the certificate that comes back'
 complete -c tocsin -n '__tocsin_at ""' -a 'privacy' -d 'what this sensor may publish, and whether it can do no more than that'
 complete -c tocsin -n '__tocsin_at ""' -a 'model' -d 'check a model folder and show its manifest'
 complete -c tocsin -n '__tocsin_at ""' -a 'bench' -d 'measure the cost of recognition on this machine'
@@ -113,6 +114,14 @@ complete -c tocsin -n '__tocsin_at "config show"' -l lang -x -a 'en fr' -d 'lang
 complete -c tocsin -n '__tocsin_at "config show"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "config example"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "config example"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "provision"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "provision"' -l install -r -F -d 'certificate of this sensor as the authority gave it, PEM; with those between, if any'
+complete -c tocsin -n '__tocsin_at "provision"' -l ca -r -F -d 'the operator\'s certificate authority, PEM: kept as mqtt.caFile'
+complete -c tocsin -n '__tocsin_at "provision"' -l renew -d 'a new key and request; the present ones stay in force until --install'
+complete -c tocsin -n '__tocsin_at "provision"' -l discard -d 'forget a request that waits, and make another'
+complete -c tocsin -n '__tocsin_at "provision"' -l json -d 'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority'
+complete -c tocsin -n '__tocsin_at "provision"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "provision"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "privacy"' -a 'verify' -d 'check on the running sensor that what hears cannot speak and what speaks cannot hear'
 complete -c tocsin -n '__tocsin_at "privacy"' -a 'manifest' -d 'print what this sensor may publish with its settings'
 complete -c tocsin -n '__tocsin_at "privacy"' -a 'list' -d 'list the files of an installation as sha256sum does, for tocsin.sha256'
@@ -151,4 +160,4 @@ complete -c tocsin -n '__tocsin_at "man"' -s h -l help -d 'display help for comm
 complete -c tocsin -n '__tocsin_at "field-card"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "field-card"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at ""' -a help
-complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config privacy model bench completion man field-card'
+complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config provision privacy model bench completion man field-card'

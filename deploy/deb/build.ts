@@ -1,11 +1,13 @@
-// npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either.
+// npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either, and beside each the list of its
+// files for `tocsin privacy verify --package-list`.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { listName } from '../../agent/cli/privacy/package-list.ts';
 import { writeControl } from './control.ts';
 import { type Architecture, architectures } from './platforms.ts';
 import { stageTree, touch } from './tree.ts';
@@ -39,6 +41,7 @@ function build(architecture: Architecture, file: string): void {
     stageTree(source, root, architecture, epochSeconds);
     writeControl(source, root, architecture, values.version, epochSeconds);
     touch(root, epochSeconds);
+    copyFileSync(join(root, 'usr/lib/tocsin', listName), file.replace(/\.deb$/, '.sha256'));
     // one thread: with more, xz cuts its blocks by their number
     execFileSync(
       'dpkg-deb',

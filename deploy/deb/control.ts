@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { listName, listPackage } from '../../agent/cli/privacy/package-list.ts';
 import { filesBelow } from './modules.ts';
 import type { Architecture } from './platforms.ts';
 
@@ -20,17 +21,14 @@ const depends = [
 
 const maintainer = 'The Tocsin authors <security@operator.example>';
 
-/** Writes DEBIAN/ and the digests of everything that is installed. The package has no conffiles: its configuration is the operator's own file. */
+/** Writes DEBIAN/ and the list of files that `tocsin privacy verify` compares. The package has no conffiles: its configuration is the operator's own file. */
 export function writeControl(source: string, root: string, architecture: Architecture, version: string, epochSeconds: number): void {
   writeChangelog(root, version, epochSeconds);
+  const installation = join(root, 'usr/lib/tocsin');
+  const list = join(installation, listName);
+  writeFileSync(list, listPackage(installation));
+  chmodSync(list, 0o644);
   const files = filesBelow(root);
-  const digests = (algorithm: string) =>
-    files.map((path) => `${createHash(algorithm).update(readFileSync(path)).digest('hex')}  ${relative(root, path)}\n`).join('');
-  const sums = join(root, 'usr/lib/tocsin/SHA256SUMS');
-  writeFileSync(sums, digests('sha256'), { mode: 0o644 });
-  chmodSync(sums, 0o644);
-  files.push(sums);
-  files.sort();
   const control = join(root, 'DEBIAN');
   mkdirSync(control, { mode: 0o755 });
   const kilobytes = files.reduce((sum, path) => sum + Math.ceil(statSync(path).size / 1024), 0);
@@ -52,7 +50,8 @@ Description: street acoustic sensor that publishes anonymous events
  microphone.
 `,
   );
-  writeFileSync(join(control, 'md5sums'), digests('md5'));
+  const sums = files.map((path) => `${createHash('md5').update(readFileSync(path)).digest('hex')}  ${relative(root, path)}\n`);
+  writeFileSync(join(control, 'md5sums'), sums.join(''));
   for (const script of ['postinst', 'prerm', 'postrm']) {
     copyFileSync(join(source, 'deploy/deb/scripts', script), join(control, script));
     chmodSync(join(control, script), 0o755);

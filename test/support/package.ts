@@ -13,7 +13,7 @@ export function buildPackage(architecture: Architecture, source = '.'): string {
     env: { ...process.env, SOURCE_DATE_EPOCH: '1790000000' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return join(out, readdirSync(out)[0] as string);
+  return join(out, readdirSync(out).find((name) => name.endsWith('.deb')) as string);
 }
 
 /** The sources alone, in another folder, with other times and none of the installed dependencies. */

@@ -81,4 +81,13 @@ export const frenchHelp: Record<string, string> = {
   'list the files of an installation as sha256sum does, for tocsin.sha256':
     'énumérer les fichiers d’une installation comme le fait sha256sum, pour tocsin.sha256',
   installation: 'installation',
+  "make this sensor's key and certificate request; install the certificate that comes back":
+    'faire la clé et la demande de certificat de ce capteur ; installer le certificat qui revient',
+  'certificate of this sensor as the authority gave it, PEM; with those between, if any':
+    'certificat de ce capteur tel que l’autorité l’a donné, PEM ; avec les intermédiaires s’il y en a',
+  "the operator's certificate authority, PEM: kept as mqtt.caFile": 'autorité de certification de l’exploitant, PEM : gardée comme mqtt.caFile',
+  'a new key and request; the present ones stay in force until --install': 'une nouvelle clé et sa demande ; l’ancienne reste en vigueur jusqu’à --install',
+  'forget a request that waits, and make another': 'oublier la demande qui attend, et en faire une autre',
+  'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority':
+    'un objet JSON : sensor, request, publicKeySha256, again ; avec --install : sensor, issuer, validFrom, validTo, sha256, key, certificate, authority',
 };

@@ -11,6 +11,7 @@ export const manual = {
   'exit.outbox': { en: 'outbox', fr: 'file d’attente' },
   'exit.broker': { en: 'broker', fr: 'broker' },
   'exit.check': { en: 'a check failed', fr: 'un contrôle a échoué' },
+  'exit.identity': { en: 'the key or certificate', fr: 'la clé ou le certificat' },
   'exit.unchecked': { en: 'nothing failed, but a check could not be made', fr: 'aucun échec, mais un contrôle n’a pu être fait' },
 
   'man.name': { en: 'NAME', fr: 'NOM' },

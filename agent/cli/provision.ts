@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../config/load-config.ts';
+import { messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
+import { print, printJson, screenOf, showFields, wrap } from './output.ts';
+import { addCommand, configOption } from './program.ts';
+import { type InstalledCertificate, installCertificate } from './provision/install.ts';
+import { identityPaths } from './provision/paths.ts';
+import { requestCertificate } from './provision/request.ts';
+import type { Translate } from './translate.ts';
+
+interface Options {
+  config: string;
+  install?: string;
+  ca?: string;
+  renew?: true;
+  discard?: true;
+  json?: true;
+}
+
+/** provision: a key that is made here and stays here, its certificate request, and the certificate that comes back. */
+export function addProvision(program: Command, t: Translate): void {
+  addCommand(program, 'provision', "make this sensor's key and certificate request; install the certificate that comes back", [
+    'sudo tocsin provision > lamp-post-12.csr',
+    'sudo tocsin provision --install lamp-post-12.pem --ca ca.pem',
+    'sudo tocsin provision --renew > lamp-post-12.csr',
+  ])
+    .addOption(configOption())
+    .option('--install <file>', 'certificate of this sensor as the authority gave it, PEM; with those between, if any')
+    .option('--ca <file>', "the operator's certificate authority, PEM: kept as mqtt.caFile")
+    .option('--renew', 'a new key and request; the present ones stay in force until --install')
+    .option('--discard', 'forget a request that waits, and make another')
+    .option(
+      '--json',
+      'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority',
+    )
+    .action((options: Options) => {
+      try {
+        if (options.install === undefined) request(options, t);
+        else install(options, options.install, t);
+      } catch (error) {
+        if (error instanceof TocsinError) throw error;
+        throw new ProvisionError(`Expected to write the credentials, got: ${messageOf(error)}`, 'run it again with sudo', { cause: error });
+      }
+    });
+}
+
+/** The request alone goes to stdout, so that it can be sent on; what to do with it to stderr. */
+function request(options: Options, t: Translate): void {
+  if (options.ca !== undefined) throw new ProvisionError('Expected --ca beside --install, got it alone', 'tocsin provision --install sensor.pem --ca ca.pem');
+  const { sensor, mqtt } = loadConfig(options.config);
+  const made = requestCertificate(sensor, identityPaths(mqtt), { renew: options.renew ?? false, discard: options.discard ?? false });
+  if (options.json) {
+    printJson({ sensor, ...made });
+    return;
+  }
+  process.stdout.write(made.request);
+  const { columns } = screenOf(process.stderr);
+  const say = (line: string) => process.stderr.write(`${wrap(line, columns)}\n`);
+  say(t(made.again ? 'provision.again' : 'provision.made', { sensor, digest: made.publicKeySha256.slice(0, 16) }));
+  say(t('provision.next'));
+}
+
+function install(options: Options, certificate: string, t: Translate): void {
+  const { sensor, mqtt } = loadConfig(options.config);
+  const paths = identityPaths(mqtt);
+  const files = { certificate, ...(options.ca === undefined ? {} : { authority: options.ca }) };
+  const installed = installCertificate(sensor, paths, files, Date.now());
+  if (options.json) {
+    printJson(installed);
+    return;
+  }
+  show(installed, t);
+  const screen = screenOf(process.stdout);
+  const unnamed = [!mqtt.certFile && 'certFile: sensor.pem', !mqtt.keyFile && 'keyFile: sensor.key', !mqtt.caFile && 'caFile: ca.pem'].filter(Boolean);
+  if (unnamed.length > 0) print(wrap(t('provision.unnamed', { keys: unnamed.join(', '), path: options.config }), screen.columns));
+  print(wrap(t('provision.restart'), screen.columns));
+}
+
+function show({ sensor, issuer, validTo, certificate, sha256 }: InstalledCertificate, t: Translate): void {
+  const fields = [
+    { name: t('provision.sensor'), value: sensor },
+    { name: t('provision.issuer'), value: issuer },
+    { name: t('provision.until'), value: validTo.slice(0, 10) },
+    { name: t('provision.installed'), value: certificate },
+    { name: 'SHA-256', value: sha256 },
+  ];
+  print(showFields(fields, screenOf(process.stdout)));
+}

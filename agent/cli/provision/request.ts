@@ -1,0 +1,67 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { messageOf, ProvisionError } from '../../lib/errors.ts';
+import { placeFile } from '../../lib/place-file.ts';
+import type { IdentityPaths } from './paths.ts';
+
+export interface CertificateRequest {
+  /** PKCS#10, PEM. */
+  readonly request: string;
+  readonly publicKeySha256: string;
+  /** The key was made by an earlier call, and waits. */
+  readonly again: boolean;
+}
+
+/**
+ * Makes a key that waits for its certificate and the request for it, or shows the request of the key that waits already. What
+ * is in force stays until a certificate is installed. Throws a ProvisionError where a sensor that has a key is not said to get
+ * another.
+ */
+export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew: boolean; discard: boolean }): CertificateRequest {
+  if (existsSync(paths.key) && !renew && !existsSync(paths.waitingKey))
+    throw new ProvisionError(
+      `Expected a sensor without a key, got one at ${paths.key}`,
+      'tocsin provision --renew: it stays in force until the new one is installed',
+    );
+  if (discard) rmSync(paths.waitingKey, { force: true });
+  const again = existsSync(paths.waitingKey);
+  if (!again) placeFile(paths.waitingKey, newKey(), 0o600);
+  const key = readKey(paths.waitingKey);
+  const request = signRequest(sensor, paths.waitingKey);
+  placeFile(paths.request, request, 0o644);
+  return { request, publicKeySha256: fingerprintOf(key), again };
+}
+
+/** The SHA-256 of the public key (SubjectPublicKeyInfo, DER): request and certificate can be told to belong together by it. */
+export function fingerprintOf(key: KeyObject): string {
+  const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(spki).digest('hex');
+}
+
+export function readKey(path: string): KeyObject {
+  try {
+    return createPrivateKey(readFileSync(path));
+  } catch (cause) {
+    throw new ProvisionError(`Expected a private key at ${path}, got: ${messageOf(cause)}`, 'tocsin provision --discard makes another', { cause });
+  }
+}
+
+/** NIST P-256: what every broker takes, and half a millisecond a handshake on a small board. */
+function newKey(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+}
+
+/** PKCS#10 by openssl, which reads the key itself; docs/decisions/0040. The machine's own openssl.cnf has no say; a name is a slug, so nothing needs quoting. */
+function signRequest(sensor: string, keyPath: string): string {
+  try {
+    const purposes = ['-addext', 'keyUsage=critical,digitalSignature', '-addext', 'extendedKeyUsage=clientAuth'];
+    return execFileSync('openssl', ['req', '-new', '-sha256', '-config', '/dev/null', '-key', keyPath, '-subj', `/CN=${sensor}`, ...purposes], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (cause) {
+    throw new ProvisionError(`Expected openssl to sign the request, got: ${messageOf(cause)}`, 'apt install openssl', { cause });
+  }
+}

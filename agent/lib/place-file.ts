@@ -1,0 +1,32 @@
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Writes a file whole or not at all: beside its place, onto the disk, then in one step into it. `mode` whatever the umask. */
+export function placeFile(path: string, content: string, mode: number): void {
+  const beside = `${path}.${process.pid}.tmp`;
+  try {
+    const file = openSync(beside, 'wx', mode);
+    try {
+      writeSync(file, content);
+      chmodSync(beside, mode);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    moveFile(beside, path);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
+  }
+}
+
+/** A rename that a power cut does not undo. */
+export function moveFile(from: string, to: string): void {
+  renameSync(from, to);
+  const folder = openSync(dirname(to), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}

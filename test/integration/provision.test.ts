@@ -1,0 +1,212 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { stringify } from 'yaml';
+import { reportError } from '../../agent/cli/output.ts';
+import { buildProgram } from '../../agent/cli/program.ts';
+import { languageOf } from '../../agent/cli/translate.ts';
+import { missing } from '../support/broker.ts';
+import { openOperator } from '../support/operator.ts';
+
+const without = missing('openssl');
+/** What main.ts does, in this process: a process each takes most of a minute on a busy machine. */
+async function runHere(...args: string[]) {
+  const argv = ['node', 'tocsin', ...args];
+  const language = languageOf(argv, {});
+  const said = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      said[name] += text;
+      return true;
+    }),
+  );
+  let status = 0;
+  try {
+    await buildProgram(new AbortController().signal, language).parseAsync(argv);
+  } catch (error) {
+    status = reportError(error, language);
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+  return { status, ...said };
+}
+
+describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`, () => {
+  let operator: ReturnType<typeof openOperator>;
+  beforeAll(() => {
+    operator = openOperator('City Authority');
+  });
+
+  /** A sensor of its own, with nothing in its credentials. */
+  function openSensor(sensor = 'lamp-post-12') {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-provision-'));
+    const credentials = join(folder, 'credentials');
+    mkdirSync(credentials, { mode: 0o700 });
+    const at = (name: string) => join(credentials, name);
+    const mqtt = { url: 'mqtts://broker.example.org', keyFile: at('sensor.key'), certFile: at('sensor.pem'), caFile: at('ca.pem') };
+    const config = join(folder, 'tocsin.yaml');
+    writeFileSync(config, stringify({ site: 'old-port', sensor, mqtt }));
+    const provision = (...args: string[]) => runHere('provision', '-c', config, ...args);
+    const install = (cert: string, ca = operator.ca) => provision('--install', cert, '--ca', ca);
+    return { at, credentials, provision, install, names: () => readdirSync(credentials).sort() };
+  }
+  type Sensor = ReturnType<typeof openSensor>;
+
+  const provisioned = async () => {
+    const sensor = openSensor();
+    const installed = await sensor.install(operator.sign((await sensor.provision()).stdout));
+    expect(installed.status, installed.stderr).toBe(0);
+    return sensor;
+  };
+  const everything = (sensor: Sensor) => Object.fromEntries(sensor.names().map((name) => [name, readFileSync(sensor.at(name), 'utf8')]));
+
+  test('the request is on stdout, signed by a P-256 key that only its owner reads, and names the sensor', async () => {
+    const sensor = openSensor();
+    const { status, stdout, stderr } = await sensor.provision();
+    expect(status, stderr).toBe(0);
+    const shown = execFileSync('openssl', ['req', '-verify', '-noout', '-text'], { input: stdout, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+    expect(shown).toMatch(/Subject: CN ?= ?lamp-post-12/);
+    expect(shown).toContain('P-256');
+    expect(shown).toContain('TLS Web Client Authentication');
+    expect(sensor.names()).toEqual(['sensor.csr', 'sensor.key.new']);
+    expect(statSync(sensor.at('sensor.key.new')).mode & 0o777).toBe(0o600);
+    expect(stderr).toContain('stays here');
+  });
+
+  test('the key is in no output and no file but its own', async () => {
+    const sensor = openSensor();
+    const runs = [
+      await sensor.provision(),
+      await sensor.provision('--json'),
+      await sensor.install(operator.sign((await sensor.provision()).stdout)),
+      await sensor.provision('--renew', '--json'),
+    ];
+    const secret = createPrivateKey(readFileSync(sensor.at('sensor.key'))).export({ format: 'jwk' }).d as string;
+    const forms = [secret, Buffer.from(secret, 'base64url').toString('hex'), Buffer.from(secret, 'base64url').toString('base64').slice(0, 40), 'PRIVATE KEY'];
+    for (const { stdout, stderr } of runs) for (const form of forms) expect(stdout + stderr).not.toContain(form);
+    for (const [name, text] of Object.entries(everything(sensor))) if (!name.startsWith('sensor.key')) expect(text, name).not.toContain('PRIVATE KEY');
+  });
+
+  test('asked again it gives the request of the same key, and another only when told to discard it', async () => {
+    const sensor = openSensor();
+    const read = async (...args: string[]) => JSON.parse((await sensor.provision('--json', ...args)).stdout) as { publicKeySha256: string; again: boolean };
+    const first = await read();
+    expect(await read()).toMatchObject({ publicKeySha256: first.publicKeySha256, again: true });
+    const other = await read('--discard');
+    expect(other.again).toBe(false);
+    expect(other.publicKeySha256).not.toBe(first.publicKeySha256);
+  });
+
+  test('installs key, certificate and authority, and leaves nothing else', async () => {
+    const sensor = openSensor();
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const { status, stdout, stderr } = await sensor.provision('--install', cert, '--ca', operator.ca, '--json');
+    expect(status, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ sensor: 'lamp-post-12', issuer: 'CN=City Authority', key: sensor.at('sensor.key') });
+    expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
+    for (const name of sensor.names()) expect(statSync(sensor.at(name)).mode & 0o777, name).toBe(0o600);
+    const certificate = new X509Certificate(readFileSync(sensor.at('sensor.pem')));
+    expect(certificate.checkPrivateKey(createPrivateKey(readFileSync(sensor.at('sensor.key'))))).toBe(true);
+  });
+
+  test('a sensor that has a key gets no other without --renew, and keeps the old pair until the new one is whole', async () => {
+    const sensor = await provisioned();
+    const before = everything(sensor);
+    const refused = await sensor.provision();
+    expect(refused.status).toBe(10);
+    expect(refused.stderr).toContain('Try: tocsin provision --renew');
+    expect(everything(sensor)).toEqual(before);
+    const renewed = await sensor.provision('--renew');
+    expect(renewed.status, renewed.stderr).toBe(0);
+    expect(everything(sensor)).toMatchObject(before);
+    expect((await sensor.install(operator.sign(renewed.stdout))).status).toBe(0);
+    expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
+    expect(everything(sensor)['sensor.key']).not.toBe(before['sensor.key']);
+  });
+
+  test('a certificate may be renewed for the key in force', async () => {
+    const sensor = openSensor();
+    const request = (await sensor.provision()).stdout;
+    expect((await sensor.install(operator.sign(request))).status).toBe(0);
+    const { 'sensor.key': key } = everything(sensor);
+    expect((await sensor.provision('--install', operator.sign(request, { days: 60 }))).status).toBe(0); // the authority stays
+    expect(everything(sensor)['sensor.key']).toBe(key);
+  });
+
+  const refusals: [string, RegExp, (sensor: Sensor, request: string) => { cert: string; ca?: string } | Promise<{ cert: string; ca?: string }>][] = [
+    ['for another key', /got one for/, async () => ({ cert: operator.sign((await openSensor().provision()).stdout) })],
+    ['for another name', /CN=other/, (_, request) => ({ cert: operator.sign(request, { subject: '/CN=other' }) })],
+    ['that has ended', /that ended/, (_, request) => ({ cert: operator.sign(request, { from: '20200101000000Z', to: '20210101000000Z' }) })],
+    ['that has not begun', /clock right/, (_, request) => ({ cert: operator.sign(request, { from: '20900101000000Z', to: '20910101000000Z' }) })],
+    ['for servers', /client authentication/, (_, request) => ({ cert: operator.sign(request, { usage: 'serverAuth' }) })],
+    [
+      'of another authority',
+      /signed by CN=Strangers, got one of CN=City Authority/,
+      (_, request) => ({ cert: operator.sign(request), ca: openOperator('Strangers').ca }),
+    ],
+    // the same name is not the same authority
+    ['of a namesake', /signed by CN=City Authority, got one of CN=City Authority/, (_, request) => ({ cert: openOperator('City Authority').sign(request) })],
+    ['that is a request', /got none/, (sensor) => ({ cert: sensor.at('sensor.csr') })],
+    ['beside a private key', /private key/, (sensor) => ({ cert: sensor.at('sensor.key.new') })],
+    ['that is not there', /ENOENT/, (sensor) => ({ cert: sensor.at('nothing.pem') })],
+  ];
+  test.each(refusals)('a certificate %s is refused, and nothing changes', async (_, said, plant) => {
+    const sensor = openSensor();
+    const { cert, ca } = await plant(sensor, (await sensor.provision()).stdout);
+    const before = everything(sensor);
+    const { status, stderr } = await sensor.install(cert, ca);
+    expect(stderr).toMatch(said);
+    expect(stderr).toContain('Try: ');
+    expect(status).toBe(10);
+    expect(everything(sensor)).toEqual(before);
+  });
+
+  test('an intermediate authority is taken when it comes along, and missed when it does not', async () => {
+    const district = openOperator('District', undefined, { ca: operator.ca, key: operator.key });
+    const sensor = openSensor();
+    const cert = district.sign((await sensor.provision()).stdout);
+    expect((await sensor.install(cert)).status).toBe(10);
+    const both = join(sensor.credentials, 'chain.pem');
+    writeFileSync(both, readFileSync(cert, 'utf8') + readFileSync(district.ca, 'utf8'));
+    const { status, stderr } = await sensor.install(both);
+    expect(status, stderr).toBe(0);
+    expect(everything(sensor)['sensor.pem']?.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
+  });
+
+  test('a power cut between the two renames is mended by the same call', async () => {
+    const sensor = await provisioned();
+    const cert = operator.sign((await sensor.provision('--renew')).stdout);
+    renameSync(sensor.at('sensor.key.new'), sensor.at('sensor.key')); // as far as it came
+    writeFileSync(sensor.at('sensor.pem.new'), readFileSync(cert));
+    const { status, stderr } = await sensor.provision('--install', cert);
+    expect(status, stderr).toBe(0);
+    const certificate = new X509Certificate(readFileSync(sensor.at('sensor.pem')));
+    expect(certificate.publicKey.equals(createPublicKey(readFileSync(sensor.at('sensor.key'))))).toBe(true);
+    expect(existsSync(sensor.at('sensor.pem.new'))).toBe(false);
+  });
+
+  test('French says the same', async () => {
+    const sensor = await provisioned();
+    const { stderr } = await sensor.provision('--lang', 'fr');
+    expect(stderr).toMatch(/^Erreur : Attendu un capteur sans clé, obtenu une clé à /);
+    expect(stderr).toContain('Essayez : tocsin provision --renew');
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('without the right to write it says so, and makes nothing (root alone can become another to show it)', async () => {
+    const sensor = openSensor();
+    chmodSync(sensor.credentials, 0o755);
+    chmodSync(join(sensor.credentials, '..'), 0o755);
+    const { status, stderr } = spawnSync(process.execPath, [resolve('agent/main.ts'), 'provision', '-c', join(sensor.credentials, '../tocsin.yaml')], {
+      uid: 65_534,
+      gid: 65_534,
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, LC_ALL: 'C' },
+    });
+    expect(stderr).toContain('run it again with sudo');
+    expect(status).toBe(10);
+    expect(sensor.names()).toEqual([]);
+  });
+});

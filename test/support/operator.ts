@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Wishes {
+  readonly days?: number;
+  /** As openssl's configuration has it: `clientAuth` where nothing else is said. */
+  readonly usage?: string;
+  readonly extensions?: readonly string[];
+  /** The subject, where the request's own is not to be taken. */
+  readonly subject?: string;
+  /** Dates that openssl's `ca` takes, instead of `days`. */
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** An operator's certificate authority: signs requests that come from elsewhere, and revokes. Everything lies in `folder`. */
+export function openOperator(name: string, folder = mkdtempSync(join(tmpdir(), 'tocsin-operator-')), parent?: { ca: string; key: string }) {
+  const path = (file: string) => join(folder, `${name.replaceAll(' ', '-')}.${file}`);
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const [ca, key, crl, settings] = [path('pem'), path('key'), path('crl'), path('cnf')];
+  const isAuthority = ['-addext', 'basicConstraints=critical,CA:true', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'];
+  const by = parent ? ['-CA', parent.ca, '-CAkey', parent.key] : [];
+  openssl('req', '-x509', ...newKey, '-keyout', key, '-out', ca, '-subj', `/CN=${name}`, '-days', '30', ...isAuthority, ...by);
+  for (const [file, text] of [
+    ['index', ''],
+    ['serial', '1000\n'],
+    ['crlnumber', '01\n'],
+  ] as const)
+    writeFileSync(path(file), text);
+  writeFileSync(
+    settings,
+    `[ca]\ndefault_ca=here\n[here]\nnew_certs_dir=${folder}\ndatabase=${path('index')}\nserial=${path('serial')}\ncrlnumber=${path('crlnumber')}\ncertificate=${ca}\nprivate_key=${key}\ndefault_md=sha256\ndefault_days=30\ndefault_crl_days=30\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n`,
+  );
+  const authority = {
+    ca,
+    key,
+    crl,
+    folder,
+    /** Signs a request (PEM text); returns the path of the certificate. */
+    sign(request: string, { days = 30, usage = 'clientAuth', extensions = [], subject, from, to }: Wishes = {}): string {
+      const id = `${Math.random()}`.slice(2);
+      const [csr, cert, extra] = [path(`${id}.csr`), path(`${id}.pem`), path(`${id}.ext`)];
+      writeFileSync(csr, request);
+      writeFileSync(extra, [`extendedKeyUsage=${usage}`, ...extensions, ''].join('\n'));
+      const dates = from && to ? ['-startdate', from, '-enddate', to] : ['-days', String(days)];
+      openssl('ca', '-batch', '-notext', '-config', settings, '-in', csr, '-out', cert, '-extfile', extra, ...dates, ...(subject ? ['-subj', subject] : []));
+      return cert;
+    },
+    /** A key and its certificate in one go, for a broker or a platform. */
+    issue(subject: string, wishes: Wishes = {}): { cert: string; key: string } {
+      const file = path(`${subject}.key`);
+      const request = openssl('req', '-new', ...newKey, '-keyout', file, '-subj', `/CN=${subject}`);
+      return { cert: authority.sign(request, wishes), key: file };
+    },
+    revoke: (cert: string) => void openssl('ca', '-config', settings, '-revoke', cert),
+    /** Writes the list of what is revoked, empty at first. */
+    list: () => void openssl('ca', '-config', settings, '-gencrl', '-out', crl),
+    text: (file: string) => readFileSync(file, 'utf8'),
+  };
+  return authority;
+}
