@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from './broker.ts';
+import { openOperator } from './operator.ts';
+
+/** Mosquitto with deploy/mosquitto as it stands, but for its folder, port and user. */
+export async function openReferenceBroker() {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-reference-'));
+  chmodSync(folder, 0o755);
+  const operator = openOperator('City Authority');
+  const certs = join(folder, 'certs');
+  mkdirSync(certs);
+  const { cert, key } = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=IP:127.0.0.1,DNS:broker.example.org'] });
+  copyFileSync(operator.ca, join(certs, 'ca.pem'));
+  copyFileSync(cert, join(certs, 'broker.pem'));
+  copyFileSync(key, join(certs, 'broker.key'));
+  const revoked = () => {
+    operator.list();
+    copyFileSync(operator.crl, join(certs, 'revoked.crl'));
+  };
+  revoked();
+  const port = await freePort();
+  const settings = readFileSync('deploy/mosquitto/tocsin.conf', 'utf8')
+    .replaceAll('/etc/mosquitto', folder)
+    .replace('listener 8883', `listener ${port} 127.0.0.1`)
+    .replace('persistence_location /var/lib/mosquitto/', `persistence_location ${folder}/`);
+  writeFileSync(join(folder, 'mosquitto.conf'), `user ${userInfo().username}\n${settings}`);
+  writeFileSync(join(folder, 'tocsin.acl'), readFileSync('deploy/mosquitto/tocsin.acl', 'utf8'), { mode: 0o600 });
+  const start = async () => {
+    const child = spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+    });
+    await new Promise<void>((resolve, reject) => {
+      let said = '';
+      child.stderr.on('data', (text: Buffer) => {
+        said += text;
+        if (said.includes('running')) resolve();
+      });
+      child.on('exit', (code) => reject(new Error(`mosquitto ended with ${code}: ${said}`)));
+    });
+    return async () => {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await gone;
+    };
+  };
+  let stop = await start();
+  return {
+    operator,
+    url: `mqtts://127.0.0.1:${port}`,
+    /** A new list of what is revoked, taken up the way the configuration says: by a restart. */
+    async takeUpRevocations() {
+      revoked();
+      await stop();
+      stop = await start();
+    },
+    close: () => stop(),
+  };
+}
