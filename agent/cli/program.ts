@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { exitCodes } from '../lib/errors.ts';
 import { addBench } from './bench.ts';
 import { addCalibrate } from './calibrate.ts';
+import { addCommission } from './commission.ts';
 import { addConfig } from './config.ts';
 import { addDevices } from './devices.ts';
 import { addDoctor } from './doctor.ts';
@@ -34,6 +35,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addDoctor(program, signal, t);
   addSelftest(program, signal, t);
   addCalibrate(program, signal, t);
+  addCommission(program, signal, t);
   addStatus(program, t);
   addEvents(program, signal, t);
   addConfig(program, t);

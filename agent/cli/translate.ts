@@ -1,4 +1,5 @@
 import { calibrate } from './messages/calibrate.ts';
+import { commission } from './messages/commission.ts';
 import { doctor } from './messages/doctor.ts';
 import { doctorLink } from './messages/doctor-link.ts';
 import { frenchErrors } from './messages/errors.ts';
@@ -25,6 +26,7 @@ export const catalogue = {
   ...calibrate,
   ...state,
   ...manual,
+  ...commission,
   ...privacy,
   ...privacyFound,
   ...privacyReport,

@@ -49,6 +49,8 @@ function crossChecks(config: Config): string[] {
   if (microphone.adapter === 'file' && !microphone.file)
     problems.push('microphone.file: expected the path of an audio file for the adapter "file", got nothing');
   if ((mqtt.certFile === undefined) !== (mqtt.keyFile === undefined)) problems.push('mqtt.keyFile: expected certFile and keyFile together, got one of them');
+  // the MQTT client would speak TLS to a plain port without a word
+  if (mqtt.certFile !== undefined && !/^(mqtts|wss):/.test(mqtt.url)) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got "${mqtt.url}"`);
   if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name beside passwordFile, got nothing');
   return problems;
 }

@@ -11,7 +11,19 @@ export class TocsinError extends Error {
 }
 
 /** Exit codes are part of the CLI's contract: see docs/cli.md. */
-export const exitCodes = { failure: 1, usage: 2, config: 3, audio: 4, model: 5, outbox: 6, broker: 7, check: 8, unchecked: 9, identity: 10 } as const;
+export const exitCodes = {
+  failure: 1,
+  usage: 2,
+  config: 3,
+  audio: 4,
+  model: 5,
+  outbox: 6,
+  broker: 7,
+  check: 8,
+  unchecked: 9,
+  identity: 10,
+  stopped: 130,
+} as const;
 
 export class ConfigError extends TocsinError {
   constructor(message: string, tryHint: string, options?: ErrorOptions) {

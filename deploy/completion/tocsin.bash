@@ -11,7 +11,7 @@ _tocsin() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${at:+$at }${COMP_WORDS[i]}" in
     help) at=help ;;
-    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'selftest' | 'calibrate' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'provision' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
+    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'selftest' | 'calibrate' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'provision' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at:$prev" in
@@ -43,6 +43,11 @@ _tocsin() {
     'calibrate:--seconds') return ;;
     'calibrate:--wait') return ;;
     'calibrate:--lang') _tocsin_words 'en fr'; return ;;
+    'commission:-c' | 'commission:--config') _tocsin_paths file; return ;;
+    'commission:--out') _tocsin_paths folder; return ;;
+    'commission:--speaker') [[ $cur == -* ]] || return ;;
+    'commission:--seconds') return ;;
+    'commission:--lang') _tocsin_words 'en fr'; return ;;
     'status:-c' | 'status:--config') _tocsin_paths file; return ;;
     'status:--lang') _tocsin_words 'en fr'; return ;;
     'outbox:-c' | 'outbox:--config') _tocsin_paths file; return ;;
@@ -82,8 +87,8 @@ _tocsin() {
     'field-card:--lang') _tocsin_words 'en fr'; return ;;
   esac
   case "$at" in
-    help) words='run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config provision privacy model bench completion man field-card' ;;
-    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config provision privacy model bench completion man field-card help' ;;
+    help) words='run listen deliver replay evaluate devices doctor selftest calibrate commission status outbox events config provision privacy model bench completion man field-card' ;;
+    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor selftest calibrate commission status outbox events config provision privacy model bench completion man field-card help' ;;
     'run') options='-c --config --lang -h --help' words='' ;;
     'listen') options='-c --config --lang -h --help' words='' ;;
     'deliver') options='-c --config --lang -h --help' words='' ;;
@@ -93,6 +98,7 @@ _tocsin() {
     'doctor') options='-c --config --json --lang -h --help' words='' ;;
     'selftest') options='-c --config --speaker --ask --one-way --seconds --json --lang -h --help' words='' ;;
     'calibrate') options='-c --config --level --seconds --wait --dry-run --measure --json --lang -h --help' words='' ;;
+    'commission') options='-c --config --out --speaker --no-microphone --seconds --one-way --json --lang -h --help' words='' ;;
     'status') options='-c --config --json --lang -h --help' words='' ;;
     'outbox') options='-c --config --json --lang -h --help' words='' ;;
     'events') options='-c --config --json -n --limit -f --follow --lang -h --help' words='explain' ;;

@@ -3,7 +3,7 @@ function __tocsin_at --argument-names wanted
     set -l at ''
     for word in (commandline -opc)[2..-1]
         set -l longer (string trim -- "$at $word")
-        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'provision' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
+        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'commission' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'provision' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
         and set at $longer
     end
     test "$at" = "$wanted"
@@ -18,6 +18,7 @@ complete -c tocsin -n '__tocsin_at ""' -a 'devices' -d 'list the microphones tha
 complete -c tocsin -n '__tocsin_at ""' -a 'doctor' -d 'check this sensor along the way of the data, power to platform'
 complete -c tocsin -n '__tocsin_at ""' -a 'selftest' -d 'sound in, event back from the broker; says where the chain breaks'
 complete -c tocsin -n '__tocsin_at ""' -a 'calibrate' -d 'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator'
+complete -c tocsin -n '__tocsin_at ""' -a 'commission' -d 'doctor, selftest and privacy verify in one run, and a signed acceptance report'
 complete -c tocsin -n '__tocsin_at ""' -a 'status' -d 'one screen: services, clock, what became of every event'
 complete -c tocsin -n '__tocsin_at ""' -a 'outbox' -d 'the file between listener and courier: size, what waits, what was lost'
 complete -c tocsin -n '__tocsin_at ""' -a 'events' -d 'events that wait for delivery'
@@ -80,6 +81,15 @@ complete -c tocsin -n '__tocsin_at "calibrate"' -l measure -d 'no tone: measure 
 complete -c tocsin -n '__tocsin_at "calibrate"' -l json -d 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "calibrate"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "commission"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "commission"' -l out -x -a '(__fish_complete_directories)' -d 'where the folder of the report is made'
+complete -c tocsin -n '__tocsin_at "commission"' -l speaker -d 'play the test sound through aplay instead of asking for it'
+complete -c tocsin -n '__tocsin_at "commission"' -l no-microphone -d 'leave the microphone out: the report is incomplete'
+complete -c tocsin -n '__tocsin_at "commission"' -l seconds -x -d 'how long to wait for a sound'
+complete -c tocsin -n '__tocsin_at "commission"' -l one-way -d 'do not wait for the event to come back'
+complete -c tocsin -n '__tocsin_at "commission"' -l json -d 'the report as one JSON object'
+complete -c tocsin -n '__tocsin_at "commission"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "commission"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "status"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "status"' -l json -d 'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran'
 complete -c tocsin -n '__tocsin_at "status"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
@@ -160,4 +170,4 @@ complete -c tocsin -n '__tocsin_at "man"' -s h -l help -d 'display help for comm
 complete -c tocsin -n '__tocsin_at "field-card"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "field-card"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at ""' -a help
-complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate status outbox events config provision privacy model bench completion man field-card'
+complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate commission status outbox events config provision privacy model bench completion man field-card'

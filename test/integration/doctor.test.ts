@@ -229,7 +229,7 @@ describe.skipIf(without)(`doctor names the fault${without ? ` (left out: ${witho
     ['a key of another', () => secured({ cert: own.good.cert, key: own.foreign.key }, brokers.demanding.url), 'tls', 'fail', 'tls.key'],
     ['our certificate expired', () => secured(own.expired, brokers.good.url), 'dates', 'fail', 'dates.expired'],
     ['our certificate of tomorrow', () => secured(own.early, brokers.good.url), 'dates', 'fail', 'dates.early'],
-    ['our certificate is no certificate', () => ({ mqtt: { certFile: scene, keyFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
+    ['an authority that is no certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
     ['our certificate ends soon', () => secured(own.soon, brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
       'a clock behind',

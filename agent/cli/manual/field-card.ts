@@ -11,6 +11,7 @@ const steps: readonly [words: string, example: string, good: MessageKey][] = [
   ['selftest', 'sudo tocsin selftest --ask --seconds 60', 'card.good.selftest'],
   ['calibrate', 'sudo tocsin calibrate', 'card.good.calibrate'],
   ['status', 'tocsin status', 'card.good.status'],
+  ['commission', 'sudo tocsin commission', 'card.good.commission'],
 ];
 
 /** What the doctor finds most, with values as they may look. */

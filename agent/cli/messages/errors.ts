@@ -94,4 +94,13 @@ export const frenchErrors: Record<string, string> = {
   'openssl x509 -in FILE -text shows what it is': 'openssl x509 -in FICHIER -text montre ce que c’est',
   'Expected to write the credentials, got: {1}': 'Attendu de pouvoir écrire les secrets, obtenu : {1}',
   'Expected --ca beside --install, got it alone': 'Attendu --ca avec --install, obtenu seul',
+  'Expected an EC or RSA key at {1}, got {2}': 'Attendu une clé EC ou RSA à {1}, obtenu {2}',
+  'openssl dgst could not check its signatures; use an EC key': 'openssl dgst ne saurait vérifier ses signatures ; prenez une clé EC',
+  'Expected the private key of this sensor at {1}, got: {2}': 'Attendu la clé privée de ce capteur à {1}, obtenu : {2}',
+  'run it again with sudo; without a key: tocsin provision': 'recommencez avec sudo ; sans clé : tocsin provision',
+  "Expected the certificate of this sensor's key at {1}, got: {2}": 'Attendu le certificat de la clé de ce capteur à {1}, obtenu : {2}',
+  'correct mqtt.certFile, or mqtt.keyFile': 'corrigez mqtt.certFile, ou mqtt.keyFile',
+  'Expected to write into {1}, got: {2}': 'Attendu de pouvoir écrire dans {1}, obtenu : {2}',
+  'name a folder that exists: --out': 'nommez un dossier qui existe : --out',
+  'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
 };

@@ -60,6 +60,12 @@ export const frenchHelp: Record<string, string> = {
   'go on and show each event as it is stored': 'continuer et montrer chaque événement dès qu’il est gardé',
   'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores, seuils, niveau',
   'number of an event that waits, its id, or a file with a published event': 'numéro d’un événement en attente, son id, ou un fichier avec un événement publié',
+  'doctor, selftest and privacy verify in one run, and a signed acceptance report':
+    'doctor, selftest et privacy verify d’un trait, et un rapport de réception signé',
+  'where the folder of the report is made': 'où faire le dossier du rapport',
+  'play the test sound through aplay instead of asking for it': 'jouer le son de test par aplay au lieu de le demander',
+  'leave the microphone out: the report is incomplete': 'sans microphone : le rapport est incomplet',
+  'the report as one JSON object': 'le rapport en un objet JSON',
   'print the completion script of a shell': 'afficher le script de complétion d’un shell',
   'which shell': 'quel shell',
   'print the manual page': 'afficher la page de manuel',

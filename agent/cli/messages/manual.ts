@@ -13,6 +13,7 @@ export const manual = {
   'exit.check': { en: 'a check failed', fr: 'un contrôle a échoué' },
   'exit.identity': { en: 'the key or certificate', fr: 'la clé ou le certificat' },
   'exit.unchecked': { en: 'nothing failed, but a check could not be made', fr: 'aucun échec, mais un contrôle n’a pu être fait' },
+  'exit.stopped': { en: 'stopped by hand', fr: 'arrêté à la main' },
 
   'man.name': { en: 'NAME', fr: 'NOM' },
   'man.synopsis': { en: 'SYNOPSIS', fr: 'SYNOPSIS' },
@@ -77,6 +78,10 @@ export const manual = {
   'card.good.status': {
     en: 'Listener started again. Good when both services run and nothing waits.',
     fr: 'Écouteur relancé. Bon quand les deux services tournent et que rien n’attend.',
+  },
+  'card.good.commission': {
+    en: 'Last, for the file. Good when it says Accepted; keep the folder it names.',
+    fr: 'En dernier, pour le dossier. Bon quand il dit Accepté ; gardez le dossier nommé.',
   },
   'card.trouble': { en: 'What doctor says, and what to do', fr: 'Ce que dit doctor, et que faire' },
   'card.more': { en: 'All of it: man tocsin.', fr: 'Tout le reste : man tocsin.' },

@@ -67,12 +67,15 @@ export async function recognise(
   let beganMs = 0;
   let peak = 0;
   let first: Recognised | undefined;
+  let more = trace ? source.sampleRate : 0; // samples heard on after the sound was sure, for the trace: a second
   const watched: AudioSource = {
     ...source,
     async *frames(stop) {
       for await (const frame of source.frames(stop)) {
         beganMs ||= clock.monotonicMs() - (frame.samples.length / source.sampleRate) * 1000;
         for (const sample of frame.samples) peak = Math.max(peak, Math.abs(sample));
+        if (first) more -= frame.samples.length;
+        if (more < 0) enough.abort();
         yield frame;
       }
     },
@@ -80,7 +83,7 @@ export async function recognise(
   const confirmed = (heard: Heard) => {
     const onsetMonotonicMs = beganMs + heard.detection.onsetSeconds * 1000;
     first ??= { heard, onsetMonotonicMs, ms: clock.monotonicMs() - onsetMonotonicMs };
-    enough.abort();
+    if (!trace) enough.abort();
   };
   try {
     const traced = trace ? tracing(classifier, trace) : classifier;

@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { loadModel } from '../classify/model-manifest.ts';
+import { loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { rulesOf } from '../pipeline.ts';
+import { commissionPage, verification } from './commission/page.ts';
+import { openProgress } from './commission/progress.ts';
+import { type Complete, commissionJson, type Subject, verdictOf } from './commission/report.ts';
+import { checkParent, openSigner, placeSealed } from './commission/seal.ts';
+import { passed, runDoctor, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
+import { showResult } from './doctor.ts';
+import { print, printJson, screenOf, wrap } from './output.ts';
+import { countOf } from './privacy/verify.ts';
+import { addCommand, configOption, version } from './program.ts';
+import type { TrialOptions } from './selftest/trial.ts';
+import { showStep } from './selftest.ts';
+import { type Translate, translateError } from './translate.ts';
+
+interface Options {
+  config: string;
+  out: string;
+  speaker?: string | true;
+  microphone: boolean;
+  seconds: string;
+  oneWay?: true;
+  json?: true;
+}
+
+/** commission: doctor, selftest and privacy verify in one guided run, and a signed report for the file. */
+export function addCommission(program: Command, signal: AbortSignal, t: Translate): void {
+  addCommand(program, 'commission', 'doctor, selftest and privacy verify in one run, and a signed acceptance report', [
+    'sudo tocsin commission',
+    'sudo tocsin commission --out /root/reports --speaker',
+    'sudo tocsin commission --no-microphone --json',
+  ])
+    .addOption(configOption())
+    .option('--out <folder>', 'where the folder of the report is made', '.')
+    .option('--speaker [device]', 'play the test sound through aplay instead of asking for it')
+    .addOption(new Option('--no-microphone', 'leave the microphone out: the report is incomplete').conflicts('speaker'))
+    .option('--seconds <count>', 'how long to wait for a sound', '60')
+    .option('--one-way', 'do not wait for the event to come back')
+    .option('--json', 'the report as one JSON object')
+    .action((options: Options) => commission(options, signal, t));
+}
+
+async function commission(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const config = loadConfig(options.config);
+  const signer = openSigner(config.mqtt);
+  const parent = resolve(options.out);
+  checkParent(parent);
+  const clock = systemClock();
+  const progress = openProgress(parent, config.sensor, options.config, version, clock);
+  const stages: Stages = { ...progress.kept };
+  const screen = screenOf(process.stdout);
+  const say = (line: string) => {
+    if (!options.json) print(line);
+  };
+  say(`${screen.colours.bold(t('commission.title'))}\n${wrap(t('commission.intro'), screen.columns)}`);
+  for (const [i, name] of stageNames.entries()) {
+    say(`\n${screen.colours.bold(wrap(`${i + 1}. ${t(`commission.stage.${name}`)}`, screen.columns))}`);
+    if (passed(stages, name)) {
+      say(screen.colours.green(t('commission.kept')));
+      continue;
+    }
+    await runStage(name, stages, config, options, clock, signal, say, t);
+    if (signal.aborted) throw new TocsinError(t('commission.stopped'), t('commission.stopped.try'), exitCodes.stopped);
+    progress.keep(stages);
+  }
+  const whole = stages as Complete;
+  const subject = describe(config, options.config, clock);
+  const report = commissionJson(whole, subject, signer, t);
+  const files = { 'report.json': `${JSON.stringify(report, null, 2)}\n`, 'report.html': commissionPage(whole, subject, signer) };
+  const folder = placeSealed(parent, `commission-${config.sensor}-${subject.time.replace(/[-:]|\..*/g, '')}Z`, files, signer);
+  progress.forget();
+  if (options.json) printJson(report);
+  const verdict = verdictOf(whole);
+  const paint = { accepted: screen.colours.green, incomplete: screen.colours.yellow, refused: screen.colours.red }[verdict];
+  say(`\n${paint(wrap(t(`commission.verdict.${verdict}`), screen.columns))}\n${t('commission.written', { folder })}`);
+  say(`${wrap(t('commission.signed'), screen.columns)}\n${screen.colours.dim(verification(signer).replace(/^/gm, '  '))}`);
+  conclude(whole, t);
+}
+
+async function runStage(
+  name: StageName,
+  stages: Stages,
+  config: Config,
+  options: Options,
+  clock: Clock,
+  signal: AbortSignal,
+  say: (line: string) => void,
+  t: Translate,
+): Promise<void> {
+  const screen = screenOf(process.stdout);
+  if (name === 'doctor') stages.doctor = await runDoctor(options.config, clock, signal, (result) => say(showResult(result, t, screen)));
+  if (name === 'selftest') {
+    const trial: TrialOptions = {
+      seconds: Math.max(1, Number(options.seconds) || 60),
+      ...(options.oneWay ? { oneWay: true } : {}),
+      ...(options.speaker ? { speaker: options.speaker } : options.microphone ? { ask: true } : {}),
+    };
+    const outcome = await runSelftest(config, trial, clock, signal, {
+      done: (step, what, ms) => say(showStep(step, what, ms, t, screen)),
+      paused: (stopped) => say(screen.colours.dim(wrap(t(stopped ? 'commission.paused' : 'commission.resumed'), screen.columns))),
+    });
+    stages.selftest = outcome;
+    const { ok, brokeAt, reason = '', hint = '' } = outcome;
+    const put = (said: typeof reason) => (typeof said === 'string' ? translateError(said, t.language) : t.of(said));
+    if (!ok && brokeAt) {
+      say(screen.colours.red(wrap(t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: put(reason) }), screen.columns)));
+      say(wrap(`${t('try')} ${put(hint)}`, screen.columns));
+    }
+  }
+  if (name === 'privacy') {
+    const lines = await runPrivacy(options.config);
+    stages.privacy = lines;
+    for (const { state, part, what, found } of lines)
+      if (state === 'fail')
+        say(screen.colours.red(wrap(`${t('privacy.state.fail')}  ${t(`privacy.part.${part}`)}: ${t.of(what)}: ${t.of(found)}`, screen.columns, 6)));
+    const { pass, fail, unchecked } = countOf(lines);
+    say(wrap(t('privacy.summary', { passed: pass, failed: fail, unchecked }), screen.columns));
+  }
+}
+
+function describe(config: Config, path: string, clock: Clock): Subject {
+  const { manifest } = loadModel(config.model.path);
+  const rules = rulesOf(manifest, config.model);
+  return {
+    site: config.site,
+    sensor: config.sensor,
+    version,
+    bootId: clock.bootId,
+    time: new Date(clock.wallMs()).toISOString(),
+    clockSynchronised: clock.synchronised(),
+    model: { name: manifest.name, version: manifest.version, sha256: manifest.sha256 },
+    thresholds: { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open },
+    configSha256: createHash('sha256').update(readFileSync(path)).digest('hex'),
+  };
+}
+
+/** The exit code says the verdict; the report is there in any case. */
+function conclude(stages: Complete, t: Translate): void {
+  const verdict = verdictOf(stages);
+  if (verdict === 'accepted') return;
+  const names = stageNames.filter((name) => !passed(stages, name));
+  if (verdict === 'refused') throw new TocsinError(t('commission.refused', { names: names.join(', ') }), t('commission.refused.try'), exitCodes.check);
+  const open = [...(stages.selftest.sound === 'file' ? ['selftest'] : []), ...(countOf(stages.privacy).unchecked > 0 ? ['privacy'] : [])];
+  throw new TocsinError(t('commission.incomplete', { names: open.join(', ') }), t('commission.incomplete.try'), exitCodes.unchecked);
+}

@@ -1,0 +1,48 @@
+// What was found before an abort, so that the same command goes on from there.
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../../lib/clock.ts';
+import { passed, type StageName, type Stages, stageNames } from './stages.ts';
+
+const freshMs = 30 * 60_000;
+
+interface Kept {
+  readonly of: string;
+  readonly beganMonotonicMs: number;
+  readonly stages: Stages;
+}
+
+export interface Progress {
+  /** Stages that passed before, in this boot, of this release and configuration, within half an hour. */
+  readonly kept: Stages;
+  keep(stages: Stages): void;
+  forget(): void;
+}
+
+export function openProgress(folder: string, sensor: string, configPath: string, version: string, clock: Clock): Progress {
+  const path = join(folder, `commission-${sensor}.partial.json`);
+  const of = createHash('sha256').update(`${clock.bootId} ${version} `).update(readFileSync(configPath)).digest('hex');
+  const before = readKept(path);
+  const valid = before?.of === of && clock.monotonicMs() - before.beganMonotonicMs < freshMs ? before : undefined;
+  const beganMonotonicMs = valid?.beganMonotonicMs ?? clock.monotonicMs();
+  const good = (stages: Stages) => Object.fromEntries(stageNames.filter((name: StageName) => passed(stages, name)).map((name) => [name, stages[name]]));
+  return {
+    kept: valid ? good(valid.stages) : {},
+    keep(stages) {
+      writeFileSync(`${path}.new`, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    },
+    forget: () => rmSync(path, { force: true }),
+  };
+}
+
+/** Nothing where there is none, or where it cannot be read: the stages are run again. */
+function readKept(path: string): Kept | undefined {
+  try {
+    const kept = JSON.parse(readFileSync(path, 'utf8')) as Kept;
+    return typeof kept.of === 'string' && typeof kept.beganMonotonicMs === 'number' && typeof kept.stages === 'object' ? kept : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,49 @@
+import type { Label } from '../../classify/model-manifest.ts';
+import { toJson } from '../doctor.ts';
+import { type Occasion, type Report as PrivacyReport, reportOf } from '../privacy/report.ts';
+import { countOf } from '../privacy/verify.ts';
+import { wholeMs } from '../selftest/trial.ts';
+import { type Text, type Translate, translateError } from '../translate.ts';
+import type { Signer } from './seal.ts';
+import { passed, type Stages } from './stages.ts';
+
+/** refused: something failed; incomplete: nothing did, but something could not be tried. */
+export type Verdict = 'accepted' | 'incomplete' | 'refused';
+
+/** What the report is of, besides what was found. */
+export interface Subject extends Occasion {
+  readonly clockSynchronised: boolean;
+  readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
+  /** A score over its threshold opens the gate of its label. */
+  readonly thresholds: Readonly<Record<Label, number>>;
+  readonly configSha256: string;
+}
+
+export type Complete = Required<Stages>;
+
+export function verdictOf(stages: Complete): Verdict {
+  if (!passed(stages, 'doctor') || !passed(stages, 'selftest') || !passed(stages, 'privacy')) return 'refused';
+  return countOf(stages.privacy).unchecked > 0 || stages.selftest.sound === 'file' ? 'incomplete' : 'accepted';
+}
+
+/** The report as JSON: names that stay, and sentences in the language of `t`. */
+export function commissionJson(stages: Complete, subject: Subject, signer: Signer, t: Translate) {
+  const { doctor, selftest, privacy } = stages;
+  const { reason, hint, ...plain } = selftest;
+  const say = (said: Text | string) => (typeof said === 'string' ? translateError(said, t.language) : t.of(said));
+  const { site, sensor, version, bootId, time } = subject;
+  return {
+    format: 'tocsin-commission/1',
+    verdict: verdictOf(stages),
+    ...subject,
+    publicKeySha256: signer.publicKeySha256,
+    doctor: doctor.map((result) => toJson(result, t)),
+    selftest: {
+      ...plain,
+      ...(selftest.ok ? { wholeMs: wholeMs(selftest.latencyMs) } : {}),
+      ...(reason === undefined ? {} : { reason: say(reason) }),
+      ...(hint === undefined ? {} : { try: say(hint) }),
+    },
+    privacy: reportOf(privacy, { site, sensor, version, bootId, time }, t) satisfies PrivacyReport,
+  };
+}

@@ -1,0 +1,82 @@
+import type { Label } from '../../classify/model-manifest.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { type Result, runChecks } from '../doctor/check.ts';
+import { machineProbes } from '../doctor/probes.ts';
+import { allChecks } from '../doctor.ts';
+import type { Line } from '../privacy/check.ts';
+import { findMachine } from '../privacy/machine.ts';
+import { verify } from '../privacy/verify.ts';
+import { BrokenChain, type Link } from '../selftest/chain.ts';
+import type { Trace } from '../selftest/trace.ts';
+import { type Latency, runTrial, type TrialOptions, type TrialProgress } from '../selftest/trial.ts';
+import type { Text } from '../translate.ts';
+import { withoutListener } from './listener.ts';
+
+export interface SelftestOutcome {
+  readonly ok: boolean;
+  /** What made the sound: a person, a loudspeaker, or the bundled file with the microphone left out. */
+  readonly sound: 'person' | 'speaker' | 'file';
+  readonly label?: Label;
+  readonly confidence?: number;
+  readonly latencyMs: Latency;
+  readonly brokeAt?: Link;
+  readonly reason?: Text | string;
+  readonly hint?: Text | string;
+  readonly trace?: Trace;
+}
+
+/** What each stage found, as far as it was run. Plain data: it is kept over an abort. */
+export interface Stages {
+  doctor?: readonly Result[];
+  selftest?: SelftestOutcome;
+  privacy?: readonly Line[];
+}
+export type StageName = keyof Stages;
+export const stageNames = ['doctor', 'selftest', 'privacy'] as const satisfies readonly StageName[];
+
+export async function runDoctor(configPath: string, clock: Clock, signal: AbortSignal, show: (result: Result) => void): Promise<Result[]> {
+  const results: Result[] = [];
+  for await (const result of runChecks(allChecks, machineProbes(configPath, clock), signal)) {
+    results.push(result);
+    show(result);
+  }
+  return results;
+}
+
+/** Where the microphone is needed, the listener gives it up for the while. */
+export async function runSelftest(
+  config: Config,
+  options: TrialOptions,
+  clock: Clock,
+  signal: AbortSignal,
+  on: { done: TrialProgress['done']; paused: (running: boolean) => void },
+): Promise<SelftestOutcome> {
+  const latencyMs: Latency = {};
+  let trace: Trace | undefined;
+  const traced = (read: Trace) => {
+    trace = read;
+  };
+  const sound = options.ask ? 'person' : options.speaker ? 'speaker' : 'file';
+  const trial = () => runTrial(config, options, clock, signal, { done: on.done, latencyMs, traced });
+  const seen = () => (trace ? { trace } : {});
+  try {
+    const { event } = sound === 'file' ? await trial() : await withoutListener(trial, on.paused);
+    const { label, confidence } = event.data;
+    return { ok: true, sound, label, confidence, latencyMs, ...seen() };
+  } catch (error) {
+    if (!(error instanceof BrokenChain)) throw error;
+    const { link, reason, hint } = error;
+    return { ok: false, sound, latencyMs, brokeAt: link, reason, hint, ...seen() };
+  }
+}
+
+export async function runPrivacy(configPath: string): Promise<Line[]> {
+  return verify(await findMachine({ configPath }));
+}
+
+/** Nothing failed in it; only such a stage is not run again after an abort. */
+export function passed(stages: Stages, name: StageName): boolean {
+  if (name === 'selftest') return stages.selftest?.ok ?? false;
+  return stages[name]?.every(({ state }) => state !== 'fail') ?? false;
+}

@@ -1,0 +1,67 @@
+import type { Message } from '../translate.ts';
+
+export const commission = {
+  'commission.title': { en: 'Tocsin commission: three stages and a report', fr: 'Tocsin commission : trois étapes et un rapport' },
+  'commission.intro': {
+    en: 'doctor, selftest and privacy verify, about two minutes. Ctrl-C stops; the same command goes on from there within half an hour.',
+    fr: 'doctor, selftest et privacy verify, deux minutes environ. Ctrl-C arrête ; la même commande reprend là dans la demi-heure.',
+  },
+  'commission.stage.doctor': { en: 'The sensor, along the way of the data (doctor)', fr: 'Le capteur, le long du chemin des données (doctor)' },
+  'commission.stage.selftest': { en: 'A sound in, its event back (selftest)', fr: 'Un son entre, son événement revient (selftest)' },
+  'commission.stage.privacy': { en: 'What it cannot do (privacy verify)', fr: 'Ce qu’il ne peut pas faire (privacy verify)' },
+  'commission.kept': { en: 'passed before the stop, not run again', fr: 'réussi avant l’arrêt, non refait' },
+  'commission.paused': { en: 'the listener gives the microphone up for this', fr: 'l’écouteur cède le microphone pour cela' },
+  'commission.resumed': { en: 'the listener hears again', fr: 'l’écouteur entend de nouveau' },
+  'commission.verdict.accepted': { en: 'Accepted: every check passed.', fr: 'Accepté : tous les contrôles sont réussis.' },
+  'commission.verdict.incomplete': {
+    en: 'Incomplete: nothing failed, but not everything could be tried.',
+    fr: 'Incomplet : aucun échec, mais tout n’a pas pu être essayé.',
+  },
+  'commission.verdict.refused': { en: 'Not accepted: a check failed.', fr: 'Refusé : un contrôle a échoué.' },
+  'commission.written': { en: 'Report: {folder}', fr: 'Rapport : {folder}' },
+  'commission.signed': { en: 'Signed by this sensor’s key. To check it there:', fr: 'Signé par la clé de ce capteur. Pour le vérifier, là :' },
+  'commission.stopped': { en: 'stopped by hand; no report was written', fr: 'arrêté à la main ; aucun rapport écrit' },
+  'commission.stopped.try': { en: 'sudo tocsin commission goes on from there', fr: 'sudo tocsin commission reprend là' },
+  'commission.refused': { en: 'not accepted: {names}', fr: 'refusé : {names}' },
+  'commission.refused.try': { en: 'mend what the stage above says, then once more', fr: 'réparez ce que dit l’étape ci-dessus, puis recommencez' },
+  'commission.incomplete': { en: 'nothing failed, but not everything could be tried: {names}', fr: 'aucun échec, mais tout n’a pas pu être essayé : {names}' },
+  'commission.incomplete.try': {
+    en: 'as root on the sensor, with both services running and the microphone in use',
+    fr: 'en root sur le capteur, les deux services en marche et avec le microphone',
+  },
+
+  'commission.report': { en: 'Acceptance report of an acoustic sensor', fr: 'Rapport de réception d’un capteur acoustique' },
+  'commission.model': { en: 'Model', fr: 'Modèle' },
+  'commission.config': { en: 'Configuration, SHA-256', fr: 'Configuration, SHA-256' },
+  'commission.key': { en: 'Key of the sensor, SHA-256', fr: 'Clé du capteur, SHA-256' },
+  'commission.clock.good': { en: 'clock kept by the network', fr: 'horloge réglée par le réseau' },
+  'commission.clock.bad': { en: 'nothing vouches for the clock', fr: 'rien ne garantit l’horloge' },
+  'commission.checked': { en: 'Checked', fr: 'Contrôlé' },
+  'commission.sound.person': { en: 'The sound was made by a person near the sensor.', fr: 'Le son a été fait par une personne près du capteur.' },
+  'commission.sound.speaker': { en: 'The bundled sound was played by a loudspeaker.', fr: 'Le son fourni a été joué par un haut-parleur.' },
+  'commission.sound.file': {
+    en: 'The bundled sound was fed in; the microphone was left out.',
+    fr: 'Le son fourni a été injecté ; le microphone n’a pas servi.',
+  },
+  'commission.selftest.ok': {
+    en: 'Recognised: {label}, {confidence} sure. From the onset to the broker and back: {ms} ms.',
+    fr: 'Reconnu : {label}, sûr à {confidence}. Du début du son au broker et retour : {ms} ms.',
+  },
+  'commission.selftest.steps': { en: 'Each stage: {steps}.', fr: 'Par étape : {steps}.' },
+  'commission.plot.seconds': { en: 'seconds', fr: 'secondes' },
+  'commission.plot.level': { en: 'level, dBFS', fr: 'niveau, dBFS' },
+  'commission.plot.scores': { en: 'scores and thresholds', fr: 'scores et seuils' },
+  'commission.plot.onset': { en: 'onset', fr: 'début' },
+  'commission.plot.note': {
+    en: 'The last ten seconds of the selftest at most, four values a second. No sound is in this report, and none can be made from it.',
+    fr: 'Les dix dernières secondes du selftest au plus, quatre valeurs par seconde. Ce rapport ne contient aucun son, et aucun ne peut en être tiré.',
+  },
+  'commission.check': { en: 'How to check the signature', fr: 'Vérifier la signature' },
+  'commission.check.how': {
+    en: 'In the folder of this report, with ca.pem of the operator; each line must say OK or nothing, and the key above must be the one in the operator’s list.',
+    fr: 'Dans le dossier de ce rapport, avec ca.pem de l’exploitant ; chaque ligne doit dire OK ou rien, et la clé ci-dessus doit être celle de sa liste.',
+  },
+  'commission.sign.technician': { en: 'Technician', fr: 'Technicien' },
+  'commission.sign.operator': { en: 'Operator', fr: 'Exploitant' },
+  'commission.sign.date': { en: 'Date', fr: 'Date' },
+} as const satisfies Record<string, Message>;

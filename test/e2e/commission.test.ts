@@ -1,0 +1,206 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
+import { openAuthority } from '../support/certificates.ts';
+
+const without = missing('mosquitto', 'openssl');
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-commission-'));
+const authority = without ? undefined : openAuthority(folder, 'ca');
+
+interface Report {
+  verdict: string;
+  sensor: string;
+  doctor: { check: string; state: string; finding: string }[];
+  selftest: {
+    ok: boolean;
+    sound: string;
+    wholeMs?: number;
+    brokeAt?: string;
+    trace: { stepSeconds: number; levelDb: number[]; scores: Record<string, number[]> };
+  };
+  privacy: { state: string; checks: unknown[] };
+}
+
+function run(args: string[], env: NodeJS.ProcessEnv = process.env) {
+  const child = spawn(process.execPath, ['agent/main.ts', 'commission', ...args], { env });
+  let [out, err] = ['', ''];
+  const said = (word: string) =>
+    new Promise<void>((done) => {
+      child.stdout.on('data', () => out.includes(word) && done());
+    });
+  child.stdout.on('data', (chunk) => (out += chunk));
+  child.stderr.on('data', (chunk) => (err += chunk));
+  const ended = new Promise<{ status: number | null; out: string; err: string }>((done) => child.once('close', (status) => done({ status, out, err })));
+  return { child, said, ended };
+}
+
+describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`, () => {
+  let broker: Broker;
+  let mqtt: object;
+  beforeAll(async () => {
+    const [server, own] = [authority?.issue('localhost', 100), authority?.issue('post-1', 100)];
+    const tls = ['allow_anonymous true', `cafile ${authority?.ca}`, `certfile ${server?.cert}`, `keyfile ${server?.key}`, 'require_certificate true'];
+    broker = await openMosquitto(mkdtempSync(join(folder, 'broker-')), await freePort(), undefined, tls);
+    mqtt = {
+      url: broker.url.replace('mqtt://127.0.0.1', 'mqtts://localhost'),
+      caFile: authority?.ca,
+      certFile: own?.cert,
+      keyFile: own?.key,
+      ackTimeoutSeconds: 10,
+    };
+  });
+  afterAll(async () => {
+    await broker.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  function sensor(change: object = {}, mqttChange: object = {}) {
+    const home = mkdtempSync(join(folder, 'sensor-'));
+    const config = {
+      site: 'test',
+      sensor: 'post-1',
+      microphone: { adapter: 'file', file: resolve('test/demo/scene.flac') },
+      outbox: { path: join(home, 'outbox.db') },
+    };
+    const path = join(home, 'tocsin.yaml');
+    writeFileSync(path, stringify({ ...config, ...change, mqtt: { ...mqtt, ...mqttChange } }));
+    const out = join(home, 'reports');
+    mkdirSync(out);
+    return { path, out, args: ['-c', path, '--out', out] };
+  }
+  const openssl = (cwd: string, ...args: string[]) => spawnSync('openssl', args, { cwd, encoding: 'utf8' });
+  const verifies = (cwd: string, file: string) => openssl(cwd, 'dgst', '-sha256', '-verify', 'sensor.pub', '-signature', `${file}.sig`, file).status === 0;
+
+  let sealed = '';
+  test('leaves a report whose signatures openssl takes, and says what could not be tried', async () => {
+    const { args, out } = sensor();
+    const { status, out: said, err } = await run([...args, '--no-microphone', '--json']).ended;
+    const report = JSON.parse(said) as Report;
+    // neither services nor a microphone here: nothing may fail, and not all can be tried
+    expect({ status, verdict: report.verdict }, err).toEqual({ status: 9, verdict: 'incomplete' });
+    expect(report.selftest).toMatchObject({ ok: true, sound: 'file' });
+    expect(report.doctor.filter(({ state }) => state === 'fail')).toEqual([]);
+    expect(report.privacy.checks.length).toBeGreaterThan(20);
+
+    const [name = '', ...others] = readdirSync(out);
+    expect(others).toEqual([]); // no trace of the way there
+    sealed = join(out, name);
+    expect(readdirSync(sealed).toSorted()).toEqual(['report.html', 'report.html.sig', 'report.json', 'report.json.sig', 'sensor.pem', 'sensor.pub']);
+    expect(JSON.parse(readFileSync(join(sealed, 'report.json'), 'utf8'))).toEqual(report);
+    expect(verifies(sealed, 'report.json') && verifies(sealed, 'report.html')).toBe(true);
+    expect(openssl(sealed, 'verify', '-CAfile', authority?.ca ?? '', 'sensor.pem').stdout).toContain('OK');
+    expect(openssl(sealed, 'x509', '-in', 'sensor.pem', '-pubkey', '-noout').stdout).toBe(readFileSync(join(sealed, 'sensor.pub'), 'utf8'));
+    const page = readFileSync(join(sealed, 'report.html'), 'utf8');
+    expect(page.match(/<svg /g)).toHaveLength(4);
+    expect(page).not.toMatch(/(?:src|href)="(?!#)/); // self-contained
+  });
+
+  test('the trace is coarse: four values a second, whole decibels, ten seconds at most', () => {
+    const { trace } = (JSON.parse(readFileSync(join(sealed, 'report.json'), 'utf8')) as Report).selftest;
+    expect(trace.stepSeconds).toBe(0.25);
+    for (const values of [trace.levelDb, ...Object.values(trace.scores)]) expect(values.length).toBeLessThanOrEqual(40);
+    expect(trace.levelDb.every((level) => Number.isInteger(level))).toBe(true);
+    expect(Math.max(...Object.values(trace.scores).flat())).toBeGreaterThan(0.5);
+  });
+
+  test('one letter that is changed, another signature or another key is refused', () => {
+    const changed = join(folder, 'changed');
+    const again = () => cpSync(sealed, changed, { recursive: true });
+    again();
+    const json = readFileSync(join(changed, 'report.json'), 'utf8');
+    writeFileSync(join(changed, 'report.json'), json.replace('incomplete', 'accepted__'));
+    expect(verifies(changed, 'report.json')).toBe(false);
+    again();
+    cpSync(join(sealed, 'report.html.sig'), join(changed, 'report.json.sig'));
+    expect(verifies(changed, 'report.json')).toBe(false);
+    again();
+    openssl(changed, 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', 'other.key');
+    openssl(changed, 'ec', '-in', 'other.key', '-pubout', '-out', 'sensor.pub');
+    expect(verifies(changed, 'report.json')).toBe(false);
+    again();
+    expect(verifies(changed, 'report.json')).toBe(true);
+  });
+
+  test('what fails makes it refused, with the place where the chain broke', async () => {
+    const { args, out } = sensor({}, { url: `mqtts://localhost:${await freePort()}` });
+    const { status, out: said, err } = await run([...args, '--no-microphone', '--lang', 'fr']).ended;
+    expect(status).toBe(8);
+    expect(err).toMatch(/^Erreur : refusé : doctor, selftest\nEssayez : /);
+    expect(said).toContain('Refusé');
+    const [name = ''] = readdirSync(out);
+    const report = JSON.parse(readFileSync(join(out, name, 'report.json'), 'utf8')) as Report;
+    expect(report).toMatchObject({ verdict: 'refused', selftest: { ok: false, brokeAt: 'broker' } });
+    expect(report.doctor.find(({ state }) => state === 'fail')?.finding).toBe('port.refused');
+  });
+
+  test('stopped by hand nothing is half-written, and the same command goes on from there', async () => {
+    const { args, out, path } = sensor();
+    const first = run([...args, '--no-microphone']);
+    await first.said('2. '); // the doctor is done, the sound is on its way
+    first.child.kill('SIGINT');
+    const { status, err } = await first.ended;
+    expect(status).toBe(130);
+    expect(err).toMatch(/^Error: stopped by hand; no report was written\nTry: /);
+    expect(readdirSync(out)).toEqual(['commission-post-1.partial.json']);
+    const second = await run([...args, '--no-microphone']).ended;
+    expect(second.status).toBe(9);
+    expect(second.out.match(/passed before the stop/g)).toHaveLength(1);
+    expect(readdirSync(out).filter((name) => name.includes('partial'))).toEqual([]);
+    // what was kept is of that configuration only
+    const third = run([...args, '--no-microphone']);
+    await third.said('2. ');
+    third.child.kill('SIGINT');
+    await third.ended;
+    writeFileSync(path, `${readFileSync(path, 'utf8')}log:\n  level: warn\n`);
+    expect((await run([...args, '--no-microphone']).ended).out).not.toContain('passed before the stop');
+  });
+
+  const failures: [name: string, change: (s: ReturnType<typeof sensor>) => string[], status: number, error: RegExp][] = [
+    ['no key', (s) => keyed(s, { keyFile: join(folder, 'nowhere.key') }), 10, /Expected the private key of this sensor/],
+    ['a key that is none', (s) => keyed(s, { keyFile: s.path }), 10, /Expected the private key of this sensor/],
+    ['the certificate of another key', (s) => keyed(s, { certFile: authority?.issue('other', 10).cert }), 10, /Expected the certificate of this sensor's key/],
+    ['a key that openssl dgst cannot check', (s) => keyed(s, { keyFile: ed25519() }), 10, /Expected an EC or RSA key/],
+    ['nowhere to put it', (s) => [...s.args.slice(0, 2), '--out', join(folder, 'nowhere')], 3, /Expected to write into/],
+    ['two sources of sound', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used with/],
+  ];
+  function keyed(s: ReturnType<typeof sensor>, change: object): string[] {
+    writeFileSync(s.path, stringify({ site: 'test', sensor: 'post-1', mqtt: { ...mqtt, ...change } }));
+    return s.args;
+  }
+  function ed25519(): string {
+    const path = join(folder, 'ed25519.key');
+    openssl(folder, 'genpkey', '-algorithm', 'ed25519', '-out', path);
+    return path;
+  }
+  test.each(failures)('%s: told before anything is done', async (_name, change, status, error) => {
+    const it = sensor();
+    const done = await run(change(it)).ended;
+    expect(done.status).toBe(status);
+    expect(done.err).toMatch(error);
+    expect(done.err).toMatch(/\nTry: \S/);
+    expect(done.out).toBe('');
+    expect(readdirSync(it.out)).toEqual([]);
+  });
+
+  test('where the listener runs it is stopped for the sound and started again, also after an abort', async () => {
+    // systemctl as a script that keeps the state in a file; that a real systemd starts the real unit is shown by the package's tests
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    const [state, log] = [join(bin, 'state'), join(bin, 'log')];
+    const script = `#!/bin/sh\ncase "$1" in is-active) exec grep -q active ${state} ;; stop) echo down >${state}; echo stop >>${log} ;; start) echo active >${state}; echo start >>${log} ;; *) exit 1 ;; esac\n`;
+    writeFileSync(join(bin, 'systemctl'), script);
+    chmodSync(join(bin, 'systemctl'), 0o755);
+    writeFileSync(state, 'active\n');
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+    const { args } = sensor();
+    const it = run([...args, '--seconds', '60'], env);
+    await it.said('gives the microphone up');
+    it.child.kill('SIGINT');
+    expect((await it.ended).status).toBe(130);
+    expect(readFileSync(log, 'utf8')).toBe('stop\nstart\n');
+    expect(existsSync(state) && readFileSync(state, 'utf8')).toBe('active\n');
+  });
+});
