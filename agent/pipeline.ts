@@ -3,22 +3,25 @@
 //   listen()   microphone ─▶ resample ─▶ classify ─▶ detect ─▶ outbox          no network
 //                  │                                    ▲
 //                  └──────────▶ level ──────────────────┘
+//                                 └────────▶ tap ◀──────┘  ─▶ meter socket     numbers for a technician on this machine
 //   deliver()  outbox ─▶ CloudEvent ─▶ MQTT 5, QoS 1                            no microphone
 //
-// The listener also leaves figures of its own hearing in the outbox; the courier publishes them as health.
+// The listener also leaves figures of its own hearing in the outbox, and how many events other thresholds would have made; the courier publishes them as health.
 //
 // The two run as two processes; the outbox file is all they share.
 import type { AudioSource } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
 import { openSoundLevelMeter } from './audio/sound-level.ts';
-import type { Classifier } from './classify/classifier.ts';
+import type { Classifier, ScoreFrame } from './classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
 import type { Config } from './config/schema.ts';
-import { type Detection, openEventDetector } from './events/event-detector.ts';
+import { type Detection, type EventDetector, type Miss, openEventDetector } from './events/event-detector.ts';
 import type { HourMeter } from './events/hour-meter.ts';
+import type { ThresholdCounter } from './events/threshold-counts.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Logger } from './lib/logger.ts';
+import type { Tap } from './meter/tap.ts';
 import type { Outbox } from './outbox/outbox.ts';
 
 export { type DeliveryOptions, type DeliveryParts, deliver } from './delivery/deliver.ts';
@@ -39,16 +42,29 @@ export function rulesOf(manifest: ModelManifest, model: Pick<Config['model'], 'o
   ) as Record<Label, DetectionRule>;
 }
 
+export interface HearCallbacks {
+  /** A sound is sure. */
+  confirmed?(heard: Heard): void;
+  /** A confirmed sound is over. */
+  ended?(detection: Detection): void;
+  missed?(miss: Miss): void;
+  /** Each 125 ms, in dB relative to a full-scale sine. */
+  level?(decibels: number): void;
+  /** Recognition begins, or begins afresh. */
+  began?(): void;
+  /** After each frame of scores. */
+  scored?(frame: ScoreFrame, detector: EventDetector): void;
+}
+
 /**
- * Hears a source to its end or until the signal aborts. Calls `confirmed` as soon as a sound is sure and `ended` once it is
- * over; `level` is told each 125 ms. After a gap in the samples recognition begins afresh. Every buffer is overwritten with
- * zeros after use.
+ * Hears a source to its end or until the signal aborts. After a gap in the samples recognition begins afresh. Every buffer is
+ * overwritten with zeros after use.
  */
 export async function hear(
   source: AudioSource,
   classifier: Classifier,
   rules: Record<Label, DetectionRule>,
-  on: { confirmed?: (heard: Heard) => void; ended?: (detection: Detection) => void; level?: (decibels: number) => void },
+  on: HearCallbacks,
   signal: AbortSignal,
 ): Promise<{ secondsHeard: number }> {
   const meter = openLevelMeter(classifier.sampleRate, on.level);
@@ -64,6 +80,7 @@ export async function hear(
   const finish = () => {
     for (const detection of detector.finish()) on.ended?.(placed(detection));
   };
+  on.began?.();
   try {
     for await (const frame of source.frames(signal)) {
       if (frame.firstSample !== samplesHeard) {
@@ -73,6 +90,7 @@ export async function hear(
         resampler = openResampler(source.sampleRate, classifier.sampleRate);
         detector = openEventDetector(labels, rules, classifier.frameSeconds);
         beganSeconds = frame.firstSample / source.sampleRate;
+        on.began?.();
       }
       samplesHeard = frame.firstSample + frame.samples.length;
       const samples = resampler.push(frame.samples);
@@ -82,6 +100,8 @@ export async function hear(
         for (const detection of step.confirmed)
           on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
         for (const detection of step.ended) on.ended?.(placed(detection));
+        for (const miss of step.missed) on.missed?.(miss);
+        on.scored?.(scores, detector);
       }
       frame.samples.fill(0);
       samples.fill(0);
@@ -104,14 +124,18 @@ export interface ListenParts {
   readonly level?: (decibels: number) => void;
   /** Sums up the hour. */
   readonly hour?: Pick<HourMeter, 'recognised' | 'level'>;
+  readonly tap?: Tap;
+  /** Counts would-be events by threshold. */
+  readonly counter?: Pick<ThresholdCounter, 'push' | 'restart'>;
 }
 
 /** The listener: hears the source and puts what it recognises in the outbox. */
 export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts: ListenParts, signal: AbortSignal): Promise<void> {
-  const { source, classifier, outbox, clock, logger, hour } = parts;
+  const { source, classifier, outbox, clock, logger, hour, tap, counter } = parts;
   const { name, version } = classifier.manifest;
   const { splAtFullScaleDb } = config.microphone;
   const soundLevel = openSoundLevelMeter(source.sampleRate, hour?.level);
+  if (splAtFullScaleDb !== undefined) tap?.soundPressure(() => soundLevel.levels().lafDb + splAtFullScaleDb);
   let beganMs: number | undefined;
   const counted: AudioSource = {
     ...source,
@@ -144,6 +168,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       scores: { glass_break, shout, bang },
       model: { name, version },
     });
+    tap?.fired(detection.label, detection.confidence, fate !== 'refused');
     if (fate === 'stored') logger.info({ label: detection.label, confidence: detection.confidence }, 'event stored');
     else if (fate === 'held') logger.warn({ label: detection.label }, 'event held in memory: the outbox cannot be written');
     else logger.error({ label: detection.label }, 'event refused: more than outbox.maxEventsPerMinute');
@@ -153,7 +178,19 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     counted,
     classifier,
     rulesOf(classifier.manifest, config.model),
-    { confirmed, ...(parts.level ? { level: parts.level } : {}) },
+    {
+      confirmed,
+      missed: (miss) => tap?.missed(miss),
+      level(decibels) {
+        parts.level?.(decibels);
+        tap?.level(decibels);
+      },
+      began: () => counter?.restart(),
+      scored(frame, detector) {
+        counter?.push(frame);
+        if (tap?.watched) tap.scores(detector.look());
+      },
+    },
     signal,
   );
   logger.info({ secondsHeard, dropped: source.dropped }, 'stopped listening');

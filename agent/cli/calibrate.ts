@@ -10,6 +10,7 @@ import { systemClock } from '../lib/clock.ts';
 import { AudioError } from '../lib/errors.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
+import { addThresholds } from './thresholds.ts';
 import type { MessageKey, Translate, Value } from './translate.ts';
 
 interface Options {
@@ -26,7 +27,7 @@ const stretchSeconds = 0.25;
 
 /** calibrate: from the tone of an acoustic calibrator to dB SPL; with --measure, the levels that come of it. */
 export function addCalibrate(program: Command, signal: AbortSignal, t: Translate): void {
-  addCommand(program, 'calibrate', 'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator', [
+  const command = addCommand(program, 'calibrate', 'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator', [
     'sudo tocsin calibrate',
     'sudo tocsin calibrate --level 114',
     'tocsin calibrate --measure --seconds 60',
@@ -39,6 +40,7 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
     .option('--measure', 'no tone: measure LAeq, LAFmax and LASmax')
     .option('--json', 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels')
     .action((options: Options) => (options.measure ? measure(options, signal, t) : calibrate(options, signal, t)));
+  addThresholds(command, t);
 }
 
 async function calibrate(options: Options, signal: AbortSignal, t: Translate): Promise<void> {

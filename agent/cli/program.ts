@@ -9,6 +9,7 @@ import { addDoctor } from './doctor.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addEvents } from './events.ts';
 import { addManual } from './manual.ts';
+import { addMeter } from './meter.ts';
 import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
 import { addPrivacy } from './privacy.ts';
@@ -33,6 +34,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addEvaluate(program, signal);
   addDevices(program, t);
   addDoctor(program, signal, t);
+  addMeter(program, signal, t);
   addSelftest(program, signal, t);
   addCalibrate(program, signal, t);
   addCommission(program, signal, t);

@@ -5,6 +5,7 @@ import { doctorLink } from './messages/doctor-link.ts';
 import { frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
 import { manual } from './messages/manual.ts';
+import { meter } from './messages/meter.ts';
 import { privacy } from './messages/privacy.ts';
 import { privacyFound } from './messages/privacy-found.ts';
 import { privacyReport } from './messages/privacy-report.ts';
@@ -12,6 +13,7 @@ import { provision } from './messages/provision.ts';
 import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
+import { thresholds } from './messages/thresholds.ts';
 
 export const languages = ['en', 'fr'] as const;
 export type Language = (typeof languages)[number];
@@ -24,6 +26,8 @@ export const catalogue = {
   ...doctorLink,
   ...selftest,
   ...calibrate,
+  ...meter,
+  ...thresholds,
   ...state,
   ...manual,
   ...commission,

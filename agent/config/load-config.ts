@@ -43,6 +43,12 @@ export function checkConfig(value: unknown, path: string): Config {
   return config;
 }
 
+/** Where the listener of this configuration has its meter socket. The service's is in a folder that the courier cannot see. */
+export function meterSocketPath({ meter, outbox }: Pick<Config, 'meter' | 'outbox'>): string {
+  const folder = dirname(resolve(outbox.path));
+  return meter.socket ?? join(folder === '/var/lib/tocsin' ? '/run/tocsin' : folder, 'meter.sock');
+}
+
 function crossChecks(config: Config): string[] {
   const problems: string[] = [];
   const { microphone, mqtt } = config;

@@ -111,6 +111,14 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
 
+  meter: z
+    .strictObject({
+      socket: file
+        .optional()
+        .describe('Local socket for `tocsin meter`. By default /run/tocsin/meter.sock beside /var/lib/tocsin/outbox.db, else meter.sock beside the outbox.'),
+    })
+    .prefault({}),
+
   log: z.strictObject({ level: z.enum(logLevels).default('info').describe('What goes to stderr.') }).prefault({}),
 });
 

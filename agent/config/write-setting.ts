@@ -1,17 +1,27 @@
 import { chmodSync, chownSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { parseDocument, Scalar } from 'yaml';
+import { isMap, parseDocument, Scalar } from 'yaml';
 import { ConfigError, messageOf } from '../lib/errors.ts';
 import { checkConfig } from './load-config.ts';
 
+export interface Setting {
+  readonly keys: readonly string[];
+  readonly value: number | string;
+  readonly comment: string;
+}
+
 /**
- * Writes one value into a configuration file, with a comment behind it. All else in the file stays as it is, comments too; the
+ * Writes values into a configuration file, each with a comment behind it. All else in the file stays as it is, comments too; the
  * result is checked before it takes the file's place, in one step and with its owner and mode.
  */
-export function writeSetting(path: string, keys: readonly string[], value: number | string, comment: string): void {
+export function writeSettings(path: string, settings: readonly Setting[]): void {
   const document = parseDocument(readFileSync(path, 'utf8'));
-  const scalar = new Scalar(value);
-  scalar.comment = ` ${comment}`;
-  document.setIn(keys, scalar);
+  for (const { keys, value, comment } of settings) {
+    const scalar = new Scalar(value);
+    scalar.comment = ` ${comment}`;
+    document.setIn(keys, scalar);
+    const parent = document.getIn(keys.slice(0, -1));
+    if (isMap(parent)) parent.flow = false; // a comment behind a value within braces would hide the next
+  }
   const text = document.toString({ lineWidth: 0 });
   checkConfig(parseDocument(text).toJS(), path);
   const beside = `${path}.new`;
@@ -25,4 +35,9 @@ export function writeSetting(path: string, keys: readonly string[], value: numbe
     rmSync(beside, { force: true });
     throw new ConfigError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'run it again with sudo', { cause });
   }
+}
+
+/** One of them. */
+export function writeSetting(path: string, keys: readonly string[], value: number | string, comment: string): void {
+  writeSettings(path, [{ keys, value, comment }]);
 }

@@ -12,11 +12,35 @@ export interface Detection {
   scores: readonly number[];
 }
 
+/**
+ * Why a sound made no event of its own: it never reached `open` (under), fell before its time (short), was joined to the event
+ * before it (merged), or began while nothing may (cooldown).
+ */
+export interface Miss {
+  readonly label: Label;
+  readonly reason: 'under' | 'short' | 'merged' | 'cooldown';
+  /** The highest smoothed score; of merged ones and those in the cool-down, the score with which they passed `open`. */
+  readonly peak: number;
+}
+
 export interface DetectorStep {
   /** Sounds confirmed by this frame: report these at once. */
   readonly confirmed: Detection[];
   /** Confirmed sounds that have ended for good: repeats within the merge time have been joined to them. */
   readonly ended: Detection[];
+  readonly missed: Miss[];
+}
+
+export type TrackState = 'idle' | 'open' | 'confirmed' | 'tail' | 'cooldown';
+
+/** How a label stands after the last frame. */
+export interface Track {
+  readonly label: Label;
+  /** Smoothed, as it is held against the thresholds. */
+  readonly score: number;
+  readonly state: TrackState;
+  /** Time left in this state: until it is confirmed (open), a repeat is a new event (tail), the next may begin (cooldown); else 0. */
+  readonly leftSeconds: number;
 }
 
 /**
@@ -30,7 +54,7 @@ export function openEventDetector(labels: readonly Label[], rules: Record<Label,
   const tracks = labels.map((label, index) => openTrack(label, index, rules[label], frameSeconds));
   return {
     push(frame: ScoreFrame): DetectorStep {
-      const step: DetectorStep = { confirmed: [], ended: [] };
+      const step: DetectorStep = { confirmed: [], ended: [], missed: [] };
       for (const track of tracks) track.push(frame, step);
       return step;
     },
@@ -38,6 +62,7 @@ export function openEventDetector(labels: readonly Label[], rules: Record<Label,
     finish(): Detection[] {
       return tracks.flatMap((track) => track.finish());
     },
+    look: (): Track[] => tracks.map((track) => track.look()),
   };
 }
 export type EventDetector = ReturnType<typeof openEventDetector>;
@@ -45,11 +70,15 @@ export type EventDetector = ReturnType<typeof openEventDetector>;
 function openTrack(label: Label, index: number, rule: DetectionRule, frameSeconds: number) {
   const size = Math.max(1, Math.round(rule.smoothingSeconds / frameSeconds));
   const recent: number[] = [];
-  let state: 'idle' | 'open' | 'confirmed' | 'tail' | 'cooldown' = 'idle';
+  let state: TrackState = 'idle';
   let current: Detection | undefined;
   let until = 0;
+  let now = 0;
+  let score = 0;
+  let stirred = 0; // the highest score since it rose over `close`, while that has opened nothing
+  let blocked = false; // it is over `open` in the cool-down
 
-  function follow(score: number, frame: ScoreFrame): void {
+  function follow(frame: ScoreFrame): void {
     if (!current) return;
     current.offsetSeconds = Math.max(current.offsetSeconds, frame.endSeconds - ((size - 1) * frameSeconds) / 2);
     if (score <= current.confidence) return;
@@ -60,8 +89,8 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
   function push(frame: ScoreFrame, step: DetectorStep): void {
     recent.push(frame.scores[index] ?? 0);
     if (recent.length > size) recent.shift();
-    const score = recent.reduce((a, b) => a + b, 0) / size;
-    const now = frame.endSeconds;
+    score = recent.reduce((a, b) => a + b, 0) / size;
+    now = frame.endSeconds;
     const slack = frameSeconds / 2; // durations are compared in whole frames
     if (state === 'tail' && now > until + slack) {
       step.ended.push(current as Detection);
@@ -70,7 +99,19 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
       until += rule.cooldownSeconds;
     }
     if (state === 'cooldown' && now > until + slack) state = 'idle';
+    if (state === 'cooldown') {
+      if (score >= rule.open && !blocked) step.missed.push({ label, reason: 'cooldown', peak: score });
+      blocked = score >= rule.open;
+    } else blocked = false;
+    if (state === 'idle' && score < rule.open) {
+      if (score >= rule.close) stirred = Math.max(stirred, score);
+      else if (stirred > 0) {
+        step.missed.push({ label, reason: 'under', peak: stirred });
+        stirred = 0;
+      }
+    }
     if (state === 'idle' && score >= rule.open) {
+      stirred = 0;
       const onsetSeconds = Math.max(0, now - frameSeconds * (1 + (size - 1) / 2));
       current = { label, onsetSeconds, offsetSeconds: now, confidence: 0, scores: frame.scores };
       until = now - frameSeconds + rule.minDurationSeconds;
@@ -78,29 +119,32 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
     }
     if (state === 'open') {
       if (score < rule.close) {
+        step.missed.push({ label, reason: 'short', peak: current?.confidence ?? 0 });
         current = undefined;
         state = 'idle';
         return;
       }
-      follow(score, frame);
+      follow(frame);
       if (now >= until - slack) {
         state = 'confirmed';
         step.confirmed.push(current as Detection);
       }
     } else if (state === 'confirmed') {
-      if (score >= rule.close) follow(score, frame);
+      if (score >= rule.close) follow(frame);
       else {
         state = 'tail';
         until = now + rule.mergeSeconds;
       }
     } else if (state === 'tail' && score >= rule.open) {
       state = 'confirmed';
-      follow(score, frame);
+      step.missed.push({ label, reason: 'merged', peak: score });
+      follow(frame);
     }
   }
 
   return {
     push,
+    look: (): Track => ({ label, score, state, leftSeconds: state === 'idle' || state === 'confirmed' ? 0 : Math.max(0, until - now) }),
     finish: () => (current && (state === 'confirmed' || state === 'tail') ? [current] : []),
   };
 }

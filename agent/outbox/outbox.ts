@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
+import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 
 /** An event on its way out. `sequence` orders events and, with the outbox id, names them. */
@@ -71,6 +72,8 @@ export interface Outbox {
   /** What is usual at this place, by hour of the day. */
   writeUsualLevel(level: UsualLevel): void;
   readUsualLevels(): UsualLevel[];
+  /** Adds to the counts of would-be events by threshold, in days of listening of which the last 60 are kept. */
+  addThresholdCounts(record: ThresholdRecord): void;
   /** Stores the sums of an hour; of more than a month of them the oldest go. */
   writeSummary(summary: HourSummary): void;
   /** The oldest summaries that the platform does not have yet, and the word that it has one. */

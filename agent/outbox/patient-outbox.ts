@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
+import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -134,6 +135,10 @@ class PatientOutbox implements Outbox {
 
   readUsualLevels(): UsualLevel[] {
     return this.#do((outbox) => outbox.readUsualLevels());
+  }
+
+  addThresholdCounts(record: ThresholdRecord): void {
+    this.#do((outbox) => outbox.addThresholdCounts(record));
   }
 
   writeSummary(summary: HourSummary): void {

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
+import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import { findTooOld } from './expiry.ts';
@@ -12,6 +13,7 @@ import { inodeOf, quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
+import { addThresholdCounts } from './threshold-rows.ts';
 
 const lowBytes = 1_000_000; // less free space than this is a fault
 const maxSummaries = 800; // hours: a month
@@ -184,6 +186,13 @@ class SqliteOutbox implements Outbox {
     return this.#db.prepare<[], UsualLevel>(hearingRows.readUsualSql).all();
   }
 
+  addThresholdCounts(record: ThresholdRecord): void {
+    this.#transaction(() => {
+      this.#know(record);
+      addThresholdCounts(this.#db, record);
+    });
+  }
+
   writeSummary(summary: HourSummary): void {
     this.#transaction(() => {
       this.#know(summary);
@@ -209,7 +218,7 @@ class SqliteOutbox implements Outbox {
     this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
     if (this.#db.prepare('SELECT 1 FROM model WHERE name = ? AND version = ?').get(model.name, model.version)) return;
     // the schema has room for 64: those that nothing refers to any more make way
-    const used = '(SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary)';
+    const used = '(SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day)';
     if (this.#db.prepare('SELECT count(*) >= 64 FROM model').pluck().get()) this.#db.exec(`DELETE FROM model WHERE id NOT IN ${used}`);
     const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
     this.#db.prepare(`INSERT INTO model (id, name, version) VALUES ((${free}), ?, ?)`).run(model.name, model.version);

@@ -5,6 +5,7 @@ import { migrate } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
 import { openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
+import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
 /** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
 export const noFates: Record<Fate, number> = { stored: 0, sent: 0, expired: 0, refused: 0, dropped: 0, unreadable: 0 };
@@ -22,6 +23,7 @@ export interface OutboxState {
 export interface OutboxView {
   state(): OutboxState;
   pending(after: number, limit: number): PendingEvent[];
+  listeningDays(): ListeningDay[];
   /** The number of the last event that was ever stored. */
   lastSequence(): number;
   close(): void;
@@ -55,6 +57,7 @@ export function viewOutbox(path: string): OutboxView {
       };
     },
     pending: (after, limit) => pending.all(after, limit).map(fromRow),
+    listeningDays: () => readListeningDays(db),
     lastSequence: () => get<number | undefined>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0,
     close: () => void db.close(),
   };

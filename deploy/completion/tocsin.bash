@@ -11,7 +11,7 @@ _tocsin() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${at:+$at }${COMP_WORDS[i]}" in
     help) at=help ;;
-    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'selftest' | 'calibrate' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'provision' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
+    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'meter' | 'selftest' | 'calibrate' | 'calibrate thresholds' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'provision' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at:$prev" in
@@ -34,6 +34,9 @@ _tocsin() {
     'devices:--lang') _tocsin_words 'en fr'; return ;;
     'doctor:-c' | 'doctor:--config') _tocsin_paths file; return ;;
     'doctor:--lang') _tocsin_words 'en fr'; return ;;
+    'meter:-c' | 'meter:--config') _tocsin_paths file; return ;;
+    'meter:--seconds') return ;;
+    'meter:--lang') _tocsin_words 'en fr'; return ;;
     'selftest:-c' | 'selftest:--config') _tocsin_paths file; return ;;
     'selftest:--speaker') [[ $cur == -* ]] || return ;;
     'selftest:--seconds') return ;;
@@ -43,6 +46,10 @@ _tocsin() {
     'calibrate:--seconds') return ;;
     'calibrate:--wait') return ;;
     'calibrate:--lang') _tocsin_words 'en fr'; return ;;
+    'calibrate thresholds:-c' | 'calibrate thresholds:--config') _tocsin_paths file; return ;;
+    'calibrate thresholds:--budget') return ;;
+    'calibrate thresholds:--days') return ;;
+    'calibrate thresholds:--lang') _tocsin_words 'en fr'; return ;;
     'commission:-c' | 'commission:--config') _tocsin_paths file; return ;;
     'commission:--out') _tocsin_paths folder; return ;;
     'commission:--speaker') [[ $cur == -* ]] || return ;;
@@ -87,8 +94,8 @@ _tocsin() {
     'field-card:--lang') _tocsin_words 'en fr'; return ;;
   esac
   case "$at" in
-    help) words='run listen deliver replay evaluate devices doctor selftest calibrate commission status outbox events config provision privacy model bench completion man field-card' ;;
-    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor selftest calibrate commission status outbox events config provision privacy model bench completion man field-card help' ;;
+    help) words='run listen deliver replay evaluate devices doctor meter selftest calibrate commission status outbox events config provision privacy model bench completion man field-card' ;;
+    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor meter selftest calibrate commission status outbox events config provision privacy model bench completion man field-card help' ;;
     'run') options='-c --config --lang -h --help' words='' ;;
     'listen') options='-c --config --lang -h --help' words='' ;;
     'deliver') options='-c --config --lang -h --help' words='' ;;
@@ -96,8 +103,10 @@ _tocsin() {
     'evaluate') options='--json --out --model --operating-point --lang -h --help' words='' files=folder ;;
     'devices') options='-c --config --json --lang -h --help' words='' ;;
     'doctor') options='-c --config --json --lang -h --help' words='' ;;
+    'meter') options='-c --config --seconds --lines --json --lang -h --help' words='' ;;
     'selftest') options='-c --config --speaker --ask --one-way --seconds --json --lang -h --help' words='' ;;
-    'calibrate') options='-c --config --level --seconds --wait --dry-run --measure --json --lang -h --help' words='' ;;
+    'calibrate') options='-c --config --level --seconds --wait --dry-run --measure --json --lang -h --help' words='thresholds' ;;
+    'calibrate thresholds') options='-c --config --budget --days --write --json --lang -h --help' words='' ;;
     'commission') options='-c --config --out --speaker --no-microphone --seconds --one-way --json --lang -h --help' words='' ;;
     'status') options='-c --config --json --lang -h --help' words='' ;;
     'outbox') options='-c --config --json --lang -h --help' words='' ;;

@@ -3,7 +3,7 @@ function __tocsin_at --argument-names wanted
     set -l at ''
     for word in (commandline -opc)[2..-1]
         set -l longer (string trim -- "$at $word")
-        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'selftest' 'calibrate' 'commission' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'provision' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
+        contains -- $longer help 'run' 'listen' 'deliver' 'replay' 'evaluate' 'devices' 'doctor' 'meter' 'selftest' 'calibrate' 'calibrate thresholds' 'commission' 'status' 'outbox' 'events' 'events explain' 'config' 'config check' 'config show' 'config example' 'provision' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'model' 'bench' 'completion' 'man' 'field-card'
         and set at $longer
     end
     test "$at" = "$wanted"
@@ -16,6 +16,7 @@ complete -c tocsin -n '__tocsin_at ""' -a 'replay' -d 'recognise sounds in audio
 complete -c tocsin -n '__tocsin_at ""' -a 'evaluate' -d 'score the sensor on labelled scenes and write a page with plots'
 complete -c tocsin -n '__tocsin_at ""' -a 'devices' -d 'list the microphones that can be opened'
 complete -c tocsin -n '__tocsin_at ""' -a 'doctor' -d 'check this sensor along the way of the data, power to platform'
+complete -c tocsin -n '__tocsin_at ""' -a 'meter' -d 'what the sensor hears now, and why it fires or does not'
 complete -c tocsin -n '__tocsin_at ""' -a 'selftest' -d 'sound in, event back from the broker; says where the chain breaks'
 complete -c tocsin -n '__tocsin_at ""' -a 'calibrate' -d 'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator'
 complete -c tocsin -n '__tocsin_at ""' -a 'commission' -d 'doctor, selftest and privacy verify in one run, and a signed acceptance report'
@@ -64,6 +65,12 @@ complete -c tocsin -n '__tocsin_at "doctor"' -s c -l config -r -F -d 'configurat
 complete -c tocsin -n '__tocsin_at "doctor"' -l json -d 'one JSON object: healthy, checks: [{check, state, finding, found, try, ms}]'
 complete -c tocsin -n '__tocsin_at "doctor"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "doctor"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "meter"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "meter"' -l seconds -x -d 'end after so long'
+complete -c tocsin -n '__tocsin_at "meter"' -l lines -d 'lines instead of a live view'
+complete -c tocsin -n '__tocsin_at "meter"' -l json -d 'one JSON object for each reading, ten a second'
+complete -c tocsin -n '__tocsin_at "meter"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "meter"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "selftest"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "selftest"' -l speaker -d 'play the test sound through aplay and hear it with the microphone'
 complete -c tocsin -n '__tocsin_at "selftest"' -l ask -d 'ask for a sound and hear it with the microphone'
@@ -72,6 +79,7 @@ complete -c tocsin -n '__tocsin_at "selftest"' -l seconds -x -d 'how long to wai
 complete -c tocsin -n '__tocsin_at "selftest"' -l json -d 'one JSON object: ok, brokeAt, reason, try, label, latencyMs'
 complete -c tocsin -n '__tocsin_at "selftest"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "selftest"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "calibrate"' -a 'thresholds' -d 'thresholds for a budget of false alarms a week, from what this sensor has counted'
 complete -c tocsin -n '__tocsin_at "calibrate"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l level -x -a '94 114' -d 'what the calibrator gives'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l seconds -x -d 'how long the tone must be steady, or how long to measure'
@@ -81,6 +89,13 @@ complete -c tocsin -n '__tocsin_at "calibrate"' -l measure -d 'no tone: measure 
 complete -c tocsin -n '__tocsin_at "calibrate"' -l json -d 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "calibrate"' -s h -l help -d 'display help for command'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l budget -x -d 'events of all labels together: 2/week, 1/day, 5/month'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l days -x -d 'use the last days of listening'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l write -d 'store the thresholds in the configuration file'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l json -d 'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "commission"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "commission"' -l out -x -a '(__fish_complete_directories)' -d 'where the folder of the report is made'
 complete -c tocsin -n '__tocsin_at "commission"' -l speaker -d 'play the test sound through aplay instead of asking for it'
@@ -170,4 +185,4 @@ complete -c tocsin -n '__tocsin_at "man"' -s h -l help -d 'display help for comm
 complete -c tocsin -n '__tocsin_at "field-card"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "field-card"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at ""' -a help
-complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor selftest calibrate commission status outbox events config provision privacy model bench completion man field-card'
+complete -c tocsin -n '__tocsin_at "help"' -a 'run listen deliver replay evaluate devices doctor meter selftest calibrate commission status outbox events config provision privacy model bench completion man field-card'

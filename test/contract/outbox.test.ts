@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
+import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { hearingRecord, hourSummary, limits, recordedEvent } from '../support/samples.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { hearingRecord, hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 const original = Database.prototype.pragma;
 let path: string;
@@ -81,10 +83,11 @@ test('the schema is closed: no column takes text, blobs, unknown labels or value
   outbox.writeHearing(hearingRecord());
   outbox.writeUsualLevel({ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 });
   outbox.writeSummary(hourSummary({ splAtFullScaleDb: 118 }));
+  outbox.addThresholdCounts(thresholdRecord());
   outbox.close();
   const db = new Database(path);
   const refused = (sql: string) => expect(() => db.exec(sql), sql).toThrow();
-  for (const table of ['event', 'hearing', 'usual_level', 'hour_summary'])
+  for (const table of ['event', 'hearing', 'usual_level', 'hour_summary', 'listening_day', 'would_be_event'])
     for (const { name } of db.pragma(`table_info(${table})`) as { name: string }[]) {
       refused(`UPDATE ${table} SET ${name} = 'what was said'`);
       refused(`UPDATE ${table} SET ${name} = x'52494646'`);
@@ -175,4 +178,49 @@ test('a wall clock far out of every bound loses no event', () => {
   for (const onsetWallMs of [-40 * 86_400_000, 4e13])
     expect(outbox.append(recordedEvent(0, { onsetWallMs, onsetMonotonicMs: onsetWallMs % 1e9 }))).toBe('stored');
   outbox.close();
+});
+
+test('days of listening are added to until they are full or recognition changes; the last sixty are kept', () => {
+  const outbox = open();
+  const hours = (count: number, change: Partial<ThresholdRecord> = {}) => {
+    for (let i = 0; i < count; i++) outbox.addThresholdCounts(thresholdRecord(change));
+  };
+  const days = () => {
+    const view = viewOutbox(path);
+    const found = view.listeningDays();
+    view.close();
+    return found;
+  };
+  hours(2);
+  hours(1, { utcDay: 20_500 });
+  expect(days()).toEqual([
+    {
+      day: 1,
+      model: { name: 'street', version: '0.1.0' },
+      operatingPoint: 'balanced',
+      firstUtcDay: 20_500,
+      lastUtcDay: 20_500,
+      seconds: 10_800,
+      counts: [
+        { label: 'glass_break', step: 20, events: 6 },
+        { label: 'bang', step: 44, events: 3 },
+      ],
+    },
+  ]);
+  hours(22);
+  expect(days().map(({ day, seconds }) => [day, seconds])).toEqual([
+    [2, 3600],
+    [1, 86_400],
+  ]);
+  hours(1, { operatingPoint: 'strict' });
+  hours(1, { model: { name: 'street', version: '0.2.0' } });
+  hours(24 * 70);
+  expect(days()).toHaveLength(60);
+  expect(days().at(0)?.day).toBe(74);
+  expect(days().at(-1)?.counts.length).toBe(2);
+  outbox.close();
+  const db = new Database(path);
+  expect(() => db.exec('INSERT INTO listening_day VALUES (99, 1, 0, NULL, NULL, 0)')).toThrow('more than 60 days');
+  expect(db.prepare('SELECT count(DISTINCT day) FROM would_be_event').pluck().get()).toBe(60);
+  db.close();
 });

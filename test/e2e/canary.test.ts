@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -75,7 +76,10 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     );
     const gone = new Promise((done) => agent.once('close', done));
     await seen.until(() => seen.events().some((e) => e.data.label === 'glass_break'));
+    const shown: Buffer[] = [];
+    const meter = connect(join(data, 'meter.sock')).on('data', (bytes) => shown.push(bytes)); // somebody looks at the meter meanwhile
     await new Promise((done) => setTimeout(done, seconds * 1000)); // so much sound is heard at least
+    meter.destroy();
     agent.kill('SIGTERM'); // with -D the tracer is the child of the agent, which ends first
     await gone;
     const ended = new RegExp(`^${agent.pid} +\\+\\+\\+ exited`, 'm'); // strace pads short numbers
@@ -83,21 +87,25 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     await seen.close();
     await broker.close();
     const files = readdirSync(data).map((name) => [name, readFileSync(join(data, name))] as const);
-    return { ...readTrace(trace), files, messages: seen.messages, broker: broker.url.replace('mqtt://', '') };
+    return { ...readTrace(trace), shown: Buffer.concat(shown), files, messages: seen.messages, broker: broker.url.replace('mqtt://', '') };
   }
 
-  /** Calls on the internet families, or that wait for callers, other than the courier's to the broker. */
-  const strangers = (sockets: SocketCall[], broker: string) =>
-    sockets.filter(
-      ({ program, call, family, address }) =>
-        call === 'listen' ||
+  /** Calls on the internet families, or that wait for callers, other than the courier's to the broker and the meter's. */
+  const strangers = (sockets: SocketCall[], broker: string) => {
+    const isMeter = ({ program, call, family, address }: SocketCall) =>
+      program === 'node listen' && call === 'bind' && family === 'AF_UNIX' && address?.endsWith('/meter.sock');
+    const meter = sockets.find(isMeter)?.descriptor;
+    return sockets.filter(
+      ({ program, call, family, address, descriptor }) =>
+        (call === 'listen' && (program !== 'node listen' || descriptor === undefined || descriptor !== meter)) ||
         (/^AF_(INET6?|PACKET|VSOCK)$/.test(family) && (program !== 'node deliver' || call === 'bind' || (call === 'connect' && address !== broker))),
     );
+  };
 
   const isSound = ({ program, to }: Write) => program === 'arecord' && /^(socket|pipe|UNIX)/.test(to);
 
   test('passes through a real capture chain and is in nothing that was written or sent', async () => {
-    const { writes, files, messages } = await traced();
+    const { writes, files, messages, shown } = await traced();
     // the chain did carry it, to the bit: from arecord to the listener, and nowhere else
     expect(search.in(Buffer.concat(writes.filter(isSound).map((w) => w.bytes)))).toContain('int16 little-endian');
     expect(writes.filter((w) => w.program === 'arecord' && w.to.startsWith('/') && w.to !== '/dev/null')).toEqual([]);
@@ -105,6 +113,8 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     const rest = writes.filter((w) => !isSound(w));
     const places = Map.groupBy(rest, (w) => w.to);
     for (const [to, parts] of places) expect(search.in(Buffer.concat(parts.map((w) => w.bytes))), to).toEqual([]);
+    expect(shown.length).toBeGreaterThan(seconds * 400);
+    expect(search.in(shown)).toEqual([]);
     for (const [name, bytes] of files) expect(search.in(bytes), name).toEqual([]);
     for (const { topic, text } of messages) expect(search.in(Buffer.from(text)), topic).toEqual([]);
 

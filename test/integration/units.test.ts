@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missing } from '../support/broker.ts';
 
 const units = ['listener', 'courier'] as const;
@@ -91,4 +91,49 @@ test.skipIf(unreadable)(`two users of one group share the outbox, others may not
     encoding: 'utf8',
   });
   expect(stranger.stderr).toContain('EACCES');
+});
+
+test('the meter socket: its group and folder are not those of the courier, whose unit cannot see it either', () => {
+  const [listener, courier] = [unitText('listener'), unitText('courier')];
+  for (const line of ['Group=tocsin-meter', 'RuntimeDirectory=tocsin', 'RuntimeDirectoryMode=0750', 'RuntimeDirectoryPreserve=yes', 'UMask=0077'])
+    expect(listener).toContain(`\n${line}\n`);
+  expect(courier).toMatch(/^InaccessiblePaths=\/run\/tocsin$/m); // without "-": where it is missing the courier does not start
+  expect(courier).toMatch(/^Group=tocsin$/m);
+  expect(courier).not.toContain('tocsin-meter');
+  expect(readFileSync('systemd/tocsin.tmpfiles.conf', 'utf8')).toMatch(/^d \/run\/tocsin 0750 tocsin-listener tocsin-meter -$/m);
+  const sysusers = readFileSync('systemd/tocsin.sysusers.conf', 'utf8');
+  expect(sysusers).toMatch(/^g tocsin-meter/m);
+  expect(sysusers).not.toMatch(/tocsin-courier tocsin-meter/);
+});
+
+test.skipIf(unreadable)(`the courier's user cannot open the meter socket, the meter's group can${unreadable ? ` (left out: ${unreadable})` : ''}`, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-run-')); // as RuntimeDirectory= makes it
+  const [listener, courier, outboxGroup, meterGroup] = [64_001, 64_002, 64_007, 64_008];
+  chownSync(folder, listener, meterGroup);
+  chmodSync(folder, 0o750);
+  const path = join(folder, 'meter.sock');
+  const module = (file: string) => JSON.stringify(resolve(file));
+  const script = `
+    process.umask(0o077);
+    const { openMeterSocket } = await import(${module('agent/meter/socket.ts')});
+    const { meterReading, silentLogger } = await import(${module('test/support/samples.ts')});
+    openMeterSocket(${JSON.stringify(path)}, meterReading, () => undefined, { ...silentLogger, warn: console.error });
+    setTimeout(() => process.exit(), 60_000);`;
+  const hears = spawn(process.execPath, ['--input-type=module', '-e', script], { uid: listener, gid: meterGroup, stdio: ['ignore', 'inherit', 'inherit'] });
+  onTestFinished(() => void hears.kill('SIGKILL'));
+  await vi.waitFor(() => expect(statSync(path).mode & 0o777).toBe(0o660), { timeout: 20_000 });
+  expect(statSync(path)).toMatchObject({ uid: listener, gid: meterGroup });
+  const call = (uid: number, gid: number) =>
+    spawnSync(
+      process.execPath,
+      [
+        '-e',
+        `require('node:net').connect(${JSON.stringify(path)}).on('error', (e) => console.log(e.code)).once('data', (d) => { console.log(d.length); process.exit() })`,
+      ],
+      { uid, gid, encoding: 'utf8' },
+    ).stdout.trim();
+  expect(call(courier, outboxGroup)).toBe('EACCES');
+  expect(call(64_003, 64_003)).toBe('EACCES');
+  expect(call(64_003, meterGroup)).toBe('83');
+  expect(call(0, 0)).toBe('83');
 });

@@ -1,8 +1,10 @@
 import type { RecordedEvent } from '../../agent/events/event.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import type { HourSummary } from '../../agent/events/summary.ts';
+import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
+import type { MeterReading } from '../../agent/meter/reading.ts';
 
 export const bootId = '0b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
 export const limits = { maxMegabytes: 64, maxEventsPerMinute: 30 };
@@ -71,3 +73,39 @@ export function fixedClock(change: Partial<Clock> = {}): Clock {
 
 const nothing = () => undefined;
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+/** A sensor that hears a shout that has not lasted long enough yet. */
+export function meterReading(change: Partial<MeterReading> = {}): MeterReading {
+  const idle = { score: 0.031, state: 'idle', leftSeconds: 0, open: 0.7773, own: false } as const;
+  return {
+    sequence: 7,
+    state: 'listening',
+    fault: 'none',
+    suspicion: 'none',
+    listenedSeconds: 3590,
+    elapsedSeconds: 3600,
+    levelDb: -31,
+    splDb: 88,
+    noiseFloorDb: -58,
+    stirred: 9,
+    labels: [idle, { score: 0.8124, state: 'open', leftSeconds: 0.04, open: 0.8, own: true }, { ...idle, state: 'cooldown', leftSeconds: 0.2 }],
+    last: [
+      { label: 2, outcome: 'fired', peak: 0.9312, secondsAgo: 1.4 },
+      { label: 0, outcome: 'under', peak: 0.5, secondsAgo: 75 },
+      { label: 1, outcome: 'short', peak: 0.9, secondsAgo: 80 },
+      { label: 1, outcome: 'merged', peak: 0.9, secondsAgo: 90.1 },
+      { label: 1, outcome: 'cooldown', peak: 0.9, secondsAgo: 900 },
+      { label: 0, outcome: 'refused', peak: 1, secondsAgo: 3600 },
+    ],
+    ...change,
+  };
+}
+
+/** An hour of listening with three events that a high threshold would have let through. */
+export function thresholdRecord(change: Partial<ThresholdRecord> = {}): ThresholdRecord {
+  const counts = [
+    { label: 'glass_break', step: 20, events: 2 },
+    { label: 'bang', step: 44, events: 1 },
+  ] as const;
+  return { bootId, model: { name: 'street', version: '0.1.0' }, operatingPoint: 'balanced', seconds: 3600, counts, ...change };
+}

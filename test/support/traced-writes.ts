@@ -18,8 +18,10 @@ export interface SocketCall {
   readonly call: string;
   /** AF_INET, AF_INET6, AF_UNIX, AF_NETLINK...; of `listen` none. */
   readonly family: string;
-  /** ADDRESS:PORT, for the internet families. */
+  /** ADDRESS:PORT, for the internet families; the path, for AF_UNIX. */
   readonly address?: string;
+  /** The socket itself, as strace names the descriptor; of `socket` none. */
+  readonly descriptor?: string;
 }
 
 /** Reads the output of `strace -f -y -xx -s 10000000 -e trace=${tracedCalls}`. */
@@ -48,7 +50,9 @@ export function readTrace(path: string): { writes: Write[]; sockets: SocketCall[
     if (call) {
       const port = /sin6?_port=htons\((\d+)\)/.exec(rest)?.[1];
       const family = /AF_[A-Z0-9]+/.exec(rest)?.[0] ?? '';
-      sockets.push({ program, call, family, ...(port === undefined ? {} : { address: `${strings.at(-1)?.toString()}:${port}` }) });
+      const address = port === undefined ? (family === 'AF_UNIX' ? strings.at(-1)?.toString() : undefined) : `${strings.at(-1)?.toString()}:${port}`;
+      const descriptor = /^\w+\(\d+<([^>]*)>/.exec(rest)?.[1];
+      sockets.push({ program, call, family, ...(address === undefined ? {} : { address }), ...(descriptor === undefined ? {} : { descriptor }) });
     }
   }
   return { writes, sockets };

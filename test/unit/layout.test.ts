@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 
-const order = ['lib', 'config', 'audio', 'classify', 'events', 'outbox', 'delivery', 'pipeline.ts', 'cli', 'main.ts'];
-const stages = ['audio', 'classify', 'events', 'outbox', 'delivery'];
+const order = ['lib', 'config', 'audio', 'classify', 'events', 'outbox', 'delivery', 'meter', 'pipeline.ts', 'cli', 'main.ts'];
+const stages = ['audio', 'classify', 'events', 'outbox', 'delivery', 'meter'];
 const files = globSync('agent/**/*.ts').map((path) => ({ path, place: path.split('/')[1] as string, text: readFileSync(path, 'utf8') }));
 const imports = files.flatMap(({ path, place, text }) =>
   [...text.matchAll(/^(?:import|export)( type)?[^'\n]*(?:\n[^'\n]*)*? from '(\.[^']+)'/gm)].map(([, type, target]) => {
@@ -44,5 +44,11 @@ test('what hears cannot speak: the modules of the listener reach no network, tho
   const text = (path: string) => files.find((f) => f.path === path)?.text ?? '';
   for (const start of ['agent/audio/microphone.ts', 'agent/classify/onnx-classifier.ts', 'agent/events/event-detector.ts', 'agent/outbox/sqlite-outbox.ts'])
     for (const path of closure(start)) expect(text(path), path).not.toMatch(/from '(mqtt|node:(net|tls|http|https|http2|dgram|dns))'/);
+  // but for the meter's socket, which is made for a path, waits, and calls nobody; and the courier knows nothing of it
+  const meter = files.filter(({ place, text }) => place === 'meter' && /from 'node:net'/.test(text));
+  expect(meter.map(({ path }) => path)).toEqual(['agent/meter/socket.ts']);
+  expect(meter[0]?.text).toMatch(/import \{ createServer, type Socket \} from 'node:net';/);
+  expect(meter[0]?.text.match(/\.listen\([^)]*/g)).toEqual(['.listen({ path }, (']);
+  for (const path of closure('agent/delivery/deliver.ts')) expect(path).not.toMatch(/meter\//);
   for (const path of closure('agent/delivery/deliver.ts')) expect(text(path), path).not.toMatch(/node-web-audio-api|arecord/);
 });

@@ -70,6 +70,17 @@ export const frenchHelp: Record<string, string> = {
   'which shell': 'quel shell',
   'print the manual page': 'afficher la page de manuel',
   'print the one-page card for the field as HTML': 'afficher la fiche de terrain d’une page en HTML',
+  'what the sensor hears now, and why it fires or does not': 'ce que le capteur entend, et pourquoi il se déclenche ou non',
+  'thresholds for a budget of false alarms a week, from what this sensor has counted':
+    'seuils pour un budget de fausses alertes par semaine, d’après ce que ce capteur a compté',
+  'events of all labels together: 2/week, 1/day, 5/month': 'événements de toutes les étiquettes : 2/week, 1/day, 5/month',
+  'use the last days of listening': 'prendre les derniers jours d’écoute',
+  'store the thresholds in the configuration file': 'écrire les seuils dans le fichier de configuration',
+  'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored':
+    'un objet JSON : days, budgetPerWeek, boundPerWeek, events, labels avec leurs courbes, stored',
+  'end after so long': 'finir après ce temps',
+  'lines instead of a live view': 'des lignes au lieu d’une vue animée',
+  'one JSON object for each reading, ten a second': 'un objet JSON par mesure, dix par seconde',
   'one JSON object: event, thresholds': 'un objet JSON : event, thresholds',
   'what this sensor may publish, and whether it can do no more than that': 'ce que ce capteur peut publier, et s’il ne peut rien de plus',
   'check on the running sensor that what hears cannot speak and what speaks cannot hear':

@@ -62,6 +62,8 @@ export const privacyFound = {
     fr: 'le broker {host}:{port} ({address}) seul, rien n’écoute',
   },
   'privacy.calls.reachable': { en: 'it could call: {what}', fr: 'il pourrait appeler : {what}' },
+  'privacy.meter.reachable': { en: 'it may open {path}', fr: 'il peut ouvrir {path}' },
+  'privacy.meter.ok': { en: 'it cannot reach the meter', fr: 'il ne peut atteindre le meter' },
   'privacy.calls.ok': { en: 'only systemd’s notify socket and the log', fr: 'seulement le socket notify de systemd et le journal' },
   'privacy.files.wrong': { en: 'open for writing: {what}', fr: 'ouverts en écriture : {what}' },
   'privacy.files.ok': { en: 'open for writing: {what}', fr: 'ouverts en écriture : {what}' },

@@ -65,7 +65,10 @@ export const privacy = {
     en: 'its network namespace against that of the machine, its interfaces, and who else is in it',
     fr: 'son espace réseau comparé à celui de la machine, ses interfaces, et qui d’autre s’y trouve',
   },
-  'privacy.what.sockets.listener': { en: 'It holds no socket but local ones', fr: 'Il ne tient que des sockets locaux' },
+  'privacy.what.sockets.listener': {
+    en: 'It holds no socket but local ones, and only the meter’s waits for callers',
+    fr: 'Il ne tient que des sockets locaux, et seul celui du meter attend des appels',
+  },
   'privacy.how.sockets.listener': {
     en: 'every open socket in /proc against the tables of its network namespace',
     fr: 'chaque socket ouvert dans /proc comparé aux tables de son espace réseau',
@@ -77,6 +80,11 @@ export const privacy = {
   'privacy.how.sockets.courier': {
     en: 'every open socket in /proc; far ends against mqtt.url and the resolver; sockets that listen',
     fr: 'chaque socket ouvert dans /proc ; extrémités comparées à mqtt.url et au résolveur ; sockets en écoute',
+  },
+  'privacy.what.meter': { en: 'It cannot see what the meter shows', fr: 'Il ne voit pas ce que montre le meter' },
+  'privacy.how.meter': {
+    en: 'whether the meter socket is there as it sees the machine, and whether it may open it',
+    fr: 'le socket du meter existe-t-il pour lui, et peut-il l’ouvrir',
   },
   'privacy.what.calls': { en: 'It can ask no other program to speak for it', fr: 'Il ne peut demander à aucun autre programme de parler pour lui' },
   'privacy.how.calls': {

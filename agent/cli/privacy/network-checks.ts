@@ -1,5 +1,7 @@
 // The listener's network, and what either half is connected to.
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { meterSocketPath } from '../../config/load-config.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
 import { accessOf, allProcesses, namespaceOf } from './process.ts';
@@ -42,11 +44,11 @@ const listenerSockets: HalfCheck = {
   id: 'sockets',
   only: 'listener',
   byHand: socketsByHand,
-  run({ processes }) {
+  run({ processes }, { config }) {
     const held = processes.flatMap(socketsOf);
     const wrong = held.filter(({ family }) => family !== 'unix');
     if (wrong.length > 0) return fail('privacy.sockets.listener', { what: listed(wrong.map(describe)) });
-    const waiting = held.filter(({ listening }) => listening);
+    const waiting = held.filter(({ listening, path }) => listening && path !== meterSocketPath(config));
     return waiting.length > 0
       ? fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) })
       : pass('privacy.sockets.unix', { count: held.length });
@@ -120,15 +122,28 @@ function describe({ pid, family, listening, local, remote, path }: Socket): stri
 /** What the listener may talk to: systemd, about its own state, and the log. */
 const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
 
+/** What the meter shows is for people on this machine, not for the half that speaks. */
+const meter: HalfCheck = {
+  id: 'meter',
+  only: 'courier',
+  byHand: ({ pid }, { config }) => `sudo ls -ld ${dirname(meterSocketPath(config))}; sudo ls -l /proc/${pid}/root${meterSocketPath(config)}`,
+  run({ pid }, { config }) {
+    const path = meterSocketPath(config);
+    const seen = `/proc/${pid}/root${path}`;
+    if (existsSync(path) && isSame(path, seen) && accessOf(pid)(seen)) return fail('privacy.meter.reachable', { path });
+    return pass('privacy.meter.ok');
+  },
+};
+
 /** A program with a network could speak for one without: a resolver, a message bus, a sound server. */
 const calls: HalfCheck = {
   id: 'calls',
   only: 'listener',
   byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s -exec ls -l {} +`,
-  run({ pid }) {
+  run({ pid }, { config }) {
     const may = accessOf(pid);
     const reachable = localServices().filter(
-      (path) => !harmlessServices.test(path) && isSame(path, `/proc/${pid}/root${path}`) && may(`/proc/${pid}/root${path}`),
+      (path) => path !== meterSocketPath(config) && !harmlessServices.test(path) && isSame(path, `/proc/${pid}/root${path}`) && may(`/proc/${pid}/root${path}`),
     );
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');
   },
@@ -145,4 +160,4 @@ function isSame(path: string, seen: string): boolean {
   }
 }
 
-export const networkChecks = [network, listenerSockets, courierSockets, calls] as const;
+export const networkChecks = [network, listenerSockets, courierSockets, calls, meter] as const;

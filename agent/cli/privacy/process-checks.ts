@@ -108,7 +108,7 @@ const seccomp: HalfCheck = {
 
 const identity: HalfCheck = {
   id: 'identity',
-  byHand: ({ processes }) => `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio`,
+  byHand: ({ processes }) => `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio tocsin-meter`,
   run({ name, processes }, { halves }) {
     const ids = new Set(processes.flatMap((pid) => statusOf(pid)('Uid').split(/\s+/)));
     const [uid = ''] = ids;
@@ -119,8 +119,9 @@ const identity: HalfCheck = {
     const groups = [...new Set(processes.flatMap((pid) => [...statusOf(pid)('Gid').split(/\s+/), ...statusOf(pid)('Groups').split(/\s+/)]))].filter(Boolean);
     const audio = groupNumber('audio');
     if (groups.includes('0')) return fail('privacy.identity.groups', { groups: listed(groups) });
-    // one group shares the outbox; the listener has that of the sound cards besides
-    const besides = groups.filter((group) => group !== audio || name === 'courier');
+    // one group shares the outbox; the listener has those of the sound cards and of its meter besides
+    const own = [audio, groupNumber('tocsin-meter')];
+    const besides = groups.filter((group) => !own.includes(group) || name === 'courier');
     if (besides.length > 1 || (name === 'courier' && audio !== undefined && groups.includes(audio)))
       return fail('privacy.identity.groups', { groups: listed(groups) });
     return pass('privacy.identity.ok', { uid, groups: listed(groups) });

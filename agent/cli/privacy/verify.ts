@@ -28,7 +28,8 @@ async function halfLine(check: HalfCheck, name: HalfName, machine: Machine): Pro
   const { id, only } = check;
   const half = machine.halves[name];
   // where the halves have different rules, the wording has too
-  const about = only === undefined || id === 'network' || id === 'calls' ? (id as Exclude<typeof id, 'sockets'>) : (`sockets.${only}` as const);
+  const about =
+    only === undefined || id === 'network' || id === 'calls' || id === 'meter' ? (id as Exclude<typeof id, 'sockets'>) : (`sockets.${only}` as const);
   const [finding, byHand] =
     typeof half === 'string'
       ? [absent(half, id), `systemctl status tocsin-${name}`]

@@ -1,0 +1,76 @@
+import type { Message } from '../translate.ts';
+
+// What meter says. The reasons are short: on 60 columns they stand behind time, label and score.
+export const meter = {
+  'meter.title': { en: 'Tocsin meter', fr: 'Tocsin meter' },
+  'meter.quit': { en: 'q: quit', fr: 'q : quitter' },
+  'meter.microphone.starting': { en: 'microphone: no sound yet', fr: 'microphone : pas encore de son' },
+  'meter.microphone.listening': { en: 'microphone: hears, {share} % of {span}', fr: 'microphone : écoute, {share} % de {span}' },
+  'meter.microphone.clipped': {
+    en: 'microphone: hears badly: {fault}; sudo tocsin doctor',
+    fr: 'microphone : écoute mal : {fault} ; sudo tocsin doctor',
+  },
+  'meter.microphone.deaf': { en: 'microphone: DEAF: {fault}; sudo tocsin doctor', fr: 'microphone : SOURD : {fault} ; sudo tocsin doctor' },
+  'meter.microphone.stopped': { en: 'microphone: the listener is stopping', fr: 'microphone : l’écouteur s’arrête' },
+  'meter.suspicion': { en: 'suspicion: {suspicion}, against what is usual here', fr: 'soupçon : {suspicion}, par rapport à l’habitude ici' },
+  'meter.level': { en: 'level', fr: 'niveau' },
+  'meter.levels': { en: 'floor {floor}, peak {peak}', fr: 'fond {floor}, crête {peak}' },
+  'meter.spl': { en: '{spl} dB SPL (LAF); ', fr: '{spl} dB SPL (LAF) ; ' },
+  'meter.uncalibrated': { en: 'not calibrated; ', fr: 'non calibré ; ' },
+
+  'meter.opens': { en: 'opens at {open}: ', fr: 'seuil {open} : ' },
+  'meter.quiet': { en: 'nothing', fr: 'rien' },
+  'meter.below': { en: 'under its threshold', fr: 'sous son seuil' },
+  'meter.open': { en: 'an event if {left} s more', fr: 'événement dans {left} s' },
+  'meter.confirmed': { en: 'EVENT, going on', fr: 'ÉVÉNEMENT en cours' },
+  'meter.tail': { en: 'ended; repeats join, {left} s', fr: 'fini ; reprise jointe, {left} s' },
+  'meter.cooldown': { en: 'cool-down, {left} s', fr: 'temps mort, {left} s' },
+  'meter.own': { en: '*: threshold of this site, not of the model', fr: '* : seuil de ce site, pas du modèle' },
+
+  'meter.last': { en: 'last sounds, and how long ago', fr: 'derniers sons, et depuis combien de temps' },
+  'meter.last.none': { en: 'none in the last hour', fr: 'aucun depuis une heure' },
+  'meter.outcome.fired': { en: 'EVENT', fr: 'ÉVÉNEMENT' },
+  'meter.outcome.refused': { en: 'refused: too many a minute', fr: 'refusé : trop par minute' },
+  'meter.outcome.under': { en: 'stayed under {open}', fr: 'resté sous {open}' },
+  'meter.outcome.short': { en: 'over, but not long enough', fr: 'au-dessus, mais trop bref' },
+  'meter.outcome.merged': { en: 'joined to the one before', fr: 'joint au précédent' },
+  'meter.outcome.cooldown': { en: 'in the cool-down: no event', fr: 'temps mort : pas d’événement' },
+
+  'meter.line': { en: '{time} {level} dBFS{spl} floor {floor} {scores} {state}', fr: '{time} {level} dBFS{spl} fond {floor} {scores} {state}' },
+  'meter.line.event': { en: '{time} {label} {peak}: {reason}', fr: '{time} {label} {peak} : {reason}' },
+
+  'meter.trouble.absent': { en: 'Expected a listener at {path}, got none', fr: 'Attendu un écouteur à {path}, obtenu aucun' },
+  'meter.trouble.absent.try': {
+    en: 'sudo systemctl start tocsin-listener, or tocsin run with the same --config',
+    fr: 'sudo systemctl start tocsin-listener, ou tocsin run avec le même --config',
+  },
+  'meter.trouble.noSocket': {
+    en: 'Expected a socket at {path}, got none, though the listener runs',
+    fr: 'Attendu une socket à {path}, obtenu aucune ; l’écouteur tourne pourtant',
+  },
+  'meter.trouble.noSocket.try': {
+    en: 'journalctl -u tocsin-listener -g "meter socket"; then systemctl restart tocsin-listener',
+    fr: 'journalctl -u tocsin-listener -g "meter socket" ; puis systemctl restart tocsin-listener',
+  },
+  'meter.trouble.denied': { en: 'Expected to be let into {path}, got a refusal', fr: 'Attendu l’accès à {path}, obtenu un refus' },
+  'meter.trouble.denied.try': {
+    en: 'sudo tocsin meter; or for good: sudo usermod -aG tocsin-meter NAME, and log in again',
+    fr: 'sudo tocsin meter ; ou pour toujours : sudo usermod -aG tocsin-meter NOM, puis reconnectez-vous',
+  },
+  'meter.trouble.full': {
+    en: 'Expected the listener to show something, got a closed door',
+    fr: 'Attendu que l’écouteur montre quelque chose, obtenu porte close',
+  },
+  'meter.trouble.full.try': {
+    en: 'four may look at once: close another meter, wait 5 s',
+    fr: 'quatre peuvent regarder à la fois : fermez un autre meter, attendez 5 s',
+  },
+  'meter.trouble.gone': { en: 'Expected the listener to go on, got an end', fr: 'Attendu que l’écouteur continue, obtenu une fin' },
+  'meter.trouble.gone.try': { en: 'systemctl status tocsin-listener', fr: 'systemctl status tocsin-listener' },
+  'meter.trouble.unknown': { en: 'Expected readings of this release, got others', fr: 'Attendu des mesures de cette version, obtenu d’autres' },
+  'meter.trouble.unknown.try': {
+    en: 'systemctl restart tocsin-listener: it still runs the release before',
+    fr: 'systemctl restart tocsin-listener : il tourne encore dans l’ancienne version',
+  },
+  'meter.again': { en: 'Trying again every second...', fr: 'Nouvel essai chaque seconde...' },
+} as const satisfies Record<string, Message>;

@@ -1,0 +1,57 @@
+import type { Message } from '../translate.ts';
+
+export const thresholds = {
+  'thresholds.title': { en: 'Thresholds for {budget} a week', fr: 'Seuils pour {budget} par semaine' },
+  'thresholds.based': { en: 'based on', fr: 'fondé sur' },
+  'thresholds.days': { en: '{days} days of listening', fr: '{days} jours d’écoute' },
+  'thresholds.bound': { en: 'bound', fr: 'borne' },
+  'thresholds.bound.is': {
+    en: 'no event in {days} days means fewer than {bound} a week (3/T, at 95 %)',
+    fr: 'aucun événement en {days} jours signifie moins de {bound} par semaine (3/T, à 95 %)',
+  },
+  'thresholds.short': {
+    en: 'less than a week: weekends may be missing; look again later',
+    fr: 'moins d’une semaine : le week-end manque peut-être ; revoyez plus tard',
+  },
+  'thresholds.plot': {
+    en: 'Events in {days} days, had this been the threshold (bars: logarithm):',
+    fr: 'Événements en {days} jours avec ce seuil (barres : logarithme) :',
+  },
+  'thresholds.legend': { en: '* in force, > proposed', fr: '* en vigueur, > proposé' },
+  'thresholds.own': { en: '(of this site)', fr: '(de ce site)' },
+  'thresholds.same': { en: '{before} stays: {events} events', fr: '{before} reste : {events} événements' },
+  'thresholds.change': { en: '{before} -> {after}: {events} events instead of {was}', fr: '{before} -> {after} : {events} événements au lieu de {was}' },
+  'thresholds.together': {
+    en: 'Together {events} events, {week} a week; at 95 % fewer than {bound} a week.',
+    fr: 'En tout {events} événements, {week} par semaine ; à 95 % moins de {bound} par semaine.',
+  },
+  'thresholds.real': {
+    en: 'Counted is every sound that would have been published, real ones too: false alarms can only be fewer. Higher thresholds also miss more.',
+    fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes sont au plus autant. Un seuil plus haut en manque aussi davantage.',
+  },
+  'thresholds.stored': {
+    en: 'Stored as model.open in {path}. From now on: systemctl restart tocsin-listener',
+    fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin-listener',
+  },
+  'thresholds.notStored': { en: 'Nothing is stored. To store them: the same with --write', fr: 'Rien n’est écrit. Pour l’écrire : de même avec --write' },
+  'thresholds.few': {
+    en: 'Expected {needed} days of listening for a budget of {budget} a week, got {days}',
+    fr: 'Attendu {needed} jours d’écoute pour un budget de {budget} par semaine, obtenu {days}',
+  },
+  'thresholds.few.try': {
+    en: 'wait, or take a larger budget: so far not even no event at all shows fewer than {bound} a week',
+    fr: 'attendez, ou prenez un budget plus large : jusqu’ici même zéro événement ne montre pas moins de {bound} par semaine',
+  },
+  'thresholds.wait': {
+    en: 'let tocsin-listener run: it stores its counts every hour, for this model and operating point',
+    fr: 'laissez tourner tocsin-listener : il garde ses comptes chaque heure, pour ce modèle et ce point de réglage',
+  },
+  'thresholds.none': {
+    en: 'Expected a threshold that holds {budget} a week, got more events at the highest',
+    fr: 'Attendu un seuil qui tienne {budget} par semaine, obtenu davantage d’événements au plus haut',
+  },
+  'thresholds.none.try': {
+    en: 'tocsin meter shows what fires; real sounds are no false alarms: take a larger budget, or another place for the microphone',
+    fr: 'tocsin meter montre ce qui déclenche ; les vrais sons ne sont pas de fausses alertes : budget plus large, ou autre place du micro',
+  },
+} as const satisfies Record<string, Message>;

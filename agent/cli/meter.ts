@@ -1,0 +1,170 @@
+import type { Command } from 'commander';
+import { labels } from '../classify/model-manifest.ts';
+import { loadConfig, meterSocketPath } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
+import { AudioError, type TocsinError } from '../lib/errors.ts';
+import { sleep } from '../lib/sleep.ts';
+import type { MeterReading } from '../meter/reading.ts';
+import { type MeterTrouble, readings } from './meter/connection.ts';
+import { openScreen } from './meter/screen.ts';
+import { meterRows, microphone, reason, type Shown, troubleRows } from './meter/view.ts';
+import { print, printJson, screenOf } from './output.ts';
+import { addCommand, configOption } from './program.ts';
+import { serviceState } from './status.ts';
+import type { MessageKey, Translate } from './translate.ts';
+
+interface Options {
+  config: string;
+  seconds?: string;
+  lines?: true;
+  json?: true;
+}
+
+const peakSeconds = 2;
+const sinkPerReading = 0.08; // of a bar: from full to nothing in a second and a quarter
+
+/** meter: what the listener hears now and thinks of it, and why it fired or did not. */
+export function addMeter(program: Command, signal: AbortSignal, t: Translate): void {
+  addCommand(program, 'meter', 'what the sensor hears now, and why it fires or does not', ['sudo tocsin meter', 'tocsin meter --json --seconds 10'])
+    .addOption(configOption())
+    .option('--seconds <count>', 'end after so long')
+    .option('--lines', 'lines instead of a live view')
+    .option('--json', 'one JSON object for each reading, ten a second')
+    .action((options: Options) => meter(options, signal, t));
+}
+
+async function meter(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const config = loadConfig(options.config);
+  const quit = new AbortController();
+  const seconds = Number(options.seconds);
+  const ends = [signal, quit.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])];
+  const over = AbortSignal.any(ends);
+  const live = process.stdout.isTTY && !options.lines && !options.json;
+  return live ? view(config, over, () => quit.abort(), t) : lines(config, options.json === true, over, t);
+}
+
+/** The live view: it stays while the listener is away, says so, and goes on when it is back. */
+async function view(config: Config, over: AbortSignal, quit: () => void, t: Translate): Promise<void> {
+  const path = meterSocketPath(config);
+  const sensor = `${config.sensor} @ ${config.site}`;
+  const coloured = screenOf(process.stdout).colours.isColorSupported;
+  let trouble = await tried(path, over); // what a wrong call says stays on the terminal
+  if (trouble) throw await troubleError(trouble, path, t);
+  let again = () => {};
+  const screen = openScreen(process.stdout, process.stdin, quit, () => again());
+  try {
+    while (!over.aborted) {
+      const remember = openMemory();
+      const source = readings(path, over);
+      for (let next = await source.next(); ; next = await source.next()) {
+        if (next.done) {
+          trouble = next.value;
+          break;
+        }
+        const shown = remember(next.value);
+        again = () => screen.draw(meterRows(sensor, shown, process.stdout.columns, t), coloured);
+        again();
+      }
+      if (over.aborted || !trouble) break;
+      const { message, tryHint } = await troubleError(trouble, path, t);
+      again = () => screen.draw(troubleRows(sensor, message, tryHint, process.stdout.columns, t), coloured);
+      again();
+      await sleep(1000, over);
+    }
+  } finally {
+    screen.close();
+  }
+}
+
+async function tried(path: string, over: AbortSignal): Promise<MeterTrouble | undefined> {
+  const source = readings(path, over);
+  const first = await source.next();
+  if (first.done) return first.value;
+  await source.return(undefined);
+  return undefined;
+}
+
+/** Peaks and bars from one reading to the next. */
+function openMemory(): (reading: MeterReading) => Shown {
+  const levels: (number | undefined)[] = [];
+  let bars: number[] = [];
+  return (reading) => {
+    levels.push(reading.levelDb);
+    if (levels.length > peakSeconds * 10) levels.shift();
+    bars = reading.labels.map(({ score }, i) => Math.max(score, (bars[i] ?? 0) - sinkPerReading));
+    const heard = levels.filter((db) => db !== undefined);
+    return { reading, peakDb: heard.length > 0 ? Math.max(...heard) : undefined, bars };
+  };
+}
+
+/** For pipes: each reading as JSON, or a line a second and one for each sound. Ends with an error when the listener goes. */
+async function lines(config: Config, json: boolean, over: AbortSignal, t: Translate): Promise<void> {
+  const path = meterSocketPath(config);
+  const source = readings(path, over);
+  let stirred: number | undefined;
+  let shownMs = Number.NEGATIVE_INFINITY;
+  let loudest: number | undefined;
+  for (let next = await source.next(); ; next = await source.next()) {
+    if (next.done) {
+      if (next.value) throw await troubleError(next.value, path, t);
+      return;
+    }
+    const reading = next.value;
+    if (json) {
+      printJson(asJson(reading));
+      continue;
+    }
+    const fresh = reading.last.slice(0, Math.max(0, reading.stirred - (stirred ?? reading.stirred)));
+    stirred = reading.stirred;
+    for (const last of fresh.toReversed())
+      print(
+        t('meter.line.event', {
+          time: clockTime(),
+          label: t(`label.${labels[last.label] ?? 'bang'}`),
+          peak: last.peak.toFixed(3),
+          reason: reason(last, reading, t),
+        }),
+      );
+    loudest = Math.max(loudest ?? -120, reading.levelDb ?? -120);
+    if (performance.now() - shownMs < 995) continue;
+    shownMs = performance.now();
+    print(levelLine(reading, loudest === -120 ? undefined : loudest, t));
+    loudest = undefined;
+  }
+}
+
+function levelLine(reading: MeterReading, levelDb: number | undefined, t: Translate): string {
+  const { splDb, noiseFloorDb } = reading;
+  const said = microphone(reading, t);
+  return t('meter.line', {
+    time: clockTime(),
+    level: levelDb ?? '--',
+    spl: splDb === undefined ? '' : ` ${splDb} dB SPL`,
+    floor: noiseFloorDb ?? '--',
+    scores: labels.map((label, i) => `${t(`label.${label}`)} ${reading.labels[i]?.score.toFixed(2)}`).join(', '),
+    state: reading.state === 'listening' && reading.fault === 'none' ? '' : typeof said === 'string' ? said : said[0],
+  }).trimEnd();
+}
+
+function asJson(reading: MeterReading): object {
+  const { labels: scores, last, levelDb, splDb, noiseFloorDb, ...rest } = reading;
+  return {
+    time: new Date().toISOString(),
+    ...rest,
+    levelDbfs: levelDb ?? null,
+    soundPressureLevelDb: splDb ?? null,
+    noiseFloorDbfs: noiseFloorDb ?? null,
+    labels: Object.fromEntries(labels.map((label, i) => [label, scores[i]])),
+    last: last.map((outcome) => ({ ...outcome, label: labels[outcome.label] })),
+  };
+}
+
+async function troubleError(trouble: MeterTrouble, path: string, t: Translate): Promise<TocsinError> {
+  const runs = trouble === 'absent' && (await serviceState('tocsin-listener')) === 'active';
+  const key = `meter.trouble.${runs ? 'noSocket' : trouble}` as MessageKey;
+  return new AudioError(t.of({ key, values: { path } }), t.of({ key: `${key}.try` as MessageKey, values: {} }));
+}
+
+function clockTime(): string {
+  return new Date().toISOString().slice(11, 19);
+}

@@ -1,0 +1,54 @@
+import { connect } from 'node:net';
+import { decodeReading, type MeterReading, readingBytes } from '../../meter/reading.ts';
+
+/** Why there is nothing to show; the rest of `meter.` in the messages. */
+export type MeterTrouble = 'absent' | 'denied' | 'full' | 'gone' | 'unknown';
+
+/**
+ * What the listener writes on its socket, until the signal aborts or `trouble` is returned. Nothing is sent, for a client that
+ * sends is dropped. Readings that came while the receiver was busy are left out: only the newest matters.
+ */
+export async function* readings(path: string, signal: AbortSignal): AsyncGenerator<MeterReading, MeterTrouble | undefined> {
+  let latest: MeterReading | undefined;
+  let trouble: MeterTrouble | undefined;
+  let received = 0;
+  let rest = Buffer.alloc(0);
+  let wake = () => {};
+  const socket = connect({ path });
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    trouble = error.code === 'EACCES' || error.code === 'EPERM' ? 'denied' : 'absent';
+    wake();
+  });
+  socket.on('close', () => {
+    trouble ??= received > 0 ? 'gone' : 'full';
+    wake();
+  });
+  socket.on('data', (bytes) => {
+    rest = Buffer.concat([rest, bytes]);
+    for (; rest.length >= readingBytes; rest = rest.subarray(readingBytes)) {
+      received++;
+      latest = decodeReading(rest.subarray(0, readingBytes));
+      if (!latest) trouble = 'unknown';
+    }
+    wake();
+  });
+  const stop = () => wake();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    while (!signal.aborted && !trouble) {
+      if (!latest) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      const reading = latest;
+      latest = undefined;
+      yield reading;
+    }
+    return signal.aborted ? undefined : trouble;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    socket.destroy();
+  }
+}

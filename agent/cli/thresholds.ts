@@ -1,0 +1,212 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { type Label, labels, loadModel, type ModelManifest } from '../classify/model-manifest.ts';
+import { loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
+import { writeSettings } from '../config/write-setting.ts';
+import { countedThresholds } from '../events/threshold-counts.ts';
+import { exitCodes, TocsinError } from '../lib/errors.ts';
+import type { ListeningDay } from '../outbox/threshold-rows.ts';
+import { viewOutbox } from '../outbox/view-outbox.ts';
+import { rulesOf } from '../pipeline.ts';
+import { print, printJson, screenOf, showFields, wrap } from './output.ts';
+import { addCommand, configOption } from './program.ts';
+import { lookInto } from './status.ts';
+import { type Choice, type Counted, chooseThresholds, neededDays, weekDays, weeklyBound } from './thresholds/choice.ts';
+import { plotRows } from './thresholds/plot.ts';
+import type { Translate } from './translate.ts';
+
+interface Options {
+  config: string;
+  budget: number;
+  days: number;
+  write?: true;
+  json?: true;
+}
+
+const daySeconds = 86_400;
+const fewestDays = 3; // whatever the budget: one day is not like the next
+
+/** calibrate thresholds: from what was counted at this site to thresholds for a budget of events a week. */
+export function addThresholds(calibrate: Command, t: Translate): void {
+  addCommand(calibrate, 'thresholds', 'thresholds for a budget of false alarms a week, from what this sensor has counted', [
+    'tocsin calibrate thresholds --budget 2/week',
+    'sudo tocsin calibrate thresholds --budget 1/day --days 30 --write',
+  ])
+    .addOption(configOption())
+    .requiredOption('--budget <count/span>', 'events of all labels together: 2/week, 1/day, 5/month', perWeek)
+    .option('--days <count>', 'use the last days of listening', positive, 14)
+    .option('--write', 'store the thresholds in the configuration file')
+    .option('--json', 'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored')
+    .action((_: unknown, command: Command) => thresholds(command.optsWithGlobals<Options>(), t));
+}
+
+/** What was counted here, and what follows for the budget. */
+interface Proposal {
+  readonly manifest: ModelManifest;
+  readonly config: Config;
+  readonly days: readonly ListeningDay[];
+  /** Days of sound that was heard. */
+  readonly span: number;
+  readonly counted: readonly Counted[];
+  readonly choice: Choice;
+  readonly labels: Record<Label, { now: number; own: boolean; eventsNow: number; proposed: number; events: number }>;
+}
+
+function thresholds(options: Options, t: Translate): void {
+  const proposal = propose(options, t);
+  if (options.write) store(options, proposal);
+  if (options.json) printJson(asJson(options, proposal));
+  else show(options, proposal, t);
+}
+
+function propose(options: Options, t: Translate): Proposal {
+  const config = loadConfig(options.config);
+  const { operatingPoint, open: own } = config.model;
+  const { manifest } = loadModel(config.model.path);
+  const days = listened(config.outbox.path, options.days, (day) => sameRecognition(day, manifest, operatingPoint));
+  const span = days.reduce((sum, day) => sum + day.seconds, 0) / daySeconds;
+  const needed = Math.max(fewestDays, neededDays(options.budget));
+  const budget = number(options.budget);
+  const fail = (message: string, hint: string) => new TocsinError(message, hint, exitCodes.check);
+  if (span < needed) {
+    const hint = span === 0 ? t('thresholds.wait') : t('thresholds.few.try', { bound: number(weeklyBound(0, span)) });
+    throw fail(t('thresholds.few', { days: span.toFixed(1), needed: needed.toFixed(1), budget }), hint);
+  }
+  const point = manifest.operatingPoints[operatingPoint].labels;
+  const counted = labels.map((label): Counted => {
+    const floor = countedThresholds.findIndex((threshold) => threshold >= point[label].open - 1e-6);
+    return { label, events: sumsOf(days, label), floor: floor < 0 ? countedThresholds.length - 1 : floor };
+  });
+  const choice = chooseThresholds(counted, span, options.budget);
+  if (!choice) throw fail(t('thresholds.none', { budget }), t('thresholds.none.try'));
+  const rules = rulesOf(manifest, config.model);
+  const of = ({ label, events }: Counted) => {
+    const step = choice.steps.get(label) as number;
+    const now = rules[label].open;
+    return { now, own: label in own, eventsNow: events[stepOf(now)] ?? 0, proposed: thresholdOf(step, point[label].open), events: events[step] ?? 0 };
+  };
+  const told = Object.fromEntries(counted.map((one) => [one.label, of(one)])) as Proposal['labels'];
+  return { manifest, config, days, span, counted, choice, labels: told };
+}
+
+function store(options: Options, { span, labels: of }: Proposal): void {
+  const comment = `tocsin calibrate thresholds, ${number(options.budget)} a week, ${span.toFixed(1)} days, ${new Date().toISOString().slice(0, 10)}`;
+  const changed = labels.filter((label) => of[label].proposed !== of[label].now);
+  writeSettings(
+    options.config,
+    changed.map((label) => ({ keys: ['model', 'open', label], value: of[label].proposed, comment })),
+  );
+}
+
+function asJson(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal): object {
+  const curve = (events: readonly number[]) => countedThresholds.map((threshold, step) => ({ threshold, events: events[step] ?? 0 }));
+  return {
+    days: span,
+    ...utcRange(days),
+    model: { name: manifest.name, version: manifest.version },
+    operatingPoint: config.model.operatingPoint,
+    budgetPerWeek: options.budget,
+    boundPerWeek: weeklyBound(choice.events, span),
+    events: choice.events,
+    allowedEvents: choice.allowed,
+    labels: Object.fromEntries(counted.map(({ label, events }) => [label, { ...of[label], curve: curve(events) }])),
+    stored: options.write === true,
+  };
+}
+
+function show(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal, t: Translate): void {
+  const screen = screenOf(process.stdout);
+  const line = (text: string) => print(wrap(text, screen.columns));
+  const listenedDays = span.toFixed(1);
+  const { from, to } = utcRange(days);
+  const model = `${manifest.name} ${manifest.version}, ${config.model.operatingPoint}`;
+  const basis = [
+    { name: t('thresholds.based'), value: `${t('thresholds.days', { days: listenedDays })}${from && to ? `, ${from} - ${to}` : ''}; ${model}` },
+    { name: t('thresholds.bound'), value: t('thresholds.bound.is', { days: listenedDays, bound: number(weeklyBound(0, span)) }) },
+    ...(span < weekDays ? [{ name: '', value: t('thresholds.short'), state: 'warn' as const }] : []),
+  ];
+  const outcome = counted.map(({ label }) => {
+    const { now, own, eventsNow: was, proposed: after, events } = of[label];
+    const before = `${now}${own ? ` ${t('thresholds.own')}` : ''}`;
+    const value = after === now ? t('thresholds.same', { before, events }) : t('thresholds.change', { before, after, events, was });
+    return { name: t(`label.${label}`), value };
+  });
+  print(screen.colours.bold(t('thresholds.title', { budget: number(options.budget) })));
+  print(showFields(basis, screen));
+  line(`\n${t('thresholds.plot', { days: listenedDays })}`);
+  const names = labels.map((label) => t(`label.${label}`));
+  const marks = { proposed: (label: Label) => choice.steps.get(label) as number, inForce: (label: Label) => stepOf(of[label].now) };
+  for (const row of plotRows(counted, marks, names, screen.columns)) print(row);
+  line(`${t('thresholds.legend')}\n`);
+  print(showFields(outcome, screen));
+  const week = number((choice.events / span) * weekDays);
+  line(t('thresholds.together', { events: choice.events, week, bound: number(weeklyBound(choice.events, span)) }));
+  line(t('thresholds.real'));
+  line(options.write ? t('thresholds.stored', { path: options.config }) : t('thresholds.notStored'));
+}
+
+/** The counted threshold that is not above: its events are at least those of the threshold itself. */
+function stepOf(open: number): number {
+  return Math.max(
+    0,
+    countedThresholds.findLastIndex((threshold) => threshold <= open + 1e-6),
+  );
+}
+
+/** The newest days of listening, until there are `wanted` of them, that `fits`. */
+function listened(path: string, wanted: number, fits: (day: ListeningDay) => boolean): ListeningDay[] {
+  if (lookInto(path).bytes === 0) return [];
+  const view = viewOutbox(path);
+  try {
+    const days: ListeningDay[] = [];
+    let seconds = 0;
+    for (const day of view.listeningDays().filter(fits)) {
+      if (seconds >= wanted * daySeconds) break;
+      days.push(day);
+      seconds += day.seconds;
+    }
+    return days;
+  } finally {
+    view.close();
+  }
+}
+
+/** Counts of another model or operating point say nothing of this one. */
+function sameRecognition(day: ListeningDay, { name, version }: { name: string; version: string }, operatingPoint: ListeningDay['operatingPoint']): boolean {
+  return day.model.name === name && day.model.version === version && day.operatingPoint === operatingPoint;
+}
+
+function sumsOf(days: readonly ListeningDay[], label: Label): number[] {
+  const sums = countedThresholds.map(() => 0);
+  for (const { counts } of days) for (const one of counts) if (one.label === label) sums[one.step] = (sums[one.step] ?? 0) + one.events;
+  return sums;
+}
+
+/** At the floor it is the operating point's threshold to the digit, else the counted one. */
+function thresholdOf(step: number, pointOpen: number): number {
+  const threshold = countedThresholds[step] as number;
+  return Math.abs(threshold - pointOpen) < 1e-4 ? pointOpen : threshold;
+}
+
+function utcRange(days: readonly ListeningDay[]): { from?: string; to?: string } {
+  const date = (utcDay: number) => new Date(utcDay * daySeconds * 1000).toISOString().slice(0, 10);
+  const first = days.findLast((day) => day.firstUtcDay !== undefined)?.firstUtcDay;
+  const last = days.find((day) => day.lastUtcDay !== undefined)?.lastUtcDay;
+  return first === undefined || last === undefined ? {} : { from: date(first), to: date(last) };
+}
+
+function perWeek(text: string): number {
+  const [, count, span] = /^(\d+(?:\.\d+)?)\/(day|week|month)$/.exec(text) ?? [];
+  const days = { day: 1, week: 7, month: 30 }[span as 'day'];
+  if (!count || !days || Number(count) <= 0) throw new InvalidArgumentError('expected a count and a span such as 2/week, 1/day or 5/month');
+  return (Number(count) / days) * weekDays;
+}
+
+function positive(text: string): number {
+  if (!(Number(text) > 0)) throw new InvalidArgumentError('expected a number of days above 0');
+  return Number(text);
+}
+
+function number(value: number): string {
+  return value.toFixed(value < 10 ? 1 : 0).replace(/\.0$/, '');
+}

@@ -1,0 +1,91 @@
+// The one socket of the listener. It only writes, to programs of this machine, and only what reading.ts can say.
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import { encodeReading, type MeterReading, readingsPerSecond } from './reading.ts';
+
+const mostClients = 4;
+const mostConnections = 20; // within the rest, or the socket closes for as long: calls without end cost nothing then
+const restMs = 5000;
+const longestPath = 107; // of an AF_UNIX address
+
+/**
+ * Opens the socket and writes `read()` to whoever is connected, ten times a second, while somebody is. Nothing is taken: a
+ * client that sends is dropped, and so is one that does not read, as soon as the kernel's buffer for it is full; at most one
+ * message waits here for each. A socket that cannot be made is logged, and hearing goes on without.
+ *
+ * @param watching told when the first client comes and the last has gone
+ */
+export function openMeterSocket(path: string, read: () => MeterReading, watching: (on: boolean) => void, logger: Logger): { close(): void } {
+  const clients = new Set<Socket>();
+  let timer: NodeJS.Timeout | undefined;
+  let connections = 0;
+  let counting: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const server = createServer((client) => {
+    if (++connections > mostConnections && server.listening) {
+      server.close();
+      logger.warn({}, 'the meter socket rests: too many connections');
+    }
+    counting ??= setTimeout(rested, restMs).unref();
+    if (clients.size >= mostClients || connections > mostConnections) return client.destroy();
+    clients.add(client);
+    client.on('data', () => client.destroy());
+    client.on('end', () => client.destroy());
+    client.on('error', () => client.destroy());
+    client.on('close', () => leave(client));
+    if (timer) return;
+    timer = setInterval(write, 1000 / readingsPerSecond).unref();
+    watching(true);
+  });
+  server.on('error', (error) => logger.warn({ reason: messageOf(error) }, 'no meter socket'));
+  server.unref();
+
+  function write(): void {
+    const message = encodeReading(read());
+    for (const client of clients) {
+      client.write(message);
+      if (client.writableLength > 0) client.destroy();
+    }
+  }
+
+  function leave(client: Socket): void {
+    clients.delete(client);
+    if (clients.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+    watching(false);
+  }
+
+  function rested(): void {
+    counting = undefined;
+    connections = 0;
+    if (!server.listening && !closed) listen();
+  }
+
+  function listen(): void {
+    try {
+      if (Buffer.byteLength(path) > longestPath) throw new Error(`${path} is longer than ${longestPath} bytes`);
+      mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
+      const before = lstatSync(path, { throwIfNoEntry: false });
+      if (before && !before.isSocket()) throw new Error(`${path} is no socket`);
+      if (before) rmSync(path); // of a listener that was killed
+      server.listen({ path }, () => chmodSync(path, 0o660));
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'no meter socket');
+    }
+  }
+
+  listen();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(counting);
+      for (const client of clients) client.destroy();
+      server.close();
+    },
+  };
+}

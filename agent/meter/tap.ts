@@ -1,0 +1,104 @@
+import type { Hearing } from '../audio/supervisor.ts';
+import type { DetectionRule, Label } from '../classify/model-manifest.ts';
+import type { Miss, Track } from '../events/event-detector.ts';
+import type { LevelHistory } from '../events/level-history.ts';
+import type { LastOutcome, MeterReading, Outcome } from './reading.ts';
+
+/**
+ * Port: where the listener leaves what the meter shows. Numbers only; each call is cheap, and nothing is kept but the latest
+ * values and what became of the last sounds.
+ */
+export interface Tap {
+  /** Whether anybody looks on: while nobody does, scores need not be told. */
+  readonly watched: boolean;
+  level(decibels: number): void;
+  /** LAF in dB SPL, asked for when somebody looks on. */
+  soundPressure(of: () => number): void;
+  scores(tracks: readonly Track[]): void;
+  fired(label: Label, peak: number, stored: boolean): void;
+  missed(miss: Miss): void;
+  hearing(hearing: Readonly<Hearing>): void;
+}
+
+export interface TapParts {
+  readonly labels: readonly Label[];
+  readonly rules: Record<Label, DetectionRule>;
+  /** Labels whose threshold is the site's own. */
+  readonly own: readonly Label[];
+  readonly levels: Pick<LevelHistory, 'noiseFloorDb' | 'suspicion'>;
+  readonly monotonicMs: () => number;
+}
+
+const remembered = 6;
+const rememberedMs = 3_600_000;
+const freshMs = 600; // scores come in bursts of a quarter of a second, levels in eighths
+
+/** A tap, and the reading of what it was told since the last reading. */
+export function openTap(parts: TapParts): Tap & { watched: boolean; read(): MeterReading } {
+  const { labels, rules, own, levels, monotonicMs } = parts;
+  const last: { label: number; outcome: Outcome; peak: number; atMs: number }[] = [];
+  let sequence = 0;
+  let stirred = 0;
+  let heard: Readonly<Hearing> | undefined;
+  let spl: (() => number) | undefined;
+  let level: { db: number; atMs: number; told: boolean } | undefined;
+  let tracks: readonly Track[] = [];
+  let peaks: number[] = [];
+  let scoredMs = Number.NEGATIVE_INFINITY;
+
+  const note = (label: Label, outcome: Outcome, peak: number) => {
+    last.unshift({ label: labels.indexOf(label), outcome, peak, atMs: monotonicMs() });
+    stirred++;
+    last.length = Math.min(last.length, remembered);
+  };
+
+  function read(): MeterReading {
+    const now = monotonicMs();
+    const levelFresh = level !== undefined && now - level.atMs < freshMs;
+    const scoreFresh = now - scoredMs < freshMs;
+    const reading: MeterReading = {
+      sequence: sequence++,
+      state: heard?.state ?? 'starting',
+      fault: heard?.fault ?? 'none',
+      suspicion: levels.suspicion(),
+      listenedSeconds: heard?.listenedSeconds ?? 0,
+      elapsedSeconds: heard ? (now - heard.sinceMonotonicMs) / 1000 : 0,
+      levelDb: levelFresh ? level?.db : undefined,
+      splDb: levelFresh ? spl?.() : undefined,
+      noiseFloorDb: levels.noiseFloorDb(),
+      labels: labels.map((label, i) => ({
+        score: scoreFresh ? (peaks[i] ?? 0) : 0,
+        state: scoreFresh ? (tracks[i]?.state ?? 'idle') : 'idle',
+        leftSeconds: scoreFresh ? (tracks[i]?.leftSeconds ?? 0) : 0,
+        open: rules[label].open,
+        own: own.includes(label),
+      })),
+      stirred,
+      last: last.filter(({ atMs }) => now - atMs < rememberedMs).map(({ atMs, ...rest }): LastOutcome => ({ ...rest, secondsAgo: (now - atMs) / 1000 })),
+    };
+    if (level) level.told = true;
+    peaks = tracks.map((track) => track.score);
+    return reading;
+  }
+
+  return {
+    watched: false,
+    level(db) {
+      level = { db: level && !level.told ? Math.max(level.db, db) : db, atMs: monotonicMs(), told: false };
+    },
+    soundPressure(of) {
+      spl = of;
+    },
+    scores(now) {
+      tracks = now;
+      scoredMs = monotonicMs();
+      peaks = now.map(({ score }, i) => Math.max(score, peaks[i] ?? 0));
+    },
+    fired: (label, peak, stored) => note(label, stored ? 'fired' : 'refused', peak),
+    missed: ({ label, reason, peak }) => note(label, reason, peak),
+    hearing(of) {
+      heard = of;
+    },
+    read,
+  };
+}

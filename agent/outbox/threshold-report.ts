@@ -1,0 +1,32 @@
+import type { ThresholdCounter, ThresholdRecord } from '../events/threshold-counts.ts';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Outbox } from './outbox.ts';
+
+const everyMs = 3_600_000;
+const dayMs = 86_400_000;
+const worthSeconds = 60; // less is not worth a write
+
+/** Stores the counts of would-be events once an hour, and at the end; what the disk does not take is added to the next hour. */
+export function openThresholdReport(
+  parts: { outbox: Outbox; clock: Clock; logger: Logger },
+  of: Pick<ThresholdRecord, 'model' | 'operatingPoint'>,
+  counter: ThresholdCounter,
+) {
+  const { outbox, clock, logger } = parts;
+  let nextMs = clock.monotonicMs() + everyMs;
+  function store(): void {
+    nextMs = clock.monotonicMs() + everyMs;
+    const sums = counter.sums();
+    if (sums.seconds < worthSeconds) return;
+    try {
+      const utcDay = clock.synchronised() ? { utcDay: Math.floor(clock.wallMs() / dayMs) } : {};
+      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, model: of.model, operatingPoint: of.operatingPoint, ...utcDay });
+      counter.clear();
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'the counts for thresholds could not be stored; trying again in an hour');
+    }
+  }
+  return { tick: () => clock.monotonicMs() >= nextMs && store(), close: store };
+}

@@ -1,0 +1,63 @@
+// Rows of migration 000006. The listener adds to the last day of listening; `tocsin calibrate thresholds` reads.
+import type { ThresholdCount, ThresholdRecord } from '../events/threshold-counts.ts';
+import { bound } from './rows.ts';
+import type { SqliteDatabase } from './sqlite-database.ts';
+
+const keptDays = 60;
+const fullMs = 86_400_000;
+
+/** A day of listening as it was stored. */
+export interface ListeningDay {
+  readonly day: number;
+  readonly model: { readonly name: string; readonly version: string };
+  readonly operatingPoint: ThresholdRecord['operatingPoint'];
+  readonly firstUtcDay?: number;
+  readonly lastUtcDay?: number;
+  readonly seconds: number;
+  readonly counts: readonly ThresholdCount[];
+}
+
+/** Adds to the last day, or begins one where that is full or of another model or operating point. Call within a transaction. */
+export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord): void {
+  const { model, operatingPoint, seconds, counts, utcDay = null } = record;
+  const strict = operatingPoint === 'strict' ? 1 : 0;
+  const ms = bound(seconds * 1000, 0, 604_800_000 - fullMs);
+  const modelId = db.prepare('SELECT id FROM model WHERE name = ? AND version = ?').pluck().get(model.name, model.version) as number;
+  const last = db.prepare('SELECT day, model, strict, listened_ms FROM listening_day ORDER BY day DESC LIMIT 1').get() as
+    | { day: number; model: number; strict: number; listened_ms: number }
+    | undefined;
+  const goesOn = last?.model === modelId && last.strict === strict && last.listened_ms < fullMs;
+  const day = goesOn ? last.day : (last?.day ?? 0) + 1;
+  if (goesOn)
+    db.prepare(
+      'UPDATE listening_day SET listened_ms = listened_ms + ?, first_utc_day = coalesce(first_utc_day, ?), last_utc_day = coalesce(?, last_utc_day) WHERE day = ?',
+    ).run(ms, utcDay, utcDay, day);
+  else {
+    for (const table of ['would_be_event', 'listening_day']) db.prepare(`DELETE FROM ${table} WHERE day <= ?`).run(day - keptDays);
+    db.prepare('INSERT INTO listening_day VALUES (?, ?, ?, ?, ?, ?)').run(day, modelId, strict, utcDay, utcDay, ms);
+  }
+  const add = db.prepare(
+    'INSERT INTO would_be_event VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?) ON CONFLICT DO UPDATE SET events = min(1000000, events + excluded.events)',
+  );
+  for (const { label, step, events } of counts) add.run(day, label, step, bound(events, 1, 1_000_000));
+}
+
+/** The newest first. None in a file of an older release. */
+export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
+  if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'listening_day'").get()) return [];
+  const rows = db
+    .prepare('SELECT listening_day.*, model.name, model.version FROM listening_day JOIN model ON model.id = listening_day.model ORDER BY day DESC')
+    .all() as { day: number; name: string; version: string; strict: number; first_utc_day: number | null; last_utc_day: number | null; listened_ms: number }[];
+  const counts = db.prepare<[number], ThresholdCount>(
+    'SELECT label.name AS label, step, events FROM would_be_event JOIN label ON label.id = would_be_event.label WHERE day = ? ORDER BY label.id, step',
+  );
+  return rows.map((row) => ({
+    day: row.day,
+    model: { name: row.name, version: row.version },
+    operatingPoint: row.strict === 1 ? 'strict' : 'balanced',
+    ...(row.first_utc_day === null ? {} : { firstUtcDay: row.first_utc_day }),
+    ...(row.last_utc_day === null ? {} : { lastUtcDay: row.last_utc_day }),
+    seconds: row.listened_ms / 1000,
+    counts: counts.all(row.day),
+  }));
+}

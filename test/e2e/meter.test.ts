@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { stringify } from 'yaml';
+import { readingsPerSecond } from '../../agent/meter/reading.ts';
+import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+import { missing } from '../support/broker.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-meter-'));
+const config = join(folder, 'tocsin.yaml');
+const socket = join(folder, 'meter.sock');
+const patient = { timeout: 60_000, interval: 100 };
+
+beforeAll(() => {
+  const scene = synthesiseScene();
+  const long = new Int16Array(scene.length * 8);
+  for (let i = 0; i < 8; i++) long.set(scene, i * scene.length);
+  writeFileSync(join(folder, 'scene.wav'), wavFile(long, 16000));
+  const microphone = { adapter: 'file', file: join(folder, 'scene.wav'), splAtFullScaleDb: 120 };
+  const model = { open: { shout: 0.95 } };
+  writeFileSync(
+    config,
+    stringify({ site: 'test', sensor: 'post-1', microphone, model, outbox: { path: join(folder, 'outbox.db') }, mqtt: { url: 'mqtt://127.0.0.1:1' } }),
+  );
+});
+
+const children: ChildProcess[] = [];
+let running: Promise<ChildProcess> | undefined;
+/** One for all tests. */
+const listener = () => {
+  running ??= startListener();
+  return running;
+};
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+async function startListener(): Promise<ChildProcess> {
+  rmSync(socket, { force: true }); // of one that was killed
+  const child = spawn(process.execPath, ['agent/main.ts', 'listen', '-c', config], { stdio: 'ignore' });
+  children.push(child);
+  await vi.waitFor(() => expect(statSync(socket).mode & 0o777).toBe(0o660), patient);
+  return child;
+}
+const meter = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'meter', '-c', config, ...args], { encoding: 'utf8' });
+
+test('without a listener it says what to do', () => {
+  const { status, stderr, stdout } = meter();
+  expect(status).toBe(4);
+  expect(stdout).toBe('');
+  expect(stderr).toContain(`Error: Expected a listener at ${socket}, got none`);
+  expect(stderr).toMatch(/Try: .*start tocsin-listener/);
+});
+
+test('a real listener: levels, scores against thresholds, and the event when it fires, as JSON and as lines', async () => {
+  await listener();
+  const { stdout, stderr, status } = meter('--json', '--seconds', '16');
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  const readings = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(readings.length).toBeLessThanOrEqual(17 * readingsPerSecond);
+  expect(readings.length).toBeGreaterThan(8 * readingsPerSecond);
+  const last = readings.at(-1);
+  expect(last).toMatchObject({ state: 'listening', fault: 'none', labels: { shout: { open: 0.95, own: true }, bang: { own: false } } });
+  expect(last.levelDbfs).toBeGreaterThan(-90);
+  expect(last.soundPressureLevelDb).toBeGreaterThan(20);
+  const fired = last.last.filter((one: { outcome: string }) => one.outcome === 'fired');
+  expect(fired.length).toBeGreaterThan(0);
+  const peaks = readings.map((r) => r.labels[fired[0].label].score);
+  expect(Math.max(...peaks)).toBeGreaterThan(last.labels[fired[0].label].open);
+
+  const lines = meter('--seconds', '3', '--lang', 'fr');
+  expect(lines.status).toBe(0);
+  expect(lines.stdout).toMatch(/^\d\d:\d\d:\d\d -\d+ dBFS \d+ dB SPL fond \S+ bris de verre 0\.\d\d, cri 0\.\d\d, détonation 0\.\d\d$/m);
+  expect(lines.stdout).not.toContain('\x1b');
+});
+
+const without = missing('script', 'stty');
+describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
+  /** The live view on a pseudo-terminal (script(1)). */
+  function openView() {
+    const child = spawn('script', ['-qfec', `stty cols 60 rows 24; exec ${process.execPath} agent/main.ts meter -c ${config}`, '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let out = '';
+    child.stdout.on('data', (bytes: Buffer) => {
+      out += bytes;
+    });
+    const ended = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? -1)));
+    const pid = () => Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim());
+    return { child, ended, pid, out: () => out };
+  }
+  const hidden = '\x1b[?1049h\x1b[?25l';
+  const restored = '\x1b[?25h\x1b[?1049l';
+
+  test.each([
+    ['q', (view: ReturnType<typeof openView>) => void view.child.stdin.write('q')],
+    ['Ctrl-C', (view: ReturnType<typeof openView>) => void view.child.stdin.write('\x03')],
+    ['SIGTERM', (view: ReturnType<typeof openView>) => void process.kill(view.pid(), 'SIGTERM')],
+  ])('%s ends it, and the terminal is as it was', async (_, end) => {
+    await listener();
+    const view = openView();
+    await vi.waitFor(() => expect(view.out()).toContain('opens at'), patient);
+    expect(view.out()).toContain(hidden);
+    end(view);
+    expect(await view.ended).toBe(0);
+    expect(view.out().endsWith(restored)).toBe(true);
+  });
+
+  test('it draws what has changed, all of it after a resize, and outlives the listener', async () => {
+    const first = await listener();
+    const view = openView();
+    await vi.waitFor(() => expect(view.out()).toContain('opens at'), patient);
+    const began = view.out().length;
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    expect(view.out().length - began).toBeLessThan(3 * 60 * 24); // less than a screen a second
+    const resized = view.out().length;
+    spawnSync('stty', ['-F', readlinkSync(`/proc/${view.pid()}/fd/1`), 'cols', '100', 'rows', '30']);
+    await vi.waitFor(() => expect(view.out().slice(resized)).toContain('\x1b[2J'), patient);
+    await vi.waitFor(() => expect(view.out().slice(resized)).toContain('\x1b[1;94Hq: quit'), patient);
+
+    const killed = view.out().length;
+    first.kill('SIGKILL');
+    await vi.waitFor(() => expect(view.out().slice(killed)).toContain('Trying again'), patient);
+    await startListener();
+    const back = view.out().length;
+    await vi.waitFor(() => expect(view.out().slice(back)).toContain('opens at'), patient);
+    view.child.stdin.write('q');
+    expect(await view.ended).toBe(0);
+  });
+});

@@ -1,0 +1,124 @@
+import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { decodeReading, readingBytes, readingsPerSecond } from '../../agent/meter/reading.ts';
+import { openMeterSocket } from '../../agent/meter/socket.ts';
+import { meterReading, silentLogger } from '../support/samples.ts';
+
+function openSocket(path = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'meter.sock')) {
+  const said: string[] = [];
+  const watched: boolean[] = [];
+  const made = { readings: 0 };
+  const logger = { ...silentLogger, warn: (fields: object, message: string) => void said.push(`${message} ${JSON.stringify(fields)}`) };
+  const read = () => {
+    made.readings++;
+    return meterReading();
+  };
+  const socket = openMeterSocket(path, read, (on) => void watched.push(on), logger);
+  onTestFinished(() => socket.close());
+  return { path, said, watched, socket, made };
+}
+
+/** A client, what it received, and its end. */
+async function openClient(path: string) {
+  const client: Socket = connect({ path });
+  const received: Buffer[] = [];
+  client.on('data', (bytes) => received.push(bytes));
+  client.on('error', () => undefined);
+  const ended = new Promise<void>((resolve) => client.once('close', () => resolve()));
+  onTestFinished(() => void client.destroy());
+  await Promise.race([new Promise((resolve) => client.once('connect', resolve)), ended]);
+  return { client, ended, bytes: () => Buffer.concat(received) };
+}
+const patient = { timeout: 20_000, interval: 50 };
+const ready = (path: string) => vi.waitFor(() => expect(statSync(path).mode & 0o777).toBe(0o660), patient);
+
+test('ten readings a second to each client, 830 bytes and not one more, each in the one form', async () => {
+  const { path, watched, made } = openSocket();
+  await ready(path);
+  expect(made.readings).toBe(0); // nobody looks, nothing is made
+  const began = performance.now();
+  const [one, two] = [await openClient(path), await openClient(path)];
+  await vi.waitFor(() => expect(one.bytes().length).toBeGreaterThan(15 * readingBytes), patient);
+  const seconds = (performance.now() - began) / 1000;
+  expect(watched).toEqual([true]);
+  for (const { bytes } of [one, two]) {
+    const all = bytes();
+    expect(all.length).toBeLessThanOrEqual((seconds * readingsPerSecond + 1) * readingBytes);
+    expect(all.length % readingBytes).toBe(0);
+    for (let at = 0; at < all.length; at += readingBytes) expect(decodeReading(all.subarray(at, at + readingBytes))).toEqual(meterReading());
+  }
+  one.client.destroy();
+  two.client.destroy();
+  await vi.waitFor(() => expect(watched).toEqual([true, false]), patient);
+  const then = made.readings;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(made.readings).toBe(then);
+});
+
+test('a client that sends is dropped, the others go on', async () => {
+  const { path } = openSocket();
+  await ready(path);
+  const [bold, quiet] = [await openClient(path), await openClient(path)];
+  bold.client.write('{"request":"everything"}');
+  await bold.ended;
+  const then = quiet.bytes().length;
+  await vi.waitFor(() => expect(quiet.bytes().length).toBeGreaterThan(then), patient);
+});
+
+test('a client that does not read is dropped; nothing gathers in the listener for it', async () => {
+  const { path, watched, made } = openSocket();
+  await ready(path);
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }); // in real time the kernel's buffer lasts half a minute
+  onTestFinished(() => void vi.useRealTimers());
+  const client = connect({ path, onread: { buffer: Buffer.alloc(1), callback: () => false } }); // one byte, then no more
+  onTestFinished(() => void client.destroy());
+  client.on('error', () => undefined);
+  while (watched.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  for (let second = 0; second < 600 && watched.at(-1); second++) {
+    vi.advanceTimersByTime(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(watched).toEqual([true, false]); // nobody is left to write to
+  process.stdout.write(`a client that does not read is dropped after ${made.readings} readings, ${made.readings / readingsPerSecond} s\n`);
+  expect(made.readings * readingBytes).toBeLessThan(500_000);
+});
+
+test('four may look at once, a fifth finds the door closed', async () => {
+  const { path } = openSocket();
+  await ready(path);
+  const four = await Promise.all([1, 2, 3, 4].map(() => openClient(path)));
+  const fifth = await openClient(path);
+  await fifth.ended;
+  expect(fifth.bytes()).toHaveLength(0);
+  await vi.waitFor(() => expect(four.every(({ bytes }) => bytes().length > 0)).toBe(true), patient);
+});
+
+test('connections without end close the socket for a while, and it comes back', async () => {
+  const { path, said } = openSocket();
+  await ready(path);
+  for (let i = 0; i < 25; i++) (await openClient(path)).client.destroy();
+  await vi.waitFor(() => expect(said.join()).toContain('rests'), patient);
+  await ready(path);
+  const later = await openClient(path);
+  await vi.waitFor(() => expect(later.bytes().length).toBeGreaterThan(0), patient);
+});
+
+test('the socket of a listener that was killed is replaced; any other file is left alone, and hearing goes on without', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'meter.sock');
+  const dead = createServer();
+  await new Promise<void>((resolve) => dead.listen(path, resolve));
+  const { socket } = openSocket(path);
+  await ready(path);
+  const { bytes } = await openClient(path);
+  await vi.waitFor(() => expect(bytes().length).toBeGreaterThan(0), patient);
+  socket.close();
+  dead.close();
+  const file = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'precious');
+  writeFileSync(file, 'precious');
+  expect(openSocket(file).said.join()).toContain('is no socket');
+  expect(statSync(file).size).toBe(8);
+  expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
+});

@@ -1,0 +1,152 @@
+import { expect, test } from 'vitest';
+import { type Label, labels, loadModel } from '../../agent/classify/model-manifest.ts';
+import { chooseThresholds, neededDays, poissonUpper, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
+import { plotRows } from '../../agent/cli/thresholds/plot.ts';
+import { openEventDetector } from '../../agent/events/event-detector.ts';
+import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
+import { countedThresholds, openThresholdCounts } from '../../agent/events/threshold-counts.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openThresholdReport } from '../../agent/outbox/threshold-report.ts';
+import { rulesOf } from '../../agent/pipeline.ts';
+import { seededRandom } from '../support/random.ts';
+import { fixedClock, silentLogger } from '../support/samples.ts';
+
+const { manifest } = loadModel('models/street');
+const rulesAt = (open: number) => rulesOf(manifest, { operatingPoint: 'balanced', open: { glass_break: open, shout: open, bang: open } });
+const counter = () => openThresholdCounts(labels, rulesAt, manifest.frameSeconds);
+const frameAt = (i: number, scores: number[]) => ({ scores, endSeconds: (i + 1) * manifest.frameSeconds });
+const countsOf = (of: ReturnType<typeof counter>, label: Label) => {
+  const found = new Map(
+    of
+      .sums()
+      .counts.filter((one) => one.label === label)
+      .map(({ step, events }) => [step, events]),
+  );
+  return countedThresholds.map((_, step) => found.get(step) ?? 0);
+};
+
+test('a count is what the detector would have reported with that threshold in the configuration, event by event', () => {
+  const random = seededRandom(11);
+  const counts = counter();
+  const step = 25;
+  const detector = openEventDetector(labels, rulesAt(countedThresholds[step] as number), manifest.frameSeconds);
+  let reported = 0;
+  let level = 0;
+  for (let i = 0; i < 20_000; i++) {
+    level = Math.max(0, Math.min(1, level + (random() - 0.52) * 0.4));
+    const frame = frameAt(i, [level, level ** 2, 1 - level]);
+    counts.push(frame);
+    reported += detector.push(frame).confirmed.filter(({ label }) => label === 'glass_break').length;
+  }
+  expect(reported).toBeGreaterThan(20);
+  expect(countsOf(counts, 'glass_break')[step]).toBe(reported);
+  expect(counts.sums().seconds).toBeCloseTo(20_000 * manifest.frameSeconds);
+});
+
+test('two sounds with a murmur between them are one event at a low threshold and two at a high one: peaks alone could not tell', () => {
+  const counts = counter();
+  const scores = [...Array(25).fill(0), ...Array(10).fill(0.95), ...Array(100).fill(0.45), ...Array(10).fill(0.95), ...Array(100).fill(0)];
+  for (const [i, score] of scores.entries()) counts.push(frameAt(i, [score, 0, 0]));
+  const events = countsOf(counts, 'glass_break');
+  expect(events[countedThresholds.findIndex((x) => x > 0.2)]).toBe(1);
+  expect(events[countedThresholds.findIndex((x) => x > 0.8)]).toBe(2);
+  expect(events[countedThresholds.findIndex((x) => x > 0.97)]).toBe(0);
+  expect(countsOf(counts, 'shout')).toEqual(countedThresholds.map(() => 0));
+  counts.clear();
+  expect(counts.sums()).toEqual({ seconds: 0, counts: [] });
+});
+
+test('the thresholds counted include those that training chooses from', () => {
+  for (const { labels: rules } of Object.values(manifest.operatingPoints)) for (const label of labels) expect(countedThresholds).toContain(rules[label].open);
+  expect(countedThresholds.toSorted((a, b) => a - b)).toEqual(countedThresholds);
+});
+
+// Garwood's bounds as in any table of the chi-square distribution: half of the 95 % point with 2 (n + 1) degrees of freedom
+test.each([
+  [0, 2.996],
+  [1, 4.744],
+  [2, 6.296],
+  [5, 10.513],
+  [10, 16.962],
+  [100, 118.079],
+])('with %i events the mean is below %f at 95 %%', (events, bound) => {
+  expect(poissonUpper(events)).toBeCloseTo(bound, 2);
+});
+
+test('none in T days: below 3/T; and how many days a budget needs', () => {
+  expect(weeklyBound(0, 14) * 2).toBeCloseTo(3, 2);
+  expect(neededDays(2)).toBeCloseTo(10.49, 1);
+  expect(poissonUpper(5000)).toBeGreaterThan(5000);
+  expect(poissonUpper(5000)).toBeLessThan(5130);
+});
+
+const falling = (label: Label, first: number, ratio: number) => ({
+  label,
+  floor: 21,
+  events: countedThresholds.map((_, i) => (i < 21 ? 9999 : Math.floor(first * ratio ** (i - 21)))),
+});
+
+test('the label that alarms most is raised, the others keep their hearing, and the bound of all together holds the budget', () => {
+  const counted = [falling('glass_break', 0, 1), falling('shout', 400, 0.5), falling('bang', 2, 0.5)];
+  const days = 28;
+  const choice = chooseThresholds(counted, days, 2);
+  expect(choice?.steps.get('glass_break')).toBe(21);
+  expect(choice?.steps.get('shout')).toBeGreaterThan(25);
+  expect(choice?.events).toBeLessThanOrEqual(choice?.allowed as number);
+  expect(weeklyBound(choice?.allowed as number, days)).toBeLessThanOrEqual(2);
+  expect(weeklyBound((choice?.allowed as number) + 1, days)).toBeGreaterThan(2);
+  for (const one of counted) {
+    const step = choice?.steps.get(one.label) as number;
+    if (step === one.floor) continue;
+    const lower = (choice?.events as number) - (one.events[step] as number) + (one.events[step - 1] as number);
+    expect(lower, `${one.label} could not be lower`).toBeGreaterThan(choice?.allowed as number);
+  }
+});
+
+test('a site where even the highest threshold alarms too much gets no proposal, a quiet one keeps what the model has', () => {
+  expect(chooseThresholds([falling('shout', 400, 1)], 28, 2)).toBeUndefined();
+  const quiet = chooseThresholds([falling('bang', 0, 1)], 28, 2);
+  expect(quiet?.steps.get('bang')).toBe(21);
+});
+
+test('the plot fits 60 columns, marks what is in force and what is proposed, and ends where nothing is left', () => {
+  const counted = [falling('glass_break', 0, 1), falling('shout', 40_000, 0.5), falling('bang', 3, 0.5)];
+  const rows = plotRows(counted, { proposed: () => 30, inForce: () => 21 }, ['bris de verre', 'cri', 'détonation'], 60);
+  for (const row of rows) expect(row.length).toBeLessThanOrEqual(60);
+  expect(rows[1]).toMatch(/^0\.7773 .*40000 #+/);
+  expect(rows.at(-1)).not.toMatch(/#/);
+  expect(rows.filter((row) => row.includes('>'))).toHaveLength(1);
+});
+
+test('counts are stored once an hour and at the end; what the disk does not take is kept for the next', () => {
+  let nowMs = 0;
+  let full = true;
+  const stored: ThresholdRecord[] = [];
+  const addThresholdCounts = (record: ThresholdRecord) => {
+    if (full) throw new Error('disk full');
+    stored.push(record);
+  };
+  const counts = counter();
+  const clock = fixedClock({ monotonicMs: () => nowMs, synchronised: () => false });
+  const outbox = { addThresholdCounts } as unknown as Outbox; // nothing else of it is called
+  const report = openThresholdReport({ outbox, clock, logger: silentLogger }, { model: manifest, operatingPoint: 'balanced' }, counts);
+  const listen = (seconds: number) => {
+    for (let i = 0; i < seconds / manifest.frameSeconds; i++) counts.push(frameAt(i, [0, 0, 0]));
+  };
+  listen(1800);
+  report.tick();
+  expect(stored).toHaveLength(0);
+  nowMs = 3_600_000;
+  report.tick(); // the disk is full
+  full = false;
+  listen(1800);
+  report.tick();
+  expect(stored).toHaveLength(0); // not before the next hour
+  nowMs = 7_200_000;
+  report.tick();
+  expect(stored.map(({ seconds }) => Math.round(seconds))).toEqual([3600]);
+  expect(stored[0]?.utcDay).toBeUndefined(); // the clock is wrong
+  listen(30);
+  report.close(); // too little to be worth a write
+  expect(stored).toHaveLength(1);
+});
