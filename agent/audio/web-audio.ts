@@ -1,8 +1,9 @@
-// The only file that imports node-web-audio-api.
-import { AudioContext, mediaDevices, OfflineAudioContext } from 'node-web-audio-api';
+// The only file that imports node-web-audio-api, and only when sound is decoded or captured: the courier never loads it.
+const load = () => import('node-web-audio-api');
 
 /** Decodes wav, flac, ogg or mp3 bytes to mono float32 at `sampleRate`. Rejects on anything else. */
 export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promise<Float32Array> {
+  const { OfflineAudioContext } = await load();
   const decoded = await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
   // Copied out: the arrays of getChannelData point into native memory that goes with the AudioBuffer.
   const mono = new Float32Array(decoded.length);
@@ -20,6 +21,7 @@ export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promi
  * so only the capture child calls this. ScriptProcessorNode, because an AudioWorklet here takes a whole core.
  */
 export async function captureMicrophone(deviceId: string, sampleRate: number, take: (samples: Float32Array) => void): Promise<void> {
+  const { AudioContext, mediaDevices } = await load();
   const known = (await mediaDevices.enumerateDevices()).filter((device) => device.kind === 'audioinput');
   if (deviceId !== 'default' && !known.some((device) => device.deviceId === deviceId))
     throw new Error(`expected one of the inputs ${known.map((d) => d.deviceId).join(', ') || '(none)'}, got ${deviceId}`);

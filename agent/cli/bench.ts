@@ -2,17 +2,18 @@ import { type Command, Option } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { hear, rulesOf } from '../pipeline.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson } from './output.ts';
 import { addCommand } from './program.ts';
 
 /** bench: what a second of sound costs on this board, from samples to events, on synthetic noise. */
 export function addBench(program: Command, signal: AbortSignal): void {
   addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
-    .option('--seconds <count>', 'seconds of sound', '300')
+    .option('--seconds <count>', 'seconds of sound', wholeNumber(1, 86_400), 300)
     .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
     .option('--json', 'one JSON object')
-    .action(async (options: { seconds: string; model: string; json?: true }) => {
-      const seconds = Math.max(1, Number(options.seconds) || 300);
+    .action(async (options: { seconds: number; model: string; json?: true }) => {
+      const { seconds } = options;
       const classifier = await openOnnxClassifier(options.model);
       const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
       await hear(noise(classifier.sampleRate, 10), classifier, rules, {}, signal);

@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { writeSetting } from '../config/write-setting.ts';
 import { systemClock } from '../lib/clock.ts';
 import { AudioError } from '../lib/errors.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { addThresholds } from './thresholds.ts';
@@ -16,8 +17,8 @@ import type { MessageKey, Translate, Value } from './translate.ts';
 interface Options {
   config: string;
   level: '94' | '114';
-  seconds: string;
-  wait: string;
+  seconds: number;
+  wait: number;
   dryRun?: true;
   measure?: true;
   json?: true;
@@ -34,8 +35,8 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
   ])
     .addOption(configOption())
     .addOption(new Option('--level <dB>', 'what the calibrator gives').choices(['94', '114']).default('94'))
-    .option('--seconds <count>', 'how long the tone must be steady, or how long to measure', '5')
-    .option('--wait <seconds>', 'how long to wait for the tone', '30')
+    .option('--seconds <count>', 'how long the tone must be steady, or how long to measure', wholeNumber(1, 3600), 5)
+    .option('--wait <seconds>', 'how long to wait for the tone', wholeNumber(1, 3600), 30)
     .option('--dry-run', 'store nothing')
     .option('--measure', 'no tone: measure LAeq, LAFmax and LASmax')
     .option('--json', 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels')
@@ -45,8 +46,8 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
 
 async function calibrate(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
-  const seconds = Math.max(1, Number(options.seconds) || 5);
-  const wait = Math.max(seconds, Number(options.wait) || 30);
+  const { seconds } = options;
+  const wait = Math.max(seconds, options.wait);
   const say = speaker(options);
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));
@@ -91,7 +92,7 @@ async function findTone(config: Config, seconds: number, wait: number, signal: A
 
 async function measure(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
-  const seconds = Math.max(1, Number(options.seconds) || 5);
+  const { seconds } = options;
   const { splAtFullScaleDb } = config.microphone;
   const source = await open(config, seconds);
   const meter = openSoundLevelMeter(source.sampleRate);

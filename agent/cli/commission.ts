@@ -14,6 +14,7 @@ import { type Complete, commissionJson, type Subject, verdictOf } from './commis
 import { checkParent, openSigner, placeSealed } from './commission/seal.ts';
 import { passed, runDoctor, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
 import { showResult } from './doctor.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import { countOf } from './privacy/verify.ts';
 import { addCommand, configOption, version } from './program.ts';
@@ -26,7 +27,7 @@ interface Options {
   out: string;
   speaker?: string | true;
   microphone: boolean;
-  seconds: string;
+  seconds: number;
   oneWay?: true;
   json?: true;
 }
@@ -42,7 +43,7 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
     .option('--out <folder>', 'where the folder of the report is made', '.')
     .option('--speaker [device]', 'play the test sound through aplay instead of asking for it')
     .addOption(new Option('--no-microphone', 'leave the microphone out: the report is incomplete').conflicts('speaker'))
-    .option('--seconds <count>', 'how long to wait for a sound', '60')
+    .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 60)
     .option('--one-way', 'do not wait for the event to come back')
     .option('--json', 'the report as one JSON object')
     .action((options: Options) => commission(options, signal, t));
@@ -99,7 +100,7 @@ async function runStage(
   if (name === 'doctor') stages.doctor = await runDoctor(options.config, clock, signal, (result) => say(showResult(result, t, screen)));
   if (name === 'selftest') {
     const trial: TrialOptions = {
-      seconds: Math.max(1, Number(options.seconds) || 60),
+      seconds: options.seconds,
       ...(options.oneWay ? { oneWay: true } : {}),
       ...(options.speaker ? { speaker: options.speaker } : options.microphone ? { ask: true } : {}),
     };

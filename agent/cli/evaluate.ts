@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
@@ -9,7 +9,7 @@ import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { rulesOf } from '../pipeline.ts';
 import { type Curve, evaluationPage } from './evaluation-page.ts';
-import { print, printJson } from './output.ts';
+import { print, printJson, writePage } from './output.ts';
 import { addCommand } from './program.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
 
@@ -50,7 +50,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
       const curves = labels.map((label) =>
         curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
       );
-      writeFileSync(options.out, evaluationPage(`${manifest.name} ${manifest.version}, ${options.operatingPoint}, ${scenes.length} scenes`, score, curves));
+      writePage(options.out, evaluationPage(`${manifest.name} ${manifest.version}, ${options.operatingPoint}, ${scenes.length} scenes`, score, curves));
       print(
         `macro F1 ${score.macroF1.toFixed(3)} (${labels.map((l) => `${l} ${score.perLabel[l].f1.toFixed(2)}`).join(', ')}), ${score.falseAlarmsPerHourQuiet.toFixed(1)} false alarms/h without a target`,
       );

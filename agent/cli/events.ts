@@ -10,6 +10,7 @@ import { sleep } from '../lib/sleep.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { type OutboxView, viewOutbox } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { lookInto, spanOf } from './status.ts';
@@ -18,7 +19,7 @@ import type { Translate } from './translate.ts';
 interface Options {
   config: string;
   json?: true;
-  limit?: string;
+  limit?: number;
   follow?: true;
 }
 
@@ -32,12 +33,12 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
   ])
     .addOption(configOption())
     .option('--json', 'one JSON object a line')
-    .option('-n, --limit <count>', 'at most this many', '20')
+    .option('-n, --limit <count>', 'at most this many', wholeNumber(1, 1_000_000), 20)
     .option('-f, --follow', 'go on and show each event as it is stored')
     .action(async (options: Options) => {
       const { outbox } = loadConfig(options.config);
       const state = lookInto(outbox.path);
-      const limit = Math.max(1, Number(options.limit) || 20);
+      const { limit = 20 } = options;
       const waiting = state.bytes === 0 ? [] : withView(outbox.path, (view) => view.pending(0, limit));
       const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, t)));
       waiting.forEach(show);

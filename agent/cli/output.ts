@@ -1,7 +1,8 @@
+import { writeFileSync } from 'node:fs';
 import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
-import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
 import { catalogue, type Language, type MessageKey, openTranslate, translateError } from './translate.ts';
 
 /** What can be drawn on: colours only on a terminal, and between 40 and 100 columns of it. */
@@ -82,8 +83,24 @@ function usageMessage(error: CommanderError, language: Language): string {
   const plain = error.message.replace(/^error: /, '');
   const what = /'([^']*)'/.exec(plain)?.[1];
   if (!(key in catalogue) || what === undefined) return plain;
-  const detail = error.code === 'commander.invalidArgument' ? plain : `'${what}'`;
+  const detail = error.code === 'commander.invalidArgument' ? inWords(plain, language) : `'${what}'`;
   return openTranslate(language).of({ key: key as MessageKey, values: { what: detail } });
+}
+
+/** `option 'X' argument 'Y' is invalid. WHY`: only the reason is in words. */
+function inWords(said: string, language: Language): string {
+  if (language === 'en') return said;
+  const [, what = said, why = ''] = /^(.*?) is invalid(?: for argument '[^']*')?\. (.*)$/s.exec(said) ?? [];
+  return why ? `${what.replace(/^(option|command-argument value) /, '').replace(" argument '", " '")} (${translateError(why, language)})` : what;
+}
+
+/** Writes a page that was asked for. Throws a TocsinError. */
+export function writePage(path: string, page: string): void {
+  try {
+    writeFileSync(path, page);
+  } catch (cause) {
+    throw new TocsinError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'name a file in a folder that exists', exitCodes.usage, { cause });
+  }
 }
 
 /** One line of JSON on stdout. */

@@ -1,9 +1,8 @@
-import { writeFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
-import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
+import { print, printJson, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
 import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
@@ -51,7 +50,20 @@ export function addPrivacy(program: Command, t: Translate): void {
     .action(({ config }: { config: string }) => void process.stdout.write(manifestText(privacyManifest(loadConfig(config)))));
   addCommand(privacy, 'list', 'list the files of an installation as sha256sum does, for tocsin.sha256', ['tocsin privacy list /opt/tocsin > tocsin.sha256'])
     .argument('<folder>', 'installation')
-    .action((folder: string) => void process.stdout.write(listPackage(folder)));
+    .action((folder: string) => {
+      let list: string;
+      try {
+        list = listPackage(folder);
+      } catch (cause) {
+        throw new TocsinError(
+          `Expected an installation in ${folder}, got: ${messageOf(cause)}`,
+          'name the folder that holds agent/ and package.json',
+          exitCodes.usage,
+          { cause },
+        );
+      }
+      process.stdout.write(list);
+    });
 }
 
 async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
@@ -69,7 +81,7 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
   const lines = await verify(machine);
   const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };
   const report = reportOf(lines, occasion, t);
-  if (options.report !== undefined) writeReport(options.report, reportPage(lines, report));
+  if (options.report !== undefined) writePage(options.report, reportPage(lines, report));
   if (options.json) printJson(report);
   else show(lines, report, t);
   if (options.record) {
@@ -82,14 +94,6 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
   const { failed, unchecked, passed } = report;
   if (failed > 0) throw new TocsinError(t('privacy.failed', { failed, all: lines.length }), t('privacy.failed.try'), exitCodes.check);
   if (unchecked > 0) throw new TocsinError(t('privacy.incomplete', { unchecked, passed }), t('privacy.incomplete.try'), exitCodes.unchecked);
-}
-
-function writeReport(path: string, page: string): void {
-  try {
-    writeFileSync(path, page);
-  } catch (cause) {
-    throw new TocsinError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'name a file in a folder that exists', exitCodes.usage, { cause });
-  }
 }
 
 /** For each check: what, what was found, how, and how by hand; under a heading for each part. */

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { BrokenChain, type Link } from './selftest/chain.ts';
@@ -14,7 +15,7 @@ interface Options {
   speaker?: string | true;
   ask?: true;
   oneWay?: true;
-  seconds: string;
+  seconds: number;
 }
 
 /** The exit code of a chain that broke at a link. */
@@ -37,7 +38,7 @@ export function addSelftest(program: Command, signal: AbortSignal, t: Translate)
     .option('--speaker [device]', 'play the test sound through aplay and hear it with the microphone')
     .addOption(new Option('--ask', 'ask for a sound and hear it with the microphone').conflicts('speaker'))
     .option('--one-way', 'do not wait for the event to come back')
-    .option('--seconds <count>', 'how long to wait for a sound', '30')
+    .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 30)
     .option('--json', 'one JSON object: ok, brokeAt, reason, try, label, latencyMs')
     .action((options: Options) => selftest(options, signal, t));
 }
@@ -51,7 +52,7 @@ async function selftest(options: Options, signal: AbortSignal, t: Translate): Pr
   };
   if (!options.json) print(`${screen.colours.bold(wrap(t('selftest.title'), screen.columns))}\n`);
   try {
-    const { event } = await runTrial(config, { ...options, seconds: Math.max(1, Number(options.seconds) || 30) }, systemClock(), signal, { done, latencyMs });
+    const { event } = await runTrial(config, options, systemClock(), signal, { done, latencyMs });
     const ms = wholeMs(latencyMs);
     if (options.json) printJson({ ok: true, label: event.data.label, confidence: event.data.confidence, latencyMs });
     else print(`\n${screen.colours.green(wrap(t('selftest.whole', { ms }), screen.columns))}`);

@@ -1,5 +1,5 @@
-// The only file that imports mqtt.
-import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+// The only file that imports mqtt, and only when a connection is opened: the listener never loads it, and help is there sooner.
+import type { IClientOptions, MqttClient } from 'mqtt';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
@@ -35,7 +35,8 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
 }
 
 /** Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. */
-function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<MqttClient> {
+async function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<MqttClient> {
+  const { connect } = await import('mqtt');
   const client = connect(url, options);
   return new Promise<MqttClient>((resolve, reject) => {
     const timer = setTimeout(() => fail(new Error(`no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
@@ -129,6 +130,7 @@ export interface MqttProbe {
 export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
   const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
   const options: IClientOptions = { ...credentials, clientId, protocolVersion, clean: true, connectTimeout: timeoutMs, reconnectPeriod: 0 };
+  const { connectAsync } = await import('mqtt');
   const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
     throw new BrokerError(
       `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,

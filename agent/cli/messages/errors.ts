@@ -103,4 +103,9 @@ export const frenchErrors: Record<string, string> = {
   'Expected to write into {1}, got: {2}': 'Attendu de pouvoir écrire dans {1}, obtenu : {2}',
   'name a folder that exists: --out': 'nommez un dossier qui existe : --out',
   'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
+  'expected a whole number from {1} to {2}': 'attendu un nombre entier de {1} à {2}',
+  'expected the number of a process': 'attendu le numéro d’un processus',
+  'Allowed choices are {1}.': 'choix possibles : {1}',
+  'Expected an installation in {1}, got: {2}': 'Attendu une installation dans {1}, obtenu : {2}',
+  'name the folder that holds agent/ and package.json': 'nommez le dossier qui contient agent/ et package.json',
 };

@@ -1,0 +1,139 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test, vi } from 'vitest';
+import { stringify } from 'yaml';
+import { reportError } from '../../agent/cli/output.ts';
+import { buildProgram } from '../../agent/cli/program.ts';
+import { type Language, languages } from '../../agent/cli/translate.ts';
+import { exitCodes } from '../../agent/lib/errors.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { freePort } from '../support/broker.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-failures-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const file = (name: string, content: string | Buffer) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+
+const nowhere = join(folder, 'nowhere');
+const outbox = join(folder, 'outbox.db');
+openSqliteOutbox(outbox, limits).close();
+const url = `mqtt://127.0.0.1:${await freePort()}`;
+const sound = { adapter: 'file', file: 'deploy/selftest.wav' };
+const config = (name: string, change: object = {}) =>
+  file(`${name}.yaml`, stringify({ site: 'test', sensor: 'post-1', microphone: sound, outbox: { path: outbox }, mqtt: { url }, ...change }));
+const good = config('good');
+const damaged = (() => {
+  const path = join(folder, 'damaged.db');
+  const db = openSqliteOutbox(path, limits);
+  for (let i = 0; i < 50; i++) db.append(recordedEvent(i));
+  db.close();
+  writeFileSync(path, readFileSync(path).fill(0x55, 1024, 8192));
+  return config('damaged', { outbox: { path } });
+})();
+const text = file('text.wav', 'not a sound');
+const noModel = config('no-model', { model: { path: nowhere } });
+const noSecret = config('no-secret', { mqtt: { url: 'mqtts://127.0.0.1', caFile: nowhere } });
+const noFile = config('no-file', { microphone: { adapter: 'file', file: nowhere } });
+const noCard = config('no-card', { microphone: { device: 'plughw:CARD=Nowhere,DEV=0' } });
+
+const { usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
+const readers = ['listen', 'deliver', 'run', 'selftest', 'calibrate', 'status', 'outbox', 'events', 'config check', 'config show'];
+const everywhere = [...readers, 'events explain 1', 'privacy verify', 'privacy manifest', 'provision', 'commission'];
+
+/** A command, what is wrong, and how it must end. */
+const rows: [line: string, exitCode: number, error: RegExp][] = [
+  ['serenade', usage, /unknown command 'serenade'/],
+  ['status --loud', usage, /unknown option '--loud'/],
+  ['status too many', usage, /too many arguments for 'status'/],
+  ['replay', usage, /missing required argument 'file'/],
+  ['model --json a b', usage, /too many arguments/],
+  ['status -c', usage, /'-c, --config <file>' needs a value/],
+  ['replay x --operating-point soft', usage, /Allowed choices are balanced, strict/],
+  ['status --lang klingon', usage, /Allowed choices are en, fr/],
+  ['completion ksh', usage, /Allowed choices are bash, zsh, fish/],
+  ['calibrate --level 100', usage, /Allowed choices are 94, 114/],
+  ['selftest --ask --speaker', usage, /cannot be used with option/],
+  ['commission --speaker --no-microphone', usage, /cannot be used with option/],
+  ['privacy verify --listener-pid me', usage, /expected the number of a process/],
+  ...['bench --seconds 0', 'calibrate --wait soon', 'calibrate --seconds -1', 'selftest --seconds 1e3', 'commission --seconds x', 'events --limit 0'].map(
+    (line): [string, number, RegExp] => [line, usage, /expected a whole number from 1 to \d+/],
+  ),
+  ...everywhere.map((command): [string, number, RegExp] => [`${command} -c ${nowhere}`, wrongConfig, /Expected a configuration file at /]),
+  [`replay ${text} -c ${nowhere}`, wrongConfig, /Expected a configuration file at /],
+  [`config check -c ${file('yaml.yaml', 'site: [')}`, wrongConfig, /Expected YAML in /],
+  [`config check -c ${config('keys', { site: 'Vieux Port', log: { level: 'loud' } })}`, wrongConfig, /has 2 problems:/],
+  [`config check -c ${config('tls', { mqtt: { url, certFile: 'a', keyFile: 'b' } })}`, wrongConfig, /expected mqtts:\/\/ or wss:\/\/ beside certFile/],
+  [`deliver -c ${noSecret}`, wrongConfig, /mqtt.caFile: expected a readable file/],
+  [`replay ${nowhere}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
+  [`replay ${text}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
+  [`evaluate ${nowhere}`, audio, /Expected scenes.json in /],
+  [`selftest --ask -c ${noFile}`, audio, /the chain broke at the microphone/],
+  [`calibrate -c ${noCard}`, audio, /./],
+  [`model ${nowhere}`, model, /Expected manifest.json in /],
+  [`replay deploy/selftest.wav --model ${nowhere}`, model, /Expected manifest.json in /],
+  [`bench --model ${nowhere}`, model, /Expected manifest.json in /],
+  [`listen -c ${noModel}`, model, /Expected manifest.json in /],
+  [`selftest -c ${noModel}`, model, /the chain broke at the model/],
+  [`status -c ${damaged}`, wrongOutbox, /Expected to read the outbox /],
+  [`outbox -c ${damaged}`, wrongOutbox, /Expected to read the outbox /],
+  [`events -c ${damaged}`, wrongOutbox, /Expected to read the outbox /],
+  [`selftest -c ${damaged}`, wrongOutbox, /the chain broke at the outbox/],
+  [`events explain 7 -c ${good}`, wrongOutbox, /event 7 does not wait/],
+  [`events explain ${text} -c ${good}`, wrongOutbox, /expected an event of Tocsin/],
+  [`selftest -c ${good}`, broker, /the chain broke at the broker/],
+  [`doctor -c ${nowhere}`, check, /failed checks: 1 of 18 \(config\)|failed checks: \d of 18 \(config/],
+  [`commission -c ${good}`, identity, /Expected the private key of this sensor/],
+  [`provision --ca ${text} -c ${good}`, identity, /Expected --ca beside --install/],
+  [`privacy list ${nowhere}`, usage, /./],
+  [`evaluate ${emptyScenes()} --out ${nowhere}/page.html`, usage, /Expected to write /],
+];
+function emptyScenes(): string {
+  file('scenes.json', '[]');
+  return folder;
+}
+
+/** Runs a command line as main.ts does, in this process, and gives what went to stderr; a terminal is none of its outputs. */
+async function run(line: string, language: Language) {
+  const said: string[] = [];
+  const silence = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const listen = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => said.push(String(chunk)) > 0);
+  try {
+    await buildProgram(AbortSignal.timeout(60_000), language).parseAsync(['node', 'tocsin', ...line.split(' ')]);
+    return { exitCode: 0, stderr: said.join('') };
+  } catch (error) {
+    return { exitCode: reportError(error, language), stderr: said.join('') };
+  } finally {
+    silence.mockRestore();
+    listen.mockRestore();
+  }
+}
+
+test.each(rows)('%s', async (line, exitCode, error) => {
+  const said: string[] = [];
+  for (const language of languages) {
+    const { exitCode: code, stderr } = await run(line, language);
+    const [first, hint] = language === 'en' ? ['Error: ', 'Try: '] : ['Erreur : ', 'Essayez : '];
+    expect({ line, language, code, stderr }).toMatchObject({ code: exitCode });
+    const lines = stderr.slice(stderr.indexOf(first)); // a log may come before it
+    expect(lines.startsWith(first), stderr).toBe(true);
+    expect(lines).toContain(`\n${hint}`);
+    expect(stderr).not.toMatch(/\n {4}at /); // no stack: it is none of ours
+    if (language === 'en') expect(lines).toMatch(error);
+    said.push(lines.slice(first.length));
+  }
+  expect(said[1], 'the French is not the English').not.toBe(said[0]);
+});
+
+test('every exit code is documented, and the rest of them is shown elsewhere', () => {
+  const document = readFileSync('docs/cli.md', 'utf8').replace(/\s+/g, ' ');
+  for (const code of Object.values(exitCodes)) expect(document).toMatch(new RegExp(`[,:] ${code} \\w`));
+  const shown = new Set(rows.map(([, code]) => code));
+  // a defect must not be; unchecked and stopped: commission.test.ts
+  const { failure, unchecked, stopped } = exitCodes;
+  expect(Object.values(exitCodes).filter((code) => !shown.has(code) && ![failure, unchecked, stopped].includes(code as 1))).toEqual([]);
+});
