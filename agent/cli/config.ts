@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { stringify } from 'yaml';
 import { loadConfig } from '../config/load-config.ts';
+import { type Config, configSchema } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
-import { print, printJson } from './output.ts';
+import { type Field, print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
 
@@ -16,8 +16,11 @@ export function addConfig(program: Command, t: Translate): void {
   addCommand(config, 'check', 'report every problem at once', ['tocsin config check --config tocsin.yaml'])
     .addOption(configOption())
     .action(({ config: path }: { config: string }) => {
-      loadConfig(path);
-      print(t('config.right', { path }));
+      const { sensor, site, microphone, mqtt } = loadConfig(path);
+      const { columns, colours } = screenOf(process.stdout);
+      print(colours.green(wrap(t('config.right', { path }), columns)));
+      const device = microphone.adapter === 'file' ? (microphone.file as string) : microphone.device;
+      print(wrap(t('config.ofSensor', { sensor, site, adapter: microphone.adapter, device, url: mqtt.url }), columns));
     });
   addCommand(config, 'show', 'all values in force, defaults included, secrets redacted', ['tocsin config show'])
     .addOption(configOption())
@@ -25,9 +28,31 @@ export function addConfig(program: Command, t: Translate): void {
     .action(({ config: path, json }: { config: string; json?: true }) => {
       const shown = redact(loadConfig(path));
       if (json) printJson(shown);
-      else process.stdout.write(stringify(shown));
+      else print(showFields(sections(shown, path, t), screenOf(process.stdout)));
     });
   addCommand(config, 'example', 'print a commented example', ['tocsin config example > tocsin.yaml']).action(() => {
     process.stdout.write(readFileSync(new URL('../../deploy/tocsin.example.yaml', import.meta.url), 'utf8'));
   });
+}
+
+/** A field for each section: what differs from the defaults, and behind it what does not. */
+function sections(config: Config, path: string, t: Translate): Field[] {
+  const { site, sensor, mqtt } = config;
+  const defaults = configSchema.parse({ site, sensor, mqtt: { url: mqtt.url } });
+  const shown = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+  return [
+    { name: t('config.file'), value: path },
+    ...Object.entries(config).map(([name, section]): Field => {
+      if (typeof section === 'string') return { name, value: section };
+      const normal = defaults[name as keyof Config] as Record<string, unknown>;
+      const isDefault = ([key, value]: [string, unknown]) =>
+        key !== 'url' && (shown(normal[key]) === shown(value) || (key === 'path' && shown(value).endsWith(`/${normal[key]}`))); // loadConfig made it absolute
+      const said = (entries: [string, unknown][]) => entries.map(([key, value]) => `${key} ${shown(value)}`).join(', ');
+      const values: [string, unknown][] = Object.entries(section);
+      const [same, set] = [values.filter(isDefault), values.filter((entry) => !isDefault(entry))];
+      const usual = t('config.defaults', { values: said(same) });
+      if (set.length === 0) return { name, value: '', note: usual };
+      return { name, value: said(set), ...(same.length > 0 ? { note: usual } : {}) };
+    }),
+  ];
 }

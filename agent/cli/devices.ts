@@ -17,17 +17,20 @@ export function addDevices(program: Command, t: Translate): void {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
         throw new AudioError(`Expected arecord to list devices, got: ${messageOf(cause)}`, 'apt install alsa-utils', { cause });
       });
-      const devices = [...usbDevices(listCards(deviceTree)), ...parseDevices(stdout)];
+      const listed = [...usbDevices(listCards(deviceTree)), ...parseDevices(stdout)];
+      const devices = listed.filter(({ device }) => isMicrophone(device));
       if (options.json) return devices.forEach(printJson);
       const { columns, colours } = screenOf(process.stdout);
       const configured = configuredDevice(options.config);
-      if (devices.length === 0) print(wrap(t('devices.none'), columns));
       for (const { device, description } of devices) {
         const marks = [device === configured && t('devices.configured'), device.startsWith('plughw:CARD=') && t('devices.best')].filter(Boolean);
         print(`${colours.bold(device)}${marks.length > 0 ? colours.green(`  (${marks.join(', ')})`) : ''}`);
         if (description) print(`    ${wrap(description, columns, 4)}`);
       }
-      if (devices.length > 0) print(`\n${wrap(t('devices.use'), columns)}`);
+      const others = listed.filter(({ device }) => !isMicrophone(device)).map(({ device }) => device);
+      if (others.length > 0) print(colours.dim(`\n${wrap(t('devices.others', { names: others.join(', ') }), columns)}`));
+      const card = devices.some(({ device }) => device.startsWith('usb:') || device.includes('CARD='));
+      print(`\n${card ? wrap(t('devices.use'), columns) : colours.yellow(wrap(t('devices.noCard'), columns))}`);
     });
 }
 
@@ -38,6 +41,11 @@ function configuredDevice(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A card, or a sound server; the rest are plug-ins of ALSA that need one of these below them. */
+function isMicrophone(device: string): boolean {
+  return /^usb:|CARD=/.test(device) || ['default', 'pulse', 'pipewire'].includes(device);
 }
 
 /** USB microphones by port and model: the name that binds one microphone. */

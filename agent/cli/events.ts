@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type Label, labels, loadModel } from '../classify/model-manifest.ts';
+import { type DetectionRule, type Label, labels, loadModel } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { type SoundEvent, soundEventSchema } from '../events/event.ts';
@@ -11,7 +11,7 @@ import type { PendingEvent } from '../outbox/outbox.ts';
 import { type OutboxView, viewOutbox } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
 import { wholeNumber } from './number-option.ts';
-import { print, printJson, type Screen, screenOf, showFields } from './output.ts';
+import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { lookInto, spanOf } from './status.ts';
 import type { Translate } from './translate.ts';
@@ -40,8 +40,13 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
       const state = lookInto(outbox.path);
       const { limit = 20 } = options;
       const waiting = state.bytes === 0 ? [] : withView(outbox.path, (view) => view.pending(0, limit));
-      const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, t)));
+      const clock = systemClock();
+      const screen = screenOf(process.stdout);
+      const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
+      if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
       waiting.forEach(show);
+      const late = state.oldest !== undefined && clock.wallMs() - state.oldest.onsetWallMs > 60_000;
+      if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
       if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
       if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
       if (options.follow) await follow(outbox.path, waiting.at(-1)?.sequence, show, options, t, signal);
@@ -82,10 +87,21 @@ async function follow(path: string, last: number | undefined, show: (event: Pend
   }
 }
 
-function showEvent(event: PendingEvent, t: Translate): string {
-  const time = new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ');
-  const label = t(`label.${event.label}`).padEnd(14);
-  return t('events.line', { sequence: event.sequence, time, label, confidence: event.confidence.toFixed(2), level: event.levelAboveBackgroundDb });
+/** Columns of 60 in all: number, time, age, label, confidence, level above the background. */
+function columnsOf(number: string, time: string, ago: string, what: string, sure: string, level: string): string {
+  return `${number.padEnd(6)}${time.padEnd(15)}${ago.padEnd(9)}${what.padEnd(16)}${sure.padEnd(6)}${level}`.trimEnd();
+}
+
+function eventHead(t: Translate): string {
+  const head = (name: 'number' | 'heard' | 'ago' | 'what' | 'sure' | 'level') => t(`events.head.${name}`);
+  return columnsOf(head('number'), head('heard'), head('ago'), head('what'), head('sure'), head('level'));
+}
+
+function showEvent(event: PendingEvent, clock: Clock, t: Translate): string {
+  const time = new Date(event.onsetWallMs).toISOString().slice(5, 19).replace('T', ' ');
+  const age = spanOf(clock.wallMs() - event.onsetWallMs, t);
+  const level = `+${event.levelAboveBackgroundDb} dB`;
+  return columnsOf(`#${event.sequence}`, time, age, t(`label.${event.label}`), event.confidence.toFixed(2), level);
 }
 
 /** The parts of an event that explain it, from the outbox or from a published one. */
@@ -109,7 +125,6 @@ function explain(id: string, options: Options, t: Translate): void {
   const rule = rules[event.label];
   const now = `${manifest.name} ${manifest.version}`;
   const { name, version } = event.model;
-  const milliseconds = (seconds: number) => Math.round(seconds * 1000);
   const level = event.levelAboveBackgroundDb;
   const spl = event.soundPressureLevelDb;
   const fields = [
@@ -118,12 +133,21 @@ function explain(id: string, options: Options, t: Translate): void {
     { name: t('field.level'), value: spl === undefined ? t('explain.level', { level }) : t('explain.spl', { level, spl: Math.round(spl) }) },
     {
       name: t('field.gate'),
-      value: `${t('explain.opened', { open: rule.open.toFixed(2), close: rule.close.toFixed(2), seconds: event.durationSeconds.toFixed(2) })}\n${t('explain.held', { ms: milliseconds(rule.minDurationSeconds), smooth: milliseconds(rule.smoothingSeconds) })}`,
+      value: gate(event, rule, t),
     },
     { name: t('field.model'), value: now === `${name} ${version}` ? now : t('explain.otherModel', { name, version, now }) },
   ];
   print(showFields(fields, screen));
   for (const label of labels) print(scoreLine(label, event, rules[label].open, t, screen));
+}
+
+/** How the gate of its label opened, and how it closes. An event is reported while its gate is open, so when it closed is not in it. */
+function gate(event: Explained, rule: DetectionRule, t: Translate): string {
+  const ms = (seconds: number) => Math.round(seconds * 1000);
+  const label = t(`label.${event.label}`);
+  const opened = t('explain.opened', { label, open: rule.open.toFixed(2), smooth: ms(rule.smoothingSeconds), seconds: event.durationSeconds.toFixed(2) });
+  const held = rule.minDurationSeconds > 0 ? [t('explain.held', { ms: ms(rule.minDurationSeconds) })] : [];
+  return [opened, ...held, t('explain.closes', { close: rule.close.toFixed(2), merge: rule.mergeSeconds })].join('\n');
 }
 
 /** A bar with the threshold marked on it; the score is that of the moment in which the event was surest, not smoothed. */

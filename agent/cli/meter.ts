@@ -8,6 +8,7 @@ import type { MeterReading } from '../meter/reading.ts';
 import { type MeterTrouble, readings } from './meter/connection.ts';
 import { openScreen } from './meter/screen.ts';
 import { meterRows, microphone, reason, type Shown, troubleRows } from './meter/view.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { serviceState } from './status.ts';
@@ -15,7 +16,7 @@ import type { MessageKey, Translate } from './translate.ts';
 
 interface Options {
   config: string;
-  seconds?: string;
+  seconds?: number;
   lines?: true;
   json?: true;
 }
@@ -27,7 +28,7 @@ const sinkPerReading = 0.08; // of a bar: from full to nothing in a second and a
 export function addMeter(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'meter', 'what the sensor hears now, and why it fires or does not', ['sudo tocsin meter', 'tocsin meter --json --seconds 10'])
     .addOption(configOption())
-    .option('--seconds <count>', 'end after so long')
+    .option('--seconds <count>', 'end after so long', wholeNumber(1, 86_400))
     .option('--lines', 'lines instead of a live view')
     .option('--json', 'one JSON object for each reading, ten a second')
     .action((options: Options) => meter(options, signal, t));
@@ -36,7 +37,7 @@ export function addMeter(program: Command, signal: AbortSignal, t: Translate): v
 async function meter(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
   const quit = new AbortController();
-  const seconds = Number(options.seconds);
+  const { seconds = 0 } = options;
   const ends = [signal, quit.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])];
   const over = AbortSignal.any(ends);
   const live = process.stdout.isTTY && !options.lines && !options.json;

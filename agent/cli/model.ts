@@ -21,8 +21,8 @@ export function addModel(program: Command, t: Translate): void {
         { name: t('field.licence'), value: manifest.licence },
         { name: t('field.digest'), value: t('model.verified', { digest: manifest.sha256.slice(0, 16) }), state: 'ok' as const },
         { name: t('field.input'), value: t('model.input', { rate: manifest.sampleRate, ms: manifest.frameSeconds * 1000 }) },
-        ...Object.entries(manifest.operatingPoints).map(([name, point]) => ({
-          name: t('field.thresholds'),
+        ...Object.entries(manifest.operatingPoints).map(([name, point], i) => ({
+          name: i === 0 ? t('field.thresholds') : '',
           value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${labels.map((label) => `${t(`label.${label}`)} ${point.labels[label].open.toFixed(2)}`).join(', ')}`,
         })),
         { name: '', value: t('model.chosen', { where: manifest.thresholdsChosenOn }) },

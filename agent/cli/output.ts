@@ -42,15 +42,16 @@ export interface Field {
   readonly state?: 'ok' | 'warn';
 }
 
-/** Names in one column, values beside them, what is normal behind in dim. */
+/** Names in one column, values beside them, what is normal behind in dim; `!` marks what is not, also where there is no colour. */
 export function showFields(fields: readonly Field[], { columns, colours }: Screen): string {
-  const width = Math.max(...fields.map(({ name }) => name.length)) + 2;
+  const width = Math.max(...fields.map(({ name }) => name.length)) + 4;
   return fields
     .map(({ name, value, note, state }) => {
       const paint = state === 'warn' ? colours.yellow : state === 'ok' ? colours.green : String;
-      const lines = wrap(note ? `${value}\n${note}` : value, columns, width).split('\n');
-      const values = wrap(value, columns, width).split('\n').length;
-      return `${name.padEnd(width)}${lines.map((line, i) => (i < values ? paint(line) : colours.dim(line))).join('\n')}`;
+      const lines = wrap(note && value ? `${value}\n${note}` : note || value, columns, width).split('\n');
+      const values = value ? wrap(value, columns, width).split('\n').length : 0;
+      const mark = state === 'warn' ? paint('!') : ' ';
+      return `${mark} ${name.padEnd(width - 2)}${lines.map((line, i) => (i < values ? paint(line) : colours.dim(line))).join('\n')}`;
     })
     .join('\n');
 }

@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { inspectOutbox, noFates, type OutboxState } from '../outbox/view-outbox.ts';
-import { type Field, print, printJson, screenOf, showFields } from './output.ts';
+import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
 
@@ -45,12 +45,13 @@ export function addStatus(program: Command, t: Translate): void {
         { name: t('field.sensor'), value: `${sensor} @ ${site}` },
         serviceField('listener', listener, t),
         serviceField('courier', courier, t),
-        ...hearingField(state, clock, t),
+        ...hearingField(state, config.health.intervalSeconds, clock, t),
         clockField(clock, t),
         ...eventFields(state, config, clock, t),
         { name: t('field.calibration'), value: calibration(config, t) },
       ];
-      print(showFields(fields, screenOf(process.stdout)));
+      const screen = screenOf(process.stdout);
+      print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
     });
   addCommand(program, 'outbox', 'the file between listener and courier: size, what waits, what was lost', ['tocsin outbox', 'tocsin outbox --json'])
     .addOption(configOption())
@@ -68,8 +69,15 @@ export function addStatus(program: Command, t: Translate): void {
         normal(t('field.size'), t('size.of', { size: (state.bytes / 1e6).toFixed(1), max: maxMegabytes }), !full, t('size.note')),
         ...eventFields(state, config, systemClock(), t),
       ];
-      print(showFields(fields, screenOf(process.stdout)));
+      const screen = screenOf(process.stdout);
+      print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
     });
+}
+
+/** One line for who reads no other. */
+function verdict(fields: readonly Field[], t: Translate, { columns, colours }: Screen): string {
+  const odd = fields.filter(({ state }) => state === 'warn').map(({ name }) => name);
+  return odd.length === 0 ? colours.green(t('verdict.normal')) : colours.yellow(wrap(t('verdict.odd', { names: odd.join(', ') }), columns));
 }
 
 /** An outbox that is not made yet holds nothing. Throws an OutboxError when it cannot be read. */
@@ -115,14 +123,22 @@ function hearingJson({ hearing }: OutboxState): object {
   };
 }
 
-function hearingField({ hearing }: OutboxState, clock: Clock, t: Translate): Field[] {
-  if (!hearing) return [];
-  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, bootId } = hearing;
-  if (bootId !== clock.bootId) return [];
+function hearingField({ hearing }: OutboxState, intervalSeconds: number, clock: Clock, t: Translate): Field[] {
+  if (!hearing || hearing.bootId !== clock.bootId) return [];
+  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, noiseFloorDb } = hearing;
+  const silentMs = clock.monotonicMs() - writtenMonotonicMs;
+  const silent = state !== 'stopped' && silentMs > (1.25 * intervalSeconds + 5) * 1000; // as the courier reckons, docs/health.md
   const share = (100 * listenedSeconds * 1000) / Math.max(1, writtenMonotonicMs - sinceMonotonicMs);
-  const hears = state === 'listening' && suspicion === 'none';
-  const what = hears ? t('hearing.good', { share: Math.min(100, share).toFixed(1) }) : t('hearing.bad', { state, fault, suspicion });
-  return [normal(t('field.hearing'), what, hears, t('hearing.note'))];
+  const floor = noiseFloorDb === undefined ? '' : `, ${t('hearing.floor', { level: Math.round(noiseFloorDb) })}`;
+  const what = [
+    silent
+      ? t('hearing.silent', { age: spanOf(silentMs, t) })
+      : t(`hearing.${state}`, { share: Math.min(100, share).toFixed(1) }) + (state === 'listening' ? floor : ''),
+    ...(fault === 'none' ? [] : [t(`fault.${fault}`)]),
+    ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),
+  ];
+  const hears = state === 'listening' && !silent && fault === 'none' && suspicion === 'none';
+  return [normal(t('field.hearing'), what.join('; '), hears, t('hearing.note'))];
 }
 
 function clockField(clock: Clock, t: Translate): Field {

@@ -42,7 +42,20 @@ const noFile = config('no-file', { microphone: { adapter: 'file', file: nowhere 
 const noCard = config('no-card', { microphone: { device: 'plughw:CARD=Nowhere,DEV=0' } });
 
 const { usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
-const readers = ['listen', 'deliver', 'run', 'selftest', 'calibrate', 'status', 'outbox', 'events', 'config check', 'config show'];
+const readers = [
+  'listen',
+  'deliver',
+  'run',
+  'selftest',
+  'calibrate',
+  'calibrate thresholds --budget 2/week',
+  'meter',
+  'status',
+  'outbox',
+  'events',
+  'config check',
+  'config show',
+];
 const everywhere = [...readers, 'events explain 1', 'privacy verify', 'privacy manifest', 'provision', 'commission'];
 
 /** A command, what is wrong, and how it must end. */
@@ -60,9 +73,15 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['selftest --ask --speaker', usage, /cannot be used with option/],
   ['commission --speaker --no-microphone', usage, /cannot be used with option/],
   ['privacy verify --listener-pid me', usage, /expected the number of a process/],
-  ...['bench --seconds 0', 'calibrate --wait soon', 'calibrate --seconds -1', 'selftest --seconds 1e3', 'commission --seconds x', 'events --limit 0'].map(
-    (line): [string, number, RegExp] => [line, usage, /expected a whole number from 1 to \d+/],
-  ),
+  ...[
+    'bench --seconds 0',
+    'calibrate --wait soon',
+    'calibrate --seconds -1',
+    'selftest --seconds 1e3',
+    'commission --seconds x',
+    'meter --seconds 0',
+    'events --limit 0',
+  ].map((line): [string, number, RegExp] => [line, usage, /expected a whole number from 1 to \d+/]),
   ...everywhere.map((command): [string, number, RegExp] => [`${command} -c ${nowhere}`, wrongConfig, /Expected a configuration file at /]),
   [`replay ${text} -c ${nowhere}`, wrongConfig, /Expected a configuration file at /],
   [`config check -c ${file('yaml.yaml', 'site: [')}`, wrongConfig, /Expected YAML in /],

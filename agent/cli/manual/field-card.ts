@@ -7,7 +7,9 @@ import { type CommandShape, commandAt } from './command-tree.ts';
 
 /** The way of a visit: a command, one of its examples, and when it is good. */
 const steps: readonly [words: string, example: string, good: MessageKey][] = [
+  ['provision', 'sudo tocsin provision > lamp-post-12.csr', 'card.good.provision'],
   ['doctor', 'sudo tocsin doctor', 'card.good.doctor'],
+  ['meter', 'sudo tocsin meter', 'card.good.meter'],
   ['selftest', 'sudo tocsin selftest --ask --seconds 60', 'card.good.selftest'],
   ['calibrate', 'sudo tocsin calibrate', 'card.good.calibrate'],
   ['status', 'tocsin status', 'card.good.status'],

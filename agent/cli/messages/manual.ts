@@ -69,6 +69,14 @@ export const manual = {
     fr: 'Câble réseau ou SIM en place ; connexion SSH du téléphone ou du portable.',
   },
   'card.check': { en: 'Check, in this order', fr: 'Contrôler, dans cet ordre' },
+  'card.good.provision': {
+    en: 'Only where the operator’s certificate is not there yet: send the request, then --install.',
+    fr: 'Seulement sans certificat de l’exploitant : envoyez la demande, puis --install.',
+  },
+  'card.good.meter': {
+    en: 'Clap: good when the level jumps and falls back.',
+    fr: 'Frappez des mains : bon quand le niveau saute et retombe.',
+  },
   'card.good.doctor': { en: 'Good when no line says FAIL.', fr: 'Bon quand aucune ligne ne dit ÉCHEC.' },
   'card.good.selftest': {
     en: 'Listener stopped first (systemctl stop tocsin-listener). Good when the chain holds.',
