@@ -13,6 +13,8 @@ export default function announce(): void {
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
     'man page of test/unit/manual': missing('mandoc', 'man'),
     'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),
+    'Ansible of test/integration/deploy': missing('ansible-playbook', 'ansible-lint'),
+    'certificates of test/integration/provision': missing('openssl'),
     'test/system': withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap'),
     'shifted clocks of test/reliability': withoutShiftedClock(),
     'exposure of test/integration/units': missing('systemd-analyze'),

@@ -24,8 +24,7 @@ export async function openReferenceBroker() {
   const port = await freePort();
   const settings = readFileSync('deploy/mosquitto/tocsin.conf', 'utf8')
     .replaceAll('/etc/mosquitto', folder)
-    .replace('listener 8883', `listener ${port} 127.0.0.1`)
-    .replace('persistence_location /var/lib/mosquitto/', `persistence_location ${folder}/`);
+    .replace('listener 8883', `listener ${port} 127.0.0.1`);
   writeFileSync(join(folder, 'mosquitto.conf'), `user ${userInfo().username}\n${settings}`);
   writeFileSync(join(folder, 'tocsin.acl'), readFileSync('deploy/mosquitto/tocsin.acl', 'utf8'), { mode: 0o600 });
   const start = async () => {

@@ -1,0 +1,79 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+const packages = [
+  ...['systemd', 'systemd-sysv', 'dbus', 'udev', 'libasound2t64', 'libasound2-plugins', 'alsa-utils', 'openssl', 'procps', 'iproute2'],
+  ...['mosquitto', 'mosquitto-clients', 'pulseaudio', 'pulseaudio-utils', 'sqlite3'],
+];
+
+/** A Debian 13 made once by mmdebstrap and kept in the user's cache; never changed, for each container writes to memory. */
+export function debianRoot(): string {
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tocsin-tests');
+  const root = join(cache, `trixie-${createHash('sha256').update(packages.join()).digest('hex').slice(0, 12)}`);
+  if (existsSync(root)) return root;
+  mkdirSync(cache, { recursive: true });
+  const beside = `${root}.${process.pid}`;
+  try {
+    execFileSync(
+      'mmdebstrap',
+      ['--quiet', '--variant=minbase', `--include=${packages.join()}`, 'trixie', beside, process.env.TOCSIN_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
+    renameSync(beside, root);
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
+  }
+  return root;
+}
+
+export interface Container {
+  /** A shell script inside, as root; its exit status and output. */
+  sh(script: string): { status: number; stdout: string; stderr: string };
+  close(): Promise<void>;
+}
+
+/**
+ * Boots a whole system, systemd first, with a network of its own that has nothing but loopback; `share` is /mnt inside. What
+ * it cannot show: kernel sound devices, and MemoryMax, DeviceAllow and IPAddressDeny, which the host's control groups may not
+ * hand down.
+ */
+export async function bootContainer(share: string): Promise<Container> {
+  const flags = ['--volatile=overlay', '--register=no', '--keep-unit', '--private-network', `--bind-ro=${share}:/mnt`, '--boot'];
+  const child: ChildProcess = spawn('systemd-nspawn', ['-D', debianRoot(), ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
+  });
+  let console = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (text: Buffer) => {
+      console = (console + text).slice(-4000);
+    });
+  const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const close = async () => {
+    child.kill('SIGTERM'); // an orderly power-off (systemd-nspawn(1))
+    const patience = setTimeout(() => child.kill('SIGKILL'), 30_000);
+    await gone;
+    clearTimeout(patience);
+  };
+  const sh = (script: string) => {
+    const [leader] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
+    const environment = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LC_ALL=C.UTF-8', 'DEBIAN_FRONTEND=noninteractive'];
+    const { status, stdout, stderr } = spawnSync('nsenter', ['-t', leader ?? '', '-a', ...environment, 'sh', '-c', script], {
+      encoding: 'utf8',
+      timeout: 120_000,
+    });
+    return { status: status ?? -1, stdout, stderr };
+  };
+  for (const began = performance.now(); ; await new Promise((r) => setTimeout(r, 500))) {
+    if (child.exitCode !== null || performance.now() - began > 120_000) {
+      await close();
+      throw new Error(`expected a container that boots, got:\n${console}`);
+    }
+    if (/^(running|degraded)$/.test(sh('systemctl is-system-running 2>/dev/null').stdout.trim())) return { sh, close };
+  }
+}

@@ -1,0 +1,206 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { bootContainer, type Container } from '../support/container.ts';
+import { openOperator } from '../support/operator.ts';
+import { buildPackage, thisArchitecture } from '../support/package.ts';
+import { withoutSystemTests } from '../support/system.ts';
+
+const without =
+  process.getuid?.() === 0 ? withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') : 'needs root for systemd-nspawn';
+
+// One sensor from the package to its removal, in a real systemd: each test begins where the one before it ended.
+describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out: ${without})` : ''}`, () => {
+  let share: string;
+  let box: Container;
+  let operator: ReturnType<typeof openOperator>;
+  beforeAll(async () => {
+    share = mkdtempSync(join(tmpdir(), 'tocsin-share-'));
+    operator = openOperator('City Authority');
+    const broker = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
+    const platform = operator.issue('platform.tocsin');
+    operator.list();
+    const files: [string, string][] = [
+      [operator.ca, 'ca.pem'],
+      [operator.crl, 'revoked.crl'],
+      [broker.cert, 'broker.pem'],
+      [broker.key, 'broker.key'],
+      [platform.cert, 'platform.pem'],
+      [platform.key, 'platform.key'],
+      ['deploy/mosquitto/tocsin.conf', 'tocsin.conf'],
+      ['deploy/mosquitto/tocsin.acl', 'tocsin.acl'],
+      ['deploy/selftest.wav', 'sound.wav'],
+      ['test/support/container-street.sh', 'street.sh'],
+      [buildPackage(thisArchitecture), 'first.deb'],
+    ];
+    for (const [from, to] of files) copyFileSync(from, join(share, to));
+    repack(join(share, 'first.deb'), '0.1.0+second', join(share, 'second.deb'));
+    box = await bootContainer(share);
+  }, 600_000);
+  afterAll(() => box?.close());
+
+  /** The same content as a later version. */
+  function repack(from: string, version: string, to: string): void {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-second-'));
+    execFileSync('dpkg-deb', ['-R', from, folder]);
+    const control = join(folder, 'DEBIAN/control');
+    writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: ${version}`));
+    execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z1', '-b', folder, to], { stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+  function sh(script: string): string {
+    const { status, stdout, stderr } = box.sh(script);
+    if (status !== 0)
+      throw new Error(`exit ${status} from ${script}: ${stderr}${stdout}\n${box.sh('journalctl -n 25 --no-pager -o cat -u "tocsin-*"').stdout}`);
+    return stdout.trim();
+  }
+  async function until(what: string, condition: () => boolean, seconds = 90): Promise<void> {
+    for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 500)))
+      if (performance.now() - began > seconds * 1000)
+        throw new Error(
+          `waited ${seconds} s in vain for ${what}\n${box.sh('systemctl status --no-pager -n 15 "tocsin-*" street* mosquitto; tail -5 /srv/received').stdout}`,
+        );
+  }
+  const show = (unit: string, property: string) => sh(`systemctl show -p ${property} --value ${unit}`);
+  const active = (unit: string) => box.sh(`systemctl is-active ${unit}`).stdout.trim();
+  const status = () => JSON.parse(sh('tocsin status --json')) as { pending: number; stored: number; hearing: string; listenedSeconds: number };
+  const received = () => {
+    const lines = box.sh('cat /srv/received').stdout.trim().split('\n').filter(Boolean);
+    return lines.flatMap((line) => (/^\S+\/event /.test(line) ? [JSON.parse(line.slice(line.indexOf(' '))) as { id: string; data: { label: string } }] : []));
+  };
+  /** Plays until the platform has received more events, each of which it counts once. */
+  async function anEventArrives(): Promise<void> {
+    const before = new Set(received().map(({ id }) => id)).size;
+    sh('systemctl start street-noise');
+    await until('an event at the platform', () => new Set(received().map(({ id }) => id)).size > before);
+    sh('systemctl stop street-noise');
+  }
+  const halves = ['listener', 'courier'] as const;
+
+  test('apt installs it: users, folders and units are there, it waits for a configuration, and says what to do', () => {
+    const said = sh('apt-get install -y --no-install-recommends /mnt/first.deb 2>&1');
+    expect(said).toContain('tocsin provision');
+    expect(said).not.toMatch(/warning|error|not a valid/i);
+    expect(sh('id -nG tocsin-listener; id -nG tocsin-courier')).toBe('tocsin-listener tocsin tocsin-meter\ntocsin-courier tocsin');
+    expect(sh('stat -c "%a %U:%G %n" /etc/tocsin /etc/tocsin/credentials /var/lib/tocsin')).toBe(
+      '755 root:root /etc/tocsin\n700 root:root /etc/tocsin/credentials\n2770 root:tocsin /var/lib/tocsin',
+    );
+    expect(sh('systemctl is-enabled tocsin.target')).toBe('enabled');
+    sh('systemctl start tocsin.target');
+    for (const half of halves) expect(active(`tocsin-${half}`)).toBe('inactive');
+    expect(sh('systemctl --failed --quiet --no-legend')).toBe('');
+    expect(
+      sh(
+        'cd / && md5sum -c --quiet /var/lib/dpkg/info/tocsin.md5sums && systemd-analyze verify tocsin.target 2>&1 && udevadm verify /usr/lib/udev/rules.d/71-tocsin.rules',
+      ),
+    ).toContain('Success');
+    expect(sh('bash -n /usr/share/bash-completion/completions/tocsin && tocsin --version')).toMatch(/^\d/);
+  });
+
+  test('the sensor makes its key, and takes the certificate that the operator signs', () => {
+    const mqtt = { url: 'mqtts://broker.example.org:8883', caFile: 'ca.pem', certFile: 'sensor.pem', keyFile: 'sensor.key' };
+    const settings = { site: 'old-port', sensor: 'lamp-post-12', microphone: { device: 'street' }, mqtt, health: { intervalSeconds: 5 } };
+    writeFileSync(join(share, 'tocsin.yaml'), stringify(settings));
+    sh('cp /mnt/tocsin.yaml /etc/tocsin/ && tocsin config check');
+    copyFileSync(operator.sign(sh('tocsin provision 2>/dev/null')), join(share, 'sensor.pem'));
+    sh('tocsin provision --install /mnt/sensor.pem --ca /mnt/ca.pem');
+    expect(sh('stat -c "%a %U %n" /etc/tocsin/credentials/*')).toMatch(/^600 root \S+\/ca.pem\n600 root \S+\/sensor.key\n600 root \S+\/sensor.pem$/);
+  });
+
+  test('started, both halves are up, and what is heard reaches the platform over TLS with certificates', async () => {
+    sh(`sh /mnt/street.sh
+      echo '127.0.0.1 broker.example.org' >>/etc/hosts
+      install -d -o mosquitto -m 700 /etc/mosquitto/certs
+      for f in ca.pem broker.pem broker.key revoked.crl; do install -o mosquitto -m 600 /mnt/$f /etc/mosquitto/certs/; done
+      install -o mosquitto -m 600 /mnt/tocsin.acl /etc/mosquitto/; cp /mnt/tocsin.conf /etc/mosquitto/conf.d/
+      systemctl restart mosquitto
+      systemd-run -q --unit=platform -p Restart=always -p StandardOutput=append:/srv/received mosquitto_sub -h broker.example.org -p 8883 -V 5 \
+        --cafile /mnt/ca.pem --cert /mnt/platform.pem --key /mnt/platform.key -i platform -c -q 1 -t 'tocsin/v1/#' -F '%t %p'
+      systemctl start tocsin.target`);
+    for (const half of halves) await until(`the ${half} to say that it is up`, () => active(`tocsin-${half}`) === 'active');
+    await until('the listener to hear', () => status().listenedSeconds > 0);
+    await anEventArrives();
+    expect(received().map(({ data }) => data.label)).toContain('glass_break');
+    expect(sh('stat -c "%a %U:%G" /var/lib/tocsin/outbox.db')).toMatch(/^660 tocsin-(listener|courier):tocsin$/);
+    expect(sh('ss -Htln | grep -v 127.0.0.1:1883 | grep -v :8883 || true')).toBe(''); // the sensor itself listens nowhere
+  });
+
+  test('privacy verify passes on the running sensor', () => {
+    sh('tocsin privacy manifest >/etc/tocsin/privacy-manifest.json');
+    const { stdout, status: code } = box.sh('tocsin privacy verify --json');
+    const report = JSON.parse(stdout) as { checks: { check: string; part: string; state: string; found: string }[] };
+    const not = (state: string) => report.checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`);
+    expect(not('fail')).toEqual([]);
+    // the host's control groups may not hand the memory controller down
+    expect(not('unchecked').filter((line) => !/ limits:/.test(line))).toEqual([]);
+    expect(code).toBe(not('unchecked').length > 0 ? 9 : 0);
+  });
+
+  test.each(halves)('killed with -9, the %s comes back by itself and events arrive again', async (half) => {
+    const before = show(`tocsin-${half}`, 'MainPID');
+    sh(`kill -9 ${before}`);
+    await until('another process', () => active(`tocsin-${half}`) === 'active' && !['0', before].includes(show(`tocsin-${half}`, 'MainPID')));
+    await anEventArrives();
+  });
+
+  test('hung, each half is ended by the watchdog and started again', async () => {
+    // the courier's real 90 s would only lengthen the test; the listener's 30 s are the unit's own
+    sh('mkdir -p /run/systemd/system/tocsin-courier.service.d; printf "[Service]\\nWatchdogSec=20\\n" >/run/systemd/system/tocsin-courier.service.d/test.conf');
+    sh('systemctl daemon-reload; systemctl restart tocsin-courier');
+    await until('the courier', () => active('tocsin-courier') === 'active');
+    const before = halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
+    sh(`kill -STOP ${before.join(' ')}`);
+    for (const [i, half] of halves.entries())
+      await until(
+        `the watchdog of the ${half}`,
+        () => active(`tocsin-${half}`) === 'active' && !['0', before[i]].includes(show(`tocsin-${half}`, 'MainPID')),
+        120,
+      );
+    expect(sh('journalctl --no-pager -o cat -u tocsin-listener -u tocsin-courier').match(/Watchdog timeout/g)?.length).toBeGreaterThanOrEqual(2);
+    await anEventArrives();
+    sh('rm -r /run/systemd/system/tocsin-courier.service.d; systemctl daemon-reload');
+  });
+
+  test('an upgrade keeps configuration, key and what waits, and starts the new version', async () => {
+    sh('systemctl stop mosquitto; systemctl start street-noise');
+    await until('an event that waits', () => status().pending > 0);
+    sh('systemctl stop street-noise; echo "# mine" >>/etc/tocsin/tocsin.yaml');
+    const [kept, { pending }] = [sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*'), status()];
+    const before = halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
+    sh('apt-get install -y --no-install-recommends /mnt/second.deb 2>&1');
+    expect(sh('dpkg-query -W tocsin')).toBe('tocsin\t0.1.0+second');
+    for (const [i, half] of halves.entries()) {
+      await until(`the new ${half}`, () => active(`tocsin-${half}`) === 'active');
+      expect(show(`tocsin-${half}`, 'MainPID')).not.toBe(before[i]);
+    }
+    expect(sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*')).toBe(kept);
+    expect(status().pending).toBeGreaterThanOrEqual(pending);
+    const had = new Set(received().map(({ id }) => id)).size;
+    sh('systemctl start mosquitto');
+    await until('the backlog at the platform', () => new Set(received().map(({ id }) => id)).size >= had + pending && status().pending === 0);
+  });
+
+  test('what a person has stopped, an upgrade does not start', () => {
+    sh('systemctl stop tocsin.target; apt-get install -y --reinstall --no-install-recommends /mnt/second.deb 2>&1');
+    for (const half of halves) expect(active(`tocsin-${half}`)).toBe('inactive');
+    sh('systemctl start tocsin.target');
+    for (const half of halves) expect(active(`tocsin-${half}`)).toBe('active');
+  });
+
+  test('removed, it stops and keeps what is the operator’s; purged, nothing of it is left', () => {
+    sh('apt-get remove -y tocsin 2>&1');
+    expect(sh('ps -eo args | grep -c "[t]ocsin/agent" || true')).toBe('0');
+    sh('test -s /etc/tocsin/tocsin.yaml && test -s /etc/tocsin/credentials/sensor.key && test -e /var/lib/tocsin/outbox.db');
+    sh('apt-get purge -y tocsin 2>&1');
+    // the logs of apt and dpkg, the journal, and what this test put there itself
+    const left = sh(
+      'find / /run -xdev \\( -path /proc -o -path /sys -o -path /mnt -o -path /var/log -o -path /tmp \\) -prune -o -iname "*tocsin*" -print',
+    ).split('\n');
+    expect(left.filter((path) => !/^$|^\/etc\/mosquitto\//.test(path))).toEqual([]);
+    expect(sh('getent passwd tocsin-listener tocsin-courier; getent group tocsin tocsin-meter tocsin-listener tocsin-courier; true')).toBe('');
+    expect(sh('systemctl list-unit-files --no-legend "tocsin*"; systemctl --failed --quiet --no-legend')).toBe('');
+    expect(box.sh('dpkg-query -W tocsin').stderr).toContain('no packages found');
+  });
+});
