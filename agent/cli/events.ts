@@ -117,7 +117,9 @@ function explain(id: string, options: Options, t: Translate): void {
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
   if (options.json) {
-    const thresholds = Object.fromEntries(labels.map((label) => [label, { open: rules[label].open, close: rules[label].close }]));
+    const thresholds = Object.fromEntries(
+      labels.map((label) => [label, { open: rules[label].open, close: rules[label].close, own: label in config.model.open }]),
+    );
     printJson({ event, thresholds, model: { name: manifest.name, version: manifest.version } });
     return;
   }
@@ -133,7 +135,7 @@ function explain(id: string, options: Options, t: Translate): void {
     { name: t('field.level'), value: spl === undefined ? t('explain.level', { level }) : t('explain.spl', { level, spl: Math.round(spl) }) },
     {
       name: t('field.gate'),
-      value: gate(event, rule, t),
+      value: `${gate(event, rule, t)}${event.label in config.model.open ? `\n${t('explain.own')}` : ''}`,
     },
     { name: t('field.model'), value: now === `${name} ${version}` ? now : t('explain.otherModel', { name, version, now }) },
   ];

@@ -1,17 +1,25 @@
 import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { loadConfig } from '../config/load-config.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
 import { addCommand } from './program.ts';
+import { ownThresholds } from './status.ts';
 import type { Translate } from './translate.ts';
 
 /** model: opens a model folder as the listener would and shows what it promises. */
 export function addModel(program: Command, t: Translate): void {
-  addCommand(program, 'model', 'check a model folder and show its manifest', ['tocsin model', 'tocsin model /opt/models/other --json'])
+  addCommand(program, 'model', 'check a model folder and show its manifest', [
+    'tocsin model',
+    'tocsin model /opt/models/other --json',
+    'tocsin model --config /etc/tocsin/tocsin.yaml',
+  ])
     .argument('[folder]', 'model folder', new URL('../../models/street', import.meta.url).pathname)
+    .option('-c, --config <file>', 'take model and thresholds from this configuration')
     .option('--json', 'the manifest as one JSON object')
-    .action(async (folder: string, options: { json?: true }) => {
-      const classifier = await openOnnxClassifier(folder);
+    .action(async (folder: string, options: { json?: true; config?: string }) => {
+      const config = options.config === undefined ? undefined : loadConfig(options.config);
+      const classifier = await openOnnxClassifier(config?.model.path ?? folder);
       const { manifest } = classifier;
       await classifier.push(new Float32Array(manifest.windowSamples));
       await classifier.close();
@@ -25,6 +33,7 @@ export function addModel(program: Command, t: Translate): void {
           name: i === 0 ? t('field.thresholds') : '',
           value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${labels.map((label) => `${t(`label.${label}`)} ${point.labels[label].open.toFixed(2)}`).join(', ')}`,
         })),
+        ...(config ? [{ name: t('model.inForce'), value: ownThresholds(config, t) }] : []),
         { name: '', value: t('model.chosen', { where: manifest.thresholdsChosenOn }) },
       ];
       print(showFields(fields, screenOf(process.stdout)));

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
@@ -21,7 +22,7 @@ export function addStatus(program: Command, t: Translate): void {
     .addOption(configOption())
     .option(
       '--json',
-      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran',
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
@@ -39,6 +40,7 @@ export function addStatus(program: Command, t: Translate): void {
           listener,
           courier,
           clockSynchronised: clock.synchronised(),
+          ownThresholds: config.model.open,
           ...hearingJson(state),
         });
       const fields = [
@@ -49,6 +51,7 @@ export function addStatus(program: Command, t: Translate): void {
         clockField(clock, t),
         ...eventFields(state, config, clock, t),
         { name: t('field.calibration'), value: calibration(config, t) },
+        { name: t('field.thresholds'), value: ownThresholds(config, t) },
       ];
       const screen = screenOf(process.stdout);
       print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
@@ -145,6 +148,13 @@ function clockField(clock: Clock, t: Translate): Field {
   const time = `${new Date(clock.wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   const good = clock.synchronised();
   return normal(t('field.clock'), good ? t('clock.good', { time }) : t('clock.bad', { time }), good, t('clock.note'));
+}
+
+/** Whose thresholds are in force. */
+export function ownThresholds({ model }: Pick<Config, 'model'>, t: Translate): string {
+  const own = labels.filter((label) => model.open[label] !== undefined);
+  if (own.length === 0) return t('thresholds.ofModel', { point: model.operatingPoint });
+  return t('thresholds.ofSite', { list: own.map((label) => `${t(`label.${label}`)} ${model.open[label]}`).join(', ') });
 }
 
 function calibration({ microphone: { splAtFullScaleDb } }: Config, t: Translate): string {

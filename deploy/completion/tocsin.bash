@@ -85,6 +85,7 @@ _tocsin() {
     'privacy manifest:-c' | 'privacy manifest:--config') _tocsin_paths file; return ;;
     'privacy manifest:--lang') _tocsin_words 'en fr'; return ;;
     'privacy list:--lang') _tocsin_words 'en fr'; return ;;
+    'model:-c' | 'model:--config') _tocsin_paths file; return ;;
     'model:--lang') _tocsin_words 'en fr'; return ;;
     'bench:--seconds') return ;;
     'bench:--model') _tocsin_paths folder; return ;;
@@ -121,7 +122,7 @@ _tocsin() {
     'privacy verify') options='-c --config --listener-pid --courier-pid --manifest --package-list --report --no-record --json --lang -h --help' words='' ;;
     'privacy manifest') options='-c --config --lang -h --help' words='' ;;
     'privacy list') options='--lang -h --help' words='' files=folder ;;
-    'model') options='--json --lang -h --help' words='' files=folder ;;
+    'model') options='-c --config --json --lang -h --help' words='' files=folder ;;
     'bench') options='--seconds --model --json --lang -h --help' words='' ;;
     'completion') options='--lang -h --help' words='bash zsh fish' ;;
     'man') options='--lang -h --help' words='' ;;

@@ -124,6 +124,7 @@ export const state = {
     en: 'closes under {close}; a repeat within {merge} s is the same event',
     fr: 'se ferme sous {close} ; une répétition en {merge} s est le même événement',
   },
+  'explain.own': { en: 'threshold of this site, not of the model', fr: 'seuil de ce site, pas du modèle' },
   'explain.otherModel': { en: '{name} {version}; the thresholds shown are of {now}', fr: '{name} {version} ; les seuils montrés sont ceux de {now}' },
   'explain.fired': { en: 'fired', fr: 'déclenché' },
   'explain.under': { en: 'under {open}', fr: 'sous {open}' },
@@ -132,6 +133,7 @@ export const state = {
   'model.verified': { en: '{digest}..., verified', fr: '{digest}..., vérifiée' },
   'model.input': { en: '{rate} Hz, a score every {ms} ms', fr: '{rate} Hz, un score toutes les {ms} ms' },
   'model.point': { en: '{name}: at most {alarms} false alarms an hour', fr: '{name} : au plus {alarms} fausses alertes par heure' },
+  'model.inForce': { en: 'in force', fr: 'en vigueur' },
   'model.chosen': { en: 'chosen on: {where}', fr: 'choisis sur : {where}' },
 
   'devices.use': {

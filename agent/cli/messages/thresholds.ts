@@ -19,11 +19,13 @@ export const thresholds = {
   },
   'thresholds.legend': { en: '* in force, > proposed', fr: '* en vigueur, > proposé' },
   'thresholds.own': { en: '(of this site)', fr: '(de ce site)' },
-  'thresholds.same': { en: '{before} stays: {events} events', fr: '{before} reste : {events} événements' },
-  'thresholds.change': { en: '{before} -> {after}: {events} events instead of {was}', fr: '{before} -> {after} : {events} événements au lieu de {was}' },
+  'thresholds.ofModel': { en: 'of the model ({point})', fr: 'du modèle ({point})' },
+  'thresholds.ofSite': { en: 'of this site: {list}', fr: 'de ce site : {list}' },
+  'thresholds.same': { en: '{before} stays; events: {events}', fr: '{before} reste ; événements : {events}' },
+  'thresholds.change': { en: '{before} -> {after}; events: {was} -> {events}', fr: '{before} -> {after} ; événements : {was} -> {events}' },
   'thresholds.together': {
-    en: 'Together {events} events, {week} a week; at 95 % fewer than {bound} a week.',
-    fr: 'En tout {events} événements, {week} par semaine ; à 95 % moins de {bound} par semaine.',
+    en: 'Events of all together: {events}, {week} a week; at 95 % fewer than {bound} a week.',
+    fr: 'Événements en tout : {events}, {week} par semaine ; à 95 % moins de {bound} par semaine.',
   },
   'thresholds.real': {
     en: 'Counted is every sound that would have been published, real ones too: false alarms can only be fewer. Higher thresholds also miss more.',
@@ -39,8 +41,8 @@ export const thresholds = {
     fr: 'Attendu {needed} jours d’écoute pour un budget de {budget} par semaine, obtenu {days}',
   },
   'thresholds.few.try': {
-    en: 'wait, or take a larger budget: so far not even no event at all shows fewer than {bound} a week',
-    fr: 'attendez, ou prenez un budget plus large : jusqu’ici même zéro événement ne montre pas moins de {bound} par semaine',
+    en: 'wait, or take a larger budget: so few days show fewer than {bound} a week at best',
+    fr: 'attendez, ou prenez un budget plus large : si peu de jours ne montrent au mieux que moins de {bound} par semaine',
   },
   'thresholds.wait': {
     en: 'let tocsin-listener run: it stores its counts every hour, for this model and operating point',

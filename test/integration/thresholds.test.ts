@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadModel } from '../../agent/classify/model-manifest.ts';
+import { loadConfig } from '../../agent/config/load-config.ts';
+import { countedThresholds } from '../../agent/events/threshold-counts.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { rulesOf } from '../../agent/pipeline.ts';
+import { limits, thresholdRecord } from '../support/samples.ts';
+
+const { manifest } = loadModel('models/street');
+
+/** A sensor that has listened so many days, with a shout an hour that scored between 0.9 and 0.95. */
+function sensor(days: number) {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-thresholds-'));
+  const config = join(folder, 'tocsin.yaml');
+  const path = join(folder, 'outbox.db');
+  writeFileSync(config, `site: a # where\nsensor: b\nmqtt: { url: mqtt://127.0.0.1:1 }\noutbox: { path: ${path} }\nmodel: { open: { bang: 0.8 } }\n`);
+  const outbox = openSqliteOutbox(path, limits);
+  const counts = countedThresholds.flatMap((threshold, step) => (threshold < 0.95 ? [{ label: 'shout' as const, step, events: 24 }] : []));
+  for (let day = 0; day < days; day++) outbox.addThresholdCounts(thresholdRecord({ model: manifest, seconds: 86_400, counts, utcDay: 20_700 + day }));
+  // what another model counted is no business of this one
+  outbox.addThresholdCounts(thresholdRecord({ model: { name: 'street', version: '0.0.1' }, counts: [{ label: 'bang', step: 44, events: 99 }] }));
+  outbox.close();
+  const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', config], { encoding: 'utf8' });
+  return { config, run };
+}
+
+test('thresholds for a budget: proposed, stored beside what else the file says, used by the detector, and shown as the site’s own', () => {
+  const { config, run } = sensor(14);
+  const told = run('calibrate', 'thresholds', '--budget', '2/week', '--write', '--json');
+  expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });
+  const said = JSON.parse(told.stdout);
+  expect(said).toMatchObject({ days: 14, from: '2026-09-04', to: '2026-09-17', events: 0, allowedEvents: 0, stored: true });
+  expect(said.boundPerWeek).toBeCloseTo(1.5, 1);
+  expect(said.labels.shout).toMatchObject({ eventsNow: 336, events: 0, proposed: 0.9526, own: false });
+  expect(said.labels.bang).toMatchObject({ now: 0.8, own: true });
+  expect(said.labels.shout.curve.find((at: { threshold: number }) => at.threshold === 0.9399).events).toBe(336);
+
+  const text = readFileSync(config, 'utf8');
+  expect(text).toContain('site: a # where');
+  expect(text).toMatch(/shout: 0\.9526 # tocsin calibrate thresholds, 2 a week, 14\.0 days, /);
+  const rules = rulesOf(manifest, loadConfig(config).model);
+  expect(rules.shout.open).toBe(0.9526);
+  expect(rules.glass_break.open).toBe(manifest.operatingPoints.balanced.labels.glass_break.open);
+  expect(run('config', 'check').status).toBe(0);
+  expect(JSON.parse(run('status', '--json').stdout).ownThresholds.shout).toBe(0.9526);
+});
+
+test('too little listening is no basis: it says how much is needed, and stores nothing', () => {
+  const { config, run } = sensor(5);
+  const before = readFileSync(config, 'utf8');
+  const { status, stderr } = run('calibrate', 'thresholds', '--budget', '2/week', '--write');
+  expect(status).toBe(8);
+  expect(stderr).toContain('Expected 10.5 days of listening for a budget of 2 a week, got 5.0');
+  expect(readFileSync(config, 'utf8')).toBe(before);
+  const wide = run('calibrate', 'thresholds', '--budget', '3/day', '--lang', 'fr');
+  expect(wide.stdout).toContain('moins d’une semaine');
+  expect(wide.stdout).toContain('* en vigueur, > proposé');
+});
