@@ -22,6 +22,14 @@ import { catalogue, type Language, languages, type MessageKey, openTranslate, ty
 
 export const version = '0.1.0';
 
+/** The headings of the help, in the order of a visit. */
+const groups: Readonly<Record<string, readonly string[]>> = {
+  'On the ladder:': ['provision', 'doctor', 'meter', 'selftest', 'calibrate', 'commission'],
+  'To look:': ['status', 'events', 'outbox', 'devices', 'config', 'model', 'privacy'],
+  'The agent:': ['run', 'listen', 'deliver'],
+  'On recordings, and the rest:': ['replay', 'evaluate', 'bench', 'completion', 'man', 'field-card', 'help'],
+};
+
 /** The whole command line. Commands throw; main.ts reports. Long ones stop when the signal aborts. */
 export function buildProgram(signal: AbortSignal, language: Language = 'en'): Command {
   const t = openTranslate(language);
@@ -29,10 +37,7 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
     .description('Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.')
     .version(version, '-V, --version', t('help.version'))
     .exitOverride();
-  addRun(program, signal);
-  addReplay(program, signal);
-  addEvaluate(program, signal);
-  addDevices(program, t);
+  addProvision(program, t);
   addDoctor(program, signal, t);
   addMeter(program, signal, t);
   addSelftest(program, signal, t);
@@ -40,13 +45,17 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addCommission(program, signal, t);
   addStatus(program, t);
   addEvents(program, signal, t);
+  addDevices(program, t);
   addConfig(program, t);
-  addProvision(program, t);
-  addPrivacy(program, t);
   addModel(program, t);
+  addPrivacy(program, t);
+  addRun(program, signal);
+  addReplay(program, signal);
+  addEvaluate(program, signal);
   addBench(program, signal);
   addManual(program, t);
   program.addHelpText('after', () => `\n${wrap(exitCodeLine(t), screenOf(process.stdout).columns)}\n`);
+  for (const [title, names] of Object.entries(groups)) for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(title);
   speak(program, t);
   return program;
 }
@@ -60,6 +69,13 @@ function speak(command: Command, t: Translate): void {
     .configureOutput({ outputError: () => undefined }) // main.ts reports it once, as every other error
     .configureHelp({
       minWidthToWrap: 20,
+      subcommandTerm: (child) =>
+        [
+          child.name(),
+          ...child.registeredArguments.map((argument) =>
+            argument.required ? `<${argument.name()}${argument.variadic ? '...' : ''}>` : `[${argument.name()}]`,
+          ),
+        ].join(' '),
       styleOptionDescription: (line) =>
         (['(default:', '(choices:', '(env:', ', env:'] as const).reduce((said, part) => said.replace(part, t(`help.${part}`)), line),
       styleTitle: (title) => {
@@ -67,7 +83,10 @@ function speak(command: Command, t: Translate): void {
         return key in catalogue ? t.of({ key: key as MessageKey, values: {} }) : title;
       },
     });
-  if (command.commands.length > 0) command.helpCommand('help [command]', t('help.help'));
+  if (command.commands.length > 0) {
+    const help = new Command('help').argument('[command]').description(t('help.help'));
+    command.addHelpCommand(command.parent ? help : help.helpGroup('On recordings, and the rest:'));
+  }
   for (const part of [...command.options, ...command.registeredArguments]) part.description = translateHelp(part.description, t.language);
   for (const child of command.commands) speak(child, t);
 }

@@ -11,27 +11,15 @@ _tocsin() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${at:+$at }${COMP_WORDS[i]}" in
     help) at=help ;;
-    'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'devices' | 'doctor' | 'meter' | 'selftest' | 'calibrate' | 'calibrate thresholds' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'config' | 'config check' | 'config show' | 'config example' | 'provision' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'model' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
+    'provision' | 'doctor' | 'meter' | 'selftest' | 'calibrate' | 'calibrate thresholds' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'devices' | 'config' | 'config check' | 'config show' | 'config example' | 'model' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at:$prev" in
     ':--lang') _tocsin_words 'en fr'; return ;;
-    'run:-c' | 'run:--config') _tocsin_paths file; return ;;
-    'run:--lang') _tocsin_words 'en fr'; return ;;
-    'listen:-c' | 'listen:--config') _tocsin_paths file; return ;;
-    'listen:--lang') _tocsin_words 'en fr'; return ;;
-    'deliver:-c' | 'deliver:--config') _tocsin_paths file; return ;;
-    'deliver:--lang') _tocsin_words 'en fr'; return ;;
-    'replay:-c' | 'replay:--config') _tocsin_paths file; return ;;
-    'replay:--model') _tocsin_paths folder; return ;;
-    'replay:--operating-point') _tocsin_words 'balanced strict'; return ;;
-    'replay:--lang') _tocsin_words 'en fr'; return ;;
-    'evaluate:--out') _tocsin_paths file; return ;;
-    'evaluate:--model') _tocsin_paths folder; return ;;
-    'evaluate:--operating-point') _tocsin_words 'balanced strict'; return ;;
-    'evaluate:--lang') _tocsin_words 'en fr'; return ;;
-    'devices:-c' | 'devices:--config') _tocsin_paths file; return ;;
-    'devices:--lang') _tocsin_words 'en fr'; return ;;
+    'provision:-c' | 'provision:--config') _tocsin_paths file; return ;;
+    'provision:--install') _tocsin_paths file; return ;;
+    'provision:--ca') _tocsin_paths file; return ;;
+    'provision:--lang') _tocsin_words 'en fr'; return ;;
     'doctor:-c' | 'doctor:--config') _tocsin_paths file; return ;;
     'doctor:--lang') _tocsin_words 'en fr'; return ;;
     'meter:-c' | 'meter:--config') _tocsin_paths file; return ;;
@@ -64,16 +52,16 @@ _tocsin() {
     'events:--lang') _tocsin_words 'en fr'; return ;;
     'events explain:-c' | 'events explain:--config') _tocsin_paths file; return ;;
     'events explain:--lang') _tocsin_words 'en fr'; return ;;
+    'devices:-c' | 'devices:--config') _tocsin_paths file; return ;;
+    'devices:--lang') _tocsin_words 'en fr'; return ;;
     'config:--lang') _tocsin_words 'en fr'; return ;;
     'config check:-c' | 'config check:--config') _tocsin_paths file; return ;;
     'config check:--lang') _tocsin_words 'en fr'; return ;;
     'config show:-c' | 'config show:--config') _tocsin_paths file; return ;;
     'config show:--lang') _tocsin_words 'en fr'; return ;;
     'config example:--lang') _tocsin_words 'en fr'; return ;;
-    'provision:-c' | 'provision:--config') _tocsin_paths file; return ;;
-    'provision:--install') _tocsin_paths file; return ;;
-    'provision:--ca') _tocsin_paths file; return ;;
-    'provision:--lang') _tocsin_words 'en fr'; return ;;
+    'model:-c' | 'model:--config') _tocsin_paths file; return ;;
+    'model:--lang') _tocsin_words 'en fr'; return ;;
     'privacy:--lang') _tocsin_words 'en fr'; return ;;
     'privacy verify:-c' | 'privacy verify:--config') _tocsin_paths file; return ;;
     'privacy verify:--listener-pid') return ;;
@@ -85,8 +73,20 @@ _tocsin() {
     'privacy manifest:-c' | 'privacy manifest:--config') _tocsin_paths file; return ;;
     'privacy manifest:--lang') _tocsin_words 'en fr'; return ;;
     'privacy list:--lang') _tocsin_words 'en fr'; return ;;
-    'model:-c' | 'model:--config') _tocsin_paths file; return ;;
-    'model:--lang') _tocsin_words 'en fr'; return ;;
+    'run:-c' | 'run:--config') _tocsin_paths file; return ;;
+    'run:--lang') _tocsin_words 'en fr'; return ;;
+    'listen:-c' | 'listen:--config') _tocsin_paths file; return ;;
+    'listen:--lang') _tocsin_words 'en fr'; return ;;
+    'deliver:-c' | 'deliver:--config') _tocsin_paths file; return ;;
+    'deliver:--lang') _tocsin_words 'en fr'; return ;;
+    'replay:-c' | 'replay:--config') _tocsin_paths file; return ;;
+    'replay:--model') _tocsin_paths folder; return ;;
+    'replay:--operating-point') _tocsin_words 'balanced strict'; return ;;
+    'replay:--lang') _tocsin_words 'en fr'; return ;;
+    'evaluate:--out') _tocsin_paths file; return ;;
+    'evaluate:--model') _tocsin_paths folder; return ;;
+    'evaluate:--operating-point') _tocsin_words 'balanced strict'; return ;;
+    'evaluate:--lang') _tocsin_words 'en fr'; return ;;
     'bench:--seconds') return ;;
     'bench:--model') _tocsin_paths folder; return ;;
     'bench:--lang') _tocsin_words 'en fr'; return ;;
@@ -95,14 +95,9 @@ _tocsin() {
     'field-card:--lang') _tocsin_words 'en fr'; return ;;
   esac
   case "$at" in
-    help) words='run listen deliver replay evaluate devices doctor meter selftest calibrate commission status outbox events config provision privacy model bench completion man field-card' ;;
-    '') options='-V --version --lang -h --help' words='run listen deliver replay evaluate devices doctor meter selftest calibrate commission status outbox events config provision privacy model bench completion man field-card help' ;;
-    'run') options='-c --config --lang -h --help' words='' ;;
-    'listen') options='-c --config --lang -h --help' words='' ;;
-    'deliver') options='-c --config --lang -h --help' words='' ;;
-    'replay') options='--json -c --config --model --operating-point --lang -h --help' words='' files=file ;;
-    'evaluate') options='--json --out --model --operating-point --lang -h --help' words='' files=folder ;;
-    'devices') options='-c --config --json --lang -h --help' words='' ;;
+    help) words='provision doctor meter selftest calibrate commission status outbox events devices config model privacy run listen deliver replay evaluate bench completion man field-card' ;;
+    '') options='-V --version --lang -h --help' words='provision doctor meter selftest calibrate commission status outbox events devices config model privacy run listen deliver replay evaluate bench completion man field-card help' ;;
+    'provision') options='-c --config --install --ca --renew --discard --json --lang -h --help' words='' ;;
     'doctor') options='-c --config --json --lang -h --help' words='' ;;
     'meter') options='-c --config --seconds --lines --json --lang -h --help' words='' ;;
     'selftest') options='-c --config --speaker --ask --one-way --seconds --json --lang -h --help' words='' ;;
@@ -113,16 +108,21 @@ _tocsin() {
     'outbox') options='-c --config --json --lang -h --help' words='' ;;
     'events') options='-c --config --json -n --limit -f --follow --lang -h --help' words='explain' ;;
     'events explain') options='-c --config --json --lang -h --help' words='' files=file ;;
+    'devices') options='-c --config --json --lang -h --help' words='' ;;
     'config') options='--lang -h --help' words='check show example' ;;
     'config check') options='-c --config --lang -h --help' words='' ;;
     'config show') options='-c --config --json --lang -h --help' words='' ;;
     'config example') options='--lang -h --help' words='' ;;
-    'provision') options='-c --config --install --ca --renew --discard --json --lang -h --help' words='' ;;
+    'model') options='-c --config --json --lang -h --help' words='' files=folder ;;
     'privacy') options='--lang -h --help' words='verify manifest list' ;;
     'privacy verify') options='-c --config --listener-pid --courier-pid --manifest --package-list --report --no-record --json --lang -h --help' words='' ;;
     'privacy manifest') options='-c --config --lang -h --help' words='' ;;
     'privacy list') options='--lang -h --help' words='' files=folder ;;
-    'model') options='-c --config --json --lang -h --help' words='' files=folder ;;
+    'run') options='-c --config --lang -h --help' words='' ;;
+    'listen') options='-c --config --lang -h --help' words='' ;;
+    'deliver') options='-c --config --lang -h --help' words='' ;;
+    'replay') options='--json -c --config --model --operating-point --lang -h --help' words='' files=file ;;
+    'evaluate') options='--json --out --model --operating-point --lang -h --help' words='' files=folder ;;
     'bench') options='--seconds --model --json --lang -h --help' words='' ;;
     'completion') options='--lang -h --help' words='bash zsh fish' ;;
     'man') options='--lang -h --help' words='' ;;
