@@ -9,6 +9,7 @@ export const frenchErrors: Record<string, string> = {
   'check free space and that the file belongs to the service': 'vérifiez la place libre et que le fichier appartient au service',
   'Expected the broker at {1} to accept the sensor, got: {2}': 'Attendu que le broker {1} accepte le capteur, obtenu : {2}',
   'check mqtt.url, the certificates and that the broker runs': 'vérifiez mqtt.url, les certificats et que le broker tourne',
+  'Expected a sound, got a stop': 'Attendu un son, obtenu un arrêt',
   'Expected to connect, got a stop': 'Attendu une connexion, obtenu un arrêt',
   'start again': 'redémarrez',
   'Expected a connection, got none': 'Attendu une connexion, obtenu aucune',
