@@ -38,7 +38,7 @@ function versions(): Float32Array[] {
 const without = missing('pulseaudio', 'paplay', 'arecord', 'strace');
 describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${without})` : ''}`, () => {
   const search = openAudioSearch(versions());
-  const seconds = 6;
+  const seconds = 10; // making the outbox alone writes some 60 kB, which must be a small part of the sound
   let street: Awaited<ReturnType<typeof openStreet>>;
   beforeAll(async () => {
     street = await openStreet();
