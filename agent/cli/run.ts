@@ -21,7 +21,7 @@ import { openLevelHistory } from '../events/level-history.ts';
 import { openThresholdCounts } from '../events/threshold-counts.ts';
 import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
-import { messageOf, TocsinError } from '../lib/errors.ts';
+import { TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
@@ -61,14 +61,8 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const classifier = await openOnnxClassifier(config.model.path);
   const open = microphoneOpener(config.microphone, clock);
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
-  const learnt = (level: UsualLevel) => {
-    try {
-      outbox.writeUsualLevel(level);
-    } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'the usual level could not be stored'); // hearing goes on without it
-    }
-  };
-  const levels = openLevelHistory(outbox.readUsualLevels(), hourOfDay, learnt);
+  const learnt: UsualLevel[] = [];
+  const levels = openLevelHistory(outbox.readUsualLevels(), hourOfDay, (level) => learnt.push(level));
   const { splAtFullScaleDb } = config.microphone;
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const noteBoot = openBootNote(outbox, clock, logger);
@@ -87,7 +81,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
   const use = (source: AudioSource, stop: AbortSignal) =>
     listen(config, { source, classifier, outbox, clock, logger, level: levels.push, hour, tap, counter }, stop);
-  const record = openHearingReport({ outbox, clock, logger, levels }, classifier.manifest, config.health.intervalSeconds * 1000);
+  const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const report = (hearing: Readonly<Hearing>) => {
     record(hearing);
@@ -130,7 +124,8 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     notifier.ready(); // without waiting for a broker: the service is up when it can deliver
-    await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs: config.outbox.maxAgeDays * 86_400_000 }, parts, signal);
+    const maxAgeMs = config.outbox.maxAgeDays * 86_400_000;
+    await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs, acknowledgeWithinMs: 10_000 }, parts, signal);
   } finally {
     notifier.stopping();
     outbox.close();
@@ -161,10 +156,10 @@ async function runBoth(path: string, signal: AbortSignal): Promise<void> {
   if (bad !== undefined && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad} from one`, 'read the line above', bad);
 }
 
-/** After a file has been played: waits until the courier has nothing more to send, at most ten seconds. */
+/** After a file has been played: waits until the courier has nothing more to send, at most fifteen seconds. */
 async function drained(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
   const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
-  for (let i = 0; i < 100 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
+  for (let i = 0; i < 150 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
   outbox.close();
 }

@@ -98,8 +98,8 @@ export const configSchema = z.strictObject({
         .int()
         .min(5)
         .max(3600)
-        .default(120)
-        .describe('How often health is published; a fault that begins or ends is published at once. Each time costs a write of 4 kB to the disk.'),
+        .default(600)
+        .describe('How often health is published; a fault that begins or ends is published at once. Each time costs the disk 20 kB.'),
     })
     .prefault({}),
 

@@ -16,6 +16,8 @@ export interface DeliveryOptions {
   readonly maxInFlight: number;
   readonly historicalAfterSeconds: number;
   readonly maxAgeMs: number;
+  /** Events acknowledged by the broker leave the outbox together, after so long at most: each time costs the disk a write. */
+  readonly acknowledgeWithinMs: number;
 }
 
 export interface DeliveryParts {
@@ -32,6 +34,9 @@ export interface DeliveryParts {
 const pollMs = 100; // how often an empty outbox is looked at again
 const steadyMs = 10_000;
 const strictMs = 1000; // a backlog that takes longer than this to drain is overtaken by what is heard meanwhile
+const acknowledgeTogether = 256;
+const readAhead = 256;
+const mostFresh = 3600; // an hour of events at the most there may be
 const refusedRetryMs = 60_000; // how often what the broker refuses is tried again on a connection that works
 const maxRefused = 1000; // refused events set aside before the connection is given up, so that memory stays bounded
 const steadyClockMs = 3_600_000;
@@ -42,8 +47,8 @@ const stuckMs = 90_000; // longer than any publish may take: its time-out has no
  * jitter and begin again from the oldest event not acknowledged.
  *
  * INVARIANTS: an event leaves the outbox only after a good PUBACK; at most `maxInFlight` are sent and unacknowledged;
- * events are first sent in order of sequence, but what is heard after the connection began overtakes a backlog that takes
- * long; a refused event is never thrown away and holds up no other.
+ * events are first sent in order of sequence, but what is fresh when the connection begins, or heard after, overtakes a
+ * backlog that takes long; a refused event is never thrown away and holds up no other.
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
   const { outbox, openPublisher, clock, logger, random, progress = () => undefined } = parts;
@@ -87,31 +92,42 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const acknowledged: number[] = [];
     const refused = new Set<number>();
     const beganMs = clock.monotonicMs();
-    // two places in the queue: what waited when the connection began, up to `horizon`, and what came since
-    let horizon = outbox.newest();
+    // two places in the queue: what had waited long when the connection began, up to `horizon`, and what came since
+    let horizon = lastHistorical();
     let backlog = 0;
     let fresh = horizon;
+    let ahead: PendingEvent[] = []; // of the backlog, read and not yet sent
+    let freshMs = 0; // when to look for fresh ones again, while there is a backlog
     let nextExpiry = 0;
     let retryRefusedMs = Number.POSITIVE_INFINITY;
     let movedMs = clock.monotonicMs(); // when a publish last settled, or none was under way
     let wake = () => {};
+    let acknowledgeMs = Number.POSITIVE_INFINITY;
+    const acknowledge = () => {
+      acknowledgeMs = Number.POSITIVE_INFINITY;
+      if (acknowledged.length > 0) outbox.acknowledge(acknowledged.splice(0));
+    };
     const settled = () => {
-      if (acknowledged.length > 0) {
-        outbox.acknowledge(acknowledged.splice(0));
-      }
+      if (acknowledged.length > 0) acknowledgeMs = Math.min(acknowledgeMs, clock.monotonicMs() + options.acknowledgeWithinMs);
+      if (acknowledged.length >= acknowledgeTogether || options.acknowledgeWithinMs === 0) acknowledge();
       wake();
     };
     const stop = AbortSignal.any([signal, publisher.lost, failure.signal]);
     const next = (room: number): PendingEvent[] => {
-      const overtaking = clock.monotonicMs() - beganMs > strictMs;
+      const now = clock.monotonicMs();
+      const overtaking = now - beganMs > strictMs && now >= freshMs;
       const taken: PendingEvent[] = [];
-      if (overtaking && room > 0) taken.push(...outbox.pending(fresh, room));
-      if (taken.length < room && backlog < horizon) {
-        const rows = outbox.pending(backlog, room - taken.length).filter((e) => e.sequence <= horizon);
-        backlog = rows.at(-1)?.sequence ?? horizon;
-        taken.push(...rows);
+      if (overtaking && room > 0) {
+        taken.push(...outbox.pending(fresh, room));
+        if (taken.length < room) freshMs = now + pollMs;
       }
-      if (!overtaking && taken.length < room && backlog >= horizon) taken.push(...outbox.pending(fresh, room - taken.length));
+      if (taken.length < room && ahead.length === 0 && backlog < horizon) {
+        ahead = outbox.pending(backlog, readAhead).filter((e) => e.sequence <= horizon);
+        backlog = ahead.at(-1)?.sequence ?? horizon;
+      }
+      taken.push(...ahead.splice(0, room - taken.length));
+      const drained = ahead.length === 0 && backlog >= horizon;
+      if (!overtaking && taken.length < room && drained) taken.push(...outbox.pending(fresh, room - taken.length));
       for (const { sequence } of taken) fresh = Math.max(fresh, sequence);
       return taken.filter((e) => !inFlight.has(e.sequence) && !refused.has(e.sequence));
     };
@@ -142,6 +158,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       void work.finally(() => flying.delete(work)).catch(() => undefined);
     };
     let reporting = false;
+    let gapMs = 0;
     try {
       while (!stop.aborted) {
         for (const each of parts.reports ?? []) each.tick(publisher);
@@ -152,12 +169,15 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         }
         if (clock.monotonicMs() >= retryRefusedMs) {
           retryRefusedMs = Number.POSITIVE_INFINITY;
+          acknowledge(); // what has arrived is not to be found again
           backlog = Math.min(backlog, Math.min(...refused) - 1);
+          ahead = [];
           horizon = fresh;
           refused.clear();
         }
-        const gap = reporting ? undefined : outbox.gaps(1)[0];
-        if (gap) {
+        const gap = reporting || clock.monotonicMs() < gapMs ? undefined : outbox.gaps(1)[0];
+        if (!gap) gapMs = Math.max(gapMs, clock.monotonicMs() + (reporting ? 0 : pollMs));
+        else {
           reporting = true;
           track(
             report(publisher, gap)
@@ -172,6 +192,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
               .catch((error) => failure.abort(error)),
           );
         }
+        if (clock.monotonicMs() >= acknowledgeMs) acknowledge();
         if (inFlight.size === 0) movedMs = clock.monotonicMs();
         for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
         if (clock.monotonicMs() - movedMs < stuckMs) progress();
@@ -182,10 +203,20 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       }
     } finally {
       await Promise.allSettled(flying);
-      if (acknowledged.length > 0) outbox.acknowledge(acknowledged.splice(0));
+      acknowledge();
     }
     if (failure.signal.aborted) throw failure.signal.reason;
     if (publisher.lost.aborted && !signal.aborted) throw new Error('the connection broke');
+  }
+
+  /** The newest event that is late already: those behind it are fresh, and must not wait for it. */
+  function lastHistorical(): number {
+    const newest = outbox.newest();
+    const recent = outbox.pending(Math.max(0, newest - mostFresh), mostFresh);
+    const isFresh = (event: PendingEvent) =>
+      event.bootId === clock.bootId && clock.monotonicMs() - event.onsetMonotonicMs <= options.historicalAfterSeconds * 1000;
+    const last = recent.findLast((event) => !isFresh(event));
+    return last?.sequence ?? Math.max(0, newest - mostFresh);
   }
 
   function report(publisher: Publisher, { first, last, reason }: Gap): Promise<void> {

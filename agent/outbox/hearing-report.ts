@@ -1,5 +1,5 @@
 import type { Hearing } from '../audio/supervisor.ts';
-import type { HearingRecord } from '../events/health.ts';
+import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { LevelHistory } from '../events/level-history.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -11,14 +11,14 @@ const closestMs = 2000; // changes that come faster are written together: a faul
 /**
  * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
  * the row of an earlier listener of the same boot; the time between was not heard. A write that fails is tried again:
- * hearing goes on without it.
+ * hearing goes on without it. What is `learnt` of usual levels is written along, and taken out: each write of its own would cost as much.
  */
 export function openHearingReport(
-  parts: { outbox: Outbox; clock: Clock; logger: Logger; levels: LevelHistory },
+  parts: { outbox: Outbox; clock: Clock; logger: Logger; levels: LevelHistory; learnt?: UsualLevel[] },
   model: HearingRecord['model'],
   intervalMs: number,
 ): (hearing: Readonly<Hearing>) => void {
-  const { outbox, clock, logger, levels } = parts;
+  const { outbox, clock, logger, levels, learnt = [] } = parts;
   const row = outbox.readHearing();
   const earlier = row?.bootId === clock.bootId ? row : undefined;
   let written = '';
@@ -31,7 +31,7 @@ export function openHearingReport(
     if (!due) return;
     const noiseFloorDb = levels.noiseFloorDb();
     try {
-      outbox.writeHearing({
+      const record: HearingRecord = {
         bootId: clock.bootId,
         model,
         writtenMonotonicMs: now,
@@ -44,7 +44,9 @@ export function openHearingReport(
         opens: (earlier?.opens ?? 0) + hearing.opens,
         starts: (earlier?.starts ?? 0) + 1,
         ...(noiseFloorDb === undefined ? {} : { noiseFloorDb }),
-      });
+      };
+      outbox.writeHearing(record, learnt);
+      learnt.length = 0;
       written = kind;
       failing = false;
     } catch (error) {

@@ -66,11 +66,9 @@ export interface Outbox {
   gapReported(gap: Gap): void;
   fates(): Record<Fate, number>;
   faults(): OutboxFault[];
-  /** What the listener knows of its hearing: one record, replaced. */
-  writeHearing(record: HearingRecord): void;
+  /** What the listener knows of its hearing: one record, replaced; and what it has learnt since of what is usual at this place, by hour of the day. */
+  writeHearing(record: HearingRecord, learnt?: readonly UsualLevel[]): void;
   readHearing(): HearingRecord | undefined;
-  /** What is usual at this place, by hour of the day. */
-  writeUsualLevel(level: UsualLevel): void;
   readUsualLevels(): UsualLevel[];
   /** Adds to the counts of would-be events by threshold, in days of listening of which the last 60 are kept. */
   addThresholdCounts(record: ThresholdRecord): void;

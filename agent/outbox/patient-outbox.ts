@@ -121,16 +121,12 @@ class PatientOutbox implements Outbox {
     return [...new Set([...(this.#trouble ? [this.#trouble] : []), ...seen])];
   }
 
-  writeHearing(record: HearingRecord): void {
-    this.#do((outbox) => outbox.writeHearing(record));
+  writeHearing(record: HearingRecord, learnt?: readonly UsualLevel[]): void {
+    this.#do((outbox) => outbox.writeHearing(record, learnt));
   }
 
   readHearing(): HearingRecord | undefined {
     return this.#do((outbox) => outbox.readHearing());
-  }
-
-  writeUsualLevel(level: UsualLevel): void {
-    this.#do((outbox) => outbox.writeUsualLevel(level));
   }
 
   readUsualLevels(): UsualLevel[] {

@@ -80,8 +80,7 @@ test('every commit reaches the disk: WAL and synchronous=FULL, on the connection
 test('the schema is closed: no column takes text, blobs, unknown labels or values out of bounds', () => {
   const outbox = open();
   outbox.append(recordedEvent(0));
-  outbox.writeHearing(hearingRecord());
-  outbox.writeUsualLevel({ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 });
+  outbox.writeHearing(hearingRecord(), [{ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 }]);
   outbox.writeSummary(hourSummary({ splAtFullScaleDb: 118 }));
   outbox.addThresholdCounts(thresholdRecord());
   outbox.close();
@@ -144,8 +143,8 @@ test('the record of hearing is one, replaced, and comes back to the precision of
   outbox.writeHearing(record);
   expect(outbox.readHearing()).toEqual(record);
   for (const fault of ['none', ...microphoneFaults] as const) outbox.writeHearing(hearingRecord({ fault }));
-  outbox.writeUsualLevel({ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 });
-  outbox.writeUsualLevel({ hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 });
+  const usual = { hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 };
+  outbox.writeHearing(record, [usual, { hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
   expect(outbox.readUsualLevels()).toEqual([{ hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
   outbox.close();
 });

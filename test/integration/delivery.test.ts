@@ -36,7 +36,7 @@ function publisherTo(url: string, protocol: '5' | '3.1.1'): OpenPublisher {
   return mqttPublisher(mqtt, {}, 'tocsin-a-b');
 }
 function start(openPublisher: OpenPublisher): Promise<void> {
-  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e12 };
+  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e12, acknowledgeWithinMs: 0 };
   return deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0 }, stop.signal);
 }
 function store(count: number, from = 0): void {
