@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
+import { backoffMs } from '../../agent/lib/backoff.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { freePort, missing, openMosquitto } from '../support/broker.ts';
+import { openAuthority } from '../support/certificates.ts';
+import { openFaultProxy } from '../support/faults.ts';
+import { openMessages } from '../support/messages.ts';
+import { seededRandom } from '../support/random.ts';
+import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+const without = missing('mosquitto', 'openssl');
+describe.skipIf(without)(`TLS that fails${without ? ` (left out: ${without})` : ''}`, () => {
+  test.each([
+    ['a broker of another authority', 'foreign'],
+    ['a certificate that has expired', 'expired'],
+    ['a certificate of another name', 'other'],
+  ] as const)('%s: never trusted, nothing lost, not hammered; mended, all arrives without a restart', async (_name, fault) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-tls-'));
+    const [ours, foreign] = [openAuthority(folder, 'ours'), openAuthority(mkdtempSync(join(folder, 'foreign-')), 'foreign')];
+    const good = ours.issue('localhost', 30);
+    const bad = { foreign: foreign.issue('localhost', 30), expired: ours.issue('localhost', -1), other: ours.issue('elsewhere', 30) }[fault];
+    const port = await freePort();
+    const plain = await freePort();
+    const serve = ({ cert, key }: typeof good) =>
+      openMosquitto(folder, port, undefined, ['allow_anonymous true', `certfile ${cert}`, `keyfile ${key}`, `listener ${plain} 127.0.0.1`]);
+    const proxy = await openFaultProxy(port);
+    onTestFinished(() => proxy.close());
+    const outbox = openSqliteOutbox(join(folder, 'outbox.db'), limits);
+    for (let i = 0; i < 20; i++) outbox.append(recordedEvent(i));
+    let broker = await serve(bad);
+    const early = await openMessages(`mqtt://127.0.0.1:${plain}`);
+    const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: `mqtts://localhost:${proxy.port}`, ackTimeoutSeconds: 3 } }, 'test');
+    const stop = new AbortController();
+    const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs: 0 };
+    const openPublisher = mqttPublisher(mqtt, { ca: readFileSync(ours.ca) }, 'tocsin-a-b');
+    const clock = fixedClock({ monotonicMs: () => performance.now() });
+    const delivering = deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: Math.random }, stop.signal);
+    for (const began = performance.now(); proxy.connections() < 2; await delay(20)) expect(performance.now() - began).toBeLessThan(30_000);
+    await delay(3000);
+    const tried = proxy.connections();
+    expect(tried).toBeLessThanOrEqual(10);
+    expect(outbox.fates().sent).toBe(0);
+    expect(early.messages).toEqual([]);
+    await early.close();
+    await broker.close();
+    broker = await serve(good);
+    onTestFinished(() => broker.close());
+    const seen = await openMessages(`mqtt://127.0.0.1:${plain}`);
+    await seen.until(() => seen.events().length === 20);
+    expect(seen.events().map((e) => e.data.sequence)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    process.stdout.write(`TLS, ${fault}: ${tried} connections in some 3 s\n`);
+    stop.abort();
+    await delivering;
+    await seen.close();
+    outbox.close();
+  });
+});
+
+test('a day without a broker: the waits are spread, grow to a minute, and no sensor knocks more than 3,000 times', () => {
+  const random = seededRandom(5);
+  const days = Array.from({ length: 50 }, () => {
+    let [elapsed, attempt] = [0, 0];
+    for (; elapsed < 86_400_000; attempt++) elapsed += backoffMs(attempt, random);
+    return attempt;
+  });
+  expect(Math.max(...days)).toBeLessThan(3500);
+  const waits = Array.from({ length: 1000 }, () => backoffMs(10, random));
+  expect(Math.max(...waits)).toBeLessThanOrEqual(60_000);
+  // a thousand sensors whose broker comes back do not come back together
+  const busiest = Math.max(...Array.from({ length: 60 }, (_, second) => waits.filter((ms) => Math.floor(ms / 1000) === second).length));
+  expect(busiest).toBeLessThan(60);
+});
+
+function withoutLoss(): string | undefined {
+  if (userInfo().uid !== 0) return 'needs root for a network namespace';
+  const lacking = missing('unshare', 'nft', 'ip', 'mosquitto');
+  if (lacking) return lacking;
+  const rule = 'table inet t { chain c { type filter hook input priority 0; numgen random mod 100 < 20 drop; }; }\n';
+  return spawnSync('unshare', ['--net', 'nft', '-f', '-'], { input: rule }).status === 0 ? undefined : 'needs a kernel with nftables';
+}
+const lossless = withoutLoss();
+test.skipIf(lossless)(`20 % of the packets lost each way: nothing lost, in order${lossless ? ` (left out: ${lossless})` : ''}`, { timeout: 180_000 }, () => {
+  const { stdout, stderr } = spawnSync('unshare', ['--net', process.execPath, 'test/reliability/lossy-link.ts', '300'], { encoding: 'utf8' });
+  expect(stdout, stderr).not.toBe('');
+  const result = JSON.parse(stdout);
+  process.stdout.write(`packet loss: ${JSON.stringify(result)}\n`);
+  expect(result).toMatchObject({ distinct: 300, inOrder: true, sent: 300 });
+  expect(result.births).toBeLessThanOrEqual(5);
+  expect(result.lost / result.packets).toBeGreaterThan(0.1);
+});
