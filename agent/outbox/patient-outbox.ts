@@ -10,6 +10,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
 const ballastBytes = 1_000_000;
+const reopenMs = 5000;
 const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
 
 export interface PatientOptions {
@@ -42,6 +43,7 @@ class PatientOutbox implements Outbox {
   #trouble: OutboxFault | undefined;
   #held: RecordedEvent[] = [];
   #dropped = 0;
+  #openedMs = Number.NEGATIVE_INFINITY;
   #acknowledged = new Set<number>();
 
   constructor(options: PatientOptions) {
@@ -199,6 +201,7 @@ class PatientOutbox implements Outbox {
   #do<T>(work: (outbox: Outbox) => T): T {
     for (let attempt = 0; ; attempt++) {
       try {
+        if (!this.#inner) this.#openedMs = performance.now();
         this.#inner ??= this.#options.open();
         const result = work(this.#inner);
         if (this.#trouble) this.#options.logger.warn({ was: this.#trouble }, 'the outbox works again');
@@ -212,6 +215,12 @@ class PatientOutbox implements Outbox {
           this.#quietly(() => damaged?.close());
           if (attempt < 2) continue;
         } else if (full && this.#releaseBallast() && attempt < 2) continue;
+        else if (isUnusable(error) && performance.now() - this.#openedMs > reopenMs) {
+          // the file system may have been mounted again meanwhile: what was opened before never works again
+          const stale = this.#inner;
+          this.#inner = undefined;
+          this.#quietly(() => stale?.close());
+        }
         if (!this.#trouble) this.#options.logger.error({ reason: messageOf(error) }, 'the outbox cannot be used; trying again every second');
         this.#trouble = full ? 'disk_full' : 'outbox_unwritable';
         throw error;
@@ -246,6 +255,12 @@ class PatientOutbox implements Outbox {
       throw error;
     }
   }
+}
+
+function isUnusable(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && /^SQLITE_(IOERR|READONLY|CANTOPEN)|^E(ROFS|IO)$/.test(code)) return true;
+  return error instanceof Error && error.cause !== undefined && isUnusable(error.cause);
 }
 
 function isRefusedBySchema(error: unknown): boolean {

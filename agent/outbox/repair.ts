@@ -52,12 +52,13 @@ export function createFile(path: string): void {
   closeSync(file);
 }
 
-/** Tells a file from one that was put in its place; 0 where there is none. */
-export function inodeOf(path: string): number {
+/** Tells a file from one that was put in its place, on another file system too; empty where there is none. */
+export function inodeOf(path: string): string {
   try {
-    return statSync(path).ino;
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
   } catch {
-    return 0;
+    return '';
   }
 }
 

@@ -54,7 +54,7 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, options: { 
 class SqliteOutbox implements Outbox {
   readonly id: string;
   readonly #path: string;
-  readonly #inode: number;
+  readonly #inode: string;
   readonly #db: SqliteDatabase;
   readonly #limits: OutboxLimits;
   #expiry = { after: 0, before: 0 };
@@ -101,6 +101,7 @@ class SqliteOutbox implements Outbox {
   }
 
   pending(after: number, limit: number): PendingEvent[] {
+    if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
     return this.#db.prepare<[number, number], Row>(pendingSql).all(after, limit).map(fromRow);
   }
 

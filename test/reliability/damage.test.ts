@@ -8,6 +8,7 @@ import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { missing } from '../support/broker.ts';
 import { seededRandom } from '../support/random.ts';
 import { hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
@@ -318,4 +319,41 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     for (let i = 0; i < 200 && (early.faults().length > 0 || late.faults().length > 0); i++) await new Promise((r) => setTimeout(r, 20));
     expect(new Set(late.pending(0, 10).map((e) => e.onsetMonotonicMs / 60_000))).toEqual(new Set([0, 1, 2]));
   });
+
+  const withoutExt4 = missing('mkfs.ext4', 'e2fsck', 'losetup');
+  test.skipIf(withoutExt4)(
+    `turned read-only under open files, as ext4 does at a card's errors${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
+    async () => {
+      const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
+      writeFileSync(image, '');
+      truncateSync(image, 64_000_000);
+      const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
+      expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
+      mount('-o', 'loop', image, folder);
+      onTestFinished(() => void run('umount', '-l', folder));
+      const [listener, courier] = [open(), open()];
+      for (let i = 1; i <= 20; i++) expect(listener.append(recordedEvent(i))).toBe('stored');
+      expect(courier.pending(0, 100)).toHaveLength(20);
+      run('mount', '-o', 'remount,abort', folder);
+      expect(listener.append(recordedEvent(21))).toBe('held');
+      expect(listener.append(recordedEvent(22))).toBe('held');
+      expect(listener.faults()).toContain('outbox_unwritable');
+      courier.acknowledge([1, 2]); // remembered
+      expect(courier.pending(0, 100).at(0)?.sequence).toBe(3);
+      // what a technician does: checked, and mounted over the old one, which stays open
+      run('e2fsck', '-fy', image);
+      const device = run('losetup', '-f', '--show', image).stdout.trim();
+      mount(device, folder);
+      onTestFinished(() => {
+        run('umount', '-l', folder);
+        run('losetup', '-d', device);
+      });
+      const all = () => courier.pending(0, 100).map((e) => e.onsetMonotonicMs / 60_000);
+      for (const began = performance.now(); ; await new Promise((done) => setTimeout(done, 100))) {
+        if (listener.faults().length === 0 && courier.faults().length === 0 && courier.fates().sent === 2) break;
+        expect(performance.now() - began).toBeLessThan(10_000);
+      }
+      expect(all()).toEqual(range(3, 22));
+    },
+  );
 });

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { missing } from '../support/broker.ts';
+import { soak } from './soak.ts';
+
+// for hours: node test/reliability/soak.ts 600
+const reason = missing('mosquitto');
+test.skipIf(reason)(
+  `a soak of a minute with random faults: every id is accounted for${reason ? ` (left out: ${reason})` : ''}`,
+  { timeout: 300_000 },
+  async () => {
+    const result = await soak(1, 4, () => undefined);
+    process.stdout.write(`soak: ${JSON.stringify(result)}\n`);
+    expect(result.stored).toBeGreaterThan(20);
+    expect(Object.keys(result.faults).length).toBeGreaterThan(5);
+    expect(result.missing).toBe(0);
+    expect(result.confused).toBe(0);
+  },
+);
