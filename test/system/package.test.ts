@@ -11,7 +11,7 @@ import { buildPackage, copySources, thisArchitecture } from '../support/package.
 import { withoutSystemTests } from '../support/system.ts';
 
 const without = withoutSystemTests('dpkg-deb');
-describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
   const opened = new Map<Architecture, { file: string; root: string }>();
   const open = (architecture: Architecture) => {
     const known = opened.get(architecture);
@@ -72,5 +72,5 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     const { file } = open(thisArchitecture);
     const digest = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
     expect(digest(buildPackage(thisArchitecture, copySources()))).toBe(digest(file));
-  }, 300_000);
+  });
 });

@@ -13,7 +13,7 @@ const without =
   process.getuid?.() === 0 ? withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') : 'needs root for systemd-nspawn';
 
 // One sensor from the package to its removal, in a real systemd: each test begins where the one before it ended.
-describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
   let share: string;
   let box: Container;
   let operator: ReturnType<typeof openOperator>;
@@ -56,7 +56,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
       throw new Error(`exit ${status} from ${script}: ${stderr}${stdout}\n${box.sh('journalctl -n 25 --no-pager -o cat -u "tocsin-*"').stdout}`);
     return stdout.trim();
   }
-  async function until(what: string, condition: () => boolean, seconds = 90): Promise<void> {
+  async function until(what: string, condition: () => boolean, seconds = 180): Promise<void> {
     for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 500)))
       if (performance.now() - began > seconds * 1000)
         throw new Error(
@@ -65,7 +65,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   }
   const show = (unit: string, property: string) => sh(`systemctl show -p ${property} --value ${unit}`);
   const active = (unit: string) => box.sh(`systemctl is-active ${unit}`).stdout.trim();
-  const status = () => JSON.parse(sh('tocsin status --json')) as { pending: number; stored: number; hearing: string; listenedSeconds: number };
+  const pending = () => Number(sh("sqlite3 -readonly /var/lib/tocsin/outbox.db 'SELECT count(*) FROM event'")); // not tocsin status: each look would take what the sensor needs
   const received = () => {
     const lines = box.sh('cat /srv/received').stdout.trim().split('\n').filter(Boolean);
     return lines.flatMap((line) => (/^\S+\/event /.test(line) ? [JSON.parse(line.slice(line.indexOf(' '))) as { id: string; data: { label: string } }] : []));
@@ -120,7 +120,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
         --cafile /mnt/ca.pem --cert /mnt/platform.pem --key /mnt/platform.key -i platform -c -q 1 -t 'tocsin/v1/#' -F '%t %p'
       systemctl start tocsin.target`);
     for (const half of halves) await until(`the ${half} to say that it is up`, () => active(`tocsin-${half}`) === 'active');
-    await until('the listener to hear', () => status().listenedSeconds > 0);
+    await until('the listener to hear', () => box.sh('journalctl --no-pager -o cat -u tocsin-listener').stdout.includes('"msg":"hearing"'));
     await anEventArrives();
     expect(received().map(({ data }) => data.label)).toContain('glass_break');
     expect(sh('stat -c "%a %U:%G" /var/lib/tocsin/outbox.db')).toMatch(/^660 tocsin-(listener|courier):tocsin$/);
@@ -129,9 +129,16 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
 
   test('privacy verify passes on the running sensor', () => {
     sh('tocsin privacy manifest >/etc/tocsin/privacy-manifest.json');
-    const { stdout, status: code } = box.sh('tocsin privacy verify --json');
-    const report = JSON.parse(stdout) as { checks: { check: string; part: string; state: string; found: string }[] };
-    const not = (state: string) => report.checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`);
+    type Report = { checks: { check: string; part: string; state: string; found: string }[] };
+    const verify = () => {
+      const { stdout, status } = box.sh('tocsin privacy verify --json');
+      return { code: status, checks: (JSON.parse(stdout) as Report).checks };
+    };
+    // a microphone that is opened again meanwhile is another process, and the check says so: it is made again
+    let report = verify();
+    for (let i = 0; i < 3 && report.checks.some(({ found }) => found.includes('ended during the check')); i++) report = verify();
+    const { code, checks } = report;
+    const not = (state: string) => checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`);
     expect(not('fail')).toEqual([]);
     // the host's control groups may not hand the memory controller down
     expect(not('unchecked').filter((line) => !/ limits:/.test(line))).toEqual([]);
@@ -165,9 +172,9 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
 
   test('an upgrade keeps configuration, key and what waits, and starts the new version', async () => {
     sh('systemctl stop mosquitto; systemctl start street-noise');
-    await until('an event that waits', () => status().pending > 0);
+    await until('an event that waits', () => pending() > 0);
     sh('systemctl stop street-noise; echo "# mine" >>/etc/tocsin/tocsin.yaml');
-    const [kept, { pending }] = [sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*'), status()];
+    const [kept, waiting] = [sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*'), pending()];
     const before = halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
     sh('apt-get install -y --no-install-recommends /mnt/second.deb 2>&1');
     expect(sh('dpkg-query -W tocsin')).toBe('tocsin\t0.1.0+second');
@@ -176,10 +183,10 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
       expect(show(`tocsin-${half}`, 'MainPID')).not.toBe(before[i]);
     }
     expect(sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*')).toBe(kept);
-    expect(status().pending).toBeGreaterThanOrEqual(pending);
+    expect(pending()).toBeGreaterThanOrEqual(waiting);
     const had = new Set(received().map(({ id }) => id)).size;
     sh('systemctl start mosquitto');
-    await until('the backlog at the platform', () => new Set(received().map(({ id }) => id)).size >= had + pending && status().pending === 0);
+    await until('the backlog at the platform', () => new Set(received().map(({ id }) => id)).size >= had + waiting && pending() === 0);
   });
 
   test('what a person has stopped, an upgrade does not start', () => {
