@@ -28,5 +28,17 @@ cat >/etc/systemd/system/street-noise.service <<'UNIT'
 Environment=HOME=/run/street PULSE_SERVER=unix:/run/street/native
 ExecStart=/bin/sh -c 'while :; do paplay --device=street /mnt/sound.wav; done'
 UNIT
+# a street is never silent: exact zeros are a fault, and the listener would open its microphone again and again
+cat >/etc/systemd/system/street-wind.service <<'UNIT'
+[Unit]
+Requires=street.service
+After=street.service
+StartLimitIntervalSec=0
+[Service]
+Environment=HOME=/run/street PULSE_SERVER=unix:/run/street/native
+ExecStart=/bin/sh -c 'exec pacat --raw --format=u8 --rate=48000 --channels=1 --volume=6554 --device=street </dev/urandom'
+Restart=always
+RestartSec=100ms
+UNIT
 systemctl daemon-reload
-systemctl start street.service street-air.service
+systemctl start street.service street-air.service street-wind.service
