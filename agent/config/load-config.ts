@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { ConfigError, messageOf } from '../lib/errors.ts';
+import { brokerAddress } from './broker-url.ts';
 import { type Config, configSchema } from './schema.ts';
 
 const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -55,8 +56,13 @@ function crossChecks(config: Config): string[] {
   if (microphone.adapter === 'file' && !microphone.file)
     problems.push('microphone.file: expected the path of an audio file for the adapter "file", got nothing');
   if ((mqtt.certFile === undefined) !== (mqtt.keyFile === undefined)) problems.push('mqtt.keyFile: expected certFile and keyFile together, got one of them');
+  const { encrypted, loopback } = brokerAddress(mqtt.url);
+  if (!encrypted && !loopback && !mqtt.allowPlaintext)
+    problems.push(
+      `mqtt.url: expected mqtts:// or wss://, for the broker is not on this machine (mqtt.allowPlaintext: true lets anyone on the way read and forge events), got ${show(mqtt.url)}`,
+    );
   // the MQTT client would speak TLS to a plain port without a word
-  if (mqtt.certFile !== undefined && !/^(mqtts|wss):/.test(mqtt.url)) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got "${mqtt.url}"`);
+  if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got "${mqtt.url}"`);
   if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name beside passwordFile, got nothing');
   return problems;
 }

@@ -72,6 +72,10 @@ export const configSchema = z.strictObject({
       .string()
       .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name')
       .describe('The broker.'),
+    allowPlaintext: z
+      .boolean()
+      .default(false)
+      .describe('Whether mqtt:// or ws:// may leave this machine: anyone on the way can then read events and passwords, and forge them.'),
     protocol: z
       .enum(['5', '3.1.1'])
       .default('5')

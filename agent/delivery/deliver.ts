@@ -6,6 +6,7 @@ import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Gap, Now, Outbox, PendingEvent } from '../outbox/outbox.ts';
 import type { OpenPublisher, Publisher, Report } from './publisher.ts';
+import { refusalOf } from './refusal.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
 
@@ -72,7 +73,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either
       if (clock.monotonicMs() - connectedMs > steadyMs) attempt = 0;
       const waitMs = backoffMs(attempt, random);
-      if (attempt === 0) logger.warn({ reason: messageOf(error), attempt }, 'not connected; events are kept');
+      if (attempt === 0) logger.warn({ refusal: refusalOf(error), reason: messageOf(error), attempt }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
       // the time may be what was missing: certificates are not yet valid in 1970

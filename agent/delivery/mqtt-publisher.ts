@@ -5,14 +5,18 @@ import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 
+/** mqtt.js hands what it does not know to tls.connect. */
+type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
+
 /**
  * MQTT 5 with QoS 1: version 3.1.1 acknowledges what it refuses, and the event would be lost. The client's own reconnect
  * and offline queue are off: they keep messages in memory without bound, and the outbox already keeps them.
  */
 export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, clientId: string): OpenPublisher {
   return async (will, signal) => {
-    const options: IClientOptions = {
+    const options: TlsOptions = {
       ...credentials,
+      minVersion: 'TLSv1.2',
       clientId,
       protocolVersion: mqtt.protocol === '5' ? 5 : 4,
       clean: true,
@@ -129,7 +133,15 @@ export interface MqttProbe {
 /** Opens a probe. Rejects with a BrokerError whose cause is the client's own error, with its `code` where the broker gave a reason. */
 export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
   const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
-  const options: IClientOptions = { ...credentials, clientId, protocolVersion, clean: true, connectTimeout: timeoutMs, reconnectPeriod: 0 };
+  const options: TlsOptions = {
+    ...credentials,
+    minVersion: 'TLSv1.2',
+    clientId,
+    protocolVersion,
+    clean: true,
+    connectTimeout: timeoutMs,
+    reconnectPeriod: 0,
+  };
   const { connectAsync } = await import('mqtt');
   const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
     throw new BrokerError(

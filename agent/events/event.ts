@@ -2,6 +2,9 @@ import { z } from 'zod';
 
 /** What may be said of one sound; published as CloudEvents 1.0 JSON, structured mode. The one source of docs/event.schema.json. */
 const score = z.number().min(0).max(1);
+const sequence = z.number().int().min(1).max(1e12);
+const version = z.string().regex(/^[0-9a-z.-]{1,32}$/);
+const model = z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version });
 export const soundEventSchema = z
   .strictObject({
     specversion: z.literal('1.0'),
@@ -33,9 +36,9 @@ export const soundEventSchema = z
         .optional()
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
-      sequence: z.number().int().positive(),
+      sequence,
       bootId: z.uuid(),
-      model: z.strictObject({ name: z.string(), version: z.string() }),
+      model,
       clock: z
         .enum(['synchronised', 'corrected', 'unsynchronised'])
         .describe('Whether `time` can be trusted; corrected: heard before the clock was set, and put right since.'),
@@ -50,8 +53,8 @@ export const statusSchema = z
   .strictObject({
     state: z.enum(['online', 'offline']),
     bootId: z.uuid(),
-    version: z.string(),
-    pending: z.number().int().min(0).optional().describe('Events waiting in the outbox at the birth.'),
+    version,
+    pending: z.number().int().min(0).max(1e12).optional().describe('Events waiting in the outbox at the birth.'),
   })
   .describe('Whether the sensor is connected.');
 export type Status = z.infer<typeof statusSchema>;
@@ -63,8 +66,8 @@ export const lostSchema = z
       .string()
       .regex(/^[0-9a-f]{16}$/)
       .describe('The part of the event id before its sequence number.'),
-    first: z.number().int().positive(),
-    last: z.number().int().positive(),
+    first: sequence,
+    last: sequence,
     reason: z.enum(['too_old', 'too_many', 'dropped', 'unreadable']),
   })
   .describe('Of the sequence numbers from `first` to `last`, those whose event has not arrived never will; not every number was an event.');
@@ -97,14 +100,4 @@ export interface RecordedEvent {
   readonly soundPressureLevelDb?: number;
   readonly scores: SoundEvent['data']['scores'];
   readonly model: { readonly name: string; readonly version: string };
-}
-
-/** The JSON Schemas of everything that is published, from the definitions above. */
-export function publishedSchemas(): Record<'event' | 'status' | 'gap' | 'selftest', object> {
-  return {
-    event: z.toJSONSchema(soundEventSchema),
-    status: z.toJSONSchema(statusSchema),
-    gap: z.toJSONSchema(lostSchema),
-    selftest: z.toJSONSchema(selftestSchema),
-  };
 }

@@ -44,7 +44,7 @@ export const healthSchema = z
       refused: count,
       dropped: count,
       unreadable: count,
-      faults: z.array(z.enum(outboxFaults)).describe('outbox_damaged: a damaged file was set aside within the last week.'),
+      faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week.'),
     }),
     board: z.strictObject({
       temperatureCelsius: z.number().min(-60).max(200).optional(),

@@ -16,9 +16,9 @@ const levels = (reference: string, min: number, max: number) =>
 export const summarySchema = z
   .strictObject({
     outbox: z.string().regex(/^[0-9a-f]{16}$/),
-    sequence: z.number().int().positive().describe('With `outbox`, the deduplication key. A number that is missing is an hour that was lost.'),
+    sequence: z.number().int().min(1).max(1e12).describe('With `outbox`, the deduplication key. A number that is missing is an hour that was lost.'),
     bootId: z.uuid(),
-    model: z.strictObject({ name: z.string(), version: z.string() }),
+    model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }),
     time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC; full hours once the clock is right.'),
     clock: z.enum(['synchronised', 'corrected', 'unsynchronised']).describe('Whether `time` can be trusted, as in an event.'),
     elapsedSeconds: seconds.describe('Less than an hour after a start and before a stop of the listener.'),

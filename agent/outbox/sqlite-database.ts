@@ -73,6 +73,13 @@ export function openReadOnly(path: string): SqliteDatabase {
   return new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }
 
+/** Opened to check rows against their constraints, and changing nothing: a read-only connection does not read the constraints at all. */
+export function openForCheck(path: string): SqliteDatabase {
+  const db = new Database(path, { fileMustExist: true, timeout: 2000 });
+  db.pragma('query_only = ON');
+  return db;
+}
+
 /** An empty database that is in no file. */
 export function openInMemory(): SqliteDatabase {
   return new Database(':memory:');

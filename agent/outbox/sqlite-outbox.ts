@@ -77,9 +77,7 @@ class SqliteOutbox implements Outbox {
     return this.#transaction(() => {
       const onset = Math.round(event.onsetMonotonicMs);
       const recent = this.#db
-        .prepare(
-          'SELECT count(*) FROM event JOIN boot ON boot.id = event.boot WHERE boot_id = ? AND onset_monotonic_ms > ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
-        )
+        .prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
         .pluck()
         .get(event.bootId, onset - 60_000) as number;
       if (recent >= this.#limits.maxEventsPerMinute) {

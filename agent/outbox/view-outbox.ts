@@ -4,7 +4,7 @@ import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.
 import { migrate } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
+import { openForCheck, openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
 /** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
@@ -76,7 +76,7 @@ export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master OR
 
 /** The schema as text, to the letter as the sqlite3 shell prints `schemaSql`, and whether the file and every row keep to it. */
 export function schemaOf(path: string): { text: string; sound: boolean } {
-  const db = openReadOnly(path);
+  const db = openForCheck(path);
   try {
     return { text: schemaText(db), sound: db.pragma('quick_check', { simple: true }) === 'ok' };
   } finally {

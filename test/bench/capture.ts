@@ -38,7 +38,7 @@ for (const [adapter, device] of [
   ['web-audio', 'default'],
 ] as const) {
   const { microphone } = checkConfig(
-    { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://x' }, microphone: { adapter, device, silenceTimeoutSeconds: 60 } },
+    { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { adapter, device, silenceTimeoutSeconds: 60 } },
     'bench',
   );
   const stop = new AbortController();

@@ -19,7 +19,7 @@ describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse
     const scene = join(mkdtempSync(join(tmpdir(), 'tocsin-scene-')), 'scene.wav');
     writeFileSync(scene, wavFile(synthesiseScene(), 16000));
     const { microphone } = checkConfig(
-      { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://x' }, microphone: { device: 'pulse', silenceTimeoutSeconds: 3 } },
+      { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device: 'pulse', silenceTimeoutSeconds: 3 } },
       'test',
     );
     const supervised = startSupervised(microphoneOpener(microphone, systemClock()), 3);

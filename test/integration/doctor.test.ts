@@ -352,6 +352,7 @@ const routed: Partial<Probes> = { ...files({ '/proc/net/route': 'Iface Destinati
 
 /** A broker somewhere else, without TLS: its name and port lead to the one here. */
 const openWay: Planted = {
+  mqtt: { allowPlaintext: true },
   probes: {
     ...routed,
     resolve: async () => '192.0.2.1',

@@ -33,7 +33,10 @@ afterEach(async () => {
   outbox.close();
 });
 function start(url: string, version: '5' | '3.1.1' = protocol, ackTimeoutSeconds = 1): void {
-  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url, protocol: version, ackTimeoutSeconds, keepaliveSeconds: 5 } }, 'test');
+  const { mqtt } = checkConfig(
+    { site: 'a', sensor: 'b', mqtt: { url, allowPlaintext: true, protocol: version, ackTimeoutSeconds, keepaliveSeconds: 5 } },
+    'test',
+  );
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs: 0 };
   delivering = deliver(
     options,

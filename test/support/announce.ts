@@ -4,17 +4,20 @@ import { withoutSystemTests } from './system.ts';
 
 /** Says before the tests which suites this machine cannot run, and why. */
 export default function announce(): void {
+  const needsRoot = process.getuid?.() === 0 ? undefined : 'needs root';
   const suites = {
     'faults of test/integration/doctor': missing('mosquitto', 'mosquitto_passwd', 'openssl'),
     'mosquitto suites of test/integration': missing('mosquitto'),
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
     'the canary of test/e2e': missing('pulseaudio', 'paplay', 'arecord', 'strace'),
     'crash states of test/reliability': missing('gcc'),
+    'plants of test/integration/privacy':
+      missing('gcc', 'strace') ?? needsRoot ?? (process.env.TOCSIN_PLANTS ? undefined : 'starts the halves a dozen times: TOCSIN_PLANTS=1'),
+    'test/integration/tls': missing('mosquitto', 'openssl'),
+    'test/e2e/egress': missing('gcc', 'ip', 'unshare') ?? needsRoot,
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
     'man page of test/unit/manual': missing('mandoc', 'man'),
     'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),
-    'Ansible of test/integration/deploy': missing('ansible-playbook', 'ansible-lint'),
-    'certificates of test/integration/provision': missing('openssl'),
     'test/system': withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap'),
     'shifted clocks of test/reliability': withoutShiftedClock(),
     'exposure of test/integration/units': missing('systemd-analyze'),

@@ -11,14 +11,14 @@ export interface Broker {
 }
 
 /** An embedded broker. It speaks MQTT 3.1.1 only and has no access control: MQTT 5 and refusals are shown with mosquitto. */
-export async function openEmbeddedBroker(port = 0): Promise<Broker> {
+export async function openEmbeddedBroker(port = 0, host = '127.0.0.1'): Promise<Broker> {
   const aedes = await Aedes.createBroker();
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket.on('close', () => sockets.delete(socket)));
     aedes.handle(socket);
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   const address = server.address() as { port: number };
   return {
     url: `mqtt://127.0.0.1:${address.port}`,

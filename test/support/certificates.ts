@@ -33,6 +33,16 @@ export function openAuthority(folder: string, name: string) {
       openssl('ca', '-batch', '-notext', '-config', config, '-cert', ca, '-keyfile', caKey, '-rand_serial', ...dates, '-in', request, '-out', cert);
       return { cert, key };
     },
+    /** A list of revoked certificates with these in it. */
+    revocations(...revoked: Identity[]): string {
+      const [settings, database, list] = [path(`${name}.cnf`), path(`${name}.index`), path(`${name}.crl`)];
+      writeFileSync(database, '');
+      writeFileSync(settings, `[ca]\ndefault_ca=d\n[d]\ndatabase=${database}\ndefault_md=sha256\ndefault_crl_days=30\n`);
+      const authority = ['ca', '-config', settings, '-keyfile', caKey, '-cert', ca];
+      for (const { cert } of revoked) openssl(...authority, '-revoke', cert);
+      openssl(...authority, '-gencrl', '-out', list);
+      return list;
+    },
     /** Signs a certificate for a name (and 127.0.0.1 with `local`), good for `days` from now; -1: expired (openssl goes no further back). */
     issue(subject: string, days: number, alternative = `DNS:${subject}`): Identity {
       const id = `${subject}-${days}`;

@@ -53,12 +53,12 @@ test('all problems are told at once, each with its path, what was expected and w
 
 test('keys that need each other are checked together', () => {
   expect(problemsOf({ ...minimal, microphone: { adapter: 'file' } })).toContain('microphone.file: expected the path');
-  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://x', certFile: 'a' } })).toContain('expected certFile and keyFile together');
+  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', certFile: 'a' } })).toContain('expected certFile and keyFile together');
 });
 
 test('a password in the URL is refused and secrets are not shown', () => {
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://u:p@host' } })).toContain('mqtt.url');
-  const shown = JSON.stringify(redact(checkConfig({ ...minimal, mqtt: { url: 'mqtt://x', username: 'secret-user', passwordFile: '/p' } }, 'x')));
+  const shown = JSON.stringify(redact(checkConfig({ ...minimal, mqtt: { url: 'mqtt://localhost', username: 'secret-user', passwordFile: '/p' } }, 'x')));
   expect(shown).not.toContain('secret-user');
 });
 
@@ -67,4 +67,12 @@ test('a file that is absent or no YAML says so', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'bad.yaml');
   writeFileSync(path, 'site: [');
   expect(() => loadConfig(path)).toThrow(/Expected YAML/);
+});
+
+test('without TLS only to a broker on this machine, or where the configuration says so in as many words', () => {
+  for (const url of ['mqtt://broker.example.org', 'ws://10.0.0.1:9001', 'mqtt://[2001:db8::1]', 'mqtt://127.0.0.1.example.org'])
+    expect(problemsOf({ ...minimal, mqtt: { url } }), url).toMatch(/mqtt.url: expected mqtts:\/\/ or wss:\/\/.*allowPlaintext/);
+  for (const url of ['mqtt://127.0.0.1:1884', 'mqtt://localhost', 'mqtt://[::1]:1883', 'mqtts://broker.example.org', 'wss://broker.example.org'])
+    expect(checkConfig({ ...minimal, mqtt: { url } }, 'x').mqtt.allowPlaintext, url).toBe(false);
+  expect(checkConfig({ ...minimal, mqtt: { url: 'mqtt://broker.example.org', allowPlaintext: true } }, 'x').mqtt.url).toContain('example');
 });

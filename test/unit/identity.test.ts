@@ -89,7 +89,7 @@ test('the card that a process holds is found', () => {
 });
 
 test('under a name that binds nothing, a microphone of another make is not taken in silence', async () => {
-  const { microphone } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://x' }, microphone: { sampleRateHz: 16000 } }, 'test');
+  const { microphone } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { sampleRateHz: 16000 } }, 'test');
   const bin = join(root, 'bin');
   mkdirSync(bin);
   // stands for arecord on the device `default`; the kernel's record of who holds which card is written below
@@ -131,7 +131,7 @@ test('under a name that binds nothing, a microphone of another make is not taken
 
 test('a card number is refused in the configuration', () => {
   for (const device of ['hw:1,0', 'plughw:0', 'plughw:CARD=1,DEV=0', 'usb:2', 'usb:']) {
-    const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://x' }, microphone: { device } };
+    const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } };
     expect(() => checkConfig(value, 'test'), device).toThrow(/microphone.device: expected a name that survives a reboot/);
   }
 });

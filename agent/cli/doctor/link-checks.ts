@@ -1,6 +1,7 @@
 // From the network interface to the broker's access control.
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
+import { brokerAddress } from '../../config/broker-url.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Credentials, secretPath } from '../../config/secrets.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
@@ -12,16 +13,9 @@ import { type Check, type Finding, fail, isDenied, pass, skip, warn } from './ch
 import { required } from './machine-checks.ts';
 import type { Handshake, Probes } from './probes.ts';
 
-const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
-
 function brokerOf(config: Config) {
-  const url = new URL(config.mqtt.url);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { host, port: Number(url.port) || (ports[url.protocol] as number), tls: url.protocol === 'mqtts:' || url.protocol === 'wss:', local: isLocal(host) };
-}
-
-function isLocal(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+  const { encrypted: tls, loopback: local, ...where } = brokerAddress(config.mqtt.url);
+  return { ...where, tls, local };
 }
 
 const network: Check = {

@@ -177,6 +177,7 @@ function shakeHands(host: string, port: number, credentials: Credentials, signal
       ...(isIP(host) ? {} : { servername: host }),
       host,
       port,
+      minVersion: 'TLSv1.2',
       rejectUnauthorized: false,
       checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
     });

@@ -1,6 +1,9 @@
 // French for the errors and hints that layers below the command line throw in English. `{1}`, `{2}`... stand for what the
 // throw fills in, in its order. A test finds every throw in agent/ and holds it to this list.
 export const frenchErrors: Record<string, string> = {
+  'Expected a message of the closed schema of {1}, got another: it is not sent':
+    'Attendu un message du schéma fermé de {1}, obtenu un autre : il n’est pas envoyé',
+  'tocsin privacy verify shows whether the outbox was changed': 'tocsin privacy verify montre si la file a été modifiée',
   'name a file in a folder that exists': 'nommez un fichier dans un dossier qui existe',
   'Expected an outbox at {1}, got: {2}': 'Attendu une file d’attente à {1}, obtenu : {2}',
   'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start':

@@ -1,6 +1,7 @@
 // What either half may write to, and which devices it holds or could reach.
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { meterSocketPath } from '../../config/load-config.ts';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import type { Half } from './machine.ts';
 import { accessOf, type Mount, mountsOf, type OpenFile, openFiles } from './process.ts';
@@ -60,11 +61,15 @@ const kernelFiles = new Set([
 const writable: HalfCheck = {
   id: 'writable',
   byHand: ({ pid }) => `sudo awk '$6 ~ /^rw/ {print $5}' /proc/${pid}/mountinfo`,
-  run({ pid }, machine) {
+  run({ name, pid }, machine) {
     const folder = dirname(machine.config.outbox.path);
+    // in memory, and holds the meter's socket alone; the courier sees it not
+    const meter = name === 'listener' ? dirname(meterSocketPath(machine.config)) : undefined;
+    const isMeter = ({ point, type }: Mount) =>
+      point === meter && type === 'tmpfs' && readdirSync(`/proc/${pid}/root${point}`).every((one) => one === 'meter.sock');
     const may = accessOf(pid);
     const wrong = topMounts(mountsOf(pid)).filter(
-      (mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== folder && !closed(pid, mount, may),
+      (mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== folder && !isMeter(mount) && !closed(pid, mount, may),
     );
     return wrong.length > 0
       ? fail('privacy.writable.wrong', { what: listed(wrong.map(({ point }) => point)), folder })
@@ -121,8 +126,8 @@ const terminal = ({ major }: Pick<OpenFile, 'major'>) => major === 5 || major ==
 
 const reach: HalfCheck = {
   id: 'reach',
-  byHand: ({ pid }) =>
-    `sudo find /proc/${pid}/root/dev -type c -o -type b | xargs -r sudo ls -l; systemctl show -p DevicePolicy -p DeviceAllow tocsin-listener tocsin-courier`,
+  byHand: ({ pid, unit }) =>
+    `sudo find /proc/${pid}/root/dev -type c -o -type b | xargs -r sudo ls -l${unit ? '; systemctl show -p DevicePolicy -p DeviceAllow tocsin-listener tocsin-courier' : ''}`,
   run({ name, pid, unit }) {
     const root = `/proc/${pid}/root/dev`;
     const may = accessOf(pid);

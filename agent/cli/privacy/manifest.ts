@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { labels, manifestSchema } from '../../classify/model-manifest.ts';
+import { brokerAddress } from '../../config/broker-url.ts';
 import type { Config } from '../../config/schema.ts';
 import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../../events/privacy.ts';
 import { schemaFiles } from '../../events/write-schema.ts';
@@ -32,7 +33,7 @@ export function privacyManifest(config: Config): PrivacyManifest {
     maxEventsPerMinute: outbox.maxEventsPerMinute,
     maxAgeDays: outbox.maxAgeDays,
     healthIntervalSeconds: health.intervalSeconds,
-    encrypted: /^(mqtts|wss):/.test(mqtt.url),
+    encrypted: brokerAddress(mqtt.url).encrypted,
     clientCertificate: mqtt.certFile !== undefined,
     broker: digestOf(mqtt.url),
   };

@@ -1,10 +1,11 @@
 // The listener's network, and what either half is connected to.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { accessOf, allProcesses, namespaceOf } from './process.ts';
+import { accessOf, allProcesses, machineProcess, namespaceOf } from './process.ts';
 import { localServices, plainAddress, type Socket, socketsOf } from './sockets.ts';
 
 const network: HalfCheck = {
@@ -12,7 +13,7 @@ const network: HalfCheck = {
   only: 'listener',
   byHand: ({ pid }) => `sudo readlink /proc/1/ns/net /proc/${pid}/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route`,
   run({ processes }) {
-    const machines = namespaceOf(1, 'net');
+    const machines = namespaceOf(machineProcess(), 'net');
     const own = new Set(processes.map((pid) => namespaceOf(pid, 'net')));
     if (own.has(machines)) return fail('privacy.network.shared');
     if (own.size > 1) return fail('privacy.network.several', { count: own.size });
@@ -96,12 +97,9 @@ function connected(held: readonly Socket[], host: string, port: number): Finding
     : pass('privacy.sockets.broker', { host, port, address: listed(to.map(({ remote }) => remote?.address ?? '')) });
 }
 
-const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
-
 async function brokerOf({ config, addressesOf }: Machine) {
-  const url = new URL(config.mqtt.url);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { host, port: Number(url.port) || (ports[url.protocol] as number), addresses: await addressesOf(host).catch(() => []) };
+  const { host, port } = brokerAddress(config.mqtt.url);
+  return { host, port, addresses: await addressesOf(host).catch(() => []) };
 }
 
 function resolversOf(pid: number): Set<string> {
@@ -139,7 +137,7 @@ const meter: HalfCheck = {
 const calls: HalfCheck = {
   id: 'calls',
   only: 'listener',
-  byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s -exec ls -l {} +`,
+  byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s 2>/dev/null | grep . || echo none`,
   run({ pid }, { config }) {
     const may = accessOf(pid);
     const reachable = localServices().filter(

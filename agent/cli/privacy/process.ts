@@ -89,6 +89,16 @@ export function namespaceOf(pid: number, kind: string): string {
   return readlinkSync(`/proc/${pid}/ns/${kind}`);
 }
 
+/** A process in the namespaces of the machine: the first; ourselves where that may not be looked at. */
+export function machineProcess(): number {
+  try {
+    namespaceOf(1, 'net');
+    return 1;
+  } catch {
+    return process.pid;
+  }
+}
+
 /** When the process began, ms since the epoch by the wall clock of now; known to 10 ms (clock ticks after boot, 100 a second). */
 export function startedMs(pid: number): number {
   const ticks = Number(

@@ -49,7 +49,7 @@ const model: SensorCheck = {
 const outbox: SensorCheck = {
   id: 'outbox',
   byHand: ({ config }) =>
-    `sudo sqlite3 -readonly ${config.outbox.path} "${schemaSql}" | sha256sum; sudo sqlite3 -readonly ${config.outbox.path} "PRAGMA quick_check"`,
+    `sudo sqlite3 -readonly ${config.outbox.path} "${schemaSql}" | sha256sum; sudo sqlite3 ${config.outbox.path} "PRAGMA query_only = 1; PRAGMA quick_check"`,
   run({ config }) {
     const { path } = config.outbox;
     if (!existsSync(path)) return unchecked('privacy.outbox.none', { path });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { openFiles } from './process.ts';
+import { machineProcess, openFiles } from './process.ts';
 
 export interface Socket {
   readonly pid: number;
@@ -22,7 +22,7 @@ const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'r
  */
 export function socketsOf(pid: number): Socket[] {
   const held = openFiles(pid).filter((file) => file.kind === 'socket');
-  const [own, machine] = [tablesOf(pid), tablesOf(1)];
+  const [own, machine] = [tablesOf(pid), tablesOf(machineProcess())];
   return held.map(({ target }) => {
     const inode = /\[(\d+)\]/.exec(target)?.[1] ?? '';
     return { pid, ...(own.get(inode) ?? machine.get(inode) ?? { family: 'unknown', listening: false }) };
@@ -31,7 +31,7 @@ export function socketsOf(pid: number): Socket[] {
 
 /** The paths of AF_UNIX sockets of the machine that wait for someone. */
 export function localServices(): string[] {
-  return [...tablesOf(1).values()].flatMap(({ family, path }) => (family === 'unix' && path?.startsWith('/') ? [path] : []));
+  return [...tablesOf(machineProcess()).values()].flatMap(({ family, path }) => (family === 'unix' && path?.startsWith('/') ? [path] : []));
 }
 
 /** Every socket of a process's network namespace, by its inode. */

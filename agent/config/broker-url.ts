@@ -1,0 +1,22 @@
+/** Where a broker is, from `mqtt.url`. */
+export interface BrokerAddress {
+  /** Without the brackets of an IPv6 address. */
+  readonly host: string;
+  readonly port: number;
+  readonly encrypted: boolean;
+  /** On this machine: nothing passes a network. */
+  readonly loopback: boolean;
+}
+
+const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
+
+export function brokerAddress(url: string): BrokerAddress {
+  const { protocol, hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return {
+    host,
+    port: Number(port) || (ports[protocol] as number),
+    encrypted: protocol === 'mqtts:' || protocol === 'wss:',
+    loopback: host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host),
+  };
+}

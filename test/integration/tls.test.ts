@@ -1,0 +1,149 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { readCredentials } from '../../agent/config/secrets.ts';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
+import type { Refusal } from '../../agent/delivery/refusal.ts';
+import type { Logger } from '../../agent/lib/logger.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
+import { type Identity, openAuthority } from '../support/certificates.ts';
+import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
+
+// Real mosquitto, real certificates, the courier's own loop. What it shows is the state of one sensor at a time.
+const without = missing('mosquitto', 'openssl');
+describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (left out: ${without})` : ''}`, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-tls-'));
+  let ours: ReturnType<typeof openAuthority>;
+  let foreign: ReturnType<typeof openAuthority>;
+  let sensor: Record<'good' | 'expired' | 'revoked' | 'foreign', Identity>;
+  const brokers: Partial<Record<'good' | 'expired' | 'misnamed' | 'foreign', Broker>> = {};
+  let outbox: Outbox;
+
+  beforeAll(async () => {
+    ours = openAuthority(folder, 'ours');
+    foreign = openAuthority(folder, 'foreign');
+    sensor = {
+      good: ours.issue('post-1', 30),
+      expired: ours.issue('post-1', -1),
+      revoked: ours.issue('post-1', 40),
+      foreign: foreign.issue('post-1', 50),
+    };
+    const crl = ours.revocations(sensor.revoked);
+    const local = 'DNS:localhost,IP:127.0.0.1';
+    const identities = {
+      good: ours.issue('broker', 30, local),
+      expired: ours.issue('broker', -1, local),
+      misnamed: ours.issue('elsewhere', 30),
+      foreign: foreign.issue('broker', 33, local),
+    };
+    for (const name of readdirSync(folder)) chmodSync(join(folder, name), 0o644);
+    for (const [name, { cert, key }] of Object.entries(identities)) {
+      const lines = [`cafile ${ours.ca}`, `certfile ${cert}`, `keyfile ${key}`, `crlfile ${crl}`, 'require_certificate true', 'use_identity_as_username true'];
+      const mine = mkdtempSync(join(folder, 'broker-'));
+      chmodSync(mine, 0o755);
+      brokers[name as keyof typeof identities] = await openMosquitto(mine, await freePort(), 'pattern write tocsin/v1/+/%u/#\n', lines);
+    }
+    chmodSync(folder, 0o755);
+  });
+  afterAll(async () => {
+    for (const broker of Object.values(brokers)) await broker.close();
+  });
+  beforeEach(() => {
+    outbox = openSqliteOutbox(join(mkdtempSync(join(folder, 'outbox-')), 'outbox.db'), limits);
+    outbox.append(recordedEvent(0));
+    onTestFinished(() => outbox.close());
+  });
+
+  const urlOf = (broker: Broker | undefined) => (broker as Broker).url.replace('mqtt://127.0.0.1', 'mqtts://localhost');
+
+  /** Lets the courier run until it logs a line like that, or has sent the event; what it logged. */
+  async function run(url: string, identity: Partial<Identity>, name = 'post-1', until = /not connected|refuses events/) {
+    const files = identity.cert ? { certFile: identity.cert, keyFile: identity.key } : {};
+    const { mqtt } = checkConfig({ site: 'a', sensor: name, mqtt: { url, caFile: ours.ca, ackTimeoutSeconds: 5, ...files } }, 'test');
+    const stop = new AbortController();
+    const lines: { refusal?: Refusal; reason?: string; message: string }[] = [];
+    const log = (fields: object, message: string) => {
+      lines.push({ ...fields, message });
+      if (until.test(message)) stop.abort();
+    };
+    const logger: Logger = { debug: log, info: log, warn: log, error: log };
+    const clock = fixedClock({ monotonicMs: () => performance.now() });
+    const progress = () => void (outbox.pendingCount() === 0 && stop.abort());
+    const options = { site: 'a', sensor: name, version: '0.1.0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e15, acknowledgeWithinMs: 0 };
+    const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-a-${name}`);
+    await deliver(options, { outbox, openPublisher, clock, logger, random: () => 0, progress }, stop.signal);
+    return lines;
+  }
+
+  test('the right certificate on both sides: the event is delivered', async () => {
+    await run(urlOf(brokers.good), sensor.good);
+    expect(outbox.fates()).toMatchObject({ sent: 1 });
+  });
+
+  test.each<[string, () => [string, Partial<Identity>], Refusal]>([
+    ['a broker of another authority', () => [urlOf(brokers.foreign), sensor.good], 'broker_untrusted'],
+    ['a broker of another name', () => [urlOf(brokers.misnamed), sensor.good], 'broker_name'],
+    ['a broker whose certificate has expired', () => [urlOf(brokers.expired), sensor.good], 'broker_expired'],
+    ['no certificate of the sensor', () => [urlOf(brokers.good), {}], 'certificate_refused'],
+    ['a certificate of another authority', () => [urlOf(brokers.good), sensor.foreign], 'certificate_refused'],
+    ['a certificate that has expired', () => [urlOf(brokers.good), sensor.expired], 'certificate_refused'],
+    ['a certificate that was revoked', () => [urlOf(brokers.good), sensor.revoked], 'certificate_refused'],
+  ])('%s: refused by name, the event is kept, and sent once all is right', async (_what, where, refusal) => {
+    const lines = await run(...where());
+    expect(lines.at(-1)).toMatchObject({ refusal, message: 'not connected; events are kept' });
+    expect(outbox.fates()).toMatchObject({ sent: 0, expired: 0, dropped: 0 });
+    expect(outbox.pendingCount()).toBe(1);
+    await run(urlOf(brokers.good), sensor.good);
+    expect(outbox.fates()).toMatchObject({ sent: 1 });
+  });
+
+  test('the topics of another sensor: refused by name, the event is kept', async () => {
+    const lines = await run(urlOf(brokers.good), sensor.good, 'post-2', /refuses events/);
+    expect(lines.at(-1)).toMatchObject({ message: expect.stringContaining('refuses events'), reason: expect.stringContaining('135') });
+    expect(outbox.pendingCount()).toBe(1);
+  });
+
+  test.each<[string, string[], Refusal]>([
+    ['TLS 1.1 at most', ['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'], 'tls_version'],
+    ['TLS 1.2 at most', ['-tls1_2'], 'other'], // it goes through: what is missing then is MQTT
+  ])('a broker that speaks %s', async (_what, version, refusal) => {
+    const port = await freePort();
+    const { cert, key } = ours.issue('broker', 31, 'DNS:localhost,IP:127.0.0.1');
+    const server = spawn('openssl', ['s_server', '-accept', String(port), '-cert', cert, '-key', key, '-quiet', ...version], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    onTestFinished(() => void server.kill('SIGKILL'));
+    let heard = 0;
+    server.stdout.on('data', (bytes: Buffer) => {
+      heard += bytes.length;
+      server.kill('SIGKILL');
+    });
+    const lines = await untilListening(() => run(`mqtts://localhost:${port}`, sensor.good));
+    expect(lines.at(-1)?.refusal).toBe(refusal);
+    expect(heard > 0).toBe(refusal === 'other');
+    expect(outbox.pendingCount()).toBe(1);
+  });
+
+  /** The server needs a moment; until then nobody is there. */
+  async function untilListening(attempt: () => ReturnType<typeof run>) {
+    for (let i = 0; ; i++) {
+      const lines = await attempt();
+      if (lines.at(-1)?.refusal !== 'unreachable' || i > 200) return lines;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+
+  test('TLS to a broker that has none, and a broker that is not there', async () => {
+    const plain = await openMosquitto(mkdtempSync(join(folder, 'plain-')), await freePort());
+    expect((await run(urlOf(plain), sensor.good)).at(-1)?.refusal).toMatch(/no_tls|other/); // mosquitto hangs up without a word
+    await plain.close();
+    expect((await run(urlOf(plain), sensor.good)).at(-1)?.refusal).toBe('unreachable');
+    expect(outbox.pendingCount()).toBe(1);
+  });
+});
