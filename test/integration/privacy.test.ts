@@ -4,12 +4,14 @@ import {
   chmodSync,
   chownSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -33,10 +35,7 @@ import { seededRandom } from '../support/random.ts';
 
 const rate = 16_000;
 const [listenerUid, courierUid, gid] = [64_001, 64_002, 64_007];
-const without =
-  missing('gcc', 'strace') ??
-  (process.getuid?.() === 0 ? undefined : 'needs root to make namespaces') ??
-  (process.env.TOCSIN_PLANTS ? undefined : 'starts the halves a dozen times: TOCSIN_PLANTS=1');
+const without = missing('gcc', 'strace') ?? (process.getuid?.() === 0 ? undefined : 'needs root to make namespaces');
 
 // Real processes, held by sandbox.c as systemd would hold them. systemd itself is missing here, and with it the limits of
 // control groups: those two lines are looked at in a container that boots systemd.
@@ -114,6 +113,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
 
   async function start(half: 'listen' | 'deliver', change: Layers = {}, leftOut: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     await stop(half);
+    if (half === 'listen') rmSync(at('data', 'meter.sock'), { force: true });
     const layers = layersOf(half);
     const more = Object.entries(change).filter(([name]) => !(name in layers));
     const options = [...more, ...Object.entries(layers).map(([name, value]) => [name, change[name] ?? value] as const)]
@@ -130,6 +130,11 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const open = () => descriptorsOf(child.pid).some((fd) => linkOf(`/proc/${child.pid}/fd/${fd}`).endsWith('outbox.db-shm'));
     for (const began = performance.now(); !open(); await new Promise((done) => setTimeout(done, 50)))
       if (child.exitCode !== null || performance.now() - began > 60_000) throw new Error(`${half} did not start: ${said}`);
+    if (half === 'deliver') return;
+    // the meter's socket lies beside the outbox here, and the two halves share its group: closed to the courier by its mode
+    const meter = at('data', 'meter.sock');
+    for (let i = 0; i < 200 && !(existsSync(meter) && (statSync(meter).mode & 0o777) === 0o660); i++) await new Promise((done) => setTimeout(done, 50));
+    chmodSync(meter, 0o600);
   }
   async function stop(half: 'listen' | 'deliver'): Promise<void> {
     const child = halves[half];
@@ -219,7 +224,13 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
       'a connection to another than the broker, a sound device in sight, the user of the other half',
       'deliver',
       async () => ({ change: { connect: await stranger(), devices: 'sound', uid: String(listenerUid) } }),
-      { 'listener.identity': String(listenerUid), 'courier.sockets': '127.0.0.1', 'courier.reach': '/dev/snd/pcmC0D0c', 'courier.identity': '' },
+      {
+        'listener.identity': String(listenerUid),
+        'courier.sockets': '127.0.0.1',
+        'courier.meter': 'meter.sock',
+        'courier.reach': '/dev/snd/pcmC0D0c',
+        'courier.identity': '',
+      },
     ],
   ];
   test.each(plants)('%s: each is caught by its own line', async (_what, half, plant, lines) => {

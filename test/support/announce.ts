@@ -11,8 +11,7 @@ export default function announce(): void {
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
     'the canary of test/e2e': missing('pulseaudio', 'paplay', 'arecord', 'strace'),
     'crash states of test/reliability': missing('gcc'),
-    'plants of test/integration/privacy':
-      missing('gcc', 'strace') ?? needsRoot ?? (process.env.TOCSIN_PLANTS ? undefined : 'starts the halves a dozen times: TOCSIN_PLANTS=1'),
+    'plants of test/integration/privacy': missing('gcc', 'strace') ?? needsRoot,
     'test/integration/tls': missing('mosquitto', 'openssl'),
     'test/e2e/egress': missing('gcc', 'ip', 'unshare') ?? needsRoot,
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
