@@ -1,6 +1,7 @@
 """Exports trained weights to the streaming ONNX graph and its manifest: export.py WEIGHTS OUT_DIR [--version V].
 
-Checks first that the stream cut into hops gives the scores of the whole file.
+Checks first that the stream cut into hops gives the scores of the whole file. --window SECONDS exports, to compare, a
+graph that hears each window afresh, every half window.
 """
 import argparse
 import hashlib
@@ -10,7 +11,7 @@ import os
 import torch
 
 from corpus import LABELS, SAMPLE_RATE
-from network import DELAY, STRIDE, Network, Streaming
+from network import DELAY, STRIDE, Network, Streaming, Windowed
 
 HOP = 3840  # 240 ms: six output frames a run
 
@@ -40,7 +41,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
     parser.add_argument("out")
-    parser.add_argument("--version", default="0.3.0")
+    parser.add_argument("--version", default="0.4.0")
+    parser.add_argument("--window", type=float)
     args = parser.parse_args()
     weights = torch.load(args.weights, map_location="cpu")
     network = Network(3, weights["aux.bias"].shape[0])
@@ -53,18 +55,24 @@ def main():
     assert difference < 1e-4, "the streaming graph does not compute what was trained"
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, "model.onnx")
-    torch.onnx.export(
-        streaming, (torch.randn(1, HOP), torch.zeros(1, size)), path,
-        input_names=["waveform", "state"], output_names=["scores", "state_out"], opset_version=15,
-    )
+    window, hop, states = HOP, HOP, [{"input": "state", "output": "state_out", "shape": [1, size]}]
+    if args.window:
+        hop = round(args.window * SAMPLE_RATE / 2 / STRIDE) * STRIDE
+        window, states = 2 * hop, []
+        torch.onnx.export(Windowed(network, hop).eval(), torch.randn(1, window), path, input_names=["waveform"], output_names=["scores"], opset_version=15)
+    else:
+        torch.onnx.export(
+            streaming, (torch.randn(1, HOP), torch.zeros(1, size)), path,
+            input_names=["waveform", "state"], output_names=["scores", "state_out"], opset_version=15,
+        )
     with open(path, "rb") as f:
         digest = hashlib.sha256(f.read()).hexdigest()
     rules = {label: {"open": 0.5, "close": 0.25, **RULES[label]} for label in LABELS}
     manifest = {
         "format": 1, "name": "street", "version": args.version, "file": "model.onnx", "sha256": digest, "licence": "Apache-2.0",
-        "sampleRate": SAMPLE_RATE, "windowSamples": HOP, "hopSamples": HOP, "waveformInput": "waveform", "scoresOutput": "scores",
-        "states": [{"input": "state", "output": "state_out", "shape": [1, size]}],
-        "framesPerHop": HOP // STRIDE, "frameSeconds": STRIDE / SAMPLE_RATE, "latencySeconds": DELAY * STRIDE / SAMPLE_RATE,
+        "sampleRate": SAMPLE_RATE, "windowSamples": window, "hopSamples": hop, "waveformInput": "waveform", "scoresOutput": "scores",
+        "states": states,
+        "framesPerHop": hop // STRIDE, "frameSeconds": STRIDE / SAMPLE_RATE, "latencySeconds": DELAY * STRIDE / SAMPLE_RATE,
         "classes": LABELS, "labels": {label: {"classes": [label], "audioSet": ONTOLOGY[label]} for label in LABELS},
         "operatingPoints": {
             "balanced": {"falseAlarmsPerHour": 20, "labels": rules},
@@ -73,7 +81,7 @@ def main():
         "thresholdsChosenOn": "not yet chosen",
         "trainingData": [{"source": "public recordings, see MODEL_CARD.md"}],
         "parameters": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("aux")),
-        "multiplyAccumulatesPerSecond": 26_000_000,  # counted by hand from the layers of network.py
+        "multiplyAccumulatesPerSecond": 26_000_000 * window // hop,  # counted by hand from the layers of network.py
     }
     with open(os.path.join(args.out, "manifest.json"), "w") as f:
         json.dump(manifest, f, indent=2)

@@ -18,6 +18,8 @@ CONFUSING = {
 }
 BED_WEIGHTS = {"ambience": 3.0, "weather": 2.0}
 HARD_SHARE = 0.35  # of the confusers, once alarms have been mined
+HARD_BED = 4.0  # how much more often a bed with a mined alarm of score 1 is drawn
+TARGET_WEIGHTS = {"effort": 0.6}  # kinds of one label; 1 unless named
 
 
 def loudest_third(x: np.ndarray) -> float:
@@ -47,11 +49,13 @@ class Mixer:
         weights = np.array([CONFUSING.get(k, 1.0) for k in self.kinds])
         self.kind_weights = weights / weights.sum()
         self.beds = [c for c in clips if c.label is None and c.kind in BEDS and len(c.samples) > 3 * SAMPLE_RATE]
-        bed_weight = np.array([BED_WEIGHTS.get(c.kind, 1.0) for c in self.beds])
+        bed_weight = np.array([BED_WEIGHTS.get(c.kind, 1.0) * (1 + HARD_BED * self.alarms.get(c.path, (0.0,))[0]) for c in self.beds])
         self.bed_weights = bed_weight / bed_weight.sum()
         self.act = {c.path: activity(c) for c in clips if c.label is not None}
         self.classes = clips[0].teacher.shape[1]
-        self.rooms = [self.room() for _ in range(80)]
+        weights = [np.array([TARGET_WEIGHTS.get(k, 1.0) for k in kinds]) for kinds in self.kinds_of]
+        self.kind_shares = [w / w.sum() for w in weights]
+        self.rooms = [self.room() for _ in range(80)] + [self.street() for _ in range(40)]
 
     def room(self) -> np.ndarray:
         """A synthetic impulse response: exponentially decaying noise 60 dB down after T60, below a direct sound of 1."""
@@ -59,6 +63,20 @@ class Mixer:
         n = int(t60 * SAMPLE_RATE)
         ir = self.rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
         ir *= 10 ** (-direct_to_reverberant / 20) / np.sqrt((ir**2).sum())
+        ir[0] = 1
+        return ir.astype("float32")
+
+    def street(self) -> np.ndarray:
+        """A synthetic impulse response between facades: a few single echoes over a weak diffuse tail, direct sound of 1."""
+        rng = self.rng
+        n = int(rng.uniform(0.4, 1.6) * SAMPLE_RATE)
+        ir = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
+        ir *= 10 ** (-rng.uniform(8, 22) / 20) / np.sqrt((ir**2).sum())
+        for delay_seconds in rng.uniform(0.004, 0.25, rng.integers(2, 9)):
+            at = int(delay_seconds * SAMPLE_RATE)
+            if at < n:
+                # spherical spreading from a direct path of some 10 m (0.03 s), and what the wall swallows
+                ir[at] += rng.choice([-1, 1]) * rng.uniform(0.3, 0.9) * 0.03 / (0.03 + delay_seconds)
         ir[0] = 1
         return ir.astype("float32")
 
@@ -161,7 +179,7 @@ class Mixer:
             self.place(mix, clip, aux, -3, 28, False, near)
         for _ in range(rng.choice([0, 1, 2], p=[0.42, 0.46, 0.12])):
             label = int(rng.integers(3))
-            kind = self.kinds_of[label][rng.integers(len(self.kinds_of[label]))]
+            kind = rng.choice(self.kinds_of[label], p=self.kind_shares[label])
             clip = self.draw(self.by_kind[label][kind])
             x, at, cut, speed = self.place(mix, clip, aux, -4, 28, True)
             self.mark(target[label], clip, x, at, cut, speed)

@@ -158,3 +158,16 @@ class Streaming(nn.Module):
         if self.sizes is None:
             self.sizes = [piece.shape[1] for piece in cache.next]
         return torch.sigmoid(self.network.out(h)), torch.cat(cache.next, 1)
+
+
+class Windowed(nn.Module):
+    """waveform [1, window] -> scores [1, frames of the last hop, classes]: the same network that forgets before each window."""
+
+    def __init__(self, network: Network, hop: int):
+        super().__init__()
+        self.streaming = Streaming(network)
+        self.frames = hop // STRIDE
+
+    def forward(self, waveform: torch.Tensor):
+        scores, _ = self.streaming(waveform, torch.zeros(1, self.streaming.state_size))
+        return scores[:, -self.frames :]

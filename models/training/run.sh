@@ -1,19 +1,28 @@
 #!/bin/sh
-# From recordings to the shipped files, one command: run.sh AUDIO_DIR WORK_DIR [STEPS [STEPS_WITH_ALARMS]]. Debian: python3-torch
-# python3-pandas python3-scipy python3-soundfile. About two hours on two cores.
+# From recordings to the shipped files, one command: run.sh AUDIO_DIR WORK_DIR [start | published]. `published` goes on from
+# the weights in models/street (so came 0.4.0 from 0.3.0), `start` begins anew. Debian: python3-torch libopenblas0
+# python3-pandas python3-scipy python3-soundfile python3-onnx praat libjemalloc2. About two hours on two cores.
 set -eu
-audio=$1 work=$2 steps=${3:-5200} more=${4:-6500}
+audio=$1 work=$2 from=${3:-start}
 here=$(cd "$(dirname "$0")" && pwd)
 model=$here/../street
 PATH="$here/../../node_modules/.bin:$PATH"
 mkdir -p "$work"
 cd "$here"
+# the default allocator gives memory back after every step and faults it in again: a third of the time
+train() { LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 2>/dev/null) MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always /usr/bin/python3 train.py "$audio" "$work" "$@"; }
 {
-  echo "# stage 1"
-  /usr/bin/python3 train.py "$audio" "$work" --steps "$steps"
-  mv "$work/model.pt" "$work/first.pt"
-  echo "# stage 2: false alarms of stage 1 are mined and drawn again"
-  /usr/bin/python3 train.py "$audio" "$work" --steps "$more" --rate 1.5e-3 --seed 4 --start "$work/first.pt"
+  /usr/bin/python3 voices.py "$audio" "$work"
+  if [ "$from" = published ]; then
+    echo "# on from the published weights: their false alarms are mined and drawn again"
+    train --steps 6500 --rate 1.5e-3 --seed 6 --published "$model/model.onnx"
+  else
+    echo "# stage 1"
+    train --steps 5200
+    mv "$work/model.pt" "$work/first.pt"
+    echo "# stage 2: false alarms of stage 1 are mined and drawn again"
+    train --steps 6500 --rate 1.5e-3 --seed 4 --start "$work/first.pt"
+  fi
   /usr/bin/python3 export.py "$work/model.pt" "$model"
   /usr/bin/python3 scenes.py "$audio" "$work" "$work/held-out"
   echo "# thresholds"

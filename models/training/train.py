@@ -1,4 +1,4 @@
-"""Trains the network: train.py AUDIO_DIR WORK_DIR --minutes M. Writes WORK_DIR/model.pt and prints its log."""
+"""Trains the network: train.py AUDIO_DIR WORK_DIR --steps N. Writes WORK_DIR/model.pt and prints its log. voices.py goes before it."""
 import argparse
 import copy
 import os
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from corpus import SAMPLE_RATE, is_held_out, load
 from mixing import Mixer
 from network import DELAY, STRIDE, Network
+from voices import changed_voices
 
 BATCH = 32
 
@@ -66,6 +67,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--start", help="weights to go on from; their false alarms in the training clips are mined and drawn more often")
+    parser.add_argument("--published", help="the same, but weights read back from a published model.onnx")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -73,17 +75,25 @@ def main():
     torch.set_num_threads(args.threads)
     clips, classes = load(args.audio, args.work)
     training = [c for c in clips if not is_held_out(c.kind, c.group)]
+    voices = changed_voices(clips, args.work)
     kinds = sorted({c.kind for c in training if c.label is None})
-    print(f"{len(training)} clips to train on, {len(clips) - len(training)} held out; {len(classes)} teacher classes, {len(kinds)} kinds of negatives", flush=True)
-    net = Network(3, len(classes) + len(kinds))
+    print(
+        f"{len(training)} clips to train on and {len(voices)} changed voices, {len(clips) - len(training)} held out; "
+        f"{len(classes)} teacher classes, {len(kinds)} kinds of negatives", flush=True,
+    )
+    # more than twice as fast on a CPU as the usual layout: the gradient of depthwise convolutions has a path of its own
+    net = Network(3, len(classes) + len(kinds)).to(memory_format=torch.channels_last)
     alarms = {}
-    if args.start:
-        net.load_state_dict(torch.load(args.start))
+    if args.start or args.published:
+        if args.start:
+            net.load_state_dict(torch.load(args.start))
+        else:
+            start_from_published(net, args.published, Mixer(training, 99))
         alarms = mine(net, training)
         print(f"{len(alarms)} clips without a target raise a score of 0.3 or more", flush=True)
     print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
     average = copy.deepcopy(net)
-    batches = iter(torch.utils.data.DataLoader(Stream(training, 1000 * args.seed, alarms), batch_size=BATCH, num_workers=1, prefetch_factor=6))
+    batches = iter(torch.utils.data.DataLoader(Stream(training + voices, 1000 * args.seed, alarms), batch_size=BATCH, num_workers=1, prefetch_factor=6))
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.steps, pct_start=0.08)
     began, running, waited = time.time(), None, 0.0
@@ -107,6 +117,14 @@ def main():
         if step % 200 == 199 or step == args.steps - 1:
             torch.save(average.state_dict(), os.path.join(args.work, "model.pt.new"))
             os.replace(os.path.join(args.work, "model.pt.new"), os.path.join(args.work, "model.pt"))
+
+
+def start_from_published(net, path, mixer):
+    # only here: Debian's python3-onnx is not needed to train from the start
+    from published import load_published, unfold
+
+    load_published(net, path)
+    unfold(net, torch.from_numpy(np.stack([mixer.example()[0] for _ in range(96)])))
 
 
 @torch.no_grad()
