@@ -68,7 +68,9 @@ async function commission(options: Options, signal: AbortSignal, t: Translate): 
       say(screen.colours.green(t('commission.kept')));
       continue;
     }
-    await runStage(name, stages, config, options, clock, signal, say, t);
+    await runStage(name, stages, config, options, clock, signal, say, t).catch((error: unknown) => {
+      if (!signal.aborted) throw error; // a stop in the middle of a sound is no fault of the sound
+    });
     if (signal.aborted) throw new TocsinError(t('commission.stopped'), t('commission.stopped.try'), exitCodes.stopped);
     progress.keep(stages);
   }
