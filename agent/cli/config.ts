@@ -42,17 +42,18 @@ function sections(config: Config, path: string, t: Translate): Field[] {
   const shown = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
   return [
     { name: t('config.file'), value: path },
-    ...Object.entries(config).map(([name, section]): Field => {
-      if (typeof section === 'string') return { name, value: section };
+    ...Object.entries(config).flatMap(([name, section]): Field[] => {
+      if (typeof section === 'string') return [{ name, value: section }];
       const normal = defaults[name as keyof Config] as Record<string, unknown>;
       const isDefault = ([key, value]: [string, unknown]) =>
         key !== 'url' && (shown(normal[key]) === shown(value) || (key === 'path' && shown(value).endsWith(`/${normal[key]}`))); // loadConfig made it absolute
       const said = (entries: [string, unknown][]) => entries.map(([key, value]) => `${key} ${shown(value)}`).join(', ');
-      const values: [string, unknown][] = Object.entries(section);
+      const values: [string, unknown][] = Object.entries(section).filter(([, value]) => shown(value) !== '{}');
+      if (values.length === 0) return [];
       const [same, set] = [values.filter(isDefault), values.filter((entry) => !isDefault(entry))];
       const usual = t('config.defaults', { values: said(same) });
-      if (set.length === 0) return { name, value: '', note: usual };
-      return { name, value: said(set), ...(same.length > 0 ? { note: usual } : {}) };
+      if (set.length === 0) return [{ name, value: '', note: usual }];
+      return [{ name, value: said(set), ...(same.length > 0 ? { note: usual } : {}) }];
     }),
   ];
 }

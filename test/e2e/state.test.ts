@@ -85,7 +85,7 @@ describe('what the sensor holds', () => {
     ['hears', {}, 60_000, '  hearing +hears, 90.0 % of the time', 'normal: hears'],
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of the time; the microphone went\\s+away', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of the time; much quieter', 'no line'],
-    ['has died', {}, 600_000, '! hearing +the listener has not reported for 1\\d min', 'no line'],
+    ['has died', {}, 900_000, '! hearing +the listener has not reported for 1\\d min', 'no line'],
   ] as const)('a listener that %s', (_name, change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
     const now = systemClock().monotonicMs();
@@ -100,8 +100,9 @@ describe('what the sensor holds', () => {
   test('config show: what was set, and behind it what was not', () => {
     const { path, outbox } = sensor(0);
     const { stdout } = tocsin('config', 'show', '-c', path);
-    expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +as by default: protocol 5/);
+    expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +as by default: allowPlaintext false, protocol 5/);
     expect(stdout).toMatch(/model +as by default: path \S+street/);
+    expect(stdout).not.toMatch(/\{\}|: *$/m); // what holds nothing is not shown
     outbox.close();
   });
 });
