@@ -42,13 +42,15 @@ function bed(out: Float64Array): void {
   }
 }
 
-/** A gunshot-like blast: a sharp front and a low-passed body that rolls away. */
+/** A gunshot-like blast, close and overloading the microphone: a sharp crack over a low-passed body that rolls away. */
 function bang(out: Float64Array, at: number, seed: number): void {
   const random = generator(seed);
   let low = 0;
   for (let i = 0; i < 1.5 * sampleRate; i++) {
-    low += 0.15 * (random() * 2 - 1 - low);
-    out[at + i] = (out[at + i] as number) + 1.6 * low * Math.exp(-i / sampleRate / 0.2) * Math.min(1, i / 4);
+    const noise = random() * 2 - 1;
+    const t = i / sampleRate;
+    low += 0.45 * (noise - low);
+    out[at + i] = (out[at + i] as number) + (4.7 * low * Math.exp(-t / 0.18) + 8 * noise * Math.exp(-t / 0.02)) * Math.min(1, i / 4);
   }
 }
 
