@@ -36,6 +36,7 @@ subscriber.on('message', (topic, payload) => {
   const arrivedMs = Date.now();
   if (topic.endsWith('/status')) return say(colours.dim(`  status  ${JSON.parse(payload.toString()).state}`));
   if (topic.endsWith('/health')) return say(colours.dim(`  health  ${JSON.parse(payload.toString()).hearing.state}`));
+  if (!topic.endsWith('/event')) return say(colours.dim(`  ${topic.slice(topic.lastIndexOf('/') + 1)}`));
   const { time, data } = JSON.parse(payload.toString()) as SoundEvent;
   received++;
   say(
