@@ -9,7 +9,7 @@ import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import type { RecordedEvent, SelftestMessage, SoundEvent } from '../../events/event.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { AudioError, messageOf, TocsinError } from '../../lib/errors.ts';
+import { messageOf, TocsinError } from '../../lib/errors.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { inspectOutbox } from '../../outbox/view-outbox.ts';
 import { type Heard, hear, rulesOf } from '../../pipeline.ts';
@@ -95,7 +95,6 @@ export async function recognise(
     throw new BrokenChain(error.name === 'ModelError' ? 'model' : 'microphone', error.message, error.tryHint);
   }
   if (first) return first;
-  if (signal.aborted) throw new AudioError('Expected a sound, got a stop', 'start again');
   const level = Math.round(20 * Math.log10(peak + 1e-5));
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
 }

@@ -9,6 +9,7 @@ import { readCredentials } from '../../config/secrets.ts';
 import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
 import type { SoundEvent } from '../../events/event.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { AudioError } from '../../lib/errors.ts';
 import { type Text, text } from '../translate.ts';
 import { at, recognise, send, store } from './chain.ts';
 import { openTrace, type Trace } from './trace.ts';
@@ -77,6 +78,8 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
     done('sound', what);
     const recognised = await recognise(source, classifier, config, clock, until, trace).catch((error: unknown) => {
       if (trace) traced(trace.read());
+      // stopped by a person; when time is up, the chain says where it broke
+      if (signal.aborted) throw new AudioError('Expected a sound, got a stop', 'start again');
       throw error;
     });
     if (trace) traced(trace.read(recognised.heard.detection.onsetSeconds));
