@@ -103,6 +103,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
     notifier.stopping();
     meter.close();
     thresholds.close();
+    hourMeter.close();
     await classifier.close();
     outbox.close();
   }

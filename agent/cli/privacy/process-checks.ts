@@ -6,7 +6,7 @@ import { unitNames } from './machine.ts';
 import { argumentsOf, environmentOf, mappings, openFiles, statusOf } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
-const captures = ['arecord']; // and Node with our web-audio capture
+const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names; and Node with our web-audio capture
 
 const process: HalfCheck = {
   id: 'process',
