@@ -14,8 +14,8 @@ import { limits, recordedEvent } from '../support/samples.ts';
 // TOCSIN_KILLS=1000 npx vitest run test/reliability/kill.test.ts
 const kills = Number(process.env.TOCSIN_KILLS ?? 100);
 
-/** Runs a script until it has lived for `ms` after its start or its first output, then kills it. Returns what it printed. */
-async function killed(args: string[], ms: number, afterOutput: boolean): Promise<string> {
+/** Runs a script until it has lived for `ms` after its start or after what `begun` waits for, then kills it. Returns what it printed. */
+async function killed(args: string[], ms: number, begun?: (spoke: Promise<void>) => Promise<void>): Promise<string> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   const spoke = new Promise<void>((resolve) => {
@@ -25,7 +25,7 @@ async function killed(args: string[], ms: number, afterOutput: boolean): Promise
     });
   });
   const closed = new Promise((resolve) => child.once('close', (_code, signal) => resolve(signal)));
-  if (afterOutput) await spoke;
+  await begun?.(spoke);
   await delay(ms);
   child.kill('SIGKILL');
   expect(await closed, 'it ended before it was killed').toBe('SIGKILL');
@@ -40,7 +40,11 @@ test(`the listener's side, killed ${kills} times: what append returned for is th
   let began = 1;
   for (let i = 0; i < kills; i++) {
     // from the first milliseconds of opening to the middle of writing
-    const said = await killed(['test/reliability/kill-worker.ts', path, String(began)], random() * (i % 4 === 0 ? 250 : 30), i % 4 !== 0);
+    const said = await killed(
+      ['test/reliability/kill-worker.ts', path, String(began)],
+      random() * (i % 4 === 0 ? 250 : 30),
+      i % 4 === 0 ? undefined : (spoke) => spoke,
+    );
     const indexes = said.trim().split('\n').filter(Boolean).map(Number);
     returned += indexes.length;
     const outbox = openSqliteOutbox(path, limits);
@@ -83,8 +87,11 @@ test(`the courier, killed ${kills} times${withoutMosquitto ? ' (embedded broker:
   for (let i = 0; i < kills; i++) {
     store(40);
     const before = seen.events().length;
+    // half of the kills fall while it sends, however long it takes to start; the others anywhere
+    const sending = i % 2 === 0;
+    const arrives = () => seen.until(() => seen.events().length > before);
     await Promise.all([
-      killed(['agent/main.ts', 'deliver', '--config', config], 150 + random() * 700, false),
+      killed(['agent/main.ts', 'deliver', '--config', config], sending ? random() * 30 : 150 + random() * 700, sending ? arrives : undefined),
       // while it runs, the listener goes on
       delay(random() * 500).then(() => store(5)),
     ]);
