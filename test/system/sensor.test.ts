@@ -10,7 +10,7 @@ import { buildPackage, thisArchitecture } from '../support/package.ts';
 import { withoutSystemTests } from '../support/system.ts';
 
 const without =
-  process.getuid?.() === 0 ? withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') : 'needs root for systemd-nspawn';
+  process.getuid?.() === 0 ? withoutSystemTests('sensor', 'dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') : 'needs root for systemd-nspawn';
 
 // One sensor from the package to its removal, in a real systemd: each test begins where the one before it ended.
 describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
