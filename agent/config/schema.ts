@@ -70,8 +70,8 @@ export const configSchema = z.strictObject({
   mqtt: z.strictObject({
     url: z
       .string()
-      .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name')
-      .refine((url) => !/^(mqtts?|wss?):\/\/[^\s@]+$/.test(url) || URL.canParse(url), 'expected a host and a port that an address can have')
+      .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, { error: 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name', abort: true })
+      .refine((url) => URL.canParse(url), 'expected a host and a port that an address can have')
       .describe('The broker.'),
     allowPlaintext: z
       .boolean()
