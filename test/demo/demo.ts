@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connectAsync } from 'mqtt';
-import colours from 'picocolors';
 import { stringify } from 'yaml';
+import { screenOf } from '../../agent/cli/output.ts';
 import type { SoundEvent } from '../../agent/events/event.ts';
 import { openEmbeddedBroker } from '../support/broker.ts';
 import { sceneSeconds, sceneSounds } from './synthesise-scene.ts';
@@ -16,6 +16,7 @@ const broker = await openEmbeddedBroker();
 const subscriber = await connectAsync(broker.url);
 await subscriber.subscribeAsync('tocsin/v1/#', { qos: 1 });
 const say = (text: string) => process.stdout.write(`${text}\n`);
+const { colours } = screenOf(process.stdout);
 
 const config = {
   site: 'demo',
