@@ -25,6 +25,7 @@ import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
 import { TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
+import { collectEarly } from '../lib/memory.ts';
 import { openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
 import { openMeterSocket } from '../meter/socket.ts';
@@ -110,6 +111,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
 }
 
 async function runCourier(path: string, signal: AbortSignal): Promise<void> {
+  collectEarly(); // a backlog of months passes through
   const config = loadConfig(path);
   const logger = openLogger('courier', config.log.level);
   const outbox = openOutbox(config, logger);

@@ -114,6 +114,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       wake();
     };
     const stop = AbortSignal.any([signal, publisher.lost, failure.signal]);
+    const onStop = () => wake();
+    stop.addEventListener('abort', onStop);
     const next = (room: number): PendingEvent[] => {
       const now = clock.monotonicMs();
       const overtaking = now - beganMs > strictMs && now >= freshMs;
@@ -197,12 +199,18 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         if (inFlight.size === 0) movedMs = clock.monotonicMs();
         for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
         if (clock.monotonicMs() - movedMs < stuckMs) progress();
-        const woken = new Promise<void>((resolve) => {
-          wake = resolve;
+        // one timer, cleared when woken: thousands of sleeps left behind a second outlive the young generation, and fill the old one
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, pollMs);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+          if (stop.aborted) wake();
         });
-        await Promise.race([woken, sleep(pollMs, stop)]);
       }
     } finally {
+      stop.removeEventListener('abort', onStop);
       await Promise.allSettled(flying);
       acknowledge();
     }

@@ -72,8 +72,13 @@ async function opened(url: string, options: IClientOptions, signal: AbortSignal)
 function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
   const lost = new AbortController();
   let unanswered = 0;
-  client.on('close', () => lost.abort());
-  client.on('error', () => lost.abort());
+  const waiting = new Set<() => void>(); // told when the connection breaks: a listener of the signal for each publish would cost kilobytes
+  const onLost = () => {
+    lost.abort();
+    for (const tell of waiting) tell();
+  };
+  client.on('close', onLost);
+  client.on('error', onLost);
   return {
     lost: lost.signal,
     publish(topic, payload, { retain }) {
@@ -91,12 +96,12 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
           );
         };
         const timer = setTimeout(() => fail(`none in ${ackTimeoutSeconds} s`, false), ackTimeoutSeconds * 1000);
-        const onLost = () => fail('a broken connection', false);
+        const onBroken = () => fail('a broken connection', false);
         const settle = () => {
           clearTimeout(timer);
-          lost.signal.removeEventListener('abort', onLost);
+          waiting.delete(onBroken);
         };
-        lost.signal.addEventListener('abort', onLost, { once: true });
+        waiting.add(onBroken);
         unanswered++;
         client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, (error, packet) => {
           unanswered--;

@@ -10,6 +10,7 @@ const kept = 3; // damaged files kept beside the outbox
 const skipped = 100_000;
 const skippedHours = 1000;
 const seconds = 5; // time for reading what is readable
+const together = 1000; // events read at once: months of them do not fit in the memory of a service
 
 /**
  * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
@@ -93,29 +94,61 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
   const id = read<string>('SELECT id FROM outbox');
   const numbered = read<number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0;
   const newest = Math.max(numbered, read<number>('SELECT max(sequence) FROM event') ?? 0);
-  const rows = readable(from, newest || 1_000_000_000);
   to.transaction(() => {
     if (id !== undefined) attempt(() => to.prepare('UPDATE outbox SET id = ?').run(id));
-    const sound = rows.filter((row) => attempt(() => insert(to, row)) !== undefined);
+    // the triggers bound what is heard, and would be asked for every row; they come back to the letter
+    const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
+    for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
+    const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000);
+    to.exec('INSERT INTO recent SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
+    for (const { sql } of triggers) to.exec(sql);
     attempt(() => copyBoots(from, to));
     const fates = new Map<string, number>();
     for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable'])
       fates.set(name, read<number>(`SELECT events FROM fate WHERE name = '${name}'`) ?? 0);
     const gone = (fates.get('sent') ?? 0) + (fates.get('expired') ?? 0) + (fates.get('unreadable') ?? 0);
-    fates.set('stored', Math.max(fates.get('stored') ?? 0, gone + sound.length));
-    const unreadable = (fates.get('stored') ?? 0) - gone - sound.length;
+    fates.set('stored', Math.max(fates.get('stored') ?? 0, gone + sound));
+    const unreadable = (fates.get('stored') ?? 0) - gone - sound;
     fates.set('unreadable', (fates.get('unreadable') ?? 0) + unreadable);
     for (const [name, events] of fates) to.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, name);
     if (id === undefined) return;
     copySummaries(from, to);
-    const last = Math.max(newest, sound.at(-1)?.sequence ?? 0);
+    const last = Math.max(newest, lastSound);
     const gaps = attempt(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]) ?? [];
-    if (unreadable > 0) gaps.push(...between(sound, last));
+    if (unreadable > 0) {
+      if (last > lastSound) holes.push({ first: lastSound + 1, last, reason: 'unreadable' });
+      gaps.push(...holes);
+    }
     gaps.push({ first: last + 1, last: last + skipped, reason: 'unreadable' });
-    for (const gap of gaps) attempt(() => to.prepare('INSERT OR REPLACE INTO gap (first, last, reason) VALUES (@first, @last, @reason)').run({ ...gap }));
+    const insertGap = to.prepare('INSERT OR REPLACE INTO gap (first, last, reason) VALUES (@first, @last, @reason)');
+    for (const gap of gaps) attempt(() => insertGap.run({ ...gap }));
     to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
     to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
   })();
+}
+
+/** Copies the readable events a thousand at a time; returns how many, the last number, and the numbers before it that no event has: sent before, or lost. */
+function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): { sound: number; last: number; holes: Gap[] } {
+  const knowBoot = to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)');
+  const knowModel = to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)');
+  const insert = to.prepare(insertSql);
+  const holes: Gap[] = [];
+  let [sound, last, known] = [0, 0, ''];
+  for (const row of readable(from, newest))
+    attempt(() => {
+      const event = fromRow(row);
+      const referred = `${event.bootId} ${event.model.name} ${event.model.version}`;
+      if (referred !== known) {
+        knowBoot.run(event.bootId);
+        knowModel.run(event.model.name, event.model.version);
+      }
+      known = referred;
+      insert.run(toRow(event, row.sequence));
+      if (row.sequence > last + 1) holes.push({ first: last + 1, last: row.sequence - 1, reason: 'unreadable' });
+      last = row.sequence;
+      sound++;
+    });
+  return { sound, last, holes };
 }
 
 /** When the boots of the events began. */
@@ -137,43 +170,32 @@ function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
   to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(Math.max(newest, hours.at(-1)?.sequence ?? 0) + skippedHours);
 }
 
-/** The numbers up to `last` that no readable row has: sent before, or lost. */
-function between(rows: readonly Row[], last: number): Gap[] {
-  const edges = [0, ...rows.map((row) => row.sequence), last + 1];
-  return edges.slice(1).flatMap((edge, i) => {
-    const first = (edges[i] as number) + 1;
-    return edge > first ? [{ first, last: edge - 1, reason: 'unreadable' as const }] : [];
-  });
-}
-
-function insert(to: SqliteDatabase, row: Row): true {
-  const event = fromRow(row);
-  know(to, event);
-  to.prepare(insertSql).run(toRow(event, row.sequence));
-  return true;
-}
-
 function know(to: SqliteDatabase, { bootId, model }: { bootId: string; model: { name: string; version: string } }): void {
   to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
   to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model.name, model.version);
 }
 
-/** Every event that can be read: a range that fails is halved until what fails is single numbers, for a few seconds at most. */
-function readable(from: SqliteDatabase, newest: number): Row[] {
-  const until = performance.now() + seconds * 1000;
+/**
+ * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
+ * single numbers, for a few seconds of reading at most.
+ */
+function* readable(from: SqliteDatabase, newest: number): Generator<Row> {
+  let leftMs = seconds * 1000;
   const range = from.prepare<[number, number, number], Row>(pendingSql.replace('sequence > ?', 'sequence > ? AND sequence <= ?'));
-  const rows: Row[] = [];
   const ranges: [number, number][] = [[0, newest]];
-  for (let next = ranges.pop(); next && performance.now() < until; next = ranges.pop()) {
+  for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
     const [after, to] = next;
-    const found = attempt(() => range.all(after, to, 10_000_000));
-    if (found) rows.push(...found);
-    else if (to - after > 1) {
+    const began = performance.now();
+    const found = attempt(() => range.all(after, to, together));
+    leftMs -= performance.now() - began;
+    if (found) {
+      if (found.length === together) ranges.push([found.at(-1)?.sequence ?? to, to]);
+      yield* found;
+    } else if (to - after > 1) {
       const middle = after + Math.floor((to - after) / 2);
       ranges.push([middle, to], [after, middle]);
     }
   }
-  return rows;
 }
 
 function attempt<T>(work: () => T): T | undefined {

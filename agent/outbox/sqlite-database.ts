@@ -9,6 +9,7 @@ import { commitsBeyondDamage } from './wal-check.ts';
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
 export type SqliteDatabase = Database.Database;
+export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
 /** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. */

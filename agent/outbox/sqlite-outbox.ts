@@ -11,7 +11,7 @@ import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { inodeOf, quarantined, repairOutbox } from './repair.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase } from './sqlite-database.ts';
+import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 
@@ -57,6 +57,7 @@ class SqliteOutbox implements Outbox {
   readonly #inode: string;
   readonly #db: SqliteDatabase;
   readonly #limits: OutboxLimits;
+  readonly #statements = new Map<string, Statement>();
   #expiry = { after: 0, before: 0 };
 
   constructor(path: string, db: SqliteDatabase, limits: OutboxLimits) {
@@ -76,23 +77,20 @@ class SqliteOutbox implements Outbox {
   append(event: RecordedEvent): 'stored' | 'refused' {
     return this.#transaction(() => {
       const onset = Math.round(event.onsetMonotonicMs);
-      const recent = this.#db
-        .prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
+      const recent = this.#prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
         .pluck()
         .get(event.bootId, onset - 60_000) as number;
       if (recent >= this.#limits.maxEventsPerMinute) {
         this.#count('refused', 1);
         return 'refused';
       }
-      const same = this.#db
-        .prepare(
-          'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
-        )
-        .get(event.bootId, onset, event.label);
+      const same = this.#prepare(
+        'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
+      ).get(event.bootId, onset, event.label);
       if (same) return 'stored';
       this.#makeRoom();
       this.#know(event);
-      this.#db.prepare(insertSql).run(toRow(event, null));
+      this.#prepare(insertSql).run(toRow(event, null));
       this.#count('stored', 1);
       return 'stored';
     });
@@ -100,7 +98,7 @@ class SqliteOutbox implements Outbox {
 
   pending(after: number, limit: number): PendingEvent[] {
     if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
-    return this.#db.prepare<[number, number], Row>(pendingSql).all(after, limit).map(fromRow);
+    return this.#prepare<[number, number], Row>(pendingSql).all(after, limit).map(fromRow);
   }
 
   pendingCount(): number {
@@ -111,7 +109,7 @@ class SqliteOutbox implements Outbox {
 
   acknowledge(sequences: readonly number[]): void {
     this.#transaction(() => {
-      const remove = this.#db.prepare('DELETE FROM event WHERE sequence = ?');
+      const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
       this.#count(
         'sent',
         sequences.reduce((sum, sequence) => sum + remove.run(sequence).changes, 0),
@@ -120,7 +118,7 @@ class SqliteOutbox implements Outbox {
   }
 
   newest(): number {
-    return (this.#db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck().get() as number | undefined) ?? 0;
+    return (this.#prepare("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck().get() as number | undefined) ?? 0;
   }
 
   expire(now: Now, maxAgeMs: number): number {
@@ -131,32 +129,32 @@ class SqliteOutbox implements Outbox {
 
   noteBoot(bootId: string, beganWallMs: number): void {
     this.#transaction(() => {
-      this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
-      this.#db.prepare('UPDATE boot SET began_wall_ms = ? WHERE boot_id = ?').run(Math.round(beganWallMs), bootId);
+      this.#prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
+      this.#prepare('UPDATE boot SET began_wall_ms = ? WHERE boot_id = ?').run(Math.round(beganWallMs), bootId);
     });
   }
 
   drop(count: number): void {
     this.#transaction(() => {
       const newest = this.newest();
-      if (newest === 0) this.#db.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', 0)").run();
-      this.#db.prepare("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'").run(newest + count);
+      if (newest === 0) this.#prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', 0)").run();
+      this.#prepare("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'").run(newest + count);
       this.#gap({ first: newest + 1, last: newest + count, reason: 'dropped' });
       this.#count('dropped', count);
     });
   }
 
   gaps(limit: number): Gap[] {
-    return this.#db.prepare<[number], Gap>('SELECT first, last, reason FROM gap ORDER BY first LIMIT ?').all(limit);
+    return this.#prepare<[number], Gap>('SELECT first, last, reason FROM gap ORDER BY first LIMIT ?').all(limit);
   }
 
   gapReported({ first, last }: Gap): void {
     // a gap that has grown since is reported again, whole
-    this.#transaction(() => this.#db.prepare('DELETE FROM gap WHERE first = ? AND last = ?').run(first, last));
+    this.#transaction(() => this.#prepare('DELETE FROM gap WHERE first = ? AND last = ?').run(first, last));
   }
 
   fates(): Record<Fate, number> {
-    const rows = this.#db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
+    const rows = this.#prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
     return Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>;
   }
 
@@ -170,18 +168,18 @@ class SqliteOutbox implements Outbox {
   writeHearing(record: HearingRecord, learnt: readonly UsualLevel[] = []): void {
     this.#transaction(() => {
       this.#know(record);
-      for (const level of learnt) this.#db.prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level));
-      this.#db.prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
+      for (const level of learnt) this.#prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level));
+      this.#prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
     });
   }
 
   readHearing(): HearingRecord | undefined {
-    const row = this.#db.prepare<[], hearingRows.HearingRow>(hearingRows.readHearingSql).get();
+    const row = this.#prepare<[], hearingRows.HearingRow>(hearingRows.readHearingSql).get();
     return row && hearingRows.fromHearingRow(row);
   }
 
   readUsualLevels(): UsualLevel[] {
-    return this.#db.prepare<[], UsualLevel>(hearingRows.readUsualSql).all();
+    return this.#prepare<[], UsualLevel>(hearingRows.readUsualSql).all();
   }
 
   addThresholdCounts(record: ThresholdRecord): void {
@@ -194,17 +192,17 @@ class SqliteOutbox implements Outbox {
   writeSummary(summary: HourSummary): void {
     this.#transaction(() => {
       this.#know(summary);
-      const { lastInsertRowid } = this.#db.prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
-      this.#db.prepare('DELETE FROM hour_summary WHERE sequence <= ?').run(Number(lastInsertRowid) - maxSummaries);
+      const { lastInsertRowid } = this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
+      this.#prepare('DELETE FROM hour_summary WHERE sequence <= ?').run(Number(lastInsertRowid) - maxSummaries);
     });
   }
 
   summaries(limit: number): PendingSummary[] {
-    return this.#db.prepare<[number], summaryRows.SummaryRow>(summaryRows.readSummariesSql).all(limit).map(summaryRows.fromSummaryRow);
+    return this.#prepare<[number], summaryRows.SummaryRow>(summaryRows.readSummariesSql).all(limit).map(summaryRows.fromSummaryRow);
   }
 
   summaryReported(sequence: number): void {
-    this.#transaction(() => this.#db.prepare('DELETE FROM hour_summary WHERE sequence = ?').run(sequence));
+    this.#transaction(() => this.#prepare('DELETE FROM hour_summary WHERE sequence = ?').run(sequence));
   }
 
   close(): void {
@@ -213,23 +211,23 @@ class SqliteOutbox implements Outbox {
 
   /** Gives a boot and a model the numbers that rows refer to. */
   #know({ bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {
-    this.#db.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
-    if (this.#db.prepare('SELECT 1 FROM model WHERE name = ? AND version = ?').get(model.name, model.version)) return;
+    this.#prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
+    if (this.#prepare('SELECT 1 FROM model WHERE name = ? AND version = ?').get(model.name, model.version)) return;
     // the schema has room for 64: those that nothing refers to any more make way
     const used = '(SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day)';
-    if (this.#db.prepare('SELECT count(*) >= 64 FROM model').pluck().get()) this.#db.exec(`DELETE FROM model WHERE id NOT IN ${used}`);
+    if (this.#prepare('SELECT count(*) >= 64 FROM model').pluck().get()) this.#db.exec(`DELETE FROM model WHERE id NOT IN ${used}`);
     const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
-    this.#db.prepare(`INSERT INTO model (id, name, version) VALUES ((${free}), ?, ?)`).run(model.name, model.version);
+    this.#prepare(`INSERT INTO model (id, name, version) VALUES ((${free}), ?, ?)`).run(model.name, model.version);
   }
 
   #makeRoom(): void {
     const used = ((this.#db.pragma('page_count', { simple: true }) as number) - (this.#db.pragma('freelist_count', { simple: true }) as number)) * pageBytes;
     if (used < this.#limits.maxMegabytes * 1e6) return;
-    this.#remove(this.#db.prepare('SELECT sequence FROM event ORDER BY sequence LIMIT 100').pluck().all() as number[], 'too_many');
+    this.#remove(this.#prepare('SELECT sequence FROM event ORDER BY sequence LIMIT 100').pluck().all() as number[], 'too_many');
   }
 
   #remove(sequences: readonly number[], reason: Gap['reason']): number {
-    const remove = this.#db.prepare('DELETE FROM event WHERE sequence = ?');
+    const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
     for (const sequence of sequences) {
       remove.run(sequence);
       this.#gap({ first: sequence, last: sequence, reason });
@@ -240,12 +238,19 @@ class SqliteOutbox implements Outbox {
 
   /** Notes a gap, or lengthens the one that ends just before it. */
   #gap({ first, last, reason }: Gap): void {
-    if (this.#db.prepare('UPDATE gap SET last = ? WHERE last = ? AND reason = ?').run(last, first - 1, reason).changes > 0) return;
-    this.#db.prepare('INSERT INTO gap (first, last, reason) VALUES (?, ?, ?)').run(first, last, reason);
+    if (this.#prepare('UPDATE gap SET last = ? WHERE last = ? AND reason = ?').run(last, first - 1, reason).changes > 0) return;
+    this.#prepare('INSERT INTO gap (first, last, reason) VALUES (?, ?, ?)').run(first, last, reason);
   }
 
   #count(fate: Fate, events: number): void {
-    if (events > 0) this.#db.prepare('UPDATE fate SET events = events + ? WHERE name = ?').run(events, fate);
+    if (events > 0) this.#prepare('UPDATE fate SET events = events + ? WHERE name = ?').run(events, fate);
+  }
+
+  /** Compiled once: a statement holds memory outside the heap until it is collected, and polling compiles many. */
+  #prepare<Bound extends unknown[] = unknown[], Result = unknown>(sql: string): Statement<Bound, Result> {
+    const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
+    this.#statements.set(sql, known);
+    return known as unknown as Statement<Bound, Result>;
   }
 
   #transaction<T>(work: () => T): T {

@@ -8,6 +8,7 @@ import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
 import { seededRandom } from '../support/random.ts';
 import { hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -260,6 +261,24 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.fates()).toMatchObject({ stored: 2, dropped: 1 });
     expect(outbox.gaps(10)).toEqual([{ first: 2, last: 2, reason: 'dropped' }]);
     expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([1, 3]);
+  });
+
+  // a service has 300 MB: months of events must not have to fit in it
+  test('100,000 events are repaired with a heap of 40 MB', { timeout: 120_000 }, () => {
+    openSqliteOutbox(path, limits).close();
+    layBacklog(path, 100_000, (i) => recordedEvent(i));
+    openSqliteOutbox(path, limits).close();
+    overwrite(path, 1024 * Math.floor(statSync(path).size / 2048), 1024, () => 7);
+    const opening = `import { openSqliteOutbox } from './agent/outbox/sqlite-outbox.ts';
+      const outbox = openSqliteOutbox(${JSON.stringify(path)}, ${JSON.stringify(limits)}, { repair: true });
+      process.stdout.write(JSON.stringify(outbox.fates()));`;
+    const { stdout, signal } = spawnSync(process.execPath, ['--max-old-space-size=40', '--input-type=module', '-e', opening], { encoding: 'utf8' });
+    expect(signal).toBeNull();
+    const { stored: all, unreadable } = JSON.parse(stdout);
+    expect(all).toBe(100_000);
+    expect(unreadable).toBeGreaterThan(0);
+    expect(unreadable).toBeLessThan(100);
+    expect(quarantine()).toHaveLength(1);
   });
 
   test('a command that only looks repairs nothing', () => {
