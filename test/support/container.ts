@@ -5,9 +5,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 const packages = [
-  ...['systemd', 'systemd-sysv', 'dbus', 'udev', 'libasound2t64', 'libasound2-plugins', 'alsa-utils', 'openssl', 'procps', 'iproute2'],
-  ...['mosquitto', 'mosquitto-clients', 'pulseaudio', 'pulseaudio-utils', 'sqlite3'],
+  ...['systemd', 'systemd-sysv', 'dbus', 'udev', 'libasound2t64', 'alsa-utils', 'openssl', 'procps', 'iproute2'],
+  ...['mosquitto', 'mosquitto-clients', 'sqlite3'],
 ];
+
+const nspawnFlags = ['--volatile=overlay', '--register=no', '--keep-unit', '--private-network'];
 
 /** A Debian 13 made once by mmdebstrap and kept in the user's cache; never changed, for each container writes to memory. */
 export function debianRoot(): string {
@@ -31,6 +33,15 @@ export function debianRoot(): string {
   return root;
 }
 
+/** Why no container can be run here, or undefined. Makes the root if there is none: minutes, and Debian's archive. */
+export function withoutContainer(): string | undefined {
+  try {
+    execFileSync('systemd-nspawn', ['-D', debianRoot(), '--quiet', ...nspawnFlags, 'true'], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 60_000 });
+  } catch (cause) {
+    return `no container can be run here: ${(cause as Error).message.trim().split('\n').at(-1)}`;
+  }
+}
+
 export interface Container {
   /** A shell script inside, as root; its exit status and output. */
   sh(script: string): { status: number; stdout: string; stderr: string };
@@ -38,12 +49,20 @@ export interface Container {
 }
 
 /**
- * Boots a whole system, systemd first, with a network of its own that has nothing but loopback; `share` is /mnt inside. What
- * it cannot show: kernel sound devices, and MemoryMax, DeviceAllow and IPAddressDeny, which the host's control groups may not
+ * Boots a whole system, systemd first, with a network of its own that has nothing but loopback; inside, `share` is /mnt and
+ * `street`, the folder of a pipe that can be heard, /srv/street. What it cannot show: kernel sound devices, and MemoryMax, DeviceAllow and IPAddressDeny, which the host's control groups may not
  * hand down.
  */
-export async function bootContainer(share: string): Promise<Container> {
-  const flags = ['--volatile=overlay', '--register=no', '--keep-unit', '--private-network', `--bind-ro=${share}:/mnt`, '--boot'];
+export async function bootContainer(share: string, street: string): Promise<Container> {
+  const flags = [
+    '--volatile=overlay',
+    '--register=no',
+    '--keep-unit',
+    '--private-network',
+    `--bind-ro=${share}:/mnt`,
+    `--bind-ro=${street}:/srv/street`,
+    '--boot',
+  ];
   const child: ChildProcess = spawn('systemd-nspawn', ['-D', debianRoot(), ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },

@@ -10,7 +10,7 @@ import { type Architecture, platforms } from '../../deploy/deb/platforms.ts';
 import { buildPackage, copySources, thisArchitecture } from '../support/package.ts';
 import { withoutSystemTests } from '../support/system.ts';
 
-const without = withoutSystemTests('package', 'dpkg-deb');
+const without = withoutSystemTests('dpkg-deb');
 describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
   const opened = new Map<Architecture, { file: string; root: string }>();
   const open = (architecture: Architecture) => {

@@ -4,18 +4,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { bootContainer, type Container } from '../support/container.ts';
+import { bootContainer, type Container, withoutContainer } from '../support/container.ts';
 import { openOperator } from '../support/operator.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
+import { openStreet, type Street } from '../support/street.ts';
 import { withoutSystemTests } from '../support/system.ts';
 
 const without =
-  process.getuid?.() === 0 ? withoutSystemTests('sensor', 'dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') : 'needs root for systemd-nspawn';
+  process.getuid?.() === 0
+    ? (withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') ?? withoutContainer())
+    : 'needs root for systemd-nspawn';
 
 // One sensor from the package to its removal, in a real systemd: each test begins where the one before it ended.
 describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
   let share: string;
   let box: Container;
+  let street: Street;
   let operator: ReturnType<typeof openOperator>;
   beforeAll(async () => {
     share = mkdtempSync(join(tmpdir(), 'tocsin-share-'));
@@ -33,14 +37,17 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
       ['deploy/mosquitto/tocsin.conf', 'tocsin.conf'],
       ['deploy/mosquitto/tocsin.acl', 'tocsin.acl'],
       ['deploy/selftest.wav', 'sound.wav'],
-      ['test/support/container-street.sh', 'street.sh'],
       [buildPackage(thisArchitecture), 'first.deb'],
     ];
     for (const [from, to] of files) copyFileSync(from, join(share, to));
     repack(join(share, 'first.deb'), '0.1.0+second', join(share, 'second.deb'));
-    box = await bootContainer(share);
+    street = openStreet();
+    box = await bootContainer(share, street.folder);
   }, 600_000);
-  afterAll(() => box?.close());
+  afterAll(async () => {
+    await box?.close();
+    street?.close();
+  });
 
   /** The same content as a later version. */
   function repack(from: string, version: string, to: string): void {
@@ -60,7 +67,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 500)))
       if (performance.now() - began > seconds * 1000)
         throw new Error(
-          `waited ${seconds} s in vain for ${what}\n${box.sh('systemctl status --no-pager -n 15 "tocsin-*" street* mosquitto; tail -5 /srv/received').stdout}`,
+          `waited ${seconds} s in vain for ${what}\n${box.sh('systemctl status --no-pager -n 15 "tocsin-*" mosquitto; tail -5 /srv/received').stdout}`,
         );
   }
   const show = (unit: string, property: string) => sh(`systemctl show -p ${property} --value ${unit}`);
@@ -74,9 +81,9 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   async function anEventArrives(label?: string): Promise<void> {
     const before = new Set(received().map(({ id }) => id));
     const isNew = (event: ReturnType<typeof received>[number]) => !before.has(event.id) && (label === undefined || event.data.label === label);
-    sh('systemctl start street-noise');
+    street.play(true);
     await until(`an event ${label ?? ''} at the platform`, () => received().some(isNew));
-    sh('systemctl stop street-noise');
+    street.play(false);
   }
   const halves = ['listener', 'courier'] as const;
 
@@ -111,7 +118,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   });
 
   test('started, both halves are up, and what is heard reaches the platform over TLS with certificates', async () => {
-    sh(`sh /mnt/street.sh
+    sh(`echo 'pcm.street { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw }' >/etc/asound.conf
       echo '127.0.0.1 broker.example.org' >>/etc/hosts
       install -d -o mosquitto -m 700 /etc/mosquitto/certs
       for f in ca.pem broker.pem broker.key revoked.crl; do install -o mosquitto -m 600 /mnt/$f /etc/mosquitto/certs/; done
@@ -171,9 +178,11 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   });
 
   test('an upgrade keeps configuration, key and what waits, and starts the new version', async () => {
-    sh('systemctl stop mosquitto; systemctl start street-noise');
+    sh('systemctl stop mosquitto');
+    street.play(true);
     await until('an event that waits', () => pending() > 0);
-    sh('systemctl stop street-noise; echo "# mine" >>/etc/tocsin/tocsin.yaml');
+    street.play(false);
+    sh('echo "# mine" >>/etc/tocsin/tocsin.yaml');
     const [kept, waiting] = [sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*'), pending()];
     const before = halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
     sh('apt-get install -y --no-install-recommends /mnt/second.deb 2>&1');

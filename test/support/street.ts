@@ -1,0 +1,31 @@
+import { execFileSync, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Street {
+  /** The folder with the pipe `pcm`: 48 kHz, mono, 16 bit, in real time. */
+  readonly folder: string;
+  /** Plays the test sound over the wind, again and again, or the wind alone. */
+  play(sounding: boolean): void;
+  close(): void;
+}
+
+/**
+ * A street that can be heard where there is no sound card: a pipe that an ALSA device of type `file` reads. It cannot show what
+ * a kernel driver does. Its own process keeps time by the clock, so that a busy machine delays sound and loses none of it.
+ */
+export function openStreet(): Street {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-street-'));
+  execFileSync('mkfifo', ['-m', '644', join(folder, 'pcm')]);
+  execFileSync('chmod', ['755', folder]);
+  const child = fork(new URL('./street-air.ts', import.meta.url), [join(folder, 'pcm')]);
+  return {
+    folder,
+    play: (sounding) => child.send({ sounding }),
+    close: () => {
+      child.kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
