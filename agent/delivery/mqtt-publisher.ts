@@ -128,8 +128,8 @@ function patience(): Promise<void> {
 
 /** A connection of its own for tests of the link by a person: reason codes as they come, nothing kept, no will. */
 export interface MqttProbe {
-  /** QoS 1; the reason code of the PUBACK. Rejects when none comes. */
-  publish(topic: string, payload: string): Promise<number>;
+  /** QoS 1; the reason code of the PUBACK. Rejects when none comes. Nothing looks at the payload: `closedProbe` does. */
+  publishUnchecked(topic: string, payload: string): Promise<number>;
   /** QoS 1; the reason code of the SUBACK. */
   subscribe(topic: string, take: (payload: string) => void): Promise<number>;
   close(): Promise<void>;
@@ -166,7 +166,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
   };
   const codeOf = (error: unknown, packet: unknown) => (error as { code?: number } | null)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode;
   return {
-    publish: (topic, payload) =>
+    publishUnchecked: (topic, payload) =>
       bounded(
         new Promise((resolve, reject) => {
           unanswered++;

@@ -1,8 +1,11 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { closedProbe } from '../../agent/delivery/closed-publisher.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
+import { linkTest } from '../../agent/events/event.ts';
 import { publishedKinds } from '../../agent/events/privacy.ts';
 import { isPublishable, publishedSchemas } from '../../agent/events/published.ts';
+import { bootId } from '../support/samples.ts';
 
 interface Schema {
   readonly [key: string]: unknown;
@@ -72,4 +75,26 @@ test('every topic has a schema, and every schema a topic; what has neither is no
   expect(accepts(topicsOf('a', 'c').gap, gap)).toBe(false);
   expect(accepts(topics.gap, 'no JSON')).toBe(false);
   expect(accepts(topics.gap, gap.replace('}', ',"note":"words"}'))).toBe(false);
+});
+
+test('a trial by a person passes the gate too: what its topic does not know is not sent', async () => {
+  const sent: string[] = [];
+  const topics = topicsOf('a', 'b');
+  const link = closedProbe(
+    {
+      publishUnchecked: async (_topic, payload) => sent.push(payload),
+      subscribe: async () => 0,
+      close: async () => undefined,
+    },
+    isPublishable(topics),
+  );
+  const trial = JSON.stringify(linkTest(bootId));
+  for (const [topic, payload] of [
+    [topics.selftest, '{"said":"hello"}'],
+    [topics.status, 'no JSON'],
+    ['tocsin/v1/a/c/selftest', trial],
+  ] as const)
+    await expect(link.publish(topic, payload)).rejects.toThrow(/Expected a message of the closed schema/);
+  await link.publish(topics.selftest, trial);
+  expect(sent).toEqual([trial]);
 });

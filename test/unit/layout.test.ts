@@ -26,6 +26,16 @@ test.each(['node-web-audio-api', 'onnxruntime-node', 'better-sqlite3', 'mqtt', '
   expect(files.filter(({ text }) => text.includes(`from '${dependency}'`) || text.includes(`import('${dependency}')`)).map(({ path }) => path)).toHaveLength(1);
 });
 
+test('nothing is published past the gate: neither the courier nor a trial by a person', () => {
+  const uses = (pattern: RegExp) => files.flatMap(({ path, text }) => (path.startsWith('agent/delivery/') ? [] : (text.match(pattern) ?? [])));
+  expect(uses(/.*publishUnchecked.*/g)).toEqual([]);
+  expect(uses(/.*\bmqttPublisher\(.*/g).filter((line) => !line.includes('closedPublisher(mqttPublisher('))).toEqual([]);
+  expect(files.filter(({ text }) => text.includes('publishUnchecked')).map(({ path }) => path)).toEqual([
+    'agent/delivery/closed-publisher.ts',
+    'agent/delivery/mqtt-publisher.ts',
+  ]);
+});
+
 test('files are short and have no default exports or enums', () => {
   for (const { path, text } of files) {
     expect(text.split('\n').length, path).toBeLessThan(301);

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/schema.ts';
-import type { MqttProbe } from '../../delivery/mqtt-publisher.ts';
+import type { ClosedProbe } from '../../delivery/closed-publisher.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { catalogue, type MessageKey, type Text, text, type Value, type Values, type Wanted } from '../translate.ts';
 import type { Handshake, Probes, SoundSample } from './probes.ts';
@@ -21,7 +21,7 @@ export interface Facts {
   config?: Config;
   sound?: SoundSample | 'file' | 'listener';
   handshake?: Handshake;
-  link?: MqttProbe;
+  link?: ClosedProbe;
   units?: Record<string, Record<string, string>>;
 }
 

@@ -4,9 +4,11 @@ import { isIP } from 'node:net';
 import { brokerAddress } from '../../config/broker-url.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Credentials, secretPath } from '../../config/secrets.ts';
+import { closedProbe } from '../../delivery/closed-publisher.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
+import { isPublishable } from '../../events/published.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { text } from '../translate.ts';
 import { type Check, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
@@ -165,7 +167,7 @@ const broker: Check = {
     }
     const began = performance.now();
     try {
-      facts.link = await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500);
+      facts.link = closedProbe(await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500), isPublishable(topicsOf(site, sensor)));
       return pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
     } catch (error) {
       const cause = (error as Error).cause ?? error;

@@ -4,7 +4,7 @@ import type { AudioSource } from '../../audio/frame.ts';
 import type { Classifier } from '../../classify/classifier.ts';
 import type { ModelManifest } from '../../classify/model-manifest.ts';
 import type { Config } from '../../config/schema.ts';
-import type { MqttProbe } from '../../delivery/mqtt-publisher.ts';
+import type { ClosedProbe } from '../../delivery/closed-publisher.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import type { RecordedEvent, SelftestMessage, SoundEvent } from '../../events/event.ts';
@@ -164,7 +164,7 @@ function trialFolder(folder: string): string {
 }
 
 /** Subscribes to the sensor's selftest topic; `back` resolves when an event with this id has come back. */
-export async function subscribe(link: MqttProbe, topic: string) {
+export async function subscribe(link: ClosedProbe, topic: string) {
   const seen = new Map<string, number>();
   let wake = () => {};
   const code = await link.subscribe(topic, (payload) => {
@@ -198,7 +198,7 @@ function idOf(payload: string): string | undefined {
 }
 
 /** Publishes the event as a test and, unless `oneWay`, waits until the broker gives it back. */
-export async function send(link: MqttProbe, event: SoundEvent, config: Config, clock: Clock, oneWay: boolean) {
+export async function send(link: ClosedProbe, event: SoundEvent, config: Config, clock: Clock, oneWay: boolean) {
   const topic = topicsOf(config.site, config.sensor).selftest;
   const subscription = oneWay ? undefined : await at('broker', () => subscribe(link, topic));
   const message: SelftestMessage = { test: 'sound', bootId: clock.bootId, event };

@@ -6,8 +6,11 @@ import { microphoneOpener } from '../../audio/microphone.ts';
 import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import type { Config } from '../../config/schema.ts';
 import { readCredentials } from '../../config/secrets.ts';
-import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { type ClosedProbe, closedProbe } from '../../delivery/closed-publisher.ts';
+import { openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
+import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { AudioError } from '../../lib/errors.ts';
 import { type Text, text } from '../translate.ts';
@@ -140,7 +143,8 @@ function playing(source: AudioSource, device: string, until: AbortSignal): Audio
   };
 }
 
-function openLink(config: Config): Promise<MqttProbe> {
+async function openLink(config: Config): Promise<ClosedProbe> {
   const { mqtt, site, sensor } = config;
-  return openMqttProbe(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}-selftest`, mqtt.ackTimeoutSeconds * 1000);
+  const probe = await openMqttProbe(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}-selftest`, mqtt.ackTimeoutSeconds * 1000);
+  return closedProbe(probe, isPublishable(topicsOf(site, sensor)));
 }
