@@ -20,6 +20,7 @@ interface VerifyOptions {
   courierPid?: number;
   manifest?: string;
   packageList?: string;
+  packageDigest?: string;
   report?: string;
   record: boolean;
   json?: true;
@@ -35,12 +36,14 @@ export function addPrivacy(program: Command, t: Translate): void {
     'sudo tocsin privacy verify',
     'sudo tocsin privacy verify --report report.html --json',
     'sudo tocsin privacy verify --package-list tocsin_1.0.0_arm64.sha256',
+    'sudo tocsin privacy verify --package-digest 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03',
   ])
     .addOption(configOption())
     .option('--listener-pid <pid>', 'process of `tocsin listen`, where no systemd runs it', pid)
     .option('--courier-pid <pid>', 'process of `tocsin deliver`, where no systemd runs it', pid)
     .option('--manifest <file>', 'what the operator has published (default: /etc/tocsin/privacy-manifest.json)')
     .option('--package-list <file>', "the release's list of files, instead of the installed one")
+    .option('--package-digest <sha256>', 'sha256 of that list, as published with the release', sha256)
     .option('--report <file>', 'an HTML page in French and English for the data-protection officer')
     .option('--no-record', 'do not hand the outcome to the courier, which publishes it')
     .option('--json', 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest')
@@ -72,6 +75,7 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
     configPath: options.config,
     ...(options.manifest === undefined ? {} : { publishedManifest: options.manifest }),
     ...(options.packageList === undefined ? {} : { packageList: options.packageList }),
+    ...(options.packageDigest === undefined ? {} : { packageDigest: options.packageDigest }),
     pids: {
       ...(options.listenerPid === undefined ? {} : { listener: options.listenerPid }),
       ...(options.courierPid === undefined ? {} : { courier: options.courierPid }),
@@ -124,4 +128,9 @@ function showLine({ state, what, how, found, byHand }: Line, t: Translate, { col
 function pid(value: string): number {
   if (!/^[1-9]\d{0,9}$/.test(value)) throw new InvalidArgumentError('expected the number of a process');
   return Number(value);
+}
+
+function sha256(value: string): string {
+  if (!/^[0-9a-f]{64}$/i.test(value)) throw new InvalidArgumentError('expected a SHA-256: 64 hexadecimal digits');
+  return value.toLowerCase();
 }

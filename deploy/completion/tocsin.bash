@@ -68,6 +68,7 @@ _tocsin() {
     'privacy verify:--courier-pid') return ;;
     'privacy verify:--manifest') _tocsin_paths file; return ;;
     'privacy verify:--package-list') _tocsin_paths file; return ;;
+    'privacy verify:--package-digest') return ;;
     'privacy verify:--report') _tocsin_paths file; return ;;
     'privacy verify:--lang') _tocsin_words 'en fr'; return ;;
     'privacy manifest:-c' | 'privacy manifest:--config') _tocsin_paths file; return ;;
@@ -115,7 +116,7 @@ _tocsin() {
     'config example') options='--lang -h --help' words='' ;;
     'model') options='-c --config --json --lang -h --help' words='' files=folder ;;
     'privacy') options='--lang -h --help' words='verify manifest list' ;;
-    'privacy verify') options='-c --config --listener-pid --courier-pid --manifest --package-list --report --no-record --json --lang -h --help' words='' ;;
+    'privacy verify') options='-c --config --listener-pid --courier-pid --manifest --package-list --package-digest --report --no-record --json --lang -h --help' words='' ;;
     'privacy manifest') options='-c --config --lang -h --help' words='' ;;
     'privacy list') options='--lang -h --help' words='' files=folder ;;
     'run') options='-c --config --lang -h --help' words='' ;;

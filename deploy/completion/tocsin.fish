@@ -139,6 +139,7 @@ complete -c tocsin -n '__tocsin_at "privacy verify"' -l listener-pid -x -d 'proc
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l courier-pid -x -d 'process of `tocsin deliver`, where no systemd runs it'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l manifest -r -F -d 'what the operator has published (default: /etc/tocsin/privacy-manifest.json)'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l package-list -r -F -d 'the release\'s list of files, instead of the installed one'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l package-digest -x -d 'sha256 of that list, as published with the release'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l report -r -F -d 'an HTML page in French and English for the data-protection officer'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l no-record -d 'do not hand the outcome to the courier, which publishes it'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l json -d 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest'

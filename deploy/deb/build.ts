@@ -1,13 +1,12 @@
 // npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either, and beside each the list of its
-// files for `tocsin privacy verify --package-list`.
+// files for `tocsin privacy verify --package-list`, whose digest it prints for `--package-digest`.
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { listName } from '../../agent/cli/privacy/package-list.ts';
+import { digestOf, listName } from '../../agent/cli/privacy/package-list.ts';
 import { writeControl } from './control.ts';
 import { type Architecture, architectures } from './platforms.ts';
 import { stageTree, touch } from './tree.ts';
@@ -29,19 +28,19 @@ mkdirSync(values.out, { recursive: true });
 for (const architecture of values.arch) {
   if (!architectures.includes(architecture as Architecture)) throw new Error(`Expected --arch ${architectures.join(' or ')}, got ${architecture}`);
   const file = join(values.out, `tocsin_${values.version}_${architecture}.deb`);
-  build(architecture as Architecture, file);
-  const digest = createHash('sha256').update(readFileSync(file)).digest('hex');
-  process.stdout.write(`${digest}  ${file}  ${(statSync(file).size / 1e6).toFixed(1)} MB\n`);
+  const list = file.replace(/\.deb$/, '.sha256');
+  build(architecture as Architecture, file, list);
+  for (const path of [file, list]) process.stdout.write(`${digestOf(readFileSync(path))}  ${path}  ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
 }
 
-function build(architecture: Architecture, file: string): void {
+function build(architecture: Architecture, file: string, list: string): void {
   const work = mkdtempSync(join(tmpdir(), 'tocsin-deb-'));
   try {
     const root = join(work, 'root');
     stageTree(source, root, architecture, epochSeconds);
     writeControl(source, root, architecture, values.version, epochSeconds);
     touch(root, epochSeconds);
-    copyFileSync(join(root, 'usr/lib/tocsin', listName), file.replace(/\.deb$/, '.sha256'));
+    copyFileSync(join(root, 'usr/lib/tocsin', listName), list);
     // one thread: with more, xz cuts its blocks by their number
     execFileSync(
       'dpkg-deb',

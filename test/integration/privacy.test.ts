@@ -307,8 +307,8 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const list = join(folder, 'tocsin.sha256');
     writeFileSync(list, listPackage(folder));
     execFileSync('sha256sum', ['--check', '--quiet', list], { cwd: folder });
-    const check = async () => {
-      const lines = await verifyMachine({ ...(await machineNow()), installation: folder, packageList: list });
+    const check = async (packageDigest?: string) => {
+      const lines = await verifyMachine({ ...(await machineNow()), installation: folder, packageList: list, ...(packageDigest ? { packageDigest } : {}) });
       return findingOf(reportOf(lines, { site: '', sensor: '', version: '', bootId: '', time: '' }, openTranslate('en')), 'sensor.package');
     };
     expect(await check()).toMatchObject({ state: 'pass', found: expect.stringContaining(sha256(readFileSync(list))) });
@@ -316,7 +316,14 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const before = readFileSync(file);
     appendFileSync(file, '// a line more\n');
     expect(await check()).toMatchObject({ finding: 'package.changed', found: expect.stringContaining('agent/lib/sleep.ts') });
+    // whoever changes a file can change the list as well; its digest, published elsewhere, he cannot
+    const published = sha256(readFileSync(list));
+    writeFileSync(list, listPackage(folder));
+    expect(await check()).toMatchObject({ finding: 'package.ok', found: expect.stringContaining('published') });
+    expect(await check(published)).toMatchObject({ finding: 'package.list', state: 'fail', found: expect.stringContaining(published) });
     writeFileSync(file, before);
+    writeFileSync(list, listPackage(folder));
+    expect(await check(published)).toMatchObject({ finding: 'package.release', state: 'pass' });
     writeFileSync(join(folder, 'agent/lib/extra.ts'), '');
     expect(await check()).toMatchObject({ finding: 'package.added', found: expect.stringContaining('agent/lib/extra.ts') });
     rmSync(join(folder, 'agent/lib/extra.ts'));

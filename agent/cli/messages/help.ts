@@ -90,6 +90,7 @@ export const frenchHelp: Record<string, string> = {
   'what the operator has published (default: /etc/tocsin/privacy-manifest.json)':
     'ce que l’exploitant a publié (par défaut : /etc/tocsin/privacy-manifest.json)',
   "the release's list of files, instead of the installed one": 'la liste des fichiers de la version publiée, au lieu de celle qui est installée',
+  'sha256 of that list, as published with the release': 'sha256 de cette liste, telle que publiée avec la version',
   'an HTML page in French and English for the data-protection officer': 'une page HTML en français et en anglais pour le délégué à la protection des données',
   'do not hand the outcome to the courier, which publishes it': 'ne pas transmettre le résultat au courrier, qui le publie',
   'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest':

@@ -10,7 +10,18 @@ export const privacyFound = {
   'privacy.package.changed': { en: 'changed or missing: {what}', fr: 'modifiés ou absents : {what}' },
   'privacy.package.added': { en: 'not of the release: {what}', fr: 'étrangers à la version : {what}' },
   'privacy.package.writable': { en: 'can be changed by others than root: {what}', fr: 'modifiables par d’autres que root : {what}' },
-  'privacy.package.ok': { en: '{files} files unchanged; digest of the list {digest}', fr: '{files} fichiers inchangés ; empreinte de la liste {digest}' },
+  'privacy.package.ok': {
+    en: '{files} files as the sensor’s own list has them; it is the release’s list if this digest is the one published with it: {digest}',
+    fr: '{files} fichiers conformes à la liste du capteur ; c’est celle de la version publiée si cette empreinte est celle publiée avec elle : {digest}',
+  },
+  'privacy.package.release': {
+    en: '{files} files unchanged; the list is the one published, digest {digest}',
+    fr: '{files} fichiers inchangés ; la liste est celle publiée, empreinte {digest}',
+  },
+  'privacy.package.list': {
+    en: '{list} has the digest {digest}, not {expected} as published: it is not the list of that release',
+    fr: '{list} a l’empreinte {digest}, et non {expected} comme publié : ce n’est pas la liste de cette version',
+  },
   'privacy.model.ok': { en: '{name} {version}, {digest}', fr: '{name} {version}, {digest}' },
   'privacy.model.changed': { en: '{file} is another: {digest}', fr: '{file} est un autre : {digest}' },
   'privacy.config.none': { en: 'no published manifest at {path}', fr: 'pas de manifeste publié à {path}' },

@@ -27,6 +27,8 @@ export interface Machine {
   readonly installation: string;
   /** The list of the package's files, and the settings that the operator has published. */
   readonly packageList: string;
+  /** sha256 of the release's list, as it was published; nothing where the caller does not know it. */
+  readonly packageDigest?: string;
   readonly publishedManifest: string;
   readonly halves: Record<HalfName, Half | 'down' | 'unknown'>;
   /** The addresses of a name. */
@@ -36,19 +38,21 @@ export interface Machine {
 export interface Where {
   readonly configPath: string;
   readonly packageList?: string;
+  readonly packageDigest?: string;
   readonly publishedManifest?: string;
   readonly pids?: Partial<Record<HalfName, number>>;
 }
 
 export const unitNames: Record<HalfName, string> = { listener: 'tocsin-listener.service', courier: 'tocsin-courier.service' };
 
-export async function findMachine({ configPath, packageList, publishedManifest, pids = {} }: Where): Promise<Machine> {
+export async function findMachine({ configPath, packageList, packageDigest, publishedManifest, pids = {} }: Where): Promise<Machine> {
   const [listener, courier] = await Promise.all((['listener', 'courier'] as const).map((name) => findHalf(name, pids[name])));
   return {
     configPath,
     config: loadConfig(configPath),
     installation,
     packageList: packageList ?? `${installation}/tocsin.sha256`,
+    ...(packageDigest === undefined ? {} : { packageDigest }),
     publishedManifest: publishedManifest ?? '/etc/tocsin/privacy-manifest.json',
     halves: { listener: listener as Half, courier: courier as Half },
     addressesOf: async (host) => (await lookup(host, { all: true })).map(({ address }) => plainAddress(address)),

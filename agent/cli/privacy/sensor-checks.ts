@@ -16,9 +16,11 @@ const packageFiles: SensorCheck = {
   id: 'package',
   byHand: ({ installation, packageList }) => `cd ${installation} && sha256sum ${packageList} && sha256sum --check --quiet ${packageList} && echo unchanged`,
   run(machine) {
-    const { installation, packageList } = machine;
+    const { installation, packageList, packageDigest } = machine;
     if (!existsSync(packageList)) return unchecked('privacy.package.none', { list: packageList });
     const { digest, files, changed, added } = checkPackage(installation, packageList);
+    // first: against a list of somebody else's, unchanged says nothing
+    if (packageDigest !== undefined && digest !== packageDigest) return fail('privacy.package.list', { list: packageList, digest, expected: packageDigest });
     if (changed.length > 0) return fail('privacy.package.changed', { what: listed(changed) });
     if (added.length > 0) return fail('privacy.package.added', { what: listed(added) });
     const users = new Set(halvesOf(machine).map(({ pid }) => Number(statusOf(pid)('Uid').split(/\s+/)[1])));
@@ -27,7 +29,7 @@ const packageFiles: SensorCheck = {
       return !lstatSync(path).isSymbolicLink() && ((mode & 0o022) !== 0 || (uid !== 0 && users.has(uid)));
     });
     if (open.length > 0) return fail('privacy.package.writable', { what: listed(open) });
-    return pass('privacy.package.ok', { digest, files });
+    return packageDigest === undefined ? pass('privacy.package.ok', { digest, files }) : pass('privacy.package.release', { digest, files });
   },
 };
 
