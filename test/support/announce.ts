@@ -14,6 +14,7 @@ export default function announce(): void {
     'plants of test/integration/privacy': missing('gcc', 'strace') ?? needsRoot,
     'test/integration/tls': missing('mosquitto', 'openssl'),
     'test/e2e/egress': missing('gcc', 'ip', 'unshare') ?? needsRoot,
+    'test/integration/repository': missing('apt-get', 'apt-ftparchive', 'gpg', 'gpgv', 'dpkg-deb'),
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
     'man page of test/unit/manual': missing('mandoc', 'man'),
     'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),

@@ -1,0 +1,109 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { missing } from '../support/broker.ts';
+
+const without = missing('apt-get', 'apt-ftparchive', 'gpg', 'gpgv', 'dpkg-deb');
+
+// Real apt with folders of its own. The packages are empty: the real one is built and installed by test/system.
+describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: ${without})` : ''}`, { timeout: 60_000 }, () => {
+  const base = mkdtempSync(join(tmpdir(), 'tocsin-repository-'));
+  const at = (...parts: string[]) => join(base, ...parts);
+  const env = { ...process.env, GNUPGHOME: at('gnupg'), LC_ALL: 'C' };
+  let architecture: string;
+
+  beforeAll(() => {
+    mkdirSync(at('gnupg'), { mode: 0o700 });
+    architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
+    for (const name of ['operator', 'stranger']) {
+      execFileSync('gpg', ['--batch', '--passphrase', '', '--quick-generate-key', `${name}@example.org`, 'ed25519', 'sign', '1y'], { env, stdio: 'ignore' });
+      writeFileSync(at(`${name}.asc`), execFileSync('gpg', ['--armor', '--export', `${name}@example.org`], { env }));
+    }
+    publish('repository', 'operator', '1.0.0');
+  }, 60_000);
+
+  function publish(name: string, key: string, version: string, days = '30'): void {
+    const folder = at(`package-${version}`);
+    mkdirSync(join(folder, 'DEBIAN'), { recursive: true });
+    const fields = { Package: 'tocsin', Version: version, Architecture: architecture, Maintainer: 'Nobody <nobody@example.org>', Description: 'empty' };
+    writeFileSync(
+      join(folder, 'DEBIAN/control'),
+      Object.entries(fields)
+        .map(([field, value]) => `${field}: ${value}\n`)
+        .join(''),
+    );
+    const deb = at(`tocsin_${version}_${architecture}.deb`);
+    execFileSync('dpkg-deb', ['--root-owner-group', '-b', folder, deb], { stdio: 'ignore' });
+    execFileSync('deploy/apt/publish.sh', [at(name), `${key}@example.org`, deb], {
+      env: { ...env, TOCSIN_VALID_DAYS: days },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+  }
+  /** A sensor's apt, which knows the operator's key and the repository alone. */
+  function sensor(repository: string) {
+    const home = mkdtempSync(at('sensor-'));
+    for (const folder of ['lists/partial', 'cache/archives/partial', 'parts', 'apt.conf.d']) mkdirSync(join(home, folder), { recursive: true });
+    writeFileSync(join(home, 'status'), '');
+    const source = readFileSync('deploy/apt/tocsin.sources', 'utf8');
+    const settled = source.replace(/^URIs: .*$/m, `URIs: file:${at(repository)}`).replace(/^Signed-By: .*$/m, `Signed-By: ${at('operator.asc')}`);
+    writeFileSync(join(home, 'parts/tocsin.sources'), settled);
+    cpSync('deploy/apt/52tocsin', join(home, 'apt.conf.d/52tocsin'));
+    const places = {
+      'Dir::Etc::sourcelist': '/dev/null',
+      'Dir::Etc::sourceparts': join(home, 'parts'),
+      'Dir::Etc::parts': join(home, 'apt.conf.d'),
+      'Dir::Etc::preferencesparts': '/dev/null',
+      'Dir::State::lists': join(home, 'lists'),
+      'Dir::State::status': join(home, 'status'),
+      'Dir::Cache': join(home, 'cache'),
+      'APT::Sandbox::User': 'root',
+    };
+    return (...args: string[]) => {
+      const { status, stdout, stderr } = spawnSync('apt-get', [...Object.entries(places).flatMap(([key, value]) => ['-o', `${key}=${value}`]), ...args], {
+        cwd: home,
+        env,
+        encoding: 'utf8',
+      });
+      return { status, said: stdout + stderr };
+    };
+  }
+  const update = (apt: ReturnType<typeof sensor>) => apt('-o', 'APT::Update::Error-Mode=any', 'update');
+  function copyOf(name: string): string {
+    const copy = `copy-of-${name}-${Math.random().toString(36).slice(2)}`;
+    cpSync(at(name), at(copy), { recursive: true });
+    return copy;
+  }
+
+  test('a sensor takes its package, and the next version once that is published', () => {
+    const apt = sensor('repository');
+    expect(update(apt)).toMatchObject({ status: 0 });
+    expect(apt('download', 'tocsin')).toMatchObject({ status: 0 });
+    publish('repository', 'operator', '1.0.1');
+    expect(update(apt)).toMatchObject({ status: 0 });
+    expect(apt('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.1');
+  });
+
+  test('a package or an index that was changed after it was signed is refused', () => {
+    const changed = copyOf('repository');
+    const apt = sensor(changed);
+    expect(update(apt)).toMatchObject({ status: 0 });
+    appendFileSync(at(changed, `pool/tocsin_1.0.1_${architecture}.deb`), 'x');
+    expect(apt('download', 'tocsin=1.0.1')).toMatchObject({ status: 100, said: expect.stringMatching(/unexpected size|Hash Sum mismatch/) });
+    for (const end of ['', '.gz']) appendFileSync(at(changed, `dists/stable/main/binary-${architecture}/Packages${end}`), '\n');
+    expect(update(sensor(changed))).toMatchObject({ status: 100 });
+  });
+
+  test('a repository of another key, without a signature, or too old is refused', () => {
+    publish('foreign', 'stranger', '9.0.0');
+    expect(update(sensor('foreign'))).toMatchObject({ status: 100, said: expect.stringMatching(/NO_PUBKEY|not signed/) });
+    const unsigned = copyOf('repository');
+    const signed = readFileSync(at(unsigned, 'dists/stable/InRelease'), 'utf8');
+    const release = signed.replace(/^-----BEGIN PGP SIGNED[\s\S]*?\n\n/, '').replace(/-----BEGIN PGP SIGNATURE[\s\S]*/, '');
+    writeFileSync(at(unsigned, 'dists/stable/InRelease'), release);
+    expect(update(sensor(unsigned))).toMatchObject({ status: 100 });
+    publish('old', 'operator', '1.0.0', '-1');
+    expect(update(sensor('old'))).toMatchObject({ status: 100, said: expect.stringContaining('expired') });
+  });
+});
