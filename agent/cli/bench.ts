@@ -3,11 +3,12 @@ import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { wholeNumber } from './number-option.ts';
-import { print, printJson } from './output.ts';
+import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand } from './program.ts';
+import type { Translate } from './translate.ts';
 
 /** bench: what a second of sound costs on this board, from samples to events, on synthetic noise. */
-export function addBench(program: Command, signal: AbortSignal): void {
+export function addBench(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
     .option('--seconds <count>', 'seconds of sound', wholeNumber(1, 86_400), 300)
     .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
@@ -30,7 +31,10 @@ export function addBench(program: Command, signal: AbortSignal): void {
         residentMegabytes: Math.round(process.memoryUsage.rss() / 1e6),
       };
       if (options.json) printJson(result);
-      else print(`${result.cpuMsPerSecond} ms of CPU per second of sound, ${result.timesRealTime} times real time, ${result.residentMegabytes} MB resident`);
+      else {
+        const { cpuMsPerSecond: cost, timesRealTime: times, residentMegabytes: megabytes } = result;
+        print(wrap(t('bench.cost', { cost, times, megabytes }), screenOf(process.stdout).columns));
+      }
     });
 }
 

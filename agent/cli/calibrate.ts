@@ -13,6 +13,7 @@ import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { addThresholds } from './thresholds.ts';
 import type { MessageKey, Translate, Value } from './translate.ts';
+import { fixed } from './typography.ts';
 
 interface Options {
   config: string;
@@ -52,13 +53,13 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));
   const { verdict, toneDb, spreadDb, frequencyHz, loudest } = await findTone(config, seconds, wait, signal);
-  const spread = spreadDb.toFixed(2);
+  const spread = fixed(spreadDb, 2);
   const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
-  if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: loudest.toFixed(0), hz: frequencyHz.toFixed(0), spread });
+  if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: Math.round(loudest), hz: Math.round(frequencyHz), spread });
   const splAtFullScaleDb = Math.round((Number(options.level) - toneDb) * 10) / 10;
   if (splAtFullScaleDb < 60 || splAtFullScaleDb > 160) throw fail('calibrate.range', { spl: splAtFullScaleDb });
-  say.step(t('calibrate.tone'), t('calibrate.tone.found', { hz: frequencyHz.toFixed(1), level: toneDb.toFixed(1), spread, seconds }));
-  say.step(t('calibrate.value'), t('calibrate.value.is', { spl: splAtFullScaleDb.toFixed(1) }));
+  say.step(t('calibrate.tone'), t('calibrate.tone.found', { hz: fixed(frequencyHz, 1), level: fixed(toneDb, 1), spread, seconds }));
+  say.step(t('calibrate.value'), t('calibrate.value.is', { spl: fixed(splAtFullScaleDb, 1) }));
   const { splAtFullScaleDb: before } = config.microphone;
   if (before !== undefined) {
     const change = Math.round((splAtFullScaleDb - before) * 10) / 10;

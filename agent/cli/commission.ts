@@ -46,10 +46,10 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 60)
     .option('--one-way', 'do not wait for the event to come back')
     .option('--json', 'the report as one JSON object')
-    .action((options: Options) => commission(options, signal, t));
+    .action((options: Options, command: Command) => commission(options, resumingCommand(command), signal, t));
 }
 
-async function commission(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+async function commission(options: Options, again: string, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
   const signer = openSigner(config.mqtt);
   const parent = resolve(options.out);
@@ -71,7 +71,7 @@ async function commission(options: Options, signal: AbortSignal, t: Translate): 
     await runStage(name, stages, config, options, clock, signal, say, t).catch((error: unknown) => {
       if (!signal.aborted) throw error; // a stop in the middle of a sound is no fault of the sound
     });
-    if (signal.aborted) throw new TocsinError(t('commission.stopped'), t('commission.stopped.try'), exitCodes.stopped);
+    if (signal.aborted) throw new TocsinError(t('commission.stopped'), again, exitCodes.stopped);
     progress.keep(stages);
   }
   const whole = stages as Complete;
@@ -122,8 +122,7 @@ async function runStage(
     const lines = await runPrivacy(options.config);
     stages.privacy = lines;
     for (const { state, part, what, found } of lines)
-      if (state === 'fail')
-        say(screen.colours.red(wrap(`${t('privacy.state.fail')}  ${t(`privacy.part.${part}`)}: ${t.of(what)}: ${t.of(found)}`, screen.columns, 6)));
+      if (state === 'fail') say(screen.colours.red(wrap(t('commission.privacy.failed', { part: t(`privacy.part.${part}`), what, found }), screen.columns, 6)));
     const { pass, fail, unchecked } = countOf(lines);
     say(wrap(t('privacy.summary', { passed: pass, failed: fail, unchecked }), screen.columns));
   }
@@ -143,6 +142,14 @@ function describe(config: Config, path: string, clock: Clock): Subject {
     thresholds: { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open },
     configSha256: createHash('sha256').update(readFileSync(path)).digest('hex'),
   };
+}
+
+/** What the person typed, as a shell takes it, with the configuration that the environment named: sudo does not hand that on. */
+export function resumingCommand(command: Command): string {
+  const typed = (command.parent as Command & { rawArgs: string[] }).rawArgs.slice(2);
+  const config = command.getOptionValueSource('config') === 'env' ? ['--config', command.opts<Options>().config] : [];
+  const quoted = [...typed, ...config].map((word) => (/^[\w./@:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return [...(process.getuid?.() === 0 ? ['sudo'] : []), 'tocsin', ...quoted].join(' ');
 }
 
 /** The exit code says the verdict; the report is there in any case. */

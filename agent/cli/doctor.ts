@@ -8,6 +8,7 @@ import { machineProbes } from './doctor/probes.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 /** Every check, in the order of the data's way. */
 export const allChecks = [...machineChecks, ...linkChecks, ...serviceChecks];
@@ -38,7 +39,7 @@ async function doctor({ config, json }: { config: string; json?: true }, signal:
   if (json) printJson({ healthy: failed.length === 0, checks: results.map((result) => toJson(result, t)) });
   else {
     const counts = { pass: count('pass'), warn: count('warn'), fail: count('fail'), skip: count('skip') };
-    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    const seconds = fixed((performance.now() - began) / 1000, 1);
     print(`\n${wrap(t('doctor.summary', { ...counts, seconds }), screen.columns)}`);
     if (failed.length === 0 && counts.warn === 0) print(screen.colours.green(t('doctor.healthy')));
   }

@@ -9,9 +9,11 @@ import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { rulesOf } from '../pipeline.ts';
 import { type Curve, evaluationPage } from './evaluation-page.ts';
-import { print, printJson, writePage } from './output.ts';
+import { print, printJson, screenOf, wrap, writePage } from './output.ts';
 import { addCommand } from './program.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
+import type { Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 interface Options {
   json?: true;
@@ -21,7 +23,7 @@ interface Options {
 }
 
 /** evaluate: what the sensor is worth on a city's own recordings. */
-export function addEvaluate(program: Command, signal: AbortSignal): void {
+export function addEvaluate(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'evaluate', 'score the sensor on labelled scenes and write a page with plots', [
     'tocsin evaluate scenes/ --out evaluation.html',
     'tocsin evaluate scenes/ --operating-point strict --json',
@@ -51,10 +53,9 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
         curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
       );
       writePage(options.out, evaluationPage(`${manifest.name} ${manifest.version}, ${options.operatingPoint}, ${scenes.length} scenes`, score, curves));
-      print(
-        `macro F1 ${score.macroF1.toFixed(3)} (${labels.map((l) => `${l} ${score.perLabel[l].f1.toFixed(2)}`).join(', ')}), ${score.falseAlarmsPerHourQuiet.toFixed(1)} false alarms/h without a target`,
-      );
-      print(`written: ${options.out}`);
+      const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
+      const said = t('evaluate.score', { f1: fixed(score.macroF1, 3), labels: each, alarms: fixed(score.falseAlarmsPerHourQuiet, 1) });
+      print(`${wrap(said, screenOf(process.stdout).columns)}\n${t('evaluate.written', { path: options.out })}`);
     });
 }
 

@@ -15,6 +15,7 @@ import { print, printJson, type Screen, screenOf, showFields, wrap } from './out
 import { addCommand, configOption } from './program.ts';
 import { lookInto, spanOf } from './status.ts';
 import type { Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 interface Options {
   config: string;
@@ -100,8 +101,8 @@ function eventHead(t: Translate): string {
 function showEvent(event: PendingEvent, clock: Clock, t: Translate): string {
   const time = new Date(event.onsetWallMs).toISOString().slice(5, 19).replace('T', ' ');
   const age = spanOf(clock.wallMs() - event.onsetWallMs, t);
-  const level = `+${event.levelAboveBackgroundDb} dB`;
-  return columnsOf(`#${event.sequence}`, time, age, t(`label.${event.label}`), event.confidence.toFixed(2), level);
+  const level = `+${t.measure(event.levelAboveBackgroundDb, 'dB')}`;
+  return columnsOf(`#${event.sequence}`, time, age, t(`label.${event.label}`), t.number(event.confidence, 2), level);
 }
 
 /** The parts of an event that explain it, from the outbox or from a published one. */
@@ -130,7 +131,7 @@ function explain(id: string, options: Options, t: Translate): void {
   const level = event.levelAboveBackgroundDb;
   const spl = event.soundPressureLevelDb;
   const fields = [
-    { name: t('field.event'), value: `#${event.sequence} ${t(`label.${event.label}`)}, ${event.confidence.toFixed(2)}` },
+    { name: t('field.event'), value: `#${event.sequence} ${t(`label.${event.label}`)}, ${t.number(event.confidence, 2)}` },
     { name: t('field.heard'), value: heardWhen(event, systemClock(), t) },
     { name: t('field.level'), value: spl === undefined ? t('explain.level', { level }) : t('explain.spl', { level, spl: Math.round(spl) }) },
     {
@@ -147,9 +148,9 @@ function explain(id: string, options: Options, t: Translate): void {
 function gate(event: Explained, rule: DetectionRule, t: Translate): string {
   const ms = (seconds: number) => Math.round(seconds * 1000);
   const label = t(`label.${event.label}`);
-  const opened = t('explain.opened', { label, open: rule.open.toFixed(2), smooth: ms(rule.smoothingSeconds), seconds: event.durationSeconds.toFixed(2) });
+  const opened = t('explain.opened', { label, open: fixed(rule.open, 2), smooth: ms(rule.smoothingSeconds), seconds: fixed(event.durationSeconds, 2) });
   const held = rule.minDurationSeconds > 0 ? [t('explain.held', { ms: ms(rule.minDurationSeconds) })] : [];
-  return [opened, ...held, t('explain.closes', { close: rule.close.toFixed(2), merge: rule.mergeSeconds })].join('\n');
+  return [opened, ...held, t('explain.closes', { close: fixed(rule.close, 2), merge: rule.mergeSeconds })].join('\n');
 }
 
 /** A bar with the threshold marked on it; the score is that of the moment in which the event was surest, not smoothed. */
@@ -159,8 +160,8 @@ function scoreLine(label: Label, event: Explained, open: number, t: Translate, {
   const at = Math.min(width - 1, Math.floor(open * width));
   const bar = Array.from({ length: width }, (_, i) => (i === at ? '|' : i < Math.round(score * width) ? '#' : '.')).join('');
   const fired = label === event.label;
-  const verdict = fired ? t('explain.fired') : score < open ? t('explain.under', { open: open.toFixed(2) }) : t('explain.over', { open: open.toFixed(2) });
-  const line = `${t(`label.${label}`).padEnd(15)} ${bar} ${score.toFixed(2)} ${verdict}`;
+  const verdict = fired ? t('explain.fired') : score < open ? t('explain.under', { open: fixed(open, 2) }) : t('explain.over', { open: fixed(open, 2) });
+  const line = `${t(`label.${label}`).padEnd(15)} ${bar} ${t.number(score, 2)} ${verdict}`;
   return fired ? colours.bold(line) : line;
 }
 

@@ -13,6 +13,7 @@ import { print, printJson, screenOf } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { serviceState } from './status.ts';
 import type { MessageKey, Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 interface Options {
   config: string;
@@ -122,7 +123,7 @@ async function lines(config: Config, json: boolean, over: AbortSignal, t: Transl
         t('meter.line.event', {
           time: clockTime(),
           label: t(`label.${labels[last.label] ?? 'bang'}`),
-          peak: last.peak.toFixed(3),
+          peak: fixed(last.peak, 3),
           reason: reason(last, reading, t),
         }),
       );
@@ -140,9 +141,9 @@ function levelLine(reading: MeterReading, levelDb: number | undefined, t: Transl
   return t('meter.line', {
     time: clockTime(),
     level: levelDb ?? '--',
-    spl: splDb === undefined ? '' : ` ${splDb} dB SPL`,
+    spl: splDb === undefined ? '' : ` ${t.measure(splDb, 'dB')} SPL`,
     floor: noiseFloorDb ?? '--',
-    scores: labels.map((label, i) => `${t(`label.${label}`)} ${reading.labels[i]?.score.toFixed(2)}`).join(', '),
+    scores: t.list(labels.map((label, i) => `${t(`label.${label}`)} ${t.number(reading.labels[i]?.score ?? 0, 2)}`)),
     state: reading.state === 'listening' && reading.fault === 'none' ? '' : typeof said === 'string' ? said : said[0],
   }).trimEnd();
 }

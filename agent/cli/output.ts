@@ -3,7 +3,7 @@ import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
-import { catalogue, type Language, type MessageKey, openTranslate, translateError } from './translate.ts';
+import { type Language, openTranslate, translateError } from './translate.ts';
 
 /** What can be drawn on: colours only on a terminal, and between 40 and 100 columns of it. */
 export interface Screen {
@@ -61,15 +61,10 @@ export function reportError(error: unknown, language: Language = 'en'): number {
   const t = openTranslate(language);
   const { colours: err, columns } = screenOf(process.stderr);
   // broken for eyes only: whoever reads a pipe gets one line each
-  const fit = (label: string, line: string) => (process.stderr.isTTY ? wrap(line, columns, label.length + 1) : line);
+  const fit = (label: string, line: string) => (process.stderr.isTTY && !isCommand(line) ? wrap(line, columns, label.length + 1) : line);
   const say = (message: string, hint: string) =>
     process.stderr.write(`${err.red(t('error'))} ${fit(t('error'), message)}\n${err.cyan(t('try'))} ${fit(t('try'), hint)}\n`);
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0;
-    if (error.code === 'commander.help') return exitCodes.usage; // the help was the answer
-    say(usageMessage(error, language), t('usage.help'));
-    return exitCodes.usage;
-  }
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage; // the help was the answer
   if (error instanceof TocsinError) {
     say(translateError(error.message, language), translateError(error.tryHint, language));
     return error.exitCode;
@@ -78,21 +73,9 @@ export function reportError(error: unknown, language: Language = 'en'): number {
   return exitCodes.failure;
 }
 
-/** Commander's own messages: their kind is in the code, and what they speak of stands between quotes. */
-function usageMessage(error: CommanderError, language: Language): string {
-  const key = `usage.${error.code.replace('commander.', '')}`;
-  const plain = error.message.replace(/^error: /, '');
-  const what = /'([^']*)'/.exec(plain)?.[1];
-  if (!(key in catalogue) || what === undefined) return plain;
-  const detail = error.code === 'commander.invalidArgument' ? inWords(plain, language) : `'${what}'`;
-  return openTranslate(language).of({ key: key as MessageKey, values: { what: detail } });
-}
-
-/** `option 'X' argument 'Y' is invalid. WHY`: only the reason is in words. */
-function inWords(said: string, language: Language): string {
-  if (language === 'en') return said;
-  const [, what = said, why = ''] = /^(.*?) is invalid(?: for argument '[^']*')?\. (.*)$/s.exec(said) ?? [];
-  return why ? `${what.replace(/^(option|command-argument value) /, '').replace(" argument '", " '")} (${translateError(why, language)})` : what;
+/** A hint that is nothing but a command is there to be copied, and not broken. */
+export function isCommand(hint: string): boolean {
+  return /^(?:sudo )?tocsin(?: (?:[\w./@:=+-]+|'[^']*'))*$/.test(hint);
 }
 
 /** Writes a page that was asked for. Throws a TocsinError. */

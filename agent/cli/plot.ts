@@ -23,18 +23,25 @@ export interface PlotOptions {
   readonly height?: number;
   /** A moment on the x axis, drawn across with its name. */
   readonly mark?: { readonly at: number; readonly name: string };
+  /** How the ticks are written. */
+  readonly number?: (value: number, decimals: number) => string;
 }
 
 const [left, bottom, top, legend] = [60, 50, 20, 130];
 const steps = [0, 0.25, 0.5, 0.75, 1];
 
 /** Lines over two axes as one SVG element, which needs nothing beside it. */
-export function plot(x: Axis, y: Axis, series: readonly Series[], { width = 640, height = 360, mark }: PlotOptions = {}): string {
+export function plot(
+  x: Axis,
+  y: Axis,
+  series: readonly Series[],
+  { width = 640, height = 360, mark, number = (value, decimals) => value.toFixed(decimals) }: PlotOptions = {},
+): string {
   const right = width - legend;
   const px = (value: number) => Math.round(10 * (left + ((value - x.from) / (x.to - x.from || 1)) * (right - left))) / 10;
   const py = (value: number) => Math.round(10 * (height - bottom - ((value - y.from) / (y.to - y.from || 1)) * (height - bottom - top))) / 10;
   const at = (axis: Axis, step: number) => axis.from + step * (axis.to - axis.from);
-  const tick = (axis: Axis, step: number) => at(axis, step).toFixed(axis.decimals ?? 0);
+  const tick = (axis: Axis, step: number) => number(at(axis, step), axis.decimals ?? 0);
   const text = (px: number, py: number, said: string, more = '') => `<text x="${px}" y="${py}"${more}>${escapeHtml(said)}</text>`;
   const middle = ' text-anchor="middle"';
   const grid = steps.map(

@@ -19,6 +19,7 @@ import { addRun } from './run.ts';
 import { addSelftest } from './selftest.ts';
 import { addStatus } from './status.ts';
 import { catalogue, type Language, languages, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
+import { usageError } from './usage.ts';
 
 export const version = '0.1.0';
 
@@ -50,9 +51,9 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
   addModel(program, t);
   addPrivacy(program, t);
   addRun(program, signal);
-  addReplay(program, signal);
-  addEvaluate(program, signal);
-  addBench(program, signal);
+  addReplay(program, signal, t);
+  addEvaluate(program, signal, t);
+  addBench(program, signal, t);
   addManual(program, t);
   program.addHelpText('after', () => `\n${wrap(exitCodeLine(t), screenOf(process.stdout).columns)}\n`);
   for (const [title, names] of Object.entries(groups)) for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(title);
@@ -67,8 +68,12 @@ function speak(command: Command, t: Translate): void {
     .addOption(new Option('--lang <language>', t('help.lang')).choices(languages))
     .helpOption('-h, --help', t('help.help'))
     .configureOutput({ outputError: () => undefined }) // main.ts reports it once, as every other error
+    .exitOverride((error) => {
+      throw error.exitCode === 0 || error.code === 'commander.help' ? error : usageError(error, command, t);
+    })
     .configureHelp({
       minWidthToWrap: 20,
+      boxWrap: (said, columns) => wrap(said, columns), // commander's own breaks at a no-break space
       subcommandTerm: (child) =>
         [
           child.name(),

@@ -9,6 +9,8 @@ import type { Detection } from '../events/event-detector.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { print, printJson } from './output.ts';
 import { addCommand } from './program.ts';
+import { catalogue, type Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 interface ReplayOptions {
   json?: true;
@@ -18,7 +20,7 @@ interface ReplayOptions {
 }
 
 /** replay: the same pipeline over audio files, as fast as the machine can. Nothing is stored or published. */
-export function addReplay(program: Command, signal: AbortSignal): void {
+export function addReplay(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'replay', 'recognise sounds in audio files (wav, flac, ogg, mp3)', [
     'tocsin replay street.flac',
     'tocsin replay *.wav --json > events.ndjson',
@@ -29,17 +31,15 @@ export function addReplay(program: Command, signal: AbortSignal): void {
     .option('-c, --config <file>', 'take model and thresholds from this configuration')
     .option('--model <folder>', 'model folder')
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']))
-    .action((files: string[], options: ReplayOptions) => replay(files, options, signal));
+    .action((files: string[], options: ReplayOptions) => replay(files, options, signal, t));
 }
 
-async function replay(files: string[], options: ReplayOptions, signal: AbortSignal): Promise<void> {
+async function replay(files: string[], options: ReplayOptions, signal: AbortSignal, t: Translate): Promise<void> {
   const bundled = new URL('../../models/street', import.meta.url).pathname;
   const settings = options.config ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
   const classifier = await openOnnxClassifier(options.model ?? settings.path);
   const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint: options.operatingPoint ?? settings.operatingPoint });
-  const bar = process.stderr.isTTY
-    ? new SingleBar({ format: '{bar} {value}/{total} files, {eta_formatted} left', stream: process.stderr, hideCursor: true })
-    : undefined;
+  const bar = process.stderr.isTTY ? new SingleBar({ format: catalogue['replay.bar'][t.language], stream: process.stderr, hideCursor: true }) : undefined;
   bar?.start(files.length, 0);
   try {
     for (const file of files) {
@@ -52,7 +52,13 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
         if (options.json) printJson(line);
         else
           print(
-            `${line.onsetSeconds.toFixed(2).padStart(9)} s  ${label.padEnd(12)} ${line.confidence.toFixed(2)}  ${(offsetSeconds - onsetSeconds).toFixed(2)} s long  ${file}`,
+            t('replay.line', {
+              onset: t.number(onsetSeconds, 2).padStart(8),
+              label: t(`label.${label}`).padEnd(14),
+              confidence: fixed(confidence, 2),
+              seconds: fixed(offsetSeconds - onsetSeconds, 2),
+              file,
+            }),
           );
       }
       bar?.increment();

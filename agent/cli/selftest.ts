@@ -65,6 +65,6 @@ async function selftest(options: Options, signal: AbortSignal, t: Translate): Pr
 }
 
 export function showStep(step: Step, what: Text, ms: number | undefined, t: Translate, { columns, colours }: Screen): string {
-  const time = ms === undefined ? '' : ` (${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms)`;
+  const time = ms === undefined ? '' : ` (${ms < 10 ? t.measure(ms, 'ms', 1) : t.measure(Math.round(ms), 'ms')})`;
   return `${colours.green('ok')}  ${t(`selftest.step.${step}`).padEnd(10)}${wrap(t.of(what) + time, columns, 14)}`;
 }

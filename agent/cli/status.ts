@@ -10,6 +10,7 @@ import { inspectOutbox, noFates, type OutboxState } from '../outbox/view-outbox.
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
+import { fixed, noBreak } from './typography.ts';
 
 interface Options {
   config: string;
@@ -69,7 +70,7 @@ export function addStatus(program: Command, t: Translate): void {
       const full = state.bytes > maxMegabytes * 0.5e6;
       const fields = [
         { name: t('field.file'), value: state.bytes === 0 ? t('file.new', { path }) : t('file.sound', { path }) },
-        normal(t('field.size'), t('size.of', { size: (state.bytes / 1e6).toFixed(1), max: maxMegabytes }), !full, t('size.note')),
+        normal(t('field.size'), t('size.of', { size: fixed(state.bytes / 1e6, 1), max: maxMegabytes }), !full, t('size.note')),
         ...eventFields(state, config, systemClock(), t),
       ];
       const screen = screenOf(process.stdout);
@@ -136,12 +137,12 @@ function hearingField({ hearing }: OutboxState, intervalSeconds: number, clock: 
   const what = [
     silent
       ? t('hearing.silent', { age: spanOf(silentMs, t) })
-      : t(`hearing.${state}`, { share: Math.min(100, share).toFixed(1) }) + (state === 'listening' ? floor : ''),
+      : t(`hearing.${state}`, { share: fixed(Math.min(100, share), 1) }) + (state === 'listening' ? floor : ''),
     ...(fault === 'none' ? [] : [t(`fault.${fault}`)]),
     ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),
   ];
   const hears = state === 'listening' && !silent && fault === 'none' && suspicion === 'none';
-  return [normal(t('field.hearing'), what.join('; '), hears, t('hearing.note'))];
+  return [normal(t('field.hearing'), what.join(t.language === 'fr' ? `${noBreak}; ` : '; '), hears, t('hearing.note'))];
 }
 
 function clockField(clock: Clock, t: Translate): Field {
@@ -154,7 +155,7 @@ function clockField(clock: Clock, t: Translate): Field {
 export function ownThresholds({ model }: Pick<Config, 'model'>, t: Translate): string {
   const own = labels.filter((label) => model.open[label] !== undefined);
   if (own.length === 0) return t('thresholds.ofModel', { point: model.operatingPoint });
-  return t('thresholds.ofSite', { list: own.map((label) => `${t(`label.${label}`)} ${model.open[label]}`).join(', ') });
+  return t('thresholds.ofSite', { list: t.list(own.map((label) => `${t(`label.${label}`)} ${t.number(model.open[label] as number)}`)) });
 }
 
 function calibration({ microphone: { splAtFullScaleDb } }: Config, t: Translate): string {

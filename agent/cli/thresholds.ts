@@ -14,6 +14,7 @@ import { lookInto } from './status.ts';
 import { type Choice, type Counted, chooseThresholds, neededDays, weekDays, weeklyBound } from './thresholds/choice.ts';
 import { plotRows } from './thresholds/plot.ts';
 import type { Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 interface Options {
   config: string;
@@ -66,11 +67,11 @@ function propose(options: Options, t: Translate): Proposal {
   const days = listened(config.outbox.path, options.days, (day) => sameRecognition(day, manifest, operatingPoint));
   const span = days.reduce((sum, day) => sum + day.seconds, 0) / daySeconds;
   const needed = Math.max(fewestDays, neededDays(options.budget));
-  const budget = number(options.budget);
+  const budget = brief(options.budget);
   const fail = (message: string, hint: string) => new TocsinError(message, hint, exitCodes.check);
   if (span < needed) {
-    const hint = span === 0 ? t('thresholds.wait') : t('thresholds.few.try', { bound: number(weeklyBound(0, span)) });
-    throw fail(t('thresholds.few', { days: span.toFixed(1), needed: needed.toFixed(1), budget }), hint);
+    const hint = span === 0 ? t('thresholds.wait') : t('thresholds.few.try', { bound: brief(weeklyBound(0, span)) });
+    throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hint);
   }
   const point = manifest.operatingPoints[operatingPoint].labels;
   const counted = labels.map((label): Counted => {
@@ -90,7 +91,7 @@ function propose(options: Options, t: Translate): Proposal {
 }
 
 function store(options: Options, { span, labels: of }: Proposal): void {
-  const comment = `tocsin calibrate thresholds, ${number(options.budget)} a week, ${span.toFixed(1)} days, ${new Date().toISOString().slice(0, 10)}`;
+  const comment = `tocsin calibrate thresholds, ${brief(options.budget)} a week, ${span.toFixed(1)} days, ${new Date().toISOString().slice(0, 10)}`;
   const changed = labels.filter((label) => of[label].proposed !== of[label].now);
   writeSettings(
     options.config,
@@ -117,30 +118,30 @@ function asJson(options: Options, { manifest, config, days, span, counted, choic
 function show(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal, t: Translate): void {
   const screen = screenOf(process.stdout);
   const line = (text: string) => print(wrap(text, screen.columns));
-  const listenedDays = span.toFixed(1);
+  const listenedDays = fixed(span, 1);
   const { from, to } = utcRange(days);
   const model = `${manifest.name} ${manifest.version}, ${config.model.operatingPoint}`;
   const basis = [
     { name: t('thresholds.based'), value: `${t('thresholds.days', { days: listenedDays })}${from && to ? `, ${from} - ${to}` : ''}; ${model}` },
-    { name: t('thresholds.bound'), value: t('thresholds.bound.is', { days: listenedDays, bound: number(weeklyBound(0, span)) }) },
+    { name: t('thresholds.bound'), value: t('thresholds.bound.is', { days: listenedDays, bound: brief(weeklyBound(0, span)) }) },
     ...(span < weekDays ? [{ name: '', value: t('thresholds.short'), state: 'warn' as const }] : []),
   ];
   const outcome = counted.map(({ label }) => {
     const { now, own, eventsNow: was, proposed: after, events } = of[label];
-    const before = `${now}${own ? ` ${t('thresholds.own')}` : ''}`;
+    const before = `${t.number(now)}${own ? ` ${t('thresholds.own')}` : ''}`;
     const value = after === now ? t('thresholds.same', { before, events }) : t('thresholds.change', { before, after, events, was });
     return { name: t(`label.${label}`), value };
   });
-  print(screen.colours.bold(t('thresholds.title', { budget: number(options.budget) })));
+  print(screen.colours.bold(t('thresholds.title', { budget: brief(options.budget) })));
   print(showFields(basis, screen));
   line(`\n${t('thresholds.plot', { days: listenedDays })}`);
   const names = labels.map((label) => t(`label.${label}`));
   const marks = { proposed: (label: Label) => choice.steps.get(label) as number, inForce: (label: Label) => stepOf(of[label].now) };
-  for (const row of plotRows(counted, marks, names, screen.columns)) print(row);
+  for (const row of plotRows(counted, marks, names, screen.columns, t.number)) print(row);
   line(`${t('thresholds.legend')}\n`);
   print(showFields(outcome, screen));
-  const week = number((choice.events / span) * weekDays);
-  line(t('thresholds.together', { events: choice.events, week, bound: number(weeklyBound(choice.events, span)) }));
+  const week = brief((choice.events / span) * weekDays);
+  line(t('thresholds.together', { events: choice.events, week, bound: brief(weeklyBound(choice.events, span)) }));
   line(t('thresholds.real'));
   line(options.write ? t('thresholds.stored', { path: options.config }) : t('thresholds.notStored'));
 }
@@ -207,6 +208,7 @@ function positive(text: string): number {
   return Number(text);
 }
 
-function number(value: number): string {
-  return value.toFixed(value < 10 ? 1 : 0).replace(/\.0$/, '');
+/** One decimal under ten. */
+function brief(value: number): number {
+  return Number(value.toFixed(value < 10 ? 1 : 0));
 }

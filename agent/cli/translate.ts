@@ -10,10 +10,12 @@ import { privacy } from './messages/privacy.ts';
 import { privacyFound } from './messages/privacy-found.ts';
 import { privacyReport } from './messages/privacy-report.ts';
 import { provision } from './messages/provision.ts';
+import { recordings } from './messages/recordings.ts';
 import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
 import { thresholds } from './messages/thresholds.ts';
+import { type Fixed, formatNumber, typeset } from './typography.ts';
 
 export const languages = ['en', 'fr'] as const;
 export type Language = (typeof languages)[number];
@@ -35,6 +37,7 @@ export const catalogue = {
   ...privacyFound,
   ...privacyReport,
   ...provision,
+  ...recordings,
 };
 export type MessageKey = keyof typeof catalogue;
 
@@ -47,8 +50,8 @@ export interface Text {
   readonly key: MessageKey;
   readonly values: Record<string, Value>;
 }
-/** A value may be a message itself, put in the same language. */
-export type Value = string | number | Text;
+/** A value may be a message itself, put in the same language, and numbers are written as the language does. */
+export type Value = string | number | Fixed | Text;
 
 export function text<K extends MessageKey>(key: K, ...[values]: Values<K>): Text {
   return { key, values: values ?? {} };
@@ -59,17 +62,29 @@ export interface Translate {
   readonly language: Language;
   /** A message put together elsewhere. */
   readonly of: (text: Text) => string;
+  /** A number as the language writes it; without `decimals`, as many as it has. */
+  readonly number: (value: number, decimals?: number) => string;
+  /** A number with its unit, which stays on the same line in French. */
+  readonly measure: (value: number, unit: string, decimals?: number) => string;
+  /** Things one after another, apart even where the decimal sign is a comma. */
+  readonly list: (items: readonly string[]) => string;
 }
 
 export function openTranslate(language: Language): Translate {
+  const say = (value: Value): string => {
+    if (typeof value === 'string') return translateError(value, language);
+    if (typeof value === 'number') return formatNumber(value, language);
+    return 'key' in value ? of(value) : formatNumber(value.value, language, value.decimals);
+  };
   const of = ({ key, values }: Text): string =>
-    fill(
-      catalogue[key][language],
-      Object.fromEntries(
-        Object.entries(values).map(([name, value]) => [name, typeof value === 'object' ? of(value) : translateError(String(value), language)]),
-      ),
-    );
-  return Object.assign(<K extends MessageKey>(key: K, ...[values]: Values<K>) => of({ key, values: values ?? {} }), { language, of });
+    fill(typeset(catalogue[key][language], language), Object.fromEntries(Object.entries(values).map(([name, value]) => [name, say(value)])));
+  return Object.assign(<K extends MessageKey>(key: K, ...[values]: Values<K>) => of({ key, values: values ?? {} }), {
+    language,
+    of,
+    number: (value: number, decimals?: number) => formatNumber(value, language, decimals),
+    measure: (value: number, unit: string, decimals?: number) => typeset(`${formatNumber(value, language, decimals)} ${unit}`, language),
+    list: (items: readonly string[]) => items.join(typeset(language === 'fr' ? ' ; ' : ', ', language)),
+  });
 }
 
 /** `--lang` wins; then LC_ALL, LC_MESSAGES and LANG in the order of POSIX; English where none says French. */
@@ -81,10 +96,10 @@ export function languageOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lan
 
 /** Help texts are written once, in English, beside their options; the French stands in messages/help.ts. */
 export function translateHelp(english: string, language: Language): string {
-  return language === 'fr' ? (frenchHelp[english] ?? english) : english;
+  return language === 'fr' ? typeset(frenchHelp[english] ?? english, language) : english;
 }
 
-const errorPatterns = Object.entries(frenchErrors).map(([english, french]) => ({ pattern: patternOf(english), french }));
+const errorPatterns = Object.entries(frenchErrors).map(([english, french]) => ({ pattern: patternOf(english), french: typeset(french, 'fr') }));
 
 /** Errors are thrown in English by layers that know no language; a line that matches a known form is put in French. */
 export function translateError(english: string, language: Language): string {

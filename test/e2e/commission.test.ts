@@ -129,7 +129,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     const { args, out } = sensor({}, { url: `mqtts://localhost:${await freePort()}` });
     const { status, out: said, err } = await run([...args, '--no-microphone', '--lang', 'fr']).ended;
     expect(status).toBe(8);
-    expect(err).toMatch(/^Erreur : refusé : doctor, selftest\nEssayez : /);
+    expect(err).toMatch(/^Erreur\u00a0: refusé\u00a0: doctor, selftest\nEssayez\u00a0: /);
     expect(said).toContain('Refusé');
     const [name = ''] = readdirSync(out);
     const report = JSON.parse(readFileSync(join(out, name, 'report.json'), 'utf8')) as Report;
@@ -144,7 +144,8 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     first.child.kill('SIGINT');
     const { status, err } = await first.ended;
     expect(status).toBe(130);
-    expect(err).toMatch(/^Error: stopped by hand; no report was written\nTry: /);
+    expect(err).toMatch(/^Error: stopped by hand; no report was written. This goes on from there:\nTry: /);
+    expect(err.trimEnd().endsWith(`tocsin commission -c ${path} --out ${out} --no-microphone`), err).toBe(true);
     expect(readdirSync(out)).toEqual(['commission-post-1.partial.json']);
     const second = await run([...args, '--no-microphone']).ended;
     expect(second.status).toBe(9);
@@ -165,7 +166,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     ['the certificate of another key', (s) => keyed(s, { certFile: authority?.issue('other', 10).cert }), 10, /Expected the certificate of this sensor's key/],
     ['a key that openssl dgst cannot check', (s) => keyed(s, { keyFile: ed25519() }), 10, /Expected an EC or RSA key/],
     ['nowhere to put it', (s) => [...s.args.slice(0, 2), '--out', join(folder, 'nowhere')], 3, /Expected to write into/],
-    ['two sources of sound', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used with/],
+    ['two sources of sound', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used with one another/],
   ];
   function keyed(s: ReturnType<typeof sensor>, change: object): string[] {
     writeFileSync(s.path, stringify({ site: 'test', sensor: 'post-1', mqtt: { ...mqtt, ...change } }));

@@ -62,6 +62,10 @@ const everywhere = [...readers, 'events explain 1', 'privacy verify', 'privacy m
 const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['serenade', usage, /unknown command 'serenade'/],
   ['status --loud', usage, /unknown option '--loud'/],
+  ['evnts', usage, /unknown command 'evnts'; did you mean 'events'\?\nTry: tocsin events --help$/m],
+  ['events explan 4', usage, /did you mean 'explain'\?\nTry: tocsin events explain --help$/m],
+  ['events --jsn', usage, /did you mean '--json'\?\nTry: tocsin events --help$/m],
+  ['calibrate thresholds', usage, /missing option '--budget <count\/span>'\nTry: tocsin calibrate thresholds --help$/m],
   ['status too many', usage, /too many arguments for 'status'/],
   ['replay', usage, /missing required argument 'file'/],
   ['model --json a b', usage, /too many arguments/],
@@ -70,8 +74,8 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['status --lang klingon', usage, /Allowed choices are en, fr/],
   ['completion ksh', usage, /Allowed choices are bash, zsh, fish/],
   ['calibrate --level 100', usage, /Allowed choices are 94, 114/],
-  ['selftest --ask --speaker', usage, /cannot be used with option/],
-  ['commission --speaker --no-microphone', usage, /cannot be used with option/],
+  ['selftest --ask --speaker', usage, /cannot be used with one another/],
+  ['commission --speaker --no-microphone', usage, /cannot be used with one another/],
   ['privacy verify --listener-pid me', usage, /expected the number of a process/],
   ...[
     'bench --seconds 0',
@@ -136,7 +140,7 @@ test.each(rows)('%s', async (line, exitCode, error) => {
   const said: string[] = [];
   for (const language of languages) {
     const { exitCode: code, stderr } = await run(line, language);
-    const [first, hint] = language === 'en' ? ['Error: ', 'Try: '] : ['Erreur : ', 'Essayez : '];
+    const [first, hint] = language === 'en' ? ['Error: ', 'Try: '] : ['Erreur\u00a0: ', 'Essayez\u00a0: '];
     expect({ line, language, code, stderr }).toMatchObject({ code: exitCode });
     const lines = stderr.slice(stderr.indexOf(first)); // a log may come before it
     expect(lines.startsWith(first), stderr).toBe(true);

@@ -191,8 +191,8 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   test('French says the same', async () => {
     const sensor = await provisioned();
     const { stderr } = await sensor.provision('--lang', 'fr');
-    expect(stderr).toMatch(/^Erreur : Attendu un capteur sans clé, obtenu une clé à /);
-    expect(stderr).toContain('Essayez : tocsin provision --renew');
+    expect(stderr).toMatch(/^Erreur\u00a0: Attendu un capteur sans clé, obtenu une clé à /);
+    expect(stderr).toContain('Essayez\u00a0: tocsin provision --renew');
   });
 
   test.skipIf(process.getuid?.() !== 0)('without the right to write it says so, and makes nothing (root alone can become another to show it)', async () => {

@@ -77,7 +77,7 @@ describe('calibrate, as a person runs it', () => {
     expect(statSync(path).mode & 0o777).toBe(0o640);
     const measured = run('-c', path, '--measure', '--seconds', '4');
     expect(measured.stdout).toMatch(/LAFmax 9[34](\.\d)?, LASmax 9\d(\.\d)? dB SPL/);
-    expect(run('-c', path, '--level', '114', '--seconds', '2', '--dry-run', '--lang', 'fr').stdout).toMatch(/134.0 dB SPL[\s\S]*avant : 114[\s\S]*non écrit/);
+    expect(run('-c', path, '--level', '114', '--seconds', '2', '--dry-run', '--lang', 'fr').stdout).toMatch(/134,0\sdB SPL[\s\S]*avant\s: 114[\s\S]*non écrit/);
     expect(loadConfig(path).microphone.splAtFullScaleDb).toBe(114);
   });
 

@@ -6,6 +6,7 @@ import { frenchHelp } from '../../agent/cli/messages/help.ts';
 import { screenOf, wrap } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
 import { catalogue, languageOf, type MessageKey, openTranslate, text, translateError } from '../../agent/cli/translate.ts';
+import { fixed, typeset } from '../../agent/cli/typography.ts';
 
 const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).toSorted();
 
@@ -102,7 +103,7 @@ test('every error and hint that is thrown has its French', () => {
 
 test('an error in French keeps what came', () => {
   expect(translateError('Expected a configuration file at /a, got: ENOENT: no such file', 'fr')).toBe(
-    'Attendu un fichier de configuration à /a, obtenu : ENOENT: no such file',
+    'Attendu un fichier de configuration à /a, obtenu\u00a0: ENOENT: no such file',
   );
   expect(translateError('something else', 'fr')).toBe('something else');
   for (const [english, french] of Object.entries(frenchErrors)) for (const name of placeholders(french)) expect(placeholders(english), english).toContain(name);
@@ -122,6 +123,19 @@ test('messages inside messages are in the same language', () => {
   const found = text('doctor.needs', { check: text('doctor.name.clock') });
   expect(openTranslate('fr').of(found)).toContain('horloge');
   expect(openTranslate('en').of(found)).toContain('clock');
+});
+
+test('French numbers have a comma, and nothing is parted from what belongs to it', () => {
+  const [en, fr] = [openTranslate('en'), openTranslate('fr')];
+  expect(fr('size.of', { size: fixed(0.04, 1), max: 64 })).toBe('0,0\u00a0Mo sur 64');
+  expect(en('size.of', { size: fixed(0.04, 1), max: 64 })).toBe('0.0 of 64 MB');
+  expect(fr('calibrate.put', { seconds: 2.5 })).toContain('2,5\u00a0s au plus');
+  expect(fr('doctor.port.ok', { host: 'a', port: 18883, ms: 3 })).toContain('18883');
+  expect(fr.measure(1234.5, 'dB')).toBe('1234,5\u00a0dB');
+  expect(fr.list(['0,5', '0,6'])).toBe('0,5\u00a0; 0,6');
+  // held for every message: no such sign, and no unit behind a number, that could begin a line
+  const parted = Object.values(catalogue).flatMap(({ fr: form }) => typeset(form, 'fr').match(/.{0,12} (?:[;!?%»]|:(?!\w))/g) ?? []);
+  expect(parted).toEqual([]);
 });
 
 test('text is broken to the width, and colour is for terminals only', () => {

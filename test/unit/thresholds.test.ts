@@ -111,7 +111,9 @@ test('a site where even the highest threshold alarms too much gets no proposal, 
 
 test('the plot fits 60 columns, marks what is in force and what is proposed, and ends where nothing is left', () => {
   const counted = [falling('glass_break', 0, 1), falling('shout', 40_000, 0.5), falling('bang', 3, 0.5)];
-  const rows = plotRows(counted, { proposed: () => 30, inForce: () => 21 }, ['bris de verre', 'cri', 'détonation'], 60);
+  const rows = plotRows(counted, { proposed: () => 30, inForce: () => 21 }, ['bris de verre', 'cri', 'détonation'], 60, (value, decimals) =>
+    value.toFixed(decimals),
+  );
   for (const row of rows) expect(row.length).toBeLessThanOrEqual(60);
   expect(rows[1]).toMatch(/^0\.7773 .*40000 #+/);
   expect(rows.at(-1)).not.toMatch(/#/);

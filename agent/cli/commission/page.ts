@@ -5,6 +5,7 @@ import { plot } from '../plot.ts';
 import { style } from '../privacy/report-page.ts';
 import { wholeMs } from '../selftest/trial.ts';
 import { type MessageKey, openTranslate, type Text, type Translate, translateError } from '../translate.ts';
+import { fixed } from '../typography.ts';
 import { type Complete, type Subject, verdictOf } from './report.ts';
 import type { Signer } from './seal.ts';
 import type { SelftestOutcome } from './stages.ts';
@@ -73,17 +74,17 @@ function selftestPart(outcome: SelftestOutcome, { thresholds }: Subject, t: Tran
   const { ok, sound, label, confidence, latencyMs, brokeAt, reason, hint, trace } = outcome;
   const say = (said: Text | string | undefined) => (said === undefined ? '' : typeof said === 'string' ? translateError(said, t.language) : t.of(said));
   const lines = [t(`commission.sound.${sound}`)];
-  if (ok && label) lines.push(t('commission.selftest.ok', { label: t(`label.${label}`), confidence: (confidence ?? 0).toFixed(2), ms: wholeMs(latencyMs) }));
+  if (ok && label) lines.push(t('commission.selftest.ok', { label: t(`label.${label}`), confidence: fixed(confidence ?? 0, 2), ms: wholeMs(latencyMs) }));
   else if (brokeAt) lines.push(`${t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: say(reason) })}. ${t('try')} ${say(hint)}`);
-  const steps = Object.entries(latencyMs).map(([step, ms]) => `${t(`selftest.step.${step as 'heard'}`)} ${ms} ms`);
-  if (steps.length > 0) lines.push(t('commission.selftest.steps', { steps: steps.join(', ') }));
+  const steps = Object.entries(latencyMs).map(([step, ms]) => `${t(`selftest.step.${step as 'heard'}`)} ${t.measure(ms, 'ms')}`);
+  if (steps.length > 0) lines.push(t('commission.selftest.steps', { steps: t.list(steps) }));
   const paragraphs = lines.map((line) => `<p>${h(line)}</p>`).join('');
   if (!trace || trace.levelDb.length === 0) return paragraphs;
   const end = trace.levelDb.length * trace.stepSeconds;
   const x = { name: t('commission.plot.seconds'), from: 0, to: end, decimals: 1 };
   const points = (values: readonly number[]) => values.map((value, i): [number, number] => [(i + 0.5) * trace.stepSeconds, value]);
   const mark = trace.onsetSeconds === undefined ? {} : { mark: { at: Math.max(0, trace.onsetSeconds), name: t('commission.plot.onset') } };
-  const options = { width: 560, height: 280, ...mark };
+  const options = { width: 560, height: 280, number: t.number, ...mark };
   const level = plot(x, { name: t('commission.plot.level'), from: -100, to: 0 }, [{ name: 'dBFS', colour: '#364fc7', points: points(trace.levelDb) }], options);
   const scores = plot(
     x,

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { text } from '../translate.ts';
+import { fixed } from '../typography.ts';
 import { type Check, type Facts, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
 
 const listenSeconds = 2;
@@ -115,12 +116,12 @@ const level: Check = {
   run(_probes, { sound }) {
     if (sound === undefined || sound === 'file') return skip('doctor.level.file');
     if (sound === 'listener') return skip('doctor.level.listener');
-    const levelDb = sound.levelDb.toFixed(0);
+    const levelDb = Math.round(sound.levelDb);
     if (sound.zeros) return fail('doctor.level.zeros');
-    if (sound.flat) return fail('doctor.level.flat', { level: sound.peakDb.toFixed(0) });
-    if (sound.clippedShare > 0.001) return warn('doctor.level.clipped', { percent: (sound.clippedShare * 100).toFixed(1) });
+    if (sound.flat) return fail('doctor.level.flat', { level: Math.round(sound.peakDb) });
+    if (sound.clippedShare > 0.001) return warn('doctor.level.clipped', { percent: fixed(sound.clippedShare * 100, 1) });
     if (sound.levelDb < -75) return warn('doctor.level.quiet', { level: levelDb });
-    return pass('doctor.level.ok', { level: levelDb, peak: sound.peakDb.toFixed(0) });
+    return pass('doctor.level.ok', { level: levelDb, peak: Math.round(sound.peakDb) });
   },
 };
 
@@ -133,7 +134,7 @@ const model: Check = {
     if (probes.read(`${folder}/manifest.json`) === undefined) return fail('doctor.model.missing', { folder });
     try {
       const { name, version, costMs } = await probes.tryModel(folder);
-      const cost = costMs < 10 ? costMs.toFixed(1) : Math.round(costMs);
+      const cost = costMs < 10 ? fixed(costMs, 1) : Math.round(costMs);
       return costMs > 500 ? fail('doctor.model.slow', { name, version, cost }) : pass('doctor.model.ok', { name, version, cost });
     } catch (error) {
       return fail('doctor.model.wrong', { reason: messageOf(error), folder });

@@ -1,6 +1,7 @@
 import { exitCodes } from '../../lib/errors.ts';
 import { wrap } from '../output.ts';
 import type { Translate } from '../translate.ts';
+import { noBreak } from '../typography.ts';
 import { type CommandShape, everyCommand, type OptionShape } from './command-tree.ts';
 
 const exitNames = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
@@ -77,7 +78,7 @@ function tagged(tag: string, text: string): string[] {
 
 /** Text as roff shows it: short source lines, none of which begins with a request, and hyphens that may be typed into a shell. */
 function roff(text: string): string {
-  return wrap(text.replaceAll('\\', '\\e').replaceAll('-', '\\-'), 76).replace(/^(?=[.'])/gm, '\\&');
+  return wrap(text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll(noBreak, '\\~'), 76).replace(/^(?=[.'])/gm, '\\&');
 }
 
 /** One line that stays one line. */

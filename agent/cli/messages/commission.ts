@@ -20,8 +20,11 @@ export const commission = {
   'commission.verdict.refused': { en: 'Not accepted: a check failed.', fr: 'Refusé : un contrôle a échoué.' },
   'commission.written': { en: 'Report: {folder}', fr: 'Rapport : {folder}' },
   'commission.signed': { en: 'Signed by this sensor’s key. To check it there:', fr: 'Signé par la clé de ce capteur. Pour le vérifier, là :' },
-  'commission.stopped': { en: 'stopped by hand; no report was written', fr: 'arrêté à la main ; aucun rapport écrit' },
-  'commission.stopped.try': { en: 'sudo tocsin commission goes on from there', fr: 'sudo tocsin commission reprend là' },
+  'commission.stopped': {
+    en: 'stopped by hand; no report was written. This goes on from there:',
+    fr: 'arrêté à la main ; aucun rapport écrit. Ceci reprend là :',
+  },
+  'commission.privacy.failed': { en: 'FAIL  {part}: {what}: {found}', fr: 'ÉCHEC  {part} : {what} : {found}' },
   'commission.refused': { en: 'not accepted: {names}', fr: 'refusé : {names}' },
   'commission.refused.try': { en: 'mend what the stage above says, then once more', fr: 'réparez ce que dit l’étape ci-dessus, puis recommencez' },
   'commission.incomplete': { en: 'nothing failed, but not everything could be tried: {names}', fr: 'aucun échec, mais tout n’a pas pu être essayé : {names}' },

@@ -3,6 +3,7 @@ import type { LabelReading, LastOutcome, MeterReading } from '../../meter/readin
 import { wrap } from '../output.ts';
 import { spanOf } from '../status.ts';
 import type { Translate } from '../translate.ts';
+import { fixed } from '../typography.ts';
 import type { Row, Segment, Style } from './screen.ts';
 
 /** A reading as it is shown, with what the view itself remembers of those before it. */
@@ -57,7 +58,7 @@ export function microphone({ state, fault, listenedSeconds, elapsedSeconds }: Me
   if (state !== 'listening') return [t(`meter.microphone.${state}`), 'yellow'];
   if (fault !== 'none') return [t('meter.microphone.clipped', { fault }), 'yellow'];
   const share = Math.min(100, (100 * listenedSeconds) / Math.max(0.1, elapsedSeconds));
-  return [t('meter.microphone.listening', { share: share.toFixed(1), span: spanOf(elapsedSeconds * 1000, t) }), 'green'];
+  return [t('meter.microphone.listening', { share: fixed(share, 1), span: spanOf(elapsedSeconds * 1000, t) }), 'green'];
 }
 
 function levelRows({ levelDb, splDb, noiseFloorDb }: MeterReading, peakDb: number | undefined, columns: number, t: Translate): Row[] {
@@ -69,8 +70,8 @@ function levelRows({ levelDb, splDb, noiseFloorDb }: MeterReading, peakDb: numbe
   const loud: Style = levelDb !== undefined && levelDb > -3 ? 'red' : levelDb !== undefined && levelDb > -12 ? 'yellow' : 'green';
   const spl = splDb === undefined ? t('meter.uncalibrated') : t('meter.spl', { spl: splDb });
   return [
-    [t('meter.level').padEnd(nameColumns), [`[${chars.join('')}]`, loud], `${show(levelDb)} dBFS`],
-    [' '.repeat(nameColumns), [`${spl}${t('meter.levels', { floor: show(noiseFloorDb).trim(), peak: show(peakDb).trim() })}`, 'dim']],
+    [t('meter.level').padEnd(nameColumns), [`[${chars.join('')}]`, loud], `${show(levelDb, t)} dBFS`],
+    [' '.repeat(nameColumns), [`${spl}${t('meter.levels', { floor: show(noiseFloorDb, t).trim(), peak: show(peakDb, t).trim() })}`, 'dim']],
   ];
 }
 
@@ -78,18 +79,18 @@ function labelRows(label: Label, { score, state, leftSeconds, open, own }: Label
   const width = columns - nameColumns - 12;
   const chars = bar(width, shown);
   mark(chars, open, '|');
-  const left = leftSeconds.toFixed(1);
+  const left = fixed(leftSeconds, 1);
   const told: Record<LabelReading['state'], Segment> = {
     idle: score < stirredScore ? [t('meter.quiet'), 'dim'] : [t('meter.below'), 'dim'],
-    open: [t('meter.open', { left: leftSeconds.toFixed(2) }), 'yellow'],
+    open: [t('meter.open', { left: fixed(leftSeconds, 2) }), 'yellow'],
     confirmed: [t('meter.confirmed'), 'red'],
     tail: [t('meter.tail', { left }), 'yellow'],
     cooldown: [t('meter.cooldown', { left }), 'yellow'],
   };
   const style: Style = state === 'confirmed' ? 'red' : state === 'idle' ? 'plain' : 'yellow';
   return [
-    [t(`label.${label}`).padEnd(nameColumns), [`[${chars.join('')}]`, style], ` ${score.toFixed(3)}`],
-    [' '.repeat(nameColumns), [t('meter.opens', { open: `${open.toFixed(3)}${own ? '*' : ''}` }), 'dim'], told[state]],
+    [t(`label.${label}`).padEnd(nameColumns), [`[${chars.join('')}]`, style], ` ${t.number(score, 3)}`],
+    [' '.repeat(nameColumns), [t('meter.opens', { open: `${t.number(open, 3)}${own ? '*' : ''}` }), 'dim'], told[state]],
   ];
 }
 
@@ -97,12 +98,12 @@ function lastRow(last: LastOutcome, reading: MeterReading, t: Translate): Row {
   const label = labels[last.label] as Label;
   const ago = spanOf(last.secondsAgo * 1000, t).padEnd(agoColumns);
   const style: Style = last.outcome === 'fired' ? 'red' : last.outcome === 'refused' ? 'yellow' : 'plain';
-  return [ago, t(`label.${label}`).padEnd(nameColumns), ` ${last.peak.toFixed(3)}  `, [reason(last, reading, t), style]];
+  return [ago, t(`label.${label}`).padEnd(nameColumns), ` ${t.number(last.peak, 3)}  `, [reason(last, reading, t), style]];
 }
 
 /** Why a sound was, or was not, an event. */
 export function reason({ outcome, label }: LastOutcome, { labels: readings }: MeterReading, t: Translate): string {
-  if (outcome === 'under') return t('meter.outcome.under', { open: readings[label]?.open.toFixed(3) ?? '' });
+  if (outcome === 'under') return t('meter.outcome.under', { open: fixed(readings[label]?.open ?? 1, 3) });
   return t(`meter.outcome.${outcome}`);
 }
 
@@ -115,6 +116,6 @@ function mark(chars: string[], share: number, with_: string): void {
   chars[Math.max(0, Math.min(chars.length - 1, Math.floor(share * chars.length)))] = with_;
 }
 
-function show(db: number | undefined): string {
-  return (db === undefined ? '--' : String(db)).padStart(5);
+function show(db: number | undefined, t: Translate): string {
+  return (db === undefined ? '--' : t.number(db)).padStart(5);
 }

@@ -14,6 +14,7 @@ import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { AudioError } from '../../lib/errors.ts';
 import { type Text, text } from '../translate.ts';
+import { fixed } from '../typography.ts';
 import { at, recognise, send, store } from './chain.ts';
 import { openTrace, type Trace } from './trace.ts';
 
@@ -88,7 +89,7 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
     if (trace) traced(trace.read(recognised.heard.detection.onsetSeconds));
     const { detection, levels } = recognised.heard;
     const level = Math.round(levels.aboveBackgroundDb);
-    done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: detection.confidence.toFixed(2), level }), recognised.ms);
+    done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: fixed(detection.confidence, 2), level }), recognised.ms);
     const { event, ms } = store(recognised, classifier.manifest, config, clock);
     done('stored', text('selftest.stored.ok'), ms);
     return event;

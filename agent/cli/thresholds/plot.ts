@@ -13,6 +13,7 @@ export function plotRows(
   { proposed, inForce }: { proposed: (label: Label) => number; inForce: (label: Label) => number },
   names: readonly string[],
   columns: number,
+  number: (value: number, decimals: number) => string,
 ): string[] {
   const width = Math.floor((Math.min(columns, 100) - thresholdColumns) / counted.length);
   const most = Math.max(1, ...counted.flatMap(({ events, floor }) => events.slice(floor)));
@@ -28,7 +29,7 @@ export function plotRows(
       const bar = '#'.repeat(count === 0 ? 0 : Math.max(1, Math.round((Math.log(count + 1) / Math.log(most + 1)) * room)));
       return `${mark}${String(count).padStart(5)} ${bar}`.padEnd(width);
     });
-    rows.push(`${(countedThresholds[step] as number).toFixed(4).padEnd(thresholdColumns)}${cells.join('')}`.trimEnd());
+    rows.push(`${number(countedThresholds[step] as number, 4).padEnd(thresholdColumns)}${cells.join('')}`.trimEnd());
   }
   return rows;
 }

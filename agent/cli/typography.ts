@@ -1,0 +1,34 @@
+import type { Language } from './translate.ts';
+
+/** A number with so many decimals, put in figures once the language is known. */
+export interface Fixed {
+  readonly value: number;
+  readonly decimals: number;
+}
+
+export function fixed(value: number, decimals: number): Fixed {
+  return { value, decimals };
+}
+
+const formats = new Map<string, Intl.NumberFormat>();
+
+/** A number as the language writes it: 0.5 or 0,5. Digits are not grouped, so that ports and counts stay what a person types. */
+export function formatNumber(value: number, language: Language, decimals?: number): string {
+  const key = `${language} ${decimals}`;
+  const digits = decimals === undefined ? { maximumFractionDigits: 20 } : { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, { ...digits, useGrouping: false });
+  formats.set(key, format);
+  return format.format(value);
+}
+
+export const noBreak = '\u00a0';
+const units = 's|ms|min|h|j|jours|Hz|kHz|dB|dBFS|Mo|ko|o|V|A|W|°C|m';
+
+/** French puts a no-break space before `:`, `;`, `!`, `?`, `%` and units, and inside quotation marks. Only forms are set so, not what fills them in. */
+export function typeset(form: string, language: Language): string {
+  if (language === 'en') return form;
+  return form
+    .replace(/ (?=[:;!?%»](?:[\s.,)}]|$))/g, noBreak)
+    .replace(/« /g, `«${noBreak}`)
+    .replace(new RegExp(`(?<=[\\d}]) (?=(?:${units})(?![\\p{L}\\d’'/-]))`, 'gu'), noBreak);
+}
