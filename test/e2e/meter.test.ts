@@ -75,7 +75,7 @@ test('a real listener: levels, scores against thresholds, and the event when it 
 
   const lines = meter('--seconds', '3', '--lang', 'fr');
   expect(lines.status).toBe(0);
-  expect(lines.stdout).toMatch(/^\d\d:\d\d:\d\d -\d+ dBFS \d+ dB SPL fond \S+ bris de verre 0\.\d\d, cri 0\.\d\d, détonation 0\.\d\d$/m);
+  expect(lines.stdout).toMatch(/^\d\d:\d\d:\d\d -\d+\u00a0dBFS \d+\u00a0dB SPL fond \S+ bris de verre 0,\d\d\u00a0; cri 0,\d\d\u00a0; détonation 0,\d\d$/m);
   expect(lines.stdout).not.toContain('\x1b');
 });
 

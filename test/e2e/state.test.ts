@@ -27,7 +27,7 @@ describe('what the sensor holds', () => {
   test('status and outbox say what waits, and what is normal only where it is not', () => {
     const { path, outbox } = sensor(3);
     expect(tocsin('status', '-c', path).stdout).toMatch(/waiting +3, the oldest for 1\d min\n +normal: gone within a minute/);
-    expect(tocsin('outbox', '-c', path, '--lang', 'fr').stdout).toMatch(/en attente +3, le plus ancien depuis 1\d min/);
+    expect(tocsin('outbox', '-c', path, '--lang', 'fr').stdout).toMatch(/en attente +3, le plus ancien depuis 1\d\u00a0min/);
     expect(JSON.parse(tocsin('outbox', '-c', path, '--json').stdout)).toMatchObject({
       pending: 3,
       stored: 3,
@@ -116,7 +116,7 @@ describe('explain', () => {
     expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; sure and stored 0.40 s after the onset`);
     expect(stdout).toMatch(new RegExp(`breaking glass +[#.|]+ 0.90 over ${glass.open.toFixed(2)}`));
     expect(stdout).toMatch(/shout +[#.|]+ 0.10 fired/);
-    expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0.10 déclenché/);
+    expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0,10 déclenché/);
     const json = JSON.parse(tocsin('events', 'explain', '2', '-c', path, '--json').stdout);
     expect(json).toMatchObject({ event: { sequence: 2, label: 'shout' }, thresholds: { shout: { open: expect.any(Number), close: expect.any(Number) } } });
     outbox.close();

@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import { expect, test } from 'vitest';
+import { buildProgram, examplesOf } from '../../agent/cli/program.ts';
+import { languages } from '../../agent/cli/translate.ts';
+
+function everyOne(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyOne)];
+}
+
+test.each(languages)('the help of every command fits 60 columns, in %s', (language) => {
+  const wide: string[] = [];
+  const commands = everyOne(buildProgram(new AbortController().signal, language));
+  for (const command of commands) {
+    const help = command.configureHelp({ ...command.configureHelp(), helpWidth: 60 }).helpInformation();
+    // a path is one word, and is not broken
+    wide.push(...help.split('\n').filter((line) => line.length > 60 && !/^ *\/\S+$/.test(line)));
+    expect(examplesOf(command).join(''), command.name()).not.toContain('\n');
+  }
+  expect(wide).toEqual([]);
+  expect(commands.length).toBeGreaterThan(25);
+});
