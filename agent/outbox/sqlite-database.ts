@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import { messageOf } from '../lib/errors.ts';
 import { hasOurSchema, migrate } from './migrate.ts';
 import { createFile } from './repair.ts';
-import { commitsBeyondDamage } from './wal-check.ts';
+import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
@@ -46,6 +46,7 @@ export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
 export function openChecked(path: string): SqliteDatabase {
   if (existsSync(`${path}.new`) && !existsSync(path)) throw damage('a repair was interrupted');
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
+  if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
   if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
   const db = openDatabase(path);
   try {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { endianness } from 'node:os';
 
 /**
  * Commits that stand in a WAL file after the last one SQLite will read. After a power cut that is at most one, whose
@@ -6,13 +7,8 @@ import { readFileSync } from 'node:fs';
  * Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
  */
 export function commitsBeyondDamage(walPath: string): number {
-  let wal: Buffer;
-  try {
-    wal = readFileSync(walPath);
-  } catch {
-    return 0;
-  }
-  if (wal.length < 32) return 0;
+  const wal = readOrNothing(walPath);
+  if (!wal || wal.length < 32) return 0;
   const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
   const frameBytes = 24 + wal.readUInt32BE(8);
   const salts = wal.subarray(16, 24);
@@ -31,6 +27,68 @@ export function commitsBeyondDamage(walPath: string): number {
     if (!intact && wal.readUInt32BE(at + 4) > 0) commits++;
   }
   return commits;
+}
+
+/**
+ * Whether the WAL lacks frames that were committed to it: it is gone, cut, of zero length or noise, which SQLite takes for a log that was
+ * never written, and numbers would be given out twice. The shared memory beside it tells, for SQLite writes its header only after the
+ * frames are synced and deletes it together with the WAL when the last process closes in order. What it says of frames that stand
+ * in the main file already does not count. After a power cut it may be some 30 s old, or not there at all: then this finds nothing.
+ * Format: https://www.sqlite.org/walformat.html#the_wal_index_file_format
+ */
+export function lacksCommits(path: string): boolean {
+  const index = readIndex(`${path}-shm`);
+  if (!index || index.frames <= index.inMainFile) return false;
+  const log = intactFrames(`${path}-wal`);
+  const short = !log?.salts.equals(index.salts) || log.frames < index.frames;
+  // another process may have begun the log anew in between
+  return short && readIndex(`${path}-shm`)?.header.equals(index.header) === true;
+}
+
+interface WalIndex {
+  readonly header: Buffer;
+  readonly frames: number;
+  readonly inMainFile: number;
+  readonly salts: Buffer;
+}
+
+function readIndex(path: string): WalIndex | undefined {
+  const bytes = readOrNothing(path);
+  if (!bytes || bytes.length < 136) return undefined;
+  const header = bytes.subarray(0, 48);
+  const number = (at: number) => (endianness() === 'LE' ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
+  // two copies: where they differ, a process died while it wrote them
+  if (number(0) !== 3_007_000 || bytes.readUInt8(12) !== 1 || !header.equals(bytes.subarray(48, 96))) return undefined;
+  const [first, second] = checksum([0, 0], header.subarray(0, 40), endianness() === 'LE');
+  if (first !== number(40) || second !== number(44)) return undefined;
+  return { header, frames: number(16), inMainFile: number(96), salts: header.subarray(32, 40) };
+}
+
+/** How many frames of a WAL are whole, from its first on. */
+function intactFrames(path: string): { salts: Buffer; frames: number } | undefined {
+  const wal = readOrNothing(path);
+  if (!wal || wal.length < 32) return undefined;
+  const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
+  const frameBytes = 24 + wal.readUInt32BE(8);
+  const salts = wal.subarray(16, 24);
+  let sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
+  let frames = 0;
+  if (sums[0] !== wal.readUInt32BE(24) || sums[1] !== wal.readUInt32BE(28)) return { salts, frames };
+  for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
+    if (!wal.subarray(at + 8, at + 16).equals(salts)) break;
+    sums = checksum(checksum(sums, wal.subarray(at, at + 8), littleEndian), wal.subarray(at + 24, at + frameBytes), littleEndian);
+    if (sums[0] !== wal.readUInt32BE(at + 16) || sums[1] !== wal.readUInt32BE(at + 20)) break;
+    frames++;
+  }
+  return { salts, frames };
+}
+
+function readOrNothing(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 type Sums = readonly [number, number];

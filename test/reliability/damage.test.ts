@@ -36,8 +36,8 @@ function open(change: { maxHeld?: number } = {}): Outbox {
   return outbox;
 }
 const stored = 300;
-/** An outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL. */
-function leave(): string {
+/** An outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL; or as a kill does, with the shared memory. */
+function leave(ends = ['', '-wal']): string {
   const outbox = openSqliteOutbox(path, limits);
   for (let i = 1; i <= stored; i++) {
     outbox.append(recordedEvent(i));
@@ -45,11 +45,11 @@ function leave(): string {
   }
   const copy = join(folder, 'copy');
   mkdirSync(copy);
-  for (const end of ['', '-wal']) cpSync(`${path}${end}`, join(copy, `outbox.db${end}`));
+  for (const end of ends) cpSync(`${path}${end}`, join(copy, `outbox.db${end}`));
   const { id } = outbox;
   outbox.close();
   for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
-  for (const end of ['', '-wal']) cpSync(join(copy, `outbox.db${end}`), `${path}${end}`);
+  for (const end of ends) cpSync(join(copy, `outbox.db${end}`), `${path}${end}`);
   rmSync(copy, { recursive: true });
   return id;
 }
@@ -188,9 +188,33 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
   ])('%s', (_name, harm) => {
     const id = leave();
     harm();
-    // a WAL that is gone or noise takes its commits with it, numbers included: the one thing that cannot be noticed here
+    // without the shared memory, a WAL that is gone or noise takes its commits with it, numbers included, and nothing is left to tell
     if (/^a WAL/.test(_name)) expect(open().append(recordedEvent(9000))).toBe('stored');
     else recovered(id);
+  });
+
+  test.each<[string, () => void]>([
+    ['gone', () => rmSync(`${path}-wal`)],
+    ['of zero length', () => truncateSync(`${path}-wal`, 0)],
+    ['noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
+    ['cut between two commits', () => truncateSync(`${path}-wal`, 32 + 4 * (24 + 1024))],
+  ])('a WAL that is lost, %s: no number is used twice, and the platform is told of the gap', (_name, harm) => {
+    const id = leave(['', '-wal', '-shm']);
+    harm();
+    const { kept, sameId, outbox } = recovered(id);
+    expect(sameId).toBe(true);
+    expect(kept.length).toBeGreaterThan(0);
+    expect(outbox.newest()).toBeGreaterThan(100_000);
+    const gaps = outbox.gaps(100);
+    for (const n of range(101, stored).filter((n) => !kept.includes(n))) expect(gaps.some((g) => g.first <= n && n <= g.last)).toBe(true);
+    expect(outbox.faults()).toEqual(['outbox_damaged']);
+    expect(quarantine()).toHaveLength(1);
+  });
+
+  test('a kill alone is no damage: the shared memory agrees with its WAL', () => {
+    const { kept } = recovered(leave(['', '-wal', '-shm']));
+    expect(kept).toEqual(range(101, stored));
+    expect(quarantine()).toEqual([]);
   });
 
   test('200 random damages: up again every time, only sound rows, no id used twice', { timeout: 300_000 }, () => {
