@@ -14,5 +14,10 @@ test.skipIf(reason)(
     expect(Object.keys(result.faults).length).toBeGreaterThan(5);
     expect(result.missing).toBe(0);
     expect(result.confused).toBe(0);
+    expect(result.mistimed).toBe(0);
+    // a fault that was planted was named
+    const planted = Object.keys(result.faults).filter((name) => name.startsWith('microphone'));
+    expect(planted.length).toBeGreaterThan(0);
+    expect(Object.keys(result.named).length).toBeGreaterThan(0);
   },
 );

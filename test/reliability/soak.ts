@@ -6,12 +6,16 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { systemClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, openMosquitto } from '../support/broker.ts';
 import { openFaultProxy } from '../support/faults.ts';
 import { openMessages } from '../support/messages.ts';
 import { seededRandom } from '../support/random.ts';
 import { limits } from '../support/samples.ts';
+import { type Half, soakFaults } from './soak-faults.ts';
+import { type MemorySample, peakOf, slopeOf } from './soak-memory.ts';
+import { pace, soakBeganMs } from './soak-time.ts';
 
 export interface SoakResult {
   minutes: number;
@@ -21,13 +25,19 @@ export interface SoakResult {
   stored: number;
   received: number;
   distinct: number;
-  /** Stored, and neither arrived nor named in a gap. */
+  /** Stored, and neither arrived nor named in a gap of their outbox. */
   missing: number;
+  /** Stored in an outbox whose very id was lost to damage: the platform sees another id, and no gap can be named. */
+  lostWithTheirOutbox: number;
   /** Arrived under an id that another event had. */
   confused: number;
-  /** Megabytes an hour by least squares over the resident memory of each half, from a minute after each start on; of ten minutes or more. */
-  slopes: { listener?: number; courier?: number };
-  peaks: { listener: number; courier: number };
+  /** Stamped far from the truth without a mark. */
+  mistimed: number;
+  /** Microphone faults by the name that the supervisor gave them. */
+  named: Record<string, number>;
+  /** Megabytes an hour of resident memory, by least squares with the standard error, in the first half, in which nothing is killed. */
+  slopes: Record<Half, { megabytesAnHour: number; standardError: number; minutes: number } | undefined>;
+  peaks: Record<Half, number>;
 }
 
 /** @param say told of every fault */
@@ -44,9 +54,10 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
   const mqtt = { url: proxy.url, ackTimeoutSeconds: 2, keepaliveSeconds: 5 };
   writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path }, mqtt, health: { intervalSeconds: 5 }, log: { level: 'silent' } }));
 
+  const clock = systemClock();
   const ids = new Map<string, string>(); // what each id stood for
   const gaps: { outbox: string; first: number; last: number }[] = [];
-  let [received, confused] = [0, 0];
+  let [received, confused, mistimed] = [0, 0, 0];
   const subscribe = async () => {
     const seen = await openMessages(`mqtt://127.0.0.1:${port}`);
     const take = () => {
@@ -55,9 +66,15 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
         if (topic.endsWith('/gap')) gaps.push(message);
         if (!topic.endsWith('/event')) continue;
         received++;
-        const sound = `${message.time} ${message.data.label} ${JSON.stringify(message.data.scores)}`;
-        if ((ids.get(message.id) ?? sound) !== sound) confused++;
+        const { time, data } = message;
+        // sent again, an event keeps everything but a time that can be put right now
+        const sound = `${data.clock === 'synchronised' ? time : ''} ${data.label} ${JSON.stringify(data.scores)} ${data.confidence} ${data.durationSeconds}`;
+        const before = ids.get(message.id) ?? sound;
+        const sameTime = before.startsWith(' ') || sound.startsWith(' ') || before === sound;
+        if (!sameTime || before.slice(before.indexOf(' ')) !== sound.slice(sound.indexOf(' '))) confused++;
         ids.set(message.id, sound);
+        const now = soakBeganMs + pace * clock.monotonicMs();
+        if (data.clock !== 'unsynchronised' && (Date.parse(time) > now + 5000 || Date.parse(time) < now - pace * (minutes + 5) * 60_000)) mistimed++;
       }
     };
     const timer = setInterval(take, 100);
@@ -70,90 +87,76 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
   let unsubscribe = await subscribe();
 
   const said = new Set<string>();
-  const halves: Record<'listener' | 'courier', { child: ChildProcess; startedMs: number } | undefined> = { listener: undefined, courier: undefined };
-  const start = (half: 'listener' | 'courier') => {
+  const named: Record<string, number> = {};
+  const halves: Record<Half, { child: ChildProcess; startedMs: number } | undefined> = { listener: undefined, courier: undefined };
+  const start = (half: Half) => {
     const args = half === 'courier' ? ['agent/main.ts', 'deliver', '-c', config] : ['test/reliability/soak-listener.ts', path];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+    child.stdin?.on('error', () => undefined); // told something while it dies
     let rest = '';
     child.stdout?.on('data', (data: Buffer) => {
       const lines = (rest + data).split('\n');
       rest = lines.pop() ?? '';
-      if (half === 'listener') for (const line of lines) said.add(line);
+      for (const [what, name = '', sequence] of lines.map((line) => line.split(' '))) {
+        if (what === 'stored') said.add(`${name}-${sequence}`);
+        if (what === 'fault') named[name] = (named[name] ?? 0) + 1;
+      }
     });
     // systemd's part
     child.once('close', () => {
-      if (halves[half]?.child === child && !stopping) setTimeout(() => !stopping && start(half), 500);
+      if (halves[half]?.child === child && !stopping && !held) setTimeout(() => !stopping && !held && halves[half]?.child === child && start(half), 500);
     });
     halves[half] = { child, startedMs: performance.now() };
   };
-  let stopping = false;
+  let [stopping, held] = [false, false];
   start('listener');
   start('courier');
 
-  const memory: Record<'listener' | 'courier', [number, number][]> = { listener: [], courier: [] };
+  const beganMs = performance.now();
+  const halfMs = beganMs + minutes * 30_000;
+  const memory: Record<Half, MemorySample[]> = { listener: [], courier: [] };
   const sampler = setInterval(() => {
     for (const half of ['listener', 'courier'] as const) {
-      const running = halves[half];
-      if (running && performance.now() - running.startedMs > Math.min(60_000, minutes * 15_000)) {
-        const kb = Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(running.child))?.[1] ?? Number.NaN);
-        if (kb > 0) memory[half].push([performance.now() / 3_600_000, kb / 1024]);
-      }
+      const kb = Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(halves[half]?.child))?.[1] ?? Number.NaN);
+      if (kb > 0) memory[half].push({ hours: performance.now() / 3_600_000, megabytes: kb / 1024, calm: performance.now() < halfMs });
     }
   }, 1000);
 
-  const faults: Record<string, () => Promise<void>> = {
-    'broker restarted': async () => {
+  const faults = soakFaults({
+    random,
+    proxy,
+    outbox: path,
+    config,
+    ...(mounted ? { fill: join(folder, 'fill') } : {}),
+    child: (half) => halves[half]?.child,
+    async restartBroker(pauseMs) {
       await unsubscribe();
       await broker?.close();
-      await delay(random() * 3000);
+      await delay(pauseMs);
       broker = await openMosquitto(brokerFolder, port);
       unsubscribe = await subscribe();
     },
-    'link frozen': () => during('frozen'),
-    'acknowledgements lost': () => during('deaf'),
-    'link slow': () => during('slow'),
-    'connections broken': async () => {
-      for (let i = 0; i < 10; i++) {
-        proxy.breakAll();
-        await delay(50 + random() * 200);
-      }
+    async whileDead(work) {
+      held = true;
+      await Promise.all([ended(halves.listener?.child, 'SIGKILL'), ended(halves.courier?.child, 'SIGKILL')]);
+      work();
+      held = false;
+      start('listener');
+      start('courier');
     },
-    'listener killed': async () => void halves.listener?.child.kill('SIGKILL'),
-    'courier killed': async () => void halves.courier?.child.kill('SIGKILL'),
-    'listener stopped for a while': () => paused('listener'),
-    'courier stopped for a while': () => paused('courier'),
-    ...(mounted
-      ? {
-          'disk full': async () => {
-            spawnSync('dd', ['if=/dev/zero', `of=${folder}/fill`, 'bs=4k']);
-            await delay(1000 + random() * 2000);
-            spawnSync('rm', ['-f', `${folder}/fill`]);
-          },
-        }
-      : {}),
-  };
-  async function during(fault: 'frozen' | 'deaf' | 'slow'): Promise<void> {
-    proxy.set(fault);
-    await delay(1000 + random() * 4000);
-    proxy.set('none');
-  }
-  async function paused(half: 'listener' | 'courier'): Promise<void> {
-    const child = halves[half]?.child;
-    child?.kill('SIGSTOP');
-    await delay(500 + random() * 2500);
-    child?.kill('SIGCONT');
-  }
+  });
 
   const counts: Record<string, number> = {};
-  const endMs = performance.now() + minutes * 60_000;
+  const endMs = beganMs + minutes * 60_000;
   try {
     while (performance.now() < endMs) {
       await delay(500 + random() * 2500);
-      const names = Object.keys(faults);
+      const kinds = performance.now() < halfMs ? faults.calm : { ...faults.calm, ...faults.deadly };
+      const names = Object.keys(kinds);
       const name = names[Math.floor(random() * names.length)] as string;
       counts[name] = (counts[name] ?? 0) + 1;
       say(name);
-      await faults[name]?.();
+      await kinds[name]?.();
     }
     // quiet: the listener ends in order, and everything that waits is sent
     stopping = true;
@@ -165,9 +168,13 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
     await delay(1500);
     await ended(halves.courier?.child, 'SIGTERM');
     const { id } = outbox;
-    const named = (sequence: number) => gaps.some((gap) => gap.outbox === id && gap.first <= sequence && sequence <= gap.last);
+    const inGap = (event: string) => {
+      const [of = '', sequence] = event.split('-');
+      return gaps.some((gap) => gap.outbox === of && gap.first <= Number(sequence) && Number(sequence) <= gap.last);
+    };
     await unsubscribe();
-    const missing = [...said].filter((sequence) => !ids.has(`${id}-${sequence}`) && !named(Number(sequence))).length;
+    const lost = [...said].filter((event) => !ids.has(event) && !inGap(event));
+    const ofThis = lost.filter((event) => event.startsWith(id));
     outbox.close();
     return {
       minutes,
@@ -176,10 +183,13 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
       stored: said.size,
       received,
       distinct: ids.size,
-      missing,
+      missing: ofThis.length,
+      lostWithTheirOutbox: lost.length - ofThis.length,
       confused,
-      slopes: { ...slope('listener', memory), ...slope('courier', memory) },
-      peaks: { listener: peak(memory.listener), courier: peak(memory.courier) },
+      mistimed,
+      named,
+      slopes: { listener: slopeOf(memory.listener), courier: slopeOf(memory.courier) },
+      peaks: { listener: peakOf(memory.listener), courier: peakOf(memory.courier) },
     };
   } finally {
     stopping = true;
@@ -198,31 +208,17 @@ function ended(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise
   return gone;
 }
 
-function statusOf(child: ChildProcess): string {
+function statusOf(child: ChildProcess | undefined): string {
   try {
-    return readFileSync(`/proc/${child.pid}/status`, 'utf8');
+    return readFileSync(`/proc/${child?.pid}/status`, 'utf8');
   } catch {
     return '';
   }
-}
-
-function peak(samples: [number, number][]): number {
-  return Math.round(samples.reduce((most, [, megabytes]) => Math.max(most, megabytes), 0));
-}
-
-/** Least squares; nothing from fewer samples than those of ten minutes. */
-function slope(half: 'listener' | 'courier', memory: Record<'listener' | 'courier', [number, number][]>): Partial<Record<'listener' | 'courier', number>> {
-  const samples = memory[half];
-  if (samples.length < 600) return {};
-  const mean = (of: (sample: [number, number]) => number) => samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length;
-  const [hours, megabytes] = [mean(([x]) => x), mean(([, y]) => y)];
-  const rise = mean(([x, y]) => (x - hours) * (y - megabytes)) / mean(([x]) => (x - hours) ** 2);
-  return { [half]: Math.round(rise * 10) / 10 };
 }
 
 if (import.meta.main) {
   const [minutes, seed] = [Number(process.argv[2] ?? 60), Number(process.argv[3] ?? 1)];
   const result = await soak(minutes, seed, (line) => console.error(`${new Date().toISOString()} ${line}`));
   console.log(JSON.stringify(result, null, 2));
-  process.exit(result.missing + result.confused === 0 ? 0 : 1);
+  process.exit(result.missing + result.confused + result.mistimed === 0 ? 0 : 1);
 }
