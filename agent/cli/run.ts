@@ -23,7 +23,7 @@ import { isPublishable } from '../events/published.ts';
 import { openThresholdCounts } from '../events/threshold-counts.ts';
 import { readBoard } from '../lib/board.ts';
 import { systemClock } from '../lib/clock.ts';
-import { TocsinError } from '../lib/errors.ts';
+import { messageOf, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { collectEarly } from '../lib/memory.ts';
 import { openNotifier } from '../lib/notify.ts';
@@ -32,6 +32,7 @@ import { openMeterSocket } from '../meter/socket.ts';
 import { openTap } from '../meter/tap.ts';
 import { openBootNote } from '../outbox/boot-note.ts';
 import { openHearingReport } from '../outbox/hearing-report.ts';
+import { holdListenerLock, openListenerProbe } from '../outbox/listener-lock.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage } from '../outbox/sqlite-database.ts';
@@ -61,6 +62,11 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
   const outbox = openOutbox(config, logger);
+  try {
+    holdListenerLock(config.outbox.path);
+  } catch (error) {
+    logger.warn({ reason: messageOf(error) }, 'the courier cannot be told at once if this listener dies');
+  }
   const classifier = await openOnnxClassifier(config.model.path);
   const open = microphoneOpener(config.microphone, clock);
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
@@ -120,7 +126,8 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const openPublisher = closedPublisher(mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`), isPublishable(topics));
   const clock = systemClock();
   const board = () => readBoard(dirname(config.outbox.path));
-  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board });
+  const listenerRuns = openListenerProbe(config.outbox.path);
+  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, listenerRuns });
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
   const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), privacy, { tick: openBootNote(outbox, clock, logger) }];

@@ -11,22 +11,30 @@ export interface HealthParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly board: () => BoardFacts;
+  /** Whether a listener runs now; nothing where that cannot be known. */
+  readonly listenerRuns?: () => boolean | undefined;
 }
 
 const pollMs = 1000;
+const goneMs = 5000; // systemd starts a listener again within less
 const startMs = 30_000; // a listener that has never reported in this boot may take so long to load its model
 
 /**
  * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the
- * listener's row once a second, and publishes when that is new, when a connection is, or when it has been silent too long.
+ * listener's row once a second, and publishes when that is new, when a connection is, when its process is gone, or when it has been
+ * silent too long.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
-  const { outbox, clock, logger, board } = parts;
+  const { outbox, clock, logger, board, listenerRuns } = parts;
   const lateMs = 1.25 * intervalMs + 5000; // a listener that has not reported for so long is silent
   const beganMs = clock.monotonicMs();
   let nextPollMs = 0;
   let nextMs = 0;
   let seen = -1;
+  let found = { written: -1, sinceMs: 0 }; // the row last looked at, and since when: one from the future grows old like any other
+  let notRunningSinceMs: number | undefined;
+  let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
+  let toldGone = -1;
   let connection: Publisher | undefined;
   let busy = false;
   let failing = false;
@@ -40,13 +48,18 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const hearing = row?.bootId === clock.bootId ? row : undefined;
       if (!hearing && now - beganMs < startMs) return; // it is only starting
       const written = hearing?.writtenMonotonicMs ?? 0;
-      if (written === seen && publisher === connection && now < nextMs) return;
+      if (written !== found.written) found = { written, sinceMs: now };
+      notRunningSinceMs = listenerRuns?.() === false ? (notRunningSinceMs ?? now) : undefined;
+      if (notRunningSinceMs !== undefined && now - notRunningSinceMs >= goneMs && hearing?.state !== 'stopped') goneWith = written;
+      if (written === seen && goneWith === toldGone && publisher === connection && now < nextMs) return;
+      const telling = goneWith;
       busy = true;
       publisher
         .publish(topic, JSON.stringify(compose(hearing)), { retain: true })
         .then(
           () => {
             seen = written;
+            toldGone = telling;
             connection = publisher;
             nextMs = now + lateMs;
             failing = false;
@@ -64,10 +77,11 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
 
   function compose(row: HearingRecord | undefined): Health {
     const now = clock.monotonicMs();
-    const ageMs = row ? now - row.writtenMonotonicMs : now;
-    const silent = !row || (row.state !== 'stopped' && ageMs > lateMs);
+    const ageMs = row ? Math.max(now - row.writtenMonotonicMs, now - found.sinceMs) : now;
+    const silent = !row || (row.state !== 'stopped' && (ageMs > lateMs || goneWith === row.writtenMonotonicMs));
     // while the listener is silent its time goes on, unheard
-    const elapsed = row ? ((silent || row.state === 'stopped' ? now : row.writtenMonotonicMs) - row.sinceMonotonicMs) / 1000 : 0;
+    const untilMs = silent || row.state === 'stopped' ? now : row.writtenMonotonicMs;
+    const elapsed = row ? Math.max(0, untilMs - row.sinceMonotonicMs) / 1000 : 0;
     const listened = Math.min(elapsed, row?.listenedSeconds ?? 0);
     const [oldest] = outbox.pending(0, 1);
     const oldestMs = oldest && (oldest.bootId === clock.bootId ? now - oldest.onsetMonotonicMs : clock.wallMs() - oldest.onsetWallMs);

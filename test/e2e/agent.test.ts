@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -109,7 +109,8 @@ test('both processes: sound in, events out, nothing but the outbox written', asy
   expect(await exit(agent)).toBe(0);
   await seen.until(() => seen.events().length >= 2);
   expect(seen.events().map((e) => e.data.label)).toContain('glass_break');
-  expect(readdirSync(folder).sort()).toEqual(['outbox.db', 'outbox.db.ballast', 'tocsin.yaml']);
+  expect(readdirSync(folder).sort()).toEqual(['outbox.db', 'outbox.db.ballast', 'outbox.db.listener.lock', 'tocsin.yaml']);
+  expect(statSync(join(folder, 'outbox.db.listener.lock')).size).toBe(0);
   // the ballast is room to be freed on a full disk: nothing but zeros
   expect(readFileSync(join(folder, 'outbox.db.ballast')).every((byte) => byte === 0)).toBe(true);
   await seen.close();

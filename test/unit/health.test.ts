@@ -33,7 +33,7 @@ const hearing = (change: Partial<Hearing> = {}): Hearing => ({
 });
 
 /** A courier's report at a time of the test's choosing; what it published, each held to the schema. */
-function courier(outbox = openOutbox()) {
+function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined) {
   const time = { ms: 20_000 };
   const published: { topic: string; text: string; retain: boolean }[] = [];
   const publisher = (): Publisher => ({
@@ -41,7 +41,7 @@ function courier(outbox = openOutbox()) {
     close: async () => undefined,
     publish: async (topic, text, { retain }) => void published.push({ topic, text, retain }),
   });
-  const parts = { outbox, clock: fixedClock({ monotonicMs: () => time.ms }), logger: silentLogger, board: () => ({ temperatureCelsius: 51.2 }) };
+  const parts = { outbox, clock: fixedClock({ monotonicMs: () => time.ms }), logger: silentLogger, board: () => ({ temperatureCelsius: 51.2 }), listenerRuns };
   const report = openHealthReport('t/health', '0.1.0', 120_000, parts);
   let connection = publisher();
   return {
@@ -89,6 +89,38 @@ test('a listener that stops reporting is silent, and its time goes on unheard', 
   expect((await at(21_000)).hearing.state).toBe('listening');
   expect(await at(150_000)).toBeUndefined();
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 170, listenedSeconds: 9, notHeardSeconds: 161 } });
+});
+
+test('a listener whose process is gone is silent within 10 s, unless it stopped in order or is started again', async () => {
+  let runs = true;
+  const { outbox, at } = courier(openOutbox(), () => runs);
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).hearing.state).toBe('listening');
+  runs = false;
+  expect(await at(22_000)).toBeUndefined();
+  expect(await at(26_000)).toBeUndefined();
+  runs = true; // started again by systemd
+  expect(await at(27_100)).toBeUndefined();
+  runs = false;
+  expect(await at(30_000)).toBeUndefined();
+  expect(await at(35_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 25, listenedSeconds: 9, notHeardSeconds: 16 } });
+  expect(await at(40_000)).toBeUndefined(); // told once
+  runs = true; // it loads its model: silent until it reports
+  expect(await at(50_000)).toBeUndefined();
+  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: 52_000, starts: 2 }));
+  expect(await at(52_500)).toMatchObject({ hearing: { state: 'starting' } });
+  outbox.writeHearing(hearingRecord({ state: 'stopped', writtenMonotonicMs: 60_000, starts: 2 }));
+  expect(await at(60_500)).toMatchObject({ hearing: { state: 'stopped' } });
+  runs = false;
+  expect(await at(62_000)).toBeUndefined();
+  expect(await at(70_000)).toBeUndefined();
+});
+
+test('a row from the future is published, and grows old from when it was found', async () => {
+  const { outbox, at } = courier();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 1_000_000, sinceMonotonicMs: 990_000 }));
+  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', reportedSecondsAgo: 0 } });
+  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', reportedSecondsAgo: 159, notHeardSeconds: 0 } });
 });
 
 test('one that never reported in this boot is silent once it had time to start; of another boot nothing is believed', async () => {

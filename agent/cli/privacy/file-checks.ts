@@ -8,8 +8,8 @@ import { accessOf, type Mount, mountsOf, type OpenFile, openFiles } from './proc
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
 
-/** The outbox and what SQLite keeps beside it; the ballast and the lock are held for moments. */
-const besideOutbox = ['', '-wal', '-shm', '.ballast', '.lock', '.new', '.new-wal', '.new-shm'];
+/** The outbox and what SQLite keeps beside it; the ballast and the lock of a repair are held for moments; the listener's lock is always empty. */
+const besideOutbox = ['', '-wal', '-shm', '.ballast', '.lock', '.listener.lock', '.new', '.new-wal', '.new-shm'];
 
 const files: HalfCheck = {
   id: 'files',
