@@ -4,6 +4,8 @@ import { openDatabase, type SqliteDatabase } from './sqlite-database.ts';
 
 const lockOf = (outboxPath: string) => `${outboxPath}.listener.lock`;
 
+const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a second file
+
 /**
  * Holds the lock until the process ends. PATH.listener.lock stays an empty file: a transaction that is begun and writes nothing is but
  * a lock. Throws what SQLite says: where it cannot be held, hearing goes on, and the courier finds nothing to ask.
@@ -11,6 +13,7 @@ const lockOf = (outboxPath: string) => `${outboxPath}.listener.lock`;
 export function holdListenerLock(outboxPath: string): void {
   const db = openDatabase(lockOf(outboxPath));
   try {
+    db.pragma(withoutJournal);
     db.exec('BEGIN EXCLUSIVE');
     held.push(db);
   } catch (error) {
@@ -30,6 +33,7 @@ export function openListenerProbe(outboxPath: string): () => boolean | undefined
     try {
       db ??= openDatabase(path);
       db.pragma('busy_timeout = 0');
+      db.pragma(withoutJournal);
       db.exec('BEGIN EXCLUSIVE; ROLLBACK');
       return false;
     } catch (error) {
