@@ -96,23 +96,20 @@ class Network(nn.Module):
         spectrum = torch.stft(F.pad(x, (FRAME - HOP, 0)), FRAME, HOP, FRAME, self.window, center=False, return_complex=True)
         return torch.log(self.mel @ (spectrum.real**2 + spectrum.imag**2) + 1e-8)
 
-    def body(self, features: torch.Tensor, cache=None) -> torch.Tensor:
+    def convolve(self, features: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
         """[batch, 64, frames of 10 ms] -> [batch, frames of 40 ms, features]."""
         x = self.first2(self.first(self.norm(features[:, None]), cache))
         for block in self.blocks:
             x = block(x, cache)
         b, c, f, t = x.shape
-        x = x.permute(0, 3, 1, 2).reshape(b, t, c * f)
-        if cache is None:
-            h, _ = self.gru(x)
-        else:
-            h, last = self.gru(x, cache.take((1, 1, self.gru.hidden_size)))
-            cache.keep(last)
-        return self.drop(torch.cat([h, x], -1))
+        return x.permute(0, 3, 1, 2).reshape(b, t, c * f)
 
-    def forward(self, x: torch.Tensor):
-        h = self.body(self.log_mel(x))
-        return self.out(h), self.aux(h) if self.aux is not None else None
+    def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None):
+        """[batch, samples], memory [1, batch, hidden] (zeros unless given) -> logits [batch, frames, classes], auxiliary logits, memory."""
+        x = self.convolve(self.log_mel(x))
+        h, memory = self.gru(x, memory)
+        h = self.drop(torch.cat([h, x], -1))
+        return self.out(h), self.aux(h) if self.aux is not None else None, memory
 
 
 class Streaming(nn.Module):
@@ -122,11 +119,15 @@ class Streaming(nn.Module):
     even and odd parts about its middle, which halves the product: for x[n] and x[512-n] the cosines are equal, the
     sines opposite. Frames are four neighbouring blocks of one hop, less what is too much, so that cutting them takes a
     handful of operations and not one for each frame.
+
+    The recurrent layer keeps two memories. Each forgets every `2 * turn` runs of the graph, half of that apart, and the
+    older one answers: what is scored has `turn` to `2 * turn` runs behind it however long the stream is.
     """
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, turn: int):
         super().__init__()
         self.network = network
+        self.turn = turn
         half = FRAME // 2
         n = torch.arange(half + 1, dtype=torch.float64)
         k = torch.arange(half + 1, dtype=torch.float64)[:, None]
@@ -151,10 +152,18 @@ class Streaming(nn.Module):
         power = (even @ self.cosine) ** 2 + (odd @ self.sine) ** 2
         return torch.log(power @ self.network.mel.T + self.floor).T[None]
 
+    def take_turns(self, x: torch.Tensor, cache: Cache) -> torch.Tensor:
+        run = cache.take((1, 1))
+        remembers = torch.cat([run != 0, run != self.turn], 1).float()[..., None]
+        h, memories = self.network.gru(x.expand(2, -1, -1), cache.take((1, 2, self.network.gru.hidden_size)) * remembers)
+        cache.keep((run + 1) * (run < 2 * self.turn - 1).float())
+        cache.keep(memories)
+        return torch.where(run < self.turn, h[1:], h[:1])
+
     def forward(self, waveform: torch.Tensor, state: torch.Tensor):
         cache = Cache(state, self.sizes)
-        x = cache.extend(waveform, PAST)
-        h = self.network.body(self.log_mel(x), cache)
+        x = self.network.convolve(self.log_mel(cache.extend(waveform, PAST)), cache)
+        h = torch.cat([self.take_turns(x, cache), x], -1)
         if self.sizes is None:
             self.sizes = [piece.shape[1] for piece in cache.next]
         return torch.sigmoid(self.network.out(h)), torch.cat(cache.next, 1)
@@ -165,7 +174,7 @@ class Windowed(nn.Module):
 
     def __init__(self, network: Network, hop: int):
         super().__init__()
-        self.streaming = Streaming(network)
+        self.streaming = Streaming(network, turn=1)
         self.frames = hop // STRIDE
 
     def forward(self, waveform: torch.Tensor):

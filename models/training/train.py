@@ -14,6 +14,7 @@ from network import DELAY, STRIDE, Network
 from voices import changed_voices
 
 BATCH = 32
+CARRIED = 0.7  # share of examples that begin with the memory left by another example
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -96,13 +97,17 @@ def main():
     batches = iter(torch.utils.data.DataLoader(Stream(training + voices, 1000 * args.seed, alarms), batch_size=BATCH, num_workers=1, prefetch_factor=6))
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.steps, pct_start=0.08)
+    memory = torch.zeros(1, BATCH, net.gru.hidden_size)
     began, running, waited = time.time(), None, 0.0
     for step in range(args.steps):
         t = time.time()
         x, target, aux_target = next(batches)
         waited += time.time() - t
         net.train()
-        out, aux = net(x)
+        # most examples follow another, so that what was heard long ago is no reason to hear worse
+        memory = memory * (torch.rand(BATCH, 1) < CARRIED)
+        out, aux, memory = net(x, memory)
+        memory = memory.detach()
         main_loss, loss = loss_of(out, aux, target, aux_target)
         optimiser.zero_grad()
         loss.backward()
