@@ -197,7 +197,7 @@ describe.skipIf(without)(`on a narrow terminal${without ? ` (left out: ${without
     const config = command?.includes('--help') ? '' : `-c ${path}`;
     const { stdout } = spawnSync('script', ['-qec', `stty cols 60; ${process.execPath} agent/main.ts ${command} ${config} --lang ${language}`, '/dev/null'], {
       encoding: 'utf8',
-      env: { ...process.env, NO_COLOR: '1' },
+      env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1' }, // with both, Node warns
     });
     const lines = stdout.split(/\r?\n/);
     expect(lines.length).toBeGreaterThan(2);

@@ -128,7 +128,7 @@ test.skipIf(unreadable)(`the courier's user cannot open the meter socket, the me
       process.execPath,
       [
         '-e',
-        `require('node:net').connect(${JSON.stringify(path)}).on('error', (e) => console.log(e.code)).once('data', (d) => { console.log(d.length); process.exit() })`,
+        `require('node:net').connect(${JSON.stringify(path)}).on('error', (e) => console.log(e.code)).once('data', (d) => { console.log(String(d.length)); process.exit() })`,
       ],
       { uid, gid, encoding: 'utf8' },
     ).stdout.trim();

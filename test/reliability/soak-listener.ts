@@ -55,13 +55,16 @@ const outbox: typeof patient = Object.create(patient, {
 });
 const classifier = await openOnnxClassifier('models/street');
 
+// decoded once: what a decoder keeps is no part of what is watched
+const sound: Float32Array[] = [];
+for await (const frame of (await openAudioFile('deploy/selftest.wav', 16_000, 'fast')).frames(stop.signal)) sound.push(frame.samples.slice());
+
 const silenceSeconds = 5;
 async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
   const began = performance.now();
   let samples = 0;
   while (!signal.aborted) {
-    const file = await openAudioFile('deploy/selftest.wav', 16_000, 'fast');
-    for await (const frame of file.frames(signal)) {
+    for (const heard of sound) {
       const due = began + (samples / 16_000 / pace) * 1000 - performance.now();
       if (due > 1) await new Promise((done) => setTimeout(done, due));
       if (microphone === 'absent' || microphone === 'busy' || microphone === 'unplugged') throw failure('unplugged');
@@ -69,12 +72,13 @@ async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
         await new Promise((done) => setTimeout(done, (silenceSeconds / pace) * 1000));
         throw failure('stuck');
       }
-      if (microphone === 'zeros') frame.samples.fill(0);
-      else if (microphone === 'flat') frame.samples.fill(0.01);
-      else if (microphone === 'clipped') for (let i = 0; i < frame.samples.length; i++) frame.samples[i] = i % 2 ? 1 : -1;
+      const piece = heard.slice();
+      if (microphone === 'zeros') piece.fill(0);
+      else if (microphone === 'flat') piece.fill(0.01);
+      else if (microphone === 'clipped') for (let i = 0; i < piece.length; i++) piece[i] = i % 2 ? 1 : -1;
       const firstSample = samples;
-      samples += frame.samples.length;
-      yield { samples: frame.samples, firstSample };
+      samples += piece.length;
+      yield { samples: piece, firstSample };
     }
   }
 }
