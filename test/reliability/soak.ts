@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connectAsync } from 'mqtt';
 import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -79,6 +80,10 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
     };
     const timer = setInterval(take, 100);
     return async () => {
+      // what the broker had accepted before this one is here once this one is
+      const last = await connectAsync(`mqtt://127.0.0.1:${port}`);
+      await Promise.all([seen.until(() => seen.messages.some(({ topic }) => topic === 'soak/last')), last.publishAsync('soak/last', '{}', { qos: 1 })]);
+      await last.endAsync();
       clearInterval(timer);
       take();
       await seen.close();
@@ -130,11 +135,14 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
     ...(mounted ? { fill: join(folder, 'fill') } : {}),
     child: (half) => halves[half]?.child,
     async restartBroker(pauseMs) {
+      proxy.set('frozen'); // nothing may be acknowledged while nobody counts
       await unsubscribe();
       await broker?.close();
       await delay(pauseMs);
       broker = await openMosquitto(brokerFolder, port);
       unsubscribe = await subscribe();
+      proxy.breakAll();
+      proxy.set('none');
     },
     async whileDead(work) {
       held = true;
