@@ -129,8 +129,6 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
 
 /** Copies the readable events a thousand at a time; returns how many, the last number, and the numbers before it that no event has: sent before, or lost. */
 function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): { sound: number; last: number; holes: Gap[] } {
-  const knowBoot = to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)');
-  const knowModel = to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)');
   const insert = to.prepare(insertSql);
   const holes: Gap[] = [];
   let [sound, last, known] = [0, 0, ''];
@@ -138,10 +136,7 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): {
     attempt(() => {
       const event = fromRow(row);
       const referred = `${event.bootId} ${event.model.name} ${event.model.version}`;
-      if (referred !== known) {
-        knowBoot.run(event.bootId);
-        knowModel.run(event.model.name, event.model.version);
-      }
+      if (referred !== known) know(to, event);
       known = referred;
       insert.run(toRow(event, row.sequence));
       if (row.sequence > last + 1) holes.push({ first: last + 1, last: row.sequence - 1, reason: 'unreadable' });

@@ -1,40 +1,23 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
-import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
-import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { missing } from '../support/broker.ts';
+import { openPatient } from '../support/patient.ts';
 import { seededRandom } from '../support/random.ts';
-import { hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let folder: string;
 let path: string;
-const closing: Outbox[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'tocsin-damage-'));
   path = join(folder, 'outbox.db');
 });
-afterEach(() => {
-  for (const outbox of closing.splice(0)) outbox.close();
-});
-function open(change: { maxHeld?: number } = {}): Outbox {
-  const outbox = openPatientOutbox({
-    path,
-    open: () => openSqliteOutbox(path, limits, { repair: true }),
-    isDamage,
-    logger: silentLogger,
-    retryMs: 50,
-    ...change,
-  });
-  closing.push(outbox);
-  return outbox;
-}
+const open = () => openPatient(path);
 const stored = 300;
 /** An outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL; or as a kill does, with the shared memory. */
 function leave(ends = ['', '-wal']): string {
@@ -263,7 +246,6 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(courier.pending(0, 1000).at(-1)).toEqual(listener.pending(0, 1000).at(-1));
     if (courier.id === id) expect(courier.newest()).toBeGreaterThan(stored);
     courier.close();
-    closing.splice(closing.indexOf(courier), 1);
     // the old file's connection took nothing of the new one with it when it closed
     expect(listener.append(recordedEvent(9001))).toBe('stored');
     expect(listener.pending(0, 1000).filter((e) => e.onsetMonotonicMs >= 9000 * 60_000)).toHaveLength(2);
@@ -310,101 +292,4 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(() => openSqliteOutbox(path, limits)).toThrow(/Expected an outbox at/);
     expect(quarantine()).toEqual([]);
   });
-});
-
-const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
-describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
-  const mount = (...args: string[]) => expect(spawnSync('mount', args, { encoding: 'utf8' }).stderr).toBe('');
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'tocsin-small-'));
-    path = join(folder, 'outbox.db');
-    mount('-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', folder);
-    onTestFinished(() => {
-      for (const outbox of closing.splice(0)) outbox.close();
-      spawnSync('umount', ['-l', folder]);
-    });
-  });
-  const fill = () => {
-    const result = spawnSync('dd', ['if=/dev/zero', `of=${folder}/fill`, 'bs=4k'], { encoding: 'utf8' });
-    expect(result.stderr).toContain('No space');
-  };
-
-  // tmpfs stands in for a card: it shows ENOSPC on growth, not what a worn card does
-  test('full: the ballast takes what is heard first, then memory holds it; delivered events can be deleted; space brings all back', () => {
-    const outbox = open({ maxHeld: 50 });
-    for (let i = 0; i < 20; i++) expect(outbox.append(recordedEvent(i))).toBe('stored');
-    expect(existsSync(`${path}.ballast`)).toBe(true);
-    fill();
-    const fates: string[] = [];
-    while (fates.filter((fate) => fate === 'held').length < 80) fates.push(outbox.append(recordedEvent(20 + fates.length)));
-    const kept = fates.indexOf('held');
-    expect(existsSync(`${path}.ballast`)).toBe(false);
-    expect(kept).toBeGreaterThan(300);
-    expect(outbox.faults()).toContain('disk_full');
-    outbox.acknowledge(range(1, 20));
-    expect(outbox.pending(0, 1)[0]?.sequence).toBe(21);
-    rmSync(join(folder, 'fill'));
-    expect(outbox.append(recordedEvent(1_000_000))).toBe('stored');
-    expect(outbox.faults()).toEqual([]);
-    const held = outbox.pending(20 + kept, 1000).map((e) => e.onsetMonotonicMs / 60_000);
-    // 80 came while nothing could be stored, 50 were held
-    expect(held).toEqual([...range(20 + fates.length - 50, 20 + fates.length - 1), 1_000_000]);
-    expect(outbox.fates()).toMatchObject({ stored: 20 + kept + 51, dropped: 30, sent: 20 });
-    expect(outbox.gaps(10)).toEqual([{ first: 21 + kept, last: 50 + kept, reason: 'dropped' }]);
-    process.stdout.write(`full disk: ${JSON.stringify({ storedInBallast: kept, held: 50, dropped: 30 })}\n`);
-  });
-
-  test('read-only from the start: what is heard is held, and stored once it can be', async () => {
-    const first = openSqliteOutbox(path, limits);
-    first.append(recordedEvent(0));
-    first.close();
-    // a file system with files open for writing cannot be made read-only from here, as a card's errors do it
-    mount('-o', 'remount,ro', folder);
-    const early = open();
-    expect(early.append(recordedEvent(1))).toBe('held');
-    expect(early.faults()).toContain('outbox_unwritable');
-    const late = open();
-    expect(late.append(recordedEvent(2))).toBe('held');
-    mount('-o', 'remount,rw', folder);
-    // without another event: the timer alone brings it back
-    for (let i = 0; i < 200 && (early.faults().length > 0 || late.faults().length > 0); i++) await new Promise((r) => setTimeout(r, 20));
-    expect(new Set(late.pending(0, 10).map((e) => e.onsetMonotonicMs / 60_000))).toEqual(new Set([0, 1, 2]));
-  });
-
-  const withoutExt4 = missing('mkfs.ext4', 'e2fsck', 'losetup');
-  test.skipIf(withoutExt4)(
-    `turned read-only under open files, as ext4 does at a card's errors${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
-    async () => {
-      const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
-      writeFileSync(image, '');
-      truncateSync(image, 64_000_000);
-      const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
-      expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
-      mount('-o', 'loop', image, folder);
-      onTestFinished(() => void run('umount', '-l', folder));
-      const [listener, courier] = [open(), open()];
-      for (let i = 1; i <= 20; i++) expect(listener.append(recordedEvent(i))).toBe('stored');
-      expect(courier.pending(0, 100)).toHaveLength(20);
-      run('mount', '-o', 'remount,abort', folder);
-      expect(listener.append(recordedEvent(21))).toBe('held');
-      expect(listener.append(recordedEvent(22))).toBe('held');
-      expect(listener.faults()).toContain('outbox_unwritable');
-      courier.acknowledge([1, 2]); // remembered
-      expect(courier.pending(0, 100).at(0)?.sequence).toBe(3);
-      // what a technician does: checked, and mounted over the old one, which stays open
-      run('e2fsck', '-fy', image);
-      const device = run('losetup', '-f', '--show', image).stdout.trim();
-      mount(device, folder);
-      onTestFinished(() => {
-        run('umount', '-l', folder);
-        run('losetup', '-d', device);
-      });
-      const all = () => courier.pending(0, 100).map((e) => e.onsetMonotonicMs / 60_000);
-      for (const began = performance.now(); ; await new Promise((done) => setTimeout(done, 100))) {
-        if (listener.faults().length === 0 && courier.faults().length === 0 && courier.fates().sent === 2) break;
-        expect(performance.now() - began).toBeLessThan(10_000);
-      }
-      expect(all()).toEqual(range(3, 22));
-    },
-  );
 });

@@ -1,5 +1,5 @@
 import { execFileSync, fork } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,7 +18,7 @@ export interface Street {
 export function openStreet(): Street {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-street-'));
   execFileSync('mkfifo', ['-m', '644', join(folder, 'pcm')]);
-  execFileSync('chmod', ['755', folder]);
+  chmodSync(folder, 0o755);
   const child = fork(new URL('./street-air.ts', import.meta.url), [join(folder, 'pcm')]);
   return {
     folder,
