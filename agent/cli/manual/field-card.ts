@@ -1,8 +1,8 @@
 import { exitCodes } from '../../lib/errors.ts';
 import type { CheckId } from '../doctor/check.ts';
 import { escapeHtml } from '../html.ts';
-import type { MessageKey, Text, Translate } from '../translate.ts';
-import { text } from '../translate.ts';
+import { type MessageKey, type Text, type Translate, text } from '../translate.ts';
+import { fixed } from '../typography.ts';
 import { type CommandShape, commandAt } from './command-tree.ts';
 
 /** The way of a visit: a command, one of its examples, and when it is good. */
@@ -24,7 +24,7 @@ const findings: readonly [CheckId, Text][] = [
   ['microphone', text('doctor.microphone.stalled', { device: 'usb:1-1.3' })],
   ['level', text('doctor.level.zeros')],
   ['level', text('doctor.level.quiet', { level: '-80' })],
-  ['level', text('doctor.level.clipped', { percent: '2.0' })],
+  ['level', text('doctor.level.clipped', { percent: fixed(2, 1) })],
   ['disk', text('doctor.disk.readOnly', { folder: '/var/lib/tocsin', reason: 'EROFS' })],
   ['network', text('doctor.network.none')],
   ['port', text('doctor.port.silent', { host: 'broker', port: 8883, reason: '3 s' })],
