@@ -10,7 +10,7 @@ import { inspectOutbox, noFates, type OutboxState } from '../outbox/view-outbox.
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
-import { fixed, noBreak } from './typography.ts';
+import { fixed } from './typography.ts';
 
 interface Options {
   config: string;
@@ -142,7 +142,7 @@ function hearingField({ hearing }: OutboxState, intervalSeconds: number, clock: 
     ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),
   ];
   const hears = state === 'listening' && !silent && fault === 'none' && suspicion === 'none';
-  return [normal(t('field.hearing'), what.join(t.language === 'fr' ? `${noBreak}; ` : '; '), hears, t('hearing.note'))];
+  return [normal(t('field.hearing'), t.clauses(what), hears, t('hearing.note'))];
 }
 
 function clockField(clock: Clock, t: Translate): Field {

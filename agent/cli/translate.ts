@@ -68,6 +68,8 @@ export interface Translate {
   readonly measure: (value: number, unit: string, decimals?: number) => string;
   /** Things one after another, apart even where the decimal sign is a comma. */
   readonly list: (items: readonly string[]) => string;
+  /** Clauses of one sentence, with a semicolon between them. */
+  readonly clauses: (parts: readonly string[]) => string;
 }
 
 export function openTranslate(language: Language): Translate {
@@ -84,6 +86,7 @@ export function openTranslate(language: Language): Translate {
     number: (value: number, decimals?: number) => formatNumber(value, language, decimals),
     measure: (value: number, unit: string, decimals?: number) => typeset(`${formatNumber(value, language, decimals)} ${unit}`, language),
     list: (items: readonly string[]) => items.join(typeset(language === 'fr' ? ' ; ' : ', ', language)),
+    clauses: (parts: readonly string[]) => parts.join(typeset(language === 'fr' ? ' ; ' : '; ', language)),
   });
 }
 

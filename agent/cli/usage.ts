@@ -3,7 +3,8 @@ import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { catalogue, type MessageKey, type Translate, translateError } from './translate.ts';
 
 /** What commander says of a wrong call, in the language, with the help of that very command as the hint. */
-export function usageError(error: CommanderError, command: Command, t: Translate): TocsinError {
+export function usageError(error: CommanderError, refusing: Command, t: Translate): TocsinError {
+  const command = /Argument$|conflictingOption$/.test(error.code) ? named(refusing) : refusing;
   const [first] = command.args;
   // a command that does something itself takes a misspelt one below it for an argument
   const misspelt = error.code === 'commander.excessArguments' && command.registeredArguments.length === 0 && command.commands.length > 0 && first;
@@ -16,6 +17,20 @@ export function usageError(error: CommanderError, command: Command, t: Translate
   return new TocsinError(whole, hint, exitCodes.usage);
 }
 
+/** The command that was typed: an option that several share is refused by the topmost of them, before those below are looked at. */
+function named(refusing: Command): Command {
+  let root: Command & { rawArgs?: string[] } = refusing; // what was typed is kept there; commander's types leave it out
+  while (root.parent) root = root.parent;
+  const typed = root.rawArgs ?? [];
+  const below = (command: Command, at: number): Command => {
+    const i = typed.findIndex((word, i) => i >= at && !/^--[^=]+$/.test(typed[i - 1] ?? '') && command.commands.some((child) => child.name() === word));
+    const child = command.commands.find((child) => child.name() === typed[i]);
+    return child ? below(child, i + 1) : command;
+  };
+  const found = below(root, 0);
+  return pathOf(found).startsWith(pathOf(refusing)) ? found : refusing;
+}
+
 function pathOf(command: Command): string {
   return command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name();
 }
@@ -25,15 +40,20 @@ function usageMessage(error: CommanderError, t: Translate): string {
   const key = `usage.${error.code.replace('commander.', '')}`;
   const plain = error.message.replace(/^error: /, '').replace(/\n?\(Did you mean .*\)$/s, '');
   const quoted = plain.match(/'[^']*'/g);
+  if (error.code === 'commander.invalidArgument') {
+    const values = refusal(plain, t);
+    return values ? t('usage.invalidArgument', values) : plain;
+  }
   if (!(key in catalogue) || quoted === null) return plain;
-  const one = error.code === 'commander.conflictingOption' ? quoted.join(', ') : quoted[0];
-  const detail = error.code === 'commander.invalidArgument' ? inWords(plain, t) : one;
-  return t.of({ key: key as MessageKey, values: { what: detail } });
+  const what = error.code === 'commander.conflictingOption' ? quoted.join(', ') : (quoted[0] as string);
+  return t.of({ key: key as MessageKey, values: { what } });
 }
 
-/** `option 'X' argument 'Y' is invalid. WHY`: only the reason is in words. */
-function inWords(said: string, { language }: Translate): string {
-  if (language === 'en') return said;
-  const [, what = said, why = ''] = /^(.*?) is invalid(?: for argument '[^']*')?\. (.*)$/s.exec(said) ?? [];
-  return why ? `${what.replace(/^(option|command-argument value) /, '').replace(" argument '", " '")} (${translateError(why, language)})` : what;
+/** Commander says `option 'X' argument 'Y' is invalid. WHY`, or `command-argument value 'Y' is invalid for argument 'X'. WHY`. */
+function refusal(said: string, { language }: Translate): Record<'what' | 'expected' | 'got', string> | undefined {
+  const [, option, value, argument, why] =
+    /^(?:option '(.+)' argument|command-argument value) '(.*)' is invalid(?: for argument '(.+)')?\. (.+)$/s.exec(said) ?? [];
+  const what = option ?? argument;
+  if (what === undefined || value === undefined || why === undefined) return undefined;
+  return { what, expected: translateError(why.replace(/^Allowed choices are (.*)\.$/, 'expected one of $1'), language), got: `'${value}'` };
 }

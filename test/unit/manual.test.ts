@@ -42,6 +42,15 @@ test('the man page names every command, option, argument, example, exit code and
   for (const code of [0, ...Object.values(exitCodes)]) expect(page).toMatch(new RegExp(`\\.B ${code}\\n\\w`));
 });
 
+test('in French nothing is parted from the sign behind it', () => {
+  const written = ['deploy/man/tocsin.fr.1', 'deploy/field-card/field-card.fr.html'].map((path) =>
+    readFileSync(path, 'utf8').replace(/<style>.*<\/style>/s, ''),
+  );
+  // `&#38;` ends in such a sign, and code is as a shell wants it
+  const parted = written.flatMap((page) => page.replace(/&#\d+;|<code>.*?<\/code>/g, '').match(/.{0,20}(?<!\\~|\u00a0)[;!?](?=\s|$)/gm) ?? []);
+  expect(parted).toEqual([]);
+});
+
 const lint = missing('mandoc', 'man');
 describe.skipIf(lint)(`the man page renders without a warning${lint ? ` (left out: ${lint})` : ''}`, () => {
   test.each(['tocsin.1', 'tocsin.fr.1'])('%s', (name) => {

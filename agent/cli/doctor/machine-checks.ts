@@ -31,12 +31,16 @@ const board: Check = {
     const model = probes.read('/proc/device-tree/model') ?? probes.read('/sys/class/dmi/id/product_name') ?? process.arch;
     const name = model.replaceAll('\0', '').trim() || process.arch;
     const available = /MemAvailable:\s+(\d+) kB/.exec(probes.read('/proc/meminfo') ?? '')?.[1];
-    const memory = available === undefined ? '?' : Math.round(Number(available) / 1000);
+    const memory = available === undefined ? undefined : Math.round(Number(available) / 1000);
     const milliCelsius = Number(probes.read('/sys/class/thermal/thermal_zone0/temp')?.trim() || Number.NaN);
     const celsius = Math.round(milliCelsius / 1000);
     if (celsius >= 80) return warn('doctor.board.hot', { board: name, celsius });
-    if (typeof memory === 'number' && memory < 100) return warn('doctor.board.small', { board: name, memory });
-    return pass('doctor.board.ok', { board: name, memory, temperature: Number.isNaN(celsius) ? '-' : `${celsius} °C` });
+    if (memory !== undefined && memory < 100) return warn('doctor.board.small', { board: name, memory });
+    return pass('doctor.board.ok', {
+      board: name, // what the board does not tell is left out
+      memory: memory === undefined ? '' : text('doctor.board.memory', { memory }),
+      temperature: Number.isNaN(celsius) ? '' : text('doctor.board.temperature', { celsius }),
+    });
   },
 };
 

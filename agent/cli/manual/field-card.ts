@@ -39,22 +39,20 @@ const mounting = ['card.mount.microphone', 'card.mount.power', 'card.mount.netwo
 
 /** One A4 page for the ladder, self-contained, to print or to save as PDF. Throws when a command or example it names is gone. */
 export function fieldCard(root: CommandShape, version: string, t: Translate): string {
-  // French sets a space before these signs, at which no line may break
-  const h = (said: string) => escapeHtml(t.language === 'fr' ? said.replace(/ (?=[;:!?])/g, '\u00a0') : said);
   const rows = steps.map(([words, example, good]) => {
     const { description, examples } = commandAt(root, words);
     if (!examples.includes(example)) throw new Error(`expected the example "${example}" of ${words}, got: ${examples.join('; ')}`);
-    return `<li><code>${h(example)}</code><br>${h(sentence(description))} <b>${h(t.of({ key: good, values: {} }))}</b></li>`;
+    return `<li><code>${escapeHtml(example)}</code><br>${escapeHtml(sentence(description))} <b>${escapeHtml(t.of({ key: good, values: {} }))}</b></li>`;
   });
   const hints = findings.map(([check, found]) => {
     const hint = t.of({ key: `${found.key}.try` as MessageKey, values: found.values });
-    return `<tr><th>${h(t(`doctor.name.${check}`))}</th><td>${h(t.of(found))}</td><td>${h(hint)}</td></tr>`;
+    return `<tr><th>${escapeHtml(t(`doctor.name.${check}`))}</th><td>${escapeHtml(t.of(found))}</td><td>${escapeHtml(hint)}</td></tr>`;
   });
   const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${t(`exit.${name as keyof typeof exitCodes}`)}`);
   return `<!doctype html>
 <html lang="${t.language}">
 <meta charset="utf-8">
-<title>Tocsin ${h(t('card.title'))}</title>
+<title>Tocsin ${escapeHtml(t('card.title'))}</title>
 <style>
 @page { size: A4; margin: 9mm 11mm }
 body { font: 9.4pt/1.28 "DejaVu Sans", system-ui, sans-serif; margin: 0 auto; max-width: 188mm; color: #111 }
@@ -66,21 +64,21 @@ code { font: bold 9.6pt "DejaVu Sans Mono", monospace; background: #eee; padding
 .hints { width: 100%; border-collapse: collapse; font-size: 7.9pt; line-height: 1.2 } .hints th, .hints td { text-align: left; vertical-align: top; padding: .5mm 2mm .5mm 0; border-bottom: .4pt solid #bbb } .hints th { width: 21mm } .hints td:nth-child(2) { width: 72mm }
 p { margin: 1mm 0 0 } .small { font-size: 7.9pt }
 </style>
-<h1>Tocsin <small>${h(t('card.title'))}, ${h(version)}</small></h1>
-<table class="blanks"><tr>${blanks.map((blank) => `<td>${h(t(`card.blank.${blank}`))}</td>`).join('')}</tr></table>
-<h2>${h(t('card.mount'))}</h2>
-<ul>${mounting.map((key) => `<li>${h(t(key))}</li>`).join('')}</ul>
-<h2>${h(t('card.check'))}</h2>
+<h1>Tocsin <small>${escapeHtml(t('card.title'))}, ${escapeHtml(version)}</small></h1>
+<table class="blanks"><tr>${blanks.map((blank) => `<td>${escapeHtml(t(`card.blank.${blank}`))}</td>`).join('')}</tr></table>
+<h2>${escapeHtml(t('card.mount'))}</h2>
+<ul>${mounting.map((key) => `<li>${escapeHtml(t(key))}</li>`).join('')}</ul>
+<h2>${escapeHtml(t('card.check'))}</h2>
 <ol>
 ${rows.join('\n')}
 </ol>
-<h2>${h(t('card.trouble'))}</h2>
+<h2>${escapeHtml(t('card.trouble'))}</h2>
 <table class="hints">
 ${hints.join('\n')}
 </table>
-<p class="small"><b>${h(t('help.exitCodes'))}</b> 0 ${h(t('exit.done'))}, ${h(codes.join(', '))}. ${h(t('card.more'))}</p>
-<h2>${h(t('card.asked'))}</h2>
-<p>${h(t('card.answer'))}</p>
+<p class="small"><b>${escapeHtml(t('help.exitCodes'))}</b> 0 ${escapeHtml(t('exit.done'))}, ${escapeHtml(codes.join(', '))}. ${escapeHtml(t('card.more'))}</p>
+<h2>${escapeHtml(t('card.asked'))}</h2>
+<p>${escapeHtml(t('card.answer'))}</p>
 </html>
 `;
 }

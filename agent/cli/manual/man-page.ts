@@ -48,7 +48,7 @@ function commandLines(command: CommandShape, t: Translate): string[] {
     '.br',
     roff(`${command.description}.`),
     ...command.arguments.flatMap(({ name: placeholder, description, choices }) =>
-      tagged(`.I ${roff(placeholder)}`, [description, ...choiceText(choices, t)].join('; ')),
+      tagged(`.I ${roff(placeholder)}`, t.clauses([description, ...choiceText(choices, t)])),
     ),
     ...own.flatMap((option) => tagged(optionTag(option), optionText(option, t))),
     ...(command.examples.length > 0 ? ['.PP', roff(t('help.Examples:')), '.PP', '.RS', '.nf', ...command.examples.map(verbatim), '.fi', '.RE'] : []),
@@ -65,7 +65,7 @@ function optionText({ description, value, default: normal, environment }: Option
   const parts = [description.replace(/ \((default|par défaut).*\)$/, ''), ...choiceText(value?.choices ?? [], t)];
   if (normal !== undefined) parts.push(`${t('help.(default:').slice(1)} ${normal}`);
   if (environment !== undefined) parts.push(`${t('help.(env:').slice(1)} ${environment}`);
-  return parts.join('; ');
+  return t.clauses(parts);
 }
 
 function choiceText(choices: readonly string[], t: Translate): string[] {

@@ -45,11 +45,13 @@ export const doctor = {
   'doctor.config.wrong': { en: '{reason}', fr: '{reason}' },
   'doctor.config.wrong.try': { en: 'correct it, then: tocsin config check -c {path}', fr: 'corrigez, puis : tocsin config check -c {path}' },
 
-  'doctor.board.ok': { en: '{board}, {memory} MB of memory, {temperature}', fr: '{board}, {memory} Mo de mémoire, {temperature}' },
+  'doctor.board.ok': { en: '{board}{memory}{temperature}', fr: '{board}{memory}{temperature}' },
+  'doctor.board.memory': { en: ', {memory} MB of memory free', fr: ', {memory} Mo de mémoire libre' },
+  'doctor.board.temperature': { en: ', {celsius} °C', fr: ', {celsius} °C' },
   'doctor.board.hot': { en: '{board} at {celsius} °C: it slows down at 80', fr: '{board} à {celsius} °C : elle ralentit à 80' },
   'doctor.board.hot.try': { en: 'shade or vent the housing; is the fan turning?', fr: 'ombrez ou aérez le boîtier ; le ventilateur tourne-t-il ?' },
   'doctor.board.small': {
-    en: '{board} has {memory} MB of memory free for programs, 100 are needed',
+    en: '{board} has {memory} MB of memory free, 100 are needed',
     fr: '{board} a {memory} Mo de mémoire libre, il en faut 100',
   },
   'doctor.board.small.try': { en: 'see what takes it: ps aux --sort=-rss | head', fr: 'voyez ce qui l’occupe : ps aux --sort=-rss | head' },

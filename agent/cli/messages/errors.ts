@@ -108,8 +108,11 @@ export const frenchErrors: Record<string, string> = {
   'name a folder that exists: --out': 'nommez un dossier qui existe : --out',
   'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
   'expected a whole number from {1} to {2}': 'attendu un nombre entier de {1} à {2}',
+  'expected a count and a span such as 2/week, 1/day or 5/month': 'attendu un nombre et une durée comme 2/week, 1/day ou 5/month',
+  'expected a number of days above 0': 'attendu un nombre de jours supérieur à 0',
+  'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
   'expected the number of a process': 'attendu le numéro d’un processus',
-  'Allowed choices are {1}.': 'choix possibles : {1}',
+  'expected one of {1}': 'attendu l’une des valeurs {1}',
   'Expected an installation in {1}, got: {2}': 'Attendu une installation dans {1}, obtenu : {2}',
   'name the folder that holds agent/ and package.json': 'nommez le dossier qui contient agent/ et package.json',
 };

@@ -9,7 +9,7 @@ export const shared = {
   'usage.missingArgument': { en: 'missing required argument {what}', fr: 'il manque l’argument {what}' },
   'usage.optionMissingArgument': { en: 'the option {what} needs a value', fr: 'l’option {what} demande une valeur' },
   'usage.excessArguments': { en: 'too many arguments for {what}', fr: 'trop d’arguments pour {what}' },
-  'usage.invalidArgument': { en: '{what}', fr: 'valeur refusée : {what}' },
+  'usage.invalidArgument': { en: '{what}: {expected}, got {got}', fr: '{what} : {expected}, obtenu {got}' },
   'usage.missingMandatoryOptionValue': { en: 'missing option {what}', fr: 'il manque l’option {what}' },
   'usage.conflictingOption': { en: 'these options cannot be used with one another: {what}', fr: 'ces options ne vont pas ensemble : {what}' },
   'usage.meant': { en: '; did you mean {meant}?', fr: ' ; vouliez-vous {meant} ?' },
