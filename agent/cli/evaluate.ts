@@ -48,11 +48,12 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
       await classifier.close();
       const rules = rulesOf(manifest, { operatingPoint: options.operatingPoint, open: {} });
       const score = scoreEvents(scenes, detect(heard, rules, frameSeconds, manifest.latencySeconds));
-      if (options.json) return printJson({ model: `${manifest.name} ${manifest.version}`, operatingPoint: options.operatingPoint, ...score });
+      const model = `${manifest.name} ${manifest.version}`;
+      if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
       const curves = labels.map((label) =>
         curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
       );
-      writePage(options.out, evaluationPage(`${manifest.name} ${manifest.version}, ${options.operatingPoint}, ${scenes.length} scenes`, score, curves));
+      writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
       const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
       const said = t('evaluate.score', { f1: fixed(score.macroF1, 3), labels: each, alarms: fixed(score.falseAlarmsPerHourQuiet, 1) });
       print(`${wrap(said, screenOf(process.stdout).columns)}\n${t('evaluate.written', { path: options.out })}`);

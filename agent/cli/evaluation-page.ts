@@ -1,7 +1,10 @@
 import { type Label, labels } from '../classify/model-manifest.ts';
-import { escapeHtml } from './html.ts';
+import { escapeHtml as h } from './html.ts';
 import { plot } from './plot.ts';
+import { style } from './privacy/report-page.ts';
 import type { Score } from './scoring.ts';
+import { openTranslate, type Translate } from './translate.ts';
+import { fixed } from './typography.ts';
 
 export interface Curve {
   readonly label: Label;
@@ -10,39 +13,89 @@ export interface Curve {
 /** The colour of each label, wherever it is drawn. */
 export const colours: Record<Label, string> = { glass_break: '#0b7285', shout: '#c2255c', bang: '#e67700' };
 
-/** One self-contained HTML page: figures, then precision against recall and F1 against false alarms, as SVG. */
-export function evaluationPage(title: string, score: Score, curves: readonly Curve[]): string {
-  const rows = labels.map((l) => {
-    const s = score.perLabel[l];
-    return `<tr><th>${l}</th><td>${s.reference}</td><td>${s.hit}</td><td>${s.falseAlarm}</td><td>${s.repeat}</td><td>${s.recall.toFixed(2)}</td><td>${s.precision.toFixed(2)}</td><td>${s.f1.toFixed(2)}</td></tr>`;
+export interface Evaluated {
+  readonly model: string;
+  readonly operatingPoint: string;
+  readonly scenes: number;
+}
+
+/** One self-contained page, French first and then English: figures, then precision against recall and F1 against false alarms, as SVG. */
+export function evaluationPage(evaluated: Evaluated, score: Score, curves: readonly Curve[]): string {
+  const sections = (['fr', 'en'] as const).map((language) => section(evaluated, score, curves, openTranslate(language)));
+  return `<!doctype html>
+<html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Tocsin: ${h(evaluated.model)}, ${h(evaluated.operatingPoint)}</title>
+<style>${style}${ownStyle}</style></head>
+<body><nav><a href="#fr">Français</a> · <a href="#en">English</a></nav>
+${sections.join('\n')}
+</body></html>
+`;
+}
+
+const ownStyle = `
+table.scores{display:table;width:auto;table-layout:auto}.scores tr{display:table-row;border:0}.scores thead{display:table-header-group}.scores tbody{display:table-row-group}
+.scores th:nth-child(n),.scores td{display:table-cell;width:auto;padding:.25rem 0 .25rem .9rem;text-align:right;vertical-align:baseline;border-top:1px solid #dee2e6}
+.scores th:nth-child(1){text-align:left;padding-left:0}.scores thead th:nth-child(n){border:0}.wide{overflow-x:auto;white-space:nowrap}
+.plots{display:flex;flex-wrap:wrap;gap:0 1.5rem}.plots svg{max-width:100%;height:auto}.plots h2{font-size:1rem}
+`;
+
+const columns = ['label', 'reference', 'hits', 'falseAlarms', 'repeats', 'recall', 'precision', 'f1'] as const;
+
+function section({ model, operatingPoint, scenes }: Evaluated, score: Score, curves: readonly Curve[], t: Translate): string {
+  const rows = labels.map((label) => {
+    const { reference, hit, falseAlarm, repeat, recall, precision, f1 } = score.perLabel[label];
+    const cells = [...[reference, hit, falseAlarm, repeat].map(String), ...[recall, precision, f1].map((share) => t.number(share, 2))];
+    return `<tr><th>${h(t(`label.${label}`))}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
-  const most = Math.max(10, ...curves.flatMap((c) => c.points.map((p) => p.falseAlarmsPerHour)));
-  const unit = { from: 0, to: 1, decimals: 2 };
-  const series = (points: (of: Curve) => [number, number][]) => curves.map((c) => ({ name: c.label, colour: colours[c.label], dots: true, points: points(c) }));
+  const most = 20 * Math.ceil(Math.max(10, ...curves.flatMap(({ points }) => points.map(({ falseAlarmsPerHour }) => falseAlarmsPerHour))) / 20);
+  const share = { from: 0, to: 1, decimals: 2 };
+  const series = (points: (of: Curve) => [number, number][]) =>
+    curves.map((of) => ({ name: t(`label.${of.label}`), colour: colours[of.label], dots: true, points: points(of) }));
+  const size = { width: 515, height: 330, number: t.number };
   const precision = plot(
-    { name: 'Recall', ...unit },
-    { name: 'Precision', ...unit },
-    series((c) => c.points.filter((p) => p.recall > 0).map((p) => [p.recall, p.precision])),
+    { name: t('evaluation.recall'), ...share },
+    { name: t('evaluation.precision'), ...share },
+    series(({ points }) => points.filter(({ recall }) => recall > 0).map(({ recall, precision }) => [recall, precision])),
+    size,
   );
   const alarms = plot(
-    { name: 'False alarms per hour', from: 0, to: most },
-    { name: 'F1', ...unit },
-    series((c) => c.points.map((p) => [p.falseAlarmsPerHour, p.f1])),
+    { name: t('evaluation.perHour'), from: 0, to: most },
+    { name: t('evaluation.f1'), ...share },
+    series(({ points }) => points.map(({ falseAlarmsPerHour, f1 }) => [falseAlarmsPerHour, f1])),
+    size,
   );
+  const bySnr = Object.entries(score.recallBySnr)
+    .toSorted(([a], [b]) => Number(a) - Number(b))
+    .map(([snr, recall]) => t('evaluation.atSnr', { snr: Number(snr), recall: fixed(recall, 2) }));
   const causes = Object.entries(score.falseAlarmCauses)
     .toSorted(([, a], [, b]) => b - a)
-    .map(([name, n]) => `${escapeHtml(name)} ${n}`);
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#212529}table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid #dee2e6;text-align:right}th:first-child{text-align:left}svg{max-width:100%;height:auto}</style>
-<h1>${escapeHtml(title)}</h1>
-<p><b>Macro F1 ${score.macroF1.toFixed(3)}</b>; ${score.falseAlarmsPerHour.toFixed(1)} false alarms per hour over ${score.hours.toFixed(2)} h, ${score.falseAlarmsPerHourQuiet.toFixed(1)} per hour in the ${score.quietHours.toFixed(2)} h without a target. Reported ${Math.round(score.latencySeconds.median * 1000)} ms after the onset in the median, ${Math.round(score.latencySeconds.p95 * 1000)} ms at the 95th percentile.</p>
-<table><tr><th>label</th><th>reference</th><th>hits</th><th>false alarms</th><th>repeats</th><th>recall</th><th>precision</th><th>F1</th></tr>${rows.join('')}</table>
-<p>Recall by signal-to-noise ratio: ${Object.entries(score.recallBySnr)
-    .map(([snr, r]) => `${snr} dB ${r.toFixed(2)}`)
-    .join(', ')}.</p>
-<p>What false alarms were: ${causes.join(', ') || 'none'}.</p>
-<h2>Precision and recall, as the opening threshold moves</h2>${precision}
-<h2>F1 against false alarms per hour</h2>${alarms}
-</html>
-`;
+    .map(([name, n]) => `${causeName(name, t)} ${n}`);
+  const { falseAlarmsPerHour, falseAlarmsPerHourQuiet, hours, quietHours, latencySeconds } = score;
+  const figures = [
+    t('evaluation.alarms', {
+      all: fixed(falseAlarmsPerHour, 1),
+      hours: fixed(hours, 2),
+      quiet: fixed(falseAlarmsPerHourQuiet, 1),
+      quietHours: fixed(quietHours, 2),
+    }),
+    t('evaluation.latency', { median: Math.round(latencySeconds.median * 1000), p95: Math.round(latencySeconds.p95 * 1000) }),
+    ...(bySnr.length > 0 ? [t('evaluation.bySnr', { list: t.list(bySnr) })] : []),
+    t('evaluation.causes', { list: causes.length > 0 ? t.list(causes) : t('evaluation.causes.none') }),
+  ];
+  return `<section lang="${t.language}" id="${t.language}">
+<h1>${h(t('evaluation.title'))}</h1>
+<p>${h(t('evaluation.of', { model, point: operatingPoint, scenes }))}</p>
+<p class="verdict">${h(t('evaluation.macro', { f1: fixed(score.macroF1, 3) }))} <small>${h(t('evaluation.macro.is'))}</small></p>
+<div class="wide"><table class="scores"><thead><tr>${columns.map((name) => `<th>${h(t(`evaluation.${name}`))}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>
+${figures.map((figure) => `<p>${h(figure)}</p>`).join('\n')}
+<div class="plots"><div><h2>${h(t('evaluation.plot.precision'))}</h2>${precision}</div>
+<div><h2>${h(t('evaluation.plot.alarms'))}</h2>${alarms}</div></div>
+</section>`;
+}
+
+/** What an alarm was: the name that the scenes give a confuser stays as it is. */
+function causeName(name: string, t: Translate): string {
+  if (name === 'background') return t('evaluation.background');
+  return labels.includes(name as Label) ? t(`label.${name as Label}`) : name;
 }

@@ -36,12 +36,25 @@ test('an event outside the collar and outside the reference is a false alarm', (
   expect(scoreEvents(scenes, [at('a', 'bang', 31.9)]).perLabel.bang).toMatchObject({ hit: 0, falseAlarm: 1 });
 });
 
-test('the page stands alone and escapes what it shows', () => {
-  const page = evaluationPage('a & b', scoreEvents(scenes, [at('b', 'glass_break', 5.5)]), [
+test('the page stands alone, in both languages, and escapes what it shows', () => {
+  const evaluated = { model: 'a & b 1.0.0', operatingPoint: 'balanced', scenes: 2 };
+  const page = evaluationPage(evaluated, scoreEvents(scenes, [at('a', 'shout', 9.5), at('b', 'glass_break', 5.5)]), [
     { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
   ]);
-  expect(page).toContain('a &#38; b');
+  expect(page).toContain('a &#38; b 1.0.0');
   expect(page).toContain('&#60;dishes&#62; 1');
-  expect(page).toContain('<svg');
-  expect(page).not.toMatch(/src=|href=|<script/);
+  expect(page).not.toMatch(/src=|href="[^#]|<script/);
+  const [french = '', english = ''] = page.split('<section').slice(1);
+  for (const said of [
+    'lang="fr"',
+    'F1 macro 0,333',
+    '<th>bris de verre</th>',
+    '0\u00a0dB\u00a0: 0,00\u00a0; 20\u00a0dB\u00a0: 1,00',
+    '>0,25</text>',
+    '>détonation</text>',
+  ])
+    expect(french).toContain(said);
+  for (const said of ['lang="en"', 'Macro F1 0.333', '<th>breaking glass</th>', '0 dB: 0.00, 20 dB: 1.00', '>0.25</text>', '>bang</text>'])
+    expect(english).toContain(said);
+  expect(french.match(/<svg/g)).toHaveLength(2);
 });
