@@ -31,7 +31,7 @@ export function addProvision(program: Command, t: Translate): void {
     .option('--discard', 'forget a request that waits, and make another')
     .option(
       '--json',
-      'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority',
+      'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority, again',
     )
     .action((options: Options) => {
       try {

@@ -39,7 +39,7 @@ complete -c tocsin -n '__tocsin_at "provision"' -l install -r -F -d 'certificate
 complete -c tocsin -n '__tocsin_at "provision"' -l ca -r -F -d 'the operator\'s certificate authority, PEM: kept as mqtt.caFile'
 complete -c tocsin -n '__tocsin_at "provision"' -l renew -d 'a new key and request; the present ones stay in force until --install'
 complete -c tocsin -n '__tocsin_at "provision"' -l discard -d 'forget a request that waits, and make another'
-complete -c tocsin -n '__tocsin_at "provision"' -l json -d 'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority'
+complete -c tocsin -n '__tocsin_at "provision"' -l json -d 'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority, again'
 complete -c tocsin -n '__tocsin_at "provision"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "provision"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "doctor"' -s c -l config -r -F -d 'configuration file'

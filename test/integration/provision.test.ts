@@ -112,6 +112,21 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(certificate.checkPrivateKey(createPrivateKey(readFileSync(sensor.at('sensor.key'))))).toBe(true);
   });
 
+  test('what is in force already is not written again, and a request that waits beside it stays', async () => {
+    const sensor = openSensor();
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const install = async () => JSON.parse((await sensor.provision('--install', cert, '--ca', operator.ca, '--json')).stdout) as { again: boolean };
+    expect((await install()).again).toBe(false);
+    await sensor.provision('--renew');
+    const [before, inode] = [everything(sensor), statSync(sensor.at('sensor.pem')).ino];
+    expect((await install()).again).toBe(true);
+    expect(everything(sensor)).toEqual(before);
+    expect(statSync(sensor.at('sensor.pem')).ino).toBe(inode);
+    writeFileSync(sensor.at('ca.pem'), `${before['ca.pem']}${before['ca.pem']}`);
+    expect((await install()).again).toBe(false);
+    expect(everything(sensor)).toEqual(before);
+  });
+
   test('a sensor that has a key gets no other without --renew, and keeps the old pair until the new one is whole', async () => {
     const sensor = await provisioned();
     const before = everything(sensor);

@@ -9,19 +9,21 @@ const packages = [
   ...['mosquitto', 'mosquitto-clients', 'sqlite3'],
 ];
 
-const nspawnFlags = ['--volatile=overlay', '--register=no', '--keep-unit', '--private-network'];
+const nspawnFlags = ['--volatile=overlay', '--register=no', '--keep-unit'];
+const ownNetwork = '--private-network';
 
 /** A Debian 13 made once by mmdebstrap and kept in the user's cache; never changed, for each container writes to memory. */
-export function debianRoot(): string {
+export function debianRoot(more: readonly string[] = []): string {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tocsin-tests');
-  const root = join(cache, `trixie-${createHash('sha256').update(packages.join()).digest('hex').slice(0, 12)}`);
+  const included = [...packages, ...more].join();
+  const root = join(cache, `trixie-${createHash('sha256').update(included).digest('hex').slice(0, 12)}`);
   if (existsSync(root)) return root;
   mkdirSync(cache, { recursive: true });
   const beside = `${root}.${process.pid}`;
   try {
     execFileSync(
       'mmdebstrap',
-      ['--quiet', '--variant=minbase', `--include=${packages.join()}`, 'trixie', beside, process.env.TOCSIN_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'],
+      ['--quiet', '--variant=minbase', `--include=${included}`, 'trixie', beside, process.env.TOCSIN_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'],
       {
         stdio: ['ignore', 'ignore', 'inherit'],
       },
@@ -36,15 +38,25 @@ export function debianRoot(): string {
 /** Why no container can be run here, or undefined. Makes the root if there is none: minutes, and Debian's archive. */
 export function withoutContainer(): string | undefined {
   try {
-    execFileSync('systemd-nspawn', ['-D', debianRoot(), '--quiet', ...nspawnFlags, 'true'], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 60_000 });
+    execFileSync('systemd-nspawn', ['-D', debianRoot(), '--quiet', ...nspawnFlags, ownNetwork, 'true'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: 60_000,
+    });
   } catch (cause) {
     return `no container can be run here: ${(cause as Error).message.trim().split('\n').at(-1)}`;
   }
 }
 
+export interface Surroundings {
+  /** Debian packages beside those that every container has. */
+  readonly packages?: readonly string[];
+  /** The flag of systemd-nspawn for its network: one of its own with nothing but loopback, where none is said. */
+  readonly network?: string;
+}
+
 export interface Container {
   /** A shell script inside, as root; its exit status and output. */
-  sh(script: string): { status: number; stdout: string; stderr: string };
+  sh(script: string, timeoutMs?: number): { status: number; stdout: string; stderr: string };
   close(): Promise<void>;
 }
 
@@ -53,17 +65,9 @@ export interface Container {
  * `street`, the folder of a pipe that can be heard, /srv/street. What it cannot show: kernel sound devices, and MemoryMax, DeviceAllow and IPAddressDeny, which the host's control groups may not
  * hand down.
  */
-export async function bootContainer(share: string, street: string): Promise<Container> {
-  const flags = [
-    '--volatile=overlay',
-    '--register=no',
-    '--keep-unit',
-    '--private-network',
-    `--bind-ro=${share}:/mnt`,
-    `--bind-ro=${street}:/srv/street`,
-    '--boot',
-  ];
-  const child: ChildProcess = spawn('systemd-nspawn', ['-D', debianRoot(), ...flags], {
+export async function bootContainer(share: string, street?: string, { packages, network = ownNetwork }: Surroundings = {}): Promise<Container> {
+  const binds = [`--bind-ro=${share}:/mnt`, ...(street === undefined ? [] : [`--bind-ro=${street}:/srv/street`])];
+  const child: ChildProcess = spawn('systemd-nspawn', ['-D', debianRoot(packages), ...nspawnFlags, network, ...binds, '--boot'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
   });
@@ -79,12 +83,12 @@ export async function bootContainer(share: string, street: string): Promise<Cont
     await gone;
     clearTimeout(patience);
   };
-  const sh = (script: string) => {
+  const sh = (script: string, timeoutMs = 120_000) => {
     const [leader] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
     const environment = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LC_ALL=C.UTF-8', 'DEBIAN_FRONTEND=noninteractive'];
     const { status, stdout, stderr } = spawnSync('nsenter', ['-t', leader ?? '', '-a', ...environment, 'sh', '-c', script], {
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: timeoutMs,
     });
     return { status: status ?? -1, stdout, stderr };
   };

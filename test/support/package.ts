@@ -6,10 +6,11 @@ import type { Architecture } from '../../deploy/deb/platforms.ts';
 
 export const thisArchitecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
-/** Builds the package as `npm run deb` does, packed for speed, from the sources in `source`; returns the file. */
-export function buildPackage(architecture: Architecture, source = '.'): string {
+/** Builds the package as `npm run deb` does, packed for speed, from the sources in `source`, under their version or another; returns the file. */
+export function buildPackage(architecture: Architecture, source = '.', version?: string): string {
   const out = mkdtempSync(join(tmpdir(), 'tocsin-out-'));
-  execFileSync(process.execPath, [join(source, 'deploy/deb/build.ts'), '--arch', architecture, '--compression', 'zstd', '--out', out], {
+  const options = ['--arch', architecture, '--compression', 'zstd', '--out', out, ...(version === undefined ? [] : ['--version', version])];
+  execFileSync(process.execPath, [join(source, 'deploy/deb/build.ts'), ...options], {
     env: { ...process.env, SOURCE_DATE_EPOCH: '1790000000' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

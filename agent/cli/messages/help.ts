@@ -106,6 +106,6 @@ export const frenchHelp: Record<string, string> = {
   "the operator's certificate authority, PEM: kept as mqtt.caFile": 'autorité de certification de l’exploitant, PEM : gardée comme mqtt.caFile',
   'a new key and request; the present ones stay in force until --install': 'une nouvelle clé et sa demande ; l’ancienne reste en vigueur jusqu’à --install',
   'forget a request that waits, and make another': 'oublier la demande qui attend, et en faire une autre',
-  'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority':
-    'un objet JSON : sensor, request, publicKeySha256, again ; avec --install : sensor, issuer, validFrom, validTo, sha256, key, certificate, authority',
+  'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority, again':
+    'un objet JSON : sensor, request, publicKeySha256, again ; avec --install : sensor, issuer, validFrom, validTo, sha256, key, certificate, authority, again',
 };

@@ -14,6 +14,8 @@ export interface InstalledCertificate {
   readonly key: string;
   readonly certificate: string;
   readonly authority: string;
+  /** Certificate and authority were in force already, and nothing was written. */
+  readonly again: boolean;
 }
 
 /** RFC 5280, 4.2.1.12. */
@@ -38,12 +40,16 @@ export function installCertificate(
   checkDates(leaf as X509Certificate, nowMs);
   checkChain(leaf as X509Certificate, between, authorities, nowMs);
 
-  if (files.authority !== undefined) placeFile(paths.authority, authorityText, 0o600);
-  const beside = `${paths.certificate}.new`;
-  placeFile(beside, [leaf as X509Certificate, ...between].join(''), 0o600);
-  if (waits) moveFile(paths.waitingKey, paths.key);
-  moveFile(beside, paths.certificate);
-  rmSync(paths.request, { force: true });
+  const certificateText = [leaf as X509Certificate, ...between].join('');
+  const again = !waits && holds(paths.certificate, certificateText) && holds(paths.authority, authorityText);
+  if (!again) {
+    if (files.authority !== undefined) placeFile(paths.authority, authorityText, 0o600);
+    const beside = `${paths.certificate}.new`;
+    placeFile(beside, certificateText, 0o600);
+    if (waits) moveFile(paths.waitingKey, paths.key);
+    moveFile(beside, paths.certificate);
+  }
+  if (!existsSync(paths.waitingKey)) rmSync(paths.request, { force: true }); // else it is the request of the key that waits
   const { issuer, validFrom, validTo, fingerprint256 } = leaf as X509Certificate;
   return {
     sensor,
@@ -54,6 +60,7 @@ export function installCertificate(
     key: paths.key,
     certificate: paths.certificate,
     authority: paths.authority,
+    again,
   };
 }
 
@@ -115,6 +122,10 @@ function checkChain(leaf: X509Certificate, between: readonly X509Certificate[], 
     `Expected a certificate signed by ${authorities.map((authority) => nameOf(authority)).join(' or ')}, got one of ${nameOf(subject, 'issuer')}`,
     "--ca names the operator's authority; where the broker has another, put both in that file",
   );
+}
+
+function holds(path: string, text: string): boolean {
+  return existsSync(path) && readFileSync(path, 'utf8') === text;
 }
 
 function nameOf(certificate: X509Certificate, part: 'subject' | 'issuer' = 'subject'): string {

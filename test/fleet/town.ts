@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, cpSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bootContainer, type Container } from '../support/container.ts';
+import { openOperator } from '../support/operator.ts';
+import { openStreet } from '../support/street.ts';
+
+const packages = [...['python3', 'python3-apt', 'sudo', 'openssh-server', 'openssh-client', 'ansible-core'], ...['unattended-upgrades', 'apt-utils', 'gnupg']];
+
+export interface Machine {
+  /** A shell script as root, which has to succeed; its output. */
+  run(script: string, timeoutMs?: number): string;
+  /** The same, whatever it ends with; the output of both streams. */
+  attempt(script: string, timeoutMs?: number): { status: number; said: string };
+}
+
+export interface SensorMachine extends Machine {
+  readonly name: string;
+  readonly street: ReturnType<typeof openStreet>;
+}
+
+/**
+ * An office, where the operator's tools and the broker are, and sensors: Debian 13 containers with a systemd of their own, in
+ * one network namespace that has nothing but loopback. `share` is /mnt in all of them. Root, systemd-nspawn and mmdebstrap are
+ * needed; every machine writes to memory alone.
+ */
+export async function openTown(names: readonly string[]) {
+  const namespace = `tocsin-town-${process.pid}`;
+  const share = mkdtempSync(join(tmpdir(), 'tocsin-town-'));
+  chmodSync(share, 0o755);
+  const operator = openOperator('City Authority');
+  const containers: Container[] = [];
+  const streets: ReturnType<typeof openStreet>[] = [];
+  const close = async () => {
+    await Promise.all(containers.map((container) => container.close()));
+    for (const street of streets) street.close();
+    execFileSync('ip', ['netns', 'delete', namespace]);
+  };
+  execFileSync('ip', ['netns', 'add', namespace]);
+  try {
+    execFileSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
+    fillShare(share, operator);
+    const network = `--network-namespace-path=/run/netns/${namespace}`;
+    const boot = async (street?: string) => {
+      const container = await bootContainer(share, street, { packages, network });
+      containers.push(container);
+      return machine(container);
+    };
+    const office = await boot();
+    office.run(settleOffice(names));
+    const sensors: SensorMachine[] = [];
+    for (const [i, name] of names.entries()) {
+      const street = openStreet();
+      streets.push(street);
+      const sensor = await boot(street.folder);
+      sensor.run(settleSensor(i));
+      sensors.push({ ...sensor, name, street });
+    }
+    return { share, operator, office, sensors, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function machine(container: Container): Machine {
+  const attempt = (script: string, timeoutMs?: number) => {
+    const { status, stdout, stderr } = container.sh(script, timeoutMs);
+    return { status, said: (stdout + stderr).trim() };
+  };
+  return {
+    attempt,
+    run(script, timeoutMs) {
+      const { status, stdout, stderr } = container.sh(script, timeoutMs);
+      if (status !== 0) throw new Error(`exit ${status} from ${script}:\n${stderr}${stdout}`);
+      return stdout.trim();
+    },
+  };
+}
+
+function fillShare(share: string, operator: ReturnType<typeof openOperator>): void {
+  const broker = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
+  const platform = operator.issue('platform.tocsin');
+  operator.list();
+  const files: [string, string][] = [
+    [operator.ca, 'ca.pem'],
+    [operator.crl, 'revoked.crl'],
+    [broker.cert, 'broker.pem'],
+    [broker.key, 'broker.key'],
+    [platform.cert, 'platform.pem'],
+    [platform.key, 'platform.key'],
+  ];
+  for (const [from, to] of files) copyFileSync(from, join(share, to));
+  cpSync('deploy', join(share, 'deploy'), { recursive: true, filter: (path) => !path.includes('deb/out') });
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(share, 'ssh.key')]);
+}
+
+const address = (i: number) => `127.0.1.${i + 1}`;
+
+/** The broker as deploy/mosquitto says, a platform that receives everything, and a person with a key for the sensors. */
+const settleOffice = (names: readonly string[]) => `set -e
+  systemctl stop ssh.socket ssh.service 2>/dev/null || true
+  echo '127.0.0.1 broker.example.org packages.example.org' >>/etc/hosts
+  ${names.map((name, i) => `echo '${address(i)} ${name}.example.org' >>/etc/hosts`).join('\n')}
+  cp /mnt/deploy/mosquitto/tocsin.acl /etc/mosquitto/ && chown mosquitto: /etc/mosquitto/tocsin.acl && chmod 600 /etc/mosquitto/tocsin.acl
+  cp /mnt/deploy/mosquitto/tocsin.conf /etc/mosquitto/conf.d/
+  install -d -o mosquitto -m 700 /etc/mosquitto/certs
+  for f in ca.pem broker.pem broker.key revoked.crl; do install -o mosquitto -m 600 /mnt/$f /etc/mosquitto/certs/; done
+  systemctl restart mosquitto
+  systemd-run -q --unit=platform -p Restart=always -p StandardOutput=append:/srv/received mosquitto_sub -h broker.example.org -p 8883 -V 5 \
+    --cafile /mnt/ca.pem --cert /mnt/platform.pem --key /mnt/platform.key -i platform -c -q 1 -t 'tocsin/v1/#' -F '%t %p'
+  useradd --create-home --shell /bin/bash office
+  install -d -o office -m 700 /home/office/.ssh
+  install -o office -m 600 /mnt/ssh.key /home/office/.ssh/id_ed25519
+  printf 'Host *\\n  StrictHostKeyChecking accept-new\\n  User technician\\n' >/home/office/.ssh/config
+  cp -r /mnt/deploy/ansible /home/office/ansible
+  chown -R office: /home/office`;
+
+/** A microphone that can be heard, a person who may log in and become root, and nothing of the office's. */
+const settleSensor = (i: number) => `set -e
+  systemctl stop mosquitto && systemctl mask --runtime mosquitto 2>/dev/null
+  echo "127.0.0.1 $(hostname)" >>/etc/hosts
+  echo 'pcm.street { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw }' >/etc/asound.conf
+  echo '127.0.0.1 broker.example.org packages.example.org' >>/etc/hosts
+  useradd --create-home --shell /bin/bash technician
+  echo 'technician ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/technician
+  install -d -o technician -m 700 /home/technician/.ssh
+  install -o technician -m 600 /mnt/ssh.key.pub /home/technician/.ssh/authorized_keys
+  printf 'ListenAddress ${address(i)}\\n' >/etc/ssh/sshd_config.d/town.conf
+  systemctl disable --now ssh.socket 2>/dev/null || true
+  systemctl restart ssh.service`;
+
+/** Looks twice a second until it is so. */
+export async function until(what: string, condition: () => boolean, seconds = 180): Promise<void> {
+  for (const began = performance.now(); !condition(); await delay(500))
+    if (performance.now() - began > seconds * 1000) throw new Error(`waited ${seconds} s in vain for ${what}`);
+}
