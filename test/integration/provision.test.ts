@@ -112,6 +112,28 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(certificate.checkPrivateKey(createPrivateKey(readFileSync(sensor.at('sensor.key'))))).toBe(true);
   });
 
+  test('takes what the authority of deploy/mosquitto signs, whose broker has the certificate of a server', async () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'tocsin-authority-'));
+    const commands = readFileSync('deploy/mosquitto/README.md', 'utf8')
+      .slice(readFileSync('deploy/mosquitto/README.md', 'utf8').indexOf('## An authority'))
+      .match(/```\n([\s\S]+?)```/)?.[1]
+      ?.replace("new='", "new='-nodes ")
+      .replaceAll('openssl ca ', 'openssl ca -batch ') as string;
+    const sensor = openSensor();
+    writeFileSync(join(cwd, 'sensor.csr'), (await sensor.provision()).stdout);
+    execFileSync('cp', ['deploy/mosquitto/authority.cnf', cwd]);
+    const sh = (script: string) => execFileSync('sh', ['-euc', script], { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    sh(`${commands}\nopenssl ca -batch -notext -in sensor.csr -out sensor.pem`);
+    const installed = await sensor.install(join(cwd, 'sensor.pem'), join(cwd, 'ca.pem'));
+    expect(installed.status, installed.stderr).toBe(0);
+    const checked = 'openssl verify -CAfile ca.pem -CRLfile revoked.crl -crl_check -purpose';
+    expect(sh(`${checked} sslserver -verify_hostname broker.example.org broker.pem; ${checked} sslclient platform.pem`)).toBe(
+      'broker.pem: OK\nplatform.pem: OK\n',
+    );
+    sh('export OPENSSL_CONF=openssl.cnf; openssl ca -revoke sensor.pem; openssl ca -gencrl -out revoked.crl');
+    expect(() => sh(`${checked} sslclient sensor.pem`)).toThrow('certificate revoked');
+  });
+
   test('what is in force already is not written again, and a request that waits beside it stays', async () => {
     const sensor = openSensor();
     const cert = operator.sign((await sensor.provision()).stdout);
