@@ -1,25 +1,26 @@
-import type { Machine } from './town.ts';
+import { commandsOf, type Machine } from './town.ts';
 
 const signer = { operator: 'operator@example.org', stranger: 'stranger@example.org' };
 const release = '/srv/www/tocsin/dists/stable/InRelease';
 
 /** The operator's repository at packages.example.org, made and installed on the sensor as deploy/apt/README.md says. */
-export function openRepository(office: Machine, sensor: Machine) {
+export function openRepository(office: Machine, sensor: Machine, version: string) {
   for (const key of Object.values(signer))
     office.run(`gpg --batch --quiet --passphrase '' --quick-generate-key ${key} ed25519 sign 1y && gpg --armor --export ${key} >/srv/${key}.asc`);
   office.run('mkdir -p /srv/www && systemd-run -q --unit=packages python3 -m http.server --bind 127.0.0.1 --directory /srv/www 80');
+  const publish = (next: string) => void office.run(`/mnt/deploy/apt/publish.sh /srv/www/tocsin ${signer.operator} /mnt/tocsin_${next}_*.deb 2>&1`);
+  publish(version);
   const key = (name: string) => Buffer.from(office.run(`cat /srv/${name}.asc`)).toString('base64');
   sensor.run(`set -e
     echo '127.0.0.1 elsewhere.example.org' >>/etc/hosts
+    mkdir /srv/apt
     rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* # Debian's own, which cannot be reached from here
-    mkdir -p /etc/apt/keyrings
-    echo ${key(signer.operator)} | base64 -d >/etc/apt/keyrings/tocsin.asc
-    echo ${key(signer.stranger)} | base64 -d >/etc/apt/keyrings/stranger.asc
-    sed 's,^URIs: https:,URIs: http:,' /mnt/deploy/apt/tocsin.sources >/etc/apt/sources.list.d/tocsin.sources
-    cp /mnt/deploy/apt/52tocsin /etc/apt/apt.conf.d/`);
-  return {
-    publish: (version: string) => void office.run(`/mnt/deploy/apt/publish.sh /srv/www/tocsin ${signer.operator} /mnt/tocsin_${version}_*.deb 2>&1`),
-  };
+    cp /mnt/deploy/apt/* /srv/apt && cd /srv/apt
+    echo ${key(signer.operator)} | base64 -d >tocsin.asc
+    sed -i 's,^URIs: https:,URIs: http:,' tocsin.sources
+    ${commandsOf('deploy/apt/README.md', 'On each sensor').replace('apt install unattended-upgrades\n', '')}
+    echo ${key(signer.stranger)} | base64 -d >/etc/apt/keyrings/stranger.asc`);
+  return { publish };
 }
 
 export interface Foreign {

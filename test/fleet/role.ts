@@ -104,6 +104,7 @@ try {
   say('ok   the platform hears of both by the new certificates');
   check('applied again: nothing changes', apply(), nothing);
 
+  check('asked what it would change: nothing', apply('--check'), nothing);
   for (const sensor of sensors) sensor.run('apt-get clean');
   check("applied after apt's cache was emptied: nothing changes", apply(), nothing);
   check('a newer version is installed', failures(apply('-e', `tocsin_version=${second}`)), none);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdtempSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -97,6 +97,12 @@ function fillShare(share: string, operator: ReturnType<typeof openOperator>): vo
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(share, 'ssh.key')]);
 }
 
+/** The first block of commands of a page, as an operator would type it; what is installed already is left out by the caller. */
+export function commandsOf(page: string, after = ''): string {
+  const text = readFileSync(page, 'utf8');
+  return /```\n([\s\S]+?)```/.exec(text.slice(text.indexOf(after)))?.[1] as string;
+}
+
 const address = (i: number) => `127.0.1.${i + 1}`;
 
 /** The broker as deploy/mosquitto says, a platform that receives everything, and a person with a key for the sensors. */
@@ -104,11 +110,8 @@ const settleOffice = (names: readonly string[]) => `set -e
   systemctl stop ssh.socket ssh.service 2>/dev/null || true
   echo '127.0.0.1 broker.example.org packages.example.org' >>/etc/hosts
   ${names.map((name, i) => `echo '${address(i)} ${name}.example.org' >>/etc/hosts`).join('\n')}
-  cp /mnt/deploy/mosquitto/tocsin.acl /etc/mosquitto/ && chown mosquitto: /etc/mosquitto/tocsin.acl && chmod 600 /etc/mosquitto/tocsin.acl
-  cp /mnt/deploy/mosquitto/tocsin.conf /etc/mosquitto/conf.d/
-  install -d -o mosquitto -m 700 /etc/mosquitto/certs
-  for f in ca.pem broker.pem broker.key revoked.crl; do install -o mosquitto -m 600 /mnt/$f /etc/mosquitto/certs/; done
-  systemctl restart mosquitto
+  cp /mnt/ca.pem /mnt/broker.* /mnt/revoked.crl /mnt/deploy/mosquitto/tocsin.* /srv && cd /srv
+  ${commandsOf('deploy/mosquitto/README.md').replace('apt install mosquitto\n', '')}
   systemd-run -q --unit=platform -p Restart=always -p StandardOutput=append:/srv/received mosquitto_sub -h broker.example.org -p 8883 -V 5 \
     --cafile /mnt/ca.pem --cert /mnt/platform.pem --key /mnt/platform.key -i platform -c -q 1 -t 'tocsin/v1/#' -F '%t %p'
   useradd --create-home --shell /bin/bash office

@@ -52,8 +52,7 @@ try {
     const name = `tocsin_${version}_${thisArchitecture}.deb`;
     copyFileSync(process.argv[2] === undefined ? buildPackage(thisArchitecture, '.', version) : join(process.argv[2], name), join(share, name));
   }
-  const repository = openRepository(office, sensor);
-  repository.publish(first);
+  const repository = openRepository(office, sensor, first);
 
   check('the repository is taken', update(), 0);
   sensor.run('apt-get install -y --no-install-recommends tocsin 2>&1', 600_000);

@@ -18,6 +18,11 @@ test.skipIf(withoutLint)(`ansible-lint has nothing against it${withoutLint ? ` (
   expect(status, stdout).toBe(0);
 });
 
+test('the example inventory names the version of this package', () => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  expect(readFileSync('deploy/ansible/inventory.ini', 'utf8')).toMatch(new RegExp(`^tocsin_version=${version}$`, 'm'));
+});
+
 test('the configuration that the role writes is one that the agent takes', () => {
   const values: Record<string, string> = {
     tocsin_site: 'old-port',
