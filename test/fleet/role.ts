@@ -112,6 +112,24 @@ try {
   check('and both halves run', each(active), all('active active'));
   check('applied again: nothing changes', apply('-e', `tocsin_version=${second}`), nothing);
   check('a sensor that is ahead, by an update of its own, is left so', [apply(), each(installed)], [nothing, all(second)]);
+
+  const repository = 'https://packages.city.example/tocsin';
+  office.run(
+    "gpg --batch --quiet --passphrase '' --quick-generate-key packages ed25519 sign 1y && gpg --armor --export packages >/home/office/ansible/tocsin.asc",
+  );
+  const updates = ['-e', `tocsin_repository=${repository}`];
+  check('told of a repository it succeeds', failures(apply(...updates)), none);
+  check(
+    'apt and unattended-upgrades know the address, and the key is there',
+    each((sensor) =>
+      sensor
+        .run(`apt-get update --print-uris | grep -o 'https[^ ]*InRelease'; apt-config dump --format '%v%n' Unattended-Upgrade::Origins-Pattern | grep Tocsin
+          grep -c BEGIN.PGP /etc/apt/keyrings/tocsin.asc`)
+        .split('\n'),
+    ),
+    all([`${repository}/dists/stable/InRelease`, 'origin=Tocsin,codename=stable,site=packages.city.example', '1']),
+  );
+  check('applied again: nothing changes', apply(...updates), nothing);
   end();
 } finally {
   await town.close();

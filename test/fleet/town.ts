@@ -118,7 +118,7 @@ const settleOffice = (names: readonly string[]) => `set -e
   install -d -o office -m 700 /home/office/.ssh
   install -o office -m 600 /mnt/ssh.key /home/office/.ssh/id_ed25519
   printf 'Host *\\n  StrictHostKeyChecking accept-new\\n  User technician\\n' >/home/office/.ssh/config
-  cp -r /mnt/deploy/ansible /home/office/ansible
+  cp -r /mnt/deploy/ansible /mnt/deploy/apt /home/office/
   chown -R office: /home/office`;
 
 /** A microphone that can be heard, a person who may log in and become root, and nothing of the office's. */
