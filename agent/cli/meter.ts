@@ -11,7 +11,7 @@ import { meterRows, microphone, reason, type Shown, troubleRows } from './meter/
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf } from './output.ts';
 import { addCommand, configOption } from './program.ts';
-import { serviceState } from './status.ts';
+import { readService } from './service.ts';
 import type { MessageKey, Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -162,7 +162,7 @@ function asJson(reading: MeterReading): object {
 }
 
 async function troubleError(trouble: MeterTrouble, path: string, t: Translate): Promise<TocsinError> {
-  const runs = trouble === 'absent' && (await serviceState('tocsin-listener')) === 'active';
+  const runs = trouble === 'absent' && (await readService('tocsin-listener')).state === 'active';
   const key = `meter.trouble.${runs ? 'noSocket' : trouble}` as MessageKey;
   return new AudioError(t.of({ key, values: { path } }), t.of({ key: `${key}.try` as MessageKey, values: {} }));
 }

@@ -12,6 +12,7 @@ import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { closedPublisher } from '../delivery/closed-publisher.ts';
 import { openHealthReport } from '../delivery/health.ts';
+import { openLink } from '../delivery/link.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../delivery/privacy-report.ts';
 import { openSummaries } from '../delivery/summaries.ts';
@@ -127,12 +128,13 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const clock = systemClock();
   const board = () => readBoard(dirname(config.outbox.path));
   const listenerRuns = openListenerProbe(config.outbox.path);
-  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, listenerRuns });
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const link = openLink(notifier.status);
+  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
   const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), privacy, { tick: openBootNote(outbox, clock, logger) }];
-  const notifier = await openNotifier(process.env, clock.monotonicMs);
-  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, progress: notifier.progress };
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     notifier.ready(); // without waiting for a broker: the service is up when it can deliver

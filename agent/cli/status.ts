@@ -1,14 +1,16 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
+import { readLinkWords } from '../delivery/link.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
+import { openListenerProbe } from '../outbox/listener-lock.ts';
 import { inspectOutbox, noFates, type OutboxState } from '../outbox/view-outbox.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
+import { readService, type Service } from './service.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -23,13 +25,14 @@ export function addStatus(program: Command, t: Translate): void {
     .addOption(configOption())
     .option(
       '--json',
-      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran',
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
       const clock = systemClock();
       const state = lookInto(config.outbox.path);
-      const [listener, courier] = await Promise.all([serviceState('tocsin-listener'), serviceState('tocsin-courier')]);
+      const [listener, courier] = await Promise.all([readService('tocsin-listener'), readService('tocsin-courier')]);
+      const link = readLinkWords(courier.says);
       const { site, sensor, outbox } = config;
       if (options.json)
         return printJson({
@@ -38,8 +41,10 @@ export function addStatus(program: Command, t: Translate): void {
           outbox: outbox.path,
           pending: state.pending,
           ...state.fates,
-          listener,
-          courier,
+          listener: listener.state,
+          courier: courier.state,
+          broker: link?.state ?? 'unknown',
+          eventsRefused: link?.eventsRefused ?? false,
           clockSynchronised: clock.synchronised(),
           ownThresholds: config.model.open,
           ...hearingJson(state),
@@ -48,7 +53,8 @@ export function addStatus(program: Command, t: Translate): void {
         { name: t('field.sensor'), value: `${sensor} @ ${site}` },
         serviceField('listener', listener, t),
         serviceField('courier', courier, t),
-        ...hearingField(state, config.health.intervalSeconds, clock, t),
+        ...brokerField(courier, t),
+        ...hearingField(state, config, clock, t),
         clockField(clock, t),
         ...eventFields(state, config, clock, t),
         { name: t('field.calibration'), value: calibration(config, t) },
@@ -107,11 +113,19 @@ function eventFields({ pending, oldest, fates }: OutboxState, config: Config, cl
   ];
 }
 
-function serviceField(half: 'listener' | 'courier', state: string, t: Translate): Field {
+function serviceField(half: 'listener' | 'courier', { state }: Service, t: Translate): Field {
   const name = t(`field.${half}`);
   if (state === 'unknown') return { name, value: t('service.unknown') };
   const runs = state === 'active';
   return normal(name, runs ? t('service.active') : t('service.down', { state }), runs, t('service.note', { unit: `tocsin-${half}` }));
+}
+
+/** How the running courier stands with the broker; nothing where systemd does not tell. */
+function brokerField({ says }: Service, t: Translate): Field[] {
+  const link = readLinkWords(says);
+  if (!link) return [];
+  const what = link.eventsRefused ? t('link.eventsRefused') : t(`link.${link.state}`);
+  return [normal(t('field.broker'), what, link.state === 'connected' && !link.eventsRefused, t('link.note'))];
 }
 
 /** What the listener last told of its hearing; nothing before it first ran. */
@@ -127,11 +141,12 @@ function hearingJson({ hearing }: OutboxState): object {
   };
 }
 
-function hearingField({ hearing }: OutboxState, intervalSeconds: number, clock: Clock, t: Translate): Field[] {
+function hearingField({ hearing }: OutboxState, { outbox, health }: Config, clock: Clock, t: Translate): Field[] {
   if (!hearing || hearing.bootId !== clock.bootId) return [];
   const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, noiseFloorDb } = hearing;
   const silentMs = clock.monotonicMs() - writtenMonotonicMs;
-  const silent = state !== 'stopped' && silentMs > (1.25 * intervalSeconds + 5) * 1000; // as the courier reckons, docs/health.md
+  const gone = openListenerProbe(outbox.path)() === false;
+  const silent = state !== 'stopped' && (gone || silentMs > (1.25 * health.intervalSeconds + 5) * 1000); // as the courier reckons, docs/health.md
   const share = (100 * listenedSeconds * 1000) / Math.max(1, writtenMonotonicMs - sinceMonotonicMs);
   const floor = noiseFloorDb === undefined ? '' : `, ${t('hearing.floor', { level: Math.round(noiseFloorDb) })}`;
   const what = [
@@ -165,15 +180,6 @@ function calibration({ microphone: { splAtFullScaleDb } }: Config, t: Translate)
 /** What is normal is said only where it is not. */
 function normal(name: string, value: string, ok: boolean, note: string): Field {
   return ok ? { name, value, state: 'ok' } : { name, value, state: 'warn', note };
-}
-
-/** active, inactive, failed...; unknown where systemd does not run or does not know the unit. */
-export function serviceState(unit: string): Promise<string> {
-  return new Promise((resolve) => {
-    execFile('systemctl', ['show', unit, '-p', 'ActiveState', '--value'], { timeout: 3000 }, (error, stdout) =>
-      resolve((!error && stdout.trim()) || 'unknown'),
-    );
-  });
 }
 
 /** A span of time as a person says it. */

@@ -5,8 +5,9 @@ import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Gap, Now, Outbox, PendingEvent } from '../outbox/outbox.ts';
+import type { Link } from './link.ts';
+import { linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher, Report } from './publisher.ts';
-import { refusalOf } from './refusal.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
 
@@ -30,6 +31,7 @@ export interface DeliveryParts {
   readonly reports?: readonly Report[];
   /** Told whenever the outbox was looked at, or the broker found to be away. Silence means that this loop hangs. */
   readonly progress?: () => void;
+  readonly link?: Link;
 }
 
 const pollMs = 100; // how often an empty outbox is looked at again
@@ -52,7 +54,7 @@ const stuckMs = 90_000; // longer than any publish may take: its time-out has no
  * backlog that takes long; a refused event is never thrown away and holds up no other.
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
-  const { outbox, openPublisher, clock, logger, random, progress = () => undefined } = parts;
+  const { outbox, openPublisher, clock, logger, random, link, progress = () => undefined } = parts;
   const topics = topicsOf(options.site, options.sensor);
   const status = (state: Status['state'], pending?: number) =>
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
@@ -62,6 +64,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     try {
       publisher = await openPublisher({ topic: topics.status, payload: status('offline') }, signal);
       connectedMs = clock.monotonicMs();
+      link?.connected();
       await publisher.publish(topics.status, status('online', outbox.pendingCount()), { retain: true }).catch((error: unknown) => {
         if (!(error instanceof BrokerError && error.refused)) throw error;
         logger.error({ reason: error.message }, 'the broker refuses the status; events are sent all the same');
@@ -73,7 +76,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either
       if (clock.monotonicMs() - connectedMs > steadyMs) attempt = 0;
       const waitMs = backoffMs(attempt, random);
-      if (attempt === 0) logger.warn({ refusal: refusalOf(error), reason: messageOf(error), attempt }, 'not connected; events are kept');
+      const fault = linkFaultOf(error);
+      if (!signal.aborted) link?.failed(fault);
+      if (attempt === 0) logger.warn({ fault, reason: messageOf(error), attempt }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
       // the time may be what was missing: certificates are not yet valid in 1970
@@ -140,11 +145,15 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       return publisher
         .publish(topics.event, payload, { retain: false })
         .then(
-          () => void acknowledged.push(event.sequence),
+          () => {
+            acknowledged.push(event.sequence);
+            if (refused.size === 0) link?.refusing(false);
+          },
           (error) => {
             if (!(error instanceof BrokerError && error.refused) || refused.size >= maxRefused) return failure.abort(error);
             if (refused.size === 0) logger.error({ reason: error.message }, 'the broker refuses events; they are kept and tried again');
             refused.add(event.sequence);
+            link?.refusing(true);
             if (retryRefusedMs === Number.POSITIVE_INFINITY) retryRefusedMs = clock.monotonicMs() + refusedRetryMs * (0.5 + random());
           },
         )

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from '../outbox/outbox.ts';
+import type { Link } from './link.ts';
 import type { Publisher, Report } from './publisher.ts';
 
 export interface HealthParts {
@@ -11,6 +12,7 @@ export interface HealthParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly board: () => BoardFacts;
+  readonly link: Pick<Link, 'read'>;
   /** Whether a listener runs now; nothing where that cannot be known. */
   readonly listenerRuns?: () => boolean | undefined;
 }
@@ -21,11 +23,11 @@ const startMs = 30_000; // a listener that has never reported in this boot may t
 
 /**
  * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the
- * listener's row once a second, and publishes when that is new, when a connection is, when its process is gone, or when it has been
- * silent too long.
+ * listener's row once a second, and publishes when that is new, when a connection is, when its process is gone, when the broker begins or
+ * ends refusing events, or when the listener has been silent too long.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
-  const { outbox, clock, logger, board, listenerRuns } = parts;
+  const { outbox, clock, logger, board, link, listenerRuns } = parts;
   const lateMs = 1.25 * intervalMs + 5000; // a listener that has not reported for so long is silent
   const beganMs = clock.monotonicMs();
   let nextPollMs = 0;
@@ -35,6 +37,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let notRunningSinceMs: number | undefined;
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
+  let toldRefused = false;
   let connection: Publisher | undefined;
   let busy = false;
   let failing = false;
@@ -51,7 +54,9 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       if (written !== found.written) found = { written, sinceMs: now };
       notRunningSinceMs = listenerRuns?.() === false ? (notRunningSinceMs ?? now) : undefined;
       if (notRunningSinceMs !== undefined && now - notRunningSinceMs >= goneMs && hearing?.state !== 'stopped') goneWith = written;
-      if (written === seen && goneWith === toldGone && publisher === connection && now < nextMs) return;
+      const { eventsRefused } = link.read();
+      const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || publisher !== connection;
+      if (!news && now < nextMs) return;
       const telling = goneWith;
       busy = true;
       publisher
@@ -60,6 +65,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
           () => {
             seen = written;
             toldGone = telling;
+            toldRefused = eventsRefused;
             connection = publisher;
             nextMs = now + lateMs;
             failing = false;
@@ -111,6 +117,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
         ...outbox.fates(),
         faults: outbox.faults(),
       },
+      link: link.read(),
       board: board(),
     };
   }

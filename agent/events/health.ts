@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
+import { linkFaults, type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
 
 const count = z.number().int().min(0).max(1e12);
 const seconds = z.number().min(0).max(3.2e9);
@@ -46,6 +46,13 @@ export const healthSchema = z
       unreadable: count,
       faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week.'),
     }),
+    link: z
+      .strictObject({
+        connections: count.describe('Connections to the broker since the courier started.'),
+        lastFault: z.enum(['none', ...linkFaults]).describe('Why the connection before this one was lost, or could not be made at first.'),
+        eventsRefused: z.boolean().describe("The broker's access control refuses the events of this sensor; they are kept and tried again."),
+      })
+      .describe('How the courier stands with the broker.'),
     board: z.strictObject({
       temperatureCelsius: z.number().min(-60).max(200).optional(),
       throttled: z

@@ -8,3 +8,22 @@ export type MicrophoneFault = (typeof microphoneFaults)[number];
 /** What is wrong with the keeping of events now; a damaged file counts for a week, or until its quarantined copy is deleted. */
 export const outboxFaults = ['disk_full', 'outbox_unwritable', 'outbox_damaged'] as const;
 export type OutboxFault = (typeof outboxFaults)[number];
+
+/**
+ * Why there is no connection to the broker, as a name that stays the same: it cannot be reached, is not the one it should be, does not
+ * take this sensor, or the connection broke.
+ */
+export const linkFaults = [
+  'unreachable',
+  'no_tls',
+  'tls_version',
+  'broker_untrusted',
+  'broker_name',
+  'broker_expired',
+  'broker_not_yet_valid',
+  'certificate_refused',
+  'login_refused',
+  'connection_lost',
+  'other',
+] as const;
+export type LinkFault = (typeof linkFaults)[number];

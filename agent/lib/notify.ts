@@ -7,9 +7,11 @@ export interface Notifier {
   /** Work has moved. Pings the watchdog, but not more often than it needs. Never called from a timer: a hang must stop it. */
   progress(): void;
   stopping(): void;
+  /** A line of fixed words that `systemctl status` shows. */
+  status(words: string): void;
 }
 
-const silent: Notifier = { ready: () => undefined, progress: () => undefined, stopping: () => undefined };
+const silent: Notifier = { ready: () => undefined, progress: () => undefined, stopping: () => undefined, status: () => undefined };
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -54,5 +56,6 @@ export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => nu
       send('WATCHDOG=1');
     },
     stopping: () => send('STOPPING=1'),
+    status: (words) => send(`STATUS=${words}`),
   };
 }

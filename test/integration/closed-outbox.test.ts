@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { closedPublisher } from '../../agent/delivery/closed-publisher.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openHealthReport } from '../../agent/delivery/health.ts';
+import { openLink } from '../../agent/delivery/link.ts';
 import type { OpenPublisher } from '../../agent/delivery/publisher.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
@@ -147,7 +148,10 @@ async function published(outbox: ReturnType<typeof openSqliteOutbox>, gate: bool
   let now = 40_000;
   const clock = fixedClock({ monotonicMs: () => (now += 200) }); // what is due by the clock is due soon
   const parts = { outbox, clock, logger: silentLogger };
-  const reports = [openHealthReport(topics.health, '0.1.0', 5000, { ...parts, board: () => ({}) }), openSummaries(topics.summary, parts)];
+  const reports = [
+    openHealthReport(topics.health, '0.1.0', 5000, { ...parts, link: openLink(() => undefined), board: () => ({}) }),
+    openSummaries(topics.summary, parts),
+  ];
   const options = { site: 'a', sensor: 'b', version: '0.1.0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e15, acknowledgeWithinMs: 0 };
   await deliver(options, { ...parts, openPublisher: counting, random: () => 0, reports, progress }, stop.signal);
   return { sent, kept };

@@ -6,8 +6,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { readCredentials } from '../../agent/config/secrets.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
+import { openLink } from '../../agent/delivery/link.ts';
 import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
-import type { Refusal } from '../../agent/delivery/refusal.ts';
+import type { LinkFault } from '../../agent/lib/faults.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -62,12 +63,15 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
 
   const urlOf = (broker: Broker | undefined) => (broker as Broker).url.replace('mqtt://127.0.0.1', 'mqtts://localhost');
 
+  const told: string[] = []; // what systemd would show
+
   /** Lets the courier run until it logs a line like that, or has sent the event; what it logged. */
   async function run(url: string, identity: Partial<Identity>, name = 'post-1', until = /not connected|refuses events/) {
+    told.length = 0;
     const files = identity.cert ? { certFile: identity.cert, keyFile: identity.key } : {};
     const { mqtt } = checkConfig({ site: 'a', sensor: name, mqtt: { url, caFile: ours.ca, ackTimeoutSeconds: 5, ...files } }, 'test');
     const stop = new AbortController();
-    const lines: { refusal?: Refusal; reason?: string; message: string }[] = [];
+    const lines: { fault?: LinkFault; reason?: string; message: string }[] = [];
     const log = (fields: object, message: string) => {
       lines.push({ ...fields, message });
       if (until.test(message)) stop.abort();
@@ -77,16 +81,18 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     const progress = () => void (outbox.pendingCount() === 0 && stop.abort());
     const options = { site: 'a', sensor: name, version: '0.1.0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e15, acknowledgeWithinMs: 0 };
     const openPublisher = mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-a-${name}`);
-    await deliver(options, { outbox, openPublisher, clock, logger, random: () => 0, progress }, stop.signal);
+    const link = openLink((words) => told.push(words));
+    await deliver(options, { outbox, openPublisher, clock, logger, random: () => 0, progress, link }, stop.signal);
     return lines;
   }
 
   test('the right certificate on both sides: the event is delivered', async () => {
     await run(urlOf(brokers.good), sensor.good);
     expect(outbox.fates()).toMatchObject({ sent: 1 });
+    expect(told).toEqual(['broker: connecting', 'broker: connected']);
   });
 
-  test.each<[string, () => [string, Partial<Identity>], Refusal]>([
+  test.each<[string, () => [string, Partial<Identity>], LinkFault]>([
     ['a broker of another authority', () => [urlOf(brokers.foreign), sensor.good], 'broker_untrusted'],
     ['a broker of another name', () => [urlOf(brokers.misnamed), sensor.good], 'broker_name'],
     ['a broker whose certificate has expired', () => [urlOf(brokers.expired), sensor.good], 'broker_expired'],
@@ -94,9 +100,10 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     ['a certificate of another authority', () => [urlOf(brokers.good), sensor.foreign], 'certificate_refused'],
     ['a certificate that has expired', () => [urlOf(brokers.good), sensor.expired], 'certificate_refused'],
     ['a certificate that was revoked', () => [urlOf(brokers.good), sensor.revoked], 'certificate_refused'],
-  ])('%s: refused by name, the event is kept, and sent once all is right', async (_what, where, refusal) => {
+  ])('%s: refused by name, the event is kept, and sent once all is right', async (_what, where, fault) => {
     const lines = await run(...where());
-    expect(lines.at(-1)).toMatchObject({ refusal, message: 'not connected; events are kept' });
+    expect(lines.at(-1)).toMatchObject({ fault, message: 'not connected; events are kept' });
+    expect(told.at(-1)).toBe(`broker: ${fault}`);
     expect(outbox.fates()).toMatchObject({ sent: 0, expired: 0, dropped: 0 });
     expect(outbox.pendingCount()).toBe(1);
     await run(urlOf(brokers.good), sensor.good);
@@ -106,13 +113,14 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
   test('the topics of another sensor: refused by name, the event is kept', async () => {
     const lines = await run(urlOf(brokers.good), sensor.good, 'post-2', /refuses events/);
     expect(lines.at(-1)).toMatchObject({ message: expect.stringContaining('refuses events'), reason: expect.stringContaining('135') });
+    expect(told.at(-1)).toBe('broker: connected, events refused');
     expect(outbox.pendingCount()).toBe(1);
   });
 
-  test.each<[string, string[], Refusal]>([
+  test.each<[string, string[], LinkFault]>([
     ['TLS 1.1 at most', ['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'], 'tls_version'],
-    ['TLS 1.2 at most', ['-tls1_2'], 'other'], // it goes through: what is missing then is MQTT
-  ])('a broker that speaks %s', async (_what, version, refusal) => {
+    ['TLS 1.2 at most', ['-tls1_2'], 'connection_lost'], // it goes through: what is missing then is MQTT
+  ])('a broker that speaks %s', async (_what, version, fault) => {
     const port = await freePort();
     const { cert, key } = ours.issue('broker', 31, 'DNS:localhost,IP:127.0.0.1');
     const server = spawn('openssl', ['s_server', '-accept', String(port), '-cert', cert, '-key', key, '-quiet', ...version], {
@@ -125,8 +133,8 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
       server.kill('SIGKILL');
     });
     const lines = await untilListening(() => run(`mqtts://localhost:${port}`, sensor.good));
-    expect(lines.at(-1)?.refusal).toBe(refusal);
-    expect(heard > 0).toBe(refusal === 'other');
+    expect(lines.at(-1)?.fault).toBe(fault);
+    expect(heard > 0).toBe(fault === 'connection_lost');
     expect(outbox.pendingCount()).toBe(1);
   });
 
@@ -134,16 +142,16 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
   async function untilListening(attempt: () => ReturnType<typeof run>) {
     for (let i = 0; ; i++) {
       const lines = await attempt();
-      if (lines.at(-1)?.refusal !== 'unreachable' || i > 200) return lines;
+      if (lines.at(-1)?.fault !== 'unreachable' || i > 200) return lines;
       await new Promise((done) => setTimeout(done, 50));
     }
   }
 
   test('TLS to a broker that has none, and a broker that is not there', async () => {
     const plain = await openMosquitto(mkdtempSync(join(folder, 'plain-')), await freePort());
-    expect((await run(urlOf(plain), sensor.good)).at(-1)?.refusal).toMatch(/no_tls|other/); // mosquitto hangs up without a word
+    expect((await run(urlOf(plain), sensor.good)).at(-1)?.fault).toMatch(/no_tls|connection_lost/); // mosquitto hangs up without a word
     await plain.close();
-    expect((await run(urlOf(plain), sensor.good)).at(-1)?.refusal).toBe('unreachable');
+    expect((await run(urlOf(plain), sensor.good)).at(-1)?.fault).toBe('unreachable');
     expect(outbox.pendingCount()).toBe(1);
   });
 });

@@ -86,6 +86,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     street.play(false);
   }
   const halves = ['listener', 'courier'] as const;
+  const broker = () => JSON.parse(sh('tocsin status --json')).broker;
 
   test('apt installs it: users, folders and units are there, it waits for a configuration, and says what to do', () => {
     const said = sh('apt-get install -y --no-install-recommends /mnt/first.deb 2>&1');
@@ -130,6 +131,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     for (const half of halves) await until(`the ${half} to say that it is up`, () => active(`tocsin-${half}`) === 'active');
     await until('the listener to hear', () => box.sh('journalctl --no-pager -o cat -u tocsin-listener').stdout.includes('"msg":"hearing"'));
     await anEventArrives('glass_break');
+    expect(broker()).toBe('connected');
     expect(sh('stat -c "%a %U:%G" /var/lib/tocsin/outbox.db')).toMatch(/^660 tocsin-(listener|courier):tocsin$/);
     expect(sh('ss -Htln | grep -v 127.0.0.1:1883 | grep -v :8883 || true')).toBe(''); // the sensor itself listens nowhere
   });
@@ -181,6 +183,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     sh('systemctl stop mosquitto');
     street.play(true);
     await until('an event that waits', () => pending() > 0);
+    expect(broker()).toMatch(/^(unreachable|connection_lost)$/);
     street.play(false);
     sh('echo "# mine" >>/etc/tocsin/tocsin.yaml');
     const [kept, waiting] = [sh('sha256sum /etc/tocsin/tocsin.yaml /etc/tocsin/credentials/*'), pending()];

@@ -6,6 +6,7 @@ import formats from 'ajv-formats';
 import { expect, test } from 'vitest';
 import type { Hearing } from '../../agent/audio/supervisor.ts';
 import { openHealthReport } from '../../agent/delivery/health.ts';
+import { openLink, readLinkWords } from '../../agent/delivery/link.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard } from '../../agent/lib/board.ts';
@@ -41,11 +42,20 @@ function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined 
     close: async () => undefined,
     publish: async (topic, text, { retain }) => void published.push({ topic, text, retain }),
   });
-  const parts = { outbox, clock: fixedClock({ monotonicMs: () => time.ms }), logger: silentLogger, board: () => ({ temperatureCelsius: 51.2 }), listenerRuns };
+  const link = openLink(() => undefined);
+  const parts = {
+    link,
+    outbox,
+    clock: fixedClock({ monotonicMs: () => time.ms }),
+    logger: silentLogger,
+    board: () => ({ temperatureCelsius: 51.2 }),
+    listenerRuns,
+  };
   const report = openHealthReport('t/health', '0.1.0', 120_000, parts);
   let connection = publisher();
   return {
     outbox,
+    link,
     reconnect: () => {
       connection = publisher();
     },
@@ -151,7 +161,8 @@ test('the schema takes no more than it says', async () => {
 test('the listener writes at once when its state changes, else at intervals, and goes on counting after a restart', () => {
   const outbox = openOutbox();
   let now = 10_000;
-  const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
+  const link = openLink(() => undefined);
+  const parts = { link, outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
   const model = { name: 'street', version: '0.1.0' };
   const report = openHearingReport(parts, model, 120_000);
   const written = () => outbox.readHearing()?.writtenMonotonicMs;
@@ -280,4 +291,38 @@ test('the board tells its temperature and throttling where it can, and nothing w
   expect(readBoard('/nowhere', sys)).toEqual({ temperatureCelsius: 51.3, throttled: 'now', underVoltage: 'now' });
   writeFileSync(join(firmware, 'get_throttled'), '10000\n');
   expect(readBoard(sys, sys)).toMatchObject({ throttled: 'no', underVoltage: 'earlier', freeDiskMegabytes: expect.any(Number) });
+});
+
+test('health says why the connection was away, and at once when events are refused', async () => {
+  const { outbox, at, link, reconnect } = courier();
+  outbox.writeHearing(hearingRecord());
+  link.failed('certificate_refused');
+  link.connected();
+  expect((await at(21_000)).link).toEqual({ connections: 1, lastFault: 'certificate_refused', eventsRefused: false });
+  link.refusing(true);
+  expect((await at(23_000)).link).toMatchObject({ eventsRefused: true });
+  expect(await at(25_000)).toBeUndefined();
+  link.refusing(false);
+  expect((await at(27_000)).link).toMatchObject({ eventsRefused: false });
+  link.failed('connection_lost');
+  link.connected();
+  reconnect();
+  expect((await at(29_000)).link).toEqual({ connections: 2, lastFault: 'connection_lost', eventsRefused: false });
+});
+
+test('what systemd is told of the broker is told once for each change, and can be read back', () => {
+  const told: string[] = [];
+  const link = openLink((words) => told.push(words));
+  link.failed('login_refused');
+  link.failed('login_refused');
+  link.connected();
+  link.refusing(false);
+  link.refusing(true);
+  expect(told.map(readLinkWords)).toEqual([
+    { state: 'connecting', eventsRefused: false },
+    { state: 'login_refused', eventsRefused: false },
+    { state: 'connected', eventsRefused: false },
+    { state: 'connected', eventsRefused: true },
+  ]);
+  expect(['', 'broker:', 'broker: well', 'broker: connected, all refused'].map(readLinkWords)).toEqual([undefined, undefined, undefined, undefined]);
 });

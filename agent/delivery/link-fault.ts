@@ -1,22 +1,7 @@
 import { messageOf } from '../lib/errors.ts';
+import type { LinkFault } from '../lib/faults.ts';
 
-/**
- * Why there is no connection, as a name that stays the same: whether the broker cannot be reached, is not the one it should be, or does
- * not take this sensor.
- */
-export type Refusal =
-  | 'unreachable'
-  | 'no_tls'
-  | 'tls_version'
-  | 'broker_untrusted'
-  | 'broker_name'
-  | 'broker_expired'
-  | 'broker_not_yet_valid'
-  | 'certificate_refused'
-  | 'login_refused'
-  | 'other';
-
-const patterns: readonly [RegExp, Refusal][] = [
+const patterns: readonly [RegExp, LinkFault][] = [
   [/CERT_HAS_EXPIRED/, 'broker_expired'],
   [/CERT_NOT_YET_VALID/, 'broker_not_yet_valid'],
   [/ERR_TLS_CERT_ALTNAME_INVALID/, 'broker_name'],
@@ -25,10 +10,12 @@ const patterns: readonly [RegExp, Refusal][] = [
   [/unsupported protocol|alert protocol version|no protocols available/i, 'tls_version'],
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
+  [/connection broke|broken connection|ECONNRESET|EPIPE/, 'connection_lost'],
   [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout/i, 'unreachable'],
 ];
 
-export function refusalOf(error: unknown): Refusal {
+/** Why a connection was not made, or was lost. */
+export function linkFaultOf(error: unknown): LinkFault {
   for (let cause: unknown = error; cause !== undefined; cause = cause instanceof Error ? cause.cause : undefined) {
     const said = `${(cause as { code?: unknown }).code ?? ''} ${messageOf(cause)}`;
     const found = patterns.find(([pattern]) => pattern.test(said));
