@@ -4,13 +4,12 @@ import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
 import { print, printJson, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
-import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
 import { listPackage } from './privacy/package-list.ts';
 import { writeVerification } from './privacy/record.ts';
 import { type Report, reportOf, verificationOf } from './privacy/report.ts';
 import { reportPage } from './privacy/report-page.ts';
-import { verify } from './privacy/verify.ts';
+import { verifySensor } from './privacy/verify.ts';
 import { addCommand, configOption, version } from './program.ts';
 import type { Translate } from './translate.ts';
 
@@ -71,7 +70,7 @@ export function addPrivacy(program: Command, t: Translate): void {
 
 async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
   const clock = systemClock();
-  const machine = await findMachine({
+  const { machine, lines } = await verifySensor({
     configPath: options.config,
     ...(options.manifest === undefined ? {} : { publishedManifest: options.manifest }),
     ...(options.packageList === undefined ? {} : { packageList: options.packageList }),
@@ -82,7 +81,6 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
     },
   });
   const { site, sensor, privacy } = machine.config;
-  const lines = await verify(machine);
   const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };
   const report = reportOf(lines, occasion, t);
   if (options.report !== undefined) writePage(options.report, reportPage(lines, report));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface Street {
-  /** The folder with the pipe `pcm`: 48 kHz, mono, 16 bit, in real time. */
+  /** The folder with the pipes `pcm` and `pcm-beside`, for one reader each: 48 kHz, mono, 16 bit, in real time. */
   readonly folder: string;
   /** Plays the test sound over the wind, again and again, or the wind alone. */
   play(sounding: boolean): void;
@@ -17,9 +17,10 @@ export interface Street {
  */
 export function openStreet(): Street {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-street-'));
-  execFileSync('mkfifo', ['-m', '644', join(folder, 'pcm')]);
+  const pipes = ['pcm', 'pcm-beside'].map((name) => join(folder, name));
+  execFileSync('mkfifo', ['-m', '644', ...pipes]);
   chmodSync(folder, 0o755);
-  const child = fork(new URL('./street-air.ts', import.meta.url), [join(folder, 'pcm')]);
+  const child = fork(new URL('./street-air.ts', import.meta.url), pipes);
   return {
     folder,
     play: (sounding) => child.send({ sounding }),

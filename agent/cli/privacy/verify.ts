@@ -1,7 +1,7 @@
 import { text } from '../translate.ts';
 import { type Finding, fail, type HalfCheck, type Line, runCheck, type SensorCheck, type SensorCheckId, type State, unchecked } from './check.ts';
 import { fileChecks } from './file-checks.ts';
-import type { Half, HalfName, Machine } from './machine.ts';
+import { findMachine, type Half, type HalfName, type Machine, type Where } from './machine.ts';
 import { networkChecks } from './network-checks.ts';
 import { processChecks } from './process-checks.ts';
 import { sensorChecks } from './sensor-checks.ts';
@@ -16,6 +16,20 @@ export async function verify(machine: Machine, except: readonly SensorCheckId[] 
   for (const name of ['listener', 'courier'] as const)
     for (const check of halfChecks) if (check.only === undefined || check.only === name) lines.push(await halfLine(check, name, machine));
   return lines;
+}
+
+const looks = 3;
+
+/**
+ * Finds the sensor and verifies it. Capture may be started again at any time: where a process ended during the check, all is looked at
+ * anew, three times at most.
+ */
+export async function verifySensor(where: Where, except: readonly SensorCheckId[] = []): Promise<{ machine: Machine; lines: Line[] }> {
+  for (let look = 1; ; look++) {
+    const machine = await findMachine(where);
+    const lines = await verify(machine, except);
+    if (look === looks || !lines.some(({ found }) => found.key === 'privacy.gone')) return { machine, lines };
+  }
 }
 
 async function sensorLine(check: SensorCheck, machine: Machine): Promise<Line> {
