@@ -42,16 +42,16 @@ async function meter(options: Options, signal: AbortSignal, t: Translate): Promi
   const ends = [signal, quit.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])];
   const over = AbortSignal.any(ends);
   const live = process.stdout.isTTY && !options.lines && !options.json;
-  return live ? view(config, over, () => quit.abort(), t) : lines(config, options.json === true, over, t);
+  return live ? view(config, options.config, over, () => quit.abort(), t) : lines(config, options, over, t);
 }
 
 /** The live view: it stays while the listener is away, says so, and goes on when it is back. */
-async function view(config: Config, over: AbortSignal, quit: () => void, t: Translate): Promise<void> {
+async function view(config: Config, configPath: string, over: AbortSignal, quit: () => void, t: Translate): Promise<void> {
   const path = meterSocketPath(config);
   const sensor = `${config.sensor} @ ${config.site}`;
   const coloured = screenOf(process.stdout).colours.isColorSupported;
   let trouble = await tried(path, over); // what a wrong call says stays on the terminal
-  if (trouble) throw await troubleError(trouble, path, t);
+  if (trouble) throw await troubleError(trouble, path, configPath, t);
   let again = () => {};
   const screen = openScreen(process.stdout, process.stdin, quit, () => again());
   try {
@@ -68,7 +68,7 @@ async function view(config: Config, over: AbortSignal, quit: () => void, t: Tran
         again();
       }
       if (over.aborted || !trouble) break;
-      const { message, tryHint } = await troubleError(trouble, path, t);
+      const { message, tryHint } = await troubleError(trouble, path, configPath, t);
       again = () => screen.draw(troubleRows(sensor, message, tryHint, process.stdout.columns, t), coloured);
       again();
       await sleep(1000, over);
@@ -100,7 +100,7 @@ function openMemory(): (reading: MeterReading) => Shown {
 }
 
 /** For pipes: each reading as JSON, or a line a second and one for each sound. Ends with an error when the listener goes. */
-async function lines(config: Config, json: boolean, over: AbortSignal, t: Translate): Promise<void> {
+async function lines(config: Config, { json, config: configPath }: Options, over: AbortSignal, t: Translate): Promise<void> {
   const path = meterSocketPath(config);
   const source = readings(path, over);
   let stirred: number | undefined;
@@ -108,7 +108,7 @@ async function lines(config: Config, json: boolean, over: AbortSignal, t: Transl
   let loudest: number | undefined;
   for (let next = await source.next(); ; next = await source.next()) {
     if (next.done) {
-      if (next.value) throw await troubleError(next.value, path, t);
+      if (next.value) throw await troubleError(next.value, path, configPath, t);
       return;
     }
     const reading = next.value;
@@ -161,10 +161,10 @@ function asJson(reading: MeterReading): object {
   };
 }
 
-async function troubleError(trouble: MeterTrouble, path: string, t: Translate): Promise<TocsinError> {
+async function troubleError(trouble: MeterTrouble, path: string, config: string, t: Translate): Promise<TocsinError> {
   const runs = trouble === 'absent' && (await readService('tocsin-listener')).state === 'active';
   const key = `meter.trouble.${runs ? 'noSocket' : trouble}` as MessageKey;
-  return new AudioError(t.of({ key, values: { path } }), t.of({ key: `${key}.try` as MessageKey, values: {} }));
+  return new AudioError(t.of({ key, values: { path } }), t.of({ key: `${key}.try` as MessageKey, values: { config } }));
 }
 
 function clockTime(): string {

@@ -1,44 +1,82 @@
 import { globSync, readFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { everyCommand } from '../../agent/cli/manual/command-tree.ts';
 import { treeOf } from '../../agent/cli/manual.ts';
 import { frenchErrors } from '../../agent/cli/messages/errors.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
 import { catalogue } from '../../agent/cli/translate.ts';
+import { messageOf } from '../../agent/lib/errors.ts';
 
-const commands = everyCommand(treeOf(buildProgram(new AbortController().signal)));
+class Reached extends Error {}
+const program = buildProgram(new AbortController().signal).hook('preAction', () => {
+  throw new Reached();
+});
+const silence = (command: Command): void => {
+  command.configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
+  command.commands.forEach(silence);
+};
+silence(program);
 
-/** What is wrong with the `tocsin ...` that a text tells a person to type: no such command, no such option. */
+const commands = everyCommand(treeOf(program));
+
+/** Why the command line does not take these words; nothing is run. */
+function refused(words: readonly string[]): string | undefined {
+  try {
+    program.parse(words, { from: 'user' });
+  } catch (error) {
+    const shown = (error as { exitCode?: unknown }).exitCode === 0; // a help
+    return error instanceof Reached || shown ? undefined : messageOf(error);
+  }
+  return 'does nothing';
+}
+
+/**
+ * What is wrong with each `tocsin ...` that a text tells a person to type. Prose may follow: it is right when as many of its words as
+ * hold the command, its options and their values, or some more, are taken by the command line itself.
+ */
 function wrong(text: string): string[] {
-  return [...text.matchAll(/(?<![\w./-])tocsin ((?:--?)?[a-z][a-z-]*(?:[ =][\w./{}-]+)*)/g)].flatMap(([typed, rest = '']) => {
-    const words = rest.split(/[ =]/);
-    const command = commands.findLast(({ words: path }) => path.length > 0 && path.every((word, i) => words[i] === word)) ?? commands[0];
-    if (command === commands[0] && !words[0]?.startsWith('-')) return words[0] === 'help' ? [] : [typed];
-    const known = command?.options.flatMap(({ long, short }) => [long, short]) ?? [];
-    return words.filter((word) => word.startsWith('-') && !known.includes(word)).map((option) => `${typed}: ${option}`);
+  return [...text.matchAll(/(?<![\w./-])tocsin ((?:-{1,2})?[a-z](?:[^;,:()"`»>|?!\n]|:(?=\S))*)/g)].flatMap(([, rest = '']) => {
+    const words = rest
+      .trim()
+      .replace(/\.$/, '')
+      .replaceAll('"', '')
+      .replace(/\{\w+\}/g, '5')
+      .split(/[\s\u00a0]+/);
+    const named = Math.max(...commands.map(({ words: path }) => (path.every((word, i) => words[i] === word) ? path.length : 0)));
+    const least = Math.max(1, named, words.findLastIndex((word) => word.startsWith('-')) + 1);
+    const takes = words.some((_, i) => i + 1 >= least && refused(words.slice(0, i + 1)) === undefined);
+    return takes ? [] : [`tocsin ${words.join(' ')}: ${refused(words)}`];
   });
 }
 
-test('every command that a message, hint or example names exists, with its options', () => {
-  const messages = Object.values(catalogue).flatMap(({ en, fr }) => [en, fr]);
-  const hints = Object.entries(frenchErrors).flat();
-  const examples = commands.flatMap(({ examples: shown }) => shown);
-  // in prose the name is also that of the program
-  const said = [...messages, ...hints].filter((text) => !/^Tocsin|tocsin_[A-Z]/.test(text));
-  expect([...said, ...examples].flatMap(wrong)).toEqual([]);
+const examples = commands.flatMap(({ examples: shown }) => shown);
+const messages = Object.values(catalogue).flatMap(({ en, fr }) => [en, fr]);
+const hints = Object.entries(frenchErrors).flat();
+// in prose the name is also that of the program
+const said = [...messages, ...hints, ...examples].filter((text) => !/^Tocsin|tocsin_[A-Z]/.test(text));
+
+test('every command that a message, hint or example tells a person to type is taken by the command line, with its options and values', () => {
+  expect(said.flatMap(wrong)).toEqual([]);
   expect(examples.length).toBeGreaterThan(20);
+  expect(said.filter((text) => / ?tocsin [a-z]/.test(text)).length).toBeGreaterThan(100);
 });
 
-test('so does every command in code font in the documents', () => {
+test('so is every command in code font in the documents', () => {
   const spans = ['README.md', 'CONTRIBUTING.md', 'models/README.md', 'systemd/README.md', ...globSync('docs/*.md')].flatMap((path) =>
     [...readFileSync(path, 'utf8').matchAll(/`((?:sudo )?tocsin [^`]+)`/g)].map(([, typed]) => typed as string),
   );
-  expect(spans.flatMap(wrong)).toEqual([]);
+  // which name a command without its argument, or an option without its value
+  expect(spans.flatMap(wrong).filter((why) => !/: (missing required argument|the option .* needs a value)/.test(why))).toEqual([]);
   expect(spans.length).toBeGreaterThan(10);
 });
 
-test('a command or option that does not exist is noticed', () => {
-  expect(wrong('sudo tocsin cure')).toEqual(['tocsin cure']);
-  expect(wrong('try: tocsin doctor --softly')).toEqual(['tocsin doctor --softly: --softly']);
-  expect(wrong('tocsin events explain 17 --json')).toEqual([]);
+test('a command, option or value that would be refused is noticed, also with prose behind it', () => {
+  expect(wrong('sudo tocsin cure')).toEqual(["tocsin cure: unknown command 'cure'"]);
+  expect(wrong('tocsin doctor --softly says more')).toEqual([expect.stringContaining("unknown option '--softly'")]);
+  expect(wrong('see: tocsin events -n many')).toEqual([expect.stringContaining("expected a whole number from 1 to 1000000, got 'many'")]);
+  expect(wrong('essayez : tocsin man --lang de')).toEqual([expect.stringContaining('expected one of en, fr')]);
+  expect(wrong('tocsin privacy verfiy')).toEqual([expect.stringContaining('verfiy')]);
+  expect(wrong('tocsin calibrate thresholds, again')).toEqual([expect.stringContaining('--budget')]);
+  expect(wrong('tocsin events explain 17 --json; tocsin devices lists what can be opened, then tocsin model {folder}')).toEqual([]);
 });

@@ -41,8 +41,8 @@ export const meter = {
 
   'meter.trouble.absent': { en: 'Expected a listener at {path}, got none', fr: 'Attendu un écouteur à {path}, obtenu aucun' },
   'meter.trouble.absent.try': {
-    en: 'sudo systemctl start tocsin-listener, or tocsin run with the same --config',
-    fr: 'sudo systemctl start tocsin-listener, ou tocsin run avec le même --config',
+    en: 'sudo systemctl start tocsin-listener; where no systemd runs it: tocsin run -c {config}',
+    fr: 'sudo systemctl start tocsin-listener ; là où systemd ne le lance pas : tocsin run -c {config}',
   },
   'meter.trouble.noSocket': {
     en: 'Expected a socket at {path}, got none, though the listener runs',
