@@ -156,7 +156,7 @@ const broker: Check = {
   id: 'broker',
   timeoutMs: 4000,
   needs: ['tls', 'port'],
-  async run(probes, facts) {
+  async run(probes, facts, signal) {
     const { mqtt, site, sensor } = required(facts);
     let credentials: Credentials;
     try {
@@ -167,7 +167,9 @@ const broker: Check = {
     }
     const began = performance.now();
     try {
-      facts.link = closedProbe(await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500), isPublishable(topicsOf(site, sensor)));
+      const link = closedProbe(await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500), isPublishable(topicsOf(site, sensor)));
+      if (signal.aborted) await link.close(); // cut off meanwhile: nobody else would, and an open link keeps the process
+      else facts.link = link;
       return pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
     } catch (error) {
       const cause = (error as Error).cause ?? error;

@@ -1,0 +1,66 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { allChecks, toJson } from '../../agent/cli/doctor.ts';
+import { openTranslate } from '../../agent/cli/translate.ts';
+import { missing } from '../support/broker.ts';
+import { alsa, cool, examine, expectNamed, files, openDoctorBench, paced, systemctl } from '../support/doctor.ts';
+import { type Link, linkFaults, openLink } from '../support/doctor-link-faults.ts';
+
+const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
+const bench = openDoctorBench();
+const { folder, writeConfig, standIn } = bench;
+let link: Link;
+
+describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left out: ${without})` : ''}`, () => {
+  beforeAll(async () => {
+    link = await openLink(bench);
+  });
+  afterAll(() => bench.close());
+
+  test('a sensor with nothing wrong passes every check', async () => {
+    const right = standIn(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)'));
+    const mqtt = { caFile: link.ca, certFile: link.own.good.cert, keyFile: link.own.good.key };
+    const path = writeConfig({ ...alsa(), mqtt }, link.brokers.demanding.url);
+    const results = await examine(path, { ...systemctl({}, {}), ...files({ ...cool, '/sys/devices/platform/soc/soc:firmware/get_throttled': '0\n' }) });
+    right();
+    expect(results.filter(({ state }) => state !== 'pass').map((result) => toJson(result, openTranslate('en')))).toEqual([]);
+    expect(results.map(({ check }) => check)).toEqual(allChecks.map(({ id }) => id));
+  });
+
+  const rows = linkFaults(bench, () => link);
+  test.each(rows)('%s', (...row) => expectNamed(bench, row, link.brokers.plain.url));
+
+  const notRoot = process.getuid?.() !== 0 ? 'needs root, to give it up' : undefined;
+  test.skipIf(notRoot)(`an ordinary user is told to come back with sudo${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
+    chmodSync(folder, 0o755);
+    const user = { uid: 65534, gid: 65534, encoding: 'utf8' } as const;
+    const inside = join(folder, 'inside');
+    mkdirSync(inside, { mode: 0o750 }); // as /var/lib/tocsin
+    const path = writeConfig({ outbox: { path: join(inside, 'outbox.db') }, mqtt: { caFile: join(inside, 'ca.pem') } }, link.brokers.good.url);
+    const look = () => {
+      const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'doctor', '--json', '-c', path], user);
+      const { checks } = JSON.parse(stdout) as { checks: { check: string; state: string; finding: string; try: string }[] };
+      return checks.filter(({ state }) => state === 'fail').map(({ check, finding, try: hint }) => `${check}: ${finding}: ${hint}`);
+    };
+    const hint = 'sudo tocsin doctor';
+    expect(look()).toEqual([`outbox: outbox.forbidden: ${hint}`, `disk: forbidden: ${hint}`, `tls: forbidden: ${hint}`, `dates: forbidden: ${hint}`]);
+    chmodSync(path, 0o600);
+    expect(look()).toEqual([`config: forbidden: ${hint}`]);
+  });
+
+  const swallow =
+    'ip link add v0 type veth peer name v1 && ip address add 192.0.2.9/24 dev v0 && ip link set v0 up && ip link set v1 up && ip route add default via 192.0.2.1';
+  const noNamespace = spawnSync('unshare', ['-n', 'sh', '-c', swallow]).status !== 0 ? 'needs root, unshare -n and ip' : undefined;
+  test.skipIf(noNamespace).each([
+    ['without a network', 'true', 'mqtts://broker.example.org', 'network.none'],
+    ['whose network swallows everything', swallow, 'mqtts://192.0.2.77', 'port.silent'],
+  ])(`a board %s${noNamespace ? ` (left out: ${noNamespace})` : ''}`, (_name, prepare, url, finding) => {
+    const path = writeConfig({}, url);
+    const script = `${prepare} && exec "$1" agent/main.ts doctor --json -c "$2"`;
+    const { stdout } = spawnSync('unshare', ['-n', 'sh', '-c', script, 'sh', process.execPath, path], { encoding: 'utf8' });
+    const { checks } = JSON.parse(stdout) as { checks: { check: string; finding: string; state: string }[] };
+    expect(checks.filter(({ state }) => state === 'fail').map((check) => check.finding)).toEqual([finding]);
+  });
+});

@@ -1,0 +1,95 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Report } from '../../agent/cli/privacy/report.ts';
+import { failing, findingOf, type Halves, listenerUid, openHalves, type Plant, without } from '../support/privacy.ts';
+
+let halves: Halves;
+
+describe.skipIf(without)(`privacy verify finds what is wrong with a half that runs${without ? ` (left out: ${without})` : ''}`, () => {
+  beforeAll(async () => {
+    halves = await openHalves();
+  }, 180_000);
+  afterAll(() => halves?.close(), 180_000);
+
+  // Each fault stands in one group and is absent from another of the same half; the lines that fail are just those of the group.
+  const plants: [string, 'listen' | 'deliver', () => Promise<Plant> | Plant, Record<string, string>][] = [
+    [
+      'the network of the machine, a file open for writing, a program beside capture, privileges to be gained',
+      'listen',
+      () => ({ leftOut: ['network', 'no-new'], change: { write: halves.at('recording.wav'), child: '60' } }),
+      { 'listener.process': 'sleep 60', 'listener.network': '', 'listener.files': 'recording.wav', 'listener.privileges': '' },
+    ],
+    [
+      'an internet socket, other programs in reach, core dumps, no filter of system calls, code loaded besides',
+      'listen',
+      () => ({ leftOut: ['hide /run', 'filtered'], change: { socket: 'udp', core: '1000000' }, env: { NODE_OPTIONS: '--no-deprecation' } }),
+      { 'listener.program': 'NODE_OPTIONS', 'listener.sockets': 'unknown', 'listener.calls': '/run/', 'listener.seccomp': '', 'listener.core': '1000000' },
+    ],
+    [
+      'a device, a listening port, a writable place, capabilities',
+      'deliver',
+      () => ({ leftOut: ['keep', 'bounded'], change: { open: '/dev/ptmx', listen: '127.0.0.1:0' } }),
+      { 'courier.sockets': 'LISTEN', 'courier.writable': '/', 'courier.devices': '/dev/ptmx', 'courier.capabilities': 'CapBnd' },
+    ],
+    [
+      'a connection to another than the broker, a sound device in sight, the user of the other half',
+      'deliver',
+      async () => ({ change: { connect: await stranger(), devices: 'sound', uid: String(listenerUid) } }),
+      {
+        'listener.identity': String(listenerUid),
+        'courier.sockets': '127.0.0.1',
+        'courier.meter': 'meter.sock',
+        'courier.reach': '/dev/snd/pcmC0D0c',
+        'courier.identity': '',
+      },
+    ],
+  ];
+  test.each(plants)('%s: each is caught by its own line', async (_what, half, plant, lines) => {
+    const { change, leftOut, env } = await plant();
+    if (leftOut?.includes('hide /run')) onTestFinished(await localProgram());
+    await halves.start(half, change, leftOut, env);
+    const report = await halves.verify();
+    expect(failing(report), JSON.stringify(report.checks.filter((line) => line.state === 'fail'))).toEqual(Object.keys(lines));
+    for (const [line, found] of Object.entries(lines)) expect(findingOf(report, line)?.found, line).toContain(found);
+    expect(report.state).toBe('failed');
+    if (half === 'listen') await halves.start(half);
+  });
+
+  /** A program of the machine that anyone may call by a local socket, as a resolver. */
+  async function localProgram(): Promise<() => void> {
+    const path = `/run/tocsin-test-${process.pid}`;
+    const server = createServer().listen(path);
+    await new Promise((listening) => server.once('listening', listening));
+    chmodSync(path, 0o666);
+    return () => void server.close();
+  }
+
+  async function stranger(): Promise<string> {
+    const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await new Promise((listening) => server.once('listening', listening));
+    onTestFinished(() => void server.close());
+    server.unref();
+    return `127.0.0.1:${(server.address() as { port: number }).port}`;
+  }
+
+  test('without root, what belongs to others is unchecked', async () => {
+    await halves.start('deliver');
+    const args = [halves.program, ...halves.verifyArgs(), '--no-record'];
+    const { stdout, stderr, status } = spawnSync(halves.node, args, { encoding: 'utf8', env: halves.environment, uid: 64_003, gid: 64_003 });
+    expect(stdout, stderr).not.toBe('');
+    const report: Report = JSON.parse(stdout);
+    expect([8, 9]).toContain(status);
+    expect(failing(report)).toEqual([]);
+    for (const line of ['listener.network', 'listener.sockets', 'listener.files', 'courier.devices', 'courier.sockets', 'sensor.outbox'])
+      expect(findingOf(report, line), line).toMatchObject({ state: 'unchecked' });
+  });
+
+  test('someone who looks into the memory of a half that runs', async () => {
+    const tracer = spawn('strace', ['-f', '-e', 'trace=none', '-p', String(halves.pidOf('listen'))], { stdio: ['ignore', 'ignore', 'pipe'] });
+    onTestFinished(() => void tracer.kill('SIGKILL'));
+    await new Promise((attached) => tracer.stderr?.once('data', attached));
+    expect(failing(await halves.verify())).toEqual(['listener.traced']);
+  });
+});

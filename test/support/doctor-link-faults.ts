@@ -1,0 +1,174 @@
+// From the way out to the broker's access control: what can be wrong between the board and the platform.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
+import { expect } from 'vitest';
+import { machineProbes } from '../../agent/cli/doctor/probes.ts';
+import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
+import { type Identity, openAuthority } from './certificates.ts';
+import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store } from './doctor.ts';
+import { openScriptedBroker } from './faults.ts';
+
+type BrokerName = 'plain' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'early' | 'misnamed' | 'demanding' | 'old';
+export interface Link {
+  readonly brokers: Record<BrokerName, Broker>;
+  readonly ca: string;
+  readonly foreignCa: string;
+  readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign', Identity>;
+}
+
+/** Brokers with and without a fault, and certificates for this sensor. */
+export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
+  const authority = openAuthority(folder, 'authority');
+  const foreign = openAuthority(folder, 'foreign');
+  const own = {
+    good: authority.issue('post-1', 400),
+    soon: authority.issue('post-1', 12),
+    expired: authority.issue('post-1', -1),
+    early: authority.issueEarly('post-1'),
+    foreign: foreign.issue('stranger', 400),
+  };
+  const started: Broker[] = [];
+  undo.push(() => Promise.all(started.map((broker) => broker.close())));
+  const start = async (acl: string | undefined, extra: string[]) => {
+    const broker = await openMosquitto(mkdtempSync(join(folder, 'broker-')), await freePort(), acl, extra);
+    started.push(broker);
+    return broker;
+  };
+  const open = ['allow_anonymous true'];
+  const secure = async ({ cert, key }: { cert: string; key: string }, more: string[] = []) => {
+    const broker = await start(undefined, ['allow_anonymous true', `cafile ${authority.ca}`, `certfile ${cert}`, `keyfile ${key}`, ...more]);
+    return { ...broker, url: broker.url.replace('mqtt://127.0.0.1', 'mqtts://localhost') };
+  };
+  const passwords = join(folder, 'passwords');
+  writeFileSync(passwords, '', { mode: 0o600 });
+  execPassword(passwords, 'post-1', 'right');
+  const old = await openEmbeddedBroker();
+  undo.push(() => old.close());
+  const brokers = {
+    old,
+    plain: await start(undefined, open),
+    closed: await start(undefined, ['allow_anonymous false', `password_file ${passwords}`]),
+    statusOnly: await start('topic write tocsin/v1/test/post-1/status\n', open),
+    testsOnly: await start('topic write tocsin/v1/test/post-1/selftest\n', open),
+    good: await secure(authority.issue('localhost', 400)),
+    expired: await secure(authority.issue('localhost', -1)),
+    early: await secure(authority.issueEarly('localhost')),
+    misnamed: await secure(authority.issue('other.example', 400)),
+    demanding: await secure(authority.issue('localhost', 399), ['require_certificate true']),
+  };
+  return { brokers, ca: authority.ca, foreignCa: foreign.ca, own };
+}
+
+/** `link` is asked for when a fault is planted. */
+export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
+  const { folder, undo } = bench;
+  /** A broker somewhere else, without TLS: its name and port lead to the one here. */
+  const openWay = (): Planted => ({
+    mqtt: { allowPlaintext: true },
+    probes: {
+      ...routed,
+      resolve: async () => '192.0.2.1',
+      reach: async () => undefined,
+      openLink: (mqtt, ...rest) => machineProbes('', clock).openLink({ ...mqtt, url: link().brokers.plain.url }, ...rest),
+    },
+  });
+  async function scripted(answer: Parameters<typeof openScriptedBroker>[0]): Promise<Planted> {
+    const broker = await openScriptedBroker(answer);
+    undo.push(() => broker.close());
+    return { url: broker.url };
+  }
+  /** Speaks nothing newer than TLS 1.1, which nobody should. */
+  async function outdatedTls(): Promise<Planted> {
+    const { cert, key } = link().own.good;
+    const server = createTlsServer({
+      cert: readFileSync(cert),
+      key: readFileSync(key),
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    undo.push(() => server.close());
+    return { url: `mqtts://localhost:${(server.address() as { port: number }).port}`, mqtt: { caFile: link().ca } };
+  }
+  function secured({ cert, key }: { cert: string; key: string }, url: string): Planted {
+    return { url, mqtt: { caFile: link().ca, certFile: cert, keyFile: key } };
+  }
+  function password(text: string): object {
+    const passwordFile = join(mkdtempSync(join(folder, 'secret-')), 'password');
+    writeFileSync(passwordFile, text);
+    return { username: 'post-1', passwordFile };
+  }
+  async function webServer(): Promise<Planted> {
+    const server = createServer((socket) => socket.on('error', () => undefined).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    undo.push(() => server.close());
+    return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
+  }
+  return [
+    [
+      'no way out',
+      () => ({ url: 'mqtts://192.0.2.1', probes: files({ '/proc/net/route': '', '/proc/net/ipv6_route': '' }) }),
+      'network',
+      'fail',
+      'network.none',
+    ],
+    ['an unknown name', () => ({ ...away, probes: { ...routed, resolve: () => refuse('ENOTFOUND') } }), 'name', 'fail', 'host.unknown'],
+    ['no name server', () => ({ ...away, probes: { ...routed, resolve: () => refuse('EAI_AGAIN') } }), 'name', 'fail', 'host.server'],
+    ['nothing on the port', async () => ({ url: `mqtt://127.0.0.1:${await freePort()}` }), 'port', 'fail', 'port.refused'],
+    ['a firewall', () => ({ url: 'mqtts://192.0.2.77', probes: { ...routed, reach: unanswered } }), 'port', 'fail', 'port.silent'],
+    ['another authority', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().foreignCa } }), 'tls', 'fail', 'tls.ca'],
+    ['another name', () => ({ url: link().brokers.misnamed.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.name'],
+    ['an expired broker', () => ({ url: link().brokers.expired.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.expired'],
+    ['a broker whose day has not come', () => ({ url: link().brokers.early.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.early'],
+    ['a broker with TLS of the last century', outdatedTls, 'tls', 'fail', 'tls.other'],
+    ['no TLS across a network', () => ({ ...openWay(), url: 'mqtt://broker.example.org' }), 'tls', 'warn', 'tls.open'],
+    ['TLS to a plain port', () => ({ url: link().brokers.plain.url.replace('mqtt:', 'mqtts:') }), 'tls', 'fail', 'tls.plain'],
+    ['no CA file', () => ({ url: link().brokers.good.url, mqtt: { caFile: '/nowhere.pem' } }), 'tls', 'fail', 'tls.files'],
+    ['a certificate demanded', () => ({ url: link().brokers.demanding.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.client'],
+    ['a stranger’s certificate', () => secured(link().own.foreign, link().brokers.demanding.url), 'tls', 'fail', 'tls.client'],
+    ['a key of another', () => secured({ cert: link().own.good.cert, key: link().own.foreign.key }, link().brokers.demanding.url), 'tls', 'fail', 'tls.key'],
+    ['our certificate expired', () => secured(link().own.expired, link().brokers.good.url), 'dates', 'fail', 'dates.expired'],
+    ['our certificate of tomorrow', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
+    ['an authority that is no certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
+    ['our certificate ends soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
+    [
+      'a clock behind',
+      () => ({ ...secured(link().own.good, link().brokers.good.url), probes: { clock: { ...clock, wallMs: () => Date.UTC(2026, 1, 1) } } }),
+      'dates',
+      'fail',
+      'dates.early',
+    ],
+    ['a wrong password', () => ({ url: link().brokers.closed.url, mqtt: password('wrong') }), 'broker', 'fail', 'broker.login'],
+    ['no password', () => ({ url: link().brokers.closed.url }), 'broker', 'fail', 'broker.login'],
+    ['no password file', () => ({ url: link().brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],
+    ['a broker without MQTT 5', () => ({ url: link().brokers.old.url }), 'broker', 'fail', 'broker.version'],
+    ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
+    ['no broker but a web server', webServer, 'broker', 'fail', 'broker.other'],
+    ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
+    ['a broker that acknowledges nothing', () => scripted({ puback: () => undefined }), 'acl', 'fail', 'acl.silent'],
+    ['no right to publish', () => ({ url: link().brokers.statusOnly.url }), 'acl', 'fail', 'acl.refused'],
+    [
+      'no right to publish events',
+      () => ({ url: link().brokers.testsOnly.url, plant: (path) => store(path, false, Date.now()) }),
+      'acl',
+      'fail',
+      'acl.refused',
+    ],
+  ];
+}
+
+const away: Planted = { url: 'mqtts://broker.example.org' };
+function refuse(code: string): Promise<never> {
+  return Promise.reject(Object.assign(new Error(code), { code }));
+}
+/** Never answers, until given up on. A real one is below, where a namespace can be made. */
+function unanswered(_host: string, _port: number, stop: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => stop.addEventListener('abort', () => reject(stop.reason)));
+}
+function execPassword(file: string, user: string, text: string): void {
+  expect(spawnSync('mosquitto_passwd', ['-b', file, user, text]).status).toBe(0);
+}

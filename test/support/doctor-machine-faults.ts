@@ -1,0 +1,76 @@
+// From power to disk, the services and privacy: what can be wrong without the network.
+import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { missing } from './broker.ts';
+import { alsa, clock, cool, type DoctorBench, files, outboxOf, paced, type Row, store, systemctl, verified } from './doctor.ts';
+
+export function machineFaults({ folder, standing }: DoctorBench): Row[] {
+  return [
+    ['no configuration', () => ({ plant: (path) => void rmSync(path) }), 'config', 'fail', 'config.absent'],
+    ['a wrong key in it', () => ({ site: 'Vieux Port' }), 'config', 'fail', 'config.wrong'],
+    ['a hot board', () => ({ probes: files({ '/sys/class/thermal/thermal_zone0/temp': '83500' }) }), 'board', 'warn', 'board.hot'],
+    ['little memory', () => ({ probes: files({ ...cool, '/proc/meminfo': 'MemAvailable:  60000 kB\n' }) }), 'board', 'warn', 'board.small'],
+    ['under-voltage', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '50005' }) }), 'power', 'fail', 'power.now'],
+    ['throttled before', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '20000' }) }), 'power', 'warn', 'power.since'],
+    ['the clock at 1970', () => ({ probes: { clock: { ...clock, wallMs: () => 60_000 } } }), 'clock', 'fail', 'clock.unset'],
+    ['a clock nobody set', () => ({ probes: { clock: { ...clock, synchronised: () => false } } }), 'clock', 'warn', 'clock.unsynchronised'],
+    ['no such microphone', () => alsa('plughw:CARD=Nowhere,DEV=0'), 'microphone', 'fail', missing('arecord') ? 'microphone.tool' : 'microphone.absent'],
+    [
+      'no arecord',
+      () => {
+        const { PATH } = process.env;
+        process.env.PATH = '/nowhere';
+        const back = () => {
+          process.env.PATH = PATH;
+        };
+        return { ...alsa(), plant: () => back };
+      },
+      'microphone',
+      'fail',
+      'microphone.tool',
+    ],
+    ['a busy microphone', standing('echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1'), 'microphone', 'fail', 'microphone.busy'],
+    ['a forbidden one', standing('echo "arecord: main:831: audio open error: Permission denied" >&2; exit 1'), 'microphone', 'fail', 'microphone.forbidden'],
+    ['one that gives nothing', standing('exec sleep 60'), 'microphone', 'fail', 'microphone.stalled'],
+    ['half the samples', standing(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)', 0.5)), 'microphone', 'fail', 'microphone.slow'],
+    [
+      'a capture that fails otherwise',
+      standing('echo "arecord: set_params:1416: Unable to install hw params" >&2; exit 1'),
+      'microphone',
+      'fail',
+      'microphone.other',
+    ],
+    ['a file instead of a microphone', () => ({}), 'microphone', 'warn', 'microphone.file'],
+    ['exact zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
+    ['a constant', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],
+    ['a covered microphone', standing(paced('pack("s<*", map { int(rand(4)) } 1..1600)')), 'level', 'warn', 'level.quiet'],
+    ['clipping', standing(paced('pack("s<*", map { $_ % 40 < 20 ? 32767 : -32768 } 1..1600)')), 'level', 'warn', 'level.clipped'],
+    ['no model', () => ({ model: { path: join(folder, 'no-model') } }), 'model', 'fail', 'model.missing'],
+    ['a changed model', () => ({ model: { path: changedModel(folder) } }), 'model', 'fail', 'model.wrong'],
+    ['a slow board', () => ({ probes: { tryModel: async () => ({ name: 'street', version: '1', costMs: 900 }) } }), 'model', 'fail', 'model.slow'],
+    ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
+    ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
+    ['events that wait', () => ({ plant: store }), 'outbox', 'warn', 'outbox.late'],
+    ['events that expired', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
+    ['a small disk', () => ({ probes: { freeMegabytes: () => 60 } }), 'disk', 'warn', 'disk.low'],
+    ['no folder for it', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
+    ['a service down', () => ({ probes: systemctl({}, { ActiveState: 'failed', SubState: 'failed' }) }), 'services', 'fail', 'services.down'],
+    ['a service not installed', () => ({ probes: systemctl({ LoadState: 'not-found' }, {}) }), 'services', 'fail', 'services.missing'],
+    ['a service that dies', () => ({ probes: systemctl({ NRestarts: 7 }, {}) }), 'services', 'warn', 'services.restarts'],
+    ['a listener with a network', () => ({ probes: { ...systemctl({}, {}), ...verified('fail') } }), 'privacy', 'fail', 'privacy.open'],
+    ['privacy that cannot be seen', () => ({ probes: { ...systemctl({}, {}), ...verified('unchecked') } }), 'privacy', 'warn', 'privacy.unchecked'],
+  ];
+}
+
+function changedModel(folder: string): string {
+  const copy = join(mkdtempSync(join(folder, 'model-')), 'street');
+  cpSync('models/street', copy, { recursive: true });
+  const file = openSync(join(copy, 'model.onnx'), 'r+');
+  writeSync(file, 'x', 1000);
+  return copy;
+}
+function damage(path: string): undefined {
+  const bytes = readFileSync(outboxOf(path));
+  bytes.fill(0x55, 1024, 8 * 1024);
+  writeFileSync(outboxOf(path), bytes);
+}

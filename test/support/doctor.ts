@@ -1,0 +1,140 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect } from 'vitest';
+import { stringify } from 'yaml';
+import { type CheckId, type Result, runChecks, type State } from '../../agent/cli/doctor/check.ts';
+import { machineProbes, type Probes } from '../../agent/cli/doctor/probes.ts';
+import { allChecks, showResult } from '../../agent/cli/doctor.ts';
+import { openTranslate, text } from '../../agent/cli/translate.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { limits, recordedEvent } from './samples.ts';
+
+export const signal = new AbortController().signal;
+export const scene = resolve('test/demo/scene.flac');
+export const clock = { ...systemClock(), synchronised: () => true };
+
+export type Overrides = { microphone?: object; model?: object; outbox?: object; mqtt?: object; site?: string };
+export interface Planted extends Overrides {
+  readonly url?: string;
+  readonly probes?: Partial<Probes>;
+  /** Does something to the configured sensor before the examination, and may return how to undo it. */
+  readonly plant?: (path: string) => (() => void) | undefined;
+}
+/** One fault, and what doctor must call it. */
+export type Row = [name: string, plant: () => Promise<Planted> | Planted, check: CheckId, state: State, finding: string];
+
+/** Sensors to be examined, each with a folder of its own below one that goes with the bench. */
+export function openDoctorBench() {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-doctor-'));
+  const undo: (() => Promise<unknown> | unknown)[] = [];
+  let count = 0;
+  function writeConfig({ mqtt, ...overrides }: Overrides, url: string): string {
+    const home = join(folder, String(++count));
+    mkdirSync(home);
+    const path = join(home, 'tocsin.yaml');
+    openSqliteOutbox(join(home, 'outbox.db'), limits).close();
+    const config = { site: 'test', sensor: 'post-1', microphone: { adapter: 'file', file: scene }, outbox: { path: join(home, 'outbox.db') }, ...overrides };
+    writeFileSync(path, stringify({ ...config, mqtt: { url, ...mqtt } }));
+    return path;
+  }
+  /** A program that stands for arecord where no device can be broken on purpose: it says and writes what arecord would. */
+  function standIn(script: string): () => void {
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    writeFileSync(join(bin, 'arecord'), `#!/bin/sh\n${script}\n`);
+    chmodSync(join(bin, 'arecord'), 0o755);
+    const { PATH } = process.env;
+    process.env.PATH = `${bin}:${PATH}`;
+    return () => {
+      process.env.PATH = PATH;
+    };
+  }
+  function standing(script: string): () => Planted {
+    return () => {
+      const back = standIn(script);
+      return { ...alsa(), plant: () => back };
+    };
+  }
+  return {
+    folder,
+    writeConfig,
+    standIn,
+    standing,
+    /** What is to be closed at the end. */
+    undo,
+    async close() {
+      for (const step of undo) await step();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+export type DoctorBench = ReturnType<typeof openDoctorBench>;
+
+export async function examine(path: string, change: Partial<Probes> = {}): Promise<Result[]> {
+  const results: Result[] = [];
+  for await (const result of runChecks(allChecks, { ...machineProbes(path, clock), ...change }, signal)) results.push(result);
+  return results;
+}
+
+/** Examines a sensor with the fault: it is named, and as the first one; what is said fits 60 columns in both languages. */
+export async function expectNamed({ writeConfig }: DoctorBench, [, plant, check, state, finding]: Row, usualUrl: string): Promise<void> {
+  const { url, probes, plant: act, ...overrides } = await plant();
+  const path = writeConfig(overrides, url ?? usualUrl);
+  const back = act?.(path);
+  const results = await examine(path, probes).finally(() => back?.());
+  const named = results.find((result) => result.check === check);
+  expect({ state: named?.state, finding: named?.found.key }).toEqual({ state, finding: `doctor.${finding}` });
+  // what fails first in the order of the data's way is the fault itself
+  if (state === 'fail') expect(results.find((result) => result.state === 'fail')?.check).toBe(check);
+  else expect(results.filter((result) => result.state === 'fail')).toEqual([]);
+  for (const result of results) if (result.state === 'warn' || result.state === 'fail') expect(result.hint, result.found.key).toBeDefined();
+  for (const language of ['en', 'fr'] as const)
+    for (const line of results.flatMap((result) => showResult(result, openTranslate(language), narrow).split('\n')))
+      if (line.trim().includes(' ') && !/\/tmp|tocsin\/v1/.test(line)) expect(line.length, line).toBeLessThanOrEqual(60);
+}
+
+const narrow = { columns: 60, colours: { green: String, yellow: String, red: String, dim: String, cyan: String, bold: String } as never };
+
+/** The machine's files, with some in place of its own. */
+export const files = (replaced: Record<string, string>): Partial<Probes> => ({
+  read: (path) => replaced[path] ?? machineProbes('', clock).read(path),
+});
+export const cool = { '/sys/class/thermal/thermal_zone0/temp': '40000' };
+/** What `systemctl show` says of two units. It cannot show what systemd does with them. */
+export const systemctl = (listener: object, courier: object): Partial<Probes> => ({
+  command: async (name) => {
+    const unit = (id: string, change: object) => {
+      const shown = { Id: id, LoadState: 'loaded', ActiveState: 'active', SubState: 'running', NRestarts: 0, ...change };
+      return Object.entries(shown)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join('');
+    };
+    const stdout = `${unit('tocsin-listener.service', listener)}\n${unit('tocsin-courier.service', courier)}`;
+    return name === 'systemctl' ? { code: 0, stdout, stderr: '' } : { code: 127, stdout: '', stderr: '' };
+  },
+  ...verified('pass'),
+});
+/** The one line that `privacy verify` is asked for; what it finds on real processes is shown by its own tests. */
+export function verified(state: 'pass' | 'fail' | 'unchecked'): Partial<Probes> {
+  const found = { pass: text('privacy.network.ok', { namespace: 'net:[1]' }), fail: text('privacy.network.shared'), unchecked: text('privacy.notAllowed') }[
+    state
+  ];
+  const line = { check: 'network', part: 'listener', what: text('privacy.what.network'), how: text('privacy.how.network'), byHand: 'ip link' } as const;
+  return { verifyPrivacy: async () => [{ ...line, state, found }] };
+}
+export const alsa = (device = 'default') => ({ microphone: { adapter: 'alsa', device, sampleRateHz: 16000 } });
+const pcm = (perl: string) => `exec perl -MTime::HiRes=time,sleep -e '$|=1; ${perl}'`;
+/** 16 kHz against the clock, as a sound card does: a pause of the machine is caught up. */
+export const paced = (samples: string, share = 1) =>
+  pcm(`$t = time; for (1..200) { print ${samples}; $t += ${0.1 / share}; $rest = $t - time; sleep($rest) if $rest > 0; }`);
+export const routed: Partial<Probes> = { ...files({ '/proc/net/route': 'Iface Destination Gateway Flags\neth0 00000000 010200C0 0003\n' }) };
+export function outboxOf(path: string): string {
+  return join(path, '..', 'outbox.db');
+}
+export function store(path: string, expired = false, onsetWallMs = Date.now() - 3_600_000): undefined {
+  const outbox = openSqliteOutbox(outboxOf(path), limits);
+  for (let i = 0; i < 3; i++) outbox.append(recordedEvent(i, { onsetWallMs }));
+  if (expired) outbox.expire({ ...systemClock(), monotonicMs: 0, wallMs: Date.now() }, 1000);
+  outbox.close();
+}
