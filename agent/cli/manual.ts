@@ -19,7 +19,7 @@ export const completions: Record<'bash' | 'zsh' | 'fish', (root: CommandShape) =
 export function addManual(program: Command, t: Translate): void {
   addCommand(program, 'completion', 'print the completion script of a shell', [
     'tocsin completion bash > /etc/bash_completion.d/tocsin',
-    'tocsin completion zsh > /usr/local/share/zsh/site-functions/_tocsin',
+    'tocsin completion zsh > "$fpath[1]/_tocsin"',
     'tocsin completion fish > /etc/fish/completions/tocsin.fish',
   ])
     .addArgument(new Argument('<shell>', 'which shell').choices(Object.keys(completions)))

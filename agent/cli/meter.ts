@@ -9,7 +9,7 @@ import { type MeterTrouble, readings } from './meter/connection.ts';
 import { openScreen } from './meter/screen.ts';
 import { meterRows, microphone, reason, type Shown, troubleRows } from './meter/view.ts';
 import { wholeNumber } from './number-option.ts';
-import { print, printJson, screenOf } from './output.ts';
+import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { readService } from './service.ts';
 import type { MessageKey, Translate } from './translate.ts';
@@ -106,6 +106,8 @@ async function lines(config: Config, { json, config: configPath }: Options, over
   let stirred: number | undefined;
   let shownMs = Number.NEGATIVE_INFINITY;
   let loudest: number | undefined;
+  const { columns } = screenOf(process.stdout);
+  const show = (line: string) => print(process.stdout.isTTY ? wrap(line, columns, 9) : line); // whoever reads a pipe gets one line each
   for (let next = await source.next(); ; next = await source.next()) {
     if (next.done) {
       if (next.value) throw await troubleError(next.value, path, configPath, t);
@@ -119,7 +121,7 @@ async function lines(config: Config, { json, config: configPath }: Options, over
     const fresh = reading.last.slice(0, Math.max(0, reading.stirred - (stirred ?? reading.stirred)));
     stirred = reading.stirred;
     for (const last of fresh.toReversed())
-      print(
+      show(
         t('meter.line.event', {
           time: clockTime(),
           label: t(`label.${labels[last.label] ?? 'bang'}`),
@@ -130,7 +132,7 @@ async function lines(config: Config, { json, config: configPath }: Options, over
     loudest = Math.max(loudest ?? -120, reading.levelDb ?? -120);
     if (performance.now() - shownMs < 995) continue;
     shownMs = performance.now();
-    print(levelLine(reading, loudest === -120 ? undefined : loudest, t));
+    show(levelLine(reading, loudest === -120 ? undefined : loudest, t));
     loudest = undefined;
   }
 }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -14,7 +14,7 @@ export function addModel(program: Command, t: Translate): void {
     'tocsin model /opt/models/other --json',
     'tocsin model --config /etc/tocsin/tocsin.yaml',
   ])
-    .argument('[folder]', 'model folder', new URL('../../models/street', import.meta.url).pathname)
+    .addArgument(new Argument('[folder]', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
     .option('-c, --config <file>', 'take model and thresholds from this configuration')
     .option('--json', 'the manifest as one JSON object')
     .action(async (folder: string, options: { json?: true; config?: string }) => {

@@ -18,15 +18,17 @@ export function screenOf(stream: NodeJS.WriteStream | WriteStream): Screen {
   };
 }
 
-/** Breaks text at spaces to fit, later lines indented; a word that is too long stands alone on its line. */
+/** Breaks text at spaces to fit, later lines indented, and two more where their first is; a word that is too long stands alone on its line. */
 export function wrap(text: string, columns: number, indent = 0): string {
   const lines: string[] = [];
   for (const paragraph of text.split('\n')) {
-    let line = /^ */.exec(paragraph)?.[0] ?? '';
+    const lead = /^ */.exec(paragraph)?.[0] ?? '';
+    const hang = lead && `${lead}  `;
+    let line = lead;
     for (const word of paragraph.trimStart().split(' ')) {
       if (line.trim() && line.length + 1 + word.length > columns - indent) {
         lines.push(line);
-        line = word;
+        line = hang + word;
       } else line = line.trim() ? `${line} ${word}` : line + word;
     }
     lines.push(line);

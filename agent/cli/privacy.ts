@@ -34,15 +34,14 @@ export function addPrivacy(program: Command, t: Translate): void {
   addCommand(privacy, 'verify', 'check on the running sensor that what hears cannot speak and what speaks cannot hear', [
     'sudo tocsin privacy verify',
     'sudo tocsin privacy verify --report report.html --json',
-    'sudo tocsin privacy verify --package-list tocsin_1.0.0_arm64.sha256',
-    'sudo tocsin privacy verify --package-digest 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03',
+    'sudo tocsin privacy verify --package-list release.sha256',
   ])
     .addOption(configOption())
     .option('--listener-pid <pid>', 'process of `tocsin listen`, where no systemd runs it', pid)
     .option('--courier-pid <pid>', 'process of `tocsin deliver`, where no systemd runs it', pid)
     .option('--manifest <file>', 'what the operator has published (default: /etc/tocsin/privacy-manifest.json)')
     .option('--package-list <file>', "the release's list of files, instead of the installed one")
-    .option('--package-digest <sha256>', 'sha256 of that list, as published with the release', sha256)
+    .option('--package-digest <hex>', 'sha256 of that list, as published with the release', sha256)
     .option('--report <file>', 'an HTML page in French and English for the data-protection officer')
     .option('--no-record', 'do not hand the outcome to the courier, which publishes it')
     .option('--json', 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest')

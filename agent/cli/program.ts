@@ -19,6 +19,7 @@ import { addRun } from './run.ts';
 import { addSelftest } from './selftest.ts';
 import { addStatus } from './status.ts';
 import { catalogue, type Language, languages, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
+import { noBreak } from './typography.ts';
 import { usageError } from './usage.ts';
 
 export const version = '0.1.0';
@@ -63,6 +64,8 @@ export function buildProgram(signal: AbortSignal, language: Language = 'en'): Co
 
 /** Puts the help of every command in the language, and adds --lang to all of them. */
 function speak(command: Command, t: Translate): void {
+  const inBrackets = (line: string) =>
+    (['(default:', ', default:', '(choices:', '(env:', ', env:'] as const).reduce((said, part) => said.replace(part, t(`help.${part}`)), line);
   command
     .description(translateHelp(command.description(), t.language))
     .addOption(new Option('--lang <language>', t('help.lang')).choices(languages))
@@ -81,8 +84,8 @@ function speak(command: Command, t: Translate): void {
             argument.required ? `<${argument.name()}${argument.variadic ? '...' : ''}>` : `[${argument.name()}]`,
           ),
         ].join(' '),
-      styleOptionDescription: (line) =>
-        (['(default:', '(choices:', '(env:', ', env:'] as const).reduce((said, part) => said.replace(part, t(`help.${part}`)), line),
+      styleOptionDescription: inBrackets,
+      styleArgumentDescription: inBrackets,
       styleTitle: (title) => {
         const key = `help.${title}`;
         return key in catalogue ? t.of({ key: key as MessageKey, values: {} }) : title;
@@ -115,6 +118,6 @@ export function examplesOf(command: Command): readonly string[] {
 }
 
 function exitCodeLine(t: Translate): string {
-  const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${t(`exit.${name as keyof typeof exitCodes}`)}`);
-  return `${t('help.exitCodes')} 0 ${t('exit.done')}, ${codes.join(', ')}`;
+  const codes = Object.entries(exitCodes).map(([name, code]) => `${code}${noBreak}${t(`exit.${name as keyof typeof exitCodes}`)}`);
+  return `${t('help.exitCodes')} 0${noBreak}${t('exit.done')}, ${codes.join(', ')}`;
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
+import { isDenied } from './doctor/check.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { type InstalledCertificate, installCertificate } from './provision/install.ts';
@@ -21,7 +22,7 @@ interface Options {
 export function addProvision(program: Command, t: Translate): void {
   addCommand(program, 'provision', "make this sensor's key and certificate request; install the certificate that comes back", [
     'sudo tocsin provision > lamp-post-12.csr',
-    'sudo tocsin provision --install lamp-post-12.pem --ca ca.pem',
+    'sudo tocsin provision --install post-12.pem --ca ca.pem',
     'sudo tocsin provision --renew > lamp-post-12.csr',
   ])
     .addOption(configOption())
@@ -39,9 +40,17 @@ export function addProvision(program: Command, t: Translate): void {
         else install(options, options.install, t);
       } catch (error) {
         if (error instanceof TocsinError) throw error;
-        throw new ProvisionError(`Expected to write the credentials, got: ${messageOf(error)}`, 'run it again with sudo', { cause: error });
+        throw notWritten(error);
       }
     });
+}
+
+function notWritten(cause: unknown): ProvisionError {
+  const what = `Expected to write the credentials, got: ${messageOf(cause)}`;
+  if (isDenied(cause)) return new ProvisionError(what, 'run it again with sudo', { cause });
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+    return new ProvisionError(what, 'install the package, or make the folder: mkdir -m 700 -p /etc/tocsin/credentials', { cause });
+  return new ProvisionError(what, 'sudo tocsin doctor shows whether the disk is full or read-only', { cause });
 }
 
 /** The request alone goes to stdout, so that it can be sent on; what to do with it to stderr. */

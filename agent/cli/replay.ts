@@ -7,7 +7,7 @@ import { loadConfig } from '../config/load-config.ts';
 import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
 import { hear, rulesOf } from '../pipeline.ts';
-import { print, printJson } from './output.ts';
+import { print, screenOf, wrap } from './output.ts';
 import { addCommand } from './program.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -39,8 +39,16 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   const settings = options.config ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
   const classifier = await openOnnxClassifier(options.model ?? settings.path);
   const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint: options.operatingPoint ?? settings.operatingPoint });
-  const bar = process.stderr.isTTY ? new SingleBar({ format: catalogue['replay.bar'][t.language], stream: process.stderr, hideCursor: true }) : undefined;
-  bar?.start(files.length, 0);
+  const bar = process.stderr.isTTY ? openBar(files.length, t) : undefined;
+  const { columns } = screenOf(process.stdout);
+  const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
+  /** The bar stands on the line where the next sound is to be written, and ends at the cursor that it saved, which is saved again below that. */
+  const show = (line: string) => {
+    if (bar) process.stderr.write('\r\x1b[K');
+    print(line);
+    if (bar) process.stderr.write('\x1b7');
+    bar?.render();
+  };
   try {
     for (const file of files) {
       if (signal.aborted) break;
@@ -49,16 +57,18 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
       for (const { label, onsetSeconds, offsetSeconds, confidence } of found) {
         const line = { file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) };
-        if (options.json) printJson(line);
+        if (options.json) show(JSON.stringify(line));
         else
-          print(
-            t('replay.line', {
-              onset: t.number(onsetSeconds, 2).padStart(8),
-              label: t(`label.${label}`).padEnd(14),
-              confidence: fixed(confidence, 2),
-              seconds: fixed(offsetSeconds - onsetSeconds, 2),
-              file,
-            }),
+          show(
+            fit(
+              t('replay.line', {
+                onset: t.number(onsetSeconds, 2).padStart(8),
+                label: t(`label.${label}`).padEnd(14),
+                confidence: fixed(confidence, 2),
+                seconds: fixed(offsetSeconds - onsetSeconds, 2),
+                file,
+              }),
+            ),
           );
       }
       bar?.increment();
@@ -67,6 +77,13 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     bar?.stop();
     await classifier.close();
   }
+}
+
+function openBar(files: number, t: Translate): SingleBar {
+  const barsize = Math.max(10, screenOf(process.stderr).columns - 40);
+  const bar = new SingleBar({ format: catalogue['replay.bar'][t.language], stream: process.stderr, hideCursor: true, linewrap: true, barsize });
+  bar.start(files, 0);
+  return bar;
 }
 
 function round(value: number): number {

@@ -141,13 +141,17 @@ function hearingJson({ hearing }: OutboxState): object {
   };
 }
 
+const startSeconds = 10; // until a microphone is open, of which the share says little in the first minutes
+
 function hearingField({ hearing }: OutboxState, { outbox, health }: Config, clock: Clock, t: Translate): Field[] {
   if (!hearing || hearing.bootId !== clock.bootId) return [];
   const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, noiseFloorDb } = hearing;
   const silentMs = clock.monotonicMs() - writtenMonotonicMs;
   const gone = openListenerProbe(outbox.path)() === false;
   const silent = state !== 'stopped' && (gone || silentMs > (1.25 * health.intervalSeconds + 5) * 1000); // as the courier reckons, docs/health.md
-  const share = (100 * listenedSeconds * 1000) / Math.max(1, writtenMonotonicMs - sinceMonotonicMs);
+  const elapsedSeconds = Math.max(0.001, (writtenMonotonicMs - sinceMonotonicMs) / 1000);
+  const share = (100 * listenedSeconds) / elapsedSeconds;
+  const missed = elapsedSeconds - listenedSeconds > 0.01 * elapsedSeconds + startSeconds;
   const floor = noiseFloorDb === undefined ? '' : `, ${t('hearing.floor', { level: Math.round(noiseFloorDb) })}`;
   const what = [
     silent
@@ -156,7 +160,7 @@ function hearingField({ hearing }: OutboxState, { outbox, health }: Config, cloc
     ...(fault === 'none' ? [] : [t(`fault.${fault}`)]),
     ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),
   ];
-  const hears = state === 'listening' && !silent && fault === 'none' && suspicion === 'none';
+  const hears = state === 'listening' && !silent && fault === 'none' && suspicion === 'none' && !missed;
   return [normal(t('field.hearing'), t.clauses(what), hears, t('hearing.note'))];
 }
 

@@ -31,7 +31,7 @@ const fewestDays = 3; // whatever the budget: one day is not like the next
 export function addThresholds(calibrate: Command, t: Translate): void {
   addCommand(calibrate, 'thresholds', 'thresholds for a budget of false alarms a week, from what this sensor has counted', [
     'tocsin calibrate thresholds --budget 2/week',
-    'sudo tocsin calibrate thresholds --budget 1/day --days 30 --write',
+    'sudo tocsin calibrate thresholds --budget 1/day --write',
   ])
     .addOption(configOption())
     .requiredOption('--budget <count/span>', 'events of all labels together: 2/week, 1/day, 5/month', perWeek)

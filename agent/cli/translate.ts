@@ -2,7 +2,7 @@ import { calibrate } from './messages/calibrate.ts';
 import { commission } from './messages/commission.ts';
 import { doctor } from './messages/doctor.ts';
 import { doctorLink } from './messages/doctor-link.ts';
-import { frenchErrors } from './messages/errors.ts';
+import { frenchCauses, frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
 import { manual } from './messages/manual.ts';
 import { meter } from './messages/meter.ts';
@@ -15,7 +15,7 @@ import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
 import { thresholds } from './messages/thresholds.ts';
-import { type Fixed, formatNumber, typeset } from './typography.ts';
+import { type Fixed, formatNumber, noBreak, typeset } from './typography.ts';
 
 export const languages = ['en', 'fr'] as const;
 export type Language = (typeof languages)[number];
@@ -102,16 +102,34 @@ export function translateHelp(english: string, language: Language): string {
   return language === 'fr' ? typeset(frenchHelp[english] ?? english, language) : english;
 }
 
-const errorPatterns = Object.entries(frenchErrors).map(([english, french]) => ({ pattern: patternOf(english), french: typeset(french, 'fr') }));
+/** The form that says most comes first: a shorter one may match as well. */
+const errorPatterns = Object.entries(frenchErrors)
+  .toSorted(([a], [b]) => said(b) - said(a))
+  .map(([english, french]) => ({ pattern: patternOf(english), french: typeset(french, 'fr') }));
 
 /** Errors are thrown in English by layers that know no language; a line that matches a known form is put in French. */
 export function translateError(english: string, language: Language): string {
   if (language === 'en') return english;
   for (const { pattern, french } of errorPatterns) {
     const match = pattern.exec(english);
-    if (match) return fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), value])));
+    if (match) return fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), translateCause(value, english)])));
   }
   return english;
+}
+
+/** What the system said, and lines of `key: expected what, got what` as of a configuration file; anything else stays. */
+function translateCause(value: string, english: string): string {
+  const [, code, said = '', path] = /^([A-Z]+): ([^,]+), \w+(?: '(.*)')?$/s.exec(value) ?? [];
+  const french = frenchCauses[said];
+  if (french) return path === undefined || english.split(path).length > 2 ? `${french} (${code})` : `${path}${noBreak}: ${french} (${code})`;
+  return value.replace(
+    /^( *\S+): (expected .+), got (.*)$/gm,
+    (_, key: string, expected: string, got: string) => `${key}${noBreak}: ${translateError(expected, 'fr')}, obtenu ${got === 'nothing' ? 'rien' : got}`,
+  );
+}
+
+function said(form: string): number {
+  return form.replace(/\{\d\}/g, '').length;
 }
 
 /** `{1}`, `{2}`... stand for what the error fills in. */

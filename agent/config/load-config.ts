@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import type { z } from 'zod';
 import { ConfigError, messageOf } from '../lib/errors.ts';
 import { brokerAddress } from './broker-url.ts';
+import { problemsOf, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
 
 const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -25,7 +25,9 @@ export function loadConfig(path: string): Config {
   try {
     value = parse(text);
   } catch (cause) {
-    throw new ConfigError(`Expected YAML in ${path}, got: ${messageOf(cause)}`, 'check indentation and quotes at the line named', { cause });
+    throw new ConfigError(`Expected YAML in ${path}, got: ${messageOf(cause).trim().replace(/\n+/g, '\n')}`, 'check indentation and quotes at the line named', {
+      cause,
+    });
   }
   return checkConfig(value, path);
 }
@@ -33,7 +35,7 @@ export function loadConfig(path: string): Config {
 /** Checks a parsed configuration. Relative model paths start at the installation, all others where the process runs. */
 export function checkConfig(value: unknown, path: string): Config {
   const result = configSchema.safeParse(value ?? {}, { reportInput: true });
-  const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => describeIssue(issue, value));
+  const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
     throw new ConfigError(
       `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
@@ -55,7 +57,8 @@ function crossChecks(config: Config): string[] {
   const { microphone, mqtt } = config;
   if (microphone.adapter === 'file' && !microphone.file)
     problems.push('microphone.file: expected the path of an audio file for the adapter "file", got nothing');
-  if ((mqtt.certFile === undefined) !== (mqtt.keyFile === undefined)) problems.push('mqtt.keyFile: expected certFile and keyFile together, got one of them');
+  if ((mqtt.certFile === undefined) !== (mqtt.keyFile === undefined))
+    problems.push(`mqtt.${mqtt.keyFile === undefined ? 'keyFile' : 'certFile'}: expected certFile and keyFile together, got nothing`);
   const { encrypted, loopback } = brokerAddress(mqtt.url);
   if (!encrypted && !loopback && !mqtt.allowPlaintext)
     problems.push(
@@ -65,23 +68,4 @@ function crossChecks(config: Config): string[] {
   if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got "${mqtt.url}"`);
   if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name beside passwordFile, got nothing');
   return problems;
-}
-
-function describeIssue(issue: z.core.$ZodIssue, root: unknown): string[] {
-  const path = issue.path.join('.');
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => `${path ? `${path}.` : ''}${key}: expected no such key, got ${show(valueAt(root, [...issue.path, key]))}`);
-  const expected = issue.message
-    .replace(/^Invalid \w+: expected /, '')
-    .replace(/^expected /, '')
-    .replace(/, received .*$/, '');
-  return [`${path || '(file)'}: expected ${expected}, got ${show(valueAt(root, issue.path))}`];
-}
-
-function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 80);
 }

@@ -83,6 +83,13 @@ describe('what the sensor holds', () => {
 
   test.each([
     ['hears', {}, 60_000, '  hearing +hears, 90.0 % of the time', 'normal: hears'],
+    [
+      'missed much',
+      { listenedSeconds: 80, sinceMonotonicMs: systemClock().monotonicMs() - 160_000 },
+      60_000,
+      '! hearing +hears, 80.0 % of the time',
+      'no line',
+    ],
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of the time; the microphone went\\s+away', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of the time; much quieter', 'no line'],
     ['has died', {}, 900_000, '! hearing +the listener has not reported for 1\\d min', 'no line'],

@@ -47,7 +47,7 @@ test('all problems are told at once, each with its path, what was expected and w
   expect(text).toMatch(/site: expected .*a-z.*got "Vieux Port"/);
   expect(text).toMatch(/colour: expected no such key, got "red"/);
   expect(text).toMatch(/microphone.sampleRateHz: expected .*got 8000/);
-  expect(text).toMatch(/outbox.maxMegabytes: expected number, got "big"/);
+  expect(text).toMatch(/outbox.maxMegabytes: expected a number, got "big"/);
   expect(text).toMatch(/mqtt.url: expected .*got nothing/);
 });
 

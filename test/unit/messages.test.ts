@@ -7,6 +7,7 @@ import { screenOf, wrap } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
 import { catalogue, languageOf, type MessageKey, openTranslate, text, translateError } from '../../agent/cli/translate.ts';
 import { fixed, typeset } from '../../agent/cli/typography.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
 
 const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).toSorted();
 
@@ -105,8 +106,47 @@ test('an error in French keeps what came', () => {
   expect(translateError('Expected a configuration file at /a, got: ENOENT: no such file', 'fr')).toBe(
     'Attendu un fichier de configuration à /a, obtenu\u00a0: ENOENT: no such file',
   );
+  const said = (cause: string) => translateError(`Expected a configuration file at /a, got: ${cause}`, 'fr').split(' obtenu\u00a0: ')[1];
+  expect(said("ENOENT: no such file or directory, open '/b'")).toBe('/b\u00a0: fichier ou dossier absent (ENOENT)');
+  expect(said("ENOENT: no such file or directory, open '/a'")).toBe('fichier ou dossier absent (ENOENT)'); // named already
+  expect(said('EISDIR: illegal operation on a directory, read')).toBe('c’est un dossier (EISDIR)');
   expect(translateError('something else', 'fr')).toBe('something else');
   for (const [english, french] of Object.entries(frenchErrors)) for (const name of placeholders(french)) expect(placeholders(english), english).toContain(name);
+});
+
+test('each error has its own French, also where the form of another would match', () => {
+  for (const [english, french] of Object.entries(frenchErrors)) {
+    const filled = (form: string) => form.replace(/\{(\d)\}/g, 'x$1');
+    expect(translateError(filled(english), 'fr')).toBe(filled(typeset(french, 'fr')));
+  }
+});
+
+test('what is wrong with a configuration is said in words, in French too', () => {
+  const wrong = { site: [1], microphone: { sampleRateHz: 5, device: 'hw:1', splAtFullScaleDb: 500, silenceTimeoutSeconds: 0, file: '', adapter: 'x' } };
+  const more = { model: { open: { shout: 2, dog: 1 } }, outbox: { maxMegabytes: 'big', maxEventsPerMinute: 1.5 }, log: 3 };
+  const mqtt = { url: 'http://x', allowPlaintext: 3, protocol: 5, username: 'x'.repeat(200) };
+  const found: string[] = [];
+  for (const value of [
+    { ...wrong, ...more, mqtt },
+    { site: 'a', sensor: 'b', microphone: { adapter: 'file' }, mqtt: { url: 'mqtt://h', keyFile: 'k', passwordFile: 'p' } },
+  ])
+    try {
+      checkConfig(value, 'a.yaml');
+    } catch (error) {
+      found.push((error as Error).message);
+    }
+  expect(found).toHaveLength(2);
+  const english = found.join('\n');
+  for (const said of [
+    'sampleRateHz: expected one of 16000, 44100, 48000, got 5',
+    'silenceTimeoutSeconds: expected at least 1, got 0',
+    'mqtt.allowPlaintext: expected true or false',
+  ])
+    expect(english).toContain(said);
+  expect(english).not.toMatch(/Invalid|Too (small|big)|expected (string|number|int|object|boolean)/);
+  const french = found.map((message) => translateError(message, 'fr')).join('\n');
+  expect(french).not.toMatch(/expected|got|nothing/);
+  expect(french).toContain('  sensor\u00a0: attendu un texte, obtenu rien');
 });
 
 test('the language: --lang, then LC_ALL, LC_MESSAGES, LANG', () => {
@@ -142,6 +182,7 @@ test('text is broken to the width, and colour is for terminals only', () => {
   const broken = wrap('a hint that is longer than the narrow screen of a telephone', 30, 5);
   for (const line of broken.split('\n')) expect(line.length).toBeLessThanOrEqual(30);
   expect(broken.split('\n')[1]).toMatch(/^ {5}\S/);
+  expect(wrap('  a problem of its own that is long', 20, 3)).toBe('  a problem of\n       its own that\n       is long');
   const pipe = screenOf({ isTTY: false, columns: undefined } as never);
   expect(pipe.colours.red('x')).toBe('x');
   expect(pipe.columns).toBe(80);

@@ -17,6 +17,7 @@ const config: Check = {
       facts.config = probes.loadConfig();
     } catch (error) {
       if (isDenied(error)) return fail('doctor.forbidden', { path: probes.configPath });
+      if (probes.presence(probes.configPath) === 'absent') return fail('doctor.config.absent', { path: probes.configPath });
       return fail('doctor.config.wrong', { reason: messageOf(error), path: probes.configPath });
     }
     const { site, sensor } = facts.config;

@@ -45,6 +45,12 @@ export const doctor = {
   'doctor.config.wrong': { en: '{reason}', fr: '{reason}' },
   'doctor.config.wrong.try': { en: 'correct it, then: tocsin config check -c {path}', fr: 'corrigez, puis : tocsin config check -c {path}' },
 
+  'doctor.config.absent': { en: 'there is no {path}', fr: '{path} n’existe pas' },
+  'doctor.config.absent.try': {
+    en: 'tocsin config example > {path}; edit it, then: tocsin config check -c {path}',
+    fr: 'tocsin config example > {path} ; adaptez-le, puis : tocsin config check -c {path}',
+  },
+
   'doctor.board.ok': { en: '{board}{memory}{temperature}', fr: '{board}{memory}{temperature}' },
   'doctor.board.memory': { en: ', {memory} MB of memory free', fr: ', {memory} Mo de mémoire libre' },
   'doctor.board.temperature': { en: ', {celsius} °C', fr: ', {celsius} °C' },

@@ -25,7 +25,7 @@ export const frenchErrors: Record<string, string> = {
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
   'Expected YAML in {1}, got: {2}': 'Attendu du YAML dans {1}, obtenu : {2}',
   'check indentation and quotes at the line named': 'vérifiez les retraits et guillemets à la ligne indiquée',
-  '{1} has {2} problem{3}:\n{4}': '{1} a {2} problème(s) :\n{4}',
+  '{1} has {2} problem{3}:\n{4}': '{1} : à corriger ({2}) :\n{4}',
   'tocsin config example shows every key with its default': 'tocsin config example montre chaque clé et sa valeur par défaut',
   '{1}: expected a readable file, got: {2}': '{1} : attendu un fichier lisible, obtenu : {2}',
   'check that the file exists and that the service user may read it': 'vérifiez que le fichier existe et que l’utilisateur du service peut le lire',
@@ -97,6 +97,9 @@ export const frenchErrors: Record<string, string> = {
   'Expected a certificate (PEM) in {1}, got: {2}': 'Attendu un certificat (PEM) dans {1}, obtenu : {2}',
   'openssl x509 -in FILE -text shows what it is': 'openssl x509 -in FICHIER -text montre ce que c’est',
   'Expected to write the credentials, got: {1}': 'Attendu de pouvoir écrire les secrets, obtenu : {1}',
+  'install the package, or make the folder: mkdir -m 700 -p /etc/tocsin/credentials':
+    'installez le paquet, ou créez le dossier : mkdir -m 700 -p /etc/tocsin/credentials',
+  'sudo tocsin doctor shows whether the disk is full or read-only': 'sudo tocsin doctor dit si le disque est plein ou en lecture seule',
   'Expected --ca beside --install, got it alone': 'Attendu --ca avec --install, obtenu seul',
   'Expected an EC or RSA key at {1}, got {2}': 'Attendu une clé EC ou RSA à {1}, obtenu {2}',
   'openssl dgst could not check its signatures; use an EC key': 'openssl dgst ne saurait vérifier ses signatures ; prenez une clé EC',
@@ -112,7 +115,42 @@ export const frenchErrors: Record<string, string> = {
   'expected a number of days above 0': 'attendu un nombre de jours supérieur à 0',
   'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
   'expected the number of a process': 'attendu le numéro d’un processus',
+  // what a key of the configuration file should have been
+  'expected text': 'attendu un texte',
+  'expected some text': 'attendu un texte non vide',
+  'expected a number': 'attendu un nombre',
+  'expected a whole number': 'attendu un nombre entier',
+  'expected true or false': 'attendu true ou false',
+  'expected a group of keys': 'attendu un groupe de clés',
+  'expected at least {1}': 'attendu au moins {1}',
+  'expected at most {1}': 'attendu au plus {1}',
+  'expected at most {1} characters': 'attendu au plus {1} caractères',
+  'expected no such key': 'cette clé n’existe pas',
+  'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit': 'attendu 1 à 32 caractères parmi a-z, 0-9 et « - », lettre ou chiffre d’abord',
+  'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':
+    'attendu un nom qui survit au redémarrage, comme en donne `tocsin devices`, pas un numéro de carte',
+  'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':
+    'attendu mqtt://, mqtts://, ws:// ou wss:// et un hôte, sans nom d’utilisateur',
+  'expected a host and a port that an address can have': 'attendu un hôte et un port possibles dans une adresse',
+  'expected the path of an audio file for the adapter "file"': 'attendu le chemin d’un fichier audio pour l’adaptateur « file »',
+  'expected certFile and keyFile together': 'attendu certFile et keyFile ensemble',
+  'expected mqtts:// or wss://, for the broker is not on this machine (mqtt.allowPlaintext: true lets anyone on the way read and forge events)':
+    'attendu mqtts:// ou wss://, car le broker n’est pas sur cette machine (avec mqtt.allowPlaintext: true, chacun en chemin peut lire et falsifier)',
+  'expected mqtts:// or wss:// beside certFile': 'attendu mqtts:// ou wss:// avec certFile',
+  'expected a user name beside passwordFile': 'attendu un nom d’utilisateur avec passwordFile',
   'expected one of {1}': 'attendu l’une des valeurs {1}',
   'Expected an installation in {1}, got: {2}': 'Attendu une installation dans {1}, obtenu : {2}',
   'name the folder that holds agent/ and package.json': 'nommez le dossier qui contient agent/ et package.json',
+};
+
+/** What the system says of a file, as Node puts it. */
+export const frenchCauses: Record<string, string> = {
+  'no such file or directory': 'fichier ou dossier absent',
+  'permission denied': 'accès refusé',
+  'operation not permitted': 'opération non permise',
+  'not a directory': 'ce n’est pas un dossier',
+  'illegal operation on a directory': 'c’est un dossier',
+  'no space left on device': 'disque plein',
+  'read-only file system': 'disque en lecture seule',
+  'i/o error': 'erreur du disque',
 };

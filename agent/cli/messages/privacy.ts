@@ -120,7 +120,7 @@ export const privacy = {
     en: 'limit and filter of core dumps in /proc, and who would receive them',
     fr: 'limite et filtre des images mémoire dans /proc, et qui les recevrait',
   },
-  'privacy.what.unit': { en: 'systemd holds it to the shipped settings', fr: 'systemd la tient aux réglages livrés' },
+  'privacy.what.unit': { en: 'systemd holds it to the shipped settings', fr: 'systemd le tient aux réglages livrés' },
   'privacy.how.unit': { en: 'properties of the unit in force (systemctl show)', fr: 'propriétés de l’unité en vigueur (systemctl show)' },
   'privacy.what.limits': { en: 'It cannot take the board down', fr: 'Il ne peut pas épuiser la carte' },
   'privacy.how.limits': { en: 'memory.max and pids.max of its control group', fr: 'memory.max et pids.max de son groupe de contrôle' },

@@ -24,6 +24,7 @@ export const shared = {
   'help.On recordings, and the rest:': { en: 'On recordings, and the rest:', fr: 'Sur enregistrements, et le reste :' },
   'help.help': { en: 'display help for command', fr: 'afficher l’aide de la commande' },
   'help.(default:': { en: '(default:', fr: '(par défaut :' },
+  'help., default:': { en: ', default:', fr: ', par défaut :' },
   'help.(choices:': { en: '(choices:', fr: '(choix :' },
   'help.(env:': { en: '(env:', fr: '(variable :' },
   'help., env:': { en: ', env:', fr: ', variable :' },

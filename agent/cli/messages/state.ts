@@ -105,7 +105,7 @@ export const state = {
   'events.head.heard': { en: 'heard (UTC)', fr: 'entendu (UTC)' },
   'events.head.what': { en: 'what', fr: 'quoi' },
   'events.head.sure': { en: 'sure', fr: 'sûr' },
-  'events.head.level': { en: 'above', fr: 'fond' },
+  'events.head.level': { en: 'above', fr: 'sur fond' },
   'events.head.ago': { en: 'ago', fr: 'il y a' },
   'events.normal': {
     en: 'Normal: none waits longer than a minute. See: tocsin status',
@@ -164,7 +164,7 @@ export const state = {
   'devices.configured': { en: 'configured', fr: 'configuré' },
   'devices.best': { en: 'suits best', fr: 'convient le mieux' },
 
-  'config.right': { en: '{path} is right.', fr: '{path} est juste.' },
+  'config.right': { en: '{path} is right.', fr: '{path} est correct.' },
   'config.ofSensor': { en: 'Sensor {sensor} at {site}, {adapter} {device}, to {url}.', fr: 'Capteur {sensor} à {site}, {adapter} {device}, vers {url}.' },
   'config.defaults': { en: 'as by default: {values}', fr: 'par défaut : {values}' },
   'config.file': { en: 'file', fr: 'fichier' },

@@ -1,0 +1,39 @@
+import type { z } from 'zod';
+
+/** What is wrong with a value, one line for each key: `key: expected what, got what`. `root` is the whole that was read. */
+export function problemsOf(issue: z.core.$ZodIssue, root: unknown): string[] {
+  const path = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => `${path ? `${path}.` : ''}${key}: expected no such key, got ${show(valueAt(root, [...issue.path, key]))}`);
+  return [`${path || '(file)'}: expected ${expectedOf(issue)}, got ${show(valueAt(root, issue.path))}`];
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  object: 'a group of keys',
+  record: 'a group of keys',
+};
+
+function expectedOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
+  if (issue.code === 'too_small') return issue.origin === 'string' ? 'some text' : `at least ${issue.minimum}`;
+  if (issue.code === 'too_big') return issue.origin === 'string' ? `at most ${issue.maximum} characters` : `at most ${issue.maximum}`;
+  const choices = issue.code === 'invalid_value' ? issue.values : issue.code === 'invalid_union' ? issue.errors.flat().flatMap(valuesOf) : [];
+  if (choices.length > 0) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}`;
+  return issue.message.replace(/^expected /, ''); // of the schema's own
+}
+
+function valuesOf(issue: z.core.$ZodIssue): readonly unknown[] {
+  return issue.code === 'invalid_value' ? issue.values : [];
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
+}
+
+export function show(value: unknown): string {
+  return value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 80);
+}
