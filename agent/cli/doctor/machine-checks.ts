@@ -5,6 +5,7 @@ import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
+import type { SoundSample } from './probes.ts';
 
 const listenSeconds = 2;
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
@@ -74,7 +75,7 @@ const clock: Check = {
 
 const microphone: Check = {
   id: 'microphone',
-  timeoutMs: (listenSeconds + 2.5) * 1000,
+  timeoutMs: (2 * listenSeconds + 2.5) * 1000,
   needs: ['config'],
   after: ['services'],
   async run(probes, facts, signal) {
@@ -87,11 +88,14 @@ const microphone: Check = {
         : warn('doctor.microphone.file', { file: file as string });
     }
     try {
-      const sample = await probes.listen(settings, listenSeconds, signal);
+      let sample = await probes.listen(settings, listenSeconds, signal);
+      const isOff = ({ rate }: SoundSample) => Math.abs(rate - 1) > 0.05;
+      // once more: a busy board that reads late catches up, and looks like a microphone that is fast
+      if (sample.samples > 0 && isOff(sample)) sample = await probes.listen(settings, listenSeconds, signal);
       facts.sound = sample;
       const percent = Math.round(sample.rate * 100);
       if (sample.samples === 0) return fail('doctor.microphone.stalled', { device });
-      return percent < 95 || percent > 105 ? fail('doctor.microphone.slow', { device, percent }) : pass('doctor.microphone.ok', { device, percent });
+      return isOff(sample) ? fail('doctor.microphone.slow', { device, percent }) : pass('doctor.microphone.ok', { device, percent });
     } catch (error) {
       return deaf(messageOf(error), device, facts);
     }
