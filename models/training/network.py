@@ -11,7 +11,7 @@ from torch import nn
 FRAME, HOP, MELS = 512, 160, 64
 PAST = 480  # samples before a hop that its frames reach into, in whole HOPs
 STRIDE = 640  # samples per output frame: 40 ms
-DELAY = 2  # output frames between a sound and the frame that scores it
+DELAY = 6  # output frames between a sound and the frame that scores it
 
 
 def mel_filters(bands: int = MELS, low: float = 50, high: float = 8000) -> torch.Tensor:
