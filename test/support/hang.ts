@@ -31,5 +31,9 @@ if (part === 'inference') {
   });
 }
 const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // the whole process, as in a call that does not return
-if (part === 'database') for (const name of ['prepare', 'transaction']) patch(Database.prototype, name, block);
+if (part === 'database') {
+  const statement = Object.getPrototypeOf(new Database(':memory:').prepare('SELECT 1'));
+  for (const name of ['prepare', 'transaction']) patch(Database.prototype, name, block);
+  for (const name of ['run', 'get', 'all']) patch(statement, name, block);
+}
 if (part === 'network') patch(MqttClient.prototype, 'publish', block); // what only goes unanswered has a time-out and is no hang
