@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
@@ -55,7 +56,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let began = 0;
     let odd: Buffer = Buffer.alloc(0);
     try {
-      for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+      for await (const chunk of chunksOf(child.stdout)) {
         clearTimeout(deadline); // a reader that takes long is not a microphone that is stuck
         const { samples, rest } = convert(odd, chunk);
         odd = rest;
@@ -94,6 +95,42 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     },
     frames,
   };
+}
+
+/**
+ * What a pipe gives, chunk by chunk. A stream's own iterator joins the chunks that wait into a copy and leaves them behind, where nobody
+ * overwrites them.
+ */
+async function* chunksOf(pipe: Readable): AsyncGenerator<Buffer> {
+  const waiting: Buffer[] = [];
+  let ended = false;
+  let wake = () => {};
+  const end = () => {
+    ended = true;
+    wake();
+  };
+  pipe.on('data', (chunk: Buffer) => {
+    waiting.push(chunk);
+    pipe.pause();
+    wake();
+  });
+  pipe.once('end', end).once('close', end).once('error', end);
+  try {
+    while (waiting.length > 0 || !ended) {
+      const chunk = waiting.shift();
+      if (chunk) yield chunk;
+      else {
+        const more = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        pipe.resume();
+        await more;
+      }
+    }
+  } finally {
+    for (const chunk of waiting) chunk.fill(0);
+    pipe.destroy();
+  }
 }
 
 /** Bytes to samples in [-1, 1); both buffers are overwritten. `rest` is the half of a sample that came without the other. */
