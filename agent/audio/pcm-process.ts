@@ -128,7 +128,10 @@ async function* chunksOf(pipe: Readable): AsyncGenerator<Buffer> {
       }
     }
   } finally {
+    pipe.removeAllListeners('data').on('data', (chunk: Buffer) => void chunk.fill(0)); // and what the stream itself still holds
     for (const chunk of waiting) chunk.fill(0);
+    pipe.resume();
+    await new Promise(setImmediate);
     pipe.destroy();
   }
 }

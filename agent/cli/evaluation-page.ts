@@ -1,9 +1,8 @@
 import { type Label, labels } from '../classify/model-manifest.ts';
-import { escapeHtml as h } from './html.ts';
+import { escapeHtml as h, pageInBothLanguages } from './html.ts';
 import { plot } from './plot.ts';
-import { style } from './privacy/report-page.ts';
 import type { Score } from './scoring.ts';
-import { openTranslate, type Translate } from './translate.ts';
+import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
 export interface Curve {
@@ -21,16 +20,8 @@ export interface Evaluated {
 
 /** One self-contained page, French first and then English: figures, then precision against recall and F1 against false alarms, as SVG. */
 export function evaluationPage(evaluated: Evaluated, score: Score, curves: readonly Curve[]): string {
-  const sections = (['fr', 'en'] as const).map((language) => section(evaluated, score, curves, openTranslate(language)));
-  return `<!doctype html>
-<html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Tocsin: ${h(evaluated.model)}, ${h(evaluated.operatingPoint)}</title>
-<style>${style}${ownStyle}</style></head>
-<body><nav><a href="#fr">Français</a> · <a href="#en">English</a></nav>
-${sections.join('\n')}
-</body></html>
-`;
+  const title = `${evaluated.model}, ${evaluated.operatingPoint}`;
+  return pageInBothLanguages(title, (t) => section(evaluated, score, curves, t), { style: ownStyle });
 }
 
 const ownStyle = `

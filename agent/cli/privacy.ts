@@ -4,12 +4,13 @@ import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
 import { print, printJson, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
+import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
 import { listPackage } from './privacy/package-list.ts';
 import { writeVerification } from './privacy/record.ts';
 import { type Report, reportOf, verificationOf } from './privacy/report.ts';
 import { reportPage } from './privacy/report-page.ts';
-import { verifySensor } from './privacy/verify.ts';
+import { verifyRunning } from './privacy/verify.ts';
 import { addCommand, configOption, version } from './program.ts';
 import type { Translate } from './translate.ts';
 
@@ -69,7 +70,7 @@ export function addPrivacy(program: Command, t: Translate): void {
 
 async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
   const clock = systemClock();
-  const { machine, lines } = await verifySensor({
+  const where = {
     configPath: options.config,
     ...(options.manifest === undefined ? {} : { publishedManifest: options.manifest }),
     ...(options.packageList === undefined ? {} : { packageList: options.packageList }),
@@ -78,7 +79,8 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
       ...(options.listenerPid === undefined ? {} : { listener: options.listenerPid }),
       ...(options.courierPid === undefined ? {} : { courier: options.courierPid }),
     },
-  });
+  };
+  const { machine, lines } = await verifyRunning(() => findMachine(where));
   const { site, sensor, privacy } = machine.config;
   const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };
   const report = reportOf(lines, occasion, t);

@@ -100,6 +100,32 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
+  test('a listener whose lock nobody holds has died, however young its last record is', () => {
+    const { path, db, outbox } = sensor(0);
+    const now = systemClock().monotonicMs();
+    outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, sinceMonotonicMs: now - 60_000, writtenMonotonicMs: now - 2000, listenedSeconds: 57 }));
+    expect(tocsin('status', '-c', path).stdout).toMatch(/^ {2}hearing +hears/m);
+    writeFileSync(`${db}.listener.lock`, '');
+    expect(tocsin('status', '-c', path).stdout).toMatch(/^! hearing +the listener has not reported for \d s/m);
+    outbox.close();
+  });
+
+  // A fake systemctl: that a courier's words come through the real one is shown in test/system/sensor.test.ts.
+  test.each([
+    ['broker: connected', '^  broker +connected$', { broker: 'connected', eventsRefused: false }],
+    ['broker: connected, events refused', '^! broker +connected, but refuses this sensor’s events$', { broker: 'connected', eventsRefused: true }],
+    ['broker: certificate_refused', '^! broker +refuses this sensor’s certificate$', { broker: 'certificate_refused', eventsRefused: false }],
+    ['', '^  courier +runs\\n(?!..broker)', { broker: 'unknown', eventsRefused: false }],
+  ])('the courier says "%s"', (words, line, json) => {
+    const { folder, path, outbox } = sensor(0);
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nprintf 'ActiveState=active\\nStatusText=%s\\n' '${words}'\n`, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+    const status = (...more: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path, ...more], { encoding: 'utf8', env }).stdout;
+    expect(status()).toMatch(new RegExp(line, 'm'));
+    expect(JSON.parse(status('--json'))).toMatchObject(json);
+    outbox.close();
+  });
+
   test('config show: what was set, and behind it what was not', () => {
     const { path, outbox } = sensor(0);
     const { stdout } = tocsin('config', 'show', '-c', path);

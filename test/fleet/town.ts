@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdtempSync, readFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bootContainer, type Container } from '../support/container.ts';
-import { openOperator } from '../support/operator.ts';
+import { type Operator, openOperator, supply } from '../support/operator.ts';
 import { openStreet } from '../support/street.ts';
 
 const packages = [...['python3', 'python3-apt', 'sudo', 'openssh-server', 'openssh-client', 'ansible-core'], ...['unattended-upgrades', 'apt-utils', 'gnupg']];
@@ -80,19 +80,8 @@ function machine(container: Container): Machine {
   };
 }
 
-function fillShare(share: string, operator: ReturnType<typeof openOperator>): void {
-  const broker = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
-  const platform = operator.issue('platform.tocsin');
-  operator.list();
-  const files: [string, string][] = [
-    [operator.ca, 'ca.pem'],
-    [operator.crl, 'revoked.crl'],
-    [broker.cert, 'broker.pem'],
-    [broker.key, 'broker.key'],
-    [platform.cert, 'platform.pem'],
-    [platform.key, 'platform.key'],
-  ];
-  for (const [from, to] of files) copyFileSync(from, join(share, to));
+function fillShare(share: string, operator: Operator): void {
+  supply(operator, share);
   cpSync('deploy', join(share, 'deploy'), { recursive: true, filter: (path) => !path.includes('deb/out') });
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(share, 'ssh.key')]);
 }

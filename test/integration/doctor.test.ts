@@ -42,6 +42,19 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await told({ '/sys/class/thermal/thermal_zone0/temp': '', '/proc/meminfo': '' })).toEqual(['Pi', 'Pi']);
   });
 
+  test('a microphone that was fast for once is listened to again, and one that stays so is at fault', async () => {
+    const path = writeConfig(alsa(), broker.url);
+    const heard = { samples: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0 };
+    const state = async (...rates: number[]) => {
+      const listen = async () => ({ ...heard, rate: rates.shift() as number });
+      const results = await examine(path, { ...routed, listen });
+      return [results.find(({ check }) => check === 'microphone')?.found.key, rates.length];
+    };
+    expect(await state(1.06, 1.01)).toEqual(['doctor.microphone.ok', 0]);
+    expect(await state(1.06, 1.06)).toEqual(['doctor.microphone.slow', 0]);
+    expect(await state(0.97, 5)).toEqual(['doctor.microphone.ok', 1]);
+  });
+
   test('every finding that has a hint is planted', () => {
     const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect']; // below; a defect is none of the machine
     const planted = new Set([

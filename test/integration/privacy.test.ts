@@ -3,10 +3,10 @@ import { appendFileSync, chmodSync, cpSync, readFileSync, rmSync, symlinkSync, w
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findMachine } from '../../agent/cli/privacy/machine.ts';
+import { findMachine, type Machine } from '../../agent/cli/privacy/machine.ts';
 import { listPackage } from '../../agent/cli/privacy/package-list.ts';
 import { type Report, reportOf } from '../../agent/cli/privacy/report.ts';
-import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
+import { verify as verifyMachine, verifyRunning } from '../../agent/cli/privacy/verify.ts';
 import { openTranslate } from '../../agent/cli/translate.ts';
 import { failing, findingOf, type Halves, openHalves, ours, sha256, without } from '../support/privacy.ts';
 
@@ -130,6 +130,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(failing(await halves.verify())).toEqual(['sensor.model', 'sensor.unchanged']);
 
     const pid = halves.pidOf('listen');
+    const before = await halves.machineNow();
     await halves.stop('listen');
     const machine = await findMachine({
       configPath: halves.at('tocsin.yaml'),
@@ -139,5 +140,14 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const lines = (await verifyMachine(machine)).filter(({ part }) => part === 'listener');
     expect(lines.find(({ check }) => check === 'process')).toMatchObject({ state: 'fail', found: { key: 'privacy.process.down' } });
     expect(lines.filter(({ state }) => state === 'pass')).toEqual([]);
+
+    // one that ended between being found and being looked at: the machine is found anew, and if it always has, that is a finding
+    const looks = async (...machines: Machine[]) => {
+      let found = 0;
+      const { lines: said } = await verifyRunning(async () => machines[Math.min(found++, machines.length - 1)] as Machine, ['package']);
+      return [found, said.some(({ found: { key } }) => key === 'privacy.gone')];
+    };
+    expect(await looks(before, machine)).toEqual([2, false]);
+    expect(await looks(before)).toEqual([3, true]);
   });
 });

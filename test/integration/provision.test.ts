@@ -9,7 +9,7 @@ import { reportError } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
 import { languageOf } from '../../agent/cli/translate.ts';
 import { missing } from '../support/broker.ts';
-import { openOperator } from '../support/operator.ts';
+import { type Operator, openOperator } from '../support/operator.ts';
 
 const without = missing('openssl');
 /** What main.ts does, in this process: a process each takes most of a minute on a busy machine. */
@@ -35,7 +35,7 @@ async function runHere(...args: string[]) {
 }
 
 describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`, () => {
-  let operator: ReturnType<typeof openOperator>;
+  let operator: Operator;
   beforeAll(() => {
     operator = openOperator('City Authority');
   });

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
+import { type Link, openLink } from '../../agent/delivery/link.ts';
 import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -19,12 +20,14 @@ const clock = fixedClock({ monotonicMs: () => performance.now() });
 let outbox: Outbox;
 let folder: string;
 let stop: AbortController;
+let link: Link;
 let delivering: Promise<void> | undefined;
 let stored = 0;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'tocsin-network-'));
   outbox = openSqliteOutbox(join(folder, 'outbox.db'), limits);
   stop = new AbortController();
+  link = openLink(() => undefined);
   stored = 0;
 });
 afterEach(async () => {
@@ -40,7 +43,7 @@ function start(url: string, version: '5' | '3.1.1' = protocol, ackTimeoutSeconds
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs: 0 };
   delivering = deliver(
     options,
-    { outbox, openPublisher: mqttPublisher(mqtt, {}, 'tocsin-a-b'), clock, logger: silentLogger, random: Math.random },
+    { outbox, openPublisher: mqttPublisher(mqtt, {}, 'tocsin-a-b'), clock, logger: silentLogger, random: Math.random, link },
     stop.signal,
   );
 }
@@ -143,6 +146,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     store(60);
     start(broker.url, '5');
     await until(() => outbox.fates().sent === 59);
+    expect(link.read()).toMatchObject({ connections: 1, eventsRefused: true });
     expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([3]);
     expect(taken).toEqual([1, 2, ...range(4, 60)]);
     expect(broker.connections()).toBe(1);

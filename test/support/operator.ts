@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -61,4 +61,21 @@ export function openOperator(name: string, folder = mkdtempSync(join(tmpdir(), '
     text: (file: string) => readFileSync(file, 'utf8'),
   };
   return authority;
+}
+export type Operator = ReturnType<typeof openOperator>;
+
+/** Puts into a folder what broker.example.org and the platform need: certificates, keys, and the list of what is revoked. */
+export function supply(operator: Operator, folder: string): void {
+  const broker = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
+  const platform = operator.issue('platform.tocsin');
+  operator.list();
+  const files: [string, string][] = [
+    [operator.ca, 'ca.pem'],
+    [operator.crl, 'revoked.crl'],
+    [broker.cert, 'broker.pem'],
+    [broker.key, 'broker.key'],
+    [platform.cert, 'platform.pem'],
+    [platform.key, 'platform.key'],
+  ];
+  for (const [from, to] of files) copyFileSync(from, join(folder, to));
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { bootContainer, type Container, withoutContainer } from '../support/container.ts';
-import { openOperator } from '../support/operator.ts';
+import { type Operator, openOperator, supply } from '../support/operator.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
 import { openStreet, type Street } from '../support/street.ts';
 import { withoutSystemTests } from '../support/system.ts';
@@ -20,20 +20,12 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   let share: string;
   let box: Container;
   let street: Street;
-  let operator: ReturnType<typeof openOperator>;
+  let operator: Operator;
   beforeAll(async () => {
     share = mkdtempSync(join(tmpdir(), 'tocsin-share-'));
     operator = openOperator('City Authority');
-    const broker = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
-    const platform = operator.issue('platform.tocsin');
-    operator.list();
+    supply(operator, share);
     const files: [string, string][] = [
-      [operator.ca, 'ca.pem'],
-      [operator.crl, 'revoked.crl'],
-      [broker.cert, 'broker.pem'],
-      [broker.key, 'broker.key'],
-      [platform.cert, 'platform.pem'],
-      [platform.key, 'platform.key'],
       ['deploy/mosquitto/tocsin.conf', 'tocsin.conf'],
       ['deploy/mosquitto/tocsin.acl', 'tocsin.acl'],
       ['deploy/selftest.wav', 'sound.wav'],

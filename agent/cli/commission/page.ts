@@ -1,10 +1,9 @@
 import { labels } from '../../classify/model-manifest.ts';
 import { colours } from '../evaluation-page.ts';
-import { escapeHtml as h } from '../html.ts';
+import { escapeHtml as h, pageInBothLanguages } from '../html.ts';
 import { plot } from '../plot.ts';
-import { style } from '../privacy/report-page.ts';
 import { wholeMs } from '../selftest/trial.ts';
-import { type MessageKey, openTranslate, type Text, type Translate, translateError } from '../translate.ts';
+import { type MessageKey, type Text, type Translate, translateError } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Complete, type Subject, verdictOf } from './report.ts';
 import type { Signer } from './seal.ts';
@@ -12,16 +11,8 @@ import type { SelftestOutcome } from './stages.ts';
 
 /** One self-contained page, French first and then English, for the file: verdict, the three stages, the plots, how to check the signature. */
 export function commissionPage(stages: Complete, subject: Subject, signer: Signer): string {
-  const sections = (['fr', 'en'] as const).map((language) => section(stages, subject, signer, openTranslate(language)));
-  return `<!doctype html>
-<html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Tocsin: ${h(subject.sensor)}, ${h(subject.time.slice(0, 10))}</title>
-<style>${style}${ownStyle}</style></head>
-<body><nav><a href="#fr">Français</a> · <a href="#en">English</a></nav>
-${sections.join('\n')}
-</body></html>
-`;
+  const title = `${subject.sensor}, ${subject.time.slice(0, 10)}`;
+  return pageInBothLanguages(title, (t) => section(stages, subject, signer, t), { style: ownStyle });
 }
 
 const ownStyle = `

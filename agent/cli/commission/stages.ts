@@ -5,7 +5,8 @@ import { type Result, runChecks } from '../doctor/check.ts';
 import { machineProbes } from '../doctor/probes.ts';
 import { allChecks } from '../doctor.ts';
 import type { Line } from '../privacy/check.ts';
-import { verifySensor } from '../privacy/verify.ts';
+import { findMachine } from '../privacy/machine.ts';
+import { verifyRunning } from '../privacy/verify.ts';
 import { BrokenChain, type Link } from '../selftest/chain.ts';
 import type { Trace } from '../selftest/trace.ts';
 import { type Latency, runTrial, type TrialOptions, type TrialProgress } from '../selftest/trial.ts';
@@ -71,7 +72,7 @@ export async function runSelftest(
 }
 
 export async function runPrivacy(configPath: string): Promise<Line[]> {
-  return (await verifySensor({ configPath })).lines;
+  return (await verifyRunning(() => findMachine({ configPath }))).lines;
 }
 
 /** Nothing failed in it; only such a stage is not run again after an abort. */

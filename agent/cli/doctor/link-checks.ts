@@ -168,8 +168,8 @@ const broker: Check = {
     const began = performance.now();
     try {
       const link = closedProbe(await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500), isPublishable(topicsOf(site, sensor)));
-      if (signal.aborted)
-        await link.close(); // cut off meanwhile: nobody else would, and an open link keeps the process
+      // cut off meanwhile, nobody else would close it, and an open link keeps the process
+      if (signal.aborted) await link.close();
       else facts.link = link;
       return pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
     } catch (error) {

@@ -12,7 +12,8 @@ import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts'
 import type { Clock } from '../../lib/clock.ts';
 import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
-import { verifySensor } from '../privacy/verify.ts';
+import { findMachine } from '../privacy/machine.ts';
+import { verifyRunning } from '../privacy/verify.ts';
 
 /** A stretch of sound, reduced to figures; the samples themselves are overwritten. Levels in dB below a full-scale sine. */
 export interface SoundSample {
@@ -112,7 +113,7 @@ export function machineProbes(configPath: string, clock: Clock): Probes {
       }
     },
     inspectOutbox,
-    verifyPrivacy: async () => (await verifySensor({ configPath }, ['package'])).lines,
+    verifyPrivacy: async () => (await verifyRunning(() => findMachine({ configPath }), ['package'])).lines,
     credentials: readCredentials,
     resolve: async (host) => (isIP(host) ? host : (await lookup(host)).address),
     reach: (host, port, signal) =>

@@ -35,7 +35,7 @@ export interface Machine {
   readonly addressesOf: (host: string) => Promise<string[]>;
 }
 
-export interface Where {
+interface Where {
   readonly configPath: string;
   readonly packageList?: string;
   readonly packageDigest?: string;

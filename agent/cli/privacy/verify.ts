@@ -1,7 +1,7 @@
 import { text } from '../translate.ts';
 import { type Finding, fail, type HalfCheck, type Line, runCheck, type SensorCheck, type SensorCheckId, type State, unchecked } from './check.ts';
 import { fileChecks } from './file-checks.ts';
-import { findMachine, type Half, type HalfName, type Machine, type Where } from './machine.ts';
+import type { Half, HalfName, Machine } from './machine.ts';
 import { networkChecks } from './network-checks.ts';
 import { processChecks } from './process-checks.ts';
 import { sensorChecks } from './sensor-checks.ts';
@@ -21,12 +21,12 @@ export async function verify(machine: Machine, except: readonly SensorCheckId[] 
 const looks = 3;
 
 /**
- * Finds the sensor and verifies it. Capture may be started again at any time: where a process ended during the check, all is looked at
- * anew, three times at most.
+ * Verifies a sensor that runs. Capture may be started again at any time: where a process ended during the check, the machine is found
+ * and looked at anew, three times at most.
  */
-export async function verifySensor(where: Where, except: readonly SensorCheckId[] = []): Promise<{ machine: Machine; lines: Line[] }> {
+export async function verifyRunning(find: () => Promise<Machine>, except: readonly SensorCheckId[] = []): Promise<{ machine: Machine; lines: Line[] }> {
   for (let look = 1; ; look++) {
-    const machine = await findMachine(where);
+    const machine = await find();
     const lines = await verify(machine, except);
     if (look === looks || !lines.some(({ found }) => found.key === 'privacy.gone')) return { machine, lines };
   }

@@ -1,0 +1,160 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Hearing } from '../../agent/audio/supervisor.ts';
+import { openLevelHistory } from '../../agent/events/level-history.ts';
+import { readBoard } from '../../agent/lib/board.ts';
+import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { fixedClock, limits, silentLogger } from '../support/samples.ts';
+
+const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
+const levels = openLevelHistory(
+  [],
+  () => undefined,
+  () => undefined,
+);
+const hearing = (change: Partial<Hearing> = {}): Hearing => ({
+  sinceMonotonicMs: 10_000,
+  state: 'listening',
+  fault: undefined,
+  listenedSeconds: 5,
+  droppedSamples: 7,
+  opens: 1,
+  ...change,
+});
+
+test('the listener writes at once when its state changes, else at intervals, and goes on counting after a restart', () => {
+  const outbox = openOutbox();
+  let now = 10_000;
+  const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
+  const model = { name: 'street', version: '0.1.0' };
+  const report = openHearingReport(parts, model, 120_000);
+  const written = () => outbox.readHearing()?.writtenMonotonicMs;
+  report(hearing({ state: 'starting' }));
+  expect(written()).toBe(10_000);
+  now = 13_000;
+  report(hearing());
+  expect(outbox.readHearing()).toMatchObject({ state: 'listening', writtenMonotonicMs: 13_000, listenedSeconds: 5, starts: 1 });
+  now = 100_000;
+  report(hearing());
+  expect(written()).toBe(13_000);
+  now = 133_000;
+  report(hearing({ listenedSeconds: 120 }));
+  expect(written()).toBe(133_000);
+  now = 134_000;
+  report(hearing({ state: 'deaf', fault: 'busy' })); // too soon after the last; the supervisor reports again within a second
+  expect(written()).toBe(133_000);
+  now = 135_000;
+  report(hearing({ state: 'deaf', fault: 'busy', listenedSeconds: 120 }));
+  expect(outbox.readHearing()).toMatchObject({ state: 'deaf', fault: 'busy' });
+
+  now = 200_000;
+  const restarted = openHearingReport(parts, model, 120_000);
+  restarted(hearing({ sinceMonotonicMs: 200_000, listenedSeconds: 1 }));
+  expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 121, droppedSamples: 14, opens: 2, starts: 2 });
+});
+
+test('an outbox that cannot be written does not stop the hearing, and is tried again', () => {
+  const outbox = openOutbox();
+  let now = 10_000;
+  let broken = true;
+  const writeHearing: typeof outbox.writeHearing = (record) => {
+    if (broken) throw new Error('disk full');
+    outbox.writeHearing(record);
+  };
+  const failing = { readHearing: () => undefined, writeHearing } as unknown as typeof outbox;
+  const report = openHearingReport(
+    { outbox: failing, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels },
+    { name: 'street', version: '1' },
+    120_000,
+  );
+  report(hearing());
+  broken = false;
+  now = 13_000;
+  report(hearing());
+  expect(outbox.readHearing()?.writtenMonotonicMs).toBe(13_000);
+});
+
+/** Quarters of an hour of a street: mostly `floor`, a fifth of the time `loud`. */
+function street(history: ReturnType<typeof openLevelHistory>, quarters: number, floor: number, loud: number): void {
+  for (let i = 0; i < quarters * 7200; i++) history.push(i % 5 === 0 ? loud : floor + (i % 3));
+}
+
+test('the noise floor is the level exceeded 90 % of the last minutes', () => {
+  const history = openLevelHistory(
+    [],
+    () => 3,
+    () => undefined,
+  );
+  expect(history.noiseFloorDb()).toBeUndefined();
+  street(history, 1, -60, -30);
+  expect(history.noiseFloorDb()).toBe(-60);
+  street(history, 1, -50, -30);
+  expect(history.noiseFloorDb()).toBe(-50);
+});
+
+test('much quieter than usual is covered, loud and steady is noisy, a quieter or busier street is neither', () => {
+  const history = openLevelHistory(
+    [],
+    () => 3,
+    () => undefined,
+  );
+  street(history, 20, -60, -30);
+  const then = (floor: number, loud: number) => {
+    street(history, 1, floor, loud);
+    return history.suspicion();
+  };
+  expect(then(-66, -36)).toBe('none');
+  expect(then(-45, -25)).toBe('none');
+  expect(then(-75, -45)).toBe('covered');
+  expect(then(-75, -30)).toBe('none'); // quiet between loud moments is a quiet street
+  expect(then(-35, -34)).toBe('noisy');
+  expect(then(-60, -30)).toBe('none');
+});
+
+test('nothing is suspected before three days of that hour, nor while the clock is wrong; what was learnt outlives a restart', () => {
+  const learnt = new Map<number, Parameters<Parameters<typeof openLevelHistory>[2]>[0]>();
+  let hour: number | undefined = 3;
+  const open = () =>
+    openLevelHistory(
+      [...learnt.values()],
+      () => hour,
+      (level) => void learnt.set(level.hour, level),
+    );
+  const young = open();
+  street(young, 11, -60, -30);
+  street(young, 1, -80, -50);
+  expect(young.suspicion()).toBe('none');
+  street(young, 20, -60, -30);
+  const restarted = open();
+  hour = undefined;
+  street(restarted, 1, -80, -50);
+  expect(restarted.suspicion()).toBe('none');
+  hour = 4;
+  street(restarted, 1, -80, -50);
+  expect(restarted.suspicion()).toBe('none');
+  hour = 3;
+  street(restarted, 1, -80, -50);
+  expect(restarted.suspicion()).toBe('covered');
+});
+
+// Files as a Raspberry Pi has them; the firmware behind them is not there.
+test('the board tells its temperature and throttling where it can, and nothing where not', () => {
+  const sys = mkdtempSync(join(tmpdir(), 'tocsin-sys-'));
+  expect(readBoard('/nowhere', sys)).toEqual({});
+  for (const [zone, value] of [
+    ['thermal_zone0', '48312\n'],
+    ['thermal_zone1', '51250\n'],
+  ] as const) {
+    mkdirSync(join(sys, 'class/thermal', zone), { recursive: true });
+    writeFileSync(join(sys, 'class/thermal', zone, 'temp'), value);
+  }
+  const firmware = join(sys, 'devices/platform/soc/soc:firmware');
+  mkdirSync(firmware, { recursive: true });
+  writeFileSync(join(firmware, 'get_throttled'), '50005\n'); // 0x50005: under-voltage and throttled, now and earlier
+  expect(readBoard('/nowhere', sys)).toEqual({ temperatureCelsius: 51.3, throttled: 'now', underVoltage: 'now' });
+  writeFileSync(join(firmware, 'get_throttled'), '10000\n');
+  expect(readBoard(sys, sys)).toMatchObject({ throttled: 'no', underVoltage: 'earlier', freeDiskMegabytes: expect.any(Number) });
+});

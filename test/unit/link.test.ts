@@ -1,0 +1,53 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import { openLink, readLinkWords } from '../../agent/delivery/link.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+test('what systemd is told of the broker is told once for each change, and can be read back', () => {
+  const told: string[] = [];
+  const link = openLink((words) => told.push(words));
+  link.failed('login_refused');
+  link.failed('login_refused');
+  link.connected();
+  link.refusing(false);
+  link.refusing(true);
+  expect(told.map(readLinkWords)).toEqual([
+    { state: 'connecting', eventsRefused: false },
+    { state: 'login_refused', eventsRefused: false },
+    { state: 'connected', eventsRefused: false },
+    { state: 'connected', eventsRefused: true },
+  ]);
+  expect(['', 'broker:', 'broker: well', 'broker: connected, all refused'].map(readLinkWords)).toEqual([undefined, undefined, undefined, undefined]);
+});
+
+// The publisher is a fake: that a broker answers with a reason code, and what is made of it, is shown with mosquitto in tls.test.ts.
+test('an event that the broker refused is tried again on the same connection, and the link says when that has ended', async () => {
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-link-')), 'outbox.db'), limits);
+  outbox.append(recordedEvent(0));
+  const stop = new AbortController();
+  const told: string[] = [];
+  const tries: number[] = [];
+  let aheadMs = 0;
+  const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
+  const publish = async (topic: string) => {
+    if (!topic.endsWith('/event')) return;
+    tries.push(clock.monotonicMs());
+    if (tries.length > 1) return;
+    aheadMs = 100_000; // later than any second try
+    throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
+  };
+  const openPublisher = async () => ({ lost: new AbortController().signal, publish, close: async () => undefined });
+  const link = openLink((words) => void told.push(words));
+  const progress = () => void (outbox.fates().sent === 1 && stop.abort());
+  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs: 0 };
+  await deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0, link, progress }, stop.signal);
+  expect(told).toEqual(['broker: connecting', 'broker: connected', 'broker: connected, events refused', 'broker: connected']);
+  expect(tries).toHaveLength(2);
+  expect(outbox.fates()).toMatchObject({ sent: 1 });
+  outbox.close();
+});
