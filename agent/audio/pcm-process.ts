@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { closeSync, read } from 'node:fs';
+import { promisify } from 'node:util';
 import type { MicrophoneFault } from '../lib/faults.ts';
+import { socketPair } from '../lib/libc.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 
@@ -15,10 +17,12 @@ export interface PcmProcessOptions {
   verify?: (pid: number) => void;
 }
 
+const longestReadMs = 200; // without a sound: then it is looked whether to stop
+
 /**
  * A child process that writes 16-bit little-endian mono to its stdout, as a source. The child may crash without harm.
  *
- * INVARIANTS: nothing but the pipe holds sound, and each chunk is overwritten once converted; samples are counted against
+ * INVARIANTS: nothing but the pipe and one buffer hold sound, and the buffer is overwritten once converted; samples are counted against
  * the clock, so that a stall shows up as `dropped`; no data for `silenceTimeoutSeconds` while the reader waits kills the
  * child and ends the source.
  */
@@ -26,12 +30,14 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
   let dropped = 0;
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
+    const [mine, childs] = socketPair(longestReadMs);
     // the messages are matched below: the same in every language
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+    const child = spawn(command, args, { stdio: ['ignore', childs, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+    closeSync(childs);
     let complaint = '';
     let failure: Error | undefined;
     let stalled = false;
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-400);
       const overrun = /overrun!!! \(at least ([\d.]+) ms long\)/.exec(text); // arecord's words for samples it had to drop
       if (overrun) dropped += Math.round((Number(overrun[1]) / 1000) * sampleRate);
@@ -40,7 +46,11 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       failure = error;
     });
     const closed = new Promise((done) => child.once('close', done));
-    const stop = () => child.kill('SIGKILL');
+    let stopped = false;
+    const stop = () => {
+      stopped = true;
+      child.kill('SIGKILL');
+    };
     const stall = () => {
       stalled = true;
       stop();
@@ -54,12 +64,9 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     signal.addEventListener('abort', stop, { once: true });
     let received = 0;
     let began = 0;
-    let odd: Buffer = Buffer.alloc(0);
     try {
-      for await (const chunk of chunksOf(child.stdout)) {
+      for await (const samples of soundFrom(mine, () => stopped)) {
         clearTimeout(deadline); // a reader that takes long is not a microphone that is stuck
-        const { samples, rest } = convert(odd, chunk);
-        odd = rest;
         const count = samples.length;
         if (count > 0) {
           if (began === 0) {
@@ -98,54 +105,42 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
 }
 
 /**
- * What a pipe gives, chunk by chunk. A stream's own iterator joins the chunks that wait into a copy and leaves them behind, where nobody
- * overwrites them.
+ * Sound as a descriptor gives it, in samples in [-1, 1), until it ends or `stopped`; closes the descriptor. Node's own streams copy what
+ * came into a buffer of its size and free the larger one with the sound in it; so all of it is read into one buffer, which is overwritten
+ * before anything else happens.
  */
-async function* chunksOf(pipe: Readable): AsyncGenerator<Buffer> {
-  const waiting: Buffer[] = [];
-  let ended = false;
-  let wake = () => {};
-  const end = () => {
-    ended = true;
-    wake();
-  };
-  pipe.on('data', (chunk: Buffer) => {
-    waiting.push(chunk);
-    pipe.pause();
-    wake();
-  });
-  pipe.once('end', end).once('close', end).once('error', end);
+async function* soundFrom(descriptor: number, stopped: () => boolean): AsyncGenerator<Float32Array> {
+  const buffer = Buffer.alloc(65_536);
+  let odd = 0; // bytes of a sample that came without its other half: 0 or 1, at the start of the buffer
   try {
-    while (waiting.length > 0 || !ended) {
-      const chunk = waiting.shift();
-      if (chunk) yield chunk;
-      else {
-        const more = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        pipe.resume();
-        await more;
-      }
+    while (!stopped()) {
+      const length = await readInto(descriptor, buffer, odd);
+      if (length === undefined) continue;
+      if (length === 0) return;
+      const bytes = odd + length;
+      const samples = new Float32Array(bytes >> 1);
+      for (let i = 0; i < samples.length; i++) samples[i] = buffer.readInt16LE(i * 2) / 32768;
+      odd = bytes % 2;
+      if (odd) buffer[0] = buffer[bytes - 1] as number;
+      buffer.fill(0, odd, bytes);
+      yield samples;
     }
   } finally {
-    pipe.removeAllListeners('data').on('data', (chunk: Buffer) => void chunk.fill(0)); // and what the stream itself still holds
-    for (const chunk of waiting) chunk.fill(0);
-    pipe.resume();
-    await new Promise(setImmediate);
-    pipe.destroy();
+    buffer.fill(0);
+    closeSync(descriptor);
   }
 }
 
-/** Bytes to samples in [-1, 1); both buffers are overwritten. `rest` is the half of a sample that came without the other. */
-function convert(odd: Buffer, chunk: Buffer): { samples: Float32Array; rest: Buffer } {
-  const bytes = odd.length > 0 ? Buffer.concat([odd, chunk]) : chunk;
-  const samples = new Float32Array(bytes.length >> 1);
-  for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(i * 2) / 32768;
-  const rest = Buffer.from(bytes.subarray(samples.length * 2));
-  bytes.fill(0);
-  chunk.fill(0);
-  odd.fill(0);
-  return { samples, rest };
+const readOnce = promisify(read);
+
+/** Bytes read to `offset` and after: 0 at the end, undefined when none came for as long as a read may wait. */
+async function readInto(descriptor: number, buffer: Buffer, offset: number): Promise<number | undefined> {
+  try {
+    return (await readOnce(descriptor, buffer, offset, buffer.length - offset, null)).bytesRead;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
+    throw error;
+  }
 }
 
 /** The fault behind the last words of arecord (alsa-lib's strerror texts, PulseAudio's plug-in) or of the web-audio child. */

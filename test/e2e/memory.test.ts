@@ -1,48 +1,26 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, closeSync, createWriteStream, mkdtempSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { chmodSync, createWriteStream, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openResampler } from '../../agent/audio/resample.ts';
+import { formsInMemory, pieceOf } from '../support/memory-search.ts';
 import { seededRandom } from '../support/random.ts';
 
 const rate = 48_000;
 const random = seededRandom(77);
 const noise = (seconds: number, peak: number) => Int16Array.from({ length: seconds * rate }, () => (random() - 0.5) * 2 * peak);
 const bytesOf = (samples: Int16Array | Float32Array) => Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-/** Half a second that is nowhere else, and pieces of it in every form in which the listener could hold it. */
-const canary = noise(0.5, 6000);
+/** Half a second of ten milliseconds that are nowhere else, and a piece of it in every form in which the listener could hold it. */
+const period = noise(0.01, 6000);
+const canary = Int16Array.from({ length: 0.5 * rate }, (_, i) => period[i % period.length] as number);
 const floats = Float32Array.from(canary, (sample) => sample / 32768);
-const forms: Record<string, Buffer> = {
-  'int16 from the pipe': bytesOf(canary),
-  'float32 as captured': bytesOf(floats),
-  ...Object.fromEntries([0, 1, 2].map((phase) => [`float32 for the model, phase ${phase}`, bytesOf(openResampler(rate, 16_000).push(floats.slice(phase)))])),
-};
-const pieceBytes = 96;
-const pieces = Object.entries(forms).flatMap(([form, bytes]) =>
-  [0.2, 0.4, 0.6, 0.8].map((at) => ({ form, bytes: Buffer.from(bytes.subarray(Math.floor((at * bytes.length) / 4) * 4).subarray(0, pieceBytes)) })),
-);
-
-/** The forms in which the canary is in the memory of a stopped process. */
-function formsInMemory(pid: number): string[] {
-  const found = new Set<string>();
-  const memory = openSync(`/proc/${pid}/mem`, 'r');
-  for (const [, start = '', end = ''] of readFileSync(`/proc/${pid}/maps`, 'utf8').matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw/gm)) {
-    const to = Number.parseInt(end, 16);
-    for (let at = Number.parseInt(start, 16); at < to; at += 2 ** 24) {
-      const block = Buffer.alloc(Math.min(2 ** 24 + pieceBytes, to - at));
-      try {
-        const length = readSync(memory, block, 0, block.length, at);
-        for (const { form, bytes } of pieces) if (block.subarray(0, length).includes(bytes)) found.add(form);
-      } catch {
-        break; // reserved, not there
-      }
-    }
-  }
-  closeSync(memory);
-  return [...found];
-}
+const pieces = [
+  pieceOf('int16 from the pipe', bytesOf(canary)),
+  pieceOf('float32 as captured', bytesOf(floats)),
+  ...[0, 1, 2].map((phase) => pieceOf(`float32 for the model, phase ${phase}`, bytesOf(openResampler(rate, 16_000).push(floats.slice(phase))))),
+];
 
 const held = 2; // seconds of sound in all
 const between = 600_000; // bytes in pipes and in `cat` on the way to the listener, more than their capacity
@@ -78,9 +56,7 @@ async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
     const ahead = at / (rate * 2) - (performance.now() - began) / 1000;
     if (ahead > 0) await new Promise((done) => setTimeout(done, ahead * 1000)); // at the pace of a microphone
   }
-  listener.kill('SIGSTOP');
-  const found = formsInMemory(listener.pid as number);
-  listener.kill('SIGCONT');
+  const found = formsInMemory(listener.pid as number, pieces);
   microphone.destroy();
   return found;
 }

@@ -1,0 +1,51 @@
+// The only file that imports koffi. What Node has no function for, and no other function of libc, is bound here.
+import koffi from 'koffi';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+
+type LibcFunction = (...values: unknown[]) => number;
+const bound = new Map<string, LibcFunction>();
+function libc(prototype: string): LibcFunction {
+  const known = bound.get(prototype) ?? koffi.load(null).func(prototype);
+  bound.set(prototype, known);
+  return known;
+}
+
+/**
+ * Two connected stream sockets of the family AF_UNIX (socketpair(2)), as file descriptors: what Node itself gives a child as stdout. Reading
+ * from the first waits `receiveTimeoutMs` at most, and is then an error with code EAGAIN (socket(7), SO_RCVTIMEO).
+ */
+export function socketPair(receiveTimeoutMs: number): [number, number] {
+  const pair = new Int32Array(2);
+  const timeout = BigInt64Array.of(BigInt(Math.floor(receiveTimeoutMs / 1000)), BigInt((receiveTimeoutMs % 1000) * 1000)); // struct timeval
+  const made = libc('int socketpair(int domain, int type, int protocol, void *pair)')(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === 0;
+  const setsockopt = libc('int setsockopt(int fd, int level, int option, const void *value, uint32_t size)');
+  if (!made || setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.byteLength) !== 0)
+    throw new Error(`Expected two connected sockets, got errno ${koffi.errno()}; try more open files (LimitNOFILE)`);
+  return [pair[0] as number, pair[1] as number];
+}
+
+/**
+ * Sends datagrams to a socket of the family AF_UNIX, named by its path, or by '@' and a name in the abstract namespace (unix(7)).
+ * Undefined where no socket is to be had; a datagram that cannot be sent at once is not sent.
+ */
+export function datagramsTo(path: string): ((message: string) => void) | undefined {
+  const descriptor: number = libc('int socket(int domain, int type, int protocol)')(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return undefined;
+  const sendto = libc('long sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t size)');
+  const name = Buffer.from(path.replace(/^@/, '\0'));
+  const address = Buffer.alloc(2 + name.length + (path.startsWith('/') ? 1 : 0));
+  address.writeUInt16LE(AF_UNIX, 0);
+  name.copy(address, 2);
+  return (message) => {
+    const data = Buffer.from(message);
+    sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length);
+  };
+}
