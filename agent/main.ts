@@ -2,7 +2,7 @@
 // The process edge: arguments, signals, exit codes.
 import { reportError } from './cli/output.ts';
 import { buildProgram } from './cli/program.ts';
-import { languageOf } from './cli/translate.ts';
+import { configNamedBy, languageOf } from './cli/translate.ts';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -13,8 +13,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 const language = languageOf(process.argv, process.env);
+const config = configNamedBy(process.argv, process.env);
 try {
-  await buildProgram(stop.signal, language).parseAsync(process.argv);
+  await buildProgram(stop.signal, language, config).parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = reportError(error, language);
+  process.exitCode = reportError(error, language, config);
 }

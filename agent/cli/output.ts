@@ -3,7 +3,7 @@ import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
-import { type Language, openTranslate, translateError } from './translate.ts';
+import { type Language, openTranslate, translateError, withConfig } from './translate.ts';
 
 /** What can be drawn on: colours only on a terminal, and between 40 and 100 columns of it. */
 export interface Screen {
@@ -59,7 +59,7 @@ export function showFields(fields: readonly Field[], { columns, colours }: Scree
 }
 
 /** Prints `Error:` and `Try:` on stderr and returns the exit code. */
-export function reportError(error: unknown, language: Language = 'en'): number {
+export function reportError(error: unknown, language: Language = 'en', config?: string): number {
   const t = openTranslate(language);
   const { colours: err, columns } = screenOf(process.stderr);
   // broken for eyes only: whoever reads a pipe gets one line each
@@ -68,7 +68,7 @@ export function reportError(error: unknown, language: Language = 'en'): number {
     process.stderr.write(`${err.red(t('error'))} ${fit(t('error'), message)}\n${err.cyan(t('try'))} ${fit(t('try'), hint)}\n`);
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage; // the help was the answer
   if (error instanceof TocsinError) {
-    say(translateError(error.message, language), translateError(error.tryHint, language));
+    say(translateError(error.message, language), withConfig(translateError(error.tryHint, language), config));
     return error.exitCode;
   }
   say(error instanceof Error ? (error.stack ?? error.message) : String(error), t('defect'));

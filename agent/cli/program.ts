@@ -32,9 +32,9 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'On recordings, and the rest:': ['replay', 'evaluate', 'bench', 'completion', 'man', 'field-card', 'help'],
 };
 
-/** The whole command line. Commands throw; main.ts reports. Long ones stop when the signal aborts. */
-export function buildProgram(signal: AbortSignal, language: Language = 'en'): Command {
-  const t = openTranslate(language);
+/** The whole command line; `config` as `configNamedBy` tells. Commands throw; main.ts reports. Long ones stop when the signal aborts. */
+export function buildProgram(signal: AbortSignal, language: Language = 'en', config?: string): Command {
+  const t = openTranslate(language, config);
   const program = new Command('tocsin')
     .description('Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.')
     .version(version, '-V, --version', t('help.version'))

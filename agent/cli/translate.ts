@@ -72,14 +72,15 @@ export interface Translate {
   readonly clauses: (parts: readonly string[]) => string;
 }
 
-export function openTranslate(language: Language): Translate {
+/** `named`: the configuration that was named in place of the usual one; the commands that a message tells to type name it too. */
+export function openTranslate(language: Language, named?: string): Translate {
   const say = (value: Value): string => {
     if (typeof value === 'string') return translateError(value, language);
     if (typeof value === 'number') return formatNumber(value, language);
     return 'key' in value ? of(value) : formatNumber(value.value, language, value.decimals);
   };
   const of = ({ key, values }: Text): string =>
-    fill(typeset(catalogue[key][language], language), Object.fromEntries(Object.entries(values).map(([name, value]) => [name, say(value)])));
+    withConfig(fill(typeset(catalogue[key][language], language), Object.fromEntries(Object.entries(values).map(([name, value]) => [name, say(value)]))), named);
   return Object.assign(<K extends MessageKey>(key: K, ...[values]: Values<K>) => of({ key, values: values ?? {} }), {
     language,
     of,
@@ -95,6 +96,35 @@ export function languageOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lan
   const flag = argv.findLast((arg, i) => arg.startsWith('--lang=') || argv[i - 1] === '--lang')?.replace('--lang=', '');
   const locale = flag ?? (env.LC_ALL || env.LC_MESSAGES || env.LANG || '');
   return /^fr(?![a-z])/i.test(locale) ? 'fr' : 'en';
+}
+
+/** `-c` or `--config` wins over TOCSIN_CONFIG, which a sudo forgets; undefined where neither is set. */
+export function configNamedBy(argv: readonly string[], env: NodeJS.ProcessEnv): string | undefined {
+  const flag = argv.findLast((arg, i) => arg.startsWith('--config=') || ['-c', '--config'].includes(argv[i - 1] ?? ''))?.replace('--config=', '');
+  return flag ?? (env.TOCSIN_CONFIG || undefined);
+}
+
+const takeConfig = [
+  'calibrate thresholds',
+  'calibrate',
+  'commission',
+  'config check',
+  'config show',
+  'deliver',
+  'devices',
+  'doctor',
+  'events explain',
+  'events',
+]
+  .concat(['listen', 'meter', 'outbox', 'privacy manifest', 'privacy verify', 'provision', 'run', 'selftest', 'status'])
+  .join('|');
+const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! -c)`, 'g');
+
+/** Adds the named configuration to the commands that a text tells to type. */
+export function withConfig(said: string, named: string | undefined): string {
+  if (named === undefined) return said;
+  const quoted = /^[\w./@:+-]+$/.test(named) ? named : `'${named.replaceAll("'", "'\\''")}'`;
+  return said.replace(typed, (command) => `${command} -c ${quoted}`);
 }
 
 /** Help texts are written once, in English, beside their options; the French stands in messages/help.ts. */

@@ -5,7 +5,7 @@ import { everyCommand } from '../../agent/cli/manual/command-tree.ts';
 import { treeOf } from '../../agent/cli/manual.ts';
 import { frenchErrors } from '../../agent/cli/messages/errors.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
-import { catalogue } from '../../agent/cli/translate.ts';
+import { catalogue, configNamedBy, openTranslate, withConfig } from '../../agent/cli/translate.ts';
 import { messageOf } from '../../agent/lib/errors.ts';
 
 class Reached extends Error {}
@@ -79,4 +79,20 @@ test('a command, option or value that would be refused is noticed, also with pro
   expect(wrong('tocsin privacy verfiy')).toEqual([expect.stringContaining('verfiy')]);
   expect(wrong('tocsin calibrate thresholds, again')).toEqual([expect.stringContaining('--budget')]);
   expect(wrong('tocsin events explain 17 --json; tocsin devices lists what can be opened, then tocsin model {folder}')).toEqual([]);
+});
+
+test('where another configuration was named, the commands to type name it too', () => {
+  const takers = commands.filter(({ options }) => options.some(({ environment }) => environment === 'TOCSIN_CONFIG'));
+  for (const { words } of takers)
+    expect(withConfig(`sudo tocsin ${words.join(' ')} says more`, '/a.yaml')).toBe(`sudo tocsin ${words.join(' ')} -c /a.yaml says more`);
+  expect(takers.length).toBeGreaterThan(10);
+  expect(withConfig('tocsin model {folder}; then tocsin doctor-like things', '/a.yaml')).not.toContain('-c');
+  expect(withConfig('tocsin doctor -c {path}', '/a.yaml')).toBe('tocsin doctor -c {path}');
+  expect(withConfig('tocsin status', "/it's here.yaml")).toBe("tocsin status -c '/it'\\''s here.yaml'");
+  expect(openTranslate('fr', '/a.yaml')('doctor.forbidden.try')).toBe('sudo tocsin doctor -c /a.yaml');
+  expect(openTranslate('fr')('doctor.forbidden.try')).toBe('sudo tocsin doctor');
+  expect(configNamedBy(['tocsin', 'status', '-c', 'b.yaml'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('b.yaml');
+  expect(configNamedBy(['tocsin', 'status', '--config=b.yaml'], {})).toBe('b.yaml');
+  expect(configNamedBy(['tocsin', 'status'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('c.yaml');
+  expect(configNamedBy(['tocsin', 'status'], {})).toBeUndefined();
 });

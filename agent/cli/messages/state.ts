@@ -150,7 +150,7 @@ export const state = {
   'model.input': { en: '{rate} Hz, a score every {ms} ms', fr: '{rate} Hz, un score toutes les {ms} ms' },
   'model.point': { en: '{name}: at most {alarms} false alarms an hour', fr: '{name} : au plus {alarms} fausses alertes par heure' },
   'model.inForce': { en: 'in force', fr: 'en vigueur' },
-  'model.chosen': { en: 'chosen on: {where}', fr: 'choisis sur : {where}' },
+  'model.chosen': { en: 'chosen, as their author says, on: {where}', fr: 'choisis, selon leur auteur, sur : « {where} »' },
 
   'devices.use': {
     en: 'Name one in microphone.device; names with CARD= survive a reboot, plughw: suits best.',
