@@ -38,7 +38,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let failure: Error | undefined;
     let stalled = false;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      complaint = (complaint + text).slice(-400);
+      complaint = (complaint + text).slice(-4000);
       const overrun = /overrun!!! \(at least ([\d.]+) ms long\)/.exec(text); // arecord's words for samples it had to drop
       if (overrun) dropped += Math.round((Number(overrun[1]) / 1000) * sampleRate);
     });
@@ -85,7 +85,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         const how = failure?.message ?? (stalled ? `no sound for ${silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
         throw new CaptureError(
           stalled ? 'stuck' : faultOf(complaint, received > 0),
-          `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${complaint.trim().split('\n').slice(0, 2).join('; ')})` : ''}`,
+          `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${lastWords(complaint)})` : ''}`,
           tryHint,
         );
       }
@@ -141,6 +141,13 @@ async function readInto(descriptor: number, buffer: Buffer, offset: number): Pro
     if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
     throw error;
   }
+}
+
+/** What the child itself said last; alsa-lib's account of its search, a dozen lines long, only where it said nothing. */
+function lastWords(complaint: string): string {
+  const lines = complaint.trim().split('\n');
+  const own = lines.filter((line) => !line.startsWith('ALSA lib '));
+  return (own.length > 0 ? own : lines).slice(-2).join('; ').slice(-400);
 }
 
 /** The fault behind the last words of arecord (alsa-lib's strerror texts, PulseAudio's plug-in) or of the web-audio child. */

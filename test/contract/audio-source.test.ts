@@ -64,6 +64,10 @@ test('a capture that dies or stalls is an error that says so', async () => {
   await expect(drain(shell("head -c 3200 /dev/urandom; echo 'read error: Input/output error' >&2"))).rejects.toMatchObject({ fault: 'unplugged' });
   await expect(drain(shell("echo 'audio open error: Device or resource busy' >&2; exit 1"))).rejects.toMatchObject({ fault: 'busy' });
   await expect(drain(shell("echo 'audio open error: No such device' >&2; exit 1"))).rejects.toMatchObject({ fault: 'absent' });
+  const search = "for n in 1 2 3 4 5 6 7 8; do echo 'ALSA lib confmisc.c:1342:(snd_func_refer) error evaluating name' >&2; done";
+  const words = "echo 'arecord: main:831: audio open error: No such file or directory' >&2; exit 1";
+  await expect(drain(shell(`${search}; ${words}`))).rejects.toThrow(/exit 1 \(arecord: main:831: audio open error: No such file or directory\)$/);
+  await expect(drain(shell(`${search}; exit 1`))).rejects.toThrow(/exit 1 \(ALSA lib .* evaluating name\)$/);
   const overrun = shell("head -c 3200 /dev/urandom; echo 'overrun!!! (at least 250.000 ms long)' >&2; head -c 3200 /dev/urandom");
   await expect(drain(overrun)).rejects.toThrow();
   expect(overrun.dropped).toBe(0.25 * sampleRate);

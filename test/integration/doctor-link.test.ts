@@ -44,7 +44,7 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
       const { checks } = JSON.parse(stdout) as { checks: { check: string; state: string; finding: string; try: string }[] };
       return checks.filter(({ state }) => state === 'fail').map(({ check, finding, try: hint }) => `${check}: ${finding}: ${hint}`);
     };
-    const hint = 'sudo tocsin doctor';
+    const hint = `sudo tocsin doctor -c ${path}`;
     expect(look()).toEqual([`outbox: outbox.forbidden: ${hint}`, `disk: forbidden: ${hint}`, `tls: forbidden: ${hint}`, `dates: forbidden: ${hint}`]);
     chmodSync(path, 0o600);
     expect(look()).toEqual([`config: forbidden: ${hint}`]);

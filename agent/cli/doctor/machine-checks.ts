@@ -196,6 +196,7 @@ const disk: Check = {
 const services: Check = {
   id: 'services',
   timeoutMs: 3000,
+  needs: ['config'],
   async run(probes, facts, signal) {
     const wanted = 'Id,LoadState,ActiveState,SubState,NRestarts';
     const { code, stdout } = await probes.command('systemctl', ['show', ...units, '-p', wanted], signal);
