@@ -11,9 +11,10 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
     const bytes = await readFile(path);
     sound = await decodeAudio(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, sampleRate);
   } catch (cause) {
+    const isThere = (cause as NodeJS.ErrnoException).code !== 'ENOENT';
     throw new AudioError(
       `Expected a wav, flac, ogg or mp3 file at ${path}, got: ${messageOf(cause)}`,
-      'play the file elsewhere to check it, or convert it to wav',
+      isThere ? 'play the file elsewhere to check it, or convert it to wav' : 'check the path: ls shows what is there',
       { cause },
     );
   }

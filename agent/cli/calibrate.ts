@@ -103,7 +103,9 @@ async function measure(options: Options, signal: AbortSignal, t: Translate): Pro
   const levels = { laeq: show(laeqDb), lafmax: show(lafMaxDb), lasmax: show(lasMaxDb), unit: splAtFullScaleDb === undefined ? 'dBFS' : 'dB SPL' };
   if (options.json) return printJson({ ...levels, seconds });
   const say = speaker(options);
-  say.line(t('calibrate.measured', { ...levels, seconds }));
+  say.line(
+    t('calibrate.measured', { laeq: fixed(levels.laeq, 1), lafmax: fixed(levels.lafmax, 1), lasmax: fixed(levels.lasmax, 1), unit: levels.unit, seconds }),
+  );
   if (splAtFullScaleDb === undefined) say.line(t('calibrate.uncalibrated'));
 }
 

@@ -20,6 +20,7 @@ interface Options {
 
 /** The exit code of a chain that broke at a link. */
 export const exits: Record<Link, number> = {
+  speaker: exitCodes.audio,
   microphone: exitCodes.audio,
   model: exitCodes.model,
   outbox: exitCodes.outbox,

@@ -129,6 +129,13 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
       process.stdout.write(`selftest --speaker: ${JSON.stringify(result)}\n`);
     });
 
+    test('a speaker that does not play breaks the chain there', async () => {
+      const path = writeConfig(url, { microphone: { device: 'pulse' } });
+      const { status, result } = await selftest(['-c', path, '--speaker', 'plughw:CARD=Nowhere'], street.env);
+      expect({ status, brokeAt: result.brokeAt }).toEqual({ status: 4, brokeAt: 'speaker' });
+      expect(result.reason).toMatch(/plughw:CARD=Nowhere plays nothing: aplay: .*No such/);
+    });
+
     test('silence breaks the chain at the microphone', async () => {
       const path = writeConfig(url, { microphone: { device: 'pulse' } });
       const { status, result } = await selftest(['-c', path, '--ask', '--seconds', '3'], street.env);

@@ -57,6 +57,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected the {1} {2}, got {3}': 'Attendu pour {1} {2}, obtenu {3}',
   'name the {1} of the graph in manifest.json': 'nommez {1} du graphe dans manifest.json',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
+  'check the path: ls shows what is there': 'vérifiez le chemin : ls montre ce qui s’y trouve',
   'play the file elsewhere to check it, or convert it to wav': 'écoutez le fichier ailleurs pour le vérifier, ou convertissez-le en wav',
   'Expected sound from {1}, got {2} s of exact zeros': 'Attendu du son de {1}, obtenu {2} s de zéros exacts',
   'check the plug, the mute switch and the capture volume (alsamixer)': 'vérifiez la prise, l’interrupteur et le volume de capture (alsamixer)',

@@ -17,7 +17,7 @@ import type { MessageKey, Text, Value } from '../translate.ts';
 import { text } from '../translate.ts';
 import type { TraceRecorder } from './trace.ts';
 
-export type Link = 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
+export type Link = 'speaker' | 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
 
 /** Where the chain broke, why, and what to try. */
 export class BrokenChain extends Error {
@@ -32,7 +32,7 @@ export class BrokenChain extends Error {
   }
 }
 
-function broken(link: Link, key: MessageKey, values: Record<string, Value> = {}): BrokenChain {
+export function broken(link: Link, key: MessageKey, values: Record<string, Value> = {}): BrokenChain {
   return new BrokenChain(link, { key, values }, { key: `${key}.try` as MessageKey, values });
 }
 

@@ -12,10 +12,10 @@ import { topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { AudioError } from '../../lib/errors.ts';
+import { AudioError, messageOf } from '../../lib/errors.ts';
 import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
-import { at, recognise, send, store } from './chain.ts';
+import { at, broken, recognise, send, store } from './chain.ts';
 import { openTrace, type Trace } from './trace.ts';
 
 const sound = fileURLToPath(new URL('../../../deploy/selftest.wav', import.meta.url));
@@ -113,26 +113,37 @@ async function openSound(
   }
   // silence before the sound is no fault here: the wait itself has an end
   const source = await microphoneOpener({ ...config.microphone, silenceTimeoutSeconds: seconds + 5 }, clock)();
-  if (options.ask) return { source, what: text('selftest.sound.ask', { seconds }) };
+  if (options.ask) return { source, what: text('selftest.sound.ask', { file: sound, seconds }) };
   const device = options.speaker === true ? 'default' : (options.speaker as string);
   return { source: playing(source, device, until), what: text('selftest.sound.speaker', { device, microphone: config.microphone.device }) };
 }
 
-/** Plays the test sound over and over from the first frame that is heard until the source is left. */
+/** Plays the test sound over and over from the first frame that is heard until the source is left. Throws a BrokenChain where it cannot be played. */
 function playing(source: AudioSource, device: string, until: AbortSignal): AudioSource {
   return {
     ...source,
     async *frames(stop) {
       const silence = new AbortController();
       let started = false;
+      let failed: Error | undefined;
       const play = (): void => {
         if (silence.signal.aborted || until.aborted) return;
-        const player = spawn('aplay', ['-q', '-D', device, sound], { stdio: 'ignore', signal: silence.signal });
-        player.on('error', () => undefined); // no player, no sound: the chain says that nothing came in
-        player.on('close', (code) => code === 0 && play());
+        const player = spawn('aplay', ['-q', '-D', device, sound], { stdio: ['ignore', 'ignore', 'pipe'], signal: silence.signal });
+        let said = '';
+        player.stderr.setEncoding('utf8').on('data', (words: string) => {
+          said = (said + words).slice(-4000);
+        });
+        player.on('error', (error) => {
+          said = messageOf(error);
+        });
+        player.on('close', (code) => {
+          if (code === 0) play();
+          else failed = broken('speaker', 'selftest.speaker', { device, reason: said.trim().split('\n').at(-1) ?? '' });
+        });
       };
       try {
         for await (const frame of source.frames(stop)) {
+          if (failed) throw failed;
           if (!started) play();
           started = true;
           yield frame;
