@@ -76,7 +76,7 @@ export function addStatus(program: Command, t: Translate): void {
       const full = state.bytes > maxMegabytes * 0.5e6;
       const fields = [
         { name: t('field.file'), value: state.bytes === 0 ? t('file.new', { path }) : t('file.sound', { path }) },
-        normal(t('field.size'), t('size.of', { size: fixed(state.bytes / 1e6, 1), max: maxMegabytes }), !full, t('size.note')),
+        normal(t('field.size'), t('size.of', { size: fixed(state.bytes / 1e6, state.bytes < 1e6 ? 2 : 1), max: maxMegabytes }), !full, t('size.note')),
         ...eventFields(state, config, systemClock(), t),
       ];
       const screen = screenOf(process.stdout);

@@ -29,7 +29,10 @@ export const privacyFound = {
   'privacy.config.differs': { en: 'not as published: {what}', fr: 'pas comme publié : {what}' },
   'privacy.config.ok': { en: 'as published; digest {digest}', fr: 'comme publié ; empreinte {digest}' },
   'privacy.unchanged.none': { en: 'the two halves do not both run', fr: 'les deux moitiés ne tournent pas toutes deux' },
-  'privacy.unchanged.later': { en: 'changed after the start: {what}', fr: 'modifiés après le démarrage : {what}' },
+  'privacy.unchanged.later': {
+    en: 'changed after the start: {what}; where that was meant: systemctl restart tocsin.target',
+    fr: 'modifiés après le démarrage : {what} ; si c’était voulu : systemctl restart tocsin.target',
+  },
   'privacy.unchanged.ok': { en: 'nothing changed since the start ({since} UTC)', fr: 'rien de modifié depuis le démarrage ({since} UTC)' },
   'privacy.outbox.none': { en: 'no outbox at {path} yet', fr: 'pas encore de file à {path}' },
   'privacy.outbox.schema': {
@@ -51,6 +54,7 @@ export const privacyFound = {
     en: 'its control group holds a process that cannot be seen from here',
     fr: 'son groupe de contrôle contient un processus invisible d’ici',
   },
+  'privacy.process.alone': { en: 'process {pid} alone', fr: 'processus {pid} seul' },
   'privacy.process.ok': { en: 'process {pid} and {count} capturing', fr: 'processus {pid} et {count} de capture' },
   'privacy.program.exe': { en: 'it runs {exe}, not the Node of the package', fr: 'il exécute {exe}, pas le Node du paquet' },
   'privacy.program.arguments': { en: 'unexpected arguments: {what}', fr: 'arguments inattendus : {what}' },

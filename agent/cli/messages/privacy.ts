@@ -50,7 +50,7 @@ export const privacy = {
   'privacy.what.access': { en: 'The outbox is closed to others', fr: 'La file est fermée aux autres' },
   'privacy.how.access': { en: 'modes of the outbox, its log and its shared memory', fr: 'modes de la file, de son journal et de sa mémoire partagée' },
 
-  'privacy.what.process': { en: 'It runs, and nothing runs with it but capture', fr: 'Il tourne, et rien avec lui que la capture' },
+  'privacy.what.process': { en: 'It runs, and with it nothing but what belongs to it', fr: 'Il tourne, et avec lui rien que ce qui lui appartient' },
   'privacy.how.process': {
     en: 'the main process, its descendants and its control group',
     fr: 'processus principal, ses descendants et son groupe de contrôle',

@@ -32,8 +32,8 @@ export const thresholds = {
     fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes sont au plus autant. Un seuil plus haut en manque aussi davantage.',
   },
   'thresholds.stored': {
-    en: 'Stored as model.open in {path}. From now on: systemctl restart tocsin-listener',
-    fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin-listener',
+    en: 'Stored as model.open in {path}. From now on: systemctl restart tocsin.target',
+    fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin.target',
   },
   'thresholds.notStored': { en: 'Nothing is stored. To store them: the same with --write', fr: 'Rien n’est écrit. Pour l’écrire : de même avec --write' },
   'thresholds.few': {

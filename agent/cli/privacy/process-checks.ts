@@ -21,7 +21,7 @@ const process: HalfCheck = {
     });
     if (strangers.length > 0)
       return fail('privacy.process.strangers', { what: listed(strangers.map((one) => `${argumentsOf(one).join(' ').slice(0, 60)} [${one}]`)) });
-    return pass('privacy.process.ok', { pid, count: processes.length - 1 });
+    return processes.length > 1 ? pass('privacy.process.ok', { pid, count: processes.length - 1 }) : pass('privacy.process.alone', { pid });
   },
 };
 
