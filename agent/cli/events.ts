@@ -13,7 +13,7 @@ import { rulesOf } from '../pipeline.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
-import { lookInto, spanOf } from './status.ts';
+import { isThere, lookInto, spanOf } from './status.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -64,7 +64,7 @@ const pollMs = 20; // an event may be sent and gone some tens of milliseconds af
 /** Shows what is stored from now on. An event that was sent between two looks is shown by its number alone. */
 async function follow(path: string, last: number | undefined, show: (event: PendingEvent) => void, { json }: Options, t: Translate, signal: AbortSignal) {
   if (!json) print(t('events.follow'));
-  while (!existsSync(path) && !signal.aborted) await sleep(250, signal);
+  while (!isThere(path) && !signal.aborted) await sleep(250, signal);
   if (signal.aborted) return;
   const view = open(path);
   try {
@@ -174,7 +174,7 @@ function heardWhen(event: Explained, clock: Clock, t: Translate): string {
 function waitingEvent(id: string, config: Config, t: Translate): Explained {
   const sequence = Number(/^(?:[0-9a-f]{16}-)?(\d+)$/.exec(id)?.[1] ?? Number.NaN);
   const { path } = config.outbox;
-  const found = sequence > 0 && existsSync(path) ? withView(path, (view) => view.pending(sequence - 1, 1)[0]) : undefined;
+  const found = sequence > 0 && isThere(path) ? withView(path, (view) => view.pending(sequence - 1, 1)[0]) : undefined;
   if (found?.sequence !== sequence) throw new OutboxError(t('explain.unknown', { id }), t('explain.unknown.try'));
   return { ...found, clockRight: found.clockSynchronised };
 }

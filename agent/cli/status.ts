@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -7,7 +6,7 @@ import { readLinkWords } from '../delivery/link.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { openListenerProbe } from '../outbox/listener-lock.ts';
-import { inspectOutbox, noFates, type OutboxState } from '../outbox/view-outbox.ts';
+import { inspectOutbox, isMade, noFates, type OutboxState } from '../outbox/view-outbox.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { readService, type Service } from './service.ts';
@@ -92,12 +91,25 @@ function verdict(fields: readonly Field[], t: Translate, { columns, colours }: S
 
 /** An outbox that is not made yet holds nothing. Throws an OutboxError when it cannot be read. */
 export function lookInto(path: string): OutboxState {
-  if (!existsSync(path)) return { id: '', bytes: 0, pending: 0, fates: noFates };
+  if (!isThere(path)) return { id: '', bytes: 0, pending: 0, fates: noFates };
   try {
     return inspectOutbox(path);
   } catch (cause) {
-    throw new OutboxError(`Expected to read the outbox ${path}, got: ${messageOf(cause)}`, 'sudo tocsin doctor says more', { cause });
+    throw unread(path, cause, 'sudo tocsin doctor says more');
   }
+}
+
+/** Throws an OutboxError where this user may not look. */
+export function isThere(path: string): boolean {
+  try {
+    return isMade(path);
+  } catch (cause) {
+    throw unread(path, cause, 'run it again with sudo');
+  }
+}
+
+function unread(path: string, cause: unknown, hint: string): OutboxError {
+  return new OutboxError(`Expected to read the outbox ${path}, got: ${messageOf(cause)}`, hint, { cause });
 }
 
 function eventFields({ pending, oldest, fates }: OutboxState, config: Config, clock: Clock, t: Translate): Field[] {

@@ -1,4 +1,5 @@
 // Looking into an outbox from outside: what the technician's commands show.
+import { statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
 import { migrate } from './migrate.ts';
@@ -27,6 +28,11 @@ export interface OutboxView {
   /** The number of the last event that was ever stored. */
   lastSequence(): number;
   close(): void;
+}
+
+/** Whether there is an outbox. Throws where this user may not look, which is not the same. */
+export function isMade(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Throws what SQLite says, or that the file is damaged. */

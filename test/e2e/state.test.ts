@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -64,6 +64,20 @@ describe('what the sensor holds', () => {
     for (const command of ['status', 'outbox', 'events'])
       expect(tocsin(command, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('Try: ') });
     expect(statSync(db).mtimeMs).toBe(mtimeMs);
+  });
+
+  const notRoot = process.getuid?.() === 0 ? undefined : 'needs root to be another user';
+  test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
+    const { path, folder: closed, outbox } = sensor(1);
+    outbox.close();
+    chmodSync(closed, 0o755);
+    const inside = join(closed, 'inside');
+    mkdirSync(inside, { mode: 0o700 });
+    const elsewhere = join(closed, 'elsewhere.yaml');
+    writeFileSync(elsewhere, readFileSync(path, 'utf8').replace(/outbox\.db/, 'inside/outbox.db'));
+    const user = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', elsewhere], { uid: 65534, gid: 65534, encoding: 'utf8' });
+    for (const args of [['status'], ['outbox'], ['events'], ['events', 'explain', '1'], ['events', '--follow']])
+      expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(/EACCES[\s\S]*Try: run it again with sudo/) });
   });
 
   test('events are shown up to the limit, and the rest is counted', () => {

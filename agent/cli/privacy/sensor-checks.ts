@@ -3,7 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node
 import { dirname, join } from 'node:path';
 import { manifestSchema } from '../../classify/model-manifest.ts';
 import { messageOf } from '../../lib/errors.ts';
-import { schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
+import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
 import { differences, manifestText, privacyManifest } from './manifest.ts';
@@ -54,7 +54,7 @@ const outbox: SensorCheck = {
     `sudo sqlite3 -readonly ${config.outbox.path} "${schemaSql}" | sha256sum; sudo sqlite3 ${config.outbox.path} "PRAGMA query_only = 1; PRAGMA quick_check"`,
   run({ config }) {
     const { path } = config.outbox;
-    if (!existsSync(path)) return unchecked('privacy.outbox.none', { path });
+    if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
     const { text, sound } = schemaOf(path);
     const digest = digestOf(text);
     if (text !== schemaOfRelease()) return fail('privacy.outbox.schema', { what: differing(text), digest });
@@ -80,7 +80,7 @@ const access: SensorCheck = {
   byHand: ({ config }) => `sudo ls -ld ${dirname(config.outbox.path)} && sudo ls -l ${dirname(config.outbox.path)}`,
   run({ config }) {
     const { path } = config.outbox;
-    if (!existsSync(path)) return unchecked('privacy.outbox.none', { path });
+    if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
     const places = ['', '-wal', '-shm'].map((end) => `${path}${end}`).filter(existsSync);
     const open = places.filter((place) => (statSync(place).mode & 0o007) !== 0);
     return open.length > 0
