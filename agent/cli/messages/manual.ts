@@ -84,8 +84,8 @@ export const manual = {
   },
   'card.good.calibrate': { en: 'Only with a calibrator. Good when the value is stored.', fr: 'Seulement avec un calibreur. Bon quand la valeur est écrite.' },
   'card.good.status': {
-    en: 'Listener started again. Good when both services run and nothing waits.',
-    fr: 'Écouteur relancé. Bon quand les deux services tournent et que rien n’attend.',
+    en: 'Both started again (systemctl restart tocsin.target). Good when both run and nothing waits.',
+    fr: 'Tous deux relancés (systemctl restart tocsin.target). Bon quand ils tournent et que rien n’attend.',
   },
   'card.good.commission': {
     en: 'Last, for the file. Good when it says Accepted; keep the folder it names.',
