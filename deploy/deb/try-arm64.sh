@@ -33,7 +33,14 @@ console.log("sqlite", new Database(":memory:").prepare("select sqlite_version()"
 import { OfflineAudioContext } from "node-web-audio-api";
 const sound = await new OfflineAudioContext(1, 1, 16000).decodeAudioData((await import("node:fs")).readFileSync("/srv/tocsin/scene.flac").buffer);
 console.log("node-web-audio-api decodes", sound.duration.toFixed(1), "s");
-import koffi from "koffi";
-console.log("koffi calls libc: getpid is", koffi.load(null).func("int getpid()")() === process.pid ? "right" : "wrong");
+import { socketPair } from "./agent/lib/libc.ts";
+import { readSync, writeSync } from "node:fs";
+const [mine, other] = socketPair(200);
+writeSync(other, "sound");
+const heard = Buffer.alloc(8);
+let end = "nothing";
+const bytes = readSync(mine, heard);
+try { readSync(mine, heard); } catch (error) { end = error.code; }
+console.log("koffi calls libc:", bytes, "bytes through a pair of sockets; without any, a read ends with", end);
 '
 arm64 agent/main.ts replay /srv/tocsin/scene.flac --json
