@@ -58,7 +58,7 @@ export interface HearCallbacks {
 
 /**
  * Hears a source to its end or until the signal aborts. After a gap in the samples recognition begins afresh. Every buffer is
- * overwritten with zeros after use.
+ * overwritten with zeros after use, whatever ends it.
  */
 export async function hear(
   source: AudioSource,
@@ -94,21 +94,26 @@ export async function hear(
       }
       samplesHeard = frame.firstSample + frame.samples.length;
       const samples = resampler.push(frame.samples);
-      meter.push(samples);
-      for (const scores of await classifier.push(samples)) {
-        const step = detector.push(scores);
-        for (const detection of step.confirmed)
-          on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
-        for (const detection of step.ended) on.ended?.(placed(detection));
-        for (const miss of step.missed) on.missed?.(miss);
-        on.scored?.(scores, detector);
+      try {
+        meter.push(samples);
+        for (const scores of await classifier.push(samples)) {
+          const step = detector.push(scores);
+          for (const detection of step.confirmed)
+            on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
+          for (const detection of step.ended) on.ended?.(placed(detection));
+          for (const miss of step.missed) on.missed?.(miss);
+          on.scored?.(scores, detector);
+        }
+      } finally {
+        samples.fill(0);
       }
-      frame.samples.fill(0);
-      samples.fill(0);
     }
     finish();
   } finally {
     resampler.clear();
+    classifier.reset();
+    // what the model's runtime keeps of its last run is then that of silence
+    await classifier.push(new Float32Array(classifier.sampleRate)).catch(() => undefined);
     classifier.reset();
   }
   return { secondsHeard: samplesHeard / source.sampleRate };

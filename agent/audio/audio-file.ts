@@ -24,8 +24,13 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
     try {
       for (let first = 0; first < sound.length && !signal.aborted; first += length) {
         if (pace === 'realtime') await sleep(began + ((first + length) / sampleRate) * 1000 - performance.now(), signal);
-        yield { samples: sound.slice(first, first + length), firstSample: first };
+        const samples = sound.slice(first, first + length);
         sound.fill(0, first, first + length);
+        try {
+          yield { samples, firstSample: first };
+        } finally {
+          samples.fill(0);
+        }
       }
     } finally {
       sound.fill(0);

@@ -1,4 +1,4 @@
-/** A stretch of mono sound. `samples` belongs to the receiver, who overwrites it with zeros once scored. */
+/** A stretch of mono sound. `samples` holds it until the next is asked for or the reader leaves, for whatever reason: then the source overwrites it with zeros. */
 export interface AudioFrame {
   readonly samples: Float32Array;
   /** Index of the first sample since the source opened, counting what was dropped. */

@@ -18,6 +18,9 @@ export interface PcmProcessOptions {
 }
 
 const longestReadMs = 200; // without a sound: then it is looked whether to stop
+// with the 0.5 s that arecord keeps, less than two seconds: what a reader that is late has not heard yet
+const pipeSeconds = 0.6;
+const longestChunkSeconds = 0.5;
 
 /**
  * A child process that writes 16-bit little-endian mono to its stdout, as a source. The child may crash without harm.
@@ -29,8 +32,9 @@ const longestReadMs = 200; // without a sound: then it is looked whether to stop
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
   let dropped = 0;
+  const bytesOf = (seconds: number) => 2 * Math.round(sampleRate * seconds);
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
-    const [mine, childs] = socketPair(longestReadMs);
+    const [mine, childs] = socketPair(longestReadMs, bytesOf(pipeSeconds));
     // the messages are matched below: the same in every language
     const child = spawn(command, args, { stdio: ['ignore', childs, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
     closeSync(childs);
@@ -65,7 +69,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let received = 0;
     let began = 0;
     try {
-      for await (const samples of soundFrom(mine, () => stopped)) {
+      for await (const samples of soundFrom(mine, bytesOf(longestChunkSeconds), () => stopped)) {
         clearTimeout(deadline); // a reader that takes long is not a microphone that is stuck
         const count = samples.length;
         if (count > 0) {
@@ -109,21 +113,25 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
  * came into a buffer of its size and free the larger one with the sound in it; so all of it is read into one buffer, which is overwritten
  * before anything else happens.
  */
-async function* soundFrom(descriptor: number, stopped: () => boolean): AsyncGenerator<Float32Array> {
-  const buffer = Buffer.alloc(65_536);
+async function* soundFrom(descriptor: number, bytes: number, stopped: () => boolean): AsyncGenerator<Float32Array> {
+  const buffer = Buffer.alloc(bytes);
   let odd = 0; // bytes of a sample that came without its other half: 0 or 1, at the start of the buffer
   try {
     while (!stopped()) {
       const length = await readInto(descriptor, buffer, odd);
       if (length === undefined) continue;
       if (length === 0) return;
-      const bytes = odd + length;
-      const samples = new Float32Array(bytes >> 1);
+      const filled = odd + length;
+      const samples = new Float32Array(filled >> 1);
       for (let i = 0; i < samples.length; i++) samples[i] = buffer.readInt16LE(i * 2) / 32768;
-      odd = bytes % 2;
-      if (odd) buffer[0] = buffer[bytes - 1] as number;
-      buffer.fill(0, odd, bytes);
-      yield samples;
+      odd = filled % 2;
+      if (odd) buffer[0] = buffer[filled - 1] as number;
+      buffer.fill(0, odd, filled);
+      try {
+        yield samples;
+      } finally {
+        samples.fill(0); // also where the reader has thrown
+      }
     }
   } finally {
     buffer.fill(0);

@@ -7,8 +7,9 @@ import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
 /**
  * Opens a model folder: one thread, no spinning.
  *
- * INVARIANT: `window` and the state tensors are the only places where sound or what is left of it is kept; both are
- * overwritten with zeros by `reset` and `close`, and the window by every shift.
+ * INVARIANT: `window` and the state tensors are the only places of ours where sound or what is left of it is kept; both are
+ * overwritten with zeros by `reset` and `close`, and the window by every shift. onnxruntime's working memory holds what it reckoned of the
+ * last window until the next.
  */
 export async function openOnnxClassifier(folder: string): Promise<Classifier & { readonly manifest: ModelManifest }> {
   const { manifest, graph } = loadModel(folder);

@@ -132,7 +132,6 @@ async function* stretches(source: AudioSource, seconds: number, signal: AbortSig
         filled = 0;
         left--;
       }
-      frame.samples.fill(0);
       if (left === 0) over.abort();
     }
   } finally {

@@ -17,12 +17,16 @@ export const publishedSchemas: Record<PublishedKind, z.ZodType> = {
   privacy: privacySchema,
 };
 
-/** Whether a payload is a message of a topic of one sensor. `topics` names them by their kind. */
+/**
+ * Whether a payload is a message of a topic of one sensor, written as JSON.stringify writes it: a key given twice, blanks or digits that are
+ * no part of a value would carry more than what was checked. `topics` names them by their kind.
+ */
 export function isPublishable(topics: Readonly<Record<PublishedKind, string>>): (topic: string, payload: string) => boolean {
   const schemas = new Map(Object.entries(topics).map(([kind, topic]) => [topic, publishedSchemas[kind as PublishedKind]]));
   return (topic, payload) => {
     try {
-      return schemas.get(topic)?.safeParse(JSON.parse(payload)).success ?? false;
+      const value: unknown = JSON.parse(payload);
+      return JSON.stringify(value) === payload && (schemas.get(topic)?.safeParse(value).success ?? false);
     } catch {
       return false; // no JSON
     }

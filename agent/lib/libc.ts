@@ -6,6 +6,7 @@ const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
 const SO_RCVTIMEO = 20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -20,14 +21,17 @@ function libc(prototype: string): LibcFunction {
 
 /**
  * Two connected stream sockets of the family AF_UNIX (socketpair(2)), as file descriptors: what Node itself gives a child as stdout. Reading
- * from the first waits `receiveTimeoutMs` at most, and is then an error with code EAGAIN (socket(7), SO_RCVTIMEO).
+ * from the first waits `receiveTimeoutMs` at most, and is then an error with code EAGAIN (socket(7), SO_RCVTIMEO); between the two lie
+ * `bytes` at most, and less where they are written in small pieces (SO_SNDBUF, of which the kernel reckons twice, its own cost included).
  */
-export function socketPair(receiveTimeoutMs: number): [number, number] {
+export function socketPair(receiveTimeoutMs: number, bytes: number): [number, number] {
   const pair = new Int32Array(2);
   const timeout = BigInt64Array.of(BigInt(Math.floor(receiveTimeoutMs / 1000)), BigInt((receiveTimeoutMs % 1000) * 1000)); // struct timeval
+  const size = Int32Array.of(bytes / 2);
   const made = libc('int socketpair(int domain, int type, int protocol, void *pair)')(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === 0;
   const setsockopt = libc('int setsockopt(int fd, int level, int option, const void *value, uint32_t size)');
-  if (!made || setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.byteLength) !== 0)
+  const set = (socket: number, option: number, value: ArrayBufferView) => setsockopt(socket, SOL_SOCKET, option, value, value.byteLength) === 0;
+  if (!made || !set(pair[0] as number, SO_RCVTIMEO, timeout) || !set(pair[1] as number, SO_SNDBUF, size))
     throw new Error(`Expected two connected sockets, got errno ${koffi.errno()}; try more open files (LimitNOFILE)`);
   return [pair[0] as number, pair[1] as number];
 }

@@ -22,15 +22,15 @@ const pieces = [
   ...[0, 1, 2].map((phase) => pieceOf(`float32 for the model, phase ${phase}`, bytesOf(openResampler(rate, 16_000).push(floats.slice(phase))))),
 ];
 
-const held = 2; // seconds of sound in all
-const between = 600_000; // bytes in pipes and in `cat` on the way to the listener, more than their capacity
+const held = 2; // seconds of sound in all, what waits for the listener among them
+const between = 65_536 + 9600 + 26_000; // bytes on the way there: the pipe, `dd`, and what this process has not written yet
 
 /** Lets the listener hear noise, the canary, and noise again until more than two seconds of it have reached the listener. */
 async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-memory-'));
   const pipe = join(folder, 'sound');
   execFileSync('mkfifo', [pipe]);
-  writeFileSync(join(folder, 'arecord'), `#!/bin/sh\nexec cat '${pipe}'\n`);
+  writeFileSync(join(folder, 'arecord'), `#!/bin/sh\nexec dd if='${pipe}' bs=9600 status=none\n`);
   chmodSync(join(folder, 'arecord'), 0o755);
   const config = join(folder, 'tocsin.yaml');
   const settings = { site: 'test', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db') }, mqtt: { url: 'mqtt://localhost:1' }, log: { level: 'warn' } };
@@ -45,7 +45,7 @@ async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
     await gone;
   });
   const microphone = createWriteStream(pipe).on('error', () => undefined);
-  const background = noise(1, 300);
+  const background = noise(0.1, 300);
   const sound = [bytesOf(background), bytesOf(canary)];
   for (let bytes = 0; bytes < between + held * rate * 2; bytes += background.byteLength) sound.push(bytesOf(background));
   const all = Buffer.concat(sound);
@@ -65,7 +65,7 @@ test('two seconds after a sound the listener holds it nowhere in its memory', as
   expect(await listened()).toEqual([]);
 });
 
-test('and it is found there when buffers are not overwritten', async () => {
-  const found = await listened({ NODE_OPTIONS: `--import=${resolve('test/support/plant-kept-buffers.ts')}` });
+test('and it is found there when buffers are overwritten four seconds late', async () => {
+  const found = await listened({ NODE_OPTIONS: `--import=${resolve('test/support/plant-late-zeros.ts')}` });
   expect(found).toContain('float32 as captured');
 });

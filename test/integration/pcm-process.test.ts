@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { socketPair } from '../../agent/lib/libc.ts';
 import { formsInMemory, pieceOf } from '../support/memory-search.ts';
 import { seededRandom } from '../support/random.ts';
 
@@ -16,25 +17,40 @@ writeFileSync(file, bytes);
 const pieces = [pieceOf('int16', bytes), pieceOf('float32', Buffer.from(Float32Array.from(sound, (s) => s / 32768).buffer))];
 
 /** What another process says that reads the output of a shell script, and the forms in which it still holds it. */
-async function read(script: string, chunks?: number) {
-  const reader = spawn(process.execPath, ['test/support/slow-reader.ts', script, ...(chunks ? [String(chunks)] : [])], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+async function read(script: string, ending = 'whole') {
+  const reader = spawn(process.execPath, ['test/support/slow-reader.ts', script, ending], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void reader.kill('SIGKILL'));
   const [said] = await once(reader.stdout, 'data');
-  return { said: String(said).trim(), held: formsInMemory(reader.pid as number, pieces) };
+  return { samples: Number.parseInt(String(said), 10), held: formsInMemory(reader.pid as number, pieces) };
 }
 
 test('a reader that is slower than the microphone gets all of the sound, and holds none of it afterwards', async () => {
-  expect(await read(`cat ${file}`)).toEqual({ said: `${sound.length} samples`, held: [] });
+  expect(await read(`cat ${file}`)).toEqual({ samples: sound.length, held: [] });
 });
 
 test('whatever the sizes in which it comes, halves of samples too', async () => {
-  expect(await read(`for n in 1 2 3 4 5; do head -c 60001; sleep 0.1; done <${file}`)).toEqual({ said: `${(5 * 60_001 - 1) / 2} samples`, held: [] });
+  expect(await read(`for n in 1 2 3 4 5; do head -c 60001; sleep 0.1; done <${file}`)).toEqual({ samples: (5 * 60_001 - 1) / 2, held: [] });
 });
 
-test('one that stops in the middle holds none either', async () => {
-  const { said, held } = await read(`cat ${file}; sleep 30`, 3);
-  expect(Number.parseInt(said, 10)).toBeLessThan(sound.length);
+test.each(['leaves', 'throws', 'refuses'])('a reader that %s in the middle holds none either', async (ending) => {
+  const { samples, held } = await read(`cat ${file}; sleep 30`, ending);
+  expect(samples).toBeLessThan(sound.length);
   expect(held).toEqual([]);
+});
+
+test.each([12_000, 960, 96_000])('what waits for a reader that is late is less than a second: written %i bytes at once', async (atOnce) => {
+  const [mine, childs] = socketPair(200, 2 * 0.6 * 48_000);
+  const writer = spawn('dd', ['if=/dev/zero', `bs=${atOnce}`, 'status=none'], { stdio: ['ignore', childs, 'inherit'] });
+  closeSync(childs);
+  // it sleeps for nothing but room in the socket
+  const blocked = () => expect(readFileSync(`/proc/${writer.pid}/stat`, 'utf8')).toMatch(/ \(dd\) S /);
+  await vi.waitFor(blocked, { timeout: 10_000 });
+  writer.kill('SIGKILL');
+  await once(writer, 'close');
+  let waited = 0;
+  const buffer = Buffer.alloc(65_536);
+  for (let got = readSync(mine, buffer); got > 0; got = readSync(mine, buffer)) waited += got;
+  closeSync(mine);
+  process.stdout.write(`${waited} bytes waited, written ${atOnce} at once\n`);
+  expect(waited / (2 * 48_000)).toBeLessThan(1);
 });

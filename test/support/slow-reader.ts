@@ -1,9 +1,9 @@
-// Reads 16-bit sound as from a microphone, more slowly than it comes: node slow-reader.ts SCRIPT [CHUNKS]. Each chunk is overwritten, as by the
-// listener. Says how much it has read, and waits.
+// Reads 16-bit sound as from a microphone, more slowly than it comes, and ends as told: node slow-reader.ts SCRIPT [whole | leaves | throws |
+// refuses]. Says how much it has read, and waits.
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
 
-const [script = '', chunks = 'Infinity'] = process.argv.slice(2);
+const [script = '', ending = 'whole'] = process.argv.slice(2);
 const microphone = openPcmProcess({
   command: 'sh',
   args: ['-c', script],
@@ -11,18 +11,21 @@ const microphone = openPcmProcess({
   silenceTimeoutSeconds: 30,
   monotonicMs: () => performance.now(),
   tryHint: 'none',
+  verify: () => {
+    if (ending === 'refuses') throw new Error('another microphone');
+  },
 });
 let samples = 0;
-let left = Number(chunks);
+let chunks = 0;
 try {
   for await (const frame of microphone.frames(new AbortController().signal)) {
     samples += frame.samples.length;
-    frame.samples.fill(0);
     await delay(20);
-    if (--left === 0) break;
+    if (++chunks === 3 && ending === 'leaves') break;
+    if (chunks === 3 && ending === 'throws') throw new Error('the reader fails');
   }
 } catch (error) {
-  if (!/exit 0/.test(String(error))) throw error;
+  if (!/exit 0|the reader fails|another microphone/.test(String(error))) throw error;
 }
 console.log(`${samples} samples`);
 setInterval(() => undefined, 1000);

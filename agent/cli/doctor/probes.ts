@@ -147,7 +147,6 @@ async function sampleSound(microphone: Config['microphone'], clock: Clock, secon
     }
     samples += frame.samples.length;
     total = Math.max(1, samples);
-    frame.samples.fill(0);
     if (last - began >= seconds * 1000) enough.abort();
   }
   const mean = sum / total;
