@@ -10,6 +10,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     if (stop.signal.aborted) process.exit(130);
     stop.abort();
   });
+process.on('SIGUSR1', () => undefined); // Node would open a debugger's port
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 const language = languageOf(process.argv, process.env);

@@ -8,7 +8,7 @@ const file = z.string().min(1);
 
 export const configSchema = z.strictObject({
   site: slug.describe('Where the sensor stands: the first level of its topics, for instance a district.'),
-  sensor: slug.describe('Which sensor it is: unique within the site, the second level of its topics.'),
+  sensor: slug.describe('Which sensor it is: unique on the broker, whose access control goes by it; the second level of its topics.'),
 
   microphone: z
     .strictObject({

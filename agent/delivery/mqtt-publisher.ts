@@ -7,6 +7,8 @@ import type { OpenPublisher, Publisher } from './publisher.ts';
 
 /** mqtt.js hands what it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
+/** `wss` takes its own; neither heeds NODE_TLS_REJECT_UNAUTHORIZED then. */
+const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true, wsOptions: { minVersion: 'TLSv1.2', rejectUnauthorized: true } } as const;
 
 /**
  * MQTT 5 with QoS 1: version 3.1.1 acknowledges what it refuses, and the event would be lost. The client's own reconnect
@@ -16,7 +18,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
   return async (will, signal) => {
     const options: TlsOptions = {
       ...credentials,
-      minVersion: 'TLSv1.2',
+      ...tls,
       clientId,
       protocolVersion: mqtt.protocol === '5' ? 5 : 4,
       clean: true,
@@ -140,7 +142,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
   const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
   const options: TlsOptions = {
     ...credentials,
-    minVersion: 'TLSv1.2',
+    ...tls,
     clientId,
     protocolVersion,
     clean: true,

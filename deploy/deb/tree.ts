@@ -64,10 +64,11 @@ export function stageTree(source: string, root: string, architecture: Architectu
   settle(root, epochSeconds);
 }
 
-/** CycloneDX, without what differs from build to build: the serial number and the time. */
+/** CycloneDX, without what differs from build to build: the serial number, the time, and the npm that wrote it. */
 function billOfMaterials(modules: string, epochSeconds: number): string {
   const text = execFileSync('npm', ['sbom', '--omit=dev', '--package-lock-only', '--sbom-format=cyclonedx'], { cwd: modules, encoding: 'utf8' });
-  const { serialNumber: _, ...bill } = JSON.parse(text) as { serialNumber: string; metadata: { timestamp: string } };
+  const { serialNumber: _, ...bill } = JSON.parse(text) as { serialNumber: string; metadata: { timestamp: string; tools?: unknown } };
+  delete bill.metadata.tools;
   bill.metadata.timestamp = new Date(epochSeconds * 1000).toISOString();
   return `${JSON.stringify(bill, null, 1)}\n`;
 }

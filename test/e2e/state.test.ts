@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -178,6 +179,22 @@ describe('explain', () => {
       expect(tocsin('events', 'explain', id, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('does not wait') });
     outbox.close();
   });
+});
+
+test('the signal at which Node opens a debugger’s port opens none', async () => {
+  const { path } = sensor(1);
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.on('data', (words) => {
+    said += words;
+  });
+  await once(child.stdout, 'data');
+  child.kill('SIGUSR1');
+  const started = setInterval(() => child.kill('SIGTERM'), 1000); // what was begun by then has been said
+  await once(child, 'close');
+  clearInterval(started);
+  expect(said).not.toMatch(/debugger/i);
 });
 
 test('follow shows what is stored from now on, and what came and went by its number', async () => {

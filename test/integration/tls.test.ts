@@ -110,6 +110,16 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     expect(outbox.fates()).toMatchObject({ sent: 1 });
   });
 
+  test.each(['mqtts', 'wss'])('over %s nothing in the environment makes it trust a broker of another authority', async (protocol) => {
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+    onTestFinished(() => {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    });
+    const lines = await run(urlOf(brokers.foreign).replace('mqtts', protocol), sensor.good);
+    expect(lines.at(-1)).toMatchObject({ fault: 'broker_untrusted' });
+    expect(outbox.pendingCount()).toBe(1);
+  });
+
   test('the topics of another sensor: refused by name, the event is kept', async () => {
     const lines = await run(urlOf(brokers.good), sensor.good, 'post-2', /refuses events/);
     expect(lines.at(-1)).toMatchObject({ message: expect.stringContaining('refuses events'), reason: expect.stringContaining('135') });
