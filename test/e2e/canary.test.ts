@@ -124,6 +124,13 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     const sound = writes.filter(isSound).reduce((sum, w) => sum + w.bytes.length, 0);
     process.stdout.write(`canary: ${JSON.stringify({ bytesOfSound: sound, bytesWrittenAndSent: bytes, places: places.size, events: messages.length })}\n`);
     expect(bytes).toBeLessThan(sound / 8);
+    // what goes to the network is what the platform received, and the framing of MQTT; to the log, some lines
+    const sizeOf = (some: Write[]) => some.reduce((sum, w) => sum + w.bytes.length, 0);
+    const received = messages.reduce((sum, { topic, text }) => sum + Buffer.byteLength(topic) + Buffer.byteLength(text), 0);
+    const sent = sizeOf(rest.filter((w) => w.program === 'node deliver' && w.to.startsWith('socket')));
+    expect(sent).toBeGreaterThanOrEqual(received);
+    expect(sent).toBeLessThan(received + 1000);
+    expect(sizeOf(rest.filter((w) => w.to === '/dev/null'))).toBeLessThan(2000);
     for (const w of rest.filter((w) => w.to.endsWith('.ballast'))) expect(w.bytes.every((byte) => byte === 0)).toBe(true);
   });
 

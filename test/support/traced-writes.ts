@@ -42,7 +42,7 @@ export function readTrace(path: string): { writes: Write[]; sockets: SocketCall[
       programs.set(tid, `${words[0]?.split('/').at(-1)}${half ? ` ${half}` : ''}`);
     }
     const child = /^(?:clone3?|v?fork|<\.\.\. (?:clone3?|v?fork) resumed>).* = (\d+)$/.exec(rest)?.[1];
-    if (child) programs.set(child, programs.get(tid) ?? '');
+    if (child && !programs.has(child)) programs.set(child, programs.get(tid) ?? ''); // its own execve may come before the return of the fork
     const program = programs.get(tid) ?? '';
     const to = /^(?:p?write\w*|send\w+|splice|copy_file_range)\(\d+<([^>]*)>/.exec(rest)?.[1];
     if (to !== undefined) writes.push({ program, to: to.startsWith('\\x') ? plain(to).toString() : to, bytes: Buffer.concat(strings) });
