@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
-import { type OutboxView, viewOutbox } from '../outbox/view-outbox.ts';
+import { lateMs, type OutboxView, viewOutbox } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
@@ -46,7 +46,7 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
       const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
       if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
       waiting.forEach(show);
-      const late = state.oldest !== undefined && clock.wallMs() - state.oldest.onsetWallMs > 60_000;
+      const late = state.oldest !== undefined && clock.wallMs() - state.oldest.onsetWallMs > lateMs;
       if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
       if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
       if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
-import { loadConfig, meterSocketPath } from '../config/load-config.ts';
-import type { Config } from '../config/schema.ts';
-import { AudioError, type TocsinError } from '../lib/errors.ts';
+import { loadConfig, meterSocketPath, serviceMeterSocket } from '../config/load-config.ts';
+import { AudioError, isDenied, type TocsinError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { MeterReading } from '../meter/reading.ts';
 import { type MeterTrouble, readings } from './meter/connection.ts';
@@ -36,19 +35,34 @@ export function addMeter(program: Command, signal: AbortSignal, t: Translate): v
 }
 
 async function meter(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
-  const config = loadConfig(options.config);
+  const place = placeOf(options.config);
   const quit = new AbortController();
   const { seconds = 0 } = options;
   const ends = [signal, quit.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])];
   const over = AbortSignal.any(ends);
   const live = process.stdout.isTTY && !options.lines && !options.json;
-  return live ? view(config, options.config, over, () => quit.abort(), t) : lines(config, options, over, t);
+  return live ? view(place, options.config, over, () => quit.abort(), t) : lines(place, options, over, t);
+}
+
+interface Place {
+  readonly path: string;
+  /** As the title has it; empty where it is not known. */
+  readonly sensor: string;
+}
+
+/** Who is let into the socket of the service need not be let into the configuration. */
+function placeOf(configPath: string): Place {
+  try {
+    const config = loadConfig(configPath);
+    return { path: meterSocketPath(config), sensor: `${config.sensor} @ ${config.site}` };
+  } catch (error) {
+    if (!isDenied(error) || configPath !== '/etc/tocsin/tocsin.yaml') throw error;
+    return { path: serviceMeterSocket, sensor: '' };
+  }
 }
 
 /** The live view: it stays while the listener is away, says so, and goes on when it is back. */
-async function view(config: Config, configPath: string, over: AbortSignal, quit: () => void, t: Translate): Promise<void> {
-  const path = meterSocketPath(config);
-  const sensor = `${config.sensor} @ ${config.site}`;
+async function view({ path, sensor }: Place, configPath: string, over: AbortSignal, quit: () => void, t: Translate): Promise<void> {
   const coloured = screenOf(process.stdout).colours.isColorSupported;
   let trouble = await tried(path, over); // what a wrong call says stays on the terminal
   if (trouble) throw await troubleError(trouble, path, configPath, t);
@@ -100,8 +114,7 @@ function openMemory(): (reading: MeterReading) => Shown {
 }
 
 /** For pipes: each reading as JSON, or a line a second and one for each sound. Ends with an error when the listener goes. */
-async function lines(config: Config, { json, config: configPath }: Options, over: AbortSignal, t: Translate): Promise<void> {
-  const path = meterSocketPath(config);
+async function lines({ path }: Place, { json, config: configPath }: Options, over: AbortSignal, t: Translate): Promise<void> {
   const source = readings(path, over);
   let stirred: number | undefined;
   let shownMs = Number.NEGATIVE_INFINITY;

@@ -23,8 +23,8 @@ import { openLevelHistory } from '../events/level-history.ts';
 import { isPublishable } from '../events/published.ts';
 import { openThresholdCounts } from '../events/threshold-counts.ts';
 import { readBoard } from '../lib/board.ts';
-import { systemClock } from '../lib/clock.ts';
-import { messageOf, TocsinError } from '../lib/errors.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { messageOf, OutboxError, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { collectEarly } from '../lib/memory.ts';
 import { openNotifier } from '../lib/notify.ts';
@@ -63,11 +63,31 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
   const outbox = openOutbox(config, logger);
+  const release = holdLock(config.outbox.path, logger);
   try {
-    holdListenerLock(config.outbox.path);
-  } catch (error) {
-    logger.warn({ reason: messageOf(error) }, 'the courier cannot be told at once if this listener dies');
+    await runHearing(config, outbox, clock, logger, signal);
+  } finally {
+    release();
+    outbox.close();
   }
+}
+
+/** Throws an OutboxError where another listener holds it; a lock that cannot be had otherwise is no reason not to hear. */
+function holdLock(path: string, logger: Logger): () => void {
+  try {
+    return holdListenerLock(path);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'SQLITE_BUSY')
+      throw new OutboxError(
+        `Expected to be the only listener of ${path}, got another that runs`,
+        'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it',
+      );
+    logger.warn({ reason: messageOf(error) }, 'the courier cannot be told at once if this listener dies');
+    return () => undefined;
+  }
+}
+
+async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
   const classifier = await openOnnxClassifier(config.model.path);
   const open = microphoneOpener(config.microphone, clock);
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
@@ -113,7 +133,6 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
     thresholds.close();
     hourMeter.close();
     await classifier.close();
-    outbox.close();
   }
 }
 

@@ -6,7 +6,7 @@ import { readLinkWords } from '../delivery/link.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { openListenerProbe } from '../outbox/listener-lock.ts';
-import { inspectOutbox, isMade, noFates, type OutboxState } from '../outbox/view-outbox.ts';
+import { inspectOutbox, isMade, lateMs, noFates, type OutboxState } from '../outbox/view-outbox.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { readService, type Service } from './service.ts';
@@ -119,7 +119,7 @@ function eventFields({ pending, oldest, fates }: OutboxState, config: Config, cl
   const waiting = pending === 0 ? t('waiting.none') : t('waiting.some', { n: pending, age: spanOf(ageMs, t) });
   const lost = gone === 0 ? t('lost.none') : t('lost.some', { expired, refused, dropped, unreadable });
   return [
-    normal(t('field.waiting'), waiting, ageMs < 60_000, t('waiting.note')),
+    normal(t('field.waiting'), waiting, ageMs < lateMs, t('waiting.note')),
     { name: t('field.sent'), value: t('sent.of', { sent, stored }) },
     normal(t('field.lost'), lost, gone === 0, t('lost.note', { rate: config.outbox.maxEventsPerMinute })),
   ];

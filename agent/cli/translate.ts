@@ -100,7 +100,8 @@ export function languageOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lan
 
 /** `-c` or `--config` wins over TOCSIN_CONFIG, which a sudo forgets; undefined where neither is set. */
 export function configNamedBy(argv: readonly string[], env: NodeJS.ProcessEnv): string | undefined {
-  const flag = argv.findLast((arg, i) => arg.startsWith('--config=') || ['-c', '--config'].includes(argv[i - 1] ?? ''))?.replace('--config=', '');
+  const isPath = (arg: string, i: number) => ['-c', '--config'].includes(argv[i - 1] ?? '') || /^(--config=|-c.)/.test(arg);
+  const flag = argv.findLast(isPath)?.replace(/^(--config=|-c(?=.))/, '');
   return flag ?? (env.TOCSIN_CONFIG || undefined);
 }
 
@@ -118,7 +119,7 @@ const takeConfig = [
 ]
   .concat(['listen', 'meter', 'outbox', 'privacy manifest', 'privacy verify', 'provision', 'run', 'selftest', 'status'])
   .join('|');
-const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! -c)`, 'g');
+const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:-c|explain|thresholds))`, 'g');
 
 /** Adds the named configuration to the commands that a text tells to type. */
 export function withConfig(said: string, named: string | undefined): string {

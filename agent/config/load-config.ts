@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { ConfigError, messageOf } from '../lib/errors.ts';
+import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { brokerAddress } from './broker-url.ts';
 import { problemsOf, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -17,7 +17,7 @@ export function loadConfig(path: string): Config {
   } catch (cause) {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
-      'tocsin config example > tocsin.yaml, edit it, and name it with --config',
+      isDenied(cause) ? 'run it again with sudo' : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
       { cause },
     );
   }
@@ -46,10 +46,12 @@ export function checkConfig(value: unknown, path: string): Config {
   return config;
 }
 
+export const serviceMeterSocket = '/run/tocsin/meter.sock';
+
 /** Where the listener of this configuration has its meter socket. The service's is in a folder that the courier cannot see. */
 export function meterSocketPath({ meter, outbox }: Pick<Config, 'meter' | 'outbox'>): string {
   const folder = dirname(resolve(outbox.path));
-  return meter.socket ?? join(folder === '/var/lib/tocsin' ? '/run/tocsin' : folder, 'meter.sock');
+  return meter.socket ?? (folder === '/var/lib/tocsin' ? serviceMeterSocket : join(folder, 'meter.sock'));
 }
 
 function crossChecks(config: Config): string[] {

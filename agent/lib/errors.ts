@@ -10,6 +10,12 @@ export class TocsinError extends Error {
   }
 }
 
+/** Whether the system, somewhere down the causes, refused this user. */
+export function isDenied(error: unknown): boolean {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  return code === 'EACCES' || code === 'EPERM' || (cause !== undefined && isDenied(cause));
+}
+
 /** Exit codes are part of the CLI's contract: see docs/cli.md. */
 export const exitCodes = {
   failure: 1,

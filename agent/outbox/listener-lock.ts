@@ -7,22 +7,26 @@ const lockOf = (outboxPath: string) => `${outboxPath}.listener.lock`;
 const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a second file
 
 /**
- * Holds the lock until the process ends. PATH.listener.lock stays an empty file: a transaction that is begun and writes nothing is but
+ * Holds the lock until the process ends or what is returned is called. PATH.listener.lock stays an empty file: a transaction that is begun and writes nothing is but
  * a lock. Throws what SQLite says: where it cannot be held, hearing goes on, and the courier finds nothing to ask.
  */
-export function holdListenerLock(outboxPath: string): void {
+export function holdListenerLock(outboxPath: string): () => void {
   const db = openDatabase(lockOf(outboxPath));
   try {
     db.pragma(withoutJournal);
     db.exec('BEGIN EXCLUSIVE');
-    held.push(db);
+    held.add(db);
+    return () => {
+      held.delete(db);
+      db.close();
+    };
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-const held: SqliteDatabase[] = []; // a connection that is collected would let go
+const held = new Set<SqliteDatabase>(); // a connection that is collected would let go
 
 /** Whether a listener runs now; nothing where that cannot be known, as long as none has held the lock. */
 export function openListenerProbe(outboxPath: string): () => boolean | undefined {

@@ -1,5 +1,5 @@
 // Looking into an outbox from outside: what the technician's commands show.
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
 import { migrate } from './migrate.ts';
@@ -30,9 +30,14 @@ export interface OutboxView {
   close(): void;
 }
 
+/** An event that waits for longer is not normal: docs/health.md. */
+export const lateMs = 60_000;
+
 /** Whether there is an outbox. Throws where this user may not look, which is not the same. */
 export function isMade(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
+  accessSync(path, constants.R_OK);
+  return true;
 }
 
 /** Throws what SQLite says, or that the file is damaged. */

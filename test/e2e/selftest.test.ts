@@ -99,7 +99,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     ],
     ['no folder for the outbox', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
     ['a damaged outbox', damaged, [], 'outbox', 6, /is damaged/],
-    ['no broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /ECONNREFUSED/],
+    ['no broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /cannot be reached/],
     ['no right to write', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/event\n')), [], 'acl', 7, /refuses .*135/],
     ['no right to read', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/#\n')), [], 'acl', 7, /did not give it back/],
   ])('%s breaks the chain there', async (_name, configure, args, brokeAt, code, reason) => {

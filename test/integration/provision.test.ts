@@ -154,7 +154,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     const before = everything(sensor);
     const refused = await sensor.provision();
     expect(refused.status).toBe(10);
-    expect(refused.stderr).toContain('Try: tocsin provision --renew');
+    expect(refused.stderr).toContain('Try: sudo tocsin provision --renew');
     expect(everything(sensor)).toEqual(before);
     const renewed = await sensor.provision('--renew');
     expect(renewed.status, renewed.stderr).toBe(0);
@@ -229,7 +229,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     const sensor = await provisioned();
     const { stderr } = await sensor.provision('--lang', 'fr');
     expect(stderr).toMatch(/^Erreur\u00a0: Attendu un capteur sans clé, obtenu une clé à /);
-    expect(stderr).toContain('Essayez\u00a0: tocsin provision --renew');
+    expect(stderr).toContain('Essayez\u00a0: sudo tocsin provision --renew');
   });
 
   test.skipIf(process.getuid?.() !== 0)('without the right to write it says so, and makes nothing (root alone can become another to show it)', async () => {

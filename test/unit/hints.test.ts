@@ -93,6 +93,9 @@ test('where another configuration was named, the commands to type name it too', 
   expect(openTranslate('fr')('doctor.forbidden.try')).toBe('sudo tocsin doctor');
   expect(configNamedBy(['tocsin', 'status', '-c', 'b.yaml'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('b.yaml');
   expect(configNamedBy(['tocsin', 'status', '--config=b.yaml'], {})).toBe('b.yaml');
+  expect(configNamedBy(['tocsin', 'status', '-cb.yaml'], {})).toBe('b.yaml');
+  const twice = withConfig(withConfig('tocsin events explain event.json; tocsin calibrate thresholds', '/a.yaml'), '/a.yaml');
+  expect(twice).toBe('tocsin events explain -c /a.yaml event.json; tocsin calibrate thresholds -c /a.yaml');
   expect(configNamedBy(['tocsin', 'status'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('c.yaml');
   expect(configNamedBy(['tocsin', 'status'], {})).toBeUndefined();
 });

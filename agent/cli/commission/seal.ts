@@ -3,7 +3,7 @@ import { chmodSync, closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, r
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secrets.ts';
-import { ConfigError, messageOf, ProvisionError } from '../../lib/errors.ts';
+import { ConfigError, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
 export interface Signer {
@@ -43,7 +43,7 @@ function readKey(path: string): KeyObject {
   } catch (cause) {
     throw new ProvisionError(
       `Expected the private key of this sensor at ${path}, got: ${messageOf(cause)}`,
-      'run it again with sudo; without a key: tocsin provision',
+      isDenied(cause) ? 'run it again with sudo' : 'sudo tocsin provision makes one',
       {
         cause,
       },

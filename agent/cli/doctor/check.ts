@@ -59,12 +59,6 @@ function withHint(state: 'warn' | 'fail', key: MessageKey, values: Record<string
 /** `blockedBy` names the failed check that what needs this one has to wait for. */
 type Outcome = Result & { readonly blockedBy?: CheckId };
 
-/** Whether the system, somewhere down the causes, refused this user. */
-export function isDenied(error: unknown): boolean {
-  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
-  return code === 'EACCES' || code === 'EPERM' || (cause !== undefined && isDenied(cause));
-}
-
 /** Runs all checks, each as soon as those before it allow, all within `budgetMs`, and yields their results in order. */
 export async function* runChecks(checks: readonly Check[], probes: Probes, signal: AbortSignal, budgetMs = 14_000): AsyncGenerator<Result> {
   const until = performance.now() + budgetMs;

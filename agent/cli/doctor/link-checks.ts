@@ -9,9 +9,9 @@ import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { isDenied, messageOf } from '../../lib/errors.ts';
 import { text } from '../translate.ts';
-import { type Check, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
+import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
 import { required } from './machine-checks.ts';
 import type { Handshake, Probes } from './probes.ts';
 

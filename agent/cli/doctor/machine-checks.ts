@@ -1,10 +1,11 @@
 // From power to outbox and disk, and the services: what can be told without the network.
 import { dirname } from 'node:path';
-import { messageOf } from '../../lib/errors.ts';
+import { isDenied, messageOf } from '../../lib/errors.ts';
+import { lateMs } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
-import { type Check, type Facts, type Finding, fail, isDenied, pass, skip, warn } from './check.ts';
+import { type Check, type Facts, type Finding, fail, pass, skip, warn } from './check.ts';
 import type { SoundSample } from './probes.ts';
 
 const listenSeconds = 2;
@@ -160,7 +161,7 @@ const outbox: Check = {
     try {
       const { pending, oldest, fates } = probes.inspectOutbox(path);
       const ageMs = oldest === undefined ? 0 : probes.clock.wallMs() - oldest.onsetWallMs;
-      if (pending > 0 && ageMs > 300_000) return warn('doctor.outbox.late', { pending, age: span(ageMs) });
+      if (pending > 0 && ageMs > lateMs) return warn('doctor.outbox.late', { pending, age: span(ageMs) });
       const { expired, refused, dropped, unreadable } = fates;
       if (expired + refused + dropped + unreadable > 0) return warn('doctor.outbox.lost', { expired, refused, dropped, unreadable });
       return pass('doctor.outbox.ok', { pending, sent: fates.sent });

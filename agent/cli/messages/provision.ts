@@ -10,8 +10,8 @@ export const provision = {
     fr: 'La demande pour {sensor} qui attend déjà (clé publique {digest}). En faire une autre : --discard',
   },
   'provision.next': {
-    en: 'Have this request signed by your authority, then: tocsin provision --install CERTIFICATE --ca CA',
-    fr: 'Faites signer cette demande par votre autorité, puis : tocsin provision --install CERTIFICAT --ca AC',
+    en: 'Have this request signed by your authority, then: sudo tocsin provision --install CERTIFICATE --ca CA',
+    fr: 'Faites signer cette demande par votre autorité, puis : sudo tocsin provision --install CERTIFICAT --ca AC',
   },
   'provision.sensor': { en: 'sensor', fr: 'capteur' },
   'provision.issuer': { en: 'signed by', fr: 'signé par' },
@@ -19,7 +19,7 @@ export const provision = {
   'provision.installed': { en: 'installed', fr: 'installé' },
   'provision.unnamed': { en: 'Not used yet. Under mqtt in {path}: {keys}', fr: 'Pas encore utilisé. Sous mqtt dans {path} : {keys}' },
   'provision.restart': {
-    en: 'From now on: systemctl restart tocsin-courier; then: tocsin doctor',
-    fr: 'Pour l’appliquer : systemctl restart tocsin-courier ; puis : tocsin doctor',
+    en: 'From now on: systemctl restart tocsin-courier; then: sudo tocsin doctor',
+    fr: 'Pour l’appliquer : systemctl restart tocsin-courier ; puis : sudo tocsin doctor',
   },
 } as const satisfies Record<string, Message>;

@@ -36,7 +36,7 @@ export const selftest = {
     fr: 'aplay -L liste ce qui peut jouer ; nommez-en un : --speaker APPAREIL',
   },
   'selftest.silent': { en: 'only {level} dBFS came in', fr: 'seulement {level} dBFS sont entrés' },
-  'selftest.silent.try': { en: 'play it louder and closer; then: tocsin doctor', fr: 'jouez plus fort et plus près ; puis : tocsin doctor' },
+  'selftest.silent.try': { en: 'play it louder and closer; then: sudo tocsin doctor', fr: 'jouez plus fort et plus près ; puis : sudo tocsin doctor' },
   'selftest.unrecognised': { en: 'sound came in ({level} dBFS) but nothing was recognised', fr: 'du son est entré ({level} dBFS) mais rien n’a été reconnu' },
   'selftest.unrecognised.try': {
     en: 'play it again, closer; check model.open and model.operatingPoint in the configuration',
@@ -52,8 +52,12 @@ export const selftest = {
     en: 'systemctl start tocsin.target makes it; or correct outbox.path',
     fr: 'systemctl start tocsin.target le crée ; ou corrigez outbox.path',
   },
+  'selftest.forbidden': { en: 'this user may not read {path}', fr: 'cet utilisateur ne peut pas lire {path}' },
+  'selftest.forbidden.try': { en: 'sudo tocsin selftest', fr: 'sudo tocsin selftest' },
   'selftest.damaged': { en: 'the real outbox {path} is damaged ({reason})', fr: 'la vraie file {path} est endommagée ({reason})' },
-  'selftest.damaged.try': { en: 'tocsin doctor', fr: 'tocsin doctor' },
+  'selftest.damaged.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
+  'selftest.link': { en: '{broker}: {what}', fr: '{broker} : {what}' },
+  'selftest.link.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'selftest.refused': { en: 'the broker refuses {topic} (reason {code})', fr: 'le broker refuse {topic} (raison {code})' },
   'selftest.refused.try': {
     en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',

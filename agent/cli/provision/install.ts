@@ -70,11 +70,11 @@ function keyOf(leaf: X509Certificate, { waitingKey, key }: IdentityPaths): boole
   if (matches(waitingKey)) return true;
   if (matches(key)) return false;
   if (!existsSync(waitingKey) && !existsSync(key))
-    throw new ProvisionError(`Expected a key of this sensor at ${waitingKey}, got none`, 'tocsin provision first');
+    throw new ProvisionError(`Expected a key of this sensor at ${waitingKey}, got none`, 'sudo tocsin provision first');
   const own: KeyObject = readKey(existsSync(waitingKey) ? waitingKey : key);
   throw new ProvisionError(
     `Expected a certificate for the key ${fingerprintOf(own).slice(0, 16)} of this sensor, got one for ${fingerprintOf(leaf.publicKey).slice(0, 16)}`,
-    'tocsin provision prints the request that is to be signed',
+    'sudo tocsin provision prints the request that is to be signed',
   );
 }
 
@@ -140,7 +140,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, 'tocsin provision --install sensor.pem --ca ca.pem', { cause });
+    throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, 'sudo tocsin provision --install sensor.pem --ca ca.pem', { cause });
   }
 }
 

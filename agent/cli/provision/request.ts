@@ -22,7 +22,7 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
   if (existsSync(paths.key) && !renew && !existsSync(paths.waitingKey))
     throw new ProvisionError(
       `Expected a sensor without a key, got one at ${paths.key}`,
-      'tocsin provision --renew: it stays in force until the new one is installed',
+      'sudo tocsin provision --renew: it stays in force until the new one is installed',
     );
   if (discard) rmSync(paths.waitingKey, { force: true });
   const again = existsSync(paths.waitingKey);
@@ -43,7 +43,7 @@ export function readKey(path: string): KeyObject {
   try {
     return createPrivateKey(readFileSync(path));
   } catch (cause) {
-    throw new ProvisionError(`Expected a private key at ${path}, got: ${messageOf(cause)}`, 'tocsin provision --discard makes another', { cause });
+    throw new ProvisionError(`Expected a private key at ${path}, got: ${messageOf(cause)}`, 'sudo tocsin provision --discard makes another', { cause });
   }
 }
 

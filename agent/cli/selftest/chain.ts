@@ -9,9 +9,9 @@ import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import type { RecordedEvent, SelftestMessage, SoundEvent } from '../../events/event.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { messageOf, TocsinError } from '../../lib/errors.ts';
+import { isDenied, messageOf, TocsinError } from '../../lib/errors.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
-import { inspectOutbox } from '../../outbox/view-outbox.ts';
+import { inspectOutbox, isMade } from '../../outbox/view-outbox.ts';
 import { type Heard, hear, rulesOf } from '../../pipeline.ts';
 import type { MessageKey, Text, Value } from '../translate.ts';
 import { text } from '../translate.ts';
@@ -116,8 +116,9 @@ export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelMa
   const folder = dirname(path);
   if (!existsSync(folder)) throw broken('outbox', 'selftest.noFolder', { folder });
   try {
-    if (existsSync(path)) inspectOutbox(path);
+    if (isMade(path)) inspectOutbox(path);
   } catch (error) {
+    if (isDenied(error)) throw broken('outbox', 'selftest.forbidden', { path });
     throw broken('outbox', 'selftest.damaged', { path, reason: messageOf(error) });
   }
   const [glass_break = 0, shout = 0, bang = 0] = heard.detection.scores;

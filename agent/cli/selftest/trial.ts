@@ -7,6 +7,7 @@ import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import type { Config } from '../../config/schema.ts';
 import { readCredentials } from '../../config/secrets.ts';
 import { type ClosedProbe, closedProbe } from '../../delivery/closed-publisher.ts';
+import { linkFaultOf } from '../../delivery/link-fault.ts';
 import { openMqttProbe } from '../../delivery/mqtt-publisher.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
@@ -157,6 +158,11 @@ function playing(source: AudioSource, device: string, until: AbortSignal): Audio
 
 async function openLink(config: Config): Promise<ClosedProbe> {
   const { mqtt, site, sensor } = config;
-  const probe = await openMqttProbe(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}-selftest`, mqtt.ackTimeoutSeconds * 1000);
+  const named = (error: unknown): never => {
+    const fault = linkFaultOf(error);
+    if (fault === 'other') throw error;
+    throw broken('broker', 'selftest.link', { broker: mqtt.url, what: text(`link.${fault}`) });
+  };
+  const probe = await openMqttProbe(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}-selftest`, mqtt.ackTimeoutSeconds * 1000).catch(named);
   return closedProbe(probe, isPublishable(topicsOf(site, sensor)));
 }
