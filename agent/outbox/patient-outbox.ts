@@ -9,7 +9,7 @@ import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
-const ballastBytes = 1_000_000;
+export const ballastBytes = 1_000_000;
 const reopenMs = 5000;
 const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
 

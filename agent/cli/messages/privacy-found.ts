@@ -42,7 +42,20 @@ export const privacyFound = {
   'privacy.outbox.rows': { en: '{path} has damage or values out of bounds', fr: '{path} a des dégâts ou des valeurs hors bornes' },
   'privacy.outbox.ok': { en: 'the schema of this release; digest {digest}', fr: 'le schéma de cette version ; empreinte {digest}' },
   'privacy.access.open': { en: 'others may use: {what}', fr: 'ouverts aux autres : {what}' },
-  'privacy.access.ok': { en: 'owner and group only ({mode})', fr: 'propriétaire et groupe seulement ({mode})' },
+  'privacy.access.filled': { en: 'with content that the agent does not write: {what}', fr: 'au contenu que l’agent n’écrit pas : {what}' },
+  'privacy.access.strangers': { en: 'not made by the agent, in {folder}: {what}', fr: 'étrangers à l’agent, dans {folder} : {what}' },
+  'privacy.access.shared': {
+    en: 'owner and group only ({mode}); other files lie in {folder} too, and they were not judged',
+    fr: 'propriétaire et groupe seulement ({mode}) ; d’autres fichiers sont dans {folder}, et n’ont pas été jugés',
+  },
+  'privacy.access.setAside': {
+    en: 'owner and group only ({mode}); in {folder} nothing else but what repairs set aside: {what}',
+    fr: 'propriétaire et groupe seulement ({mode}) ; dans {folder}, rien d’autre que ce que des réparations ont mis de côté : {what}',
+  },
+  'privacy.access.ok': {
+    en: 'owner and group only ({mode}), nothing else in {folder}',
+    fr: 'propriétaire et groupe seulement ({mode}), rien d’autre dans {folder}',
+  },
 
   'privacy.process.unknown': {
     en: 'no systemd here: name the processes (--listener-pid, --courier-pid)',

@@ -47,8 +47,11 @@ export const privacy = {
     en: 'schema of the outbox to the letter against that of this release, and every row within its bounds',
     fr: 'schéma de la file comparé à la lettre à celui de cette version, et chaque ligne dans ses bornes',
   },
-  'privacy.what.access': { en: 'The outbox is closed to others', fr: 'La file est fermée aux autres' },
-  'privacy.how.access': { en: 'modes of the outbox, its log and its shared memory', fr: 'modes de la file, de son journal et de sa mémoire partagée' },
+  'privacy.what.access': { en: 'The outbox lies alone, closed to others', fr: 'La file est seule dans son dossier, fermée aux autres' },
+  'privacy.how.access': {
+    en: 'every name in its folder, the modes of its files, and that ballast and locks are empty of content',
+    fr: 'chaque nom dans son dossier, les modes de ses fichiers, et que lest et verrous sont sans contenu',
+  },
 
   'privacy.what.process': { en: 'It runs, and with it nothing but what belongs to it', fr: 'Il tourne, et avec lui rien que ce qui lui appartient' },
   'privacy.how.process': {

@@ -7,6 +7,7 @@ import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
 import { differences, manifestText, privacyManifest } from './manifest.ts';
+import { filled, isOutboxFolder, lookIntoOutboxFolder } from './outbox-folder.ts';
 import { checkPackage, digestOf } from './package-list.ts';
 import { startedMs, statusOf } from './process.ts';
 
@@ -77,15 +78,24 @@ function differing(text: string): string {
 
 const access: SensorCheck = {
   id: 'access',
-  byHand: ({ config }) => `sudo ls -ld ${dirname(config.outbox.path)} && sudo ls -l ${dirname(config.outbox.path)}`,
-  run({ config }) {
-    const { path } = config.outbox;
+  byHand({ config }) {
+    const folder = dirname(config.outbox.path);
+    return `sudo ls -ld ${folder} && sudo ls -lA ${folder} && sudo find ${folder} -name '*.ballast' -exec grep -acP '[^\\0]' {} ';'`;
+  },
+  run(machine) {
+    const { path } = machine.config.outbox;
     if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
-    const places = ['', '-wal', '-shm'].map((end) => `${path}${end}`).filter(existsSync);
-    const open = places.filter((place) => (statSync(place).mode & 0o007) !== 0);
-    return open.length > 0
-      ? fail('privacy.access.open', { what: listed(open) })
-      : pass('privacy.access.ok', { mode: (statSync(path).mode & 0o777).toString(8) });
+    const { folder, open, strangers, setAside } = lookIntoOutboxFolder(machine);
+    if ((statSync(folder).mode & 0o002) !== 0) open.push(folder);
+    if (open.length > 0) return fail('privacy.access.open', { what: listed(open) });
+    const wrong = filled(machine.config);
+    if (wrong.length > 0) return fail('privacy.access.filled', { what: listed(wrong) });
+    const mode = (statSync(path).mode & 0o777).toString(8);
+    if (strangers.length > 0)
+      return isOutboxFolder(machine)
+        ? fail('privacy.access.strangers', { what: listed(strangers), folder })
+        : unchecked('privacy.access.shared', { mode, folder });
+    return setAside.length > 0 ? pass('privacy.access.setAside', { mode, folder, what: listed(setAside) }) : pass('privacy.access.ok', { mode, folder });
   },
 };
 

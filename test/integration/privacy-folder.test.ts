@@ -1,0 +1,104 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { Finding } from '../../agent/cli/privacy/check.ts';
+import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
+import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { holdListenerLock } from '../../agent/outbox/listener-lock.ts';
+import { openPatient } from '../support/patient.ts';
+
+const without = process.getuid?.() === 0 ? undefined : 'needs root for a folder as the package makes it';
+
+// The folder alone, by the agent's own code; the halves that hold it open: privacy-processes.test.ts.
+describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${without})` : ''}`, () => {
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tocsin-folder-'));
+    path = join(folder, 'outbox.db');
+    chmodSync(folder, 0o2770);
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  });
+  const machine = (halves: object = { listener: 'down', courier: 'down' }) =>
+    ({ config: checkConfig({ site: 'test', sensor: 'post-1', outbox: { path }, mqtt: { url: 'mqtt://localhost' } }, 'tocsin.yaml'), halves }) as Machine;
+  const access = (halves?: object) => sensorChecks.find(({ id }) => id === 'access')?.run(machine(halves)) as Finding;
+
+  /** Every name that the agent makes: a repair with its lock and what it sets aside, one that was cut off, the ballast, the listener's lock, the meter. */
+  async function everyName(): Promise<void> {
+    for (const times of [1, 2, 3]) {
+      if (times > 1) writeFileSync(path, `noise ${times}`);
+      const outbox = openPatient(path);
+      outbox.newest();
+      if (times < 3) outbox.close();
+    }
+    expect(readdirSync(folder)).toEqual(expect.arrayContaining(['outbox.db.lock', 'outbox.db.damaged-1', 'outbox.db.damaged-2']));
+    for (const end of ['', '-wal', '-shm', '-journal']) writeFileSync(`${path}.new${end}`, '', { mode: 0o660 });
+    holdListenerLock(path);
+    const meter = createServer().listen(join(folder, 'meter.sock'));
+    await new Promise((listening) => meter.once('listening', listening));
+    onTestFinished(() => void meter.close());
+    await expect.poll(() => existsSync(`${path}.ballast`)).toBe(true);
+    writeFileSync(`${path}.damaged-2-wal`, 'noise', { mode: 0o660 });
+    mkdirSync(join(folder, 'selftest-a1B2c3'), { mode: 0o700 });
+    for (const end of ['', '-wal', '-shm']) writeFileSync(join(folder, 'selftest-a1B2c3', `outbox.db${end}`), '');
+  }
+
+  test('nothing that the agent makes is a fault, and what repairs have set aside is named', async () => {
+    await everyName();
+    expect(access()).toMatchObject({
+      state: 'pass',
+      found: { key: 'privacy.access.setAside', values: { what: expect.stringContaining('outbox.db.damaged-1') } },
+    });
+  });
+
+  const plants: [string, () => void, RegExp][] = [
+    ['recording.wav', () => writeFileSync(join(folder, 'recording.wav'), 'RIFF', { mode: 0o600 }), /^recording\.wav$/],
+    ['a hidden file', () => writeFileSync(join(folder, '.recording'), 'RIFF', { mode: 0o600 }), /^\.recording$/],
+    ['a name like the outbox’s', () => writeFileSync(`${path}.damaged-1.wav`, 'RIFF', { mode: 0o600 }), /^outbox\.db\.damaged-1\.wav$/],
+    ['a subfolder', () => mkdirSync(join(folder, 'archive')), /^archive$/],
+    ['a folder by the name of a damaged outbox', () => mkdirSync(`${path}.damaged-9`), /^outbox\.db\.damaged-9$/],
+    ['a link by the name of a ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$|ballast$/],
+    ['a folder of selftest with more than an outbox', () => plantTrial('sound.wav'), /^selftest-a1B2c3$/],
+    ['lost+found where no file system begins', () => mkdirSync(join(folder, 'lost+found'), { mode: 0o700 }), /^lost\+found$/],
+    ['a meter that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
+    ['a ballast of something', () => writeFileSync(`${path}.ballast`, Buffer.concat([Buffer.alloc(5000), Buffer.from('x')]), { mode: 0o600 }), /\.ballast$/],
+    ['a ballast too large', () => writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_001), { mode: 0o600 }), /\.ballast$/],
+    ['a lock that holds something', () => writeFileSync(`${path}.lock`, 'RIFF', { mode: 0o600 }), /\.lock$/],
+    ['a folder that others may write to', () => chmodSync(folder, 0o2772), /tocsin-folder-/],
+    ['a damaged outbox open to others', () => writeFileSync(`${path}.damaged-1`, '', { mode: 0o604 }), /\.damaged-1$/],
+  ];
+  function plantTrial(name: string): void {
+    mkdirSync(join(folder, 'selftest-a1B2c3'), { mode: 0o700 });
+    writeFileSync(join(folder, 'selftest-a1B2c3', name), '');
+  }
+  test.each(plants)('%s fails, by its name', (_what, plant, name) => {
+    openPatient(path).newest();
+    rmSync(`${path}.ballast`, { force: true });
+    expect(access().state).toBe('pass');
+    plant();
+    expect(access()).toMatchObject({ state: 'fail', found: { values: { what: expect.stringMatching(name) } } });
+  });
+
+  test('a folder of selftest that a half has made', () => {
+    openPatient(path).newest();
+    plantTrial('outbox.db');
+    expect(access().state).toBe('pass');
+    const ours: Half = { name: 'listener', pid: process.pid, processes: [process.pid], hidden: false };
+    expect(access({ listener: ours, courier: 'down' })).toMatchObject({ state: 'fail', found: { values: { what: 'selftest-a1B2c3' } } });
+  });
+
+  test('in a folder that is not the outbox’s own, others’ files are no fault, and nothing is claimed of them', () => {
+    chmodSync(folder, 0o755);
+    openPatient(path).newest();
+    expect(access()).toMatchObject({ state: 'pass', found: { key: 'privacy.access.ok' } });
+    writeFileSync(join(folder, 'letter.txt'), '');
+    expect(access()).toMatchObject({ state: 'unchecked', found: { key: 'privacy.access.shared', values: { folder } } });
+    // the same folder is the outbox's own where a unit may write to it
+    const unit = { ReadWritePaths: `/var/lib/other ${folder}` };
+    const half: Half = { name: 'listener', pid: process.pid, processes: [process.pid], hidden: false, unit };
+    expect(access({ listener: half, courier: 'down' })).toMatchObject({ state: 'fail', found: { key: 'privacy.access.strangers' } });
+  });
+});
