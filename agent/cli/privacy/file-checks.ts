@@ -4,22 +4,22 @@ import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import type { Half } from './machine.ts';
+import { filled, heldEnds } from './outbox-folder.ts';
 import { accessOf, type Mount, mountsOf, type OpenFile, openFiles } from './process.ts';
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
 
-/** The outbox and what SQLite keeps beside it; the ballast and the lock of a repair are held for moments; the listener's lock is always empty. */
-const besideOutbox = ['', '-wal', '-shm', '.ballast', '.lock', '.listener.lock', '.new', '.new-wal', '.new-shm'];
-
 const files: HalfCheck = {
   id: 'files',
   byHand: fdByHand,
-  run({ processes }, machine) {
-    const own = new Set(besideOutbox.flatMap((end) => identityOf(`${machine.config.outbox.path}${end}`)));
+  run({ pid, processes }, { config }) {
+    const own = new Set(heldEnds.flatMap((end) => identityOf(`${config.outbox.path}${end}`)));
+    for (const place of filled(config)) for (const identity of identityOf(place)) own.delete(identity);
     const writable = processes
       .flatMap(openFiles)
       .filter((file) => file.writable && (file.kind === 'file' || (file.kind === 'pipe' && file.target.startsWith('/'))));
-    const wrong = writable.filter((file) => !own.has(`${file.dev}:${file.ino}`));
+    // what captures has the sound, and no business with the outbox
+    const wrong = writable.filter((file) => file.pid !== pid || !own.has(`${file.dev}:${file.ino}`));
     if (wrong.length > 0) return fail('privacy.files.wrong', { what: listed(wrong.map(({ target, pid }) => `${target} [${pid}]`)) });
     return pass('privacy.files.ok', { what: listed(writable.map(({ target }) => target)) || '-' });
   },
@@ -27,7 +27,7 @@ const files: HalfCheck = {
 
 function identityOf(path: string): string[] {
   try {
-    const { dev, ino } = statSync(path);
+    const { dev, ino } = lstatSync(path);
     return [`${dev}:${ino}`];
   } catch {
     return [];
@@ -130,7 +130,7 @@ const reach: HalfCheck = {
     `sudo find /proc/${pid}/root/dev -type c -o -type b | xargs -r sudo ls -l${unit ? '; systemctl show -p DevicePolicy -p DeviceAllow tocsin-listener tocsin-courier' : ''}`,
   run({ name, pid, unit }) {
     const root = `/proc/${pid}/root/dev`;
-    const may = accessOf(pid);
+    const may = accessOf(pid, 'read or write'); // a camera is read
     const nodes = readdirSync(root, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isCharacterDevice() || entry.isBlockDevice())
       .map((entry) => `${entry.parentPath}/${entry.name}`)

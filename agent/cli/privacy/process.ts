@@ -159,14 +159,15 @@ function unescapeOctal(path: string): string {
   return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** Whether the user and groups of a process may write to a path, by its mode. */
-export function accessOf(pid: number): (path: string) => boolean {
+/** Whether the user and groups of a process may write to a path, or else do either, by its mode. */
+export function accessOf(pid: number, what: 'write' | 'read or write' = 'write'): (path: string) => boolean {
+  const bits = what === 'write' ? 0o222 : 0o666;
   const field = statusOf(pid);
   const uid = Number(field('Uid').split(/\s+/)[1]);
   const groups = new Set([Number(field('Gid').split(/\s+/)[1]), ...field('Groups').split(/\s+/).filter(Boolean).map(Number)]);
   return (path) => {
     const { mode, uid: owner, gid } = statSync(path);
     if (uid === 0) return true;
-    return (mode & (owner === uid ? 0o200 : groups.has(gid) ? 0o020 : 0o002)) !== 0;
+    return (mode & bits & (owner === uid ? 0o700 : groups.has(gid) ? 0o070 : 0o007)) !== 0;
   };
 }
