@@ -1,6 +1,7 @@
 // What runs, as whom, and what it may still ask of the kernel.
-import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import type { Config } from '../../config/schema.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
 import { argumentsOf, environmentOf, mappings, openFiles, statusOf } from './process.ts';
@@ -25,14 +26,14 @@ const process: HalfCheck = {
   },
 };
 
-/** What changes the program that Node or the loader runs, or lets someone else look into it. */
-const meddling = /^(NODE_(?!ENV$|EXTRA_CA_CERTS$)\w+|LD_\w+|SSLKEYLOGFILE|ALSA_CONFIG_\w+|MALLOC_\w+|GLIBC_TUNABLES)$/;
+/** What changes the program that Node, its OpenSSL or the loader runs, whom it trusts and by whom it speaks, or lets someone else look into it. */
+const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_CONFIG_\w+|MALLOC_\w+|GLIBC_TUNABLES)$/;
 
 const program: HalfCheck = {
   id: 'program',
   byHand: ({ pid }) =>
     `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps`,
-  run({ name, pid, processes }, { installation }) {
+  run({ name, pid, processes }, { installation, config }) {
     const exe = readlinkSync(`/proc/${pid}/exe`);
     const inside = (path: string) => path.startsWith(`${realpathSync(installation)}/`);
     if (!inside(exe)) return fail('privacy.program.exe', { exe });
@@ -41,7 +42,9 @@ const program: HalfCheck = {
       rest.length === 0 || (rest.length === 2 && /^(-c|--config)$/.test(rest[0] as string)) || (rest.length === 1 && /^--config=/.test(rest[0] as string));
     if (realScript(pid, script) !== realScript(pid, `${installation}/agent/main.ts`) || command !== commands[name] || !given)
       return fail('privacy.program.arguments', { what: argumentsOf(pid).slice(1).join(' ').slice(0, 120) });
-    const variables = processes.flatMap((one) => [...environmentOf(one).keys()].filter((key) => meddling.test(key)));
+    // authorities beside Node's own are asked only where the configuration names none
+    const harmless = (key: string) => key === 'NODE_EXTRA_CA_CERTS' && config.mqtt.caFile !== undefined;
+    const variables = processes.flatMap((one) => [...environmentOf(one).keys()].filter((key) => meddling.test(key) && !harmless(key)));
     if (variables.length > 0) return fail('privacy.program.environment', { what: listed(variables) });
     const code = processes.flatMap(mappings).filter(({ permissions, path }) => permissions.includes('x') && path !== '' && !path.startsWith('['));
     const foreign = code.filter(({ path }) => !inside(path) && !/^\/(usr\/)?(lib|lib64|bin|sbin|libexec)\//.test(path));
@@ -108,8 +111,9 @@ const seccomp: HalfCheck = {
 
 const identity: HalfCheck = {
   id: 'identity',
-  byHand: ({ processes }) => `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio tocsin-meter`,
-  run({ name, processes }, { halves }) {
+  byHand: ({ processes }, { config }) =>
+    `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${dirname(config.outbox.path)}`,
+  run({ name, processes }, { halves, config }) {
     const ids = new Set(processes.flatMap((pid) => statusOf(pid)('Uid').split(/\s+/)));
     const [uid = ''] = ids;
     if (ids.has('0')) return fail('privacy.identity.root');
@@ -119,14 +123,21 @@ const identity: HalfCheck = {
     const groups = [...new Set(processes.flatMap((pid) => [...statusOf(pid)('Gid').split(/\s+/), ...statusOf(pid)('Groups').split(/\s+/)]))].filter(Boolean);
     const audio = groupNumber('audio');
     if (groups.includes('0')) return fail('privacy.identity.groups', { groups: listed(groups) });
-    // one group shares the outbox; the listener has those of the sound cards and of its meter besides
+    // the outbox's group alone; the listener has those of the sound cards and of its meter besides
     const own = [audio, groupNumber('tocsin-meter')];
     const besides = groups.filter((group) => !own.includes(group) || name === 'courier');
-    if (besides.length > 1 || (name === 'courier' && audio !== undefined && groups.includes(audio)))
+    if (besides.some((group) => group !== outboxGroup(config)) || (name === 'courier' && audio !== undefined && groups.includes(audio)))
       return fail('privacy.identity.groups', { groups: listed(groups) });
     return pass('privacy.identity.ok', { uid, groups: listed(groups) });
   },
 };
+
+/** Of the folder of the outbox; for the package's folder by name, that a change of its group does not go unseen. */
+function outboxGroup({ outbox }: Config): string {
+  const folder = dirname(resolve(outbox.path));
+  const named = folder === '/var/lib/tocsin' ? groupNumber('tocsin') : undefined;
+  return named ?? String(statSync(folder).gid);
+}
 
 function groupNumber(name: string): string | undefined {
   return new RegExp(`^${name}:[^:]*:(\\d+):`, 'm').exec(readFileSync('/etc/group', 'utf8'))?.[1];
