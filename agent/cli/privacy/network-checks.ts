@@ -81,13 +81,16 @@ interface Allowed {
   readonly resolvers: ReadonlySet<string>;
 }
 
-/** The broker; the resolver's questions; and what the C library opens while it resolves a name (routes by netlink, no packet sent). */
+/**
+ * The broker; the resolver's questions; and what the C library opens while it resolves a name, with no packet sent: it asks for routes
+ * by netlink, and connects a datagram socket to port 0 of each address to find which it would reach it from (getaddrinfo, RFC 6724).
+ */
 function allowed({ family, remote, local }: Socket, { port, addresses, resolvers }: Allowed): boolean {
   if (family === 'netlink') return true;
   if (family === 'tcp' && remote === undefined && local === undefined) return true; // made, not yet connected
   if (remote === undefined) return false;
   if (remote.port === 53 && resolvers.has(remote.address)) return family === 'udp' || family === 'tcp';
-  return addresses.has(remote.address) && ((family === 'tcp' && remote.port === port) || family === 'udp');
+  return addresses.has(remote.address) && ((family === 'tcp' && remote.port === port) || (family === 'udp' && remote.port === 0));
 }
 
 function connected(held: readonly Socket[], host: string, port: number): Finding {
