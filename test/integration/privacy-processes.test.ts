@@ -1,11 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Report } from '../../agent/cli/privacy/report.ts';
-import { failing, findingOf, type Halves, listenerUid, openHalves, type Plant, without } from '../support/privacy.ts';
+import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
+import { failing, findingOf, gid, type Halves, listenerUid, openHalves, type Plant, without } from '../support/privacy.ts';
 
 let halves: Halves;
+const meddling = ['OPENSSL_CONF', 'OPENSSL_MODULES', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'MQTTJS_SOCKS_PROXY', 'NODE_EXTRA_CA_CERTS'];
 
 describe.skipIf(without)(`privacy verify finds what is wrong with a half that runs${without ? ` (left out: ${without})` : ''}`, () => {
   beforeAll(async () => {
@@ -45,17 +47,47 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
         'courier.identity': '',
       },
     ],
+    [
+      'what a ballast may not hold, a device that can be read and not written, settings of TLS and of a proxy',
+      'listen',
+      () => ({
+        change: { write: beside('.ballast', 'RIFF'), devices: 'sound,kmsg' },
+        env: Object.fromEntries(meddling.map((name) => [name, '/dev/null'])),
+      }),
+      {
+        'sensor.access': 'outbox.db.ballast',
+        'listener.program': meddling.join(', '),
+        'listener.files': 'outbox.db.ballast',
+        'listener.reach': '/dev/kmsg',
+      },
+    ],
+    [
+      'a file beside the outbox in the hands of a program that is not the half itself',
+      'listen',
+      () => ({ change: { write: beside('.new', ''), child: '61' } }),
+      { 'listener.process': 'sleep 61', 'listener.files': 'outbox.db.new' },
+    ],
+    ['datagrams to the broker', 'deliver', () => ({ change: { datagrams: '127.0.0.1:9' } }), { 'courier.sockets': '127.0.0.1:9' }],
   ];
   test.each(plants)('%s: each is caught by its own line', async (_what, half, plant, lines) => {
     const { change, leftOut, env } = await plant();
     if (leftOut?.includes('hide /run')) onTestFinished(await localProgram());
+    onTestFinished(() => halves.start(half));
     await halves.start(half, change, leftOut, env);
     const report = await halves.verify();
     expect(failing(report), JSON.stringify(report.checks.filter((line) => line.state === 'fail'))).toEqual(Object.keys(lines));
     for (const [line, found] of Object.entries(lines)) expect(findingOf(report, line)?.found, line).toContain(found);
     expect(report.state).toBe('failed');
-    if (half === 'listen') await halves.start(half);
   });
+
+  /** A file that the agent makes beside the outbox, until the test ends. */
+  function beside(end: string, content: string): string {
+    const path = halves.at('data', `outbox.db${end}`);
+    writeFileSync(path, content);
+    chmodSync(path, 0o660);
+    onTestFinished(() => rmSync(path, { force: true }));
+    return path;
+  }
 
   /** A program of the machine that anyone may call by a local socket, as a resolver. */
   async function localProgram(): Promise<() => void> {
@@ -74,8 +106,27 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     return `127.0.0.1:${(server.address() as { port: number }).port}`;
   }
 
+  test('a group that is not the outbox’s; the datagram socket by which the C library sorts addresses, and which sends nothing, is no fault', async () => {
+    onTestFinished(() => halves.start('deliver'));
+    await halves.start('deliver', { datagrams: '127.0.0.1:0' });
+    onTestFinished(() => chownSync(halves.at('data'), 0, gid));
+    chownSync(halves.at('data'), 0, gid + 1);
+    expect(failing(await halves.verify())).toEqual(['listener.identity', 'courier.identity']);
+  });
+
+  test('NODE_EXTRA_CA_CERTS changes nothing where the configuration names its own authority, and only there', async () => {
+    onTestFinished(() => halves.start('deliver'));
+    await halves.start('deliver', {}, [], { NODE_EXTRA_CA_CERTS: '/dev/null' });
+    const machine = await halves.machineNow();
+    const program = async (mqtt: object) =>
+      (await verifyMachine({ ...machine, config: { ...machine.config, mqtt: { ...machine.config.mqtt, ...mqtt } } }))
+        .filter(({ check, part }) => check === 'program' && part === 'courier')
+        .map(({ state }) => state);
+    expect(await program({ caFile: 'ca.pem' })).toEqual(['pass']);
+    expect(await program({})).toEqual(['fail']);
+  });
+
   test('without root, what belongs to others is unchecked', async () => {
-    await halves.start('deliver');
     const args = [halves.program, ...halves.verifyArgs(), '--no-record'];
     const { stdout, stderr, status } = spawnSync(halves.node, args, { encoding: 'utf8', env: halves.environment, uid: 64_003, gid: 64_003 });
     expect(stdout, stderr).not.toBe('');

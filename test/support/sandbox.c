@@ -43,22 +43,26 @@ static void node(const char *path, int major, int minor) {
   must(chmod(path, 0666), path);
 }
 
-static void devices(int sound) {
+/** `none`, `sound`, or `sound,kmsg`: with the kernel's log besides, which others may read and not write. */
+static void devices(const char *which) {
   must(mount("dev", "/dev", "tmpfs", MS_NOSUID, "mode=755"), "/dev");
   node("/dev/null", 1, 3), node("/dev/zero", 1, 5), node("/dev/full", 1, 7), node("/dev/random", 1, 8), node("/dev/urandom", 1, 9);
-  if (!sound) return;
+  if (!strcmp(which, "none")) return;
   must(mkdir("/dev/snd", 0755), "/dev/snd");
   node("/dev/snd/pcmC0D0c", 116, 24);
+  if (strcmp(which, "sound,kmsg")) return;
+  node("/dev/kmsg", 1, 11);
+  must(chmod("/dev/kmsg", 0644), "/dev/kmsg");
 }
 
-static int internet_socket(const char *address, int listening) {
+static int internet_socket(const char *address, int type, int listening) {
   char host[64];
   snprintf(host, sizeof host, "%s", address);
   char *colon = strrchr(host, ':');
   *colon = 0;
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(colon + 1))};
   inet_pton(AF_INET, host, &to.sin_addr);
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  int fd = socket(AF_INET, type, 0);
   must(fd, "socket");
   if (listening) must(bind(fd, (void *)&to, sizeof to), "bind"), must(listen(fd, 1), "listen");
   else must(connect(fd, (void *)&to, sizeof to), "connect");
@@ -103,12 +107,13 @@ int main(int argc, char **argv) {
     const char *option = argv[i], *value = argv[i + 1];
     if (!strcmp(option, "open")) must(open(value, O_RDONLY), value);
     else if (!strcmp(option, "write")) continue;
-    else if (!strcmp(option, "listen")) internet_socket(value, 1);
-    else if (!strcmp(option, "connect")) internet_socket(value, 0);
+    else if (!strcmp(option, "listen")) internet_socket(value, SOCK_STREAM, 1);
+    else if (!strcmp(option, "connect")) internet_socket(value, SOCK_STREAM, 0);
+    else if (!strcmp(option, "datagrams")) internet_socket(value, SOCK_DGRAM, 0);
     else if (!strcmp(option, "socket")) must(socket(AF_INET, SOCK_DGRAM, 0), value);
     else if (!strcmp(option, "child")) child = value;
     else if (!strcmp(option, "hide")) must(mount("hidden", value, "tmpfs", 0, "mode=755"), value);
-    else if (!strcmp(option, "devices")) devices(!strcmp(value, "sound"));
+    else if (!strcmp(option, "devices")) devices(value);
     else if (!strcmp(option, "network")) must(unshare(CLONE_NEWNET), "network namespace");
     else if (!strcmp(option, "keep")) must(mount(keep = value, value, NULL, MS_BIND, NULL), value);
     else if (!strcmp(option, "core")) core = atoi(value);
