@@ -128,16 +128,31 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(sh('ss -Htln | grep -v 127.0.0.1:1883 | grep -v :8883 || true')).toBe(''); // the sensor itself listens nowhere
   });
 
+  function verified(more = '') {
+    const { stdout, status } = box.sh(`tocsin privacy verify --json ${more}`);
+    const { checks } = JSON.parse(stdout) as { checks: { check: string; part: string; state: string; found: string }[] };
+    return { status, not: (state: string) => checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`) };
+  }
+
   test('privacy verify passes on the running sensor', () => {
     sh('tocsin privacy manifest >/etc/tocsin/privacy-manifest.json');
-    type Report = { checks: { check: string; part: string; state: string; found: string }[] };
-    const { stdout, status } = box.sh('tocsin privacy verify --json');
-    const { checks } = JSON.parse(stdout) as Report;
-    const not = (state: string) => checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`);
+    const { not, status } = verified();
     expect(not('fail')).toEqual([]);
     // the host's control groups may not hand the memory controller down
     expect(not('unchecked').filter((line) => !/ limits:/.test(line))).toEqual([]);
     expect(status).toBe(not('unchecked').length > 0 ? 9 : 0);
+  });
+
+  test('and fails on a listener that a drop-in lets loose', () => {
+    const dropIn = '/run/systemd/system/tocsin-listener.service.d';
+    const again = 'systemctl daemon-reload && systemctl restart tocsin-listener';
+    sh(`mkdir -p ${dropIn} && printf '[Service]\\nSystemCallFilter=\\nMemorySwapMax=infinity\\n' >${dropIn}/loose.conf && ${again}`);
+    const { not, status } = verified('--no-record');
+    sh(`rm -r ${dropIn} && ${again}`);
+    expect(status).toBe(8);
+    expect(not('fail')).toContainEqual(expect.stringMatching(/^listener unit: (?=.*MemorySwapMax=infinity \(0\)).*SystemCallFilter=/));
+    // the unit's other filters remain; rings are seen where the host's kernel has them, swap where it has some
+    expect(not('fail').filter((line) => !/^listener (unit|seccomp|swap):/.test(line))).toEqual([]);
   });
 
   test('commissioned, it leaves a report that nothing failed, with a signature that openssl verifies as the report says', () => {

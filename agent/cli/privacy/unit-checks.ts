@@ -4,7 +4,7 @@ import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { type HalfName, unitNames } from './machine.ts';
 import { statusOf } from './process.ts';
 
-/** As `systemctl show` prints them. */
+/** As `systemctl show` prints them; of what is a list, the words in any order. */
 const both: Record<string, string> = {
   NoNewPrivileges: 'yes',
   PrivateUsers: 'yes',
@@ -24,24 +24,62 @@ const both: Record<string, string> = {
   RestrictSUIDSGID: 'yes',
   LockPersonality: 'yes',
   ProtectProc: 'invisible',
+  SystemCallArchitectures: 'native',
+  TasksMax: '64',
 };
 const settings: Record<HalfName, Record<string, string>> = {
-  listener: { ...both, PrivateNetwork: 'yes', RestrictAddressFamilies: 'AF_UNIX', DeviceAllow: 'char-alsa rw', LoadCredential: '' },
-  courier: { ...both, PrivateDevices: 'yes', DeviceAllow: '' },
+  listener: {
+    ...both,
+    PrivateNetwork: 'yes',
+    RestrictAddressFamilies: 'AF_UNIX',
+    IPAddressDeny: '::/0 0.0.0.0/0',
+    IPAddressAllow: '',
+    DeviceAllow: 'char-alsa rw',
+    LoadCredential: '',
+    MemoryMax: String(400 * 2 ** 20),
+  },
+  courier: {
+    ...both,
+    PrivateDevices: 'yes',
+    RestrictAddressFamilies: 'AF_INET AF_INET6 AF_UNIX',
+    SocketBindDeny: 'any',
+    SocketBindAllow: '',
+    DeviceAllow: '',
+    MemoryMax: String(300 * 2 ** 20),
+  },
 };
+
+const words = (value: string) => value.split(' ').sort().join(' ');
+
+/** Of the calls that the shipped filter denies those that would undo the rest: into another's memory, another view of the files, past the filter. */
+const never = ['ptrace', 'mount', 'io_uring_setup'];
+
+/**
+ * systemd writes out the groups of calls, which are other calls from release to release: what must not be there is looked for, not the
+ * whole compared. A list that begins with ~ denies what it names and allows all else, where the shipped one allows what it names; a
+ * call with an error behind it (`ptrace:EPERM`) is denied.
+ */
+function wrongCalls(filter: string): string[] {
+  const shipped = `@system-service, -${never.join(' -')}`;
+  if (filter === '' || filter.startsWith('~')) return [`SystemCallFilter=${filter.slice(0, 60)} (${shipped})`];
+  const calls = filter.split(' ');
+  const open = never.filter((call) => calls.includes(call));
+  return open.length > 0 ? [`SystemCallFilter=${open.join(' ')} (${shipped})`] : [];
+}
 
 const unit: HalfCheck = {
   id: 'unit',
   byHand: ({ name }) =>
-    `systemctl cat ${unitNames[name]}; systemctl show ${Object.keys(settings[name])
+    `systemctl cat ${unitNames[name]}; systemctl show ${[...Object.keys(settings[name]), 'SystemCallFilter']
       .map((key) => `-p ${key}`)
       .join(' ')} ${unitNames[name]}`,
   run({ name, unit: shown }) {
     if (shown === undefined) return unchecked('privacy.unit.none');
     const inForce = (key: string) => (shown[key] ?? '').replace(/^char-rtc r(; )?/, ''); // what ProtectClock adds to DeviceAllow: reading the clock
-    const wrong = Object.entries(settings[name]).filter(([key, value]) => inForce(key) !== value);
-    if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong.map(([key, value]) => `${key}=${inForce(key)} (${value || '-'})`)) });
-    return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length, dropIns: shown.DropInPaths || '-' });
+    const others = Object.entries(settings[name]).filter(([key, value]) => words(inForce(key)) !== words(value));
+    const wrong = [...wrongCalls(shown.SystemCallFilter ?? ''), ...others.map(([key, value]) => `${key}=${inForce(key)} (${value || '-'})`)];
+    if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong) });
+    return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length + 1, dropIns: shown.DropInPaths || '-' });
   },
 };
 

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { Finding } from '../../agent/cli/privacy/check.ts';
+import { type HalfName, type Machine, unitNames } from '../../agent/cli/privacy/machine.ts';
+import { unitChecks } from '../../agent/cli/privacy/unit-checks.ts';
+
+/**
+ * What `systemctl show` prints of a shipped unit (systemd 257). A fake: it cannot show that systemd prints just this, and holds the
+ * processes to it; test/system does.
+ */
+function shown(name: HalfName): Record<string, string> {
+  const lines = readFileSync(`systemd/${unitNames[name]}`, 'utf8').matchAll(/^(\w+)=(.*)$/gm);
+  return {
+    ...Object.fromEntries([...lines].map(([, key = '', value = '']) => [key, value])),
+    LimitCORESoft: '0',
+    RestrictAddressFamilies: name === 'listener' ? 'AF_UNIX' : 'AF_INET AF_INET6 AF_UNIX',
+    IPAddressDeny: name === 'listener' ? '::/0 0.0.0.0/0' : '',
+    MemoryMax: name === 'listener' ? '419430400' : '314572800',
+    SystemCallFilter: 'accept accept4 bind clone connect execve ioctl mmap open openat read recvmsg sendmsg socket write',
+  };
+}
+
+const unit = (name: HalfName, changes: Record<string, string> = {}) => {
+  const half = { name, pid: 1, processes: [1], hidden: false, unit: { ...shown(name), ...changes } };
+  return unitChecks[0].run(half, {} as Machine) as Finding;
+};
+
+describe('the settings of a unit', () => {
+  test('as shipped they pass', () => {
+    expect(unit('listener')).toMatchObject({ state: 'pass' });
+    expect(unit('courier')).toMatchObject({ state: 'pass' });
+    // a broker's address for the courier is advised (systemd/README.md)
+    expect(unit('courier', { IPAddressDeny: '::/0 0.0.0.0/0', IPAddressAllow: '192.0.2.7/32' })).toMatchObject({ state: 'pass' });
+    expect(unit('courier', { RestrictAddressFamilies: 'AF_UNIX AF_INET6 AF_INET' })).toMatchObject({ state: 'pass' });
+  });
+
+  const { SystemCallFilter: calls } = shown('listener');
+  const plants: [HalfName, string, string, string][] = [
+    ['listener', 'SystemCallArchitectures', '', 'SystemCallArchitectures= (native)'],
+    ['courier', 'SystemCallArchitectures', 'native x86', 'SystemCallArchitectures=native x86 (native)'],
+    ['courier', 'RestrictAddressFamilies', 'AF_INET AF_INET6 AF_UNIX AF_VSOCK', 'AF_VSOCK'],
+    ['courier', 'RestrictAddressFamilies', '~AF_PACKET', '~AF_PACKET'],
+    ['listener', 'SystemCallFilter', '', 'SystemCallFilter= ('],
+    ['listener', 'SystemCallFilter', `${calls} ptrace`, 'SystemCallFilter=ptrace ('],
+    ['courier', 'SystemCallFilter', `io_uring_setup ${calls} mount`, 'SystemCallFilter=mount io_uring_setup ('],
+    // what is not denied by name is allowed, which of the shipped list it is not
+    ['courier', 'SystemCallFilter', '~io_uring_setup mount ptrace', 'SystemCallFilter=~'],
+    ['courier', 'SocketBindDeny', '', 'SocketBindDeny= (any)'],
+    ['courier', 'SocketBindAllow', 'tcp:8080', 'SocketBindAllow=tcp:8080 ('],
+    ['listener', 'IPAddressDeny', '', 'IPAddressDeny= ('],
+    ['listener', 'IPAddressAllow', '192.0.2.7/32', 'IPAddressAllow=192.0.2.7/32 ('],
+    ['listener', 'MemoryMax', 'infinity', 'MemoryMax=infinity (419430400)'],
+    ['courier', 'MemoryMax', '419430400', 'MemoryMax=419430400 (314572800)'],
+    ['courier', 'TasksMax', 'infinity', 'TasksMax=infinity (64)'],
+  ];
+  test.each(plants)('%s, %s=%s fails', (name, key, value, said) => {
+    expect(unit(name, { [key]: value })).toMatchObject({ state: 'fail', found: { values: { what: expect.stringContaining(said) } } });
+  });
+
+  test('a call that the filter names with an error is one that it denies', () => {
+    expect(unit('listener', { SystemCallFilter: `${calls} ptrace:EPERM mount:kill` })).toMatchObject({ state: 'pass' });
+  });
+});
