@@ -63,6 +63,11 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     for (const topic of topics('lamp-12')) expect(await publish(sensor, topic), topic).toBeLessThan(128);
   });
 
+  test('a name is one sensor on the whole broker: at another site it may write as well, so no name is signed twice', async () => {
+    const sensor = await join(lamp12);
+    for (const topic of topics('lamp-12', 'elsewhere')) expect(await publish(sensor, topic), topic).toBeLessThan(128);
+  });
+
   test("no other sensor's, and no topic that the agent does not have: reason 135", async () => {
     const sensor = await join(lamp12);
     const foreign = [

@@ -104,3 +104,11 @@ test('a tagger of another shape serves: 521 classes on overlapping windows of 0.
   expect(heard).toEqual(['glass_break 3.36', 'shout 3.36']);
   await classifier.close();
 });
+
+test('the impact assessments give the false alarms of the model card', () => {
+  const [, card] = /without a target `balanced` (\d+) /.exec(readFileSync('models/street/MODEL_CARD.md', 'utf8')) ?? [];
+  const [, english] = /today \*\*(\d+) an hour/.exec(readFileSync('docs/dpia.en.md', 'utf8')) ?? [];
+  const [, french] = /aujourd’hui \*\*(\d+) par heure/.exec(readFileSync('docs/dpia.fr.md', 'utf8')) ?? [];
+  expect(card).toMatch(/^\d+$/);
+  expect([english, french]).toEqual([card, card]);
+});
