@@ -28,7 +28,7 @@ export const privacy = {
     fr: 'lancez-le en root sur le capteur, les deux services en marche ; chaque ligne dit ce qui lui manque',
   },
 
-  'privacy.what.package': { en: 'The installed files are those of the release', fr: 'Les fichiers installés sont ceux de la version publiée' },
+  'privacy.what.package': { en: 'The installed files are those of their list', fr: 'Les fichiers installés sont ceux de leur liste' },
   'privacy.how.package': { en: 'sha256 of every file against the list tocsin.sha256', fr: 'sha256 de chaque fichier comparé à la liste tocsin.sha256' },
   'privacy.what.model': { en: 'The model is the one its manifest names', fr: 'Le modèle est celui que nomme son manifeste' },
   'privacy.how.model': { en: 'sha256 of the ONNX file against manifest.json', fr: 'sha256 du fichier ONNX comparé à manifest.json' },
