@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
+import { ConfigError } from '../lib/errors.ts';
 import { type Field, print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
@@ -13,10 +14,12 @@ export function addConfig(program: Command, t: Translate): void {
     'tocsin config check --config tocsin.yaml',
     'tocsin config show --json',
   ]);
-  addCommand(config, 'check', 'report every problem at once', ['tocsin config check --config tocsin.yaml'])
+  addCommand(config, 'check', 'report every problem at once', ['tocsin config check --config tocsin.yaml', 'tocsin config check --json'])
     .addOption(configOption())
-    .action(({ config: path }: { config: string }) => {
-      const { sensor, site, microphone, mqtt } = loadConfig(path);
+    .option('--json', 'one JSON object: ok, problems')
+    .action(({ config: path, json }: { config: string; json?: true }) => {
+      const { sensor, site, microphone, mqtt } = json ? checked(path) : loadConfig(path);
+      if (json) return printJson({ ok: true, problems: [] });
       const { columns, colours } = screenOf(process.stdout);
       print(colours.green(wrap(t('config.right', { path }), columns)));
       const device = microphone.adapter === 'file' ? (microphone.file as string) : microphone.device;
@@ -33,6 +36,16 @@ export function addConfig(program: Command, t: Translate): void {
   addCommand(config, 'example', 'print a commented example', ['tocsin config example > tocsin.yaml']).action(() => {
     process.stdout.write(readFileSync(new URL('../../deploy/tocsin.example.yaml', import.meta.url), 'utf8'));
   });
+}
+
+/** Throws the ConfigError as well: exit code and words for a person stay the same. */
+function checked(path: string): Config {
+  try {
+    return loadConfig(path);
+  } catch (error) {
+    if (error instanceof ConfigError) printJson({ ok: false, problems: error.problems });
+    throw error;
+  }
 }
 
 /** A field for each section: what differs from the defaults, and behind it what does not. */

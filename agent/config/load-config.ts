@@ -40,6 +40,7 @@ export function checkConfig(value: unknown, path: string): Config {
     throw new ConfigError(
       `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
       'tocsin config example shows every key with its default',
+      { problems },
     );
   const config = result.data;
   if (!isAbsolute(config.model.path)) config.model.path = join(installation, config.model.path);

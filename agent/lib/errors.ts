@@ -32,8 +32,11 @@ export const exitCodes = {
 } as const;
 
 export class ConfigError extends TocsinError {
-  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+  /** One for each thing that is wrong in the file; the message where the file could not be read at all. */
+  readonly problems: readonly string[];
+  constructor(message: string, tryHint: string, options?: ErrorOptions & { readonly problems?: readonly string[] }) {
     super(message, tryHint, exitCodes.config, options);
+    this.problems = options?.problems ?? [message];
   }
 }
 /** The sound cannot be had: no such file, no such microphone, or it fell silent. */

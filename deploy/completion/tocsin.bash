@@ -111,7 +111,7 @@ _tocsin() {
     'events explain') options='-c --config --json --lang -h --help' words='' files=file ;;
     'devices') options='-c --config --json --lang -h --help' words='' ;;
     'config') options='--lang -h --help' words='check show example' ;;
-    'config check') options='-c --config --lang -h --help' words='' ;;
+    'config check') options='-c --config --json --lang -h --help' words='' ;;
     'config show') options='-c --config --json --lang -h --help' words='' ;;
     'config example') options='--lang -h --help' words='' ;;
     'model') options='-c --config --json --lang -h --help' words='' files=folder ;;

@@ -116,6 +116,7 @@ complete -c tocsin -n '__tocsin_at "config"' -a 'example' -d 'print a commented 
 complete -c tocsin -n '__tocsin_at "config"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "config"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "config check"' -s c -l config -r -F -d 'configuration file'
+complete -c tocsin -n '__tocsin_at "config check"' -l json -d 'one JSON object: ok, problems'
 complete -c tocsin -n '__tocsin_at "config check"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "config check"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "config show"' -s c -l config -r -F -d 'configuration file'

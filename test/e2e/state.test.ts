@@ -97,6 +97,26 @@ describe('what the sensor holds', () => {
       expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(forbidden) });
   });
 
+  test('config check says the same as JSON, and ends with the same code', () => {
+    const { path, outbox, folder: home } = sensor(0);
+    outbox.close();
+    const right = tocsin('config', 'check', '--json', '-c', path);
+    expect([right.status, JSON.parse(right.stdout)]).toEqual([0, { ok: true, problems: [] }]);
+    const bad = join(home, 'bad.yaml');
+    writeFileSync(bad, 'site: Old Port\nsensor: p\nmqtt: { url: mqtt://localhost }\nmodell: {}\n');
+    const { status, stdout, stderr } = tocsin('config', 'check', '--json', '-c', bad);
+    expect(status).toBe(3);
+    expect(JSON.parse(stdout)).toEqual({
+      ok: false,
+      problems: [expect.stringMatching(/^site: expected/), expect.stringMatching(/^modell: expected no such key/)],
+    });
+    expect(stderr).toContain('has 2 problems');
+    expect(JSON.parse(tocsin('config', 'check', '--json', '-c', join(home, 'none.yaml')).stdout)).toEqual({
+      ok: false,
+      problems: [expect.stringContaining('ENOENT')],
+    });
+  });
+
   test('events are shown up to the limit, and the rest is counted', () => {
     const { path, outbox } = sensor(5);
     outbox.close();

@@ -18,6 +18,7 @@ export const frenchHelp: Record<string, string> = {
   'measure the cost of recognition on this machine': 'mesurer le coût de la reconnaissance sur cette machine',
   'model folder': 'dossier du modèle',
   'one JSON object': 'un objet JSON',
+  'one JSON object: ok, problems': 'un objet JSON : ok, problems',
   'one JSON object a line': 'un objet JSON par ligne',
   'one JSON object a line: device, description': 'un objet JSON par ligne : device, description',
   'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence':
