@@ -104,7 +104,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     const mqtt = { url: 'mqtts://broker.example.org:8883', caFile: 'ca.pem', certFile: 'sensor.pem', keyFile: 'sensor.key' };
     const settings = { site: 'old-port', sensor: 'lamp-post-12', microphone: { device: 'street' }, mqtt, health: { intervalSeconds: 5 } };
     writeFileSync(join(share, 'tocsin.yaml'), stringify(settings));
-    sh('cp /mnt/tocsin.yaml /etc/tocsin/ && tocsin config check');
+    sh('install -m 640 -g tocsin /mnt/tocsin.yaml /etc/tocsin/ && tocsin config check');
     copyFileSync(operator.sign(sh('tocsin provision 2>/dev/null')), join(share, 'sensor.pem'));
     sh('tocsin provision --install /mnt/sensor.pem --ca /mnt/ca.pem');
     expect(sh('stat -c "%a %U %n" /etc/tocsin/credentials/*')).toMatch(/^600 root \S+\/ca.pem\n600 root \S+\/sensor.key\n600 root \S+\/sensor.pem$/);
@@ -133,6 +133,12 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     const { checks } = JSON.parse(stdout) as { checks: { check: string; part: string; state: string; found: string }[] };
     return { status, not: (state: string) => checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`) };
   }
+
+  test('a person of the meter’s group alone sees the meter, and is told to come back with sudo for the rest', () => {
+    sh('useradd -m -G tocsin-meter technician');
+    expect(sh("su technician -c 'tocsin meter --lines --seconds 2'")).toMatch(/-?\d+ dBFS .*breaking glass/);
+    expect(box.sh("su technician -c 'tocsin status'")).toMatchObject({ status: 3, stderr: expect.stringContaining('Try: run it again with sudo') });
+  });
 
   test('privacy verify passes on the running sensor', () => {
     sh('tocsin privacy manifest >/etc/tocsin/privacy-manifest.json');
