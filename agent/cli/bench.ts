@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
@@ -17,10 +18,11 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
       const { seconds } = options;
       const classifier = await openOnnxClassifier(options.model);
       const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
-      await hear(noise(classifier.sampleRate, 10), classifier, rules, {}, signal);
+      const hearNoise = (length: number) => unlessStopped(signal, hear(noise(classifier.sampleRate, length), classifier, rules, {}, signal));
+      await hearNoise(10);
       const cpu = process.cpuUsage();
       const began = performance.now();
-      await hear(noise(classifier.sampleRate, seconds), classifier, rules, {}, signal);
+      await hearNoise(seconds);
       const elapsed = performance.now() - began;
       const { user, system } = process.cpuUsage(cpu);
       await classifier.close();

@@ -2,12 +2,13 @@ import { type Command, Option } from 'commander';
 import { judgeTone, readTone, type ToneReading } from '../audio/calibration-tone.ts';
 import type { AudioSource } from '../audio/frame.ts';
 import { microphoneOpener } from '../audio/microphone.ts';
-import { openSoundLevelMeter } from '../audio/sound-level.ts';
+import { openSoundLevelMeter, type SoundLevels } from '../audio/sound-level.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
-import { writeSetting } from '../config/write-setting.ts';
+import { checkWritable, writeSetting } from '../config/write-setting.ts';
 import { systemClock } from '../lib/clock.ts';
 import { AudioError } from '../lib/errors.ts';
+import { unlessStopped } from '../lib/stop.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
@@ -47,12 +48,13 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
 
 async function calibrate(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
+  if (!options.dryRun) checkWritable(options.config);
   const { seconds } = options;
   const wait = Math.max(seconds, options.wait);
   const say = speaker(options);
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));
-  const { verdict, toneDb, spreadDb, frequencyHz, loudest } = await findTone(config, seconds, wait, signal);
+  const { verdict, toneDb, spreadDb, frequencyHz, loudest } = await unlessStopped(signal, findTone(config, seconds, wait, signal));
   const spread = fixed(spreadDb, 2);
   const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
   if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: Math.round(loudest), hz: Math.round(frequencyHz), spread });
@@ -93,20 +95,29 @@ async function findTone(config: Config, seconds: number, wait: number, signal: A
 
 async function measure(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
-  const { seconds } = options;
   const { splAtFullScaleDb } = config.microphone;
-  const source = await open(config, seconds);
-  const meter = openSoundLevelMeter(source.sampleRate);
-  for await (const { samples } of stretches(source, seconds, signal)) meter.push(samples);
-  const { laeqDb, lafMaxDb, lasMaxDb } = meter.levels();
+  const { laeqDb, lafMaxDb, lasMaxDb, seconds: heard } = await unlessStopped(signal, levelsOf(await open(config, options.seconds), options.seconds, signal));
   const show = (db: number) => Math.round((db + (splAtFullScaleDb ?? 0)) * 10) / 10;
   const levels = { laeq: show(laeqDb), lafmax: show(lafMaxDb), lasmax: show(lasMaxDb), unit: splAtFullScaleDb === undefined ? 'dBFS' : 'dB SPL' };
-  if (options.json) return printJson({ ...levels, seconds });
+  if (options.json) return printJson({ ...levels, seconds: heard });
   const say = speaker(options);
   say.line(
-    t('calibrate.measured', { laeq: fixed(levels.laeq, 1), lafmax: fixed(levels.lafmax, 1), lasmax: fixed(levels.lasmax, 1), unit: levels.unit, seconds }),
+    t('calibrate.measured', {
+      laeq: fixed(levels.laeq, 1),
+      lafmax: fixed(levels.lafmax, 1),
+      lasmax: fixed(levels.lasmax, 1),
+      unit: levels.unit,
+      seconds: heard,
+    }),
   );
   if (splAtFullScaleDb === undefined) say.line(t('calibrate.uncalibrated'));
+}
+
+/** Those of all that was heard, which may be less than was asked for: a file ends. */
+async function levelsOf(source: AudioSource, seconds: number, signal: AbortSignal): Promise<SoundLevels> {
+  const meter = openSoundLevelMeter(source.sampleRate);
+  for await (const { samples } of stretches(source, seconds, signal)) meter.push(samples);
+  return meter.levels();
 }
 
 function open(config: Config, wait: number): Promise<AudioSource> {

@@ -6,7 +6,7 @@ import { loadModel } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { exitCodes, StoppedError, TocsinError } from '../lib/errors.ts';
 import { rulesOf } from '../pipeline.ts';
 import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
@@ -71,7 +71,7 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
     await runStage(name, stages, config, options, clock, signal, say, t).catch((error: unknown) => {
       if (!signal.aborted) throw error; // a stop in the middle of a sound is no fault of the sound
     });
-    if (signal.aborted) throw new TocsinError(t('commission.stopped'), again, exitCodes.stopped);
+    if (signal.aborted) throw new StoppedError(t('commission.stopped'), again);
     progress.keep(stages);
   }
   const whole = stages as Complete;

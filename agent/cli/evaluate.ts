@@ -7,6 +7,7 @@ import { type DetectionRule, type Label, labels } from '../classify/model-manife
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
+import { stopIf } from '../lib/stop.ts';
 import { rulesOf } from '../pipeline.ts';
 import { type Curve, evaluationPage } from './evaluation-page.ts';
 import { print, printJson, screenOf, wrap, writePage } from './output.ts';
@@ -42,6 +43,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
         const source = await openAudioFile(join(dir, file), classifier.sampleRate, 'fast');
         const frames: ScoreFrame[] = [];
         for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
+        stopIf(signal);
         classifier.reset();
         heard.set(file, frames);
       }

@@ -6,6 +6,7 @@ import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
+import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { print, screenOf, wrap } from './output.ts';
 import { addCommand } from './program.ts';
@@ -51,9 +52,9 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   };
   try {
     for (const file of files) {
-      if (signal.aborted) break;
       const found: Detection[] = [];
-      await hear(await openAudioFile(file, classifier.sampleRate, 'fast'), classifier, rules, { ended: (detection) => found.push(detection) }, signal);
+      const source = await openAudioFile(file, classifier.sampleRate, 'fast');
+      await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
       for (const { label, onsetSeconds, offsetSeconds, confidence } of found) {
         const line = { file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) };

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { unlessStopped } from '../lib/stop.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
@@ -53,7 +54,7 @@ async function selftest(options: Options, signal: AbortSignal, t: Translate): Pr
   };
   if (!options.json) print(`${screen.colours.bold(wrap(t('selftest.title'), screen.columns))}\n`);
   try {
-    const { event } = await runTrial(config, options, systemClock(), signal, { done, latencyMs });
+    const { event } = await unlessStopped(signal, runTrial(config, options, systemClock(), signal, { done, latencyMs }));
     const ms = wholeMs(latencyMs);
     if (options.json) printJson({ ok: true, label: event.data.label, confidence: event.data.confidence, latencyMs });
     else print(`\n${screen.colours.green(wrap(t('selftest.whole', { ms }), screen.columns))}`);

@@ -24,13 +24,22 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
   }
   const text = document.toString({ lineWidth: 0 });
   checkConfig(parseDocument(text).toJS(), path);
+  writeBeside(path, text, (beside) => renameSync(beside, path));
+}
+
+/** Does all of it but the last step: throws what `writeSettings` would, before a person has done the work whose outcome it is to store. */
+export function checkWritable(path: string): void {
+  writeBeside(path, readFileSync(path, 'utf8'), (beside) => rmSync(beside));
+}
+
+function writeBeside(path: string, text: string, then: (beside: string) => void): void {
   const beside = `${path}.new`;
   try {
     const { mode, uid, gid } = statSync(path);
     writeFileSync(beside, text, { mode });
     chmodSync(beside, mode);
     chownSync(beside, uid, gid);
-    renameSync(beside, path);
+    then(beside);
   } catch (cause) {
     rmSync(beside, { force: true });
     throw new ConfigError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'run it again with sudo', { cause });

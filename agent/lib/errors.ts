@@ -71,6 +71,13 @@ export class ProvisionError extends TocsinError {
   }
 }
 
+/** A person stopped it (Ctrl-C): neither a fault nor a success. */
+export class StoppedError extends TocsinError {
+  constructor(message: string, tryHint: string) {
+    super(message, tryHint, exitCodes.stopped);
+  }
+}
+
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
@@ -41,6 +43,36 @@ test.skipIf(without)(`the tone of a calibrator through a real capture chain${wit
     player.kill('SIGKILL');
     await street.close();
   }
+});
+
+/** A sensor that hears a file instead of a microphone. */
+function hearing(seconds: number) {
+  const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
+  const path = join(home, 'tocsin.yaml');
+  writeFileSync(join(home, 'quiet.wav'), wavFile(new Int16Array(16_000 * seconds).fill(3), 16_000));
+  writeFileSync(path, `site: a\nsensor: b\nmicrophone: { adapter: file, file: ${join(home, 'quiet.wav')} }\nmqtt: { url: mqtt://127.0.0.1 }\n`);
+  return path;
+}
+
+test('--measure names the seconds that were heard, not those that were asked for', () => {
+  const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '--measure', '--seconds', '60', '--json', '-c', hearing(1)], {
+    encoding: 'utf8',
+  });
+  expect(JSON.parse(stdout).seconds).toBe(1);
+});
+
+test('Ctrl-C is a stop by hand: neither a tone that was not found nor a file that was written', async () => {
+  const path = hearing(30);
+  const before = readFileSync(path, 'utf8');
+  const child = spawn(process.execPath, ['agent/main.ts', 'calibrate', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.on('data', (words) => (said += words));
+  await once(child.stdout, 'data');
+  child.kill('SIGINT');
+  const [status] = await once(child, 'close');
+  expect({ status, said }).toEqual({ status: 130, said: expect.stringContaining('got a stop by hand') });
+  expect(readFileSync(path, 'utf8')).toBe(before);
 });
 
 test('events of a calibrated sensor carry LAFmax in dB SPL, others none', async () => {

@@ -108,6 +108,35 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     await closed;
   });
 
+  test('timedatectl is named only where systemd runs', async () => {
+    const path = writeConfig({}, broker.url);
+    const hint = async (there: boolean) => {
+      const probes = { ...machineProbes(path, clock), presence: () => (there ? 'there' : 'absent') as 'there' | 'absent' };
+      const unsure = { ...probes, clock: { ...clock, synchronised: () => false } };
+      for await (const { hint: said } of runChecks(
+        allChecks.filter(({ id }) => id === 'clock'),
+        unsure,
+        signal,
+      ))
+        return said && openTranslate('en').of(said);
+    };
+    expect(await hint(true)).toContain('timedatectl');
+    expect(await hint(false)).toMatch(/^start a time service/);
+  });
+
+  test('stopped by hand, it ends at once and says that, whatever hangs', async () => {
+    const hang = () => new Promise<never>(() => undefined);
+    const path = writeConfig(alsa(), broker.url);
+    const stop = new AbortController();
+    const shown: string[] = [];
+    const examining = (async () => {
+      for await (const { check } of runChecks(allChecks, { ...machineProbes(path, clock), command: hang, listen: hang, tryModel: hang }, stop.signal))
+        if (shown.push(check) === 2) setTimeout(() => stop.abort(), 50); // power hangs
+    })();
+    await expect(examining).rejects.toMatchObject({ exitCode: 130 });
+    expect(shown).toEqual(['config', 'board']);
+  });
+
   test('a check that hangs is cut off, and all of them stay under 15 s', async () => {
     const hang = () => new Promise<never>(() => undefined);
     const began = performance.now();
@@ -121,6 +150,10 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
       'port',
       'services',
     ]);
+    const hints = Object.fromEntries(results.map(({ check, hint }) => [check, hint?.key]));
+    expect(hints).toMatchObject({ power: 'doctor.timeout.try', model: 'doctor.timeout.try', port: 'doctor.timeout.link' });
+    // what does not answer on the way to the broker is no fault of the board
+    for (const { id, lateHint } of allChecks) expect(lateHint === 'doctor.timeout.link', id).toBe(['port', 'tls', 'broker', 'acl'].includes(id));
     // the budget of all together cuts the rest short
     const late = performance.now();
     for await (const _result of runChecks(allChecks, { ...machineProbes(path, clock), ...routed, listen: hang, command: hang, resolve: hang }, signal, 200));

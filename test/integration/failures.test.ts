@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
@@ -8,6 +8,7 @@ import { buildProgram } from '../../agent/cli/program.ts';
 import { type Language, languages } from '../../agent/cli/translate.ts';
 import { exitCodes } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { wavFile } from '../demo/synthesise-scene.ts';
 import { freePort } from '../support/broker.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
@@ -35,11 +36,22 @@ const damaged = (() => {
   writeFileSync(path, readFileSync(path).fill(0x55, 1024, 8192));
   return config('damaged', { outbox: { path } });
 })();
+/** A folder with one scene: silence, which holds nothing. */
+const recorded = scenes('recorded', [{ file: 'silence.wav', seconds: 1, events: [] }]);
+function scenes(name: string, list: object[]): string {
+  const home = join(folder, name);
+  mkdirSync(home);
+  writeFileSync(join(home, 'scenes.json'), JSON.stringify(list));
+  writeFileSync(join(home, 'silence.wav'), wavFile(new Int16Array(16_000), 16_000));
+  return home;
+}
 const text = file('text.wav', 'not a sound');
 const noModel = config('no-model', { model: { path: nowhere } });
 const noSecret = config('no-secret', { mqtt: { url: 'mqtts://127.0.0.1', caFile: nowhere } });
 const noFile = config('no-file', { microphone: { adapter: 'file', file: nowhere } });
 const noCard = config('no-card', { microphone: { device: 'plughw:CARD=Nowhere,DEV=0' } });
+
+const notToBeWritten = `/proc/self/fd/${openSync(good, 'r')}`; // root may write nearly everywhere else
 
 const { usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
 const readers = [
@@ -99,7 +111,8 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`replay ${text}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
   [`evaluate ${nowhere}`, audio, /Expected scenes.json in /],
   [`selftest --ask -c ${noFile}`, audio, /the chain broke at the microphone/],
-  [`calibrate -c ${noCard}`, audio, /./],
+  [`calibrate --dry-run -c ${noCard}`, audio, /./],
+  [`calibrate -c ${notToBeWritten}`, wrongConfig, /Expected to write .*, got: ENOENT.*\nTry: run it again with sudo/],
   [`model ${nowhere}`, model, /Expected manifest.json in /],
   [`replay deploy/selftest.wav --model ${nowhere}`, model, /Expected manifest.json in /],
   [`bench --model ${nowhere}`, model, /Expected manifest.json in /],
@@ -116,23 +129,20 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`commission -c ${good}`, identity, /Expected the private key of this sensor/],
   [`provision --ca ${text} -c ${good}`, identity, /Expected --ca beside --install/],
   [`privacy list ${nowhere}`, usage, /./],
-  [`evaluate ${emptyScenes()} --out ${nowhere}/page.html`, usage, /Expected to write /],
+  [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write /],
 ];
-function emptyScenes(): string {
-  file('scenes.json', '[]');
-  return folder;
-}
 
 /** Runs a command line as main.ts does, in this process, and gives what went to stderr; a terminal is none of its outputs. */
-async function run(line: string, language: Language) {
+async function run(line: string, language: Language, signal = AbortSignal.timeout(60_000)) {
   const said: string[] = [];
-  const silence = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const printed: string[] = [];
+  const silence = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => printed.push(String(chunk)) > 0);
   const listen = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => said.push(String(chunk)) > 0);
   try {
-    await buildProgram(AbortSignal.timeout(60_000), language).parseAsync(['node', 'tocsin', ...line.split(' ')]);
-    return { exitCode: 0, stderr: said.join('') };
+    await buildProgram(signal, language).parseAsync(['node', 'tocsin', ...line.split(' ')]);
+    return { exitCode: 0, stdout: printed.join(''), stderr: said.join('') };
   } catch (error) {
-    return { exitCode: reportError(error, language), stderr: said.join('') };
+    return { exitCode: reportError(error, language), stdout: printed.join(''), stderr: said.join('') };
   } finally {
     silence.mockRestore();
     listen.mockRestore();
@@ -155,11 +165,32 @@ test.each(rows)('%s', async (line, exitCode, error) => {
   expect(said[1], 'the French is not the English').not.toBe(said[0]);
 });
 
+test.each([
+  `calibrate -c ${good} --json`,
+  `calibrate --measure -c ${good} --json`,
+  `selftest -c ${good} --json`,
+  `selftest --ask -c ${good} --json`,
+  'replay deploy/selftest.wav --json',
+  'bench --json',
+  `doctor -c ${good} --json`,
+  `evaluate ${recorded} --json`,
+])('stopped by hand: %s', async (line) => {
+  for (const [language, said, hint] of [
+    ['en', 'Expected to come to the end, got a stop by hand', 'Try: start again'],
+    ['fr', 'Attendu d’aller au bout, obtenu un arrêt à la main', 'Essayez\u00a0: recommencez'],
+  ] as const) {
+    const { exitCode, stdout, stderr } = await run(line, language, AbortSignal.timeout(1)); // before its model or file is open
+    expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' }); // nor a result of half the work
+    expect(stderr).toContain(said);
+    expect(stderr).toContain(hint);
+  }
+});
+
 test('every exit code is documented, and the rest of them is shown elsewhere', () => {
   const document = readFileSync('docs/cli.md', 'utf8').replace(/\s+/g, ' ');
   for (const code of Object.values(exitCodes)) expect(document).toMatch(new RegExp(`[,:] ${code} \\w`));
   const shown = new Set(rows.map(([, code]) => code));
-  // a defect must not be; unchecked and stopped: commission.test.ts
+  // a defect must not be; stopped: above; unchecked: commission.test.ts
   const { failure, unchecked, stopped } = exitCodes;
   expect(Object.values(exitCodes).filter((code) => !shown.has(code) && ![failure, unchecked, stopped].includes(code as 1))).toEqual([]);
 });

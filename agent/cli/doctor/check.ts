@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import type { ClosedProbe } from '../../delivery/closed-publisher.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { stopIf } from '../../lib/stop.ts';
 import { catalogue, type MessageKey, type Text, text, type Value, type Values, type Wanted } from '../translate.ts';
 import type { Handshake, Probes, SoundSample } from './probes.ts';
 
@@ -34,6 +35,8 @@ export interface Check {
   readonly timeoutMs: number;
   readonly needs?: readonly CheckId[];
   readonly after?: readonly CheckId[];
+  /** What to try when it is late, where that is no matter of the board. */
+  readonly lateHint?: 'doctor.host.server.try' | 'doctor.timeout.link';
   run(probes: Probes, facts: Facts, signal: AbortSignal): Promise<Finding> | Finding;
 }
 
@@ -59,7 +62,7 @@ function withHint(state: 'warn' | 'fail', key: MessageKey, values: Record<string
 /** `blockedBy` names the failed check that what needs this one has to wait for. */
 type Outcome = Result & { readonly blockedBy?: CheckId };
 
-/** Runs all checks, each as soon as those before it allow, all within `budgetMs`, and yields their results in order. */
+/** Runs all checks, each as soon as those before it allow, all within `budgetMs`, and yields their results in order; throws when stopped. */
 export async function* runChecks(checks: readonly Check[], probes: Probes, signal: AbortSignal, budgetMs = 14_000): AsyncGenerator<Result> {
   const until = performance.now() + budgetMs;
   const facts: Facts = {};
@@ -68,6 +71,7 @@ export async function* runChecks(checks: readonly Check[], probes: Probes, signa
     for (const check of checks) running.set(check.id, runOne(check, running, probes, facts, signal, until));
     for (const result of running.values()) {
       const { blockedBy: _, ...shown } = await result;
+      stopIf(signal);
       yield shown;
     }
   } finally {
@@ -89,12 +93,16 @@ async function runOne(
     const blockedBy = (await running.get(id))?.blockedBy;
     if (blockedBy) return { ...skip('doctor.needs', { check: text(`doctor.name.${blockedBy}`) }), check: check.id, ms: 0, blockedBy };
   }
+  if (signal.aborted) return { ...skip('doctor.stopped'), check: check.id, ms: 0 };
   const began = performance.now();
   const done = new AbortController();
   const late = new Promise<Finding>((resolve) => {
     const allowedMs = Math.max(0, Math.min(check.timeoutMs, until - began));
-    const timer = setTimeout(() => resolve(fail('doctor.timeout', { seconds: Math.round(allowedMs / 100) / 10 })), allowedMs);
+    const finding = fail('doctor.timeout', { seconds: Math.round(allowedMs / 100) / 10 });
+    const timer = setTimeout(() => resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding), allowedMs);
     done.signal.addEventListener('abort', () => clearTimeout(timer));
+    // what was stopped is never shown: nothing is waited for
+    signal.addEventListener('abort', () => resolve(skip('doctor.stopped')), { signal: done.signal });
   });
   const work = (async () => check.run(probes, facts, AbortSignal.any([signal, done.signal])))().catch((error: unknown) =>
     fail('doctor.defect', { reason: messageOf(error) }),

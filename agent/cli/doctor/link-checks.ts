@@ -39,6 +39,7 @@ const network: Check = {
 const name: Check = {
   id: 'name',
   timeoutMs: 3000,
+  lateHint: 'doctor.host.server.try',
   needs: ['network'],
   async run(probes, facts) {
     const { host } = brokerOf(required(facts));
@@ -55,6 +56,7 @@ const name: Check = {
 const port: Check = {
   id: 'port',
   timeoutMs: 3500,
+  lateHint: 'doctor.timeout.link',
   needs: ['name'],
   async run(probes, facts, signal) {
     const { host, port: number } = brokerOf(required(facts));
@@ -73,6 +75,7 @@ const port: Check = {
 const tls: Check = {
   id: 'tls',
   timeoutMs: 3500,
+  lateHint: 'doctor.timeout.link',
   needs: ['port'],
   async run(probes, facts, signal) {
     const config = required(facts);
@@ -155,6 +158,7 @@ const dates: Check = {
 const broker: Check = {
   id: 'broker',
   timeoutMs: 4000,
+  lateHint: 'doctor.timeout.link',
   needs: ['tls', 'port'],
   async run(probes, facts, signal) {
     const { mqtt, site, sensor } = required(facts);
@@ -193,6 +197,7 @@ const broker: Check = {
 const acl: Check = {
   id: 'acl',
   timeoutMs: 4000,
+  lateHint: 'doctor.timeout.link',
   needs: ['broker'],
   async run(probes, facts) {
     const {

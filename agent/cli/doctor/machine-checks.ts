@@ -67,10 +67,12 @@ const power: Check = {
 const clock: Check = {
   id: 'clock',
   timeoutMs: 1000,
-  run({ clock: { wallMs, synchronised } }) {
+  run({ clock: { wallMs, synchronised }, presence }) {
     const time = `${new Date(wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
     if (wallMs() < Date.UTC(2026, 0, 1)) return fail('doctor.clock.unset', { time });
-    return synchronised() ? pass('doctor.clock.ok', { time }) : warn('doctor.clock.unsynchronised', { time });
+    if (synchronised()) return pass('doctor.clock.ok', { time });
+    const unsure = warn('doctor.clock.unsynchronised', { time });
+    return presence('/run/systemd/system') === 'there' ? unsure : { ...unsure, hint: text('doctor.clock.noSystemd') };
   },
 };
 

@@ -34,8 +34,13 @@ export const doctor = {
   'doctor.name.privacy': { en: 'privacy', fr: 'vie privée' },
 
   'doctor.needs': { en: 'not tried: {check} comes first', fr: 'non tenté : {check} d’abord' },
+  'doctor.stopped': { en: 'stopped by hand', fr: 'arrêté à la main' },
   'doctor.timeout': { en: 'no answer within {seconds} s', fr: 'pas de réponse en {seconds} s' },
   'doctor.timeout.try': { en: 'run it again; if it stays, restart the board', fr: 'recommencez ; si cela persiste, redémarrez la carte' },
+  'doctor.timeout.link': {
+    en: 'the broker or a firewall does not answer: ask the operator; check the port in mqtt.url',
+    fr: 'le broker ou un pare-feu ne répond pas : demandez à l’exploitant ; vérifiez le port de mqtt.url',
+  },
   'doctor.forbidden': { en: 'this user may not look at {path}', fr: 'cet utilisateur n’a pas accès à {path}' },
   'doctor.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'doctor.defect': { en: 'the check itself broke: {reason}', fr: 'le contrôle lui-même a échoué : {reason}' },
@@ -79,6 +84,10 @@ export const doctor = {
   },
   'doctor.clock.unsynchronised': { en: '{time}, but nothing vouches for it', fr: '{time}, mais rien ne le garantit' },
   'doctor.clock.unsynchronised.try': { en: 'timedatectl timesync-status', fr: 'timedatectl timesync-status' },
+  'doctor.clock.noSystemd': {
+    en: 'start a time service (chrony, ntpd), on the host where this is a container',
+    fr: 'démarrez un service de temps (chrony, ntpd), sur l’hôte si ceci est un conteneur',
+  },
 
   'doctor.microphone.ok': { en: '{device} gives sound: {percent} % of the samples due', fr: '{device} donne du son : {percent} % des échantillons attendus' },
   'doctor.microphone.file': { en: 'a file is played instead of a microphone: {file}', fr: 'un fichier remplace le microphone : {file}' },

@@ -13,7 +13,8 @@ import { topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { AudioError, messageOf } from '../../lib/errors.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { stopIf } from '../../lib/stop.ts';
 import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { at, broken, recognise, send, store } from './chain.ts';
@@ -54,6 +55,7 @@ export async function runTrial(
     progress.done(step, what, ms);
   };
   const event = await hearAndStore(config, options, clock, signal, done, progress);
+  stopIf(signal);
   // opened only now: a link that idles through a long wait for a sound would be another test
   const link = await at('broker', () => openLink(config));
   try {
@@ -83,8 +85,7 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
     done('sound', what);
     const recognised = await recognise(source, classifier, config, clock, until, trace).catch((error: unknown) => {
       if (trace) traced(trace.read());
-      // stopped by a person; when time is up, the chain says where it broke
-      if (signal.aborted) throw new AudioError('Expected a sound, got a stop', 'start again');
+      stopIf(signal); // when time is up, the chain says where it broke
       throw error;
     });
     if (trace) traced(trace.read(recognised.heard.detection.onsetSeconds));
