@@ -25,6 +25,7 @@ interface Options {
 }
 
 const daySeconds = 86_400;
+const mostPerDay = 86_400; // outbox.maxEventsPerMinute is 60 at most
 const fewestDays = 3; // whatever the budget: one day is not like the next
 
 /** calibrate thresholds: from what was counted at this site to thresholds for a budget of events a week. */
@@ -200,7 +201,9 @@ function perWeek(text: string): number {
   const [, count, span] = /^(\d+(?:\.\d+)?)\/(day|week|month)$/.exec(text) ?? [];
   const days = { day: 1, week: 7, month: 30 }[span as 'day'];
   if (!count || !days || Number(count) <= 0) throw new InvalidArgumentError('expected a count and a span such as 2/week, 1/day or 5/month');
-  return (Number(count) / days) * weekDays;
+  const eventsPerWeek = (Number(count) / days) * weekDays;
+  if (eventsPerWeek > mostPerDay * weekDays) throw new InvalidArgumentError(`expected a budget of at most ${mostPerDay}/day`);
+  return eventsPerWeek;
 }
 
 function positive(text: string): number {

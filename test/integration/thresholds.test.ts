@@ -49,6 +49,13 @@ test('thresholds for a budget: proposed, stored beside what else the file says, 
   expect(JSON.parse(run('status', '--json').stdout).ownThresholds.shout).toBe(0.9526);
 });
 
+test('a budget that lets everything through is answered at once', () => {
+  const { run } = sensor(14);
+  const { stdout } = run('calibrate', 'thresholds', '--budget', '1000/day', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ budgetPerWeek: 7000, events: 336, allowedEvents: 13_805 });
+  expect(run('calibrate', 'thresholds', '--budget', '86401/day').stderr).toContain('expected a budget of at most 86400/day');
+});
+
 test('too little listening is no basis: it says how much is needed, and stores nothing', () => {
   const { config, run } = sensor(5);
   const before = readFileSync(config, 'utf8');

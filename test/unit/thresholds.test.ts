@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Label, labels, loadModel } from '../../agent/classify/model-manifest.ts';
-import { chooseThresholds, neededDays, poissonUpper, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
+import { allowedEvents, chooseThresholds, neededDays, poissonUpper, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
 import { plotRows } from '../../agent/cli/thresholds/plot.ts';
 import { openEventDetector } from '../../agent/events/event-detector.ts';
 import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
@@ -54,6 +54,22 @@ test('two sounds with a murmur between them are one event at a low threshold and
   expect(countsOf(counts, 'shout')).toEqual(countedThresholds.map(() => 0));
   counts.clear();
   expect(counts.sums()).toEqual({ seconds: 0, counts: [] });
+});
+
+test('the events that a budget allows: as counted up one by one, and at once for a budget of thousands', () => {
+  for (const days of [3, 10.5, 14, 14.3, 90])
+    for (const budget of [0.1, 0.5, 1, 1.5, 2, 3, 7, 14, 35, 70, weeklyBound(0, days), weeklyBound(7, days)]) {
+      let allowed = -1;
+      while (weeklyBound(allowed + 1, days) <= budget) allowed++;
+      expect(allowedEvents(days, budget), `${budget} a week in ${days} days`).toBe(allowed);
+    }
+  const began = performance.now();
+  for (const budget of [7000, 604_800]) {
+    const allowed = allowedEvents(14, budget);
+    expect(weeklyBound(allowed, 14)).toBeLessThanOrEqual(budget);
+    expect(weeklyBound(allowed + 1, 14)).toBeGreaterThan(budget);
+  }
+  expect(performance.now() - began).toBeLessThan(1500);
 });
 
 test('the thresholds counted include those that training chooses from', () => {

@@ -115,6 +115,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
   'expected a whole number from {1} to {2}': 'attendu un nombre entier de {1} à {2}',
   'expected a count and a span such as 2/week, 1/day or 5/month': 'attendu un nombre et une durée comme 2/week, 1/day ou 5/month',
+  'expected a budget of at most {1}/day': 'attendu un budget de {1}/day au plus',
   'expected a number of days above 0': 'attendu un nombre de jours supérieur à 0',
   'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
   'expected the number of a process': 'attendu le numéro d’un processus',

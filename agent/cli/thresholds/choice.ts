@@ -43,14 +43,24 @@ export function neededDays(budgetPerWeek: number): number {
   return (poissonUpper(0) / budgetPerWeek) * weekDays;
 }
 
+/** The most events in so many days whose bound stays within the budget; -1 where even none would not. */
+export function allowedEvents(days: number, budgetPerWeek: number): number {
+  let [within, over] = [-1, Math.floor((budgetPerWeek * days) / weekDays) + 1]; // the bound is above the count itself
+  while (over - within > 1) {
+    const middle = Math.floor((within + over) / 2);
+    if (weeklyBound(middle, days) <= budgetPerWeek) within = middle;
+    else over = middle;
+  }
+  return within;
+}
+
 /**
  * The lowest thresholds with which all labels together would have stayed within the budget, at 95 %; undefined when the highest
  * would not have. The label that alarms most is raised first, step by step, so that one noisy label does not cost the others
  * their hearing; what is left over then lowers those that have the fewest events.
  */
 export function chooseThresholds(counted: readonly Counted[], days: number, budgetPerWeek: number): Choice | undefined {
-  let allowed = -1;
-  while (weeklyBound(allowed + 1, days) <= budgetPerWeek) allowed++;
+  const allowed = allowedEvents(days, budgetPerWeek);
   const steps = new Map(counted.map(({ label, floor }) => [label, floor]));
   const at = ({ label, events }: Counted, change = 0) => events[(steps.get(label) as number) + change] ?? Number.POSITIVE_INFINITY;
   const sum = () => counted.reduce((total, one) => total + at(one), 0);
@@ -66,11 +76,19 @@ export function chooseThresholds(counted: readonly Counted[], days: number, budg
 }
 
 function atMost(events: number, mean: number): number {
-  let term = -mean; // logarithms: a thousand events underflow otherwise
-  let total = Math.exp(term);
-  for (let k = 1; k <= events; k++) {
-    term += Math.log(mean / k);
-    total += Math.exp(term);
+  // from the largest term down, until the rest is too small to tell: of a million events some thousand terms
+  let term = Math.exp(events * Math.log(mean) - mean - logFactorial(events)); // logarithms: a thousand events underflow otherwise
+  let total = term;
+  for (let k = events; k > 0 && (k > mean || term > total * Number.EPSILON * 1e-3); k--) {
+    term *= k / mean;
+    total += term;
   }
   return total;
+}
+
+function logFactorial(n: number): number {
+  if (n > 256) return n * Math.log(n) - n + Math.log(2 * Math.PI * n) / 2 + 1 / (12 * n) - 1 / (360 * n ** 3); // Stirling, to the last digit
+  let sum = 0;
+  for (let k = 2; k <= n; k++) sum += Math.log(k);
+  return sum;
 }
