@@ -3,6 +3,7 @@
 import { reportError } from './cli/output.ts';
 import { buildProgram } from './cli/program.ts';
 import { configNamedBy, languageOf } from './cli/translate.ts';
+import { exitCodes, TocsinError } from './lib/errors.ts';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -11,10 +12,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     stop.abort();
   });
 process.on('SIGUSR1', () => undefined); // Node would open a debugger's port
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-
 const language = languageOf(process.argv, process.env);
 const config = configNamedBy(process.argv, process.env);
+process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+  if (cause.code === 'EPIPE') process.exit(0); // the reader has seen enough
+  const unwritten = new TocsinError(`Expected to write the output, got: ${cause.message}`, 'is the disk full? df -h', exitCodes.failure, { cause });
+  process.exit(reportError(unwritten, language, config));
+});
 try {
   await buildProgram(stop.signal, language, config).parseAsync(process.argv);
 } catch (error) {

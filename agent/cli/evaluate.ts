@@ -63,6 +63,12 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
 }
 
 function readScenes(dir: string): Scene[] {
+  const scenes = parseScenes(dir);
+  if (scenes.length === 0) throw new AudioError(`Expected a scene in ${dir}/scenes.json, got an empty list`, 'tocsin evaluate --help shows the form');
+  return scenes;
+}
+
+function parseScenes(dir: string): Scene[] {
   try {
     const scenes = JSON.parse(readFileSync(join(dir, 'scenes.json'), 'utf8'));
     if (!Array.isArray(scenes) || scenes.some((s) => typeof s.file !== 'string' || typeof s.seconds !== 'number' || !Array.isArray(s.events)))

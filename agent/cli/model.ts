@@ -2,6 +2,7 @@ import { Argument, type Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
 import { addCommand } from './program.ts';
 import { ownThresholds } from './status.ts';
@@ -17,7 +18,9 @@ export function addModel(program: Command, t: Translate): void {
     .addArgument(new Argument('[folder]', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
     .option('-c, --config <file>', 'take model and thresholds from this configuration')
     .option('--json', 'the manifest as one JSON object')
-    .action(async (folder: string, options: { json?: true; config?: string }) => {
+    .action(async (folder: string, options: { json?: true; config?: string }, command: Command) => {
+      if (options.config !== undefined && command.args.length > 0)
+        throw new TocsinError(t('usage.conflictingOption', { what: `'[folder]', '-c, --config <file>'` }), 'tocsin model --help', exitCodes.usage);
       const config = options.config === undefined ? undefined : loadConfig(options.config);
       const classifier = await openOnnxClassifier(config?.model.path ?? folder);
       const { manifest } = classifier;

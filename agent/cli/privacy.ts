@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -53,6 +55,13 @@ export function addPrivacy(program: Command, t: Translate): void {
   addCommand(privacy, 'list', 'list the files of an installation as sha256sum does, for tocsin.sha256', ['tocsin privacy list /opt/tocsin > tocsin.sha256'])
     .argument('<folder>', 'installation')
     .action((folder: string) => {
+      const missing = ['agent', 'package.json'].find((name) => existsSync(folder) && !existsSync(join(folder, name)));
+      if (missing !== undefined)
+        throw new TocsinError(
+          `Expected an installation in ${folder}, got a folder without ${missing}`,
+          'name the folder that holds agent/ and package.json',
+          exitCodes.usage,
+        );
       let list: string;
       try {
         list = listPackage(folder);

@@ -92,11 +92,22 @@ function speak(command: Command, t: Translate): void {
       },
     });
   if (command.commands.length > 0) {
-    const help = new Command('help').argument('[command]').description(t('help.help'));
-    command.addHelpCommand(command.parent ? help : help.helpGroup('On recordings, and the rest:'));
+    const help = new Command('help').argument('[command...]').description(t('help.help'));
+    command.helpCommand(false); // commander's own looks at the first word alone
+    command.addCommand(help.action((words: string[]) => showHelp(command, words)));
+    if (!command.parent) help.helpGroup('On recordings, and the rest:');
   }
   for (const part of [...command.options, ...command.registeredArguments]) part.description = translateHelp(part.description, t.language);
   for (const child of command.commands) speak(child, t);
+}
+
+/** The help of the command that the words name, below the one where help was asked for. */
+function showHelp(command: Command & { unknownCommand?: () => void }, [word, ...words]: readonly string[]): void {
+  if (word === undefined) command.help();
+  const child = command.commands.find((below) => below.name() === word);
+  if (child) showHelp(child, words);
+  command.args = [word];
+  command.unknownCommand?.(); // says it and what may have been meant; commander's types leave it out
 }
 
 /** The --config option that most commands share. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
-import { isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
+import { exitCodes, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { type InstalledCertificate, installCertificate } from './provision/install.ts';
@@ -55,7 +55,7 @@ function notWritten(cause: unknown): ProvisionError {
 /** The request alone goes to stdout, so that it can be sent on; what to do with it to stderr. */
 function request(options: Options, t: Translate): void {
   if (options.ca !== undefined)
-    throw new ProvisionError('Expected --ca beside --install, got it alone', 'sudo tocsin provision --install sensor.pem --ca ca.pem');
+    throw new TocsinError('Expected --ca beside --install, got it alone', 'sudo tocsin provision --install sensor.pem --ca ca.pem', exitCodes.usage);
   const { sensor, mqtt } = loadConfig(options.config);
   const made = requestCertificate(sensor, identityPaths(mqtt), { renew: options.renew ?? false, discard: options.discard ?? false });
   if (options.json) {

@@ -39,7 +39,8 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   const bundled = new URL('../../models/street', import.meta.url).pathname;
   const settings = options.config ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
   const classifier = await openOnnxClassifier(options.model ?? settings.path);
-  const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint: options.operatingPoint ?? settings.operatingPoint });
+  const operatingPoint = options.operatingPoint ?? settings.operatingPoint;
+  const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint });
   const bar = process.stderr.isTTY ? openBar(files.length, t) : undefined;
   const { columns } = screenOf(process.stdout);
   const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
@@ -50,11 +51,13 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     if (bar) process.stderr.write('\x1b7');
     bar?.render();
   };
+  let recognised = 0;
   try {
     for (const file of files) {
       const found: Detection[] = [];
       const source = await openAudioFile(file, classifier.sampleRate, 'fast');
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
+      recognised += found.length;
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
       for (const { label, onsetSeconds, offsetSeconds, confidence } of found) {
         const line = { file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) };
@@ -78,6 +81,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     bar?.stop();
     await classifier.close();
   }
+  if (recognised === 0 && !options.json) process.stderr.write(`${wrap(t('replay.none', { point: operatingPoint }), screenOf(process.stderr).columns)}\n`);
 }
 
 function openBar(files: number, t: Translate): SingleBar {

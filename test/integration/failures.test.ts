@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,6 +79,11 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['events explan 4', usage, /did you mean 'explain'\?\nTry: tocsin events explain --help$/m],
   ['events --jsn', usage, /did you mean '--json'\?\nTry: tocsin events --help$/m],
   ['calibrate thresholds', usage, /missing option '--budget <count\/span>'\nTry: tocsin calibrate thresholds --help$/m],
+  ['help foo', usage, /unknown command 'foo'\nTry: tocsin --help$/m],
+  ['help evnts', usage, /unknown command 'evnts'; did you mean 'events'\?\nTry: tocsin events --help$/m],
+  ['help config chek', usage, /unknown command 'chek'; did you mean 'check'\?\nTry: tocsin config check --help$/m],
+  ['help status twice', usage, /unknown command 'twice'\nTry: tocsin status --help$/m],
+  ['config help shew', usage, /unknown command 'shew'; did you mean 'show'\?/],
   ['status too many', usage, /too many arguments for 'status'/],
   ['replay', usage, /missing required argument 'file'/],
   ['model --json a b', usage, /too many arguments/],
@@ -91,6 +97,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['calibrate --level 100', usage, /expected one of 94, 114, got '100'/],
   ['selftest --ask --speaker', usage, /cannot be used with one another/],
   ['commission --speaker --no-microphone', usage, /cannot be used with one another/],
+  [`model -c ${good} models/street`, usage, /cannot be used with one another: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
   ['privacy verify --listener-pid me', usage, /expected the number of a process, got 'me'/],
   ...[
     'bench --seconds 0',
@@ -110,6 +117,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`replay ${nowhere}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
   [`replay ${text}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
   [`evaluate ${nowhere}`, audio, /Expected scenes.json in /],
+  [`evaluate ${scenes('empty', [])}`, audio, /Expected a scene in .*\/empty\/scenes.json, got an empty list\nTry: tocsin evaluate --help/],
   [`selftest --ask -c ${noFile}`, audio, /the chain broke at the microphone/],
   [`calibrate --dry-run -c ${noCard}`, audio, /./],
   [`calibrate -c ${notToBeWritten}`, wrongConfig, /Expected to write .*, got: ENOENT.*\nTry: run it again with sudo/],
@@ -127,8 +135,9 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`selftest -c ${good}`, broker, /the chain broke at the broker/],
   [`doctor -c ${nowhere}`, check, /failed checks: 1 of 18 \(config\)|failed checks: \d of 18 \(config/],
   [`commission -c ${good}`, identity, /Expected the private key of this sensor/],
-  [`provision --ca ${text} -c ${good}`, identity, /Expected --ca beside --install/],
-  [`privacy list ${nowhere}`, usage, /./],
+  [`provision --ca ${text} -c ${good}`, usage, /Expected --ca beside --install/],
+  [`privacy list ${nowhere}`, usage, /Expected an installation in .*, got: ENOENT/],
+  [`privacy list ${recorded}`, usage, /Expected an installation in .*, got a folder without agent\nTry: name the folder/],
   [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write /],
 ];
 
@@ -163,6 +172,34 @@ test.each(rows)('%s', async (line, exitCode, error) => {
     said.push(lines.slice(first.length));
   }
   expect(said[1], 'the French is not the English').not.toBe(said[0]);
+});
+
+test('a recording in which nothing is recognised says so, and not into what a program reads', async () => {
+  const silence = join(recorded, 'silence.wav');
+  expect(await run(`replay ${silence}`, 'en')).toEqual({ exitCode: 0, stdout: '', stderr: 'No sound was recognised, with the thresholds “balanced”.\n' });
+  expect((await run(`replay ${silence}`, 'fr')).stderr).toBe('Aucun son reconnu, avec les seuils «\u00a0balanced\u00a0».\n');
+  expect(await run(`replay ${silence} --json`, 'en')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+  expect((await run('replay deploy/selftest.wav', 'en')).stderr).toBe('');
+});
+
+test('help walks down to the command that is named', async () => {
+  for (const line of ['help config check', 'config help check', 'help config check --lang en']) {
+    const { exitCode, stdout } = await run(line, 'en');
+    expect({ line, exitCode, stdout }).toEqual({ line, exitCode: 0, stdout: expect.stringMatching(/^Usage: tocsin config check /) });
+  }
+  expect((await run('help', 'en')).stdout).toMatch(/^Usage: tocsin \[options\] \[command\]/);
+  expect((await run('help doctor', 'fr')).stdout).toMatch(/^Usage\u00a0: tocsin doctor /);
+});
+
+test('output that cannot be written is an error with its reason', () => {
+  const full = openSync('/dev/full', 'w');
+  const status = (...more: string[]) =>
+    spawnSync(process.execPath, ['agent/main.ts', 'config', 'check', '-c', good, ...more], { stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+  expect(status()).toMatchObject({
+    status: 1,
+    stderr: 'Error: Expected to write the output, got: ENOSPC: no space left on device, write\nTry: is the disk full? df -h\n',
+  });
+  expect(status('--lang', 'fr').stderr).toContain('Attendu de pouvoir écrire la sortie, obtenu\u00a0: disque plein (ENOSPC)');
 });
 
 test.each([

@@ -32,6 +32,7 @@ export const frenchErrors: Record<string, string> = {
   'apt install alsa-utils': 'apt install alsa-utils',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
     'Attendu scenes.json dans {1} : une liste de {file, seconds, events}, obtenu : {2}',
+  'Expected a scene in {1}/scenes.json, got an empty list': 'Attendu une scène dans {1}/scenes.json, obtenu une liste vide',
   'tocsin evaluate --help shows the form': 'tocsin evaluate --help montre la forme',
   'Expected both processes to run, got exit {1} from one': 'Attendu que les deux processus tournent, l’un a fini avec {1}',
   'read the line above': 'lisez la ligne ci-dessus',
@@ -103,6 +104,9 @@ export const frenchErrors: Record<string, string> = {
   'install the package, or make the folder: mkdir -m 700 -p /etc/tocsin/credentials':
     'installez le paquet, ou créez le dossier : mkdir -m 700 -p /etc/tocsin/credentials',
   'sudo tocsin doctor shows whether the disk is full or read-only': 'sudo tocsin doctor dit si le disque est plein ou en lecture seule',
+  'Expected to write the output, got: {1}': 'Attendu de pouvoir écrire la sortie, obtenu : {1}',
+  'is the disk full? df -h': 'le disque est-il plein ? df -h',
+  'tocsin model --help': 'tocsin model --help',
   'Expected --ca beside --install, got it alone': 'Attendu --ca avec --install, obtenu seul',
   'Expected an EC or RSA key at {1}, got {2}': 'Attendu une clé EC ou RSA à {1}, obtenu {2}',
   'openssl dgst could not check its signatures; use an EC key': 'openssl dgst ne saurait vérifier ses signatures ; prenez une clé EC',
@@ -144,6 +148,7 @@ export const frenchErrors: Record<string, string> = {
   'expected a user name beside passwordFile': 'attendu un nom d’utilisateur avec passwordFile',
   'expected one of {1}': 'attendu l’une des valeurs {1}',
   'Expected an installation in {1}, got: {2}': 'Attendu une installation dans {1}, obtenu : {2}',
+  'Expected an installation in {1}, got a folder without {2}': 'Attendu une installation dans {1}, obtenu un dossier sans {2}',
   'name the folder that holds agent/ and package.json': 'nommez le dossier qui contient agent/ et package.json',
 };
 

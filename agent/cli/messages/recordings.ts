@@ -3,6 +3,10 @@ import type { Message } from '../translate.ts';
 // What replay, evaluate and bench say.
 export const recordings = {
   'replay.line': { en: '{onset} s  {label} {confidence}  {seconds} s long  {file}', fr: '{onset} s  {label} {confidence}  dure {seconds} s  {file}' },
+  'replay.none': {
+    en: 'No sound was recognised, with the thresholds “{point}”.',
+    fr: 'Aucun son reconnu, avec les seuils « {point} ».',
+  },
   'replay.bar': { en: '{bar} {value}/{total} files, {eta_formatted} left', fr: '{bar} {value}/{total} fichiers, reste {eta_formatted}' },
   'evaluate.score': {
     en: 'macro F1 {f1} ({labels}), {alarms} false alarms an hour without a target',
