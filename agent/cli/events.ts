@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type DetectionRule, type Label, labels, loadModel } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { problemsOf, show as shown } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { type SoundEvent, soundEventSchema } from '../events/event.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
@@ -114,7 +115,7 @@ type Explained = Pick<PendingEvent, 'label' | 'confidence' | 'durationSeconds' |
 
 function explain(id: string, options: Options, t: Translate): void {
   const config = loadConfig(options.config);
-  const event = existsSync(id) ? published(id, t) : waitingEvent(id, config, t);
+  const event = existsSync(id) ? published(id) : waitingEvent(id, config, t);
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
   if (options.json) {
@@ -179,13 +180,30 @@ function waitingEvent(id: string, config: Config, t: Translate): Explained {
   return { ...found, clockRight: found.clockSynchronised };
 }
 
-function published(path: string, t: Translate): Explained {
+function published(path: string): Explained {
+  const read = readEvent(path);
+  if (typeof read === 'string')
+    throw new OutboxError(`Expected an event of Tocsin as JSON in ${path}, got: ${read}`, 'the payload as published, see docs/event.schema.json');
+  const { time, data } = read;
+  return { ...data, onsetWallMs: Date.parse(time), clockRight: data.clock !== 'unsynchronised' };
+}
+
+/** The event, or what first is wrong with the file. */
+function readEvent(path: string): SoundEvent | string {
+  let text: string;
+  let value: unknown;
   try {
-    const { time, data }: SoundEvent = soundEventSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
-    return { ...data, onsetWallMs: Date.parse(time), clockRight: data.clock !== 'unsynchronised' };
+    text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new OutboxError(t('explain.noEvent', { path, reason: messageOf(error).slice(0, 200) }), t('explain.noEvent.try'));
+    return messageOf(error);
   }
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return `(file): expected JSON, got ${shown(text)}`;
+  }
+  const { success, data, error } = soundEventSchema.safeParse(value, { reportInput: true });
+  return success ? data : (error.issues.flatMap((issue) => problemsOf(issue, value))[0] as string);
 }
 
 function withView<T>(path: string, use: (view: OutboxView) => T): T {

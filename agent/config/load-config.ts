@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { brokerAddress } from './broker-url.ts';
-import { problemsOf, show } from './problems.ts';
+import { printable, problemsOf, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
 
 const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -25,9 +25,13 @@ export function loadConfig(path: string): Config {
   try {
     value = parse(text);
   } catch (cause) {
-    throw new ConfigError(`Expected YAML in ${path}, got: ${messageOf(cause).trim().replace(/\n+/g, '\n')}`, 'check indentation and quotes at the line named', {
-      cause,
-    });
+    throw new ConfigError(
+      `Expected YAML in ${path}, got: ${printable(messageOf(cause).trim().replace(/\n+/g, '\n'))}`,
+      'check indentation and quotes at the line named',
+      {
+        cause,
+      },
+    );
   }
   return checkConfig(value, path);
 }
@@ -38,7 +42,7 @@ export function checkConfig(value: unknown, path: string): Config {
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
     throw new ConfigError(
-      `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((p) => `  ${printable(p)}`).join('\n')}`,
       'tocsin config example shows every key with its default',
       { problems },
     );

@@ -21,6 +21,8 @@ function expectedOf(issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
   if (issue.code === 'too_small') return issue.origin === 'string' ? 'some text' : `at least ${issue.minimum}`;
   if (issue.code === 'too_big') return issue.origin === 'string' ? `at most ${issue.maximum} characters` : `at most ${issue.maximum}`;
+  if (issue.code === 'invalid_format' && issue.message.startsWith('Invalid'))
+    return `text of the form ${issue.format === 'regex' ? issue.pattern : issue.format}`;
   const choices = issue.code === 'invalid_value' ? issue.values : issue.code === 'invalid_union' ? issue.errors.flat().flatMap(valuesOf) : [];
   if (choices.length > 0) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}`;
   return issue.message.replace(/^expected /, ''); // of the schema's own
@@ -34,6 +36,11 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
+/** What a file holds may be shown on a terminal, which would obey its control characters. */
+export function printable(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, '?');
+}
+
 export function show(value: unknown): string {
-  return value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 80);
+  return value === undefined ? 'nothing' : printable(JSON.stringify(value).slice(0, 80));
 }

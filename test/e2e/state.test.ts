@@ -210,7 +210,7 @@ describe('explain', () => {
     if (event) writeFileSync(file, JSON.stringify(toCloudEvent(event, sender, fixedClock())));
     expect(tocsin('events', 'explain', file, '-c', path).stdout).toMatch(/#1 breaking glass/);
     writeFileSync(file, '{"specversion":"1.0"}');
-    expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('expected an event') });
+    expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('id: expected text, got nothing') });
     for (const id of ['7', 'nonsense'])
       expect(tocsin('events', 'explain', id, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('does not wait') });
     outbox.close();

@@ -131,7 +131,18 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`events -c ${damaged}`, wrongOutbox, /Expected to read the outbox /],
   [`selftest -c ${damaged}`, wrongOutbox, /the chain broke at the outbox/],
   [`events explain 7 -c ${good}`, wrongOutbox, /event 7 does not wait/],
-  [`events explain ${text} -c ${good}`, wrongOutbox, /expected an event of Tocsin/],
+  [
+    `events explain ${text} -c ${good}`,
+    wrongOutbox,
+    /Expected an event of Tocsin as JSON in .*, got: \(file\): expected JSON, got "not a sound"\nTry: the payload/,
+  ],
+  [
+    `events explain ${file('id.json', '{"specversion":"1.0","id":"\\u001b[2J"}')} -c ${good}`,
+    wrongOutbox,
+    /got: id: expected text of the form \/.*\/, got "\\u001b\[2J"\n/,
+  ],
+  [`events explain ${file('list.json', '[1]')} -c ${good}`, wrongOutbox, /got: \(file\): expected a group of keys, got \[1\]\n/],
+  [`events explain . -c ${good}`, wrongOutbox, /got: EISDIR/],
   [`selftest -c ${good}`, broker, /the chain broke at the broker/],
   [`doctor -c ${nowhere}`, check, /failed checks: 1 of 18 \(config\)|failed checks: \d of 18 \(config/],
   [`commission -c ${good}`, identity, /Expected the private key of this sensor/],
@@ -180,6 +191,14 @@ test('a recording in which nothing is recognised says so, and not into what a pr
   expect((await run(`replay ${silence}`, 'fr')).stderr).toBe('Aucun son reconnu, avec les seuils «\u00a0balanced\u00a0».\n');
   expect(await run(`replay ${silence} --json`, 'en')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
   expect((await run('replay deploy/selftest.wav', 'en')).stderr).toBe('');
+});
+
+test('what is wrong with a file that is to be explained is said in French too, in one line', async () => {
+  const said = async (name: string, content: string) => (await run(`events explain ${file(name, content)} -c ${good}`, 'fr')).stderr.split('\n')[0];
+  expect((await run(`events explain . -c ${good}`, 'fr')).stderr).toContain('obtenu\u00a0: c’est un dossier (EISDIR)');
+  expect(await said('a.json', 'nothing')).toMatch(/dans .*a\.json, obtenu\u00a0: \(file\)\u00a0: attendu du JSON, obtenu "nothing"$/);
+  expect(await said('b.json', '{}')).toMatch(/obtenu\u00a0: specversion\u00a0: attendu l’une des valeurs "1.0", obtenu rien$/);
+  expect(await said('c.json', '{"specversion":"1.0","id":1}')).toMatch(/obtenu\u00a0: id\u00a0: attendu un texte, obtenu 1$/);
 });
 
 test('help walks down to the command that is named', async () => {

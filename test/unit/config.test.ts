@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { checkConfig, loadConfig } from '../../agent/config/load-config.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { redact } from '../../agent/config/secrets.ts';
@@ -25,6 +26,31 @@ test('the example configuration is right, names every section and shows the defa
     if (typeof value === 'object') for (const key of Object.keys(value)) expect(text, `${section}.${key}`).toContain(`${key}:`);
   const { microphone, outbox, log } = checkConfig(minimal, 'minimal');
   expect({ microphone: config.microphone, outbox: config.outbox, log: config.log }).toEqual({ microphone, outbox, log });
+});
+
+test('every key stands in the example, with its default where it has one; those without are comments', () => {
+  // a key in a comment is a line `# key: value`, at its place
+  const uncommented = parse(readFileSync(example, 'utf8').replace(/^( *)# ( *\w+:(?: |$))/gm, '$1$2')) as Record<string, Record<string, unknown>>;
+  const keysOf = (value: unknown) => (typeof value === 'object' && value !== null ? Object.keys(value) : []);
+  const defaults = configSchema.parse(minimal) as unknown as Record<string, Record<string, unknown>>;
+  expect(Object.keys(uncommented).toSorted()).toEqual(Object.keys(configSchema.shape).toSorted());
+  for (const [section, field] of Object.entries(configSchema.shape)) {
+    const { shape } = ('unwrap' in field ? field.unwrap() : field) as { shape?: object };
+    expect(keysOf(uncommented[section]).toSorted(), section).toEqual(keysOf(shape).toSorted());
+    for (const key of keysOf(defaults[section]))
+      if (`${section}.${key}` !== 'mqtt.url') expect(uncommented[section]?.[key], `${section}.${key}`).toEqual(defaults[section]?.[key]);
+  }
+  checkConfig(uncommented, example);
+});
+
+test('a file that is no text does not reach the terminal with its control characters', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'binary.yaml');
+  for (const content of ['\u001b[2J\u0007: [\u009b31m', 'site: [\n\u001b]0;title\u0007', '"\\e[2J": 1', 'site: "\\x9b2J"']) {
+    writeFileSync(path, content);
+    const said = () => loadConfig(path);
+    expect(said, content).toThrow(/binary.yaml/);
+    expect(said, content).not.toThrow(/(?!\n)\p{Cc}/u);
+  }
 });
 
 test('every key has a sentence', () => {

@@ -123,7 +123,11 @@ export const frenchErrors: Record<string, string> = {
   'expected a number of days above 0': 'attendu un nombre de jours supérieur à 0',
   'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
   'expected the number of a process': 'attendu le numéro d’un processus',
-  // what a key of the configuration file should have been
+  'Expected an event of Tocsin as JSON in {1}, got: {2}': 'Attendu un événement de Tocsin en JSON dans {1}, obtenu : {2}',
+  'the payload as published, see docs/event.schema.json': 'le message tel que publié, voyez docs/event.schema.json',
+  // what a key of the configuration file should have been, or one of an event
+  'expected JSON': 'attendu du JSON',
+  'expected text of the form {1}': 'attendu un texte de la forme {1}',
   'expected text': 'attendu un texte',
   'expected some text': 'attendu un texte non vide',
   'expected a number': 'attendu un nombre',

@@ -121,11 +121,6 @@ export const state = {
     en: 'save it from the platform as JSON: tocsin events explain event.json',
     fr: 'enregistrez-le en JSON depuis la plateforme : tocsin events explain event.json',
   },
-  'explain.noEvent': {
-    en: 'expected an event of Tocsin as JSON in {path}, got: {reason}',
-    fr: 'attendu un événement de Tocsin en JSON dans {path}, obtenu : {reason}',
-  },
-  'explain.noEvent.try': { en: 'the payload as published, see docs/event.schema.json', fr: 'le message tel que publié, voyez docs/event.schema.json' },
   'explain.heard': { en: '{time}, {clock}; {age} ago', fr: '{time}, {clock} ; il y a {age}' },
   'explain.clock.good': { en: 'clock right', fr: 'horloge juste' },
   'explain.clock.bad': { en: 'clock not set then', fr: 'horloge non réglée alors' },
