@@ -48,8 +48,8 @@ function noise(sampleRate: number, seconds: number): AudioSource {
     state = (state * 48271) % 2147483647;
     return (state / 2147483647 - 0.5) * 0.02;
   });
-  async function* frames() {
-    for (let first = 0; first < seconds * sampleRate; first += length)
+  async function* frames(signal: AbortSignal) {
+    for (let first = 0; first < seconds * sampleRate && !signal.aborted; first += length)
       yield { samples: second.slice(first % sampleRate, (first % sampleRate) + length), firstSample: first };
   }
   return { sampleRate, dropped: 0, frames };

@@ -185,6 +185,12 @@ test.each(rows)('%s', async (line, exitCode, error) => {
   expect(said[1], 'the French is not the English').not.toBe(said[0]);
 });
 
+test('bench stops while it measures, and not when it is done', async () => {
+  const began = performance.now();
+  expect(await run('bench --seconds 20000 --json', 'en', AbortSignal.timeout(300))).toMatchObject({ exitCode: 130, stdout: '' });
+  expect(performance.now() - began).toBeLessThan(3000); // it would take half a minute
+});
+
 test('a recording in which nothing is recognised says so, and not into what a program reads', async () => {
   const silence = join(recorded, 'silence.wav');
   expect(await run(`replay ${silence}`, 'en')).toEqual({ exitCode: 0, stdout: '', stderr: 'No sound was recognised, with the thresholds “balanced”.\n' });
