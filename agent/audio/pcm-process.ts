@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, read } from 'node:fs';
 import { promisify } from 'node:util';
+import { messageOf } from '../lib/errors.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import { socketPair } from '../lib/libc.ts';
 import { CaptureError } from './capture-error.ts';
@@ -33,11 +34,21 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
   let dropped = 0;
   const bytesOf = (seconds: number) => 2 * Math.round(sampleRate * seconds);
+  function start(bytes: number): { child: ChildProcess; mine: number } {
+    let pair: [number, number] | undefined;
+    try {
+      pair = socketPair(longestReadMs, bytes);
+      // its messages are matched below: the same in every language
+      const child = spawn(command, args, { stdio: ['ignore', pair[1], 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+      closeSync(pair[1]);
+      return { child, mine: pair[0] };
+    } catch (cause) {
+      pair?.forEach(closeSync);
+      throw new CaptureError('failed', `Expected to start ${command}, got: ${messageOf(cause)}`, tryHint, { cause });
+    }
+  }
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
-    const [mine, childs] = socketPair(longestReadMs, bytesOf(pipeSeconds));
-    // the messages are matched below: the same in every language
-    const child = spawn(command, args, { stdio: ['ignore', childs, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
-    closeSync(childs);
+    const { child, mine } = start(bytesOf(pipeSeconds));
     let complaint = '';
     let failure: Error | undefined;
     let stalled = false;

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
-import { loadConfig, meterSocketPath, serviceMeterSocket } from '../config/load-config.ts';
+import { loadConfig, meterSocketPath, serviceConfig, serviceMeterSocket } from '../config/load-config.ts';
 import { AudioError, isDenied, type TocsinError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { MeterReading } from '../meter/reading.ts';
@@ -56,7 +56,7 @@ function placeOf(configPath: string): Place {
     const config = loadConfig(configPath);
     return { path: meterSocketPath(config), sensor: `${config.sensor} @ ${config.site}` };
   } catch (error) {
-    if (!isDenied(error) || configPath !== '/etc/tocsin/tocsin.yaml') throw error;
+    if (!isDenied(error) || configPath !== serviceConfig) throw error;
     return { path: serviceMeterSocket, sensor: '' };
   }
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { serviceConfig } from '../config/load-config.ts';
 import { exitCodes } from '../lib/errors.ts';
 import { addBench } from './bench.ts';
 import { addCalibrate } from './calibrate.ts';
@@ -112,7 +113,7 @@ function showHelp(command: Command & { unknownCommand?: () => void }, [word, ...
 
 /** The --config option that most commands share. */
 export function configOption(): Option {
-  return new Option('-c, --config <file>', 'configuration file').default('/etc/tocsin/tocsin.yaml').env('TOCSIN_CONFIG');
+  return new Option('-c, --config <file>', 'configuration file').default(serviceConfig).env('TOCSIN_CONFIG');
 }
 
 const examplesByCommand = new WeakMap<Command, readonly string[]>();

@@ -62,13 +62,13 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
+  const release = holdLock(config.outbox.path, logger); // first: another's outbox is not opened, let alone repaired
   const outbox = openOutbox(config, logger);
-  const release = holdLock(config.outbox.path, logger);
   try {
     await runHearing(config, outbox, clock, logger, signal);
   } finally {
-    release();
     outbox.close();
+    release();
   }
 }
 

@@ -51,6 +51,7 @@ export function checkConfig(value: unknown, path: string): Config {
   return config;
 }
 
+export const serviceConfig = '/etc/tocsin/tocsin.yaml';
 export const serviceMeterSocket = '/run/tocsin/meter.sock';
 
 /** Where the listener of this configuration has its meter socket. The service's is in a folder that the courier cannot see. */

@@ -32,7 +32,7 @@ export function socketPair(receiveTimeoutMs: number, bytes: number): [number, nu
   const setsockopt = libc('int setsockopt(int fd, int level, int option, const void *value, uint32_t size)');
   const set = (socket: number, option: number, value: ArrayBufferView) => setsockopt(socket, SOL_SOCKET, option, value, value.byteLength) === 0;
   if (!made || !set(pair[0] as number, SO_RCVTIMEO, timeout) || !set(pair[1] as number, SO_SNDBUF, size))
-    throw new Error(`Expected two connected sockets, got errno ${koffi.errno()}; try more open files (LimitNOFILE)`);
+    throw new Error(`no two connected sockets (errno ${koffi.errno()})`);
   return [pair[0] as number, pair[1] as number];
 }
 

@@ -7,8 +7,8 @@ const lockOf = (outboxPath: string) => `${outboxPath}.listener.lock`;
 const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a second file
 
 /**
- * Holds the lock until the process ends or what is returned is called. PATH.listener.lock stays an empty file: a transaction that is begun and writes nothing is but
- * a lock. Throws what SQLite says: where it cannot be held, hearing goes on, and the courier finds nothing to ask.
+ * Holds the lock until the process ends or what is returned is called. PATH.listener.lock stays an empty file: a transaction that is
+ * begun and writes nothing is but a lock. Throws what SQLite says: where it cannot be held, hearing goes on, and the courier finds nothing to ask.
  */
 export function holdListenerLock(outboxPath: string): () => void {
   const db = openDatabase(lockOf(outboxPath));

@@ -30,7 +30,7 @@ export interface OutboxView {
   close(): void;
 }
 
-/** An event that waits for longer is not normal: docs/health.md. */
+/** An event that waits for longer is not normal: `status`, `outbox`, `events` and `doctor` say the same. */
 export const lateMs = 60_000;
 
 /** Whether there is an outbox. Throws where this user may not look, which is not the same. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -41,6 +41,19 @@ describe.each(sources)('%s', (_name, open, atEnd) => {
     expect(source.dropped).toBe(0);
   });
 
+  test('overwrites what it has handed out, once the next is asked for and when its reader fails', async () => {
+    const handed: Float32Array[] = [];
+    const reading = (async () => {
+      for await (const { samples } of (await open()).frames(never())) {
+        expect(samples.some((sample) => sample !== 0)).toBe(true);
+        expect(handed.every((earlier) => earlier.every((sample) => sample === 0))).toBe(true);
+        if (handed.push(samples) === 2) throw new Error('the reader fails');
+      }
+    })();
+    await expect(reading).rejects.toThrow(/the reader fails/);
+    expect(handed.every((samples) => samples.every((sample) => sample === 0))).toBe(true);
+  });
+
   test('stops at an abort without an error', async () => {
     const stop = new AbortController();
     let frames = 0;
@@ -74,6 +87,15 @@ test('a capture that dies or stalls is an error that says so', async () => {
   await expect(
     drain(openPcmProcess({ command: '/no/arecord', args: [], sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: '' })),
   ).rejects.toThrow(/ENOENT/);
+});
+
+test('a capture that cannot even be started is a fault to try again, and leaves no descriptor open', async () => {
+  const open = () => readdirSync('/proc/self/fd').length;
+  const never = () => drain(openPcmProcess({ command: 'arecord', args: ['\0'], sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: 'try' }));
+  await expect(never()).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('Expected to start arecord, got:') });
+  const before = open();
+  for (let i = 0; i < 20; i++) await expect(never()).rejects.toThrow();
+  expect(open()).toBeLessThan(before + 20);
 });
 
 test('what is no sound file is refused with its name', async () => {

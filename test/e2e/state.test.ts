@@ -1,28 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { stringify } from 'yaml';
 import { loadModel } from '../../agent/classify/model-manifest.ts';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
-import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from '../support/broker.ts';
-import { fixedClock, hearingRecord, limits, recordedEvent } from '../support/samples.ts';
+import { fixedClock, hearingRecord, recordedEvent } from '../support/samples.ts';
+import { sensor } from '../support/stored-events.ts';
 
-function sensor(events: number) {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-state-'));
-  const path = join(folder, 'tocsin.yaml');
-  const db = join(folder, 'outbox.db');
-  writeFileSync(path, stringify({ site: 'old-port', sensor: 'lamp-post-12', outbox: { path: db }, mqtt: { url: 'mqtt://127.0.0.1:1' } }));
-  const outbox = openSqliteOutbox(db, limits);
-  for (let i = 0; i < events; i++)
-    outbox.append(recordedEvent(i, { onsetWallMs: Date.now() - 600_000 + i * 1000, label: i % 2 ? 'shout' : 'glass_break', soundPressureLevelDb: 81 }));
-  return { folder, path, db, outbox };
-}
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
 
 describe('what the sensor holds', () => {
@@ -65,36 +52,6 @@ describe('what the sensor holds', () => {
     for (const command of ['status', 'outbox', 'events'])
       expect(tocsin(command, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('Try: ') });
     expect(statSync(db).mtimeMs).toBe(mtimeMs);
-  });
-
-  const notRoot = process.getuid?.() === 0 ? undefined : 'needs root to be another user';
-  test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
-    const { path, folder: closed, db, outbox } = sensor(1);
-    outbox.close();
-    chmodSync(closed, 0o755);
-    const inside = join(closed, 'inside');
-    mkdirSync(inside, { mode: 0o700 });
-    const elsewhere = join(closed, 'elsewhere.yaml');
-    writeFileSync(elsewhere, readFileSync(path, 'utf8').replace(/outbox\.db/, 'inside/outbox.db'));
-    const other = { uid: 65534, gid: 65534, encoding: 'utf8' } as const;
-    const user = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', elsewhere], other);
-    const forbidden = /EACCES[\s\S]*Try: run it again with sudo/;
-    chmodSync(db, 0o600); // the folder is open, the file is not
-    for (const command of ['status', 'outbox', 'events'])
-      expect(spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], other), command).toMatchObject({
-        status: 6,
-        stderr: expect.stringMatching(forbidden),
-      });
-    const selftest = spawnSync(process.execPath, ['agent/main.ts', 'selftest', '--json', '-c', path], other);
-    expect(JSON.parse(selftest.stdout)).toMatchObject({ brokeAt: 'outbox', try: `sudo tocsin selftest -c ${path}` });
-    chmodSync(path, 0o600);
-    for (const command of ['status', 'meter'])
-      expect(spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], other), command).toMatchObject({
-        status: 3,
-        stderr: expect.stringMatching(forbidden),
-      });
-    for (const args of [['status'], ['outbox'], ['events'], ['events', 'explain', '1'], ['events', '--follow']])
-      expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(forbidden) });
   });
 
   test('config check says the same as JSON, and ends with the same code', () => {
@@ -215,22 +172,6 @@ describe('explain', () => {
       expect(tocsin('events', 'explain', id, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('does not wait') });
     outbox.close();
   });
-});
-
-test('the signal at which Node opens a debugger’s port opens none', async () => {
-  const { path } = sensor(1);
-  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let said = '';
-  child.stderr.on('data', (words) => {
-    said += words;
-  });
-  await once(child.stdout, 'data');
-  child.kill('SIGUSR1');
-  const started = setInterval(() => child.kill('SIGTERM'), 1000); // what was begun by then has been said
-  await once(child, 'close');
-  clearInterval(started);
-  expect(said).not.toMatch(/debugger/i);
 });
 
 test('follow shows what is stored from now on, and what came and went by its number', async () => {

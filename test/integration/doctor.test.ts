@@ -137,6 +137,13 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(shown).toEqual(['config', 'board']);
   });
 
+  test('without a configuration the services wait for it, and are no fault of their own', async () => {
+    const dead = ['tocsin-listener.service', 'tocsin-courier.service'].map((id) => `Id=${id}\nLoadState=loaded\nActiveState=inactive\nSubState=dead\n`);
+    const results = await examine(join(folder, 'none.yaml'), { ...routed, command: async () => ({ code: 0, stdout: dead.join('\n'), stderr: '' }) });
+    expect(results.filter(({ state }) => state === 'fail').map(({ check }) => check)).toEqual(['config']);
+    expect(results.find(({ check }) => check === 'services')?.state).toBe('skip');
+  });
+
   test('a check that hangs is cut off, and all of them stay under 15 s', async () => {
     const hang = () => new Promise<never>(() => undefined);
     const began = performance.now();

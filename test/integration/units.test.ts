@@ -50,7 +50,8 @@ test('every line of the units is explained, and what points cannot see is there'
       .filter((line) => /^\w+=/.test(line) && !/^(Description|PartOf|Wants|After|WantedBy)=/.test(line));
     expect(lines.length).toBeGreaterThan(30);
     for (const line of lines) expect(readme, line).toContain(`\`${line.split('=')[0]}`);
-    for (const line of ['LimitCORE=0', 'MemorySwapMax=0', 'StartLimitIntervalSec=0', 'Restart=always', 'Type=notify']) expect(lines).toContain(line);
+    for (const line of ['LimitCORE=0', 'MemorySwapMax=0', 'StartLimitIntervalSec=0', 'Restart=always', 'Type=notify', 'LogRateLimitBurst=60'])
+      expect(lines).toContain(line);
   }
   expect(unitText('courier')).not.toMatch(/SupplementaryGroups|char-alsa/);
   expect(unitText('listener')).not.toMatch(/AF_INET|LoadCredential/);

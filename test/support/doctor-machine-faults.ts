@@ -50,7 +50,7 @@ export function machineFaults({ folder, standing }: DoctorBench): Row[] {
     ['a slow board', () => ({ probes: { tryModel: async () => ({ name: 'street', version: '1', costMs: 900 }) } }), 'model', 'fail', 'model.slow'],
     ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
-    ['events that wait', () => ({ plant: store }), 'outbox', 'warn', 'outbox.late'],
+    ['events that wait', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
     ['events that expired', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
     ['a small disk', () => ({ probes: { freeMegabytes: () => 60 } }), 'disk', 'warn', 'disk.low'],
     ['no folder for it', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],

@@ -56,3 +56,22 @@ test('after samples were lost, sounds are placed where they were, and one across
   expect(ended).toHaveLength(2);
   expect(secondsHeard).toBeCloseTo((38_400 + gap) / 16000, 5);
 });
+
+test('whatever ends it, nothing of the sound is kept: what was resampled is zeros, and the last thing that the model heard is silence', async () => {
+  const handed: Float32Array[] = [];
+  const heard: boolean[] = [];
+  const failing = loudness();
+  const classifier: Classifier = {
+    ...failing,
+    push(samples) {
+      handed.push(samples);
+      heard.push(samples.some((sample) => sample !== 0));
+      return handed.length === 3 ? Promise.reject(new Error('the model fails')) : failing.push(samples);
+    },
+  };
+  const loud = [0, 1, 2, 3].map((i) => ({ first: i * 1600, value: 0.9 }));
+  await expect(hear(source(loud), classifier, rules, {}, new AbortController().signal)).rejects.toThrow('the model fails');
+  expect(heard).toEqual([true, true, true, false]);
+  expect(handed.every((samples) => samples.every((sample) => sample === 0))).toBe(true);
+  expect(handed.at(-1)?.length).toBe(16_000); // more than a window
+});

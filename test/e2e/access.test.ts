@@ -1,0 +1,53 @@
+// Who may look into what: an ordinary user, and a debugger.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { sensor } from '../support/stored-events.ts';
+
+const notRoot = process.getuid?.() === 0 ? undefined : 'needs root to be another user';
+test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
+  const { path, folder: closed, db, outbox } = sensor(1);
+  outbox.close();
+  chmodSync(closed, 0o755);
+  const inside = join(closed, 'inside');
+  mkdirSync(inside, { mode: 0o700 });
+  const elsewhere = join(closed, 'elsewhere.yaml');
+  writeFileSync(elsewhere, readFileSync(path, 'utf8').replace(/outbox\.db/, 'inside/outbox.db'));
+  const other = { uid: 65534, gid: 65534, encoding: 'utf8' } as const;
+  const user = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', elsewhere], other);
+  const forbidden = /EACCES[\s\S]*Try: run it again with sudo/;
+  chmodSync(db, 0o600); // the folder is open, the file is not
+  for (const command of ['status', 'outbox', 'events'])
+    expect(spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], other), command).toMatchObject({
+      status: 6,
+      stderr: expect.stringMatching(forbidden),
+    });
+  const selftest = spawnSync(process.execPath, ['agent/main.ts', 'selftest', '--json', '-c', path], other);
+  expect(JSON.parse(selftest.stdout)).toMatchObject({ brokeAt: 'outbox', try: `sudo tocsin selftest -c ${path}` });
+  chmodSync(path, 0o600);
+  for (const command of ['status', 'meter'])
+    expect(spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], other), command).toMatchObject({
+      status: 3,
+      stderr: expect.stringMatching(forbidden),
+    });
+  for (const args of [['status'], ['outbox'], ['events'], ['events', 'explain', '1'], ['events', '--follow']])
+    expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(forbidden) });
+});
+
+test('the signal at which Node opens a debugger’s port opens none', async () => {
+  const { path } = sensor(1);
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.on('data', (words) => {
+    said += words;
+  });
+  await once(child.stdout, 'data');
+  child.kill('SIGUSR1');
+  const started = setInterval(() => child.kill('SIGTERM'), 1000); // what was begun by then has been said
+  await once(child, 'close');
+  clearInterval(started);
+  expect(said).not.toMatch(/debugger/i);
+});

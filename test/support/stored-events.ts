@@ -1,0 +1,18 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { limits, recordedEvent } from './samples.ts';
+
+/** A configuration and an outbox with so many events, ten minutes old and a second apart, in a folder of their own. */
+export function sensor(events: number) {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-state-'));
+  const path = join(folder, 'tocsin.yaml');
+  const db = join(folder, 'outbox.db');
+  writeFileSync(path, stringify({ site: 'old-port', sensor: 'lamp-post-12', outbox: { path: db }, mqtt: { url: 'mqtt://127.0.0.1:1' } }));
+  const outbox = openSqliteOutbox(db, limits);
+  for (let i = 0; i < events; i++)
+    outbox.append(recordedEvent(i, { onsetWallMs: Date.now() - 600_000 + i * 1000, label: i % 2 ? 'shout' : 'glass_break', soundPressureLevelDb: 81 }));
+  return { folder, path, db, outbox };
+}
