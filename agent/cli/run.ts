@@ -32,8 +32,8 @@ import { sleep } from '../lib/sleep.ts';
 import { openMeterSocket } from '../meter/socket.ts';
 import { openTap } from '../meter/tap.ts';
 import { openBootNote } from '../outbox/boot-note.ts';
+import { type Half, holdHalfLock, openListenerProbe } from '../outbox/half-lock.ts';
 import { openHearingReport } from '../outbox/hearing-report.ts';
-import { holdListenerLock, openListenerProbe } from '../outbox/listener-lock.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage } from '../outbox/sqlite-database.ts';
@@ -62,7 +62,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
-  const release = holdLock(config.outbox.path, logger); // first: another's outbox is not opened, let alone repaired
+  const release = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
   const outbox = openOutbox(config, logger);
   try {
     await runHearing(config, outbox, clock, logger, signal);
@@ -72,19 +72,29 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Throws an OutboxError where another listener holds it; a lock that cannot be had otherwise is no reason not to hear. */
-function holdLock(path: string, logger: Logger): () => void {
+/** Throws an OutboxError where another process is this half; a lock that cannot be had otherwise is no reason not to hear or to deliver. */
+function holdLock(path: string, half: Half, logger: Logger): () => void {
   try {
-    return holdListenerLock(path);
+    return holdHalfLock(path, half);
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'SQLITE_BUSY')
-      throw new OutboxError(
-        `Expected to be the only listener of ${path}, got another that runs`,
-        'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it',
-      );
-    logger.warn({ reason: messageOf(error) }, 'the courier cannot be told at once if this listener dies');
+    if ((error as { code?: unknown }).code === 'SQLITE_BUSY') throw half === 'listener' ? secondListener(path) : secondCourier(path);
+    logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
     return () => undefined;
   }
+}
+
+function secondListener(path: string): OutboxError {
+  return new OutboxError(
+    `Expected to be the only listener of ${path}, got another that runs`,
+    'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it',
+  );
+}
+
+function secondCourier(path: string): OutboxError {
+  return new OutboxError(
+    `Expected to be the only courier of ${path}, got another that runs`,
+    'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it',
+  );
 }
 
 async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
@@ -140,10 +150,12 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   collectEarly(); // a backlog of months passes through
   const config = loadConfig(path);
   const logger = openLogger('courier', config.log.level);
-  const outbox = openOutbox(config, logger);
   const { site, sensor, mqtt } = config;
+  const credentials = readCredentials(mqtt);
+  const release = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
+  const outbox = openOutbox(config, logger);
   const topics = topicsOf(site, sensor);
-  const openPublisher = closedPublisher(mqttPublisher(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}`), isPublishable(topics));
+  const openPublisher = closedPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), isPublishable(topics));
   const clock = systemClock();
   const board = () => readBoard(dirname(config.outbox.path));
   const listenerRuns = openListenerProbe(config.outbox.path);
@@ -162,6 +174,7 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   } finally {
     notifier.stopping();
     outbox.close();
+    release();
   }
 }
 

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { readLinkWords } from '../delivery/link.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
-import { openListenerProbe } from '../outbox/listener-lock.ts';
+import { openListenerProbe } from '../outbox/half-lock.ts';
 import { inspectOutbox, isMade, lateMs, noFates, type OutboxState } from '../outbox/view-outbox.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';

@@ -73,10 +73,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       await drain(publisher);
       await publisher.publish(topics.status, status('offline'), { retain: true }).catch(() => undefined);
     } catch (error) {
-      // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either
-      if (clock.monotonicMs() - connectedMs > steadyMs) attempt = 0;
-      const waitMs = backoffMs(attempt, random);
       const fault = linkFaultOf(error);
+      // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either, nor do two of one name take turns fast
+      if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
+      const waitMs = backoffMs(attempt, random);
       if (!signal.aborted) link?.failed(fault);
       if (attempt === 0) logger.warn({ fault, reason: messageOf(error), attempt }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
@@ -224,7 +224,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       acknowledge();
     }
     if (failure.signal.aborted) throw failure.signal.reason;
-    if (publisher.lost.aborted && !signal.aborted) throw new Error('the connection broke');
+    if (publisher.lost.aborted && !signal.aborted) throw publisher.lost.reason;
   }
 
   /** The newest event that is late already: those behind it are fresh, and must not wait for it. */

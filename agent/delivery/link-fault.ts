@@ -10,7 +10,8 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/unsupported protocol|alert protocol version|no protocols available/i, 'tls_version'],
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
-  [/connection broke|broken connection|ECONNRESET|EPIPE/, 'connection_lost'],
+  [/DISCONNECT with reason code 142$/, 'session_taken'], // MQTT 5, 4.13.1: another client has this one's identifier
+  [/DISCONNECT with reason code|connection broke|broken connection|ECONNRESET|EPIPE/, 'connection_lost'],
   [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout/i, 'unreachable'],
 ];
 

@@ -75,10 +75,14 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
   const lost = new AbortController();
   let unanswered = 0;
   const waiting = new Set<() => void>(); // told when the connection breaks: a listener of the signal for each publish would cost kilobytes
+  let why = 'a broken connection';
   const onLost = () => {
-    lost.abort();
+    lost.abort(new BrokerError(`Expected the broker to hold the connection, got: ${why}`, 'wait: the courier connects again', false));
     for (const tell of waiting) tell();
   };
+  client.on('disconnect', ({ reasonCode = 0 }) => {
+    why = `DISCONNECT with reason code ${reasonCode}`; // MQTT 5; of 3.1.1 a broker just hangs up
+  });
   client.on('close', onLost);
   client.on('error', onLost);
   return {
@@ -98,7 +102,7 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
           );
         };
         const timer = setTimeout(() => fail(`none in ${ackTimeoutSeconds} s`, false), ackTimeoutSeconds * 1000);
-        const onBroken = () => fail('a broken connection', false);
+        const onBroken = () => fail(why, false);
         const settle = () => {
           clearTimeout(timer);
           waiting.delete(onBroken);

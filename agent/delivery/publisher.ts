@@ -3,7 +3,7 @@
  *
  * `publish` resolves when the broker took responsibility (a PUBACK with a reason code below 128). It rejects with a
  * BrokerError when the broker refuses, the time-out passes or the connection breaks; the message may then have arrived or
- * not, and is to be sent again. `lost` aborts when the connection is gone: open another. `close` says goodbye.
+ * not, and is to be sent again. `lost` aborts with a BrokerError as its reason when the connection is gone: open another. `close` says goodbye.
  */
 export interface Publisher {
   publish(topic: string, payload: string, options: { retain: boolean }): Promise<void>;

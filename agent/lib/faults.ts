@@ -11,7 +11,7 @@ export type OutboxFault = (typeof outboxFaults)[number];
 
 /**
  * Why there is no connection to the broker, as a name that stays the same: it cannot be reached, is not the one it should be, does not
- * take this sensor, or the connection broke.
+ * take this sensor, gave its session to another of the same name, or the connection broke.
  */
 export const linkFaults = [
   'unreachable',
@@ -23,6 +23,7 @@ export const linkFaults = [
   'broker_not_yet_valid',
   'certificate_refused',
   'login_refused',
+  'session_taken',
   'connection_lost',
   'other',
 ] as const;

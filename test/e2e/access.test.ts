@@ -1,9 +1,10 @@
-// Who may look into what: an ordinary user, and a debugger.
+// Who may look into what, or use it: an ordinary user, a debugger, a second half.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
 import { sensor } from '../support/stored-events.ts';
 
 const notRoot = process.getuid?.() === 0 ? undefined : 'needs root to be another user';
@@ -34,6 +35,22 @@ test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${n
     });
   for (const args of [['status'], ['outbox'], ['events'], ['events', 'explain', '1'], ['events', '--follow']])
     expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(forbidden) });
+});
+
+test.each([
+  ['listen', 'listener', 'both would store what they hear'],
+  ['deliver', 'courier', 'they would take the session at the broker from each other'],
+] as const)('a second %s on the same outbox is refused: %s', async (command, half, _why) => {
+  const { path, db, outbox } = sensor(1);
+  outbox.close();
+  const release = holdHalfLock(db, half);
+  const second = (timeout: number) => spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], { encoding: 'utf8', timeout });
+  const { status, stdout, stderr } = second(60_000);
+  expect({ status, stdout }).toEqual({ status: 6, stdout: '' });
+  expect(stderr).toContain(`Expected to be the only ${half} of ${db}, got another that runs`);
+  expect(stderr).toContain(`Try: sudo systemctl stop tocsin-${half}`);
+  release();
+  expect(second(3000).stderr).not.toContain('Expected to be the only'); // it runs until it is killed, or for want of a microphone
 });
 
 test('the signal at which Node opens a debugger’s port opens none', async () => {

@@ -7,7 +7,7 @@ import type { Finding } from '../../agent/cli/privacy/check.ts';
 import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
-import { holdListenerLock } from '../../agent/outbox/listener-lock.ts';
+import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
 import { openPatient } from '../support/patient.ts';
 
 const without = process.getuid?.() === 0 ? undefined : 'needs root for a folder as the package makes it';
@@ -36,7 +36,7 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     }
     expect(readdirSync(folder)).toEqual(expect.arrayContaining(['outbox.db.lock', 'outbox.db.damaged-1', 'outbox.db.damaged-2']));
     for (const end of ['', '-wal', '-shm', '-journal']) writeFileSync(`${path}.new${end}`, '', { mode: 0o660 });
-    holdListenerLock(path);
+    for (const half of ['listener', 'courier'] as const) holdHalfLock(path, half);
     const meter = createServer().listen(join(folder, 'meter.sock'));
     await new Promise((listening) => meter.once('listening', listening));
     onTestFinished(() => void meter.close());

@@ -56,9 +56,14 @@ export async function openFaultProxy(brokerPort: number) {
 
 /**
  * Answers MQTT 5 with the reason codes it is told, which no real broker can be made to give on demand. It forwards nothing
- * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only.
+ * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only. All its clients have one name: `oneSession` ends
+ * the session of those before with reason code 142.
  */
-export async function openScriptedBroker(answer: { connack?: () => number; puback: (topic: string, payload: string) => number | undefined }) {
+export async function openScriptedBroker(answer: {
+  connack?: () => number;
+  puback: (topic: string, payload: string) => number | undefined;
+  oneSession?: true;
+}) {
   let connections = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -70,8 +75,10 @@ export async function openScriptedBroker(answer: { connack?: () => number; pubac
       for (let packet = readPacket(rest); packet; packet = readPacket(rest)) {
         rest = rest.subarray(packet.bytes);
         const { type, body } = packet;
-        if (type === 1) socket.write(Buffer.from([0x20, 3, 0, answer.connack?.() ?? 0, 0]));
-        else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
+        if (type === 1) {
+          for (const other of answer.oneSession ? sockets : []) if (other !== socket) other.end(Buffer.from([0xe0, 2, 142, 0]));
+          socket.write(Buffer.from([0x20, 3, 0, answer.connack?.() ?? 0, 0]));
+        } else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
         else if (type === 14) socket.end();
         else if (type === 3) {
           const topicEnd = 2 + body.readUInt16BE(0);

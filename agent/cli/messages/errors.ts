@@ -11,6 +11,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected to write the outbox, got: {1}': 'Attendu de pouvoir écrire la file d’attente, obtenu : {1}',
   'check free space and that the file belongs to the service': 'vérifiez la place libre et que le fichier appartient au service',
   'Expected the broker at {1} to accept the sensor, got: {2}': 'Attendu que le broker {1} accepte le capteur, obtenu : {2}',
+  'Expected the broker to hold the connection, got: {1}': 'Attendu que le broker garde la connexion, obtenu : {1}',
   'check mqtt.url, the certificates and that the broker runs': 'vérifiez mqtt.url, les certificats et que le broker tourne',
   'Expected to come to the end, got a stop by hand': 'Attendu d’aller au bout, obtenu un arrêt à la main',
   'start again': 'recommencez',
@@ -69,6 +70,9 @@ export const frenchErrors: Record<string, string> = {
   'Expected to be the only listener of {1}, got another that runs': 'Attendu d’être le seul écouteur de {1}, un autre tourne',
   'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it':
     'sudo systemctl stop tocsin-listener, ou arrêtez l’autre ; tocsin status le montre',
+  'Expected to be the only courier of {1}, got another that runs': 'Attendu d’être le seul courrier de {1}, un autre tourne',
+  'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it':
+    'sudo systemctl stop tocsin-courier, ou arrêtez l’autre ; tocsin status le montre',
   'run it again with sudo': 'recommencez avec sudo',
   'Expected to read the outbox {1}, got: {2}': 'Attendu de pouvoir lire la file {1}, obtenu : {2}',
   'sudo tocsin doctor says more': 'sudo tocsin doctor en dit plus',

@@ -49,6 +49,7 @@ export const state = {
   'link.broker_not_yet_valid': { en: 'has a certificate that is not valid yet', fr: 'a un certificat qui n’est pas encore valable' },
   'link.certificate_refused': { en: 'refuses this sensor’s certificate', fr: 'refuse le certificat de ce capteur' },
   'link.login_refused': { en: 'refuses this sensor’s login', fr: 'refuse l’identification de ce capteur' },
+  'link.session_taken': { en: 'gives this sensor’s name to another client', fr: 'donne le nom de ce capteur à un autre client' },
   'link.connection_lost': { en: 'the connection broke', fr: 'la connexion s’est rompue' },
   'link.other': { en: 'no connection; events are kept', fr: 'pas de connexion ; les événements sont gardés' },
   'link.note': { en: 'normal: connected. See: sudo tocsin doctor', fr: 'normal : connecté. Voyez : sudo tocsin doctor' },

@@ -7,9 +7,9 @@ import { ballastBytes } from '../../outbox/patient-outbox.ts';
 import type { Machine } from './machine.ts';
 import { statusOf } from './process.ts';
 
-/** What a half may hold open: the outbox and what SQLite keeps beside it; ballast, lock and new file of a repair for moments; the listener's lock. */
-export const heldEnds = ['', '-wal', '-shm', '.ballast', '.lock', '.listener.lock', '.new', '.new-wal', '.new-shm'] as const;
-const restingEnds = /^(|-wal|-shm|\.ballast|\.lock|\.listener\.lock|\.new(-wal|-shm|-journal)?|\.damaged-\d+(-wal)?)$/;
+/** What a half may hold open: the outbox and what SQLite keeps beside it; ballast, lock and new file of a repair for moments; each half's own lock. */
+export const heldEnds = ['', '-wal', '-shm', '.ballast', '.lock', '.listener.lock', '.courier.lock', '.new', '.new-wal', '.new-shm'] as const;
+const restingEnds = /^(|-wal|-shm|\.ballast|\.lock|\.(listener|courier)\.lock|\.new(-wal|-shm|-journal)?|\.damaged-\d+(-wal)?)$/;
 const trial = /^selftest-\w{6}$/; // an outbox of its own for one event, while `tocsin selftest` runs, and after it was killed
 const inTrial = /^outbox\.db(-wal|-shm|-journal)?$/;
 
@@ -74,7 +74,7 @@ export function isOutboxFolder({ config, halves }: Pick<Machine, 'config' | 'hal
 export function filled({ outbox }: Pick<Config, 'outbox'>): string[] {
   const path = resolve(outbox.path);
   return [
-    ...['.lock', '.listener.lock'].map((end) => `${path}${end}`).filter((place) => sizeOf(place) > 0),
+    ...['.lock', '.listener.lock', '.courier.lock'].map((end) => `${path}${end}`).filter((place) => sizeOf(place) > 0),
     ...[`${path}.ballast`].filter((place) => sizeOf(place) > 0 && !isZeros(place)),
   ];
 }

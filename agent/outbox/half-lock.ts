@@ -1,17 +1,20 @@
-// How the courier learns that the listener has died, without a write: a lock that the kernel lets go with the process.
+// One listener and one courier to an outbox, and how the courier learns that the listener has died, without a write: locks that the kernel lets go
+// with the process.
 import { existsSync } from 'node:fs';
 import { openDatabase, type SqliteDatabase } from './sqlite-database.ts';
 
-const lockOf = (outboxPath: string) => `${outboxPath}.listener.lock`;
+export type Half = 'listener' | 'courier';
+
+const lockOf = (outboxPath: string, half: Half) => `${outboxPath}.${half}.lock`;
 
 const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a second file
 
 /**
- * Holds the lock until the process ends or what is returned is called. PATH.listener.lock stays an empty file: a transaction that is
- * begun and writes nothing is but a lock. Throws what SQLite says: where it cannot be held, hearing goes on, and the courier finds nothing to ask.
+ * Holds the half's lock until the process ends or what is returned is called. PATH.HALF.lock stays an empty file: a transaction that is
+ * begun and writes nothing is but a lock. Throws what SQLite says, with the code SQLITE_BUSY where another process holds it.
  */
-export function holdListenerLock(outboxPath: string): () => void {
-  const db = openDatabase(lockOf(outboxPath));
+export function holdHalfLock(outboxPath: string, half: Half): () => void {
+  const db = openDatabase(lockOf(outboxPath, half));
   try {
     db.pragma(withoutJournal);
     db.exec('BEGIN EXCLUSIVE');
@@ -30,7 +33,7 @@ const held = new Set<SqliteDatabase>(); // a connection that is collected would 
 
 /** Whether a listener runs now; nothing where that cannot be known, as long as none has held the lock. */
 export function openListenerProbe(outboxPath: string): () => boolean | undefined {
-  const path = lockOf(outboxPath);
+  const path = lockOf(outboxPath, 'listener');
   let db: SqliteDatabase | undefined;
   return () => {
     if (!existsSync(path)) return undefined;
