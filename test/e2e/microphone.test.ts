@@ -28,15 +28,19 @@ describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse
     try {
       await supervised.until('listening', undefined, 30_000);
       pulse.freeze(true);
-      await supervised.until('deaf', 'stuck', 10_000);
+      const stuck = await supervised.until('deaf', 'stuck', 10_000);
       pulse.freeze(false);
-      await supervised.until('listening', undefined, 30_000);
+      const thawed = await supervised.until('listening', undefined, 30_000);
       const opens = supervised.latest.hearing?.opens as number;
       pulse.unplug();
-      await supervised.until('deaf', 'unplugged', 10_000);
+      const unplugged = await supervised.until('deaf', 'unplugged', 10_000);
       await supervised.until('deaf', 'absent', 20_000);
       pulse.plug();
-      await supervised.until('listening', undefined, 30_000);
+      const plugged = await supervised.until('listening', undefined, 30_000);
+      const seconds = [stuck, thawed, unplugged, plugged].map((ms) => (ms / 1000).toFixed(1));
+      process.stdout.write(
+        `PulseAudio: stuck named after ${seconds[0]} s and over after ${seconds[1]} s, unplugged after ${seconds[2]} s and over after ${seconds[3]} s\n`,
+      );
       expect(supervised.latest.hearing?.opens).toBeGreaterThan(opens);
       await supervised.stop();
     } finally {

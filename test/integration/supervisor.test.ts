@@ -25,6 +25,9 @@ function fakeMicrophone(first: string) {
   return { set, open };
 }
 
+const told = (fault: MicrophoneFault, namedMs: number, backMs: number) =>
+  process.stdout.write(`${fault}: named after ${(namedMs / 1000).toFixed(1)} s, over ${(backMs / 1000).toFixed(1)} s after the microphone was well again\n`);
+
 describe.concurrent('a fault is named within 10 s, and the microphone heard again within 30 s of its return', () => {
   test.each<[string, MicrophoneFault]>([
     ['zeros', 'zeros'],
@@ -38,13 +41,14 @@ describe.concurrent('a fault is named within 10 s, and the microphone heard agai
     const supervised = startSupervised(microphone.open, 2);
     await supervised.until('listening', undefined, 30_000);
     microphone.set(mode);
-    await supervised.until('deaf', fault, 10_000);
+    const named = await supervised.until('deaf', fault, 10_000);
     const before = supervised.latest.hearing?.listenedSeconds as number;
     await new Promise((resolve) => setTimeout(resolve, 3000)); // it stays away for a while, and tries fail
     expect(supervised.latest.hearing?.state).toBe('deaf');
     if (mode !== 'slow' && mode !== 'fast') expect(supervised.latest.hearing?.listenedSeconds).toBe(before);
     microphone.set('sound');
-    await supervised.until('listening', undefined, 30_000);
+    const back = await supervised.until('listening', undefined, 30_000);
+    told(fault, named, back);
     expect(supervised.latest.hearing?.opens).toBeGreaterThan(1);
     await supervised.stop();
     expect(supervised.seen.at(-1)).toMatchObject({ state: 'stopped' });
@@ -56,10 +60,10 @@ describe.concurrent('a fault is named within 10 s, and the microphone heard agai
   ])('%s from the start', async (mode, fault) => {
     const microphone = fakeMicrophone(mode);
     const supervised = startSupervised(microphone.open, 2);
-    await supervised.until('deaf', fault, 10_000);
+    const named = await supervised.until('deaf', fault, 10_000);
     expect(supervised.latest.hearing?.listenedSeconds).toBe(0);
     microphone.set('sound');
-    await supervised.until('listening', undefined, 30_000);
+    told(fault, named, await supervised.until('listening', undefined, 30_000));
     await supervised.stop();
   });
 
@@ -68,9 +72,9 @@ describe.concurrent('a fault is named within 10 s, and the microphone heard agai
     const supervised = startSupervised(microphone.open, 2);
     await supervised.until('listening', undefined, 30_000);
     microphone.set('clipped');
-    await supervised.until('listening', 'clipped', 10_000);
+    const named = await supervised.until('listening', 'clipped', 10_000);
     microphone.set('sound');
-    await supervised.until('listening', undefined, 30_000);
+    told('clipped', named, await supervised.until('listening', undefined, 30_000));
     expect(supervised.latest.hearing?.opens).toBe(1);
     await supervised.stop();
   });
