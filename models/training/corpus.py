@@ -15,7 +15,7 @@ from scipy.signal import resample_poly
 
 SAMPLE_RATE = 16000
 LABELS = ["glass_break", "shout", "bang"]
-LABEL_OF = {"glass": 0, "scream": 1, "shout": 1, "bang_gunshot": 2, "bang_explosion": 2, "bang_firework": 2}
+LABEL_OF = {"glass": 0, "scream": 1, "shout": 1, "acted": 1, "bang_gunshot": 2, "bang_explosion": 2, "bang_firework": 2}
 IGNORED = {"bang_other"}  # could be either side of the line
 BEDS = {"ambience", "weather", "engine", "crowd", "tools", "birds", "other", "music"}
 TEACHER_OF = [

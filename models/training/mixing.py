@@ -13,8 +13,8 @@ SECONDS = 4
 LENGTH = SECONDS * SAMPLE_RATE
 FRAMES = LENGTH // STRIDE
 CONFUSING = {
-    "crying": 2.0, "laughter": 2.0, "door": 2.5, "impact_other": 2.5, "tools": 1.5, "music": 1.5, "speech": 1.5, "other": 1.5,
-    "crowd": 1.3, "dog": 1.3, "footsteps": 1.5, "siren": 1.5, "weather": 1.5, "clap": 1.3,
+    "crying": 3.0, "laughter": 2.0, "door": 2.5, "impact_other": 2.5, "tools": 1.5, "music": 1.5, "speech": 1.5, "other": 1.5,
+    "crowd": 1.3, "dog": 1.3, "footsteps": 1.5, "siren": 2.5, "weather": 1.5, "clap": 1.3,
 }
 BED_WEIGHTS = {"ambience": 3.0, "weather": 2.0}
 HARD_SHARE = 0.35  # of the confusers, once alarms have been mined

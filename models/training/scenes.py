@@ -15,6 +15,7 @@ import soundfile as sf
 
 from corpus import BEDS, ENVELOPE, LABELS, SAMPLE_RATE, is_held_out, load
 from mixing import Mixer, loudest_third
+from packages import package_clips
 
 SECONDS, SCENES = 60, 160
 LIKELY = ["crying", "laughter", "door", "impact_other", "tools", "music", "speech", "dog", "horn", "siren", "clap", "crowd", "alarm", "other"]
@@ -87,13 +88,15 @@ def main():
     parser.add_argument("work")
     parser.add_argument("out")
     parser.add_argument("--target-free", action="store_true")
+    parser.add_argument("--packages", action="store_true", help="with held-out recordings of Debian's packages")
     args = parser.parse_args()
     rng = np.random.default_rng(7)
     if args.target_free:
         clips, _ = load(args.audio, args.work, "dev", clean=False)
         mixes = target_free([c for c in clips if c.label is None], rng)
     else:
-        clips, _ = load(args.audio, args.work)
+        clips, classes = load(args.audio, args.work)
+        clips += package_clips(args.work, len(classes)) if args.packages else []
         mixer = Mixer([c for c in clips if is_held_out(c.kind, c.group)], 7)
         mixes = (build(mixer, rng, i % 3 > 0, [0, 6, 12, 20][i // 3 % 4]) for i in range(SCENES))
     os.makedirs(args.out, exist_ok=True)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from corpus import SAMPLE_RATE, is_held_out, load
 from mixing import Mixer
 from network import DELAY, STRIDE, Network
+from packages import package_clips
+from sirens import siren_clips
 from voices import changed_voices
 
 BATCH = 32
@@ -39,7 +41,8 @@ def loss_of(out, aux, target, aux_target, positive_weight=2.0):
     p = torch.sigmoid(logits.detach())
     focus = torch.where(target > 0, 1 - p, p).clamp(min=0.02) ** 0.5
     main = (main * focus * known).sum() / (focus * known).sum()
-    side = F.binary_cross_entropy_with_logits(aux.transpose(1, 2), aux_target)
+    heard = torch.isfinite(aux_target)  # of clips from the packages a tagger's scores are not known
+    side = F.binary_cross_entropy_with_logits(aux.transpose(1, 2), aux_target.nan_to_num(0), reduction="none")[heard].mean()
     return main, main + 1.0 * side
 
 
@@ -75,6 +78,7 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     clips, classes = load(args.audio, args.work)
+    clips += package_clips(args.work, len(classes)) + siren_clips(len(classes))
     training = [c for c in clips if not is_held_out(c.kind, c.group)]
     voices = changed_voices(clips, args.work)
     kinds = sorted({c.kind for c in training if c.label is None})

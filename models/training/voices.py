@@ -17,9 +17,10 @@ import numpy as np
 import soundfile as sf
 
 from corpus import SAMPLE_RATE, Clip, envelope, is_held_out, load
+from packages import package_clips
 
-VARIANTS = {"shout": 5, "scream": 6, "speech": 1, "laughter": 6, "crying": 2, "dog": 1}
-EFFORTS = 3  # shouted versions of each clip of speech
+VARIANTS = {"shout": 5, "scream": 6, "acted": 3, "speech": 1, "laughter": 6, "crying": 8, "dog": 1}
+EFFORTS = 3  # shouted versions of each clip of speech; one of a clip from the packages, of which there are more
 EFFORT = "effort"  # their kind
 
 
@@ -27,7 +28,7 @@ def changes(kind: str, effort: bool, rng) -> dict:
     """Factors for one changed voice."""
     if effort:
         return {"ceiling": 600, "formant": rng.uniform(1.0, 1.2), "pitch": rng.uniform(1.35, 2.3), "range": rng.uniform(0.7, 1.6), "duration": rng.uniform(1.0, 1.5)}
-    ceiling = 1400 if kind == "scream" else 700
+    ceiling = 1400 if kind in ("scream", "acted") else 700
     return {
         "ceiling": ceiling, "formant": rng.uniform(0.82, 1.25), "pitch": 2 ** rng.uniform(-0.5, 0.5), "range": rng.uniform(0.7, 1.4), "duration": rng.uniform(0.75, 1.4),
     }
@@ -50,16 +51,16 @@ def strain(x: np.ndarray, rng) -> np.ndarray:
 
 
 def change(job) -> list[tuple[int, str, np.ndarray]]:
-    """Changed versions of some clips: (index of the clip, kind, int16 samples)."""
+    """Changed versions of some clips (index, kind, samples, shouted versions): (index of the clip, kind, int16 samples)."""
     seed, clips = job
     rng = np.random.default_rng(seed)
     out = []
     with tempfile.TemporaryDirectory() as folder:
         rows, made = ["input\toutput\tceiling\tformant\tpitch\trange\tduration"], []
-        for index, kind, samples in clips:
+        for index, kind, samples, efforts in clips:
             source = os.path.join(folder, f"{index}.wav")
             sf.write(source, samples[: 8 * SAMPLE_RATE], SAMPLE_RATE, subtype="PCM_16")
-            plan = [(kind, False)] * VARIANTS[kind] + ([(EFFORT, True)] * EFFORTS if kind == "speech" else [])
+            plan = [(kind, False)] * VARIANTS[kind] + ([(EFFORT, True)] * efforts if kind == "speech" else [])
             for number, (new_kind, effort) in enumerate(plan):
                 result = os.path.join(folder, f"{index}-{number}.wav")
                 c = changes(kind, effort, rng)
@@ -91,7 +92,7 @@ def changed_voices(clips: list[Clip], work: str) -> list[Clip]:
         origin = by_path.get(str(path))
         if origin is None or is_held_out(origin.kind, origin.group):
             continue
-        label = 1 if kind in (EFFORT, "shout", "scream") else None
+        label = 1 if kind in (EFFORT, "shout", "scream", "acted") else None
         heard = origin.teacher.max(0, keepdims=True)
         out.append(Clip(f"{path}#{i}", str(kind), origin.group, samples[ends[i] - lengths[i] : ends[i]], heard, label))
     return out
@@ -99,8 +100,10 @@ def changed_voices(clips: list[Clip], work: str) -> list[Clip]:
 
 def main():
     audio, work = sys.argv[1:3]
-    clips, _ = load(audio, work)
-    chosen = [(i, c.kind, c.samples) for i, c in enumerate(clips) if c.kind in VARIANTS and not is_held_out(c.kind, c.group)]
+    clips, classes = load(audio, work)
+    recorded = len(clips)
+    clips += package_clips(work, len(classes))
+    chosen = [(i, c.kind, c.samples, EFFORTS if i < recorded else 1) for i, c in enumerate(clips) if c.kind in VARIANTS and not is_held_out(c.kind, c.group)]
     jobs = [(seed, chosen[first : first + 20]) for seed, first in enumerate(range(0, len(chosen), 20))]
     with Pool(2) as pool:
         made = [clip for part in pool.imap(change, jobs) for clip in part]
