@@ -23,7 +23,7 @@ train() { LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 2>/dev/null) MALLOC_CONF=d
     echo "# and once more"
     train --steps 5000 --rate 1.5e-3 --seed 15 --start "$work/first.pt"
     echo "# the mean with the published weights"
-    /usr/bin/python3 mean.py "$audio" "$work" "$work/published.onnx"
+    /usr/bin/python3 mean.py "$work"
   else
     echo "# stage 1"
     train --steps 5200

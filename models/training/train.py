@@ -94,6 +94,7 @@ def main():
             net.load_state_dict(torch.load(args.start))
         else:
             start_from_published(net, args.published, Mixer(training, 99))
+            torch.save(net.state_dict(), os.path.join(args.work, "start.pt"))  # for mean.py
         alarms = mine(net, training)
         print(f"{len(alarms)} clips without a target raise a score of 0.3 or more", flush=True)
     print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
