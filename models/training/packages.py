@@ -58,6 +58,8 @@ def fetch(package: str, folder: str, options: list[str]) -> str:
         for suite in SUITES:
             if subprocess.run(["apt-get", "download", "-qq", *options, f"{package}/{suite}"], cwd=place, capture_output=suite != SUITES[-1]).returncode == 0:
                 break
+        else:
+            raise RuntimeError(f"Expected {package} in one of Debian's {', '.join(SUITES)}, got it from none: is the mirror reachable?")
         (deb,) = [os.path.join(place, name) for name in os.listdir(place)]
         unpacked = os.path.join(place, "unpacked")
         os.makedirs(unpacked)
@@ -134,11 +136,7 @@ def is_loud_voice(x: np.ndarray) -> bool:
     """Whether a voice sounds raised. The line was fitted by logistic regression to the shared recordings, shouts and screams
     against speech, of which it tells 88 % apart."""
     seconds, pitch, alpha = vocal_effort(x)
-    return seconds >= 0.25 and loudness_of_voice(pitch, alpha) > 0
-
-
-def loudness_of_voice(pitch: float, alpha: float) -> float:
-    return 1.26 * np.log2(max(pitch, 60) / 200) + 0.354 * alpha + 0.95
+    return seconds >= 0.25 and 1.26 * np.log2(max(pitch, 60) / 200) + 0.354 * alpha + 0.95 > 0
 
 
 def usable(job: tuple[str, str, str]) -> np.ndarray:

@@ -15,6 +15,7 @@ train() { LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 2>/dev/null) MALLOC_CONF=d
 {
   /usr/bin/python3 packages.py "$work"
   /usr/bin/python3 voices.py "$audio" "$work"
+  weights=$work/model.pt
   if [ "$from" = published ]; then
     cp "$model/model.onnx" "$work/published.onnx"
     echo "# on from the published weights: their false alarms are mined and drawn again"
@@ -24,6 +25,7 @@ train() { LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 2>/dev/null) MALLOC_CONF=d
     train --steps 5000 --rate 1.5e-3 --seed 15 --start "$work/first.pt"
     echo "# the mean with the published weights"
     /usr/bin/python3 mean.py "$work"
+    weights=$work/mean.pt
   else
     echo "# stage 1"
     train --steps 5200
@@ -31,7 +33,7 @@ train() { LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 2>/dev/null) MALLOC_CONF=d
     echo "# stage 2: false alarms of stage 1 are mined and drawn again"
     train --steps 6500 --rate 1.5e-3 --seed 4 --start "$work/first.pt"
   fi
-  /usr/bin/python3 export.py "$work/model.pt" "$model"
+  /usr/bin/python3 export.py "$weights" "$model"
   /usr/bin/python3 scenes.py "$audio" "$work" "$work/held-out"
   echo "# thresholds"
   node choose-thresholds.ts "$work/held-out" "$model"

@@ -26,7 +26,7 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     ({ config: checkConfig({ site: 'test', sensor: 'post-1', outbox: { path }, mqtt: { url: 'mqtt://localhost' } }, 'tocsin.yaml'), halves }) as Machine;
   const access = (halves?: object) => sensorChecks.find(({ id }) => id === 'access')?.run(machine(halves)) as Finding;
 
-  /** Every name that the agent makes: a repair with its lock and what it sets aside, one that was cut off, the ballast, the listener's lock, the meter. */
+  /** Every name that the agent makes: a repair with its lock and what it sets aside, one that was cut off, the ballast, the lock of each half, the meter. */
   async function everyName(): Promise<void> {
     for (const times of [1, 2, 3]) {
       if (times > 1) writeFileSync(path, `noise ${times}`);
@@ -66,7 +66,11 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     ['a meter that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
     ['a ballast of something', () => writeFileSync(`${path}.ballast`, Buffer.concat([Buffer.alloc(5000), Buffer.from('x')]), { mode: 0o600 }), /\.ballast$/],
     ['a ballast too large', () => writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_001), { mode: 0o600 }), /\.ballast$/],
-    ['a lock that holds something', () => writeFileSync(`${path}.lock`, 'RIFF', { mode: 0o600 }), /\.lock$/],
+    ...['lock', 'listener.lock', 'courier.lock'].map((end): (typeof plants)[number] => [
+      `a ${end} that holds something`,
+      () => writeFileSync(`${path}.${end}`, 'RIFF', { mode: 0o600 }),
+      new RegExp(`\\.${end}$`),
+    ]),
     ['a folder that others may write to', () => chmodSync(folder, 0o2772), /tocsin-folder-/],
     ['a damaged outbox open to others', () => writeFileSync(`${path}.damaged-1`, '', { mode: 0o604 }), /\.damaged-1$/],
   ];
