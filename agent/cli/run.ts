@@ -37,7 +37,7 @@ import { openHearingReport } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage } from '../outbox/sqlite-database.ts';
-import { openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
+import { type OutboxUse, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { openSummaryReport } from '../outbox/summary-report.ts';
 import { openThresholdReport } from '../outbox/threshold-report.ts';
 import { deliver, listen, rulesOf } from '../pipeline.ts';
@@ -63,7 +63,7 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
   const release = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
-  const outbox = openOutbox(config, logger);
+  const outbox = openOutbox(config, logger, { reserve: true });
   try {
     await runHearing(config, outbox, clock, logger, signal);
   } finally {
@@ -153,12 +153,12 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const { site, sensor, mqtt } = config;
   const credentials = readCredentials(mqtt);
   const release = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
-  const outbox = openOutbox(config, logger);
+  const listenerRuns = openListenerProbe(config.outbox.path);
+  const outbox = openOutbox(config, logger, { listenerRuns });
   const topics = topicsOf(site, sensor);
   const openPublisher = closedPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), isPublishable(topics));
   const clock = systemClock();
   const board = () => readBoard(dirname(config.outbox.path));
-  const listenerRuns = openListenerProbe(config.outbox.path);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const link = openLink(notifier.status);
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
@@ -179,8 +179,8 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
 }
 
 /** The outbox as the two halves use it: repaired when damaged, and no reason to die when it cannot be written. */
-function openOutbox({ outbox }: Config, logger: Logger): Outbox {
-  return openPatientOutbox({ path: outbox.path, open: () => openSqliteOutbox(outbox.path, outbox, { repair: true }), isDamage, logger });
+function openOutbox({ outbox }: Config, logger: Logger, use: OutboxUse): Outbox {
+  return openPatientOutbox({ path: outbox.path, open: () => openSqliteOutbox(outbox.path, outbox, { repair: true, ...use }), isDamage, logger });
 }
 
 /** Two children under one parent. When one ends by itself, the other is stopped and its exit code is passed on. */

@@ -10,6 +10,7 @@ import { findTooOld } from './expiry.ts';
 import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { inodeOf, quarantined, repairOutbox } from './repair.ts';
+import { ReservedNumbers, releaseNumbers, skipLostNumbers } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
@@ -23,20 +24,28 @@ export interface OutboxLimits {
   maxEventsPerMinute: number;
 }
 
+export interface OutboxUse {
+  /** For the two halves alone: a damaged file is set aside, and what can be read of it goes on in a new one. */
+  readonly repair?: boolean;
+  /** For the listener alone: numbers are kept reserved ahead of those that are given out. */
+  readonly reserve?: boolean;
+  /** For the courier: when it ends in order and this says that no listener runs, it gives back what a dead one had reserved. */
+  readonly listenerRuns?: () => boolean | undefined;
+}
+
 /**
  * Opens the outbox, creating or migrating it. WAL with synchronous=FULL: an event that was stored survives a power cut
- * (with NORMAL the last ones do not). With `repair`, which is for the two halves alone, a damaged file is set aside and
- * what can be read of it goes on in a new one. Throws an OutboxError.
+ * (with NORMAL the last ones do not). Throws an OutboxError.
  */
-export function openSqliteOutbox(path: string, limits: OutboxLimits, options: { repair?: boolean } = {}): Outbox {
+export function openSqliteOutbox(path: string, limits: OutboxLimits, use: OutboxUse = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });
     try {
-      return new SqliteOutbox(path, openChecked(path), limits);
+      return new SqliteOutbox(path, openChecked(path), limits, use);
     } catch (error) {
-      if (!options.repair || !isDamage(error)) throw error;
+      if (!use.repair || !isDamage(error)) throw error;
       repairOutbox(path, openDatabase, () => isSound(path));
-      return new SqliteOutbox(path, openChecked(path), limits);
+      return new SqliteOutbox(path, openChecked(path), limits, use);
     }
   } catch (cause) {
     throw new OutboxError(
@@ -58,16 +67,21 @@ class SqliteOutbox implements Outbox {
   readonly #db: SqliteDatabase;
   readonly #limits: OutboxLimits;
   readonly #statements = new Map<string, Statement>();
+  readonly #use: OutboxUse;
+  readonly #numbers: ReservedNumbers | undefined;
   #expiry = { after: 0, before: 0 };
 
-  constructor(path: string, db: SqliteDatabase, limits: OutboxLimits) {
+  constructor(path: string, db: SqliteDatabase, limits: OutboxLimits, use: OutboxUse) {
     this.#path = path;
     this.#inode = inodeOf(path);
     this.#db = db;
     this.#limits = limits;
+    this.#use = use;
     try {
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
+      if (use.repair) skipLostNumbers(db, path);
+      this.#numbers = use.reserve ? new ReservedNumbers(db) : undefined;
     } catch (error) {
       db.close();
       throw error;
@@ -75,25 +89,29 @@ class SqliteOutbox implements Outbox {
   }
 
   append(event: RecordedEvent): 'stored' | 'refused' {
-    return this.#transaction(() => {
-      const onset = Math.round(event.onsetMonotonicMs);
-      const recent = this.#prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
-        .pluck()
-        .get(event.bootId, onset - 60_000) as number;
-      if (recent >= this.#limits.maxEventsPerMinute) {
-        this.#count('refused', 1);
-        return 'refused';
-      }
-      const same = this.#prepare(
-        'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
-      ).get(event.bootId, onset, event.label);
-      if (same) return 'stored';
-      this.#makeRoom();
-      this.#know(event);
-      this.#prepare(insertSql).run(toRow(event, null));
-      this.#count('stored', 1);
-      return 'stored';
-    });
+    const fate = this.#transaction(() => this.#append(event));
+    this.#numbers?.keepAhead();
+    return fate;
+  }
+
+  #append(event: RecordedEvent): 'stored' | 'refused' {
+    const onset = Math.round(event.onsetMonotonicMs);
+    const recent = this.#prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
+      .pluck()
+      .get(event.bootId, onset - 60_000) as number;
+    if (recent >= this.#limits.maxEventsPerMinute) {
+      this.#count('refused', 1);
+      return 'refused';
+    }
+    const same = this.#prepare(
+      'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
+    ).get(event.bootId, onset, event.label);
+    if (same) return 'stored';
+    this.#makeRoom();
+    this.#know(event);
+    this.#prepare(insertSql).run(toRow(event, null));
+    this.#count('stored', 1);
+    return 'stored';
   }
 
   pending(after: number, limit: number): PendingEvent[] {
@@ -142,6 +160,7 @@ class SqliteOutbox implements Outbox {
       this.#gap({ first: newest + 1, last: newest + count, reason: 'dropped' });
       this.#count('dropped', count);
     });
+    this.#numbers?.keepAhead();
   }
 
   gaps(limit: number): Gap[] {
@@ -206,6 +225,7 @@ class SqliteOutbox implements Outbox {
   }
 
   close(): void {
+    if (this.#use.reserve || this.#use.listenerRuns?.() === false) releaseNumbers(this.#db);
     this.#db.close();
   }
 

@@ -33,7 +33,8 @@ export function commitsBeyondDamage(walPath: string): number {
  * Whether the WAL lacks frames that were committed to it: it is gone, cut, of zero length or noise, which SQLite takes for a log that was
  * never written, and numbers would be given out twice. The shared memory beside it tells, for SQLite writes its header only after the
  * frames are synced and deletes it together with the WAL when the last process closes in order. What it says of frames that stand
- * in the main file already does not count. After a power cut it may be some 30 s old, or not there at all: then this finds nothing.
+ * in the main file already does not count. After a power cut it may be some 30 s old, or not there at all: then this finds nothing, and reserved-numbers.ts sees to it
+ * that no number is given out twice.
  * Format: https://www.sqlite.org/walformat.html#the_wal_index_file_format
  */
 export function lacksCommits(path: string): boolean {
@@ -43,6 +44,11 @@ export function lacksCommits(path: string): boolean {
   const short = !log?.salts.equals(index.salts) || log.frames < index.frames;
   // another process may have begun the log anew in between
   return short && readIndex(`${path}-shm`)?.header.equals(index.header) === true;
+}
+
+/** Whether there is no WAL, or none that SQLite would read: what the outbox shows is then in its file. One that begins anew has its header. */
+export function isWithoutHeader(walPath: string): boolean {
+  return intactFrames(walPath)?.isHeaderIntact !== true;
 }
 
 interface WalIndex {
@@ -65,7 +71,7 @@ function readIndex(path: string): WalIndex | undefined {
 }
 
 /** How many frames of a WAL are whole, from its first on. */
-function intactFrames(path: string): { salts: Buffer; frames: number } | undefined {
+function intactFrames(path: string): { isHeaderIntact: boolean; salts: Buffer; frames: number } | undefined {
   const wal = readOrNothing(path);
   if (!wal || wal.length < 32) return undefined;
   const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
@@ -73,14 +79,14 @@ function intactFrames(path: string): { salts: Buffer; frames: number } | undefin
   const salts = wal.subarray(16, 24);
   let sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
   let frames = 0;
-  if (sums[0] !== wal.readUInt32BE(24) || sums[1] !== wal.readUInt32BE(28)) return { salts, frames };
+  if (sums[0] !== wal.readUInt32BE(24) || sums[1] !== wal.readUInt32BE(28)) return { isHeaderIntact: false, salts, frames };
   for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
     if (!wal.subarray(at + 8, at + 16).equals(salts)) break;
     sums = checksum(checksum(sums, wal.subarray(at, at + 8), littleEndian), wal.subarray(at + 24, at + frameBytes), littleEndian);
     if (sums[0] !== wal.readUInt32BE(at + 16) || sums[1] !== wal.readUInt32BE(at + 20)) break;
     frames++;
   }
-  return { salts, frames };
+  return { isHeaderIntact: true, salts, frames };
 }
 
 function readOrNothing(path: string): Buffer | undefined {

@@ -17,7 +17,7 @@ const marks = openSync(join(folder, 'marks'), 'a');
 const mark = (what: object) => writeSync(marks, `${JSON.stringify(what)}\n`);
 const random = seededRandom(20_261_120);
 const path = join(folder, 'outbox.db');
-const listener = openSqliteOutbox(path, limits);
+const listener = openSqliteOutbox(path, limits, { reserve: true });
 const courier = openSqliteOutbox(path, limits);
 let sequence = 0;
 for (let i = 0; i < Number(events); ) {

@@ -4,7 +4,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
 const [path = '', first = '1'] = process.argv.slice(2);
-const outbox = openSqliteOutbox(path, limits);
+const outbox = openSqliteOutbox(path, limits, { repair: true, reserve: true });
 for (let index = Number(first); ; index++) {
   if (outbox.append(recordedEvent(index)) === 'stored') writeSync(1, `${index}\n`);
 }

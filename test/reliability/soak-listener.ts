@@ -43,7 +43,7 @@ const clock = openClock({
   monotonicMs: () => pace * real.monotonicMs(),
   evidence: () => ({ hardwareMs: truthMs() }),
 });
-const patient = openPatientOutbox({ path, open: () => openSqliteOutbox(path, limits, { repair: true }), isDamage, logger: silentLogger });
+const patient = openPatientOutbox({ path, open: () => openSqliteOutbox(path, limits, { repair: true, reserve: true }), isDamage, logger: silentLogger });
 const outbox: typeof patient = Object.create(patient, {
   append: {
     value(event: Parameters<typeof patient.append>[0]) {

@@ -1,0 +1,73 @@
+// Numbers are not given out twice, even where the WAL that knew of them is lost together with the shared memory beside it.
+import type { SqliteDatabase } from './sqlite-database.ts';
+import { isWithoutHeader } from './wal-check.ts';
+
+const ahead = 1000; // numbers reserved at a time
+const margin = 100; // how many are left when the next are
+const hoursAhead = 1000;
+
+/**
+ * For any half that opens the outbox. Where the numbers of a listener are still reserved and there is no WAL, it may be
+ * lost: those numbers become a gap, and numbering goes on behind them. The same is found, and does no harm, where a listener died and
+ * another program was the last to close the outbox.
+ */
+export function skipLostNumbers(db: SqliteDatabase, path: string): void {
+  db.transaction(() => {
+    // nobody else writes now: where there is no WAL, all that is read here stands in the file itself
+    if (!isWithoutHeader(`${path}-wal`)) return;
+    const reserved = db.prepare('SELECT reserved FROM outbox').pluck().get() as number | null;
+    if (reserved === null) return;
+    const first = numbered(db, 'event') + 1;
+    if (first <= reserved) {
+      db.prepare("INSERT INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
+      number(db, 'event', reserved);
+    }
+    number(db, 'hour_summary', numbered(db, 'hour_summary') + hoursAhead);
+    db.prepare('UPDATE outbox SET reserved = NULL').run();
+  }).immediate();
+}
+
+/** Keeps numbers reserved ahead of those that are given out; for the listener, which alone gives them out. */
+export class ReservedNumbers {
+  readonly #db: SqliteDatabase;
+  readonly #newest: () => number;
+  #upTo = 0;
+
+  constructor(db: SqliteDatabase) {
+    this.#db = db;
+    const statement = db.prepare<[], number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck();
+    this.#newest = () => statement.get() ?? 0;
+    this.keepAhead();
+  }
+
+  /** Reserves the next numbers if few are left, in the file itself. */
+  keepAhead(): void {
+    const newest = this.#newest();
+    if (newest + margin < this.#upTo) return;
+    try {
+      this.#db.prepare('UPDATE outbox SET reserved = ?').run(newest + ahead);
+      const [{ log, checkpointed }] = this.#db.pragma('wal_checkpoint(PASSIVE)') as [{ log: number; checkpointed: number }];
+      if (log === checkpointed) this.#upTo = newest + ahead; // else a reader was in the way: again after the next event
+    } catch {
+      // what keeps the disk from taking this keeps it from taking events, and is told by them
+    }
+  }
+}
+
+/** For whoever ends in order and knows that no listener goes on: SQLite brings the WAL into the file when the last process closes it. */
+export function releaseNumbers(db: SqliteDatabase): void {
+  try {
+    db.prepare('UPDATE outbox SET reserved = NULL WHERE reserved IS NOT NULL').run();
+  } catch {
+    // then they are skipped, at worst
+  }
+}
+
+function numbered(db: SqliteDatabase, table: string): number {
+  return (db.prepare('SELECT seq FROM sqlite_sequence WHERE name = ?').pluck().get(table) as number | undefined) ?? 0;
+}
+
+function number(db: SqliteDatabase, table: string, last: number): void {
+  db.prepare('DELETE FROM sqlite_sequence WHERE name = ?').run(table);
+  db.prepare('INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)').run(table, last);
+}
