@@ -225,7 +225,8 @@ class SqliteOutbox implements Outbox {
   }
 
   close(): void {
-    if (this.#use.reserve || this.#use.listenerRuns?.() === false) releaseNumbers(this.#db);
+    const inPlace = inodeOf(this.#path) === this.#inode; // a file that was set aside stays as it is
+    if (inPlace && (this.#use.reserve || this.#use.listenerRuns?.() === false)) releaseNumbers(this.#db);
     this.#db.close();
   }
 
