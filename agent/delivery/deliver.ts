@@ -70,7 +70,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         logger.error({ reason: error.message }, 'the broker refuses the status; events are sent all the same');
       });
       logger.info({ pending: outbox.pendingCount() }, 'connected');
-      await drain(publisher);
+      while (!signal.aborted) await drain(publisher);
       await publisher.publish(topics.status, status('offline'), { retain: true }).catch(() => undefined);
     } catch (error) {
       const fault = linkFaultOf(error);
@@ -92,7 +92,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     }
   }
 
+  /** Ends when the signal aborts, or when a repair has put another outbox in place, whose numbers begin anew. */
   async function drain(publisher: Publisher): Promise<void> {
+    const outboxId = outbox.id;
+    const isSame = () => outbox.id === outboxId;
     const inFlight = new Set<number>();
     const failure = new AbortController();
     const acknowledged: number[] = [];
@@ -111,7 +114,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let acknowledgeMs = Number.POSITIVE_INFINITY;
     const acknowledge = () => {
       acknowledgeMs = Number.POSITIVE_INFINITY;
-      if (acknowledged.length > 0) outbox.acknowledge(acknowledged.splice(0));
+      const sequences = acknowledged.splice(0);
+      if (sequences.length > 0 && isSame()) outbox.acknowledge(sequences);
     };
     const settled = () => {
       if (acknowledged.length > 0) acknowledgeMs = Math.min(acknowledgeMs, clock.monotonicMs() + options.acknowledgeWithinMs);
@@ -122,6 +126,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const onStop = () => wake();
     stop.addEventListener('abort', onStop);
     const next = (room: number): PendingEvent[] => {
+      const taken = read(room);
+      return isSame() ? taken : []; // reading is how a file that was replaced is noticed
+    };
+    const read = (room: number): PendingEvent[] => {
       const now = clock.monotonicMs();
       const overtaking = now - beganMs > strictMs && now >= freshMs;
       const taken: PendingEvent[] = [];
@@ -141,7 +149,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     };
     const send = (event: PendingEvent) => {
       inFlight.add(event.sequence);
-      const payload = JSON.stringify(toCloudEvent(event, { ...options, outboxId: outbox.id }, clock));
+      const payload = JSON.stringify(toCloudEvent(event, { ...options, outboxId }, clock));
       return publisher
         .publish(topics.event, payload, { retain: false })
         .then(
@@ -172,7 +180,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let reporting = false;
     let gapMs = 0;
     try {
-      while (!stop.aborted) {
+      while (!stop.aborted && isSame()) {
         for (const each of parts.reports ?? []) each.tick(publisher);
         if (clock.monotonicMs() >= nextExpiry) {
           nextExpiry = clock.monotonicMs() + 60_000;
@@ -182,7 +190,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         if (clock.monotonicMs() >= retryRefusedMs) {
           retryRefusedMs = Number.POSITIVE_INFINITY;
           acknowledge(); // what has arrived is not to be found again
-          backlog = Math.min(backlog, Math.min(...refused) - 1);
+          backlog = Math.min(backlog, (ahead[0]?.sequence ?? Number.POSITIVE_INFINITY) - 1, Math.min(...refused) - 1);
           ahead = [];
           horizon = fresh;
           refused.clear();
@@ -192,15 +200,17 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         else {
           reporting = true;
           track(
-            report(publisher, gap)
+            report(publisher, outboxId, gap)
               .then(
-                () => {
-                  outbox.gapReported(gap);
-                  reporting = false;
+                () => void (isSame() && outbox.gapReported(gap)),
+                (error) => {
+                  if (!(error instanceof BrokerError && error.refused)) throw error;
+                  gapMs = clock.monotonicMs() + refusedRetryMs; // it holds up no event
                 },
-                // a gap refused is told again on the next connection; it holds up no event
-                (error) => void (error instanceof BrokerError && error.refused ? undefined : failure.abort(error)),
               )
+              .then(() => {
+                reporting = false;
+              })
               .catch((error) => failure.abort(error)),
           );
         }
@@ -237,8 +247,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     return last?.sequence ?? Math.max(0, newest - mostFresh);
   }
 
-  function report(publisher: Publisher, { first, last, reason }: Gap): Promise<void> {
-    const lost: Lost = { outbox: outbox.id, first, last, reason };
+  function report(publisher: Publisher, outboxId: string, { first, last, reason }: Gap): Promise<void> {
+    const lost: Lost = { outbox: outboxId, first, last, reason };
     return publisher.publish(topics.gap, JSON.stringify(lost), { retain: false });
   }
 }

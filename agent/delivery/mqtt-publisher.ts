@@ -28,7 +28,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       queueQoSZero: false,
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
     };
-    const client = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
+    const { client, receiveMaximum } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
       throw new BrokerError(
         `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
         'check mqtt.url, the certificates and that the broker runs',
@@ -36,15 +36,15 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
         { cause },
       );
     });
-    return wrap(client, mqtt.ackTimeoutSeconds);
+    return wrap(client, receiveMaximum, mqtt.ackTimeoutSeconds);
   };
 }
 
 /** Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. */
-async function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<MqttClient> {
+async function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<{ client: MqttClient; receiveMaximum: number }> {
   const { connect } = await import('mqtt');
   const client = connect(url, options);
-  return new Promise<MqttClient>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     const timer = setTimeout(() => fail(new Error(`no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
     const onClose = () => fail(new Error('the connection broke'));
     const onStop = () => fail(new Error('a stop'));
@@ -61,19 +61,24 @@ async function opened(url: string, options: IClientOptions, signal: AbortSignal)
     // stays: an error after the failure must find a listener
     client.on('error', fail);
     client.once('close', onClose);
-    client.once('connect', () => {
+    client.once('connect', ({ properties }) => {
       settle();
       client.removeListener('error', fail);
-      resolve(client);
+      resolve({ client, receiveMaximum: properties?.receiveMaximum ?? 65_535 }); // MQTT 5, 3.2.2.3.3
     });
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });
   });
 }
 
-function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
+/** A broker may take fewer messages at once than there are to send, and breaks the connection over one too many: the others wait here. */
+function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: number): Publisher {
   const lost = new AbortController();
   let unanswered = 0;
+  const queue: (() => void)[] = [];
+  const startNext = () => {
+    while (unanswered < receiveMaximum && queue.length > 0) queue.shift()?.();
+  };
   const waiting = new Set<() => void>(); // told when the connection breaks: a listener of the signal for each publish would cost kilobytes
   let why = 'a broken connection';
   const onLost = () => {
@@ -101,22 +106,29 @@ function wrap(client: MqttClient, ackTimeoutSeconds: number): Publisher {
             ),
           );
         };
-        const timer = setTimeout(() => fail(`none in ${ackTimeoutSeconds} s`, false), ackTimeoutSeconds * 1000);
+        let timer: NodeJS.Timeout | undefined;
         const onBroken = () => fail(why, false);
         const settle = () => {
           clearTimeout(timer);
           waiting.delete(onBroken);
         };
         waiting.add(onBroken);
-        unanswered++;
-        client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, (error, packet) => {
+        const answered = (error?: unknown, packet?: unknown) => {
           unanswered--;
           const reason = (error as { code?: number } | undefined)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode ?? 0;
           if (!error && reason < 128) {
             settle();
             resolve();
           } else fail(reason >= 128 ? `reason code ${reason}` : messageOf(error), reason >= 128, error);
+          startNext();
+        };
+        queue.push(() => {
+          if (!waiting.has(onBroken)) return; // the connection broke while it waited
+          unanswered++;
+          timer = setTimeout(() => fail(`none in ${ackTimeoutSeconds} s`, false), ackTimeoutSeconds * 1000);
+          client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, answered);
         });
+        startNext();
       });
     },
     async close() {

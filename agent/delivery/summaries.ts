@@ -22,10 +22,11 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
       nextMs = clock.monotonicMs() + pollMs;
       if (!next) return;
       busy = true;
+      const { id } = outbox;
       publisher
-        .publish(topic, JSON.stringify(toSummary(next, outbox.id, clock)), { retain: false })
+        .publish(topic, JSON.stringify(toSummary(next, id, clock)), { retain: false })
         .then(() => {
-          outbox.summaryReported(next.sequence);
+          if (outbox.id === id) outbox.summaryReported(next.sequence); // a repair may have put another in its place
           nextMs = 0;
           failing = false;
         })

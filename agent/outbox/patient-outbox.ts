@@ -28,7 +28,7 @@ export interface PatientOptions {
  * what cannot be written.
  *
  *   append ─▶ stored │ held ─▶ (every second) ─▶ stored, or dropped when `maxHeld` is passed: a gap
- *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile
+ *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile; so are gaps and summaries that were told
  *
  * On a full disk even deleting needs room: PATH.ballast is released then, and laid again once there is space.
  */
@@ -44,7 +44,11 @@ class PatientOutbox implements Outbox {
   #held: RecordedEvent[] = [];
   #dropped = 0;
   #openedMs = Number.NEGATIVE_INFINITY;
-  #acknowledged = new Set<number>();
+  #id: string | undefined; // of the outbox that was opened last
+  // what has arrived and could not be deleted yet
+  readonly #acknowledged = new Set<number>();
+  readonly #toldGaps = new Map<number, Gap>();
+  readonly #toldSummaries = new Set<number>();
 
   constructor(options: PatientOptions) {
     this.#options = options;
@@ -53,7 +57,7 @@ class PatientOutbox implements Outbox {
   }
 
   get id(): string {
-    return this.#do((outbox) => outbox.id);
+    return this.#id ?? this.#do((outbox) => outbox.id);
   }
 
   append(event: RecordedEvent): 'stored' | 'refused' | 'held' {
@@ -89,7 +93,7 @@ class PatientOutbox implements Outbox {
 
   acknowledge(sequences: readonly number[]): void {
     for (const sequence of sequences) this.#acknowledged.add(sequence);
-    this.#quietly(() => this.#deleteAcknowledged());
+    this.#quietly(() => this.#deleteArrived());
   }
 
   expire(now: Now, maxAgeMs: number): number {
@@ -106,11 +110,14 @@ class PatientOutbox implements Outbox {
   }
 
   gaps(limit: number): Gap[] {
-    return this.#do((outbox) => outbox.gaps(limit));
+    const isTold = ({ first, last }: Gap) => this.#toldGaps.get(first)?.last === last;
+    const gaps = this.#do((outbox) => outbox.gaps(limit + this.#toldGaps.size));
+    return gaps.filter((gap) => !isTold(gap)).slice(0, limit);
   }
 
   gapReported(gap: Gap): void {
-    this.#do((outbox) => outbox.gapReported(gap));
+    this.#toldGaps.set(gap.first, gap);
+    this.#quietly(() => this.#deleteArrived());
   }
 
   fates() {
@@ -144,11 +151,13 @@ class PatientOutbox implements Outbox {
   }
 
   summaries(limit: number): PendingSummary[] {
-    return this.#do((outbox) => outbox.summaries(limit));
+    const hours = this.#do((outbox) => outbox.summaries(limit + this.#toldSummaries.size));
+    return hours.filter(({ sequence }) => !this.#toldSummaries.has(sequence)).slice(0, limit);
   }
 
   summaryReported(sequence: number): void {
-    this.#do((outbox) => outbox.summaryReported(sequence));
+    this.#toldSummaries.add(sequence);
+    this.#quietly(() => this.#deleteArrived());
   }
 
   close(): void {
@@ -161,7 +170,7 @@ class PatientOutbox implements Outbox {
   #retry(): void {
     this.#storeHeld();
     this.#quietly(() => {
-      this.#deleteAcknowledged();
+      this.#deleteArrived();
       if (this.#trouble) this.#do((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
     });
     this.#quietly(() => this.#layBallast());
@@ -190,19 +199,41 @@ class PatientOutbox implements Outbox {
     return fates;
   }
 
-  #deleteAcknowledged(): void {
-    if (this.#acknowledged.size === 0) return;
-    const sequences = [...this.#acknowledged];
-    this.#do((outbox) => outbox.acknowledge(sequences));
-    for (const sequence of sequences) this.#acknowledged.delete(sequence);
+  /** Read anew at each attempt: an outbox that is opened meanwhile under another id has not sent these numbers. */
+  #deleteArrived(): void {
+    if (this.#acknowledged.size > 0) {
+      this.#do((outbox) => this.#acknowledged.size > 0 && outbox.acknowledge([...this.#acknowledged]));
+      this.#acknowledged.clear();
+    }
+    for (const first of [...this.#toldGaps.keys()]) {
+      this.#do((outbox) => {
+        const gap = this.#toldGaps.get(first);
+        if (gap) outbox.gapReported(gap);
+      });
+      this.#toldGaps.delete(first);
+    }
+    for (const sequence of [...this.#toldSummaries]) {
+      this.#do((outbox) => this.#toldSummaries.has(sequence) && outbox.summaryReported(sequence));
+      this.#toldSummaries.delete(sequence);
+    }
+  }
+
+  #open(): Outbox {
+    this.#openedMs = performance.now();
+    const outbox = this.#options.open();
+    if (this.#id !== undefined && outbox.id !== this.#id) {
+      this.#options.logger.error({}, 'the outbox is a new one, with an id of its own: what the old one held is lost');
+      for (const arrived of [this.#acknowledged, this.#toldGaps, this.#toldSummaries]) arrived.clear();
+    }
+    this.#id = outbox.id;
+    return outbox;
   }
 
   /** Works on the open outbox; opens it again once if it was damaged or replaced, and frees the ballast once if the disk is full. */
   #do<T>(work: (outbox: Outbox) => T): T {
     for (let attempt = 0; ; attempt++) {
       try {
-        if (!this.#inner) this.#openedMs = performance.now();
-        this.#inner ??= this.#options.open();
+        this.#inner ??= this.#open();
         const result = work(this.#inner);
         if (this.#trouble) this.#options.logger.warn({ was: this.#trouble }, 'the outbox works again');
         this.#trouble = undefined;

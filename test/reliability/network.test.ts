@@ -154,10 +154,30 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  test('CONNACK refusals of every kind: kept, and not hammered', async () => {
-    const codes = [128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 140, 149, 151, 156, 157, 159];
-    let next = 0;
-    const broker = await openScriptedBroker({ connack: () => codes[next++] ?? 0, puback: () => 0 });
+  // at once: with waits that grow, one after another would take minutes
+  test.concurrent.each([128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 140, 144, 149, 151, 153, 154, 155, 156, 157, 159])(
+    'CONNACK with reason code %d: kept, and sent once the broker accepts',
+    async (code) => {
+      const answers = [code, code];
+      const broker = await openScriptedBroker({ connack: () => answers.shift() ?? 0, puback: () => 0 });
+      onTestFinished(() => broker.close());
+      const own = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-connack-')), 'outbox.db'), limits);
+      for (let i = 0; i < 5; i++) own.append(recordedEvent(i));
+      const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url } }, 'test');
+      const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs: 0 };
+      const stopOwn = new AbortController();
+      const parts = { outbox: own, openPublisher: mqttPublisher(mqtt, {}, 'tocsin-a-b'), clock, logger: silentLogger, random: () => 0.5 };
+      const ended = deliver(options, parts, stopOwn.signal);
+      for (const began = performance.now(); own.fates().sent < 5; await delay(10)) expect(performance.now() - began).toBeLessThan(30_000);
+      expect(broker.connections()).toBe(3);
+      stopOwn.abort();
+      await ended;
+      own.close();
+    },
+  );
+
+  test('CONNACK refusals without end: kept, and not hammered', async () => {
+    const broker = await openScriptedBroker({ connack: () => 135, puback: () => 0 });
     onTestFinished(() => broker.close());
     store(5);
     start(broker.url, '5');
@@ -165,6 +185,17 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     expect(outbox.pendingCount()).toBe(5);
     expect(broker.connections()).toBeGreaterThan(0);
     expect(broker.connections()).toBeLessThanOrEqual(8);
+    stop.abort();
+    await delivering;
+  });
+
+  test('a broker that takes ten messages at once, fewer than the courier would send: never more, over one connection', async () => {
+    const broker = await openScriptedBroker({ puback: () => 0, receiveMaximum: 10 });
+    onTestFinished(() => broker.close());
+    store(100);
+    start(broker.url, '5');
+    await until(() => outbox.fates().sent === 100);
+    expect(broker.connections()).toBe(1);
     stop.abort();
     await delivering;
   });

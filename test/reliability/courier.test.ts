@@ -1,0 +1,195 @@
+// What the courier does with an outbox that changes under it, and with refusals that end. The publisher is a fake that takes or refuses
+// at once: what brokers and networks do is shown in network.test.ts and link.test.ts.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import type { Publisher } from '../../agent/delivery/publisher.ts';
+import { openSummaries } from '../../agent/delivery/summaries.ts';
+import { BrokerError, OutboxError } from '../../agent/lib/errors.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { openPatient } from '../support/patient.ts';
+import { fixedClock, hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+let path: string;
+let aheadMs: number;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-courier-')), 'outbox.db');
+  aheadMs = 0;
+});
+const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
+const refusal = () => new BrokerError('Expected a PUBACK, got reason code 151', 'wait', true);
+
+interface Sent {
+  readonly topic: string;
+  readonly message: { id: string; data: { sequence: number } };
+}
+/** Delivers until the test ends; `before` may wait or throw. */
+function start(outbox: Outbox, change: { acknowledgeWithinMs?: number; summaries?: true } = {}, before: (sent: Sent) => unknown = () => undefined) {
+  const sent: Sent[] = [];
+  let connections = 0;
+  const publish = async (topic: string, payload: string) => {
+    const one = { topic, message: JSON.parse(payload) };
+    await before(one);
+    sent.push(one);
+  };
+  const openPublisher = async (): Promise<Publisher> => {
+    connections++;
+    return { lost: new AbortController().signal, publish, close: async () => undefined };
+  };
+  const { acknowledgeWithinMs = 0, summaries } = change;
+  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs };
+  const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
+  const stop = new AbortController();
+  const delivering = deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0, reports }, stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await delivering;
+  });
+  const of = (kind: string) => sent.filter(({ topic }) => topic.endsWith(kind)).map(({ message }) => message);
+  return { of, ids: () => of('/event').map(({ id }) => id), connections: () => connections };
+}
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+
+describe('a repair that cannot read the id puts another outbox in place, whose numbers begin anew', () => {
+  function replace(): Outbox {
+    writeFileSync(path, 'this was a database once\n'.repeat(400));
+    for (const end of ['-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+    return openPatient(path); // the other half
+  }
+
+  test('its events are sent over the connection there is, under its own id', async () => {
+    const [listener, courier] = [openPatient(path), openPatient(path)];
+    for (let i = 1; i <= 50; i++) listener.append(recordedEvent(i));
+    const seen = start(courier);
+    await soon(() => expect(courier.fates().sent).toBe(50));
+    const repaired = replace();
+    for (let i = 101; i <= 105; i++) repaired.append(recordedEvent(i));
+    await soon(() => expect(seen.ids()).toHaveLength(55));
+    expect(seen.ids().slice(50)).toEqual([1, 2, 3, 4, 5].map((n) => `${repaired.id}-${n}`));
+    expect(seen.connections()).toBe(1);
+    await soon(() => expect(repaired.fates()).toMatchObject({ stored: 5, sent: 5 }));
+  });
+
+  test.each(['the courier waits with them', 'the disk had taken no deletes'])(
+    'what was acknowledged of the old one deletes nothing of the new one, where %s',
+    async (where) => {
+      const listener = openPatient(path);
+      let full = where.startsWith('the disk');
+      const open = () => {
+        const inner = openSqliteOutbox(path, limits, { repair: true });
+        const { acknowledge } = inner;
+        inner.acknowledge = (sequences) => {
+          if (full) throw new OutboxError('Expected to write the outbox, got: a full disk', 'free space');
+          acknowledge.call(inner, sequences);
+        };
+        return inner;
+      };
+      const courier = openPatientOutbox({ path, open, isDamage, logger: silentLogger, retryMs: 50 });
+      onTestFinished(() => courier.close());
+      for (let i = 1; i <= 5; i++) listener.append(recordedEvent(i));
+      const seen = start(courier, { acknowledgeWithinMs: full ? 0 : 1500 });
+      await soon(() => expect(seen.ids()).toHaveLength(5));
+      const repaired = replace();
+      for (let i = 101; i <= 103; i++) repaired.append(recordedEvent(i));
+      full = false;
+      await soon(() => expect(repaired.fates().sent).toBe(3));
+      expect(seen.ids().slice(5)).toEqual([1, 2, 3].map((n) => `${repaired.id}-${n}`));
+    },
+  );
+
+  test('nor do a gap and an hour that were told', async () => {
+    const courier = openPatient(path);
+    courier.drop(3);
+    courier.writeSummary(hourSummary());
+    let answer = () => {};
+    const waiting = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const seen = start(courier, { summaries: true }, ({ topic }) => (topic.endsWith('gap') || topic === 'hour' ? waiting : undefined));
+    await soon(() => expect(seen.of('/status')).toHaveLength(1));
+    const repaired = replace();
+    repaired.drop(3);
+    repaired.writeSummary(hourSummary());
+    expect(courier.pending(0, 1)).toEqual([]); // the courier has found the new one
+    answer();
+    await soon(() => expect([seen.of('/gap').length, seen.of('hour').length]).toEqual([2, 2]));
+    await soon(() => expect([repaired.gaps(10), repaired.summaries(10)]).toEqual([[], []]));
+  });
+});
+
+test('an event refused once while a backlog drains takes none of the backlog with it', async () => {
+  const outbox = openPatient(path);
+  const earlier = '1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
+  for (let i = 1; i <= 3000; i++) outbox.append(recordedEvent(i, { bootId: earlier }));
+  let refused = false;
+  const seen = start(outbox, {}, async ({ topic, message }) => {
+    if (!topic.endsWith('/event')) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (message.data.sequence <= 3000 || refused) return;
+    refused = true;
+    setTimeout(() => {
+      aheadMs = 31_000;
+    }, 200); // the time of the next try passes
+    throw refusal();
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1300)); // fresh ones overtake a backlog only after a second
+  outbox.append(recordedEvent(4000, { onsetMonotonicMs: clock.monotonicMs() }));
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 3001 }));
+  expect(refused).toBe(true);
+  expect(seen.connections()).toBe(1);
+});
+
+test('a gap that was refused is told again on the same connection, after the time for that', async () => {
+  const outbox = openPatient(path);
+  outbox.drop(3);
+  let tries = 0;
+  const seen = start(outbox, {}, ({ topic }) => {
+    if (!topic.endsWith('/gap') || ++tries > 1) return;
+    throw refusal();
+  });
+  await soon(() => expect(tries).toBe(1));
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect(tries).toBe(1);
+  aheadMs = 61_000;
+  await soon(() => expect(outbox.gaps(1)).toEqual([]));
+  expect(seen.of('/gap')).toHaveLength(1);
+  expect(seen.connections()).toBe(1);
+});
+
+test('a gap and an hour that are told while the disk takes no deletes are told once, the connection is kept, and they go when it does', async () => {
+  let full = true;
+  const open = () => {
+    const inner = openSqliteOutbox(path, limits, { repair: true });
+    for (const name of ['gapReported', 'summaryReported'] as const) {
+      const work = inner[name] as (of: never) => void;
+      inner[name] = (of: never) => {
+        if (full) throw new OutboxError('Expected to write the outbox, got: a full disk', 'free space');
+        work.call(inner, of);
+      };
+    }
+    return inner;
+  };
+  const outbox = openPatientOutbox({ path, open, isDamage, logger: silentLogger, retryMs: 50 });
+  onTestFinished(() => outbox.close());
+  outbox.drop(3);
+  outbox.writeSummary(hourSummary());
+  outbox.writeSummary(hourSummary({ beganMonotonicMs: 3_600_000 }));
+  const seen = start(outbox, { summaries: true });
+  await soon(() => expect([seen.of('/gap').length, seen.of('hour').length]).toEqual([1, 2]));
+  outbox.append(recordedEvent(1));
+  await soon(() => expect(seen.ids()).toHaveLength(1));
+  expect([seen.of('/gap').length, seen.of('hour').length, seen.connections()]).toEqual([1, 2, 1]);
+  expect([outbox.gaps(5), outbox.summaries(5)]).toEqual([[], []]);
+  full = false;
+  await soon(() => {
+    const file = openSqliteOutbox(path, limits);
+    const left = [file.gaps(5), file.summaries(5)];
+    file.close();
+    expect(left).toEqual([[], []]);
+  });
+});
