@@ -7,6 +7,7 @@ import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
+import { Arrived } from './arrived.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
 export const ballastBytes = 1_000_000;
@@ -45,10 +46,7 @@ class PatientOutbox implements Outbox {
   #dropped = 0;
   #openedMs = Number.NEGATIVE_INFINITY;
   #id: string | undefined; // of the outbox that was opened last
-  // what has arrived and could not be deleted yet
-  readonly #acknowledged = new Set<number>();
-  readonly #toldGaps = new Map<number, Gap>();
-  readonly #toldSummaries = new Set<number>();
+  readonly #arrived = new Arrived();
 
   constructor(options: PatientOptions) {
     this.#options = options;
@@ -76,7 +74,7 @@ class PatientOutbox implements Outbox {
     const found: PendingEvent[] = [];
     for (let from = after; found.length < limit; ) {
       const rows = this.#do((outbox) => outbox.pending(from, limit));
-      found.push(...rows.filter((e) => !this.#acknowledged.has(e.sequence)));
+      found.push(...rows.filter((event) => !this.#arrived.isEvent(event)));
       if (rows.length < limit) break;
       from = rows.at(-1)?.sequence ?? from;
     }
@@ -84,7 +82,7 @@ class PatientOutbox implements Outbox {
   }
 
   pendingCount(): number {
-    return this.#do((outbox) => outbox.pendingCount()) - this.#acknowledged.size;
+    return this.#do((outbox) => outbox.pendingCount()) - this.#arrived.events.size;
   }
 
   newest(): number {
@@ -92,8 +90,8 @@ class PatientOutbox implements Outbox {
   }
 
   acknowledge(sequences: readonly number[]): void {
-    for (const sequence of sequences) this.#acknowledged.add(sequence);
-    this.#quietly(() => this.#deleteArrived());
+    for (const sequence of sequences) this.#arrived.events.add(sequence);
+    this.#deleteArrived();
   }
 
   expire(now: Now, maxAgeMs: number): number {
@@ -110,19 +108,18 @@ class PatientOutbox implements Outbox {
   }
 
   gaps(limit: number): Gap[] {
-    const isTold = ({ first, last }: Gap) => this.#toldGaps.get(first)?.last === last;
-    const gaps = this.#do((outbox) => outbox.gaps(limit + this.#toldGaps.size));
-    return gaps.filter((gap) => !isTold(gap)).slice(0, limit);
+    const gaps = this.#do((outbox) => outbox.gaps(limit + this.#arrived.gaps.size));
+    return gaps.filter((gap) => !this.#arrived.isGap(gap)).slice(0, limit);
   }
 
   gapReported(gap: Gap): void {
-    this.#toldGaps.set(gap.first, gap);
-    this.#quietly(() => this.#deleteArrived());
+    this.#arrived.gaps.set(gap.first, gap);
+    this.#deleteArrived();
   }
 
   fates() {
     const fates = this.#do((outbox) => outbox.fates());
-    return { ...fates, sent: fates.sent + this.#acknowledged.size, dropped: fates.dropped + this.#dropped };
+    return { ...fates, sent: fates.sent + this.#arrived.events.size, dropped: fates.dropped + this.#dropped };
   }
 
   faults(): OutboxFault[] {
@@ -151,13 +148,13 @@ class PatientOutbox implements Outbox {
   }
 
   summaries(limit: number): PendingSummary[] {
-    const hours = this.#do((outbox) => outbox.summaries(limit + this.#toldSummaries.size));
-    return hours.filter(({ sequence }) => !this.#toldSummaries.has(sequence)).slice(0, limit);
+    const hours = this.#do((outbox) => outbox.summaries(limit + this.#arrived.summaries.size));
+    return hours.filter((hour) => !this.#arrived.isSummary(hour)).slice(0, limit);
   }
 
   summaryReported(sequence: number): void {
-    this.#toldSummaries.add(sequence);
-    this.#quietly(() => this.#deleteArrived());
+    this.#arrived.summaries.add(sequence);
+    this.#deleteArrived();
   }
 
   close(): void {
@@ -169,8 +166,8 @@ class PatientOutbox implements Outbox {
 
   #retry(): void {
     this.#storeHeld();
+    this.#deleteArrived();
     this.#quietly(() => {
-      this.#deleteArrived();
       if (this.#trouble) this.#do((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
     });
     this.#quietly(() => this.#layBallast());
@@ -199,23 +196,8 @@ class PatientOutbox implements Outbox {
     return fates;
   }
 
-  /** Read anew at each attempt: an outbox that is opened meanwhile under another id has not sent these numbers. */
   #deleteArrived(): void {
-    if (this.#acknowledged.size > 0) {
-      this.#do((outbox) => this.#acknowledged.size > 0 && outbox.acknowledge([...this.#acknowledged]));
-      this.#acknowledged.clear();
-    }
-    for (const first of [...this.#toldGaps.keys()]) {
-      this.#do((outbox) => {
-        const gap = this.#toldGaps.get(first);
-        if (gap) outbox.gapReported(gap);
-      });
-      this.#toldGaps.delete(first);
-    }
-    for (const sequence of [...this.#toldSummaries]) {
-      this.#do((outbox) => this.#toldSummaries.has(sequence) && outbox.summaryReported(sequence));
-      this.#toldSummaries.delete(sequence);
-    }
+    this.#quietly(() => this.#arrived.delete((work) => this.#do(work)));
   }
 
   #open(): Outbox {
@@ -223,7 +205,7 @@ class PatientOutbox implements Outbox {
     const outbox = this.#options.open();
     if (this.#id !== undefined && outbox.id !== this.#id) {
       this.#options.logger.error({}, 'the outbox is a new one, with an id of its own: what the old one held is lost');
-      for (const arrived of [this.#acknowledged, this.#toldGaps, this.#toldSummaries]) arrived.clear();
+      this.#arrived.forget();
     }
     this.#id = outbox.id;
     return outbox;
