@@ -65,6 +65,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       publisher = await openPublisher({ topic: topics.status, payload: status('offline') }, signal);
       connectedMs = clock.monotonicMs();
       link?.connected();
+      progress(); // the connection and the birth may each take as long as a time-out
       await publisher.publish(topics.status, status('online', outbox.pendingCount()), { retain: true }).catch((error: unknown) => {
         if (!(error instanceof BrokerError && error.refused)) throw error;
         logger.error({ reason: error.message }, 'the broker refuses the status; events are sent all the same');

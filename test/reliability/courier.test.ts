@@ -29,7 +29,11 @@ interface Sent {
   readonly message: { id: string; data: { sequence: number } };
 }
 /** Delivers until the test ends; `before` may wait or throw. */
-function start(outbox: Outbox, change: { acknowledgeWithinMs?: number; summaries?: true } = {}, before: (sent: Sent) => unknown = () => undefined) {
+function start(
+  outbox: Outbox,
+  change: { acknowledgeWithinMs?: number; summaries?: true; progress?: () => void } = {},
+  before: (sent: Sent) => unknown = () => undefined,
+) {
   const sent: Sent[] = [];
   let connections = 0;
   const publish = async (topic: string, payload: string) => {
@@ -41,11 +45,11 @@ function start(outbox: Outbox, change: { acknowledgeWithinMs?: number; summaries
     connections++;
     return { lost: new AbortController().signal, publish, close: async () => undefined };
   };
-  const { acknowledgeWithinMs = 0, summaries } = change;
+  const { acknowledgeWithinMs = 0, summaries, progress = () => undefined } = change;
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs };
   const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
   const stop = new AbortController();
-  const delivering = deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0, reports }, stop.signal);
+  const delivering = deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0, reports, progress }, stop.signal);
   onTestFinished(async () => {
     stop.abort();
     await delivering;
@@ -120,6 +124,21 @@ describe('a repair that cannot read the id puts another outbox in place, whose n
     await soon(() => expect([seen.of('/gap').length, seen.of('hour').length]).toEqual([2, 2]));
     await soon(() => expect([repaired.gaps(10), repaired.summaries(10)]).toEqual([[], []]));
   });
+});
+
+// connecting and the birth may take 60 s each where the time-out is set so, and systemd waits for 90
+test('the watchdog hears of a connection before the birth is acknowledged', async () => {
+  let told = 0;
+  let answer = () => {};
+  const birth = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const seen = start(openPatient(path), { progress: () => void told++ }, ({ topic }) => (topic.endsWith('/status') ? birth : undefined));
+  await soon(() => expect(seen.connections()).toBe(1));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(told).toBe(1);
+  answer();
+  await soon(() => expect(told).toBeGreaterThan(1));
 });
 
 test('an event refused once while a backlog drains takes none of the backlog with it', async () => {
