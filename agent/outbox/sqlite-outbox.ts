@@ -211,8 +211,8 @@ class SqliteOutbox implements Outbox {
   writeSummary(summary: HourSummary): void {
     this.#transaction(() => {
       this.#know(summary);
-      const { lastInsertRowid } = this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
-      this.#prepare('DELETE FROM hour_summary WHERE sequence <= ?').run(Number(lastInsertRowid) - maxSummaries);
+      this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
+      this.#prepare(summaryRows.dropOldSummariesSql).run(maxSummaries);
     });
   }
 
