@@ -46,8 +46,9 @@ export class ReservedNumbers {
     if (newest + margin < this.#upTo) return;
     try {
       this.#db.prepare('UPDATE outbox SET reserved = ?').run(newest + ahead);
-      const [{ log, checkpointed }] = this.#db.pragma('wal_checkpoint(PASSIVE)') as [{ log: number; checkpointed: number }];
-      if (log === checkpointed) this.#upTo = newest + ahead; // else a reader was in the way: again after the next event
+      const [{ busy, log, checkpointed }] = this.#db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
+      // else a reader was in the way, or a checkpoint of the other half, for which SQLite says -1 and -1: again after the next event
+      if (busy === 0 && log >= 0 && log === checkpointed) this.#upTo = newest + ahead;
     } catch {
       // what keeps the disk from taking this keeps it from taking events, and is told by them
     }
