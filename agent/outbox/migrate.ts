@@ -3,14 +3,15 @@ import type { SqliteDatabase } from './sqlite-database.ts';
 
 const migrations = new URL('./migrations/', import.meta.url);
 
-/** Applies the numbered migrations that the file has not seen, each in a transaction; refuses a file from the future. */
-export function migrate(db: SqliteDatabase): void {
+/** Does `first`, then applies the numbered migrations that the file has not seen, all in one transaction; refuses a file from the future. */
+export function migrate(db: SqliteDatabase, first: () => void = () => undefined): void {
   const files = readdirSync(migrations)
     .filter((name) => /^\d{6}\.sql$/.test(name))
     .sort();
   const apply = db.transaction(() => {
     const version = db.pragma('user_version', { simple: true }) as number;
     if (version > files.length) throw new Error(`schema version ${version}, but this release knows up to ${files.length}`);
+    first();
     for (const name of files.slice(version)) {
       db.exec(readFileSync(new URL(name, migrations), 'utf8'));
       db.pragma(`user_version = ${Number.parseInt(name, 10)}`);

@@ -7,24 +7,24 @@ const margin = 100; // how many are left when the next are
 const hoursAhead = 1000;
 
 /**
- * For any half that opens the outbox. Where the numbers of a listener are still reserved and there is no WAL, it may be
- * lost: those numbers become a gap, and numbering goes on behind them. The same is found, and does no harm, where a listener died and
- * another program was the last to close the outbox.
+ * For whoever opens the outbox to write: in the transaction that migrates it, and before that writes anything, for then there is a WAL
+ * again. Where the numbers of a listener are still reserved and there is no WAL, it may be lost: those numbers become a gap, and numbering
+ * goes on behind them. The same is found, and does no harm, where a listener died and another program was the last to close the outbox.
  */
 export function skipLostNumbers(db: SqliteDatabase, path: string): void {
-  db.transaction(() => {
-    // nobody else writes now: where there is no WAL, all that is read here stands in the file itself
-    if (!isWithoutHeader(`${path}-wal`)) return;
-    const reserved = db.prepare('SELECT reserved FROM outbox').pluck().get() as number | null;
-    if (reserved === null) return;
-    const first = numbered(db, 'event') + 1;
-    if (first <= reserved) {
-      db.prepare("INSERT INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
-      number(db, 'event', reserved);
-    }
-    number(db, 'hour_summary', numbered(db, 'hour_summary') + hoursAhead);
-    db.prepare('UPDATE outbox SET reserved = NULL').run();
-  }).immediate();
+  // nobody else writes now: where there is no WAL, all that is read here stands in the file itself
+  if (!isWithoutHeader(`${path}-wal`)) return;
+  // an older release reserves none
+  if (!db.prepare("SELECT 1 FROM pragma_table_info('outbox') WHERE name = 'reserved'").get()) return;
+  const reserved = db.prepare('SELECT reserved FROM outbox').pluck().get() as number | null | undefined;
+  if (typeof reserved !== 'number') return;
+  const first = numbered(db, 'event') + 1;
+  if (first <= reserved) {
+    db.prepare("INSERT INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
+    number(db, 'event', reserved);
+  }
+  number(db, 'hour_summary', numbered(db, 'hour_summary') + hoursAhead);
+  db.prepare('UPDATE outbox SET reserved = NULL').run();
 }
 
 /** Keeps numbers reserved ahead of those that are given out; for the listener, which alone gives them out. */

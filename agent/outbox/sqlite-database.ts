@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { messageOf } from '../lib/errors.ts';
 import { hasOurSchema, migrate } from './migrate.ts';
 import { createFile } from './repair.ts';
+import { skipLostNumbers } from './reserved-numbers.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
@@ -51,7 +52,7 @@ export function openChecked(path: string): SqliteDatabase {
   const db = openDatabase(path);
   try {
     if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
-    migrate(db);
+    migrate(db, () => skipLostNumbers(db, path));
     if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
     return db;
   } catch (error) {

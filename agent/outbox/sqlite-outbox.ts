@@ -10,7 +10,7 @@ import { findTooOld } from './expiry.ts';
 import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { inodeOf, quarantined, repairOutbox } from './repair.ts';
-import { ReservedNumbers, releaseNumbers, skipLostNumbers } from './reserved-numbers.ts';
+import { ReservedNumbers, releaseNumbers } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
@@ -80,7 +80,6 @@ class SqliteOutbox implements Outbox {
     try {
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
-      if (use.repair) skipLostNumbers(db, path);
       this.#numbers = use.reserve ? new ReservedNumbers(db) : undefined;
     } catch (error) {
       db.close();

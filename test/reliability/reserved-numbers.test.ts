@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
@@ -98,3 +98,23 @@ function refused(): boolean {
   db.close();
   return busy === 1;
 }
+
+test('a later release, whose migration is the first to write a WAL again, still finds that the one before is lost', async () => {
+  // this release with one migration more
+  const release = join(folder, 'release');
+  cpSync('agent', join(release, 'agent'), { recursive: true });
+  cpSync('package.json', join(release, 'package.json'));
+  symlinkSync(resolve('node_modules'), join(release, 'node_modules'));
+  const migrations = join(release, 'agent/outbox/migrations');
+  const next = `${String(readdirSync(migrations).length + 1).padStart(6, '0')}.sql`;
+  writeFileSync(join(migrations, next), 'CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;');
+  const later = (await import(join(release, 'agent/outbox/sqlite-outbox.ts'))) as { openSqliteOutbox: typeof openSqliteOutbox };
+  const listener = openListener();
+  for (let i = 1; i <= 20; i++) listener.append(recordedEvent(i));
+  const outbox = later.openSqliteOutbox(lost(), limits, { repair: true, reserve: true });
+  expect(outbox.id).toBe(listener.id);
+  expect(outbox.newest()).toBe(1000);
+  expect(outbox.gaps(5)).toEqual([{ first: 1, last: 1000, reason: 'unreadable' }]);
+  outbox.close();
+  listener.close();
+});
