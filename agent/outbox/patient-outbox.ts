@@ -1,5 +1,4 @@
-import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
@@ -9,6 +8,7 @@ import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived } from './arrived.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
+import { freeBeside, isFull, Room } from './room.ts';
 
 export const ballastBytes = 1_000_000;
 const reopenMs = 5000;
@@ -47,6 +47,7 @@ class PatientOutbox implements Outbox {
   #openedMs = Number.NEGATIVE_INFINITY;
   #id: string | undefined; // of the outbox that was opened last
   readonly #arrived = new Arrived();
+  readonly #room = new Room();
 
   constructor(options: PatientOptions) {
     this.#options = options;
@@ -202,7 +203,7 @@ class PatientOutbox implements Outbox {
 
   #open(): Outbox {
     this.#openedMs = performance.now();
-    const outbox = this.#options.open();
+    const outbox = this.#room.open(this.#options.path, this.#options.open);
     if (this.#id !== undefined && outbox.id !== this.#id) {
       this.#options.logger.error({}, 'the outbox is a new one, with an id of its own: what the old one held is lost');
       this.#arrived.forget();
@@ -247,6 +248,7 @@ class PatientOutbox implements Outbox {
     return (
       this.#quietly(() => {
         rmSync(ballast);
+        this.#room.made();
         return true;
       }) ?? false
     );
@@ -255,8 +257,7 @@ class PatientOutbox implements Outbox {
   #layBallast(): void {
     const ballast = `${this.#options.path}.ballast`;
     if (existsSync(ballast)) return;
-    const { bavail, bsize } = statfsSync(dirname(ballast));
-    if (bavail * bsize > refillBytes) writeFileSync(ballast, Buffer.alloc(ballastBytes));
+    if (freeBeside(ballast) > refillBytes) writeFileSync(ballast, Buffer.alloc(ballastBytes));
   }
 
   /** What fails here is tried again by the timer, and has been logged where it matters. */
@@ -280,10 +281,4 @@ function isRefusedBySchema(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   if (typeof code === 'string' && code.startsWith('SQLITE_CONSTRAINT')) return true;
   return error instanceof Error && error.cause !== undefined && isRefusedBySchema(error.cause);
-}
-
-function isFull(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  if (code === 'SQLITE_FULL' || code === 'ENOSPC') return true;
-  return error instanceof Error && error.cause !== undefined && isFull(error.cause);
 }

@@ -1,0 +1,46 @@
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+const moreBytes = 65_536; // additional free space that makes another try worthwhile
+const waitMs = 60_000; // after which it is tried anyway
+
+/** Opens an outbox. A repair that finds no room has read and written all it could: it is not begun again every second, but once there is more. */
+export class Room {
+  #lacking: { readonly error: unknown; readonly freeBytes: number; readonly atMs: number } | undefined;
+
+  open<T>(path: string, open: () => T): T {
+    const freeBytes = freeBeside(path);
+    const last = this.#lacking;
+    if (last && freeBytes < last.freeBytes + moreBytes && performance.now() - last.atMs < waitMs) throw last.error;
+    this.#lacking = undefined;
+    try {
+      return open();
+    } catch (error) {
+      if (isFull(error)) this.#lacking = { error, freeBytes, atMs: performance.now() };
+      throw error;
+    }
+  }
+
+  /** Room was made. */
+  made(): void {
+    this.#lacking = undefined;
+  }
+}
+
+/** Free bytes of the file system; none where that cannot be known. */
+export function freeBeside(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    return bavail * bsize;
+  } catch {
+    return 0;
+  }
+}
+
+/** Whether an error comes from a full disk. */
+export function isFull(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  // SHMSIZE: no room for the shared memory of the WAL
+  if (typeof code === 'string' && /^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC)$/.test(code)) return true;
+  return error instanceof Error && error.cause !== undefined && isFull(error.cause);
+}
