@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Gap } from './outbox.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
@@ -17,8 +17,10 @@ const together = 1000; // events read at once: months of them do not fit in the 
  * Numbers and outbox id stay, so that nothing sent before is taken for new; numbers that may be lost become a gap.
  *
  * INVARIANTS: one process at a time (a lock that dies with it). The new file is complete and synced before the old one is
- * moved, so that a crash at any point leaves either the old file, or PATH.new to be put in place. A process that still has
- * the old file open finds out by its inode; SQLite checkpoints no file that was moved.
+ * moved, so that a crash at any point leaves either the old file, or PATH.new to be put in place. Where the new one cannot be
+ * written, as on a full disk, that is thrown and the old one stays. PATH.new is there before the old file is opened, and says
+ * beside it that a repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared memory and
+ * deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean): void {
   const lock = open(`${path}.lock`);
@@ -72,37 +74,53 @@ export function quarantined(path: string): { number: number; sinceMs: number }[]
 }
 
 function salvage(path: string, open: OpenDatabase): void {
-  for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}.new${end}`, { force: true });
-  const fresh = open(`${path}.new`, 'migrate');
-  let damaged: SqliteDatabase | undefined;
+  makeEmpty(`${path}.new`);
   try {
-    damaged = open(path);
-    damaged.pragma('cell_size_check = ON');
-    copy(damaged, fresh);
-  } catch {
-    // nothing can be read: a new outbox, with an id of its own
-  } finally {
-    // closing a damaged file may fail as well
-    attempt(() => damaged?.close());
-    fresh.close();
+    const fresh = open(`${path}.new`, 'migrate');
+    try {
+      // a log would need the same space again, and closing says nothing where there is none to bring it into the file
+      fresh.pragma('journal_mode = MEMORY');
+      const damaged = reading(() => open(path));
+      try {
+        damaged?.pragma('cell_size_check = ON');
+        // where nothing can be read: a new outbox, with an id of its own
+        if (damaged) writing(() => copy(damaged, fresh));
+      } finally {
+        close(damaged);
+      }
+      fresh.pragma('journal_mode = WAL');
+    } finally {
+      fresh.close();
+    }
+  } catch (error) {
+    makeEmpty(`${path}.new`); // its space may be what others need
+    throw error;
   }
   syncFolder(path);
 }
 
+/** An empty file of that name; it is never gone in between. */
+function makeEmpty(path: string): void {
+  for (const end of ['-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
+  if (existsSync(path)) truncateSync(path);
+  else createFile(path);
+  syncFolder(path);
+}
+
 function copy(from: SqliteDatabase, to: SqliteDatabase): void {
-  const read = <T>(sql: string) => attempt(() => from.prepare(sql).pluck().get() as T | undefined);
+  const read = <T>(sql: string) => reading(() => from.prepare(sql).pluck().get() as T | undefined);
   const id = read<string>('SELECT id FROM outbox');
   const numbered = read<number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0;
   const newest = Math.max(numbered, read<number>('SELECT max(sequence) FROM event') ?? 0);
   to.transaction(() => {
-    if (id !== undefined) attempt(() => to.prepare('UPDATE outbox SET id = ?').run(id));
+    if (id !== undefined) writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
     // the triggers bound what is heard, and would be asked for every row; they come back to the letter
     const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
     for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
     const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000);
     to.exec('INSERT INTO recent SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
-    attempt(() => copyBoots(from, to));
+    copyBoots(from, to);
     const fates = new Map<string, number>();
     for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable'])
       fates.set(name, read<number>(`SELECT events FROM fate WHERE name = '${name}'`) ?? 0);
@@ -114,14 +132,14 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
     if (id === undefined) return;
     copySummaries(from, to);
     const last = Math.max(newest, lastSound);
-    const gaps = attempt(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]) ?? [];
+    const gaps = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]) ?? [];
     if (unreadable > 0) {
       if (last > lastSound) holes.push({ first: lastSound + 1, last, reason: 'unreadable' });
       gaps.push(...holes);
     }
     gaps.push({ first: last + 1, last: last + skipped, reason: 'unreadable' });
     const insertGap = to.prepare('INSERT OR REPLACE INTO gap (first, last, reason) VALUES (@first, @last, @reason)');
-    for (const gap of gaps) attempt(() => insertGap.run({ ...gap }));
+    for (const gap of gaps) writing(() => insertGap.run({ ...gap }));
     to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
     to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
   })();
@@ -133,7 +151,7 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): {
   const holes: Gap[] = [];
   let [sound, last, known] = [0, 0, ''];
   for (const row of readable(from, newest))
-    attempt(() => {
+    writing(() => {
       const event = fromRow(row);
       const referred = `${event.bootId} ${event.model.name} ${event.model.version}`;
       if (referred !== known) know(to, event);
@@ -148,16 +166,16 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): {
 
 /** When the boots of the events began. */
 function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
-  const boots = from.prepare('SELECT boot_id, began_wall_ms FROM boot WHERE began_wall_ms IS NOT NULL').all() as { boot_id: string; began_wall_ms: number }[];
-  for (const boot of boots) attempt(() => to.prepare('UPDATE boot SET began_wall_ms = @began_wall_ms WHERE boot_id = @boot_id').run(boot));
+  const began = reading(() => from.prepare('SELECT boot_id, began_wall_ms FROM boot WHERE began_wall_ms IS NOT NULL').all());
+  for (const boot of began ?? []) writing(() => to.prepare('UPDATE boot SET began_wall_ms = @began_wall_ms WHERE boot_id = @boot_id').run(boot));
 }
 
 /** The hours that can be read. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
-  const newest = attempt(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined) ?? 0;
-  const hours = attempt(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000).map(fromSummaryRow)) ?? [];
+  const newest = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined) ?? 0;
+  const hours = reading(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000).map(fromSummaryRow)) ?? [];
   for (const { sequence, ...hour } of hours)
-    attempt(() => {
+    writing(() => {
       know(to, hour);
       to.prepare(writeSummarySql).run(toSummaryRow(hour, sequence));
     });
@@ -176,12 +194,13 @@ function know(to: SqliteDatabase, { bootId, model }: { bootId: string; model: { 
  */
 function* readable(from: SqliteDatabase, newest: number): Generator<Row> {
   let leftMs = seconds * 1000;
-  const range = from.prepare<[number, number, number], Row>(pendingSql.replace('sequence > ?', 'sequence > ? AND sequence <= ?'));
+  const range = reading(() => from.prepare<[number, number, number], Row>(pendingSql.replace('sequence > ?', 'sequence > ? AND sequence <= ?')));
+  if (!range) throw new Error('no event can be read');
   const ranges: [number, number][] = [[0, newest]];
   for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
     const [after, to] = next;
     const began = performance.now();
-    const found = attempt(() => range.all(after, to, together));
+    const found = reading(() => range.all(after, to, together));
     leftMs -= performance.now() - began;
     if (found) {
       if (found.length === together) ranges.push([found.at(-1)?.sequence ?? to, to]);
@@ -193,11 +212,31 @@ function* readable(from: SqliteDatabase, newest: number): Generator<Row> {
   }
 }
 
-function attempt<T>(work: () => T): T | undefined {
+/** Nothing where the damaged file is to blame; throws what is of the moment: no space for its shared memory, or a lock. */
+function reading<T>(work: () => T): T | undefined {
+  return unless(/^SQLITE_(FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
+}
+
+/** Nothing where the new schema refuses what was read; throws what else keeps the new file from being written. */
+function writing<T>(work: () => T): T | undefined {
+  return unless(/^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/, work);
+}
+
+function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {
     return work();
-  } catch {
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (typeof code === 'string' && thrown.test(code)) throw error;
     return undefined;
+  }
+}
+
+function close(damaged: SqliteDatabase | undefined): void {
+  try {
+    damaged?.close();
+  } catch {
+    // what could be read of it has been
   }
 }
 

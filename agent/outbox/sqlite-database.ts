@@ -45,7 +45,7 @@ export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
 
 /** Opens a file after every check that can be made of it, and brings it to the present schema. Throws what `isDamage` where it is damaged. */
 export function openChecked(path: string): SqliteDatabase {
-  if (existsSync(`${path}.new`) && !existsSync(path)) throw damage('a repair was interrupted');
+  if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
   if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');

@@ -107,6 +107,19 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.faults()).toEqual([]);
   });
 
+  test('a row that the schema refuses is left behind alone', () => {
+    const id = leaveWithoutWal();
+    const db = new Database(path);
+    db.pragma('ignore_check_constraints = ON');
+    db.exec("INSERT INTO boot (id, boot_id) VALUES (9, 'not a boot'); UPDATE event SET boot = 9 WHERE sequence = 150");
+    db.close();
+    const { kept, sameId, outbox } = recovered(id);
+    expect(sameId).toBe(true);
+    expect(kept).toEqual(range(101, stored).filter((n) => n !== 150));
+    expect(outbox.gaps(100)).toContainEqual({ first: 150, last: 150, reason: 'unreadable' });
+    expect(outbox.fates().unreadable).toBe(1);
+  });
+
   test('hours not yet reported are kept, and their numbers go on far behind', () => {
     leaveWithoutWal();
     const before = openSqliteOutbox(path, limits);

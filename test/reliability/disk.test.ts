@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { ballastBytes } from '../../agent/outbox/patient-outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
@@ -49,6 +53,108 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     expect(outbox.fates()).toMatchObject({ stored: 20 + kept + 51, dropped: 30, sent: 20 });
     expect(outbox.gaps(10)).toEqual([{ first: 21 + kept, last: 50 + kept, reason: 'dropped' }]);
     process.stdout.write(`full disk: ${JSON.stringify({ storedInBallast: kept, held: 50, dropped: 30 })}\n`);
+  });
+
+  test('full when it starts: the ballast makes room for the shared memory, without which SQLite opens nothing', () => {
+    const first = openSqliteOutbox(path, limits);
+    first.append(recordedEvent(0));
+    first.close();
+    writeFileSync(`${path}.ballast`, Buffer.alloc(ballastBytes));
+    fill();
+    const outbox = openPatient(path);
+    expect(outbox.append(recordedEvent(1))).toBe('stored');
+    expect(existsSync(`${path}.ballast`)).toBe(false);
+    expect(outbox.pending(0, 10)).toHaveLength(2);
+  });
+
+  describe('a damaged outbox where there is no room for a new one', () => {
+    const events = 25_000;
+    /** An outbox of a megabyte with a page of events overwritten; returns its id. */
+    function damaged(): string {
+      const first = openSqliteOutbox(path, limits);
+      const { id } = first;
+      first.close();
+      layBacklog(path, events, recordedEvent);
+      const db = new Database(path);
+      const page = db.prepare("SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY pageno LIMIT 1 OFFSET 5").pluck().get() as number;
+      db.close();
+      const bytes = readFileSync(path);
+      writeFileSync(path, bytes.fill(0x55, (page - 1) * 1024, page * 1024));
+      return id;
+    }
+    const leaveFree = (bytes: number) => {
+      fill();
+      truncateSync(join(folder, 'fill'), statSync(join(folder, 'fill')).size - bytes);
+    };
+    const damagedFiles = () => readdirSync(folder).filter((name) => name.includes('damaged'));
+    function expectRepaired(outbox: Outbox, id: string, heard: number) {
+      expect(outbox.id).toBe(id);
+      const { stored, unreadable } = outbox.fates();
+      expect(stored).toBe(events + heard);
+      expect(unreadable).toBeGreaterThan(0);
+      expect(unreadable).toBeLessThan(100);
+      expect(outbox.pending(0, 50_000)).toHaveLength(events + heard - unreadable);
+      expect(outbox.newest()).toBeGreaterThan(100_000);
+      expect(damagedFiles()).toEqual(['outbox.db.damaged-1']);
+    }
+
+    test('the ballast makes room: repaired with every event that can be read', () => {
+      const id = damaged();
+      writeFileSync(`${path}.ballast`, Buffer.alloc(ballastBytes));
+      leaveFree(300_000);
+      const outbox = openPatient(path);
+      expect(outbox.append(recordedEvent(90_000))).toBe('stored');
+      expect(existsSync(`${path}.ballast`)).toBe(false);
+      expectRepaired(outbox, id, 1);
+    });
+
+    test.each([
+      ['before anything fits', 0],
+      ['in the middle of the copy', 300_000],
+    ])('without ballast, it ends %s: nothing is replaced, what is heard is held, and space brings all back', async (_name, free) => {
+      const id = damaged();
+      const before = readFileSync(path);
+      leaveFree(free);
+      const outbox = openPatient(path);
+      expect(outbox.append(recordedEvent(90_000))).toBe('held');
+      expect(outbox.faults()).toContain('disk_full');
+      expect(() => outbox.id).toThrow(/Expected an outbox/);
+      expect(damagedFiles()).toEqual([]);
+      expect(readFileSync(path).equals(before)).toBe(true);
+      // what was begun takes no room from others
+      const begun = () => statSync(`${path}.new`, { throwIfNoEntry: false });
+      expect(begun()?.size ?? 0).toBe(0);
+      const mtimeMs = begun()?.mtimeMs;
+      await new Promise((done) => setTimeout(done, 300));
+      expect(begun()?.mtimeMs, 'begun again without more room').toBe(mtimeMs);
+      rmSync(join(folder, 'fill'));
+      for (let i = 0; i < 200 && outbox.faults().includes('disk_full'); i++) await new Promise((done) => setTimeout(done, 20));
+      expectRepaired(outbox, id, 1);
+    });
+
+    // SQLite makes the shared memory anew when it opens the file for the repair
+    test('what only the shared memory told, that the WAL is gone, is not forgotten where the first repair fails', () => {
+      openSqliteOutbox(path, limits).close();
+      layBacklog(path, events, recordedEvent);
+      const first = openSqliteOutbox(path, limits);
+      for (let i = 1; i <= 50; i++) first.append(recordedEvent(events + i));
+      for (const end of ['', '-shm']) cpSync(`${path}${end}`, `${path}.x${end}`);
+      const { id } = first;
+      first.close();
+      for (const end of ['', '-shm']) renameSync(`${path}.x${end}`, `${path}${end}`);
+      leaveFree(300_000);
+      for (let i = 0; i < 3; i++) {
+        const outbox = openPatient(path);
+        expect(outbox.append(recordedEvent(90_000))).toBe('held');
+        outbox.close();
+      }
+      rmSync(join(folder, 'fill'));
+      const outbox = openPatient(path);
+      expect(outbox.append(recordedEvent(90_000))).toBe('stored');
+      expect(outbox.id).toBe(id);
+      expect(outbox.newest()).toBeGreaterThan(100_000);
+      expect(damagedFiles()).toEqual(['outbox.db.damaged-1']);
+    });
   });
 
   test('read-only from the start: what is heard is held, and stored once it can be', async () => {
