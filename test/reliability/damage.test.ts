@@ -187,6 +187,16 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     recovered(id);
   });
 
+  test('a repair that was interrupted in the middle begins anew', () => {
+    const id = leave();
+    writeFileSync(`${path}.new`, readFileSync(path).subarray(0, 5000));
+    const { kept, sameId } = recovered(id);
+    expect(sameId).toBe(true);
+    expect(kept).toEqual(range(101, stored));
+    expect(readdirSync(folder).filter((name) => name.includes('.new'))).toEqual([]);
+    expect(quarantine()).toHaveLength(1);
+  });
+
   const lostWithItsMemory: [string, () => void][] = [
     ['gone', () => rmSync(`${path}-wal`)],
     ['of zero length', () => truncateSync(`${path}-wal`, 0)],
