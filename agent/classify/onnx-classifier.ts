@@ -57,10 +57,17 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     for (const state of states) (state.data as Float32Array).fill(0);
     states = manifest.states.map((state) => results[state.output] as Tensor);
     hops++;
-    return Array.from({ length: framesPerHop }, (_, frame) => ({
+    const frames = Array.from({ length: framesPerHop }, (_, frame) => ({
       scores: columns.map((picks) => Math.max(...picks.map((pick) => values[frame * classes + pick] as number))),
       endSeconds: (hops * hopSamples) / sampleRate - (framesPerHop - 1 - frame) * frameSeconds - latencySeconds,
     }));
+    // a score that is not a number opens no event, and one such in a state stays for good: deaf without a word
+    if (frames.every(({ scores }) => areFinite(scores)) && states.every((state) => areFinite(state.data as Float32Array))) return frames;
+    reset();
+    throw new ModelError(
+      `Expected finite numbers as scores and states from ${manifest.file}, got others`,
+      'if it happens again, export the model anew; `tocsin selftest` tries it',
+    );
   }
 
   function reset(): void {
@@ -97,6 +104,13 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       await session.release();
     },
   };
+}
+
+/** A sum is finite only where each of its parts is; in double precision no sum of floats overflows. */
+function areFinite(values: ArrayLike<number>): boolean {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] as number;
+  return Number.isFinite(sum);
 }
 
 function zeroStates(manifest: ModelManifest): Tensor[] {

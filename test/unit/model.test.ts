@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { InferenceSession } from 'onnxruntime-node';
+import { expect, test, vi } from 'vitest';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { ModelError } from '../../agent/lib/errors.ts';
 import { hear, rulesOf } from '../../agent/pipeline.ts';
 import { synthesiseScene } from '../demo/synthesise-scene.ts';
 
@@ -42,6 +44,43 @@ test('a stream that was reset gives the scores of a new one', async () => {
   classifier.reset();
   expect(await classifier.push(noise.slice())).toEqual(first);
   expect(dirty).not.toEqual(first);
+  await classifier.close();
+});
+
+test.each([
+  ['scores', Number.NaN],
+  ['scores', Number.NEGATIVE_INFINITY],
+  ['state_out', Number.NaN],
+])('a %s that is %s is an error, once: the stream begins afresh', async (output, value) => {
+  let planted: typeof value | undefined;
+  const create = InferenceSession.create.bind(InferenceSession) as (graph: unknown, options: unknown) => Promise<InferenceSession>;
+  const spy = vi.spyOn(InferenceSession, 'create').mockImplementation(async (...args: unknown[]) => {
+    const session = await create(args[0], args[1]);
+    const run = session.run.bind(session);
+    session.run = async (feeds: InferenceSession.FeedsType) => {
+      const results = await run(feeds);
+      if (planted !== undefined) (results[output]?.data as Float32Array)[7] = planted;
+      return results;
+    };
+    return session;
+  });
+  const classifier = await openOnnxClassifier(bundled);
+  spy.mockRestore();
+  const noise = Float32Array.from({ length: 3840 }, (_, i) => Math.sin(i * i) * 0.1);
+  const first = await classifier.push(noise.slice());
+  planted = value;
+  await expect(classifier.push(noise.slice())).rejects.toThrow(ModelError);
+  planted = undefined;
+  expect(await classifier.push(noise.slice())).toEqual(first);
+  await classifier.close();
+});
+
+test('a sample that is not a number is an error as well, and not heard for ever', async () => {
+  const classifier = await openOnnxClassifier(bundled);
+  const noise = Float32Array.from({ length: 3840 }, (_, i) => Math.sin(i * i) * 0.1);
+  const first = await classifier.push(noise.slice());
+  await expect(classifier.push(noise.slice().fill(Number.NaN, 1000, 1001))).rejects.toThrow(/Expected finite numbers as scores and states from model.onnx/);
+  expect(await classifier.push(noise.slice())).toEqual(first);
   await classifier.close();
 });
 

@@ -50,6 +50,8 @@ export const frenchErrors: Record<string, string> = {
     'réinstallez le modèle ; si vous l’avez changé exprès, écrivez la nouvelle empreinte dans manifest.json',
   'Expected an ONNX graph in {1}, got: {2}': 'Attendu un graphe ONNX dans {1}, obtenu : {2}',
   'export the model again': 'exportez le modèle de nouveau',
+  'Expected finite numbers as scores and states from {1}, got others': 'Attendu de {1} des nombres finis comme scores et comme états, obtenu autre chose',
+  'if it happens again, export the model anew; `tocsin selftest` tries it': 'si cela se reproduit, exportez le modèle de nouveau ; `tocsin selftest` l’essaie',
   'Expected {1} to take {2} samples, got: {3}': 'Attendu que {1} prenne {2} échantillons, obtenu : {3}',
   'windowSamples, waveformShape and states in manifest.json must be those of the graph':
     'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe',
