@@ -59,6 +59,10 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
   }
 
   return {
+    /** Takes up what was known of each hour where that could not be read before; it outweighs what was learnt of the hour meanwhile. */
+    recall(earlier: readonly UsualLevel[]): void {
+      for (const level of earlier) known.set(level.hour, level);
+    },
     /** The level of 125 ms, in dB relative to a full-scale sine. */
     push(decibels: number): void {
       const bin = Math.max(0, Math.min(bins - 1, Math.round(decibels) - lowestDb));

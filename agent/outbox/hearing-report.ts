@@ -11,7 +11,8 @@ const closestMs = 2000; // changes that come faster are written together: a faul
 /**
  * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
  * the row of an earlier listener of the same boot; the time between was not heard. A write that fails is tried again:
- * hearing goes on without it. What is `learnt` of usual levels is written along, and taken out: each write of its own would cost as much.
+ * hearing goes on without it. What is `learnt` of usual levels is written along, and taken out: each write of its own would cost as much. What an
+ * earlier listener left is read before the first write, however late the disk lets that be.
  */
 export function openHearingReport(
   parts: { outbox: Outbox; clock: Clock; logger: Logger; levels: LevelHistory; learnt?: UsualLevel[] },
@@ -19,8 +20,16 @@ export function openHearingReport(
   intervalMs: number,
 ): (hearing: Readonly<Hearing>) => void {
   const { outbox, clock, logger, levels, learnt = [] } = parts;
-  const row = outbox.readHearing();
-  const earlier = row?.bootId === clock.bootId ? row : undefined;
+  let earlier: HearingRecord | undefined;
+  let recalled = false;
+  const recall = () => {
+    const row = outbox.readHearing();
+    const usual = outbox.readUsualLevels();
+    earlier = row?.bootId === clock.bootId ? row : undefined;
+    levels.recall(usual);
+    learnt.splice(0, learnt.length, ...learnt.filter(({ hour }) => !usual.some((level) => level.hour === hour)));
+    recalled = true;
+  };
   let written = '';
   let writtenMs = Number.NEGATIVE_INFINITY;
   let failing = false;
@@ -31,6 +40,7 @@ export function openHearingReport(
     if (!due) return;
     const noiseFloorDb = levels.noiseFloorDb();
     try {
+      if (!recalled) recall();
       const record: HearingRecord = {
         bootId: clock.bootId,
         model,

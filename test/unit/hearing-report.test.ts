@@ -7,7 +7,7 @@ import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard } from '../../agent/lib/board.ts';
 import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { fixedClock, limits, silentLogger } from '../support/samples.ts';
+import { fixedClock, hearingRecord, limits, silentLogger } from '../support/samples.ts';
 
 const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 const levels = openLevelHistory(
@@ -64,7 +64,7 @@ test('an outbox that cannot be written does not stop the hearing, and is tried a
     if (broken) throw new Error('disk full');
     outbox.writeHearing(record);
   };
-  const failing = { readHearing: () => undefined, writeHearing } as unknown as typeof outbox;
+  const failing = { readHearing: () => undefined, readUsualLevels: () => [], writeHearing } as unknown as typeof outbox;
   const report = openHearingReport(
     { outbox: failing, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels },
     { name: 'street', version: '1' },
@@ -75,6 +75,44 @@ test('an outbox that cannot be written does not stop the hearing, and is tried a
   now = 13_000;
   report(hearing());
   expect(outbox.readHearing()?.writtenMonotonicMs).toBe(13_000);
+});
+
+test('an outbox that cannot be read at first is read before it is written: counts go on, and what was usual is not learnt anew', () => {
+  const outbox = openOutbox();
+  const usual = (hour: number, quarters: number) => ({ hour, quarters, floorDb: -60, loudDb: -30 });
+  outbox.writeHearing(hearingRecord({ starts: 3 }), [usual(3, 50), usual(4, 50)]);
+  let now = 40_000;
+  let closed = true;
+  const whileOpen = <T>(work: () => T): T => {
+    if (closed) throw new Error('unable to open database file');
+    return work();
+  };
+  const stuck = {
+    readHearing: () => whileOpen(() => outbox.readHearing()),
+    readUsualLevels: () => whileOpen(() => outbox.readUsualLevels()),
+    writeHearing: (...record) => whileOpen(() => outbox.writeHearing(...record)),
+  } as Pick<typeof outbox, 'readHearing' | 'readUsualLevels' | 'writeHearing'> as typeof outbox;
+  const learnt: ReturnType<typeof usual>[] = [];
+  let hour = 3;
+  const history = openLevelHistory(
+    [],
+    () => hour,
+    (level) => learnt.push(level),
+  );
+  const parts = { outbox: stuck, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels: history, learnt };
+  const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 120_000);
+  report(hearing({ sinceMonotonicMs: 40_000, listenedSeconds: 0 }));
+  street(history, 1, -80, -50);
+  hour = 5;
+  street(history, 1, -70, -40);
+  closed = false;
+  now = 43_000;
+  report(hearing({ sinceMonotonicMs: 40_000, listenedSeconds: 2 }));
+  expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 11, starts: 4 });
+  expect(outbox.readUsualLevels()).toEqual([usual(3, 50), usual(4, 50), { hour: 5, quarters: 1, floorDb: -70, loudDb: -40 }]);
+  hour = 3;
+  street(history, 1, -80, -50);
+  expect(history.suspicion()).toBe('covered');
 });
 
 /** Quarters of an hour of a street: mostly `floor`, a fifth of the time `loud`. */
