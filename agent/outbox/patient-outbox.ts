@@ -8,7 +8,7 @@ import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived } from './arrived.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
-import { freeBeside, isFull, Room } from './room.ts';
+import { freeBeside, isFull, isReadOnly, Room } from './room.ts';
 
 export const ballastBytes = 1_000_000;
 const reopenMs = 5000;
@@ -125,7 +125,8 @@ class PatientOutbox implements Outbox {
 
   faults(): OutboxFault[] {
     const seen = this.#quietly(() => this.#inner?.faults()) ?? [];
-    return [...new Set([...(this.#trouble ? [this.#trouble] : []), ...seen])];
+    const readOnly = isReadOnly(this.#options.path) ? (['outbox_unwritable'] as const) : [];
+    return [...new Set([...(this.#trouble ? [this.#trouble] : []), ...readOnly, ...seen])];
   }
 
   writeHearing(record: HearingRecord, learnt?: readonly UsualLevel[]): void {
@@ -218,11 +219,14 @@ class PatientOutbox implements Outbox {
       try {
         this.#inner ??= this.#open();
         const result = work(this.#inner);
-        if (this.#trouble) this.#options.logger.warn({ was: this.#trouble }, 'the outbox works again');
-        this.#trouble = undefined;
+        if (this.#trouble && !this.#lasts(this.#trouble)) {
+          this.#options.logger.warn({ was: this.#trouble }, 'the outbox works again');
+          this.#trouble = undefined;
+        }
         return result;
       } catch (error) {
-        const full = isFull(error);
+        // where -shm or -wal cannot grow, SQLite speaks of I/O errors
+        const full = isFull(error) || (isUnusable(error) && this.#isLow() && !isReadOnly(this.#options.path));
         if (this.#options.isDamage(error)) {
           const damaged = this.#inner;
           this.#inner = undefined;
@@ -240,6 +244,15 @@ class PatientOutbox implements Outbox {
         throw error;
       }
     }
+  }
+
+  /** Whether the disk itself says that the trouble is not over: to read, or to write nothing, goes well on one that takes no writes. */
+  #lasts(trouble: OutboxFault): boolean {
+    return trouble === 'disk_full' ? this.#isLow() : isReadOnly(this.#options.path);
+  }
+
+  #isLow(): boolean {
+    return existsSync(this.#options.path) && freeBeside(this.#options.path) < ballastBytes;
   }
 
   #releaseBallast(): boolean {

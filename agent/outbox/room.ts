@@ -1,4 +1,4 @@
-import { statfsSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 const moreBytes = 65_536; // additional free space that makes another try worthwhile
@@ -34,6 +34,22 @@ export function freeBeside(path: string): number {
     return bavail * bsize;
   } catch {
     return 0;
+  }
+}
+
+/**
+ * Whether the disk of an outbox takes no writes: the kernel opens no file for writing on a file system that is read-only, or that it has given up after
+ * errors. Of the latter access(2) says nothing, nor does an empty transaction. What is opened is the write-ahead log, which is there while either half has the outbox open
+ * and bears no locks: to close a file lets go of all locks that the process has on it.
+ */
+export function isReadOnly(outboxPath: string): boolean {
+  const log = `${outboxPath}-wal`;
+  try {
+    if (existsSync(log)) closeSync(openSync(log, 'r+'));
+    else accessSync(dirname(outboxPath), constants.W_OK);
+    return false;
+  } catch (error) {
+    return ['EROFS', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
   }
 }
 

@@ -10,7 +10,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 let folder: string;
 let path: string;
@@ -157,6 +157,21 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     });
   });
 
+  test('an I/O error where hardly any space is left is a full disk: the ballast is released; with space it is not', () => {
+    openSqliteOutbox(path, limits).close();
+    const ballast = `${path}.ballast`;
+    const open = () => {
+      if (existsSync(ballast)) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMMAP' });
+      return openSqliteOutbox(path, limits);
+    };
+    writeFileSync(ballast, Buffer.alloc(1_000_000));
+    expect(openPatient(path, { open, retryMs: 1_000_000 }).append(recordedEvent(0))).toBe('held');
+    expect(existsSync(ballast)).toBe(true);
+    fill();
+    expect(openPatient(path, { open, retryMs: 1_000_000 }).append(recordedEvent(1))).toBe('stored');
+    expect(existsSync(ballast)).toBe(false);
+  });
+
   test('read-only from the start: what is heard is held, and stored once it can be', async () => {
     const first = openSqliteOutbox(path, limits);
     first.append(recordedEvent(0));
@@ -185,15 +200,23 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
       mount('-o', 'loop', image, folder);
       onTestFinished(() => void run('umount', '-l', folder));
-      const [listener, courier] = [openPatient(path), openPatient(path)];
+      const said: string[] = [];
+      const logger = { ...silentLogger, error: (_: object, words: string) => said.push(words), warn: (_: object, words: string) => said.push(words) };
+      const [listener, courier] = [openPatient(path), openPatient(path, { logger })];
       for (let i = 1; i <= 20; i++) expect(listener.append(recordedEvent(i))).toBe('stored');
       expect(courier.pending(0, 100)).toHaveLength(20);
+      expect(courier.faults()).toEqual([]);
       run('mount', '-o', 'remount,abort', folder);
+      expect(courier.faults()).toEqual(['outbox_unwritable']); // it has written nothing
       expect(listener.append(recordedEvent(21))).toBe('held');
       expect(listener.append(recordedEvent(22))).toBe('held');
       expect(listener.faults()).toContain('outbox_unwritable');
       courier.acknowledge([1, 2]); // remembered
-      expect(courier.pending(0, 100).at(0)?.sequence).toBe(3);
+      for (let i = 0; i < 5; i++) {
+        expect(courier.pending(0, 100).at(0)?.sequence).toBe(3);
+        courier.acknowledge([]);
+      }
+      expect(said).toEqual(['the outbox cannot be used; trying again every second']); // to read goes well, and does not end it
       // what a technician does: checked, and mounted over the old one, which stays open
       run('e2fsck', '-fy', image);
       const device = run('losetup', '-f', '--show', image).stdout.trim();
@@ -207,6 +230,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
         if (listener.faults().length === 0 && courier.faults().length === 0 && courier.fates().sent === 2) break;
         expect(performance.now() - began).toBeLessThan(10_000);
       }
+      expect(said.slice(1)).toEqual(['the outbox works again']);
       expect(all()).toEqual(range(3, 22));
     },
   );

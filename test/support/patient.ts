@@ -1,12 +1,12 @@
 import { onTestFinished } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
-import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { openPatientOutbox, type PatientOptions } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { limits, silentLogger } from './samples.ts';
 
 /** An outbox as either half opens it, but quick to try again; closed when the test ends. */
-export function openPatient(path: string, change: { maxHeld?: number } = {}): Outbox {
+export function openPatient(path: string, change: Partial<PatientOptions> = {}): Outbox {
   const outbox = openPatientOutbox({
     path,
     open: () => openSqliteOutbox(path, limits, { repair: true }),
