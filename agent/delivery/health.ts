@@ -2,6 +2,7 @@ import type { Health, HearingRecord } from '../events/health.ts';
 import type { BoardFacts } from '../lib/board.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
+import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import type { Link } from './link.ts';
@@ -19,12 +20,15 @@ export interface HealthParts {
 
 const pollMs = 1000;
 const goneMs = 5000; // systemd starts a listener again within less
+const faultsPollMs = 5000;
+const faultOverMs = 30_000; // one that comes and goes is told once
 const startMs = 30_000; // a listener that has never reported in this boot may take so long to load its model
 
 /**
  * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the
  * listener's row once a second, and publishes when that is new, when a connection is, when its process is gone, when the broker begins or
- * ends refusing events, or when the listener has been silent too long.
+ * ends refusing events, when the faults of the outbox change, or when the listener has been silent too long. An outbox that cannot be read is
+ * no reason to be silent: the row last read grows old.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board, link, listenerRuns } = parts;
@@ -38,6 +42,11 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
   let toldRefused = false;
+  let row: HearingRecord | undefined;
+  let faults: OutboxFault[] = [];
+  let faultsMs = 0; // when to look at them again
+  let toldFaults: OutboxFault[] = [];
+  let worseMs = 0; // when all that were told were last there
   let connection: Publisher | undefined;
   let busy = false;
   let failing = false;
@@ -47,25 +56,30 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const now = clock.monotonicMs();
       if (now < nextPollMs || busy) return;
       nextPollMs = now + pollMs;
-      const row = outbox.readHearing();
+      look(now);
       const hearing = row?.bootId === clock.bootId ? row : undefined;
-      if (!hearing && now - beganMs < startMs) return; // it is only starting
+      const closed = faults.some((fault) => fault !== 'outbox_damaged');
+      if (!hearing && now - beganMs < startMs && !closed) return; // it is only starting
       const written = hearing?.writtenMonotonicMs ?? 0;
       if (written !== found.written) found = { written, sinceMs: now };
       notRunningSinceMs = listenerRuns?.() === false ? (notRunningSinceMs ?? now) : undefined;
       if (notRunningSinceMs !== undefined && now - notRunningSinceMs >= goneMs && hearing?.state !== 'stopped') goneWith = written;
       const { eventsRefused } = link.read();
-      const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || publisher !== connection;
+      const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
+      const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;
       if (!news && now < nextMs) return;
       const telling = goneWith;
+      const health = compose(hearing);
       busy = true;
       publisher
-        .publish(topic, JSON.stringify(compose(hearing)), { retain: true })
+        .publish(topic, JSON.stringify(health), { retain: true })
         .then(
           () => {
             seen = written;
             toldGone = telling;
             toldRefused = eventsRefused;
+            toldFaults = health.outbox.faults;
+            worseMs = now;
             connection = publisher;
             nextMs = now + lateMs;
             failing = false;
@@ -81,6 +95,26 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
     },
   };
 
+  function look(now: number): void {
+    row = asked(() => ({ row: outbox.readHearing() }), { row }).row;
+    if (now >= faultsMs) {
+      faults = outbox.faults();
+      faultsMs = now + faultsPollMs;
+    }
+    if (toldFaults.every((fault) => faults.includes(fault))) worseMs = now;
+  }
+
+  /** What waits and what became of the rest; nothing while the outbox cannot be read. */
+  function counts(now: number): Omit<Health['outbox'], 'faults'> {
+    const [oldest] = outbox.pending(0, 1);
+    const oldestMs = oldest && (oldest.bootId === clock.bootId ? now - oldest.onsetMonotonicMs : clock.wallMs() - oldest.onsetWallMs);
+    return {
+      pending: outbox.pendingCount(),
+      ...(oldestMs === undefined ? {} : { oldestSeconds: round(Math.max(0, oldestMs / 1000)) }),
+      ...outbox.fates(),
+    };
+  }
+
   function compose(row: HearingRecord | undefined): Health {
     const now = clock.monotonicMs();
     const ageMs = row ? Math.max(now - row.writtenMonotonicMs, now - found.sinceMs) : now;
@@ -89,8 +123,6 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
     const untilMs = silent || row.state === 'stopped' ? now : row.writtenMonotonicMs;
     const elapsed = row ? Math.max(0, untilMs - row.sinceMonotonicMs) / 1000 : 0;
     const listened = Math.min(elapsed, row?.listenedSeconds ?? 0);
-    const [oldest] = outbox.pending(0, 1);
-    const oldestMs = oldest && (oldest.bootId === clock.bootId ? now - oldest.onsetMonotonicMs : clock.wallMs() - oldest.onsetWallMs);
     return {
       time: new Date(clock.wallMs()).toISOString(),
       clock: clock.synchronised() ? 'synchronised' : 'unsynchronised',
@@ -112,14 +144,21 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       },
       ...(row ? { model: row.model } : {}),
       outbox: {
-        pending: outbox.pendingCount(),
-        ...(oldestMs === undefined ? {} : { oldestSeconds: round(Math.max(0, oldestMs / 1000)) }),
-        ...outbox.fates(),
+        ...asked(() => counts(now), {}),
         faults: outbox.faults(),
       },
       link: link.read(),
       board: board(),
     };
+  }
+}
+
+/** What an outbox answers, or something else while it cannot. */
+function asked<T>(question: () => T, otherwise: T): T {
+  try {
+    return question();
+  } catch {
+    return otherwise;
   }
 }
 

@@ -7,6 +7,8 @@ import { expect, test } from 'vitest';
 import { openHealthReport } from '../../agent/delivery/health.ts';
 import { openLink } from '../../agent/delivery/link.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
+import type { OutboxFault } from '../../agent/lib/faults.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { bootId, fixedClock, hearingRecord, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
@@ -14,6 +16,11 @@ const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
 const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
+/** An outbox with some of its answers changed. */
+function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
+  return new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
+}
+
 /** A courier's report at a time of the test's choosing; what it published, each held to the schema. */
 function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined) {
   const time = { ms: 20_000 };
@@ -126,6 +133,53 @@ test('the outbox is told of: what waits and how long', async () => {
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 21, stored: 1, dropped: 0, faults: [] } });
+});
+
+test('a fault of the outbox is told within 5 s, one more at once, its end when it has lasted 30 s; one that comes and goes once', async () => {
+  const outbox = openOutbox();
+  let faults: OutboxFault[] = [];
+  const { at } = courier(changed(outbox, { faults: () => faults }));
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).outbox.faults).toEqual([]);
+  faults = ['outbox_unwritable'];
+  expect(await at(22_000)).toBeUndefined();
+  expect((await at(26_100)).outbox.faults).toEqual(['outbox_unwritable']);
+  expect(await at(32_000)).toBeUndefined();
+  faults = ['outbox_unwritable', 'disk_full'];
+  expect((await at(38_000)).outbox.faults).toEqual(['outbox_unwritable', 'disk_full']);
+  faults = ['disk_full'];
+  expect(await at(44_000)).toBeUndefined();
+  faults = ['disk_full', 'outbox_unwritable'];
+  expect(await at(60_000)).toBeUndefined();
+  faults = [];
+  expect(await at(80_000)).toBeUndefined();
+  expect((await at(95_000)).outbox.faults).toEqual([]);
+  expect(await at(101_000)).toBeUndefined();
+});
+
+test('an outbox that cannot be read is told of at once, without counts, and the row last read grows old', async () => {
+  const outbox = openOutbox();
+  let closed = true;
+  const whileOpen = <T>(work: () => T): T => {
+    if (closed) throw new Error('unable to open database file');
+    return work();
+  };
+  const { at } = courier(
+    changed(outbox, {
+      readHearing: () => whileOpen(() => outbox.readHearing()),
+      pending: (after, limit) => whileOpen(() => outbox.pending(after, limit)),
+      faults: () => (closed ? ['outbox_unwritable'] : []),
+    }),
+  );
+  expect(await at(20_100)).toMatchObject({ hearing: { state: 'silent', starts: 0 }, outbox: { faults: ['outbox_unwritable'] } });
+  outbox.writeHearing(hearingRecord());
+  closed = false;
+  expect(await at(22_000)).toMatchObject({ hearing: { state: 'listening' }, outbox: { pending: 0, stored: 0, faults: [] } });
+  closed = true;
+  const { hearing, outbox: told } = await at(30_000);
+  expect(hearing).toMatchObject({ state: 'listening', listenedSeconds: 9, reportedSecondsAgo: 10 });
+  expect(told).toEqual({ faults: ['outbox_unwritable'] });
+  expect((await at(190_000)).hearing).toMatchObject({ state: 'silent', listenedSeconds: 9 });
 });
 
 test('the schema takes no more than it says', async () => {
