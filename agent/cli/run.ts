@@ -45,6 +45,8 @@ import { privacyFacts } from './privacy/manifest.ts';
 import { readVerification } from './privacy/record.ts';
 import { addCommand, configOption, version } from './program.ts';
 
+const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead
+
 /** run, listen and deliver: the agent itself. */
 export function addRun(program: Command, signal: AbortSignal): void {
   addCommand(program, 'run', 'run listener and courier as two processes, for development and trials', ['tocsin run --config tocsin.yaml'])
@@ -72,15 +74,31 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Throws an OutboxError where another process is this half; a lock that cannot be had otherwise is no reason not to hear or to deliver. */
+/**
+ * Throws an OutboxError where another process is this half; a lock that cannot be had otherwise is no reason not to hear or to deliver, and is
+ * tried for again: once the disk takes it, the courier would hold a listener without one for dead.
+ */
 function holdLock(path: string, half: Half, logger: Logger): () => void {
   try {
     return holdHalfLock(path, half);
   } catch (error) {
     if ((error as { code?: unknown }).code === 'SQLITE_BUSY') throw half === 'listener' ? secondListener(path) : secondCourier(path);
     logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
-    return () => undefined;
   }
+  let release = () => {};
+  const timer = setInterval(() => {
+    try {
+      release = holdHalfLock(path, half);
+      clearInterval(timer);
+      logger.info({}, 'the lock is held');
+    } catch {
+      // said above
+    }
+  }, lockRetryMs).unref();
+  return () => {
+    clearInterval(timer);
+    release();
+  };
 }
 
 function secondListener(path: string): OutboxError {
@@ -102,7 +120,7 @@ async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: 
   const open = microphoneOpener(config.microphone, clock);
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
   const learnt: UsualLevel[] = [];
-  const levels = openLevelHistory(outbox.readUsualLevels(), hourOfDay, (level) => learnt.push(level));
+  const levels = openLevelHistory([], hourOfDay, (level) => learnt.push(level));
   const { splAtFullScaleDb } = config.microphone;
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const noteBoot = openBootNote(outbox, clock, logger);

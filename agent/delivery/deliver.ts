@@ -66,11 +66,12 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       connectedMs = clock.monotonicMs();
       link?.connected();
       progress(); // the connection and the birth may each take as long as a time-out
-      await publisher.publish(topics.status, status('online', outbox.pendingCount()), { retain: true }).catch((error: unknown) => {
+      await publisher.publish(topics.status, status('online', pendingNow()), { retain: true }).catch((error: unknown) => {
         if (!(error instanceof BrokerError && error.refused)) throw error;
         logger.error({ reason: error.message }, 'the broker refuses the status; events are sent all the same');
       });
-      logger.info({ pending: outbox.pendingCount() }, 'connected');
+      await outboxReadable(publisher);
+      logger.info({ pending: pendingNow() }, 'connected');
       while (!signal.aborted) await drain(publisher);
       await publisher.publish(topics.status, status('offline'), { retain: true }).catch(() => undefined);
     } catch (error) {
@@ -235,6 +236,29 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       acknowledge();
     }
     if (failure.signal.aborted) throw failure.signal.reason;
+    if (publisher.lost.aborted && !signal.aborted) throw publisher.lost.reason;
+  }
+
+  function pendingNow(): number | undefined {
+    try {
+      return outbox.pendingCount();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Until the disk lets the outbox be read the connection has one use: to say so. */
+  async function outboxReadable(publisher: Publisher): Promise<void> {
+    const stop = AbortSignal.any([signal, publisher.lost]);
+    for (; !stop.aborted && pendingNow() === undefined; await sleep(1000, stop)) {
+      for (const each of parts.reports ?? [])
+        try {
+          each.tick(publisher);
+        } catch (error) {
+          logger.debug({ reason: messageOf(error) }, 'a report that needs the outbox');
+        }
+      progress();
+    }
     if (publisher.lost.aborted && !signal.aborted) throw publisher.lost.reason;
   }
 

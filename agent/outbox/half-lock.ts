@@ -44,7 +44,10 @@ export function openListenerProbe(outboxPath: string): () => boolean | undefined
       db.exec('BEGIN EXCLUSIVE; ROLLBACK');
       return false;
     } catch (error) {
-      return (error as { code?: unknown }).code === 'SQLITE_BUSY' ? true : undefined;
+      if ((error as { code?: unknown }).code === 'SQLITE_BUSY') return true;
+      db?.close(); // opened while the disk was read-only, it could never ask
+      db = undefined;
+      return undefined;
     }
   };
 }

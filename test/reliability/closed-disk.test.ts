@@ -1,0 +1,160 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { missing, openEmbeddedBroker } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
+import { openMessages } from '../support/messages.ts';
+import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
+
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
+const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
+
+/** The real listener and courier on an outbox in `folder`, with a broker and who hears it. */
+async function sensor(folder: string, microphone: object = {}) {
+  const home = mkdtempSync(join(tmpdir(), 'tocsin-closed-'));
+  const broker = await openEmbeddedBroker();
+  const seen = await openMessages(broker.url);
+  const path = join(home, 'tocsin.yaml');
+  const mqtt = { url: broker.url, protocol: '3.1.1' };
+  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path: join(folder, 'outbox.db') }, mqtt }));
+  const { env } = fakeArecord('sound');
+  const start = (half: string) => {
+    const child = spawn(process.execPath, ['agent/main.ts', half, '-c', path], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (text) => {
+        said += text;
+      });
+    const ended = new Promise<number | null>((done) => child.once('close', done));
+    onTestFinished(async () => {
+      child.kill('SIGKILL');
+      await ended;
+    });
+    return { child, ended, said: () => said };
+  };
+  onTestFinished(async () => {
+    await seen.close();
+    await broker.close();
+  });
+  const of = (kind: string) => seen.messages.filter((m) => m.topic.endsWith(`/${kind}`)).map((m) => JSON.parse(m.text));
+  return { start, seen, status: () => of('status'), health: () => of('health'), events: () => of('event') };
+}
+
+async function until(condition: () => boolean, limitMs: number, what: string): Promise<number> {
+  const began = performance.now();
+  for (; !condition(); await new Promise((done) => setTimeout(done, 50)))
+    if (performance.now() - began > limitMs) throw new Error(`waited in vain for ${what}`);
+  return Math.round(performance.now() - began);
+}
+
+const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
+describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+  let folder: string;
+  let path: string;
+  const mount = (...args: string[]) => expect(run('mount', ...args).stderr).toBe('');
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tocsin-small-'));
+    path = join(folder, 'outbox.db');
+  });
+  const small = () => {
+    mount('-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', folder);
+    onTestFinished(() => void run('umount', '-l', folder));
+  };
+  /** An outbox that an earlier listener of this boot has left, with one event. */
+  const leave = () => {
+    const { bootId, monotonicMs } = systemClock();
+    const outbox = openSqliteOutbox(path, limits);
+    outbox.append(recordedEvent(0));
+    outbox.writeHearing(hearingRecord({ bootId, sinceMonotonicMs: 0, writtenMonotonicMs: monotonicMs() - 1000, state: 'stopped' }));
+    outbox.close();
+  };
+  const fill = () => expect(run('dd', 'if=/dev/zero', `of=${folder}/fill`, 'bs=4k').stderr).toContain('No space');
+
+  test('read-only from the start: it is heard, and said; what was heard is stored and sent once the disk is writable', async () => {
+    small();
+    leave();
+    mount('-o', 'remount,ro', folder);
+    const { start, status, health, events } = await sensor(folder, { adapter: 'file', file: 'test/demo/scene.flac', sampleRateHz: 48000 });
+    const courier = start('deliver');
+    const listener = start('listen');
+    const told = await until(() => health().length > 0, 15_000, 'health');
+    expect(status().at(0)).toMatchObject({ state: 'online' });
+    expect(health().at(0).outbox).toEqual({ faults: ['outbox_unwritable'] });
+    await until(() => listener.said().includes('event held in memory'), 60_000, `an event; the listener said ${listener.said()}`);
+    expect(events()).toEqual([]);
+    mount('-o', 'remount,rw', folder);
+    const sent = await until(() => events().length >= 2, 15_000, 'the events');
+    expect(events().map((e) => e.data.sequence)).toEqual([1, 2]);
+    await until(() => health().at(-1).outbox.faults.length === 0, 45_000, 'health without a fault');
+    await until(() => health().at(-1).hearing.starts === 2, 10_000, 'the counts of the earlier listener');
+    for (const half of [listener, courier]) expect(half.said()).toContain('"the lock is held"');
+    for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
+    courier.child.kill('SIGTERM');
+    expect(await courier.ended).toBe(0);
+    expect(await Promise.race([listener.ended, 'still hearing'])).toSatisfy((end) => end === 0 || end === 'still hearing');
+    process.stdout.write(`read-only from the start: told after ${told} ms, all sent ${sent} ms after it was writable\n`);
+  });
+
+  test.each(['with', 'without'])('full at the start, %s ballast: it is heard, and said; space brings all back', async (ballast) => {
+    small();
+    leave();
+    if (ballast === 'with') writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_000));
+    fill();
+    const { start, status, health, events } = await sensor(folder);
+    const courier = start('deliver');
+    await until(() => health().length > 0, 15_000, 'health');
+    expect(status().at(0)).toMatchObject({ state: 'online' });
+    expect(health().at(0).outbox.faults).toEqual(['disk_full']);
+    expect(existsSync(`${path}.ballast`)).toBe(false);
+    const listener = start('listen');
+    // with the ballast gone there is room for what is heard
+    const listening = () => health().at(-1).hearing.state === 'listening';
+    if (ballast === 'with') await until(() => listening() && events().length === 1, 15_000, 'what the ballast makes room for');
+    else await until(() => listener.said().includes('"hearing"'), 15_000, 'the listener to hear');
+    rmSync(join(folder, 'fill'));
+    await until(() => listening() && events().length === 1 && health().at(-1).outbox.faults.length === 0, 60_000, 'all to be well');
+    expect(health().at(-1).hearing.starts).toBe(2);
+    for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
+    for (const half of [listener, courier]) expect(half.child.exitCode).toBeNull();
+  });
+
+  const withoutExt4 = missing('mkfs.ext4', 'e2fsck', 'losetup');
+  test.skipIf(withoutExt4)(
+    `turned read-only while both have nothing to write: said all the same${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
+    async () => {
+      const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
+      writeFileSync(image, '');
+      truncateSync(image, 64_000_000);
+      expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
+      mount('-o', 'loop', image, folder);
+      onTestFinished(() => void run('umount', '-l', folder));
+      const { start, health } = await sensor(folder);
+      const halves = [start('listen'), start('deliver')];
+      await until(() => health().at(-1)?.hearing.state === 'listening', 30_000, 'the listener');
+      expect(health().at(-1).outbox.faults).toEqual([]);
+      run('mount', '-o', 'remount,abort', folder); // as ext4 does at a card's errors
+      const told = await until(() => health().at(-1).outbox.faults.includes('outbox_unwritable'), 60_000, 'the fault');
+      expect(health().at(-1).hearing.state).toBe('listening'); // the listener's next figures are minutes away
+      // what a technician does: checked, and mounted over the old one, which stays open
+      run('e2fsck', '-fy', image);
+      const device = run('losetup', '-f', '--show', image).stdout.trim();
+      mount(device, folder);
+      onTestFinished(() => {
+        run('umount', '-l', folder);
+        run('losetup', '-d', device);
+      });
+      const over = await until(() => health().at(-1).outbox.faults.length === 0, 60_000, 'the end of the fault');
+      for (const half of halves) expect(half.child.exitCode).toBeNull();
+      process.stdout.write(`turned read-only: told after ${told} ms, its end after ${over} ms\n`);
+    },
+  );
+});
