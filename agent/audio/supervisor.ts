@@ -34,6 +34,7 @@ export interface SupervisorParts {
 }
 
 const provenSeconds = 1;
+const steadySeconds = 60; // one that comes and goes faster is not opened ever more often
 const longestWaitMs = 8000; // with the time to open and to prove, a microphone that is back is heard within 30 s
 
 /**
@@ -66,6 +67,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   function watched(source: AudioSource): AudioSource {
     const check = openSignalCheck(source.sampleRate, silenceSeconds);
     let heard = 0;
+    let unproven = 0; // samples heard since a wrong rate, at a rate that is not yet known
     let droppedBefore = 0;
     async function* frames(stop: AbortSignal): AsyncGenerator<AudioFrame> {
       let askedMs = clock.monotonicMs();
@@ -74,12 +76,16 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
         const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.fault !== undefined);
         hearing.droppedSamples += source.dropped - droppedBefore;
         droppedBefore = source.dropped;
-        hearing.listenedSeconds += verdict.heardSamples / source.sampleRate;
         if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
         heard += verdict.heardSamples;
+        unproven += verdict.heardSamples;
         const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
+        if (!ofRate || verdict.rateKnown) {
+          hearing.listenedSeconds += unproven / source.sampleRate;
+          unproven = 0;
+        }
         if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
-          attempt = 0;
+          if (heard >= steadySeconds * source.sampleRate) attempt = 0;
           turn('listening', verdict.clipped ? 'clipped' : undefined);
         }
         yield frame;

@@ -6,7 +6,10 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from './outbox.ts';
 
-const closestMs = 2000; // changes that come faster are written together: a fault that flickers does not wear the disk
+// Changes that come faster are written together, and of many in a row one a minute: a fault that flickers neither wears the disk nor floods the platform.
+const closestMs = 2000;
+const changesAtOnce = 10;
+const changeEveryMs = 60_000;
 
 /**
  * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
@@ -32,12 +35,16 @@ export function openHearingReport(
   };
   let written = '';
   let writtenMs = Number.NEGATIVE_INFINITY;
+  let changesLeft = changesAtOnce; // as of `writtenMs`; one more comes back with each minute
   let failing = false;
   return (hearing) => {
     const now = clock.monotonicMs();
     const kind = [hearing.state, hearing.fault, levels.suspicion()].join();
-    const due = now - writtenMs >= intervalMs || (kind !== written && (now - writtenMs >= closestMs || hearing.state === 'stopped'));
+    const changed = kind !== written;
+    const left = Math.min(changesAtOnce, changesLeft + (now - writtenMs) / changeEveryMs);
+    const due = now - writtenMs >= intervalMs || (changed && ((now - writtenMs >= closestMs && left >= 1) || hearing.state === 'stopped'));
     if (!due) return;
+    changesLeft = left;
     const noiseFloorDb = levels.noiseFloorDb();
     try {
       if (!recalled) recall();
@@ -58,6 +65,7 @@ export function openHearingReport(
       outbox.writeHearing(record, learnt);
       learnt.length = 0;
       written = kind;
+      if (changed) changesLeft = Math.max(0, left - 1);
       failing = false;
     } catch (error) {
       if (!failing) logger.error({ reason: messageOf(error) }, 'health could not be stored; trying again');

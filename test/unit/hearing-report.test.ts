@@ -56,6 +56,27 @@ test('the listener writes at once when its state changes, else at intervals, and
   expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 121, droppedSamples: 14, opens: 2, starts: 2 });
 });
 
+test('a microphone that comes and goes is told of ten times at once and then once a minute; after a while of rest at once again', () => {
+  const outbox = openOutbox();
+  let now = 10_000;
+  const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
+  const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 600_000);
+  const times = new Set<number>();
+  const flap = (seconds: number) => {
+    for (const end = now + seconds * 1000; now < end; now += 1000) {
+      const well = (now / 1000) % 4 < 2;
+      report(hearing(well ? {} : { state: 'deaf', fault: 'unplugged' }));
+      times.add(outbox.readHearing()?.writtenMonotonicMs as number);
+    }
+  };
+  flap(3600);
+  expect(times.size).toBeGreaterThan(60);
+  expect(times.size).toBeLessThanOrEqual(72);
+  for (let minute = 0; minute < 10; minute++, now += 60_000) report(hearing());
+  report(hearing({ state: 'deaf', fault: 'busy' }));
+  expect(outbox.readHearing()).toMatchObject({ state: 'deaf', fault: 'busy', writtenMonotonicMs: now });
+});
+
 test('an outbox that cannot be written does not stop the hearing, and is tried again', () => {
   const outbox = openOutbox();
   let now = 10_000;
