@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf } from '../lib/errors.ts';
+import { hasWrongVersions } from './header.ts';
 import { hasOurSchema, migrate } from './migrate.ts';
 import { createFile } from './repair.ts';
 import { skipLostNumbers } from './reserved-numbers.ts';
@@ -49,6 +50,7 @@ export function openChecked(path: string): SqliteDatabase {
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
   if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
+  if (hasWrongVersions(path)) throw damage('the header is damaged');
   const db = openDatabase(path);
   try {
     if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
