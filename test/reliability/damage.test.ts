@@ -359,7 +359,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     [19, 0x7f],
     [18, 0],
   ])('a version number in the header overwritten, byte %d with %d: put right, and everything is kept', (at, value) => {
-    const id = leave();
+    const id = leaveWithoutWal();
     overwrite(path, at, 1, () => value);
     const { kept, sameId } = recovered(id);
     expect(kept).toEqual(range(101, stored));
