@@ -141,6 +141,41 @@ test('the watchdog hears of a connection before the birth is acknowledged', asyn
   await soon(() => expect(told).toBeGreaterThan(1));
 });
 
+// a publish has a time-out; where that has not worked, nothing but the end of the pings gets the courier out
+test('a publish that never settles: the watchdog hears of work for 90 s, and again when one settles', async () => {
+  let told = 0;
+  let answer = () => {};
+  const never = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const outbox = openPatient(path);
+  outbox.append(recordedEvent(1));
+  const looks = vi.spyOn(outbox, 'pending');
+  let flying = 0;
+  const seen = start(outbox, { progress: () => void told++ }, ({ topic }) => {
+    if (!topic.endsWith('/event')) return;
+    flying++;
+    return never;
+  });
+  onTestFinished(() => answer()); // or delivery would not end
+  const turns = (count: number) => {
+    const before = looks.mock.calls.length;
+    return soon(() => expect(looks.mock.calls.length).toBeGreaterThanOrEqual(before + count));
+  };
+  await soon(() => expect(flying).toBe(1));
+  aheadMs = 60_000; // longer than any time-out may be set
+  const within = told;
+  await turns(5);
+  expect(told).toBeGreaterThanOrEqual(within + 4);
+  aheadMs = 90_000;
+  const after = told;
+  await turns(5);
+  expect(told, 'the courier looks at the outbox all the while, and does not ping for that').toBe(after);
+  answer();
+  await soon(() => expect(told).toBeGreaterThan(after));
+  expect([seen.ids().length, seen.connections()]).toEqual([1, 1]);
+});
+
 test('an event refused once while a backlog drains takes none of the backlog with it', async () => {
   const outbox = openPatient(path);
   const earlier = '1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
