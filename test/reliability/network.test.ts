@@ -154,13 +154,12 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  // at once: with waits that grow, one after another would take minutes
-  test.concurrent.each([128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 140, 144, 149, 151, 153, 154, 155, 156, 157, 159])(
+  // at once: with waits that grow, one after another would take minutes; each has an outbox of its own, and is ended by its own context
+  test.concurrent.for([128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 140, 144, 149, 151, 153, 154, 155, 156, 157, 159])(
     'CONNACK with reason code %d: kept, and sent once the broker accepts',
-    async (code) => {
+    async (code, { onTestFinished }) => {
       const answers = [code, code];
       const broker = await openScriptedBroker({ connack: () => answers.shift() ?? 0, puback: () => 0 });
-      onTestFinished(() => broker.close());
       const own = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-connack-')), 'outbox.db'), limits);
       for (let i = 0; i < 5; i++) own.append(recordedEvent(i));
       const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url } }, 'test');
@@ -168,11 +167,14 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
       const stopOwn = new AbortController();
       const parts = { outbox: own, openPublisher: mqttPublisher(mqtt, {}, 'tocsin-a-b'), clock, logger: silentLogger, random: () => 0.5 };
       const ended = deliver(options, parts, stopOwn.signal);
+      onTestFinished(async () => {
+        stopOwn.abort();
+        await ended;
+        own.close();
+        await broker.close();
+      });
       for (const began = performance.now(); own.fates().sent < 5; await delay(10)) expect(performance.now() - began).toBeLessThan(30_000);
       expect(broker.connections()).toBe(3);
-      stopOwn.abort();
-      await ended;
-      own.close();
     },
   );
 
