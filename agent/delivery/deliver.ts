@@ -169,7 +169,6 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         )
         .finally(() => {
           inFlight.delete(event.sequence);
-          movedMs = clock.monotonicMs();
           // acknowledgements that arrive together become one transaction
           setImmediate(settled);
         });
@@ -177,7 +176,11 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const flying = new Set<Promise<void>>();
     const track = (work: Promise<void>) => {
       flying.add(work);
-      void work.finally(() => flying.delete(work)).catch(() => undefined);
+      const settle = () => {
+        flying.delete(work);
+        movedMs = clock.monotonicMs();
+      };
+      void work.then(settle, settle);
     };
     let reporting = false;
     let gapMs = 0;
@@ -217,7 +220,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           );
         }
         if (clock.monotonicMs() >= acknowledgeMs) acknowledge();
-        if (inFlight.size === 0) movedMs = clock.monotonicMs();
+        if (flying.size === 0) movedMs = clock.monotonicMs();
         for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
         if (clock.monotonicMs() - movedMs < stuckMs) progress();
         // one timer, cleared when woken: thousands of sleeps left behind a second outlive the young generation, and fill the old one

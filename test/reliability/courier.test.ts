@@ -142,18 +142,19 @@ test('the watchdog hears of a connection before the birth is acknowledged', asyn
 });
 
 // a publish has a time-out; where that has not worked, nothing but the end of the pings gets the courier out
-test('a publish that never settles: the watchdog hears of work for 90 s, and again when one settles', async () => {
+test.each(['event', 'gap'])('a publish (%s) that never settles: the watchdog hears of work for 90 s, and again when it settles', async (kind) => {
   let told = 0;
   let answer = () => {};
   const never = new Promise<void>((resolve) => {
     answer = resolve;
   });
   const outbox = openPatient(path);
-  outbox.append(recordedEvent(1));
+  if (kind === 'event') outbox.append(recordedEvent(1));
+  else outbox.drop(3);
   const looks = vi.spyOn(outbox, 'pending');
   let flying = 0;
   const seen = start(outbox, { progress: () => void told++ }, ({ topic }) => {
-    if (!topic.endsWith('/event')) return;
+    if (!topic.endsWith(`/${kind}`)) return;
     flying++;
     return never;
   });
@@ -173,7 +174,7 @@ test('a publish that never settles: the watchdog hears of work for 90 s, and aga
   expect(told, 'the courier looks at the outbox all the while, and does not ping for that').toBe(after);
   answer();
   await soon(() => expect(told).toBeGreaterThan(after));
-  expect([seen.ids().length, seen.connections()]).toEqual([1, 1]);
+  expect([seen.of(`/${kind}`).length, seen.connections()]).toEqual([1, 1]);
 });
 
 test('an event refused once while a backlog drains takes none of the backlog with it', async () => {
