@@ -23,13 +23,15 @@ const rates = [
   { deviation: 0.01, stride: 12 },
 ];
 const steps = 5;
+const leastWaitMs = 200; // of a second in which the reader came to its end of the sound: reading what lies ready takes a few ms a frame
 
 /**
  * Judges frames as they arrive, by one pass over the samples and the arrival times.
  *
  * Rate: how far the samples are behind the clock, the least of each second (the freshest arrival), must not move one way in
- * each of five steps and by more than `deviation` in all. A single loss is one step and no fault of the rate; and where
- * the reader hardly ever waited, it was the reader that was late.
+ * each of five steps and by more than `deviation` in all. A single loss is one step and no fault of the rate. Each of these
+ * seconds must be one in which the reader waited for the device, as it does for a fast one too: else it is the reader that was
+ * late, and falls behind or catches up.
  */
 export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   const limit = silenceSeconds * sampleRate;
@@ -55,8 +57,8 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       if (Math.abs(growth) < deviation * steps * stride) continue;
       const parts = Array.from({ length: steps }, (_, i) => lag(i) - lag(i + 1));
       if (!parts.every((part) => part / growth > 1 / (3 * steps))) continue;
-      const waited = seconds.slice(-steps * stride).reduce((sum, second) => sum + second.waitedMs, 0);
-      if (growth > 0 && waited < 200 * steps * stride) continue;
+      const waited = Array.from({ length: steps + 1 }, (_, i) => (seconds[newest - i * stride] as { waitedMs: number }).waitedMs);
+      if (Math.min(...waited) < leastWaitMs) continue;
       return growth > 0 ? 'slow' : 'fast';
     }
     return undefined;

@@ -5,14 +5,15 @@ const rate = 16000;
 const frame = rate / 8;
 
 /** Plays `seconds` of what `sample` gives; frames arrive when `arrival` says, given when they were due. */
-function play(seconds: number, sample: (i: number) => number, arrival = (dueMs: number) => dueMs, waited = 100) {
+function play(seconds: number, sample: (i: number) => number, arrival = (dueMs: number) => dueMs, waited: (dueMs: number) => number = () => 100) {
   const check = openSignalCheck(rate, 5);
   const faults: { fault: SignalVerdict['fault']; second: number }[] = [];
   let heard = 0;
   let clippedAt: number | undefined;
   for (let first = 0; first < seconds * rate; first += frame) {
     const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
-    const verdict = check.push(samples, arrival(((first + frame) / rate) * 1000), waited, false);
+    const due = ((first + frame) / rate) * 1000;
+    const verdict = check.push(samples, arrival(due), waited(due), false);
     heard += verdict.heardSamples / rate;
     if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
     if (verdict.clipped) clippedAt ??= first / rate;
@@ -59,6 +60,15 @@ test.each([
   expect(result.second).toBeLessThan(limit);
 });
 
+test.each([1.01, 1.02, 1.06, 1.08, 1.1, 1.12, 1.3])('a reader that was 1 s late and catches up at %f of real time is no fault', (speed) => {
+  for (const seenAsWait of [2, 1000]) {
+    // where the whole board stood still, the reader seems to have waited for the frame that came after
+    const lateMs = (due: number) => Math.max(0, 1000 - (due - 60_000) * (1 - 1 / speed));
+    const waited = (due: number) => (due === 60_125 ? seenAsWait : due > 60_000 && lateMs(due) > 0 ? 2 : 100);
+    expect(play(200, tone, (due) => (due > 60_000 ? due + lateMs(due) : due), waited).fault).toBeUndefined();
+  }
+});
+
 test('what is no fault of the rate: crystals, jitter, one loss, a reader that is late', () => {
   expect(play(300, tone, (due) => due * 1.0005).fault).toBeUndefined();
   let state = 1;
@@ -73,5 +83,12 @@ test('what is no fault of the rate: crystals, jitter, one loss, a reader that is
   };
   expect(play(300, tone, jitter).fault).toBeUndefined();
   expect(play(120, tone, (due) => (due > 60_000 ? due + 3000 : due)).fault).toBeUndefined();
-  expect(play(120, tone, (due) => due * 1.3, 5).fault).toBeUndefined();
+  expect(
+    play(
+      120,
+      tone,
+      (due) => due * 1.3,
+      () => 5,
+    ).fault,
+  ).toBeUndefined();
 });
