@@ -6,6 +6,7 @@ import type { MicrophoneFault } from '../lib/faults.ts';
 import { socketPair } from '../lib/libc.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
+import { openLossCount } from './loss-count.ts';
 
 export interface PcmProcessOptions {
   command: string;
@@ -32,7 +33,7 @@ const longestChunkSeconds = 0.5;
  */
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
-  let dropped = 0;
+  const loss = openLossCount(sampleRate);
   const bytesOf = (seconds: number) => 2 * Math.round(sampleRate * seconds);
   function start(bytes: number): { child: ChildProcess; mine: number } {
     let pair: [number, number] | undefined;
@@ -55,7 +56,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-4000);
       const overrun = /overrun!!! \(at least ([\d.]+) ms long\)/.exec(text); // arecord's words for samples it had to drop
-      if (overrun) dropped += Math.round((Number(overrun[1]) / 1000) * sampleRate);
+      if (overrun) loss.overrun(Number(overrun[1]), monotonicMs());
     });
     child.on('error', (error) => {
       failure = error;
@@ -78,20 +79,17 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     wait();
     signal.addEventListener('abort', stop, { once: true });
     let received = 0;
-    let began = 0;
+    let askedMs = monotonicMs();
     try {
       for await (const samples of soundFrom(mine, bytesOf(longestChunkSeconds), () => stopped)) {
         clearTimeout(deadline); // a reader that takes long is not a microphone that is stuck
         const count = samples.length;
         if (count > 0) {
-          if (began === 0) {
-            verify?.(child.pid as number);
-            began = monotonicMs() - (count / sampleRate) * 1000;
-          }
-          const behind = Math.round(((monotonicMs() - began) / 1000) * sampleRate) - received - dropped - count;
-          if (behind > sampleRate) dropped += behind; // more than a second missing is a loss, not a delay
-          yield { samples, firstSample: received + dropped };
+          if (received === 0) verify?.(child.pid as number);
+          const nowMs = monotonicMs();
+          yield { samples, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
           received += count;
+          askedMs = monotonicMs();
         }
         wait();
       }
@@ -106,6 +104,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       }
     } finally {
       clearTimeout(deadline);
+      loss.ended();
       signal.removeEventListener('abort', stop);
       stop();
     }
@@ -113,7 +112,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   return {
     sampleRate,
     get dropped() {
-      return dropped;
+      return loss.lost;
     },
     frames,
   };

@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, readFileSync, readSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
 import { socketPair } from '../../agent/lib/libc.ts';
 import { formsInMemory, pieceOf } from '../support/memory-search.ts';
 import { seededRandom } from '../support/random.ts';
@@ -53,4 +54,31 @@ test.each([12_000, 960, 96_000])('what waits for a reader that is late is less t
   closeSync(mine);
   process.stdout.write(`${waited} bytes waited, written ${atOnce} at once\n`);
   expect(waited / (2 * 48_000)).toBeLessThan(1);
+});
+
+test('a reader that is late by 4 s has lost what was not kept for it, once, although arecord tells of it too', async () => {
+  const sampleRate = 16_000;
+  const monotonicMs = () => performance.now();
+  const args = ['test/support/late-arecord.ts', String(sampleRate)];
+  const microphone = openPcmProcess({ command: process.execPath, args, sampleRate, silenceTimeoutSeconds: 5, monotonicMs, tryHint: '' });
+  const stop = new AbortController();
+  let received = 0;
+  let beganMs = 0;
+  let late = false;
+  let missing = 0;
+  for await (const { samples } of microphone.frames(stop.signal)) {
+    received += samples.length;
+    beganMs ||= monotonicMs() - (received / sampleRate) * 1000;
+    missing = (monotonicMs() - beganMs) / 1000 - (received + microphone.dropped) / sampleRate;
+    if (!late && received > 2 * sampleRate) {
+      late = true;
+      expect(microphone.dropped).toBe(0);
+      await new Promise((resolve) => setTimeout(resolve, 4000));
+    }
+    if (received > 7 * sampleRate) stop.abort();
+  }
+  process.stdout.write(`late by 4 s: ${(microphone.dropped / sampleRate).toFixed(2)} s dropped, ${missing.toFixed(2)} s neither received nor dropped\n`);
+  expect(microphone.dropped / sampleRate).toBeGreaterThan(2);
+  expect(microphone.dropped / sampleRate).toBeLessThan(4);
+  expect(Math.abs(missing)).toBeLessThan(0.4);
 });

@@ -1,0 +1,19 @@
+// Stands for arecord whose reader may be late: 16-bit mono in periods of 125 ms, half a second kept in the device; what is not fetched by then
+// is lost, and told in arecord's words once the reader takes more. The sound goes on with what comes in then: node late-arecord.ts RATE.
+import { writeSync } from 'node:fs';
+
+const rate = Number(process.argv[2]);
+const period = new Int16Array(rate / 8).map((_, i) => (i % 100) - 50);
+const pcm = Buffer.from(period.buffer);
+const never = new Int32Array(new SharedArrayBuffer(4));
+let dueMs = performance.now();
+for (;;) {
+  dueMs += 125;
+  const early = dueMs - performance.now();
+  if (early > 0) Atomics.wait(never, 0, 0, early);
+  for (let at = 0; at < pcm.length; ) at += writeSync(1, pcm, at);
+  const lateMs = performance.now() - dueMs;
+  if (lateMs < 500) continue;
+  writeSync(2, `overrun!!! (at least ${lateMs.toFixed(3)} ms long)\n`);
+  dueMs += lateMs;
+}
