@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { messageOf } from '../lib/errors.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import { socketPair } from '../lib/libc.ts';
+import { sleep } from '../lib/sleep.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 import { openLossCount } from './loss-count.ts';
@@ -23,13 +24,17 @@ const longestReadMs = 200; // without a sound: then it is looked whether to stop
 // with the 0.5 s that arecord keeps, less than two seconds: what a reader that is late has not heard yet
 const pipeSeconds = 0.6;
 const longestChunkSeconds = 0.5;
+const longestEndMs = 1000; // from the kill to the end: one that waits in a driver may never end
+
+/** What was killed and has not ended, by what it captures. It may hold the device: no other is started beside it. */
+const killed = new Map<string, ChildProcess>();
 
 /**
  * A child process that writes 16-bit little-endian mono to its stdout, as a source. The child may crash without harm.
  *
  * INVARIANTS: nothing but the pipe and one buffer hold sound, and the buffer is overwritten once converted; samples are counted against
  * the clock, so that a stall shows up as `dropped`; no data for `silenceTimeoutSeconds` while the reader waits kills the
- * child and ends the source.
+ * child and ends the source, whether the child ends or not.
  */
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
@@ -48,15 +53,26 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       throw new CaptureError('failed', `Expected to start ${command}, got: ${messageOf(cause)}`, tryHint, { cause });
     }
   }
+  const capture = [command, ...args].join('\0');
+  async function earlierEnded(signal: AbortSignal): Promise<void> {
+    const earlier = killed.get(capture);
+    if (!earlier) return;
+    await within(longestEndMs, new Promise((done) => earlier.once('exit', done)), signal);
+    if (signal.aborted || killed.get(capture) !== earlier) return;
+    const hint = 'take the microphone out and put it in again; if that does not help, restart the board';
+    throw new CaptureError('stuck', `Expected ${command} to end when it was killed, got: process ${earlier.pid} is still there`, hint);
+  }
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
+    await earlierEnded(signal);
+    if (signal.aborted) return;
     const { child, mine } = start(bytesOf(pipeSeconds));
     let complaint = '';
     let failure: Error | undefined;
     let stalled = false;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-4000);
-      const overrun = /overrun!!! \(at least ([\d.]+) ms long\)/.exec(text); // arecord's words for samples it had to drop
-      if (overrun) loss.overrun(Number(overrun[1]), monotonicMs());
+      // arecord's words for samples it had to drop
+      for (const [, ms] of text.matchAll(/overrun!!! \(at least ([\d.]+) ms long\)/g)) loss.overrun(Number(ms), monotonicMs());
     });
     child.on('error', (error) => {
       failure = error;
@@ -94,7 +110,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         wait();
       }
       if (!signal.aborted) {
-        await closed;
+        await within(longestEndMs, closed, signal);
         const how = failure?.message ?? (stalled ? `no sound for ${silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
         throw new CaptureError(
           stalled ? 'stuck' : faultOf(complaint, received > 0),
@@ -107,6 +123,14 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       loss.ended();
       signal.removeEventListener('abort', stop);
       stop();
+      child.stderr?.destroy(); // a process of the child's may have it open, and live on
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+        killed.set(capture, child);
+        child.once('exit', () => {
+          if (killed.get(capture) === child) killed.delete(capture);
+        });
+        child.unref();
+      }
     }
   }
   return {
@@ -159,6 +183,13 @@ async function readInto(descriptor: number, buffer: Buffer, offset: number): Pro
     if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
     throw error;
   }
+}
+
+/** Waits for what may never come. */
+async function within(longestMs: number, event: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const came = new AbortController();
+  await Promise.race([event, sleep(longestMs, AbortSignal.any([came.signal, signal]))]);
+  came.abort();
 }
 
 /** What the child itself said last; alsa-lib's account of its search, a dozen lines long, only where it said nothing. */

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -81,4 +81,41 @@ test('a reader that is late by 4 s has lost what was not kept for it, once, alth
   expect(microphone.dropped / sampleRate).toBeGreaterThan(2);
   expect(microphone.dropped / sampleRate).toBeLessThan(4);
   expect(Math.abs(missing)).toBeLessThan(0.4);
+});
+
+async function drain(script: string, silenceTimeoutSeconds: number): Promise<void> {
+  const parts = { sampleRate: 16_000, silenceTimeoutSeconds, monotonicMs: () => performance.now(), tryHint: 'try' };
+  for await (const _frame of openPcmProcess({ command: 'sh', args: ['-c', script], ...parts }).frames(new AbortController().signal));
+}
+
+test('a capture that is stuck is told in time although a process of its own keeps its stderr open', async () => {
+  const beganMs = performance.now();
+  await expect(drain('sleep 20 >/dev/null & exec sleep 20', 0.5)).rejects.toMatchObject({
+    fault: 'stuck',
+    message: expect.stringContaining('no sound for 0.5 s'),
+  });
+  expect(performance.now() - beganMs).toBeLessThan(4000);
+});
+
+test('one that cannot be killed is told too, no other is started beside it, and once it has ended one is', async () => {
+  const script = 'exec sleep 61.4142';
+  const running = () =>
+    readdirSync('/proc').filter((id) => {
+      try {
+        return /^\d+$/.test(id) && readFileSync(`/proc/${id}/cmdline`, 'utf8') === 'sleep\0' + '61.4142\0';
+      } catch {
+        return false;
+      }
+    });
+  // stands for a process that waits in a driver: the kill has no effect
+  const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true);
+  onTestFinished(() => running().forEach((id) => void process.kill(Number(id), 'SIGKILL')));
+  await expect(drain(script, 0.5)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
+  const [left] = running();
+  for (let attempt = 0; attempt < 3; attempt++)
+    await expect(drain(script, 0.5)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining(`process ${left} is still there`) });
+  expect(running()).toEqual([left]);
+  kill.mockRestore();
+  process.kill(Number(left), 'SIGKILL');
+  await expect(drain(script, 0.5)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
 });
