@@ -13,6 +13,11 @@ export interface SignalVerdict {
 }
 
 const step = 1.5 / 32768; // flat: no more than one step of a 16-bit converter between lowest and highest sample
+// A loose plug crackles between zeros. A run of one and the same value counts from a second on: quiet places have noise in the last bits,
+// and the gate of a headset closes between words for shorter.
+const repetitionSeconds = 1;
+const repetitionShare = 0.5;
+const repetitionWindow = 12; // times the silence that is allowed: a minute
 const fullScale = 32766.5 / 32768;
 const clipBegins = 0.05; // share of samples at full scale, over about 3 s, for 3 s: a bang next to the microphone is shorter
 const clipEnds = 0.01;
@@ -38,6 +43,11 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   let low = Infinity;
   let high = -Infinity;
   let still = 0; // samples of the present run without variation
+  let repeated = 0; // samples of the present run of one value
+  let repeatedValue = 0;
+  let repetition = 0; // share of the time that went by in such runs
+  let varied = 0; // samples since the last of them
+  let withheld = 0;
   let share = 0;
   let clippedSeconds = 0;
   let clipped = false;
@@ -47,6 +57,8 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   let least = Infinity;
   let waitedMs = 0;
   const seconds: { lag: number; waitedMs: number }[] = [];
+
+  const within = (seconds: number) => 1 - Math.exp(-seconds / (repetitionWindow * silenceSeconds));
 
   function rateFault(): 'slow' | 'fast' | undefined {
     for (const { deviation, stride } of rates) {
@@ -65,7 +77,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   }
 
   return {
-    /** @param arrivedMs monotonic time of arrival @param waited how long the reader had waited for it, ms @param distrust a run without variation is not heard even if short */
+    /** @param arrivedMs monotonic time of arrival @param waited how long the reader had waited for it, ms @param distrust a run without variation is not heard even if short, nor less than a second of sound between two */
     push(samples: Float32Array, arrivedMs: number, waited: number, distrust: boolean): SignalVerdict {
       let frameLow = Infinity;
       let frameHigh = -Infinity;
@@ -94,6 +106,24 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       }
 
       const frameSeconds = samples.length / sampleRate;
+      const before = frameLow === frameHigh && frameLow === repeatedValue ? repeated : 0;
+      repeated = frameLow === frameHigh ? before + samples.length : 0;
+      repeatedValue = frameLow;
+      const long = repetitionSeconds * sampleRate;
+      if (repeated > long && before <= long) repetition += within(before / sampleRate); // the run as far as it was not known to be long
+      repetition += ((repeated > long ? 1 : 0) - repetition) * within(frameSeconds);
+
+      // what crackles for less than a second between two long runs disproves no fault
+      if (repeated > long) varied = withheld = 0;
+      varied += heardSamples;
+      if (distrust && varied < sampleRate) {
+        withheld += heardSamples;
+        heardSamples = 0;
+      } else {
+        heardSamples += withheld;
+        withheld = 0;
+      }
+
       share += (full / samples.length - share) * (1 - Math.exp(-frameSeconds / clipSeconds));
       clippedSeconds = share > clipBegins ? clippedSeconds + frameSeconds : 0;
       clipped = clipped ? share > clipEnds : clippedSeconds > clipSeconds;
@@ -114,6 +144,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
         secondEndsMs = Math.max(secondEndsMs + 1000, arrivedMs);
         fault = rateFault();
       }
+      if (repeated > long && repetition > repetitionShare) fault = repeatedValue === 0 ? 'zeros' : 'flat';
       if (still > limit) fault = low === 0 && high === 0 ? 'zeros' : 'flat';
       return { ...(fault ? { fault } : {}), clipped, heardSamples, rateKnown: seconds.length > steps };
     },

@@ -5,7 +5,13 @@ const rate = 16000;
 const frame = rate / 8;
 
 /** Plays `seconds` of what `sample` gives; frames arrive when `arrival` says, given when they were due. */
-function play(seconds: number, sample: (i: number) => number, arrival = (dueMs: number) => dueMs, waited: (dueMs: number) => number = () => 100) {
+function play(
+  seconds: number,
+  sample: (i: number) => number,
+  arrival = (dueMs: number) => dueMs,
+  waited: (dueMs: number) => number = () => 100,
+  distrust = false,
+) {
   const check = openSignalCheck(rate, 5);
   const faults: { fault: SignalVerdict['fault']; second: number }[] = [];
   let heard = 0;
@@ -13,7 +19,7 @@ function play(seconds: number, sample: (i: number) => number, arrival = (dueMs: 
   for (let first = 0; first < seconds * rate; first += frame) {
     const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
     const due = ((first + frame) / rate) * 1000;
-    const verdict = check.push(samples, arrival(due), waited(due), false);
+    const verdict = check.push(samples, arrival(due), waited(due), distrust);
     heard += verdict.heardSamples / rate;
     if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
     if (verdict.clipped) clippedAt ??= first / rate;
@@ -38,6 +44,42 @@ test('zeros and a constant are faults after their time, and never count as heard
 
 test('a pause without variation that ends in time was heard', () => {
   expect(play(20, (i) => (i > 8 * rate && i < 12 * rate ? 0 : tone(i)))).toMatchObject({ fault: undefined, heard: 20 });
+});
+
+/** Each `period` seconds `dead` of them at `value`, which ends at no even frame. */
+const dying = (dead: number, period: number, value: number) => (i: number) => (i % (period * rate) < (period - dead) * rate - 77 ? tone(i) : value);
+
+test.each([
+  ['zeros', 4.9, 5, 0],
+  ['zeros', 3, 5, 0],
+  ['zeros', 2, 3, 0],
+  ['flat', 4, 5, 0.25],
+])('a loose plug, %s for %f of each %f s, is a fault within two minutes, and what crackles does not disprove it', (fault, dead, period, value) => {
+  const result = play(200, dying(dead, period, value));
+  expect(result.fault).toBe(fault);
+  expect(result.second).toBeGreaterThan(30);
+  expect(result.second).toBeLessThan(150);
+  const again = play(100, dying(dead, period, value), undefined, undefined, true);
+  expect(again.heard).toBeLessThan(period - dead < 1 ? 0.001 : 100 * (1 - dead / period) + 1);
+});
+
+test('once it is well again, a second of sound is heard as such', () => {
+  const { heard } = play(20, (i) => (i < 5 * rate ? dying(4, 5, 0)(i) : tone(i)), undefined, undefined, true);
+  expect(heard).toBeGreaterThan(14.5);
+});
+
+test.each<[string, (i: number) => number]>([
+  ['2 s of zeros in 5', dying(2, 5, 0)],
+  ['a gate that closes between words', dying(0.9, 1.2, 0)],
+  ['a converter of 24 bits cut to 16, where but a bit flips now and then', (i) => (i % 11_003 === 0 ? -1 : i % 50_021 === 7 ? 1 : 0) / 32768],
+  ['a minute of the night with 20 s of zeros in it', (i) => (i > 60 * rate && i < 90 * rate ? dying(2, 3, 0)(i) : quiet(i))],
+])('%s is no fault', (_name, sample) => {
+  expect(play(200, sample).fault).toBeUndefined();
+});
+
+test('who allows long silence allows more of it', () => {
+  const check = openSignalCheck(rate, 60);
+  for (let i = 0; i < 300 * 8; i++) expect(check.push(new Float32Array(frame).fill(i % 400 === 0 ? 0.1 : 0, 0, 9), i * 125, 100, false).fault).toBeUndefined();
 });
 
 test('half the samples at full scale is clipped within 10 s; one bang is not', () => {
