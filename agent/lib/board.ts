@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
 export type Occurrence = 'no' | 'earlier' | 'now';
@@ -20,7 +20,7 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
   const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
   const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
   if (degrees.length > 0) facts.temperatureCelsius = Math.round(Math.max(...degrees) * 10) / 10;
-  const bits = Number.parseInt(text(join(sys, 'devices/platform/soc/soc:firmware/get_throttled')), 16);
+  const bits = Number.parseInt(text(throttledFile(sys)), 16);
   if (!Number.isNaN(bits)) {
     const occurrence = (mask: number): Occurrence => ((bits & mask) !== 0 ? 'now' : (bits & (mask << 16)) !== 0 ? 'earlier' : 'no');
     facts.throttled = occurrence(0b1110);
@@ -33,6 +33,18 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
     // not told
   }
   return facts;
+}
+
+/**
+ * Where the Raspberry Pi's firmware tells whether the board was slowed down. The folder has the name of the device tree's node, soc/soc:firmware
+ * up to the Pi 4; on the Pi 5 `soc` is soc@107c000000, and the folder there or beside it. Kernels without the file tell nothing.
+ */
+export function throttledFile(sys = '/sys'): string {
+  const platform = join(sys, 'devices/platform');
+  const buses = list(platform).filter((name) => name.startsWith('soc'));
+  const below = buses.flatMap((bus) => list(join(platform, bus)).map((name) => join(bus, name)));
+  const firmware = [...buses, ...below].filter((path) => /(^|\/)soc[^/]*:firmware$/.test(path)).map((path) => join(platform, path, 'get_throttled'));
+  return firmware.find((path) => existsSync(path)) ?? join(platform, 'soc/soc:firmware/get_throttled');
 }
 
 function list(folder: string): string[] {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Hearing } from '../../agent/audio/supervisor.ts';
 import { openLevelHistory } from '../../agent/events/level-history.ts';
-import { readBoard } from '../../agent/lib/board.ts';
+import { readBoard, throttledFile } from '../../agent/lib/board.ts';
 import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { fixedClock, hearingRecord, limits, silentLogger } from '../support/samples.ts';
@@ -217,3 +217,15 @@ test('the board tells its temperature and throttling where it can, and nothing w
   writeFileSync(join(firmware, 'get_throttled'), '10000\n');
   expect(readBoard(sys, sys)).toMatchObject({ throttled: 'no', underVoltage: 'earlier', freeDiskMegabytes: expect.any(Number) });
 });
+
+test.each(['soc/soc:firmware', 'soc@107c000000:firmware', 'soc@107c000000/soc@107c000000:firmware'])(
+  'throttling is told where the firmware is %s',
+  (folder) => {
+    const sys = mkdtempSync(join(tmpdir(), 'tocsin-sys-'));
+    for (const other of ['soc/soc:gpu', 'soc@107c000000/soc@107c000000:power', 'socket:firmware', 'serial8250', folder])
+      mkdirSync(join(sys, 'devices/platform', other), { recursive: true });
+    writeFileSync(join(sys, 'devices/platform', folder, 'get_throttled'), '50005\n');
+    expect(throttledFile(sys)).toBe(join(sys, 'devices/platform', folder, 'get_throttled'));
+    expect(readBoard('/nowhere', sys)).toEqual({ throttled: 'now', underVoltage: 'now' });
+  },
+);

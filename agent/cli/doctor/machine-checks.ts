@@ -1,5 +1,6 @@
 // From power to outbox and disk, and the services: what can be told without the network.
 import { dirname } from 'node:path';
+import { throttledFile } from '../../lib/board.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
 import { lateMs } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
@@ -52,7 +53,7 @@ const power: Check = {
   id: 'power',
   timeoutMs: 2000,
   async run(probes, _facts, signal) {
-    const told = probes.read('/sys/devices/platform/soc/soc:firmware/get_throttled') ?? (await probes.command('vcgencmd', ['get_throttled'], signal)).stdout;
+    const told = probes.read(throttledFile()) ?? (await probes.command('vcgencmd', ['get_throttled'], signal)).stdout;
     const hex = /^(?:throttled=0x)?([0-9a-f]+)\s*$/i.exec(told)?.[1];
     if (hex === undefined) return skip('doctor.power.untold');
     const bits = Number.parseInt(hex, 16);
