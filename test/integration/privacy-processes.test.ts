@@ -64,8 +64,8 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     [
       'a file beside the outbox in the hands of a program that is not the half itself',
       'listen',
-      () => ({ change: { write: beside('.new', ''), child: '61' } }),
-      { 'listener.process': 'sleep 61', 'listener.files': 'outbox.db.new' },
+      () => ({ change: { write: beside('.new-wal', ''), child: '61' } }),
+      { 'listener.process': 'sleep 61', 'listener.files': 'outbox.db.new-wal' },
     ],
     ['datagrams to the broker', 'deliver', () => ({ change: { datagrams: '127.0.0.1:9' } }), { 'courier.sockets': '127.0.0.1:9' }],
   ];
