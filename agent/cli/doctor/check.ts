@@ -88,6 +88,7 @@ async function runOne(
   signal: AbortSignal,
   until: number,
 ): Promise<Outcome> {
+  await Promise.resolve(); // until all are in `running`: one may have to wait for another that is shown after it
   for (const id of check.after ?? []) await running.get(id);
   for (const id of check.needs ?? []) {
     const blockedBy = (await running.get(id))?.blockedBy;
