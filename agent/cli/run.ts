@@ -182,7 +182,8 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
-  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), privacy, { tick: openBootNote(outbox, clock, logger) }];
+  const noteBoot = { tick: openBootNote(outbox, clock, logger) }; // first: what the others say of the time may hang on it
+  const reports = [noteBoot, health, openSummaries(topics.summary, { outbox, clock, logger }), privacy];
   const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {

@@ -10,6 +10,8 @@ export interface Clock {
   synchronised(): boolean;
   /** For how long the wall clock has not been set: since it was, or since this was opened. */
   steadyMs(): number;
+  /** Told when this boot began as somebody noted it who believed the wall clock; nothing where nobody did. */
+  recall(beganMs: number | undefined): void;
   readonly bootId: string;
 }
 
@@ -34,7 +36,8 @@ const lookAgainMs = 1000;
  *
  * INVARIANT: Linux slews both clocks alike, so that their difference changes only when somebody sets the wall clock. It is
  * believed at the difference at which there was evidence last, and at no other: after a jump it is not, until it is set
- * again by a daemon, agrees with the hardware clock, or jumps back.
+ * again by a daemon, agrees with the hardware clock, or jumps back. That holds for all processes of a boot: one that starts after
+ * a jump finds the file of a daemon that set the clock before, and is told by `recall` at which difference it was right.
  */
 export function openClock(source: ClockSource): Clock {
   const { wallMs, monotonicMs, bootId } = source;
@@ -43,6 +46,7 @@ export function openClock(source: ClockSource): Clock {
   let steadySinceMs = monotonicMs();
   let lookedMs = Number.NEGATIVE_INFINITY;
   let seenSetMs: number | undefined;
+  let proven = false; // by evidence of now, not by a file that was there before this was opened
 
   /** Both clocks at one moment: a process that was held up in between reads again. */
   function readBoth(): { wall: number; now: number; difference: number } {
@@ -58,13 +62,16 @@ export function openClock(source: ClockSource): Clock {
     let at = readBoth();
     if (differs(at.difference, difference) || at.now - lookedMs >= lookAgainMs) {
       const { setMs, hardwareMs: hardware } = source.evidence();
+      const first = lookedMs === Number.NEGATIVE_INFINITY;
       at = readBoth(); // after the evidence: what is set in between is found by the next look
       lookedMs = at.now;
       if (differs(at.difference, difference)) steadySinceMs = at.now;
       difference = at.difference;
       // a daemon's word holds for the wall clock under which it was given: within this boot as that has it, and not ahead
       const fits = setMs !== undefined && setMs !== seenSetMs && setMs >= at.difference - stepMs && setMs <= at.wall + stepMs;
-      if (fits || (hardware !== undefined && Math.abs(hardware - at.wall) <= hardwareMs)) believed = at.difference;
+      const agrees = hardware !== undefined && Math.abs(hardware - at.wall) <= hardwareMs;
+      if (fits || agrees) believed = at.difference;
+      proven ||= agrees || (fits && !first);
       seenSetMs = setMs;
     }
     return at.wall > releasedMs && believed !== undefined && !differs(at.difference, believed);
@@ -77,6 +84,11 @@ export function openClock(source: ClockSource): Clock {
     steadyMs() {
       look();
       return monotonicMs() - steadySinceMs;
+    },
+    recall(beganMs) {
+      look();
+      if (beganMs === undefined || proven) return;
+      if (believed === undefined || differs(difference, beganMs)) believed = beganMs;
     },
   };
 }

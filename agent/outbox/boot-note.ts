@@ -5,13 +5,29 @@ import type { Outbox } from './outbox.ts';
 
 const retryMs = 10_000;
 
-/** Notes in the outbox when this boot began, as soon as the clock is right and whenever that changes it. Call often. */
+/**
+ * Notes in the outbox when this boot began, as soon as the clock is right and whenever that changes it. Call often. What was noted
+ * earlier in this boot is told to the clock first, at once where the outbox can be read: until then nothing is noted, for after a
+ * jump a process that has only started cannot know better than the one that noted it.
+ */
 export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () => void {
   let noted: number | undefined;
+  let recalled = false;
   let nextMs = 0;
+  const recall = () => {
+    try {
+      noted = outbox.bootBegan(clock.bootId);
+      clock.recall(noted);
+      recalled = true;
+    } catch {
+      // an outbox that cannot be read is told of elsewhere, and read when it can be
+    }
+  };
+  recall();
   return () => {
+    if (!recalled) recall();
+    if (!recalled || clock.monotonicMs() < nextMs || !clock.synchronised()) return;
     const now = clock.monotonicMs();
-    if (now < nextMs || !clock.synchronised()) return;
     const beganMs = clock.wallMs() - now;
     if (noted !== undefined && Math.abs(beganMs - noted) <= stepMs) return;
     nextMs = now + retryMs;

@@ -59,6 +59,8 @@ export interface Outbox {
   expire(now: Now, maxAgeMs: number): number;
   /** Notes when a boot began, once that is known: its events can be stamped rightly also after the next. */
   noteBoot(bootId: string, beganWallMs: number): void;
+  /** What was noted; nothing where nothing was. */
+  bootBegan(bootId: string): number | undefined;
   /** Counts events that could not be kept. They get sequence numbers, so that the platform sees the gap. */
   drop(count: number): void;
   /** Gaps the platform has not been told of, and the word that it has been. */

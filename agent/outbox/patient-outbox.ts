@@ -103,6 +103,10 @@ class PatientOutbox implements Outbox {
     this.#do((outbox) => outbox.noteBoot(bootId, beganWallMs));
   }
 
+  bootBegan(bootId: string): number | undefined {
+    return this.#do((outbox) => outbox.bootBegan(bootId));
+  }
+
   drop(count: number): void {
     this.#dropped += count;
     this.#storeHeld();
@@ -183,10 +187,9 @@ class PatientOutbox implements Outbox {
         this.#do((outbox) => outbox.drop(this.#dropped));
         this.#dropped = 0;
       }
-      for (let event = this.#held[0]; event; event = this.#held[0]) {
-        const next = event;
+      for (const event of [...this.#held]) {
         try {
-          fates.push(this.#do((outbox) => outbox.append(next)));
+          fates.push(this.#do((outbox) => outbox.append(event)));
         } catch (error) {
           // what the schema itself refuses it will refuse for ever: it must not hold up what comes after
           if (!isRefusedBySchema(error)) throw error;
@@ -269,8 +272,7 @@ class PatientOutbox implements Outbox {
 
   #layBallast(): void {
     const ballast = `${this.#options.path}.ballast`;
-    if (existsSync(ballast)) return;
-    if (freeBeside(ballast) > refillBytes) writeFileSync(ballast, Buffer.alloc(ballastBytes));
+    if (!existsSync(ballast) && freeBeside(ballast) > refillBytes) writeFileSync(ballast, Buffer.alloc(ballastBytes));
   }
 
   /** What fails here is tried again by the timer, and has been logged where it matters. */

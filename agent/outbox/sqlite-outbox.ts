@@ -151,6 +151,10 @@ class SqliteOutbox implements Outbox {
     });
   }
 
+  bootBegan(bootId: string): number | undefined {
+    return (this.#prepare('SELECT began_wall_ms FROM boot WHERE boot_id = ?').pluck().get(bootId) as number | null | undefined) ?? undefined;
+  }
+
   drop(count: number): void {
     this.#transaction(() => {
       const newest = this.newest();

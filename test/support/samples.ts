@@ -67,6 +67,7 @@ export function fixedClock(change: Partial<Clock> = {}): Clock {
     monotonicMs: () => 30_000,
     synchronised: () => true,
     steadyMs: () => 86_400_000,
+    recall: () => undefined,
     ...change,
   };
 }

@@ -1,0 +1,145 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
+import { type Clock, openClock } from '../../agent/lib/clock.ts';
+import { openBootNote } from '../../agent/outbox/boot-note.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { bootId, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+const hour = 3_600_000;
+const day = 24 * hour;
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-time-')), 'outbox.db');
+});
+
+describe('a half that starts in a boot of twenty days, ten of them without a network', () => {
+  const beganMs = Date.UTC(2026, 10, 2, 12);
+  /** The clocks of a board, and halves on it, each with the outbox and a clock of its own. */
+  function street() {
+    let monotonic = 20 * day;
+    let offset = 0;
+    let setMs = beganMs + 10 * day;
+    const wallMs = () => beganMs + monotonic + offset;
+    const start = (change: Partial<Outbox> = {}) => {
+      const outbox = openSqliteOutbox(path, limits);
+      onTestFinished(() => outbox.close());
+      const clock = openClock({ bootId, wallMs, monotonicMs: () => monotonic, evidence: () => ({ setMs }) });
+      const seen = new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
+      return { outbox, clock, note: openBootNote(seen, clock, silentLogger) };
+    };
+    /** A minute, in which both look once a second. */
+    const pass = (...halves: { note(): void }[]) => {
+      for (let second = 0; second < 60; second++) {
+        monotonic += 1000;
+        for (const half of halves) half.note();
+      }
+    };
+    return {
+      start,
+      pass,
+      jump: (ms: number) => {
+        offset += ms;
+      },
+      /** A daemon finds that the clock has gone wrong by so much, sets it right, and says so. */
+      synchronise(driftedMs: number) {
+        offset = driftedMs;
+        setMs = wallMs();
+      },
+      heard: ({ clock }: { clock: Clock }) =>
+        recordedEvent(0, { bootId, onsetWallMs: clock.wallMs(), onsetMonotonicMs: monotonic, clockSynchronised: clock.synchronised() }),
+      truth: () => beganMs + monotonic,
+    };
+  }
+
+  const jumps = [-9 * day, -day, -hour, -10_000, 10_000, hour, day, 9 * day];
+  const orders = ['listener', 'courier', 'both'] as const;
+  test.each(jumps.flatMap((ms) => orders.map((first) => [ms, first] as const)))(
+    'after a jump by %i ms, %s first: not believed, noted or sent unmarked',
+    (ms, first) => {
+      const { start, pass, jump, synchronise, heard, truth } = street();
+      let [listener, courier] = [start(), start()];
+      const believed = () => [listener.clock.synchronised(), courier.clock.synchronised()];
+      pass(listener, courier);
+      expect(believed()).toEqual([true, true]);
+      expect(listener.outbox.bootBegan(bootId)).toBe(beganMs);
+      jump(ms);
+      if (first !== 'both') pass(listener, courier);
+      if (first !== 'courier') listener = start();
+      if (first !== 'listener') courier = start();
+      expect(believed()).toEqual([false, false]);
+      pass(listener, courier);
+      if (first === 'courier') listener = start();
+      if (first === 'listener') courier = start();
+      pass(listener, courier);
+      expect(believed()).toEqual([false, false]);
+      expect(courier.outbox.bootBegan(bootId), 'what was noted stands').toBe(beganMs);
+      const heardMs = truth();
+      listener.outbox.append(heard(listener));
+      const [event] = courier.outbox.pending(0, 1);
+      const sent = toCloudEvent(
+        event as NonNullable<typeof event>,
+        { outboxId: courier.outbox.id, site: 'a', sensor: 'b', historicalAfterSeconds: 60 },
+        courier.clock,
+      );
+      expect([event?.clockSynchronised, sent.data.clock, sent.time]).toEqual([false, 'corrected', new Date(heardMs).toISOString()]);
+      synchronise(8600);
+      pass(listener, courier);
+      expect(believed()).toEqual([true, true]);
+      expect(courier.outbox.bootBegan(bootId), 'and is put right by new evidence').toBe(beganMs + 8600);
+    },
+  );
+
+  test('without a jump it is believed at once and writes nothing, whatever small steps and right settings there were', () => {
+    const { start, pass, jump, synchronise } = street();
+    const running = start();
+    pass(running);
+    jump(-1000);
+    pass(running);
+    expect(start().clock.synchronised(), 'a leap second').toBe(true);
+    let writes = 0;
+    for (let i = 1; i <= 14; i++) {
+      synchronise(i * 8600); // a crystal that is off by 100 ppm, and a network once a day
+      pass(running);
+      expect(running.outbox.bootBegan(bootId)).toBe(beganMs + i * 8600);
+      const restarted = start({ noteBoot: () => void writes++ });
+      expect(restarted.clock.synchronised()).toBe(true);
+      pass(restarted);
+    }
+    expect(writes).toBe(0);
+    jump(-day);
+    const late = start();
+    expect(late.clock.synchronised()).toBe(false);
+    jump(day);
+    expect(late.clock.synchronised(), 'there and back').toBe(true);
+  });
+
+  test('an outbox that cannot be read yet is asked again, and the time noted in it does not change meanwhile', () => {
+    const { start, pass, jump, synchronise } = street();
+    pass(start());
+    jump(day);
+    let readable = false;
+    const half = start({
+      bootBegan() {
+        if (!readable) throw new Error('disk I/O error');
+        return half.outbox.bootBegan(bootId);
+      },
+    });
+    pass(half);
+    expect(half.outbox.bootBegan(bootId)).toBe(beganMs);
+    readable = true;
+    pass(half);
+    expect([half.clock.synchronised(), half.outbox.bootBegan(bootId)]).toEqual([false, beganMs]);
+    const set = start({ bootBegan: () => (readable ? half.outbox.bootBegan(bootId) : expect.unreachable()) });
+    readable = false;
+    expect(set.clock.synchronised()).toBe(false);
+    synchronise(5000);
+    expect(set.clock.synchronised()).toBe(true);
+    readable = true;
+    pass(set);
+    expect([set.clock.synchronised(), set.outbox.bootBegan(bootId)], 'evidence of now outweighs what was noted').toEqual([true, beganMs + 5000]);
+  });
+});
