@@ -4,6 +4,7 @@ import { type DetectionRule, type Label, labels, loadModel } from '../classify/m
 import { loadConfig } from '../config/load-config.ts';
 import { problemsOf, show as shown } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
+import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
 import { type SoundEvent, soundEventSchema } from '../events/event.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
@@ -14,7 +15,7 @@ import { rulesOf } from '../pipeline.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
-import { isThere, lookInto, spanOf } from './status.ts';
+import { ageText, clockBeside, isThere, lookInto } from './status.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -42,12 +43,12 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
       const state = lookInto(outbox.path);
       const { limit = 20 } = options;
       const waiting = state.bytes === 0 ? [] : withView(outbox.path, (view) => view.pending(0, limit));
-      const clock = systemClock();
+      const clock = clockBeside(state);
       const screen = screenOf(process.stdout);
       const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
       if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
       waiting.forEach(show);
-      const late = state.oldest !== undefined && clock.wallMs() - state.oldest.onsetWallMs > lateMs;
+      const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
       if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
       if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
       if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
@@ -91,7 +92,7 @@ async function follow(path: string, last: number | undefined, show: (event: Pend
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */
 function columnsOf(number: string, time: string, ago: string, what: string, sure: string, level: string): string {
-  return `${number.padEnd(6)}${time.padEnd(15)}${ago.padEnd(9)}${what.padEnd(16)}${sure.padEnd(6)}${level}`.trimEnd();
+  return `${number.padEnd(6)}${time.padEnd(15)}${ago.padEnd(10)}${what.padEnd(15)}${sure.padEnd(6)}${level}`.trimEnd();
 }
 
 function eventHead(t: Translate): string {
@@ -100,11 +101,14 @@ function eventHead(t: Translate): string {
 }
 
 function showEvent(event: PendingEvent, clock: Clock, t: Translate): string {
-  const time = new Date(event.onsetWallMs).toISOString().slice(5, 19).replace('T', ' ');
-  const age = spanOf(clock.wallMs() - event.onsetWallMs, t);
+  const stamp = stampOfEvent(event, clock);
+  const time = new Date(stamp.ms).toISOString().slice(5, 19).replace('T', ' ');
+  const age = ageText(stamp, t);
   const level = `+${t.measure(event.levelAboveBackgroundDb, 'dB')}`;
   return columnsOf(`#${event.sequence}`, time, age, t(`label.${event.label}`), t.number(event.confidence, 2), level);
 }
+
+type Age = Pick<Stamp, 'ageMs' | 'ageKnown'>;
 
 /** The parts of an event that explain it, from the outbox or from a published one. */
 type Explained = Pick<PendingEvent, 'label' | 'confidence' | 'durationSeconds' | 'levelAboveBackgroundDb' | 'scores' | 'model' | 'sequence'> & {
@@ -115,7 +119,7 @@ type Explained = Pick<PendingEvent, 'label' | 'confidence' | 'durationSeconds' |
 
 function explain(id: string, options: Options, t: Translate): void {
   const config = loadConfig(options.config);
-  const event = existsSync(id) ? published(id) : waitingEvent(id, config, t);
+  const [event, age] = existsSync(id) ? published(id) : waitingEvent(id, config, t);
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
   if (options.json) {
@@ -133,7 +137,7 @@ function explain(id: string, options: Options, t: Translate): void {
   const spl = event.soundPressureLevelDb;
   const fields = [
     { name: t('field.event'), value: `#${event.sequence} ${t(`label.${event.label}`)}, ${t.number(event.confidence, 2)}` },
-    { name: t('field.heard'), value: heardWhen(event, systemClock(), t) },
+    { name: t('field.heard'), value: heardWhen(event, age, t) },
     { name: t('field.level'), value: spl === undefined ? t('explain.level', { level }) : t('explain.spl', { level, spl: Math.round(spl) }) },
     {
       name: t('field.gate'),
@@ -166,26 +170,33 @@ function scoreLine(label: Label, event: Explained, open: number, t: Translate, {
   return fired ? colours.bold(line) : line;
 }
 
-function heardWhen(event: Explained, clock: Clock, t: Translate): string {
+function heardWhen(event: Explained, age: Age, t: Translate): string {
   const time = `${new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
   const right = t(event.clockRight ? 'explain.clock.good' : 'explain.clock.bad');
-  return t('explain.heard', { time, clock: right, age: spanOf(clock.wallMs() - event.onsetWallMs, t) });
+  return t('explain.heard', { time, clock: right, age: ageText(age, t) });
 }
 
-function waitingEvent(id: string, config: Config, t: Translate): Explained {
+function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age] {
   const sequence = Number(/^(?:[0-9a-f]{16}-)?(\d+)$/.exec(id)?.[1] ?? Number.NaN);
   const { path } = config.outbox;
-  const found = sequence > 0 && isThere(path) ? withView(path, (view) => view.pending(sequence - 1, 1)[0]) : undefined;
-  if (found?.sequence !== sequence) throw new OutboxError(t('explain.unknown', { id }), t('explain.unknown.try'));
-  return { ...found, clockRight: found.clockSynchronised };
+  const looked = sequence > 0 && isThere(path) ? withView(path, (view) => ({ found: view.pending(sequence - 1, 1)[0], state: view.state() })) : undefined;
+  const found = looked?.found;
+  if (!looked || found?.sequence !== sequence) throw new OutboxError(t('explain.unknown', { id }), t('explain.unknown.try'));
+  const stamp = stampOfEvent(found, clockBeside(looked.state));
+  return [{ ...found, onsetWallMs: stamp.ms, clockRight: stamp.quality !== 'unsynchronised' }, stamp];
 }
 
-function published(path: string): Explained {
+function published(path: string): [Explained, Age] {
   const read = readEvent(path);
   if (typeof read === 'string')
     throw new OutboxError(`Expected an event of Tocsin as JSON in ${path}, got: ${read}`, 'the payload as published, see docs/event.schema.json');
   const { time, data } = read;
-  return { ...data, onsetWallMs: Date.parse(time), clockRight: data.clock !== 'unsynchronised' };
+  const onsetWallMs = Date.parse(time);
+  const clockRight = data.clock !== 'unsynchronised';
+  return [
+    { ...data, onsetWallMs, clockRight },
+    { ageMs: systemClock().wallMs() - onsetWallMs, ageKnown: true },
+  ];
 }
 
 /** The event, or what first is wrong with the file. */

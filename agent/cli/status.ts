@@ -3,10 +3,11 @@ import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readLinkWords } from '../delivery/link.ts';
+import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { openListenerProbe } from '../outbox/half-lock.ts';
-import { inspectOutbox, isMade, lateMs, noFates, type OutboxState } from '../outbox/view-outbox.ts';
+import { inspectOutbox, isMade, lateMs, noFates, type OutboxState, recallBoot } from '../outbox/view-outbox.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { readService, type Service } from './service.ts';
@@ -28,8 +29,8 @@ export function addStatus(program: Command, t: Translate): void {
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
-      const clock = systemClock();
       const state = lookInto(config.outbox.path);
+      const clock = clockBeside(state);
       const [listener, courier] = await Promise.all([readService('tocsin-listener'), readService('tocsin-courier')]);
       const link = readLinkWords(courier.says);
       const { site, sensor, outbox } = config;
@@ -69,14 +70,15 @@ export function addStatus(program: Command, t: Translate): void {
       const config = loadConfig(options.config);
       const { path, maxMegabytes } = config.outbox;
       const state = lookInto(path);
-      const oldest = state.oldest && new Date(state.oldest.onsetWallMs).toISOString();
+      const clock = clockBeside(state);
+      const oldest = state.oldest && new Date(stampOfEvent(state.oldest, clock).ms).toISOString();
       if (options.json)
         return printJson({ path, bytes: state.bytes, maxBytes: maxMegabytes * 1e6, pending: state.pending, oldest: oldest ?? null, ...state.fates });
       const full = state.bytes > maxMegabytes * 0.5e6;
       const fields = [
         { name: t('field.file'), value: state.bytes === 0 ? t('file.new', { path }) : t('file.sound', { path }) },
         normal(t('field.size'), t('size.of', { size: fixed(state.bytes / 1e6, state.bytes < 1e6 ? 2 : 1), max: maxMegabytes }), !full, t('size.note')),
-        ...eventFields(state, config, systemClock(), t),
+        ...eventFields(state, config, clock, t),
       ];
       const screen = screenOf(process.stdout);
       print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
@@ -113,13 +115,13 @@ function unread(path: string, cause: unknown, hint: string): OutboxError {
 }
 
 function eventFields({ pending, oldest, fates }: OutboxState, config: Config, clock: Clock, t: Translate): Field[] {
-  const ageMs = oldest === undefined ? 0 : clock.wallMs() - oldest.onsetWallMs;
+  const age = oldest && stampOfEvent(oldest, clock);
   const { stored, sent, expired, refused, dropped, unreadable } = fates;
   const gone = expired + refused + dropped + unreadable;
-  const waiting = pending === 0 ? t('waiting.none') : t('waiting.some', { n: pending, age: spanOf(ageMs, t) });
+  const waiting = pending === 0 || !age ? t('waiting.none') : t('waiting.some', { n: pending, age: ageText(age, t) });
   const lost = gone === 0 ? t('lost.none') : t('lost.some', { expired, refused, dropped, unreadable });
   return [
-    normal(t('field.waiting'), waiting, ageMs < lateMs, t('waiting.note')),
+    normal(t('field.waiting'), waiting, !age || age.ageMs < lateMs, t('waiting.note')),
     { name: t('field.sent'), value: t('sent.of', { sent, stored }) },
     normal(t('field.lost'), lost, gone === 0, t('lost.note', { rate: config.outbox.maxEventsPerMinute })),
   ];
@@ -196,6 +198,18 @@ function calibration({ microphone: { splAtFullScaleDb } }: Config, t: Translate)
 /** What is normal is said only where it is not. */
 function normal(name: string, value: string, ok: boolean, note: string): Field {
   return ok ? { name, value, state: 'ok' } : { name, value, state: 'warn', note };
+}
+
+/** The machine's clock, as far as it can be believed beside what this outbox knows. */
+export function clockBeside(state: OutboxState): Clock {
+  const clock = systemClock();
+  recallBoot(state, clock);
+  return clock;
+}
+
+/** How long ago that was, or longer ago than what. */
+export function ageText({ ageMs, ageKnown }: Pick<Stamp, 'ageMs' | 'ageKnown'>, t: Translate): string {
+  return ageKnown ? spanOf(ageMs, t) : t('span.over', { span: spanOf(ageMs, t) });
 }
 
 /** A span of time as a person says it. */

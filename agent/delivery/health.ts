@@ -7,6 +7,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import type { Link } from './link.ts';
 import type { Publisher, Report } from './publisher.ts';
+import { stampOfEvent } from './stamp.ts';
 
 export interface HealthParts {
   readonly outbox: Outbox;
@@ -105,12 +106,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   }
 
   /** What waits and what became of the rest; nothing while the outbox cannot be read. */
-  function counts(now: number): Omit<Health['outbox'], 'faults'> {
+  function counts(): Omit<Health['outbox'], 'faults'> {
     const [oldest] = outbox.pending(0, 1);
-    const oldestMs = oldest && (oldest.bootId === clock.bootId ? now - oldest.onsetMonotonicMs : clock.wallMs() - oldest.onsetWallMs);
+    const age = oldest && stampOfEvent(oldest, clock);
     return {
       pending: outbox.pendingCount(),
-      ...(oldestMs === undefined ? {} : { oldestSeconds: round(Math.max(0, oldestMs / 1000)) }),
+      ...(age?.ageKnown ? { oldestSeconds: round(Math.max(0, age.ageMs / 1000)) } : {}),
       ...outbox.fates(),
     };
   }
@@ -144,7 +145,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       },
       ...(row ? { model: row.model } : {}),
       outbox: {
-        ...asked(() => counts(now), {}),
+        ...asked(() => counts(), {}),
         faults: outbox.faults(),
       },
       link: link.read(),

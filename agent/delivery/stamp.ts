@@ -1,4 +1,5 @@
 import type { Clock, ClockQuality } from '../lib/clock.ts';
+import type { PendingEvent } from '../outbox/outbox.ts';
 
 /** A moment as the outbox keeps it. */
 export interface Moment {
@@ -10,6 +11,15 @@ export interface Moment {
   readonly bootBeganMs?: number | undefined;
 }
 
+export interface Stamp {
+  readonly ms: number;
+  readonly quality: ClockQuality;
+  /** How long ago that was, or no less than that where it is not known. */
+  readonly ageMs: number;
+  /** The monotonic clock knows it within a boot; across two, both times have to be right. */
+  readonly ageKnown: boolean;
+}
+
 // A clock that went by itself for weeks may be put right by as much; what was stamped before is nearer the truth as it is.
 const driftMs = 300_000;
 
@@ -18,7 +28,7 @@ const driftMs = 300_000;
  * where the start is known on a clock that was right, in this boot now or in an earlier one by what was noted then, a stamp
  * from before, or one that is far from it, is put right. Else it stays what the clock said, and is marked.
  */
-export function stampOf(moment: Moment, clock: Clock): { ms: number; quality: ClockQuality; ageMs: number } {
+export function stampOf(moment: Moment, clock: Clock): Stamp {
   const now = clock.monotonicMs();
   const ofThisBoot = moment.bootId === clock.bootId;
   const beganMs = ofThisBoot && clock.synchronised() ? clock.wallMs() - now : moment.bootBeganMs;
@@ -26,6 +36,13 @@ export function stampOf(moment: Moment, clock: Clock): { ms: number; quality: Cl
   const stands = moment.synchronised && (reckoned === undefined || Math.abs(reckoned - moment.wallMs) <= driftMs);
   const ms = stands || reckoned === undefined ? moment.wallMs : reckoned;
   const quality = stands ? 'synchronised' : reckoned === undefined ? 'unsynchronised' : 'corrected';
+  if (ofThisBoot) return { ms, quality, ageMs: now - moment.monotonicMs, ageKnown: true };
+  const ageKnown = quality !== 'unsynchronised' && clock.synchronised();
   // an earlier boot is over: nothing of it is younger than this one
-  return { ms, quality, ageMs: ofThisBoot ? now - moment.monotonicMs : Math.max(now, clock.wallMs() - ms) };
+  return { ms, quality, ageMs: ageKnown ? Math.max(now, clock.wallMs() - ms) : now, ageKnown };
+}
+
+export function stampOfEvent(event: PendingEvent, clock: Clock): Stamp {
+  const { onsetWallMs: wallMs, onsetMonotonicMs: monotonicMs, clockSynchronised: synchronised, bootId, bootBeganMs } = event;
+  return stampOf({ wallMs, monotonicMs, bootId, synchronised, bootBeganMs }, clock);
 }

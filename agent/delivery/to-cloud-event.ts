@@ -1,7 +1,7 @@
 import type { SoundEvent } from '../events/event.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
-import { stampOf } from './stamp.ts';
+import { stampOfEvent } from './stamp.ts';
 
 export interface Sender {
   readonly outboxId: string;
@@ -12,8 +12,7 @@ export interface Sender {
 
 /** The published form of a stored event. */
 export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock): SoundEvent {
-  const { onsetWallMs: wallMs, onsetMonotonicMs: monotonicMs, clockSynchronised: synchronised, bootBeganMs } = event;
-  const { ms, quality, ageMs } = stampOf({ wallMs, monotonicMs, bootId: event.bootId, synchronised, bootBeganMs }, clock);
+  const { ms, quality, ageMs } = stampOfEvent(event, clock);
   const { label, confidence, durationSeconds, levelAboveBackgroundDb, soundPressureLevelDb, scores, sequence, bootId, model } = event;
   return {
     specversion: '1.0',

@@ -37,7 +37,9 @@ export const healthSchema = z
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }).optional(),
     outbox: z.strictObject({
       pending: count.optional().describe('Events that wait. Left out, as the counts that follow, while the outbox cannot be read.'),
-      oldestSeconds: seconds.optional().describe('Age of the oldest of them.'),
+      oldestSeconds: seconds
+        .optional()
+        .describe('Age of the oldest of them; left out where it is of an earlier boot and either the time then or the time now is not known.'),
       stored: count.optional(),
       sent: count.optional(),
       expired: count.optional(),

@@ -1,6 +1,7 @@
 // Looking into an outbox from outside: what the technician's commands show.
 import { accessSync, constants, statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
+import type { Clock } from '../lib/clock.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
 import { migrate } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
@@ -18,6 +19,8 @@ export interface OutboxState {
   readonly oldest?: PendingEvent;
   readonly fates: Record<Fate, number>;
   readonly hearing?: HearingRecord;
+  /** The boot that came last, where it was noted when it began. */
+  readonly boot?: { readonly bootId: string; readonly beganMs: number };
 }
 
 /** An outbox opened to look into: nothing is made, migrated, repaired or taken out. */
@@ -58,12 +61,15 @@ export function viewOutbox(path: string): OutboxView {
       const oldest = pending.get(0, 1);
       const told = get<number>("SELECT count(*) FROM sqlite_master WHERE name = 'hearing'") > 0; // not in files of older releases
       const hearing = told ? db.prepare<[], HearingRow>(readHearingSql).get() : undefined;
+      // `*`: no such column in files of older releases
+      const boot = db.prepare<[], { boot_id: string; began_wall_ms?: number | null }>('SELECT * FROM boot ORDER BY id DESC LIMIT 1').get();
       return {
         id: get<string>('SELECT id FROM outbox'),
         bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
         pending: get<number>('SELECT count(*) FROM event'),
         ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
         ...(hearing === undefined ? {} : { hearing: fromHearingRow(hearing) }),
+        ...(typeof boot?.began_wall_ms === 'number' ? { boot: { bootId: boot.boot_id, beganMs: boot.began_wall_ms } } : {}),
         fates: { ...noFates, ...Object.fromEntries(rows.map(({ name, events }) => [name, events])) },
       };
     },
@@ -81,6 +87,11 @@ export function inspectOutbox(path: string): OutboxState {
   } finally {
     view.close();
   }
+}
+
+/** A clock of a process that has only started is told what the two halves noted of this boot. */
+export function recallBoot({ boot }: OutboxState, clock: Clock): void {
+  if (boot?.bootId === clock.bootId) clock.recall(boot.beganMs);
 }
 
 export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name';

@@ -31,6 +31,23 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
+  test('an event of an earlier boot is shown when it really was, and how long it waits only as far as that is known', () => {
+    const { path, outbox } = sensor(0);
+    const earlier = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
+    outbox.append(recordedEvent(0, { bootId: earlier, onsetWallMs: 100_000, onsetMonotonicMs: 100_000, clockSynchronised: false }));
+    const shown = (...args: string[]) => tocsin(...args, '-c', path).stdout.replace(/\s+/g, ' ');
+    const atLeast = />\d+ (s|min|h|days)/;
+    expect(shown('status')).toMatch(new RegExp(`waiting 1, the oldest for ${atLeast.source}`));
+    expect(shown('outbox')).toMatch(new RegExp(`waiting 1, the oldest for ${atLeast.source}`));
+    expect(shown('events')).toMatch(new RegExp(`#1 01-01 00:01:40 ${atLeast.source} breaking glass`));
+    expect(shown('events', 'explain', '1')).toMatch(new RegExp(`1970-01-01 00:01:40 UTC, clock not set then; ${atLeast.source} ago`));
+    outbox.noteBoot(earlier, Date.UTC(2026, 10, 20, 10) - 100_000);
+    expect(shown('events')).toContain('#1 11-20 10:00:00 ');
+    expect(shown('events', 'explain', '1')).toContain('2026-11-20 10:00:00 UTC, clock right;');
+    expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: '2026-11-20T10:00:00.000Z' });
+    outbox.close();
+  });
+
   test('looking makes no file and changes none', () => {
     const { path, db, outbox } = sensor(2);
     outbox.close();

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, uptime } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -107,11 +107,11 @@ test('2,000 events over boots, jumps, lost clocks and power cuts: none lost, non
     for (let step = 0; step < steps && truth.length < 2000; step++) {
       trueMs += 10_000 + random() * 600_000;
       const what = random();
-      if (what < 0.1) offset += random() < 0.5 ? 30 * day : -30 * day;
+      if (what < 0.1) offset += (random() < 0.5 ? 1 : -1) * (random() < 0.5 ? 30 * day : (trueMs - beganMs) * random());
       else if (what < 0.25) {
         offset = 0;
         setMs = trueMs;
-      } else if (what < 0.35) {
+      } else if (what < 0.45) {
         clock = openClock(source); // one of the halves is started again
         note = openBootNote(outbox, clock, silentLogger);
       }
@@ -168,9 +168,9 @@ describe.skipIf(without)(`the real processes under a shifted clock${without ? ` 
     return child;
   };
   /** Hears the test sound under the board's clock; when it began, by the true one. */
-  async function hear(board: ReturnType<typeof shiftedBoard>, file: string, whileHearing?: () => void): Promise<number> {
+  async function hear(board: ReturnType<typeof shiftedBoard>, file: string, whileHearing?: () => void, events = 2): Promise<number> {
     const listener = start(board, 'listen', '-c', file);
-    await until(() => look((outbox) => outbox.pendingCount()) === 2);
+    await until(() => look((outbox) => outbox.pendingCount()) === events);
     const heardMs = Date.now();
     whileHearing?.();
     await ended(listener);
@@ -226,6 +226,33 @@ describe.skipIf(without)(`the real processes under a shifted clock${without ? ` 
     // what the broker has confirmed leaves the outbox together, within ten seconds
     await expect.poll(() => look((outbox) => outbox.fates()), { timeout: 30_000 }).toMatchObject({ stored: 20, sent: 20, expired: 0 });
     expect(seen.messages.some((m) => m.topic.endsWith('/gap'))).toBe(false);
+  });
+
+  test.each(['listener', 'courier'])('a jump by less than the time since the boot, and a %s that starts after it', async (restarted) => {
+    const port = await freePort();
+    const board = shiftedBoard(boots[0]);
+    board.synchronise();
+    const file = config({ url: `mqtt://127.0.0.1:${port}` });
+    const heardMs = [await hear(board, file)];
+    const began = look((outbox) => outbox.bootBegan(boots[0]));
+    const deliver = () => start(board, 'deliver', '-c', file);
+    const courier = restarted === 'listener' ? deliver() : undefined;
+    await delay(1000);
+    board.shift((uptime() * 1000) / 2); // as long ago the file of the daemon seems to have been touched
+    heardMs.push(await hear(board, file, undefined, 4));
+    courier?.kill('SIGSTOP'); // until somebody listens to what it sends
+    const broker = await openMosquitto(folder, port);
+    onTestFinished(() => broker.close());
+    const seen = await openMessages(broker.url);
+    onTestFinished(() => seen.close());
+    if (courier) courier.kill('SIGCONT');
+    else deliver();
+    await seen.until(() => seen.events().length === 4 && seen.messages.some((m) => m.topic.endsWith('/health')));
+    expect(seen.events().map((event) => event.data.clock)).toEqual(['synchronised', 'synchronised', 'corrected', 'corrected']);
+    for (const [i, event] of seen.events().entries()) expect(Math.abs(Date.parse(event.time) - (heardMs[Math.floor(i / 2)] as number))).toBeLessThan(5000);
+    expect(seen.messages.filter((m) => m.topic.endsWith('/health')).map((m) => JSON.parse(m.text).clock)).not.toContain('synchronised');
+    expect(look((outbox) => outbox.bootBegan(boots[0]))).toBe(began);
+    expect(board.run('status', '-c', file).stdout).toMatch(/^! clock/m);
   });
 
   test.each([true, false])('a power cut between hearing and delivery; the clock was set before it: %s', async (set) => {

@@ -1,8 +1,11 @@
 // From power to disk, the services and privacy: what can be wrong without the network.
 import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { openClock } from '../../agent/lib/clock.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from './broker.ts';
 import { alsa, clock, cool, type DoctorBench, files, outboxOf, paced, type Row, store, systemctl, verified } from './doctor.ts';
+import { limits } from './samples.ts';
 
 export function machineFaults({ folder, standing }: DoctorBench): Row[] {
   return [
@@ -14,6 +17,7 @@ export function machineFaults({ folder, standing }: DoctorBench): Row[] {
     ['throttled before', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '20000' }) }), 'power', 'warn', 'power.since'],
     ['the clock at 1970', () => ({ probes: { clock: { ...clock, wallMs: () => 60_000 } } }), 'clock', 'fail', 'clock.unset'],
     ['a clock nobody set', () => ({ probes: { clock: { ...clock, synchronised: () => false } } }), 'clock', 'warn', 'clock.unsynchronised'],
+    ['a clock that jumped after the halves believed it', jumped, 'clock', 'warn', 'clock.unsynchronised'],
     ['no such microphone', () => alsa('plughw:CARD=Nowhere,DEV=0'), 'microphone', 'fail', missing('arecord') ? 'microphone.tool' : 'microphone.absent'],
     [
       'no arecord',
@@ -51,6 +55,7 @@ export function machineFaults({ folder, standing }: DoctorBench): Row[] {
     ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
     ['events that wait', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
+    ['events that wait, of a boot that thought it was 2100', () => ({ plant: (path) => store(path, false, Date.UTC(2100)) }), 'outbox', 'warn', 'outbox.late'],
     ['events that expired', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
     ['a small disk', () => ({ probes: { freeMegabytes: () => 60 } }), 'disk', 'warn', 'disk.low'],
     ['no folder for it', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
@@ -69,6 +74,19 @@ function changedModel(folder: string): string {
   writeSync(file, 'x', 1000);
   return copy;
 }
+
+/** A daemon's file that fits the time, and another time noted in the outbox. */
+function jumped() {
+  const { bootId, wallMs, monotonicMs } = clock;
+  const setMs = wallMs();
+  const plant = (path: string): undefined => {
+    const outbox = openSqliteOutbox(outboxOf(path), limits);
+    outbox.noteBoot(bootId, wallMs() - monotonicMs() - 3_600_000);
+    outbox.close();
+  };
+  return { plant, probes: { clock: openClock({ bootId, wallMs, monotonicMs, evidence: () => ({ setMs }) }) } };
+}
+
 function damage(path: string): undefined {
   const bytes = readFileSync(outboxOf(path));
   bytes.fill(0x55, 1024, 8 * 1024);

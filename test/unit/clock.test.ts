@@ -83,6 +83,27 @@ describe('the wall clock is believed only with reason', () => {
     expect(clock.synchronised()).toBe(true);
   });
 
+  test('a process that starts after a jump is told what was believed before it; only evidence of now outweighs that', () => {
+    const start = { wall: now, uptimeMs: 20 * day, set: now - 10 * day };
+    const beganMs = now - 20 * day;
+    const { clock, pass, set } = board(start);
+    clock.recall(beganMs + 9 * day);
+    expect(clock.synchronised(), 'jumped back by nine days').toBe(false);
+    set(now);
+    pass(1000);
+    expect(clock.synchronised()).toBe(true);
+    clock.recall(beganMs + 9 * day);
+    expect(clock.synchronised(), 'told late').toBe(true);
+    for (const noted of [undefined, beganMs, beganMs - 1900]) {
+      const other = board(start);
+      other.clock.recall(noted);
+      expect(other.clock.synchronised()).toBe(true);
+    }
+    const kept = board({ ...start, hardware: 'right' });
+    kept.clock.recall(beganMs + 9 * day);
+    expect(kept.clock.synchronised(), 'the hardware clock agrees').toBe(true);
+  });
+
   test('a hardware clock vouches only while it agrees', () => {
     const { clock, pass, jump } = board({ wall: now, hardware: now });
     expect(clock.synchronised()).toBe(true);
@@ -103,7 +124,7 @@ describe('a stamp is right or marked', () => {
 
   test('from before the clock was set: right once it is, in the same boot or by what was noted in it', () => {
     const clock = fixedClock({ wallMs: () => now, monotonicMs: () => 3_610_000 });
-    expect(stampOf(heard, clock)).toEqual({ ms: now - 3_600_000, quality: 'corrected', ageMs: 3_600_000 });
+    expect(stampOf(heard, clock)).toEqual({ ms: now - 3_600_000, quality: 'corrected', ageMs: 3_600_000, ageKnown: true });
     expect(stampOf({ ...other, bootBeganMs: now - day }, clock)).toMatchObject({ ms: now - day + 10_000, quality: 'corrected' });
     expect(stampOf(other, clock)).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
     expect(stampOf(heard, { ...clock, synchronised: () => false })).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
@@ -119,6 +140,9 @@ describe('a stamp is right or marked', () => {
 
   test('an event of an earlier boot is never younger than this one, wherever the clock stands', () => {
     const clock = fixedClock({ wallMs: () => 20_000, monotonicMs: () => 20_000, synchronised: () => false });
-    expect(stampOf({ ...other, wallMs: now, synchronised: true }, clock)).toEqual({ ms: now, quality: 'synchronised', ageMs: 20_000 });
+    expect(stampOf({ ...other, wallMs: now, synchronised: true }, clock)).toEqual({ ms: now, quality: 'synchronised', ageMs: 20_000, ageKnown: false });
+    const right = fixedClock({ wallMs: () => now, monotonicMs: () => 20_000 });
+    expect(stampOf({ ...other, wallMs: now - day, synchronised: true }, right)).toMatchObject({ ageMs: day, ageKnown: true });
+    expect(stampOf(other, right)).toMatchObject({ ms: 5000, ageMs: 20_000, ageKnown: false });
   });
 });

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { openHealthReport } from '../../agent/delivery/health.ts';
 import { openLink } from '../../agent/delivery/link.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
+import type { Clock } from '../../agent/lib/clock.ts';
 import type { OutboxFault } from '../../agent/lib/faults.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -22,7 +23,7 @@ function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
 }
 
 /** A courier's report at a time of the test's choosing; what it published, each held to the schema. */
-function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined) {
+function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined, change: Partial<Clock> = {}) {
   const time = { ms: 20_000 };
   const published: { topic: string; text: string; retain: boolean }[] = [];
   const publisher = (): Publisher => ({
@@ -34,7 +35,7 @@ function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined 
   const parts = {
     link,
     outbox,
-    clock: fixedClock({ monotonicMs: () => time.ms }),
+    clock: fixedClock({ monotonicMs: () => time.ms, ...change }),
     logger: silentLogger,
     board: () => ({ temperatureCelsius: 51.2 }),
     listenerRuns,
@@ -133,6 +134,25 @@ test('the outbox is told of: what waits and how long', async () => {
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 21, stored: 1, dropped: 0, faults: [] } });
+});
+
+test('how long an event of an earlier boot waits is told by when it really was, and not told where that or the time now is not known', async () => {
+  const earlier = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
+  const clock = { right: true, wallMs: Date.UTC(2026, 10, 20, 12) };
+  const change = { wallMs: () => clock.wallMs, synchronised: () => clock.right };
+  const { outbox, at } = courier(openOutbox(), undefined, change);
+  const heard = { bootId: earlier, onsetWallMs: 100_000, onsetMonotonicMs: 100_000, clockSynchronised: false };
+  outbox.append(recordedEvent(0, heard));
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).outbox).toMatchObject({ pending: 1, stored: 1 });
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 22_000 }));
+  expect((await at(23_000)).outbox).not.toHaveProperty('oldestSeconds');
+  outbox.noteBoot(earlier, Date.UTC(2026, 10, 20, 10) - 100_000);
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 24_000 }));
+  expect((await at(25_000)).outbox).toMatchObject({ oldestSeconds: 7200 });
+  Object.assign(clock, { right: false, wallMs: 27_000 });
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 26_000 }));
+  expect((await at(27_000)).outbox).not.toHaveProperty('oldestSeconds');
 });
 
 test('a fault of the outbox is told within 5 s, one more at once, its end when it has lasted 30 s; one that comes and goes once', async () => {

@@ -1,8 +1,9 @@
 // From power to outbox and disk, and the services: what can be told without the network.
 import { dirname } from 'node:path';
+import { stampOfEvent } from '../../delivery/stamp.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
-import { lateMs } from '../../outbox/view-outbox.ts';
+import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
@@ -68,6 +69,7 @@ const power: Check = {
 const clock: Check = {
   id: 'clock',
   timeoutMs: 1000,
+  after: ['outbox'], // where the halves note at which time it was right
   run({ clock: { wallMs, synchronised }, presence }) {
     const time = `${new Date(wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
     if (wallMs() < Date.UTC(2026, 0, 1)) return fail('doctor.clock.unset', { time });
@@ -162,8 +164,10 @@ const outbox: Check = {
   run(probes, facts) {
     const { path } = required(facts).outbox;
     try {
-      const { pending, oldest, fates } = probes.inspectOutbox(path);
-      const ageMs = oldest === undefined ? 0 : probes.clock.wallMs() - oldest.onsetWallMs;
+      const state = probes.inspectOutbox(path);
+      recallBoot(state, probes.clock);
+      const { pending, oldest, fates } = state;
+      const ageMs = oldest === undefined ? 0 : stampOfEvent(oldest, probes.clock).ageMs;
       if (pending > 0 && ageMs > lateMs) return warn('doctor.outbox.late', { pending, age: span(ageMs) });
       const { expired, refused, dropped, unreadable } = fates;
       if (expired + refused + dropped + unreadable > 0) return warn('doctor.outbox.lost', { expired, refused, dropped, unreadable });

@@ -9,6 +9,7 @@ export const state = {
   'span.seconds': { en: '{n} s', fr: '{n} s' },
   'span.minutes': { en: '{n} min', fr: '{n} min' },
   'span.hours': { en: '{n} h', fr: '{n} h' },
+  'span.over': { en: '>{span}', fr: '>{span}' },
   'span.days': { en: '{n} days', fr: '{n} jours' },
 
   'field.sensor': { en: 'sensor', fr: 'capteur' },
