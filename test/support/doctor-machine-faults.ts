@@ -17,6 +17,7 @@ export function machineFaults({ folder, standing }: DoctorBench): Row[] {
     ['throttled before', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '20000' }) }), 'power', 'warn', 'power.since'],
     ['the clock at 1970', () => ({ probes: { clock: { ...clock, wallMs: () => 60_000 } } }), 'clock', 'fail', 'clock.unset'],
     ['a clock nobody set', () => ({ probes: { clock: { ...clock, synchronised: () => false } } }), 'clock', 'warn', 'clock.unsynchronised'],
+    ['a board that slept', () => ({ probes: files({ '/proc/uptime': `${clock.monotonicMs() / 1000 + 3600} 1.00\n` }) }), 'clock', 'warn', 'clock.slept'],
     ['a clock that jumped after the halves believed it', jumped, 'clock', 'warn', 'clock.unsynchronised'],
     ['no such microphone', () => alsa('plughw:CARD=Nowhere,DEV=0'), 'microphone', 'fail', missing('arecord') ? 'microphone.tool' : 'microphone.absent'],
     [

@@ -70,9 +70,12 @@ const clock: Check = {
   id: 'clock',
   timeoutMs: 1000,
   after: ['outbox'], // where the halves note at which time it was right
-  run({ clock: { wallMs, synchronised }, presence }) {
+  run({ clock: { wallMs, monotonicMs, synchronised }, presence, read }) {
     const time = `${new Date(wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
     if (wallMs() < Date.UTC(2026, 0, 1)) return fail('doctor.clock.unset', { time });
+    // the uptime counts on while a board sleeps; the monotonic clock, by which events are put in time, does not
+    const sleptMs = 1000 * Number(read('/proc/uptime')?.split(' ')[0]) - monotonicMs();
+    if (sleptMs > 5000) return warn('doctor.clock.slept', { age: span(sleptMs) });
     if (synchronised()) return pass('doctor.clock.ok', { time });
     const unsure = warn('doctor.clock.unsynchronised', { time });
     return presence('/run/systemd/system') === 'there' ? unsure : { ...unsure, hint: text('doctor.clock.noSystemd') };

@@ -84,6 +84,14 @@ export const doctor = {
   },
   'doctor.clock.unsynchronised': { en: '{time}, but nothing vouches for it', fr: '{time}, mais rien ne le garantit' },
   'doctor.clock.unsynchronised.try': { en: 'timedatectl timesync-status', fr: 'timedatectl timesync-status' },
+  'doctor.clock.slept': {
+    en: 'this board was suspended for {age}: times of events may be wrong',
+    fr: 'carte en veille pendant {age} : l’heure des événements peut être fausse',
+  },
+  'doctor.clock.slept.try': {
+    en: 'systemctl mask sleep.target suspend.target hibernate.target; then restart it',
+    fr: 'systemctl mask sleep.target suspend.target hibernate.target ; puis redémarrez-la',
+  },
   'doctor.clock.noSystemd': {
     en: 'start a time service (chrony, ntpd), on the host where this is a container',
     fr: 'démarrez un service de temps (chrony, ntpd), sur l’hôte si ceci est un conteneur',
