@@ -76,6 +76,7 @@ export function openClock(source: ClockSource): Clock {
     }
     return at.wall > releasedMs && believed !== undefined && !differs(at.difference, believed);
   }
+  look(); // what there is to see now is older than this process
   return {
     bootId,
     wallMs,
