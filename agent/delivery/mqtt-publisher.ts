@@ -36,7 +36,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
         { cause },
       );
     });
-    return wrap(client, receiveMaximum, mqtt.ackTimeoutSeconds);
+    return wrap(client, Math.max(1, receiveMaximum), mqtt.ackTimeoutSeconds);
   };
 }
 
@@ -71,7 +71,10 @@ async function opened(url: string, options: IClientOptions, signal: AbortSignal)
   });
 }
 
-/** A broker may take fewer messages at once than there are to send, and breaks the connection over one too many: the others wait here. */
+/**
+ * A broker may take fewer messages at once than there are to send, and breaks the connection over one too many: the others wait here. One that
+ * is never answered keeps its place; where no place is left, the connection is as good as gone.
+ */
 function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: number): Publisher {
   const lost = new AbortController();
   let unanswered = 0;
@@ -93,7 +96,8 @@ function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: num
   return {
     lost: lost.signal,
     publish(topic, payload, { retain }) {
-      if (!client.connected) return Promise.reject(new BrokerError('Expected a connection, got none', 'wait: the courier connects again', false));
+      if (!client.connected || lost.signal.aborted)
+        return Promise.reject(new BrokerError('Expected a connection, got none', 'wait: the courier connects again', false));
       return new Promise((resolve, reject) => {
         const fail = (what: string, refused: boolean, cause?: unknown) => {
           settle();
@@ -125,7 +129,12 @@ function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: num
         queue.push(() => {
           if (!waiting.has(onBroken)) return; // the connection broke while it waited
           unanswered++;
-          timer = setTimeout(() => fail(`none in ${ackTimeoutSeconds} s`, false), ackTimeoutSeconds * 1000);
+          timer = setTimeout(() => {
+            fail(`none in ${ackTimeoutSeconds} s`, false);
+            if (unanswered < receiveMaximum) return;
+            why = `no PUBACK in ${ackTimeoutSeconds} s`;
+            onLost();
+          }, ackTimeoutSeconds * 1000);
           client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, answered);
         });
         startNext();

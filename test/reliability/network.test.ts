@@ -191,6 +191,23 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
+  test('a broker that takes ten at once and answers none of them: given up after the time for an answer, and all sent over the next', async () => {
+    let answers = false;
+    const broker = await openScriptedBroker({ puback: (topic) => (answers || topic.endsWith('/status') ? 0 : undefined), receiveMaximum: 10 });
+    onTestFinished(() => broker.close());
+    store(30);
+    start(broker.url, '5');
+    await until(() => broker.connections() === 2);
+    answers = true;
+    await until(() => outbox.fates().sent === 30);
+    answers = false;
+    store(30);
+    await delay(300);
+    stop.abort();
+    await delivering; // which has ten under way and six that wait
+    expect(outbox.fates().sent).toBe(30);
+  });
+
   test('a broker that takes ten messages at once, fewer than the courier would send: never more, over one connection', async () => {
     const broker = await openScriptedBroker({ puback: () => 0, receiveMaximum: 10 });
     onTestFinished(() => broker.close());
