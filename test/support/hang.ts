@@ -1,7 +1,7 @@
 // Loaded into a half of the agent by --import: hangs the part that HANG names once the file HANG_WHEN exists. A hang of the kernel or
 // of hardware is not shown, only what the process sees of it. But for the database, timers and whatever else the process does go on.
-import { ChildProcess } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import fs, { existsSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import Database from 'better-sqlite3';
 import { MqttClient } from 'mqtt';
 import { InferenceSession } from 'onnxruntime-node';
@@ -20,7 +20,14 @@ function patch(prototype: object, name: string, hang: (...args: unknown[]) => un
 }
 
 setInterval(() => writeFileSync(`${trigger}.timer`, ''), 250).unref(); // shows that timers fire
-if (part === 'capture') patch(ChildProcess.prototype, 'kill', () => true); // a child in uninterruptible sleep cannot be killed
+if (part === 'capture') {
+  const { read } = fs;
+  // what does not return is under way: the process does not end for want of work
+  const hangingRead = (...args: unknown[]) => (hanging() ? setInterval(never, 60_000) : (read as (...args: unknown[]) => void)(...args));
+  const symbols = Object.getOwnPropertySymbols(read).map((symbol) => [symbol, (read as unknown as Record<symbol, unknown>)[symbol]]);
+  fs.read = Object.assign(hangingRead, Object.fromEntries(symbols)) as unknown as typeof read; // with what promisify looks for
+  syncBuiltinESMExports();
+}
 if (part === 'inference') {
   const create = InferenceSession.create as (...args: unknown[]) => Promise<object>;
   Object.assign(InferenceSession, {
