@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
+import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, openMosquitto } from '../support/broker.ts';
 import { openFaultProxy } from '../support/faults.ts';
@@ -170,7 +171,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
     stopping = true;
     await ended(halves.listener?.child, 'SIGTERM');
     if (halves.courier?.child.exitCode !== null || halves.courier.child.signalCode !== null) start('courier');
-    const outbox = openSqliteOutbox(path, limits);
+    const outbox = await onceSound(() => openSqliteOutbox(path, limits));
     for (const began = performance.now(); outbox.pendingCount() > 0 || outbox.gaps(1).length > 0; await delay(200))
       if (performance.now() - began > 120_000) break;
     await delay(1500);
@@ -229,4 +230,14 @@ if (import.meta.main) {
   const result = await soak(minutes, seed, (line) => console.error(`${new Date().toISOString()} ${line}`));
   console.log(JSON.stringify(result, null, 2));
   process.exit(result.missing + result.confused + result.mistimed === 0 ? 0 : 1);
+}
+
+/** The last fault may have damaged it a moment ago: a half repairs it when it has started, and within 30 s. */
+async function onceSound<T>(open: () => T): Promise<T> {
+  for (const began = performance.now(); ; await delay(200))
+    try {
+      return open();
+    } catch (error) {
+      if (!isDamage(error) || performance.now() - began > 30_000) throw error;
+    }
 }
