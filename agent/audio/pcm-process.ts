@@ -57,7 +57,8 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   async function earlierEnded(signal: AbortSignal): Promise<void> {
     const earlier = killed.get(capture);
     if (!earlier) return;
-    await within(longestEndMs, new Promise((done) => earlier.once('exit', done)), signal);
+    // looked at, not listened to: each attempt would leave a listener behind
+    for (let leftMs = longestEndMs; leftMs > 0 && killed.get(capture) === earlier && !signal.aborted; leftMs -= 100) await sleep(100, signal);
     if (signal.aborted || killed.get(capture) !== earlier) return;
     const hint = 'take the microphone out and put it in again; if that does not help, restart the board';
     throw new CaptureError('stuck', `Expected ${command} to end when it was killed, got: process ${earlier.pid} is still there`, hint);

@@ -121,8 +121,8 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
 
 function capturedBadly(fault: MicrophoneFault, seconds: number): CaptureError {
   const got: Partial<Record<MicrophoneFault, string>> = {
-    zeros: `${seconds} s of exact zeros`,
-    flat: `${seconds} s without any variation`,
+    zeros: `${seconds} s of exact zeros, or zeros most of the time`,
+    flat: `${seconds} s without any variation, or none most of the time`,
     slow: 'samples more slowly than its rate',
     fast: 'samples faster than its rate',
   };

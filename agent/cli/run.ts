@@ -88,7 +88,7 @@ function holdLock(path: string, half: Half, logger: Logger): () => void {
   let release = () => {};
   const timer = setInterval(() => {
     try {
-      release = holdHalfLock(path, half);
+      release = holdHalfLock(path, half, 0); // to wait is to hear nothing
       clearInterval(timer);
       logger.info({}, 'the lock is held');
     } catch {

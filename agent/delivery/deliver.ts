@@ -201,6 +201,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           refused.clear();
         }
         const gap = reporting || clock.monotonicMs() < gapMs ? undefined : outbox.gaps(1)[0];
+        if (!isSame()) break;
         if (!gap) gapMs = Math.max(gapMs, clock.monotonicMs() + (reporting ? 0 : pollMs));
         else {
           reporting = true;

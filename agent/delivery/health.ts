@@ -44,6 +44,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let toldGone = -1;
   let toldRefused = false;
   let row: HearingRecord | undefined;
+  let closed = false; // the outbox cannot be read
   let faults: OutboxFault[] = [];
   let faultsMs = 0; // when to look at them again
   let toldFaults: OutboxFault[] = [];
@@ -59,7 +60,6 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       nextPollMs = now + pollMs;
       look(now);
       const hearing = row?.bootId === clock.bootId ? row : undefined;
-      const closed = faults.some((fault) => fault !== 'outbox_damaged');
       if (!hearing && now - beganMs < startMs && !closed) return; // it is only starting
       const written = hearing?.writtenMonotonicMs ?? 0;
       if (written !== found.written) found = { written, sinceMs: now };
@@ -70,6 +70,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;
       if (!news && now < nextMs) return;
       const telling = goneWith;
+      faults = outbox.faults();
       const health = compose(hearing);
       busy = true;
       publisher
@@ -97,7 +98,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   };
 
   function look(now: number): void {
-    row = asked(() => ({ row: outbox.readHearing() }), { row }).row;
+    try {
+      row = outbox.readHearing();
+      closed = false;
+    } catch {
+      closed = true; // the row last read grows old
+    }
     if (now >= faultsMs) {
       faults = outbox.faults();
       faultsMs = now + faultsPollMs;
@@ -146,7 +152,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       ...(row ? { model: row.model } : {}),
       outbox: {
         ...asked(() => counts(), {}),
-        faults: outbox.faults(),
+        faults,
       },
       link: link.read(),
       board: board(),

@@ -12,7 +12,7 @@ export interface Sender {
 
 /** The published form of a stored event. */
 export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock): SoundEvent {
-  const { ms, quality, ageMs } = stampOfEvent(event, clock);
+  const { ms, quality, ageMs, ageKnown } = stampOfEvent(event, clock);
   const { label, confidence, durationSeconds, levelAboveBackgroundDb, soundPressureLevelDb, scores, sequence, bootId, model } = event;
   return {
     specversion: '1.0',
@@ -33,7 +33,7 @@ export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock):
       bootId,
       model,
       clock: quality,
-      historical: ageMs > sender.historicalAfterSeconds * 1000,
+      historical: !ageKnown || ageMs > sender.historicalAfterSeconds * 1000,
     },
   };
 }

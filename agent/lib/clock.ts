@@ -89,7 +89,7 @@ export function openClock(source: ClockSource): Clock {
     recall(beganMs) {
       look();
       if (beganMs === undefined || proven) return;
-      if (believed === undefined || differs(difference, beganMs)) believed = beganMs;
+      if (believed === undefined || differs(believed, beganMs)) believed = beganMs;
     },
   };
 }

@@ -8,13 +8,16 @@ const retryMs = 10_000;
 /**
  * Notes in the outbox when this boot began, as soon as the clock is right and whenever that changes it. Call often. What was noted
  * earlier in this boot is told to the clock first, at once where the outbox can be read: until then nothing is noted, for after a
- * jump a process that has only started cannot know better than the one that noted it.
+ * jump a process that has only started cannot know better than the one that noted it. It is read again while the clock is not
+ * believed: the other half may see evidence that this one does not.
  */
 export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () => void {
   let noted: number | undefined;
   let recalled = false;
   let nextMs = 0;
+  let nextRecallMs = 0;
   const recall = () => {
+    nextRecallMs = clock.monotonicMs() + retryMs;
     try {
       noted = outbox.bootBegan(clock.bootId);
       clock.recall(noted);
@@ -25,7 +28,7 @@ export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () =
   };
   recall();
   return () => {
-    if (!recalled) recall();
+    if (clock.monotonicMs() >= nextRecallMs && (!recalled || !clock.synchronised())) recall();
     if (!recalled || clock.monotonicMs() < nextMs || !clock.synchronised()) return;
     const now = clock.monotonicMs();
     const beganMs = clock.wallMs() - now;

@@ -11,11 +11,13 @@ const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a
 
 /**
  * Holds the half's lock until the process ends or what is returned is called. PATH.HALF.lock stays an empty file: a transaction that is
- * begun and writes nothing is but a lock. Throws what SQLite says, with the code SQLITE_BUSY where another process holds it.
+ * begun and writes nothing is but a lock. Throws what SQLite says, with the code SQLITE_BUSY where another process holds it
+ * for longer than `waitMs`.
  */
-export function holdHalfLock(outboxPath: string, half: Half): () => void {
+export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): () => void {
   const db = openDatabase(lockOf(outboxPath, half));
   try {
+    db.pragma(`busy_timeout = ${waitMs}`);
     db.pragma(withoutJournal);
     db.exec('BEGIN EXCLUSIVE');
     held.add(db);

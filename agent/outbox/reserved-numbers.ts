@@ -20,7 +20,7 @@ export function skipLostNumbers(db: SqliteDatabase, path: string): void {
   if (typeof reserved !== 'number') return;
   const first = numbered(db, 'event') + 1;
   if (first <= reserved) {
-    db.prepare("INSERT INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
+    db.prepare("INSERT OR REPLACE INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
     number(db, 'event', reserved);
   }
   number(db, 'hour_summary', numbered(db, 'hour_summary') + hoursAhead);
@@ -42,9 +42,9 @@ export class ReservedNumbers {
 
   /** Reserves the next numbers if few are left, in the file itself. */
   keepAhead(): void {
-    const newest = this.#newest();
-    if (newest + margin < this.#upTo) return;
     try {
+      const newest = this.#newest();
+      if (newest + margin < this.#upTo) return;
       this.#db.prepare('UPDATE outbox SET reserved = ?').run(newest + ahead);
       const [{ busy, log, checkpointed }] = this.#db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
       // else a reader was in the way, or a checkpoint of the other half, for which SQLite says -1 and -1: again after the next event

@@ -24,10 +24,10 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     let offset = 0;
     let setMs = beganMs + 10 * day;
     const wallMs = () => beganMs + monotonic + offset;
-    const start = (change: Partial<Outbox> = {}) => {
+    const start = (change: Partial<Outbox> = {}, evidence: () => { setMs?: number } = () => ({ setMs })) => {
       const outbox = openSqliteOutbox(path, limits);
       onTestFinished(() => outbox.close());
-      const clock = openClock({ bootId, wallMs, monotonicMs: () => monotonic, evidence: () => ({ setMs }) });
+      const clock = openClock({ bootId, wallMs, monotonicMs: () => monotonic, evidence });
       const seen = new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
       return { outbox, clock, note: openBootNote(seen, clock, silentLogger) };
     };
@@ -54,6 +54,28 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
       truth: () => beganMs + monotonic,
     };
   }
+
+  test('a half that sees no evidence of its own believes the clock once the other has noted it', () => {
+    const { start, pass } = street();
+    const listener = start({}, () => ({}));
+    pass(listener);
+    expect(listener.clock.synchronised()).toBe(false);
+    const courier = start();
+    pass(courier, listener);
+    expect(listener.clock.synchronised()).toBe(true);
+  });
+
+  test('a note that cannot be read is tried for every ten seconds, not with each frame', () => {
+    const { start, pass } = street();
+    let tries = 0;
+    const bootBegan = () => {
+      tries++;
+      throw new Error('the outbox cannot be opened');
+    };
+    pass(start({ bootBegan }));
+    expect(tries).toBeLessThanOrEqual(7);
+    expect(tries).toBeGreaterThan(4);
+  });
 
   const jumps = [-9 * day, -day, -hour, -10_000, 10_000, hour, day, 9 * day];
   const orders = ['listener', 'courier', 'both'] as const;

@@ -44,3 +44,9 @@ test('what is delivered late is historical', () => {
   const late = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 61_001 }));
   expect(late.data.historical).toBe(true);
 });
+
+test('what is of an earlier boot and of no known age is historical, also in the first seconds of this one', () => {
+  const earlier = recordedEvent(0, { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d', clockSynchronised: false });
+  const published = toCloudEvent({ ...earlier, sequence: 1 }, sender, fixedClock({ monotonicMs: () => 10_000 }));
+  expect(published.data).toMatchObject({ clock: 'unsynchronised', historical: true });
+});

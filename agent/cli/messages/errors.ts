@@ -62,7 +62,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
   'check the path: ls shows what is there': 'vérifiez le chemin : ls montre ce qui s’y trouve',
   'play the file elsewhere to check it, or convert it to wav': 'écoutez le fichier ailleurs pour le vérifier, ou convertissez-le en wav',
-  'Expected sound from {1}, got {2} s of exact zeros': 'Attendu du son de {1}, obtenu {2} s de zéros exacts',
+  'Expected sound from {1}, got {2} s of exact zeros, or zeros most of the time':
+    'Attendu du son de {1}, obtenu {2} s de zéros exacts, ou des zéros le plus souvent',
   'check the plug, the mute switch and the capture volume (alsamixer)': 'vérifiez la prise, l’interrupteur et le volume de capture (alsamixer)',
   'Expected {1} to keep capturing, got: {2}{3}': 'Attendu que {1} continue la capture, obtenu : {2}{3}',
   'tocsin devices lists what can be opened; put one in microphone.device':
