@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,14 @@ import { systemClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing, openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
+import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
+import { mount, mountAnew, run } from '../support/small-disk.ts';
 
 const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
-const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
 
 /** The real listener and courier on an outbox in `folder`, with a broker and who hears it. */
 async function sensor(folder: string, microphone: object = {}) {
@@ -27,20 +28,7 @@ async function sensor(folder: string, microphone: object = {}) {
   const mqtt = { url: broker.url, protocol: '3.1.1' };
   writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path: join(folder, 'outbox.db') }, mqtt }));
   const { env } = fakeArecord('sound');
-  const start = (half: string) => {
-    const child = spawn(process.execPath, ['agent/main.ts', half, '-c', path], { stdio: ['ignore', 'pipe', 'pipe'], env });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (text) => {
-        said += text;
-      });
-    const ended = new Promise<number | null>((done) => child.once('close', done));
-    onTestFinished(async () => {
-      child.kill('SIGKILL');
-      await ended;
-    });
-    return { child, ended, said: () => said };
-  };
+  const start = (half: 'listen' | 'deliver') => startHalf(half, path, env);
   onTestFinished(async () => {
     await seen.close();
     await broker.close();
@@ -60,7 +48,6 @@ const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system
 describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
   let folder: string;
   let path: string;
-  const mount = (...args: string[]) => expect(run('mount', ...args).stderr).toBe('');
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'tocsin-small-'));
     path = join(folder, 'outbox.db');
@@ -144,14 +131,7 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
       run('mount', '-o', 'remount,abort', folder); // as ext4 does at a card's errors
       const told = await until(() => health().at(-1).outbox.faults.includes('outbox_unwritable'), 60_000, 'the fault');
       expect(health().at(-1).hearing.state).toBe('listening'); // the listener's next figures are minutes away
-      // what a technician does: checked, and mounted over the old one, which stays open
-      run('e2fsck', '-fy', image);
-      const device = run('losetup', '-f', '--show', image).stdout.trim();
-      mount(device, folder);
-      onTestFinished(() => {
-        run('umount', '-l', folder);
-        run('losetup', '-d', device);
-      });
+      mountAnew(image, folder);
       const over = await until(() => health().at(-1).outbox.faults.length === 0, 60_000, 'the end of the fault');
       for (const half of halves) expect(half.child.exitCode).toBeNull();
       process.stdout.write(`turned read-only: told after ${told} ms, its end after ${over} ms\n`);

@@ -11,6 +11,7 @@ import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';
 import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { mount, mountAnew, run } from '../support/small-disk.ts';
 
 let folder: string;
 let path: string;
@@ -18,7 +19,6 @@ const range = (first: number, last: number) => Array.from({ length: last - first
 
 const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
 describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
-  const mount = (...args: string[]) => expect(spawnSync('mount', args, { encoding: 'utf8' }).stderr).toBe('');
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'tocsin-small-'));
     path = join(folder, 'outbox.db');
@@ -196,7 +196,6 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
       writeFileSync(image, '');
       truncateSync(image, 64_000_000);
-      const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
       expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
       mount('-o', 'loop', image, folder);
       onTestFinished(() => void run('umount', '-l', folder));
@@ -217,14 +216,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
         courier.acknowledge([]);
       }
       expect(said).toEqual(['the outbox cannot be used; trying again every second']); // to read goes well, and does not end it
-      // what a technician does: checked, and mounted over the old one, which stays open
-      run('e2fsck', '-fy', image);
-      const device = run('losetup', '-f', '--show', image).stdout.trim();
-      mount(device, folder);
-      onTestFinished(() => {
-        run('umount', '-l', folder);
-        run('losetup', '-d', device);
-      });
+      mountAnew(image, folder);
       const all = () => courier.pending(0, 100).map((e) => e.onsetMonotonicMs / 60_000);
       for (const began = performance.now(); ; await new Promise((done) => setTimeout(done, 100))) {
         if (listener.faults().length === 0 && courier.faults().length === 0 && courier.fates().sent === 2) break;
