@@ -113,13 +113,17 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
 
   /** What waits and what became of the rest; nothing while the outbox cannot be read. */
   function counts(): Omit<Health['outbox'], 'faults'> {
-    const [oldest] = outbox.pending(0, 1);
-    const age = oldest && stampOfEvent(oldest, clock);
-    return {
-      pending: outbox.pendingCount(),
-      ...(age?.ageKnown ? { oldestSeconds: round(Math.max(0, age.ageMs / 1000)) } : {}),
-      ...outbox.fates(),
-    };
+    try {
+      const [oldest] = outbox.pending(0, 1);
+      const age = oldest && stampOfEvent(oldest, clock);
+      return {
+        pending: outbox.pendingCount(),
+        ...(age?.ageKnown ? { oldestSeconds: round(Math.max(0, age.ageMs / 1000)) } : {}),
+        ...outbox.fates(),
+      };
+    } catch {
+      return {};
+    }
   }
 
   function compose(row: HearingRecord | undefined): Health {
@@ -151,21 +155,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       },
       ...(row ? { model: row.model } : {}),
       outbox: {
-        ...asked(() => counts(), {}),
+        ...counts(),
         faults,
       },
       link: link.read(),
       board: board(),
     };
-  }
-}
-
-/** What an outbox answers, or something else while it cannot. */
-function asked<T>(question: () => T, otherwise: T): T {
-  try {
-    return question();
-  } catch {
-    return otherwise;
   }
 }
 

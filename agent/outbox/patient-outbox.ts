@@ -7,8 +7,8 @@ import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived } from './arrived.ts';
+import { freeBeside, isFull, isReadOnly, Room } from './disk.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
-import { freeBeside, isFull, isReadOnly, Room } from './room.ts';
 
 export const ballastBytes = 1_000_000;
 const reopenMs = 5000;

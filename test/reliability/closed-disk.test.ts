@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -13,7 +13,7 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
-import { mount, mountAnew, run } from '../support/small-disk.ts';
+import { mount, mountAnew, mountExt4, run } from '../support/small-disk.ts';
 
 const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
@@ -118,12 +118,7 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
   test.skipIf(withoutExt4)(
     `turned read-only while both have nothing to write: said all the same${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
     async () => {
-      const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
-      writeFileSync(image, '');
-      truncateSync(image, 64_000_000);
-      expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
-      mount('-o', 'loop', image, folder);
-      onTestFinished(() => void run('umount', '-l', folder));
+      const image = mountExt4(folder);
       const { start, health } = await sensor(folder);
       const halves = [start('listen'), start('deliver')];
       await until(() => health().at(-1)?.hearing.state === 'listening', 30_000, 'the listener');

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
+import { leaveOutbox, overwrite, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openPatient } from '../support/patient.ts';
 import { seededRandom } from '../support/random.ts';
 import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
@@ -18,29 +18,8 @@ beforeEach(() => {
   path = join(folder, 'outbox.db');
 });
 const open = () => openPatient(path);
-const stored = 300;
-/** A listener's outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL; or as a kill does, with the shared memory. */
-function leave(ends = ['', '-wal']): string {
-  const outbox = openSqliteOutbox(path, limits, { reserve: true });
-  for (let i = 1; i <= stored; i++) {
-    outbox.append(recordedEvent(i));
-    if (i === 200) outbox.acknowledge(Array.from({ length: 100 }, (_, n) => n + 1));
-  }
-  const copy = join(folder, 'copy');
-  mkdirSync(copy);
-  for (const end of ends) cpSync(`${path}${end}`, join(copy, `outbox.db${end}`));
-  const { id } = outbox;
-  outbox.close();
-  for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
-  for (const end of ends) cpSync(join(copy, `outbox.db${end}`), `${path}${end}`);
-  rmSync(copy, { recursive: true });
-  return id;
-}
-function overwrite(file: string, offset: number, length: number, fill: (i: number) => number): void {
-  const bytes = readFileSync(file);
-  for (let i = offset; i < Math.min(bytes.length, offset + length); i++) bytes[i] = fill(i);
-  writeFileSync(file, bytes);
-}
+const leave = (ends?: string[]) => leaveOutbox(path, ends);
+const recovered = (id: string) => recoveredOutbox(path, id);
 /** As `leave`, but ended in order: everything in the main file. */
 function leaveWithoutWal(): string {
   const id = leave();
@@ -55,28 +34,8 @@ function liveBytes(wal: string): number {
   while (at + frameBytes <= bytes.length && bytes.subarray(at + 8, at + 16).equals(bytes.subarray(16, 24))) at += frameBytes;
   return at;
 }
-const quarantine = () => readdirSync(folder).filter((name) => /\.damaged-\d+$/.test(name));
+const quarantine = () => quarantined(path);
 const noise = seededRandom(3);
-
-/** Opens a damaged outbox, checks what must hold after any damage, and returns the sequences kept. */
-function recovered(id: string): { kept: number[]; sameId: boolean; outbox: Outbox } {
-  const began = performance.now();
-  const outbox = open();
-  expect(outbox.append(recordedEvent(9000))).toBe('stored');
-  expect(performance.now() - began).toBeLessThan(10_000);
-  const events = outbox.pending(0, 1000);
-  const sameId = outbox.id === id;
-  for (const { sequence, ...event } of events.slice(0, -1)) expect(event).toEqual(recordedEvent(sequence));
-  // an id that was ever given out is not given out again
-  if (sameId) expect(events.at(-1)?.sequence).toBeGreaterThan(stored);
-  const { stored: all, sent, expired, unreadable } = outbox.fates();
-  expect(all).toBe(events.length + sent + expired + unreadable);
-  const db = new Database(path);
-  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
-  db.close();
-  return { kept: events.slice(0, -1).map((e) => e.sequence), sameId, outbox };
-}
-const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
 describe('a damaged outbox is set aside, and what can be read goes on', () => {
   test('an undamaged one is left alone', () => {
@@ -195,86 +154,6 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(kept).toEqual(range(101, stored));
     expect(readdirSync(folder).filter((name) => name.includes('.new'))).toEqual([]);
     expect(quarantine()).toHaveLength(1);
-  });
-
-  const lostWithItsMemory: [string, () => void][] = [
-    ['gone', () => rmSync(`${path}-wal`)],
-    ['of zero length', () => truncateSync(`${path}-wal`, 0)],
-    ['noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
-  ];
-  test.each(lostWithItsMemory)('a WAL that is lost with its shared memory, %s: no number is used twice, and the platform is told of the gap', (_name, harm) => {
-    const id = leave();
-    harm();
-    const { kept, sameId, outbox } = recovered(id);
-    expect(sameId).toBe(true);
-    expect(kept.length).toBeGreaterThan(0);
-    const gaps = outbox.gaps(100);
-    expect(gaps).toHaveLength(1);
-    for (const n of range(101, stored).filter((n) => !kept.includes(n)))
-      expect(gaps.some((g) => g.first <= n && n <= g.last && g.reason === 'unreadable')).toBe(true);
-    expect(gaps.at(-1)?.last).toBe((outbox.pending(0, 1000).at(-1)?.sequence ?? 0) - 1);
-    outbox.writeSummary(hourSummary());
-    expect(outbox.summaries(10).at(-1)?.sequence).toBeGreaterThan(1000);
-    expect(quarantine()).toEqual([]);
-  });
-
-  test('it is the half that opens first that goes on behind the lost numbers, and once; a listener that ends in order leaves none reserved', () => {
-    leave();
-    rmSync(`${path}-wal`);
-    const [courier, listener] = [open(), openSqliteOutbox(path, limits, { repair: true, reserve: true })];
-    const newest = courier.newest();
-    expect(newest).toBeGreaterThan(stored);
-    expect(listener.newest()).toBe(newest);
-    listener.append(recordedEvent(9000));
-    listener.close();
-    courier.close();
-    for (const reserve of [true, true, false]) {
-      const again = openSqliteOutbox(path, limits, { repair: true, reserve });
-      expect(again.newest()).toBe(newest + 1);
-      expect(again.gaps(10)).toHaveLength(1);
-      again.close();
-    }
-  });
-
-  test('a courier that outlives its listener gives back what that had reserved; beside one that runs it does not', () => {
-    for (const [running, newest] of [
-      [false, 1],
-      [true, 1000],
-    ] as const) {
-      path = join(folder, `${running}.db`);
-      const listener = openSqliteOutbox(path, limits, { repair: true, reserve: true });
-      listener.append(recordedEvent(1));
-      const killed = join(folder, 'killed.db');
-      for (const end of ['', '-wal']) cpSync(`${path}${end}`, `${killed}${end}`);
-      openSqliteOutbox(killed, limits, { repair: true, listenerRuns: () => running }).close();
-      const again = openSqliteOutbox(killed, limits, { repair: true });
-      expect(again.newest()).toBe(newest);
-      again.close();
-      rmSync(killed);
-      listener.close();
-    }
-  });
-
-  test.each([
-    ['before anything was brought into the file', 5],
-    ['where more are given out than were reserved, and dropped ones count', 2500],
-  ])('numbers are reserved in time, %s', (_name, events) => {
-    const listener = openSqliteOutbox(path, limits, { reserve: true });
-    const { id } = listener;
-    for (let i = 1; i <= events; i++) {
-      listener.append(recordedEvent(i));
-      if (i === 2000) listener.drop(5000);
-    }
-    const given = listener.newest();
-    expect(given).toBe(events < 2000 ? events : events + 5000);
-    cpSync(path, `${path}.x`);
-    listener.close();
-    rmSync(path);
-    cpSync(`${path}.x`, path);
-    const outbox = open();
-    expect(outbox.id).toBe(id);
-    expect(outbox.newest()).toBeGreaterThanOrEqual(given);
-    expect(outbox.gaps(100).at(-1)?.last).toBe(outbox.newest());
   });
 
   test.each<[string, () => void]>([

@@ -11,7 +11,7 @@ import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';
 import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
-import { mount, mountAnew, run } from '../support/small-disk.ts';
+import { mount, mountAnew, mountExt4, run } from '../support/small-disk.ts';
 
 let folder: string;
 let path: string;
@@ -193,12 +193,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
   test.skipIf(withoutExt4)(
     `turned read-only under open files, as ext4 does at a card's errors${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
     async () => {
-      const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
-      writeFileSync(image, '');
-      truncateSync(image, 64_000_000);
-      expect(run('mkfs.ext4', '-q', '-F', image).status).toBe(0);
-      mount('-o', 'loop', image, folder);
-      onTestFinished(() => void run('umount', '-l', folder));
+      const image = mountExt4(folder);
       const said: string[] = [];
       const logger = { ...silentLogger, error: (_: object, words: string) => said.push(words), warn: (_: object, words: string) => said.push(words) };
       const [listener, courier] = [openPatient(path), openPatient(path, { logger })];

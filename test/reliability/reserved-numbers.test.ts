@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
@@ -7,6 +7,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from '../support/broker.ts';
+import { leaveOutbox, overwrite, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { openPatient } from '../support/patient.ts';
+import { seededRandom } from '../support/random.ts';
 import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let folder: string;
@@ -117,4 +120,85 @@ test('a later release, whose migration is the first to write a WAL again, still 
   expect(outbox.gaps(5)).toEqual([{ first: 1, last: 1000, reason: 'unreadable' }]);
   outbox.close();
   listener.close();
+});
+
+const noise = seededRandom(3);
+const lostWithItsMemory: [string, () => void][] = [
+  ['gone', () => rmSync(`${path}-wal`)],
+  ['of zero length', () => truncateSync(`${path}-wal`, 0)],
+  ['noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
+];
+test.each(lostWithItsMemory)('a WAL that is lost with its shared memory, %s: no number is used twice, and the platform is told of the gap', (_name, harm) => {
+  const id = leaveOutbox(path);
+  harm();
+  const { kept, sameId, outbox } = recoveredOutbox(path, id);
+  expect(sameId).toBe(true);
+  expect(kept.length).toBeGreaterThan(0);
+  const gaps = outbox.gaps(100);
+  expect(gaps).toHaveLength(1);
+  for (const n of range(101, stored).filter((n) => !kept.includes(n)))
+    expect(gaps.some((g) => g.first <= n && n <= g.last && g.reason === 'unreadable')).toBe(true);
+  expect(gaps.at(-1)?.last).toBe((outbox.pending(0, 1000).at(-1)?.sequence ?? 0) - 1);
+  outbox.writeSummary(hourSummary());
+  expect(outbox.summaries(10).at(-1)?.sequence).toBeGreaterThan(1000);
+  expect(quarantined(path)).toEqual([]);
+});
+
+test('it is the half that opens first that goes on behind the lost numbers, and once; a listener that ends in order leaves none reserved', () => {
+  leaveOutbox(path);
+  rmSync(`${path}-wal`);
+  const [courier, listener] = [openPatient(path), openListener()];
+  const newest = courier.newest();
+  expect(newest).toBeGreaterThan(stored);
+  expect(listener.newest()).toBe(newest);
+  listener.append(recordedEvent(9000));
+  listener.close();
+  courier.close();
+  for (const reserve of [true, true, false]) {
+    const again = openSqliteOutbox(path, limits, { repair: true, reserve });
+    expect(again.newest()).toBe(newest + 1);
+    expect(again.gaps(10)).toHaveLength(1);
+    again.close();
+  }
+});
+
+test('a courier that outlives its listener gives back what that had reserved; beside one that runs it does not', () => {
+  for (const [running, newest] of [
+    [false, 1],
+    [true, 1000],
+  ] as const) {
+    path = join(folder, `${running}.db`);
+    const listener = openListener();
+    listener.append(recordedEvent(1));
+    const killed = join(folder, 'killed.db');
+    for (const end of ['', '-wal']) cpSync(`${path}${end}`, `${killed}${end}`);
+    openSqliteOutbox(killed, limits, { repair: true, listenerRuns: () => running }).close();
+    const again = openSqliteOutbox(killed, limits, { repair: true });
+    expect(again.newest()).toBe(newest);
+    again.close();
+    rmSync(killed);
+    listener.close();
+  }
+});
+
+test.each([
+  ['before anything was brought into the file', 5],
+  ['where more are given out than were reserved, and dropped ones count', 2500],
+])('numbers are reserved in time, %s', (_name, events) => {
+  const listener = openSqliteOutbox(path, limits, { reserve: true });
+  const { id } = listener;
+  for (let i = 1; i <= events; i++) {
+    listener.append(recordedEvent(i));
+    if (i === 2000) listener.drop(5000);
+  }
+  const given = listener.newest();
+  expect(given).toBe(events < 2000 ? events : events + 5000);
+  cpSync(path, `${path}.x`);
+  listener.close();
+  rmSync(path);
+  cpSync(`${path}.x`, path);
+  const outbox = openPatient(path);
+  expect(outbox.id).toBe(id);
+  expect(outbox.newest()).toBeGreaterThanOrEqual(given);
+  expect(outbox.gaps(100).at(-1)?.last).toBe(outbox.newest());
 });

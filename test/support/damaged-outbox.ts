@@ -1,0 +1,57 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect } from 'vitest';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { openPatient } from './patient.ts';
+import { limits, recordedEvent } from './samples.ts';
+
+export const stored = 300;
+export const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+/** A listener's outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL; or as a kill does, with the shared memory. */
+export function leaveOutbox(path: string, ends = ['', '-wal']): string {
+  const outbox = openSqliteOutbox(path, limits, { reserve: true });
+  for (let i = 1; i <= stored; i++) {
+    outbox.append(recordedEvent(i));
+    if (i === 200) outbox.acknowledge(range(1, 100));
+  }
+  const copy = join(dirname(path), 'copy');
+  mkdirSync(copy);
+  for (const end of ends) cpSync(`${path}${end}`, join(copy, `outbox.db${end}`));
+  const { id } = outbox;
+  outbox.close();
+  for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+  for (const end of ends) cpSync(join(copy, `outbox.db${end}`), `${path}${end}`);
+  rmSync(copy, { recursive: true });
+  return id;
+}
+
+export function overwrite(file: string, offset: number, length: number, fill: (i: number) => number): void {
+  const bytes = readFileSync(file);
+  for (let i = offset; i < Math.min(bytes.length, offset + length); i++) bytes[i] = fill(i);
+  writeFileSync(file, bytes);
+}
+
+/** The files set aside beside an outbox. */
+export const quarantined = (path: string) => readdirSync(dirname(path)).filter((name) => /\.damaged-\d+$/.test(name));
+
+/** Opens a damaged outbox, checks what must hold after any damage, and returns the sequences kept. */
+export function recoveredOutbox(path: string, id: string): { kept: number[]; sameId: boolean; outbox: Outbox } {
+  const began = performance.now();
+  const outbox = openPatient(path);
+  expect(outbox.append(recordedEvent(9000))).toBe('stored');
+  expect(performance.now() - began).toBeLessThan(10_000);
+  const events = outbox.pending(0, 1000);
+  const sameId = outbox.id === id;
+  for (const { sequence, ...event } of events.slice(0, -1)) expect(event).toEqual(recordedEvent(sequence));
+  // an id that was ever given out is not given out again
+  if (sameId) expect(events.at(-1)?.sequence).toBeGreaterThan(stored);
+  const { stored: all, sent, expired, unreadable } = outbox.fates();
+  expect(all).toBe(events.length + sent + expired + unreadable);
+  const db = new Database(path);
+  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+  db.close();
+  return { kept: events.slice(0, -1).map((e) => e.sequence), sameId, outbox };
+}
