@@ -8,6 +8,7 @@ import { sleep } from '../lib/sleep.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 import { openLossCount } from './loss-count.ts';
+import { openStallWatch } from './stall.ts';
 
 export interface PcmProcessOptions {
   command: string;
@@ -33,8 +34,8 @@ const killed = new Map<string, ChildProcess>();
  * A child process that writes 16-bit little-endian mono to its stdout, as a source. The child may crash without harm.
  *
  * INVARIANTS: nothing but the pipe and one buffer hold sound, and the buffer is overwritten once converted; samples are counted against
- * the clock, so that a stall shows up as `dropped`; no data for `silenceTimeoutSeconds` while the reader waits kills the
- * child and ends the source, whether the child ends or not.
+ * the clock, so that a stall shows up as `dropped`; a child that gives nothing for `silenceTimeoutSeconds`, or for half of twice that
+ * (stall.ts), is killed, and the source ends whether the child ends or not.
  */
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
@@ -84,35 +85,31 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       stopped = true;
       child.kill('SIGKILL');
     };
-    const stall = () => {
-      stalled = true;
-      stop();
-    };
-    let deadline: NodeJS.Timeout | undefined;
-    const wait = () => {
-      clearTimeout(deadline);
-      deadline = setTimeout(stall, silenceTimeoutSeconds * 1000);
-    };
-    wait();
     signal.addEventListener('abort', stop, { once: true });
     let received = 0;
     let askedMs = monotonicMs();
+    const stall = openStallWatch(sampleRate, silenceTimeoutSeconds, askedMs);
     try {
       for await (const samples of soundFrom(mine, bytesOf(longestChunkSeconds), () => stopped)) {
-        clearTimeout(deadline); // a reader that takes long is not a microphone that is stuck
-        const count = samples.length;
-        if (count > 0) {
-          if (received === 0) verify?.(child.pid as number);
-          const nowMs = monotonicMs();
-          yield { samples, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
-          received += count;
-          askedMs = monotonicMs();
+        if (!samples) {
+          stalled = stall.waited(longestReadMs, monotonicMs());
+          if (stalled) stop();
+          continue;
         }
-        wait();
+        const count = samples.length;
+        if (count === 0) continue;
+        if (received === 0) verify?.(child.pid as number);
+        const nowMs = monotonicMs();
+        stall.arrived(count, nowMs);
+        yield { samples, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
+        received += count;
+        askedMs = monotonicMs();
       }
       if (!signal.aborted) {
         await within(longestEndMs, closed, signal);
-        const how = failure?.message ?? (stalled ? `no sound for ${silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
+        const how =
+          failure?.message ??
+          (stalled ? `no sound for ${silenceTimeoutSeconds} s of the last ${2 * silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
         throw new CaptureError(
           stalled ? 'stuck' : faultOf(complaint, received > 0),
           `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${lastWords(complaint)})` : ''}`,
@@ -120,7 +117,6 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         );
       }
     } finally {
-      clearTimeout(deadline);
       loss.ended();
       signal.removeEventListener('abort', stop);
       stop();
@@ -144,18 +140,21 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
 }
 
 /**
- * Sound as a descriptor gives it, in samples in [-1, 1), until it ends or `stopped`; closes the descriptor. Node's own streams copy what
- * came into a buffer of its size and free the larger one with the sound in it; so all of it is read into one buffer, which is overwritten
- * before anything else happens.
+ * Sound as a descriptor gives it, in samples in [-1, 1), until it ends or `stopped`, undefined where none came for as long as a read may
+ * wait; closes the descriptor. Node's own streams copy what came into a buffer of its size and free the larger one with the sound in it;
+ * so all of it is read into one buffer, which is overwritten before anything else happens.
  */
-async function* soundFrom(descriptor: number, bytes: number, stopped: () => boolean): AsyncGenerator<Float32Array> {
+async function* soundFrom(descriptor: number, bytes: number, stopped: () => boolean): AsyncGenerator<Float32Array | undefined> {
   const buffer = Buffer.alloc(bytes);
   let odd = 0; // bytes of a sample that came without its other half: 0 or 1, at the start of the buffer
   try {
     while (!stopped()) {
       const length = await readInto(descriptor, buffer, odd);
-      if (length === undefined) continue;
       if (length === 0) return;
+      if (length === undefined) {
+        yield undefined;
+        continue;
+      }
       const filled = odd + length;
       const samples = new Float32Array(filled >> 1);
       for (let i = 0; i < samples.length; i++) samples[i] = buffer.readInt16LE(i * 2) / 32768;
@@ -178,11 +177,17 @@ const readOnce = promisify(read);
 
 /** Bytes read to `offset` and after: 0 at the end, undefined when none came for as long as a read may wait. */
 async function readInto(descriptor: number, buffer: Buffer, offset: number): Promise<number | undefined> {
-  try {
-    return (await readOnce(descriptor, buffer, offset, buffer.length - offset, null)).bytesRead;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
-    throw error;
+  for (;;) {
+    try {
+      return (await readOnce(descriptor, buffer, offset, buffer.length - offset, null)).bytesRead;
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === 'EAGAIN') return undefined;
+      // a process that was stopped and goes on (signal(7)): it has not waited for as long as it may
+      if (code === 'EINTR') continue;
+      const hint = 'restart the board if this does not end by itself';
+      throw new CaptureError('failed', `Expected to read what is captured, got: ${messageOf(cause)}`, hint, { cause });
+    }
   }
 }
 

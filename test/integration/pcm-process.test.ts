@@ -1,6 +1,6 @@
 import { ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -83,10 +83,71 @@ test('a reader that is late by 4 s has lost what was not kept for it, once, alth
   expect(Math.abs(missing)).toBeLessThan(0.4);
 });
 
-async function drain(script: string, silenceTimeoutSeconds: number): Promise<void> {
+test('a reader that is stopped while it waits, and goes on, gets all of the sound', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-stopped-'));
+  const reader = spawn(process.execPath, [
+    'test/support/slow-reader.ts',
+    `head -c 3200 ${file}; touch ${folder}/waits; until [ -e ${folder}/go ]; do sleep 0.1; done; head -c 3200 ${file}`,
+  ]);
+  onTestFinished(() => void reader.kill('SIGKILL'));
+  const said = once(reader.stdout, 'data');
+  const ended = once(reader, 'close').then(([code]) => expect.fail(`the reader ended with ${code}: ${reader.stderr.read()}`));
+  const state = (pattern: RegExp) => vi.waitFor(() => expect(readFileSync(`/proc/${reader.pid}/stat`, 'utf8')).toMatch(pattern), { timeout: 20_000 });
+  await vi.waitFor(() => expect(existsSync(join(folder, 'waits'))).toBe(true), { timeout: 30_000 });
+  for (let i = 0; i < 10; i++) {
+    reader.kill('SIGSTOP');
+    await state(/ \(.*\) T /);
+    reader.kill('SIGCONT');
+    await state(/ \(.*\) [SR] /);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // it waits for sound again
+  }
+  writeFileSync(join(folder, 'go'), '');
+  expect(String((await Promise.race([said, ended]))[0])).toBe('3200 samples\n');
+});
+
+async function drain(script: string, silenceTimeoutSeconds: number, heard: () => void = () => undefined): Promise<void> {
   const parts = { sampleRate: 16_000, silenceTimeoutSeconds, monotonicMs: () => performance.now(), tryHint: 'try' };
-  for await (const _frame of openPcmProcess({ command: 'sh', args: ['-c', script], ...parts }).frames(new AbortController().signal));
+  for await (const _frame of openPcmProcess({ command: 'sh', args: ['-c', script], ...parts }).frames(new AbortController().signal)) heard();
 }
+
+test('a read that the kernel refuses is a fault of the capture, not a defect', async () => {
+  const sockets = () =>
+    readdirSync('/proc/self/fd').flatMap((name) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${name}`).startsWith('socket:') ? [Number(name)] : [];
+      } catch {
+        return []; // the one that reads the folder
+      }
+    });
+  const blocking = (fd: number) =>
+    (Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8) & constants.O_NONBLOCK) === 0;
+  const before = sockets();
+  // one who ends with something unread leaves ECONNRESET to the other (unix(7)); nothing but a test writes to this socket
+  const heard = () => sockets().forEach((fd) => void (!before.includes(fd) && blocking(fd) && writeSync(fd, 'x')));
+  await expect(drain(`head -c 3200 ${file}; sleep 1`, 30, heard)).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('ECONNRESET') });
+});
+
+test('one that gives a tenth of a second and then none for one, again and again, is stuck', async () => {
+  let frames = 0;
+  const heard = () => void frames++;
+  await expect(drain(`while :; do head -c 3200 ${file}; sleep 1; done`, 2, heard)).rejects.toMatchObject({
+    fault: 'stuck',
+    message: expect.stringContaining('no sound for 2 s of the last 4 s'),
+  });
+  expect(frames).toBeGreaterThan(1);
+});
+
+test('a reader that stands still for longer than the time for it, while it waits, does not take the microphone for stuck', async () => {
+  let frames = 0;
+  const standStill = () => {
+    const until = performance.now() + 1500;
+    while (performance.now() < until);
+  };
+  // in the middle of the read that follows
+  const heard = () => void (++frames === 3 && setTimeout(standStill, 50));
+  const script = `for n in 1 2 3 4 5 6; do head -c 16000 ${file}; sleep 0.5; done`;
+  await expect(drain(script, 1, heard)).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('exit 0') });
+});
 
 test('a capture that is stuck is told in time although a process of its own keeps its stderr open', async () => {
   const beganMs = performance.now();

@@ -69,6 +69,8 @@ export const frenchErrors: Record<string, string> = {
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
   'Expected to write {1}, got: {2}': 'Attendu de pouvoir écrire {1}, obtenu : {2}',
+  'Expected to read what is captured, got: {1}': 'Attendu de pouvoir lire la capture, obtenu : {1}',
+  'restart the board if this does not end by itself': 'redémarrez la carte si cela ne cesse pas de soi-même',
   'Expected to start {1}, got: {2}': 'Attendu de lancer {1}, obtenu : {2}',
   'Expected to be the only listener of {1}, got another that runs': 'Attendu d’être le seul écouteur de {1}, un autre tourne',
   'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it':

@@ -71,7 +71,7 @@ export const state = {
   'fault.absent': { en: 'the microphone is not there', fr: 'le microphone est absent' },
   'fault.busy': { en: 'another program holds the microphone', fr: 'un autre programme tient le microphone' },
   'fault.unplugged': { en: 'the microphone went away', fr: 'le microphone a disparu' },
-  'fault.stuck': { en: 'the microphone gives no data', fr: 'le microphone ne donne plus rien' },
+  'fault.stuck': { en: 'the microphone gives no data, or only now and then', fr: 'le microphone ne donne plus rien, ou par moments seulement' },
   'fault.zeros': { en: 'the microphone gives exact zeros', fr: 'le microphone donne des zéros exacts' },
   'fault.flat': { en: 'the microphone gives one constant value', fr: 'le microphone donne une valeur constante' },
   'fault.clipped': { en: 'the sound is clipped', fr: 'le son est écrêté' },
