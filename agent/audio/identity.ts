@@ -20,13 +20,12 @@ export interface DeviceTree {
 }
 export const deviceTree: DeviceTree = { sys: '/sys', dev: '/dev', proc: '/proc' };
 
-/** The cards that can capture. */
+/** The cards that can capture; one that goes while it is looked at is left out. */
 export function listCards({ sys }: DeviceTree): SoundCard[] {
   const folder = join(sys, 'class/sound');
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
+  return namesIn(folder)
     .filter((name) => /^card\d+$/.test(name))
-    .map((name) => readCard(join(folder, name), Number(name.slice(4))))
+    .flatMap((name) => readCard(join(folder, name), Number(name.slice(4))) ?? [])
     .filter((card) => card.devices.length > 0)
     .sort((a, b) => a.index - b.index);
 }
@@ -34,16 +33,23 @@ export function listCards({ sys }: DeviceTree): SoundCard[] {
 /**
  * The ALSA name behind a stable one: `usb:PORT`, `usb:VENDOR:PRODUCT[:SERIAL]`, both as `usb:PORT,VENDOR:PRODUCT`, a path
  * under /dev/snd/by-id or by-path, or an ALSA name with CARD=ID. Other ALSA names pass as they are, without a card.
- * Throws a CaptureError: `absent`, or `wrong_device` where something else is in its place or two are alike.
+ * Throws a CaptureError: `absent`, or `wrong_device` where something else is in its place or two fit the name.
  */
 export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; card?: SoundCard } {
   const cards = listCards(tree);
-  const found = (matching: SoundCard[], pcm?: string) => {
-    const [card, second] = matching;
+  const one = (fitting: SoundCard[]): SoundCard => {
+    const [card] = fitting;
     if (!card) throw new CaptureError('absent', `Expected the microphone ${device}, got ${describe(cards)}`, 'plug it in; tocsin devices lists what is there');
-    if (second) throw new CaptureError('wrong_device', `Expected one microphone ${device}, got ${describe(matching)}`, 'name it by its USB port: usb:PORT');
-    return { pcm: pcm ?? `plughw:CARD=${card.id},DEV=${card.devices[0]}`, card };
+    if (fitting.length > 1)
+      throw new CaptureError('wrong_device', `Expected one microphone ${device}, got ${describe(fitting)}`, 'name it by its USB port: usb:PORT');
+    return card;
   };
+  // to which of two that are alike udev or the kernel gives a name is chance: it fits both
+  const oneUnlike = (named: SoundCard[], make: (card: SoundCard) => string): SoundCard => {
+    const card = one(named);
+    return one(cards.filter((other) => make(other) === make(card)));
+  };
+  const opened = (card: SoundCard) => ({ pcm: `plughw:CARD=${card.id},DEV=${card.devices[0]}`, card });
   if (device.startsWith('usb:')) {
     const [, path, id, serial] = /^usb:(?:(\d+-[\d.]+))?,?(?:([0-9a-f]{4}:[0-9a-f]{4})(?::(.+))?)?$/.exec(device) ?? [];
     const sameModel = (card: SoundCard) => (!id || card.usb?.id === id) && (!serial || card.usb?.serial === serial);
@@ -54,18 +60,22 @@ export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; 
         `Expected the microphone ${device}, got ${describe(atPort)}`,
         'put the right one back, or change microphone.device',
       );
-    return found(atPort.filter((card) => card.usb && sameModel(card)));
+    return opened(one(atPort.filter((card) => card.usb && sameModel(card))));
   }
   if (device.startsWith('/dev/snd/')) {
     const link = join(tree.dev, device.slice('/dev/'.length));
-    return found(cards.filter((card) => targetOf(link) === `controlC${card.index}`));
+    const linked = cards.filter((card) => targetOf(link) === `controlC${card.index}`);
+    return opened(device.startsWith('/dev/snd/by-path/') ? one(linked) : oneUnlike(linked, modelOf));
   }
-  const named = /CARD=(\w+)/.exec(device)?.[1];
+  const named = /CARD=([\w-]+)/.exec(device)?.[1];
   if (named && existsSync(join(tree.sys, 'class/sound')))
-    return found(
-      cards.filter((card) => card.id === named),
-      device,
-    );
+    return {
+      pcm: device,
+      card: oneUnlike(
+        cards.filter(({ id }) => id === named),
+        ({ id, usb }) => usb?.id ?? id,
+      ),
+    };
   return { pcm: device };
 }
 
@@ -74,32 +84,37 @@ export function cardHeldBy(pid: number, tree: DeviceTree): SoundCard | undefined
   return listCards(tree).find((card) =>
     card.devices.some((device) => {
       const folder = join(tree.proc, `asound/card${card.index}/pcm${device}c`);
-      if (!existsSync(folder)) return false;
-      return readdirSync(folder).some((sub) => sub.startsWith('sub') && new RegExp(`owner_pid\\s*: ${pid}$`, 'm').test(readText(join(folder, sub, 'status'))));
+      return namesIn(folder).some((sub) => sub.startsWith('sub') && new RegExp(`owner_pid\\s*: ${pid}$`, 'm').test(readText(join(folder, sub, 'status'))));
     }),
   );
 }
 
-/** What stays the same when the same microphone comes back, under whatever number and at whatever port. */
-export function modelOf(card: SoundCard): string {
-  return card.usb ? `${card.usb.id}:${card.usb.serial ?? ''}` : card.id;
+/** Whether it is the microphone of before, under whatever number: at any port where it has a serial number, else at its own. */
+export function isSame(before: SoundCard, now: SoundCard): boolean {
+  return modelOf(before) === modelOf(now) && (now.usb?.serial !== undefined || before.usb?.path === now.usb?.path);
 }
 
-function describe(cards: readonly SoundCard[]): string {
-  return cards.map((card) => (card.usb ? `usb:${card.usb.path},${card.usb.id}` : `CARD=${card.id}`)).join(' and ') || 'none';
+export function describe(cards: readonly SoundCard[]): string {
+  const name = ({ id, usb }: SoundCard) => (usb ? `usb:${usb.path},${usb.id}${usb.serial ? ` (serial ${usb.serial})` : ''}` : `CARD=${id}`);
+  return cards.map(name).join(' and ') || 'none';
 }
 
-function readCard(folder: string, index: number): SoundCard {
-  const devices = readdirSync(folder).flatMap((name) => {
+function modelOf({ id, usb }: SoundCard): string {
+  return usb ? `${usb.id}:${usb.serial ?? ''}` : id;
+}
+
+function readCard(folder: string, index: number): SoundCard | undefined {
+  const devices = namesIn(folder).flatMap((name) => {
     const device = /^pcmC\d+D(\d+)c$/.exec(name)?.[1];
     return device === undefined ? [] : [Number(device)];
   });
-  const id = readText(join(folder, 'id')).trim();
-  const parent = existsSync(join(folder, 'device')) ? dirname(realpathSync(join(folder, 'device'))) : folder;
+  const parent = dirname(realPath(join(folder, 'device')));
   const vendor = readText(join(parent, 'idVendor')).trim();
-  if (!vendor) return { index, id, devices };
+  const product = readText(join(parent, 'idProduct')).trim();
   const serial = readText(join(parent, 'serial')).trim();
-  return { index, id, devices, usb: { path: basename(parent), id: `${vendor}:${readText(join(parent, 'idProduct')).trim()}`, ...(serial ? { serial } : {}) } };
+  const id = readText(join(folder, 'id')).trim(); // last: a card that went meanwhile has none any more
+  if (!id) return undefined;
+  return { index, id, devices, ...(vendor ? { usb: { path: basename(parent), id: `${vendor}:${product}`, ...(serial ? { serial } : {}) } } : {}) };
 }
 
 function targetOf(link: string): string {
@@ -107,6 +122,22 @@ function targetOf(link: string): string {
     return basename(readlinkSync(link));
   } catch {
     return '';
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

@@ -53,9 +53,10 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
     droppedSamples: 0,
     opens: 0,
   };
-  const turn = (state: Hearing['state'], fault: MicrophoneFault | undefined, reason?: string) => {
+  const turn = (state: Hearing['state'], fault: MicrophoneFault | undefined, error?: AudioError) => {
     if (hearing.state === state && hearing.fault === fault) return;
-    if (fault && fault !== hearing.fault) logger.error({ fault, reason }, state === 'deaf' ? 'not hearing; trying again' : 'hearing badly');
+    if (fault && fault !== hearing.fault)
+      logger.error({ fault, reason: error?.message, hint: error?.tryHint }, state === 'deaf' ? 'not hearing; trying again' : 'hearing badly');
     else if (state === 'listening') logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
     hearing.state = state;
     hearing.fault = fault;
@@ -109,7 +110,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
       if (once) break;
     } catch (error) {
       if (once || !(error instanceof AudioError)) throw error;
-      turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error.message);
+      turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error);
       for (let leftMs = backoffMs(attempt++, random, 500, longestWaitMs); leftMs > 0 && !signal.aborted; leftMs -= 1000) {
         report(hearing, false);
         await sleep(Math.min(leftMs, 1000), signal);

@@ -17,13 +17,14 @@ export function addDevices(program: Command, t: Translate): void {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
         throw new AudioError(`Expected arecord to list devices, got: ${messageOf(cause)}`, 'apt install alsa-utils', { cause });
       });
-      const listed = [...usbDevices(listCards(deviceTree)), ...parseDevices(stdout)];
+      const cards = listCards(deviceTree);
+      const listed = [...usbDevices(cards), ...parseDevices(stdout)];
       const devices = listed.filter(({ device }) => isMicrophone(device));
       if (options.json) return devices.forEach(printJson);
       const { columns, colours } = screenOf(process.stdout);
       const configured = configuredDevice(options.config);
       for (const { device, description } of devices) {
-        const marks = [device === configured && t('devices.configured'), device.startsWith('plughw:CARD=') && t('devices.best')].filter(Boolean);
+        const marks = [device === configured && t('devices.configured'), bindsBest(device, cards) && t('devices.best')].filter(Boolean);
         print(`${colours.bold(device)}${marks.length > 0 ? colours.green(`  (${marks.join(', ')})`) : ''}`);
         if (description) print(`    ${wrap(description, columns, 4)}`);
       }
@@ -46,6 +47,11 @@ function configuredDevice(path: string): string | undefined {
 /** A card, or a sound server; the rest are plug-ins of ALSA that need one of these below them. */
 function isMicrophone(device: string): boolean {
   return /^usb:|CARD=/.test(device) || ['default', 'pulse', 'pipewire'].includes(device);
+}
+
+/** A USB microphone by its port; of the others, which are part of the board, the card's id stays the same. */
+export function bindsBest(device: string, cards: readonly SoundCard[]): boolean {
+  return device.startsWith('usb:') || (device.startsWith('plughw:CARD=') && !cards.some(({ id, usb }) => usb && device.startsWith(`plughw:CARD=${id},`)));
 }
 
 /** USB microphones by port and model: the name that binds one microphone. */

@@ -25,7 +25,7 @@ export const configSchema = z.strictObject({
           error: 'expected a name that survives a reboot, as `tocsin devices` lists, not a card number',
         })
         .describe(
-          'usb:PORT, usb:VENDOR:PRODUCT or both, a path under /dev/snd/by-id, an ALSA name (see `tocsin devices`), or a web-audio device id. Never a card number.',
+          'Best usb:PORT or usb:PORT,VENDOR:PRODUCT, as `tocsin devices` lists. Or usb:VENDOR:PRODUCT, a path under /dev/snd/by-id or by-path, an ALSA name: after a reboot these may be another microphone of the same make. Or a web-audio device id. Never a card number.',
         ),
       sampleRateHz: z
         .union([z.literal(16000), z.literal(44100), z.literal(48000)])

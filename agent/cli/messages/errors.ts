@@ -69,6 +69,14 @@ export const frenchErrors: Record<string, string> = {
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
   'Expected to write {1}, got: {2}': 'Attendu de pouvoir écrire {1}, obtenu : {2}',
+  'Expected the microphone {1}, got {2}': 'Attendu le microphone {1}, obtenu {2}',
+  'Expected the microphone {1} ({2}), got {3}': 'Attendu le microphone {1} ({2}), obtenu {3}',
+  'Expected one microphone {1}, got {2}': 'Attendu un seul microphone {1}, obtenu {2}',
+  'plug it in; tocsin devices lists what is there': 'branchez-le ; tocsin devices montre ce qui est là',
+  'name it by its USB port: usb:PORT': 'nommez-le par son port USB : usb:PORT',
+  'put the right one back, or change microphone.device': 'remettez le bon, ou changez microphone.device',
+  'put the first one back into its port, or restart the listener if it was exchanged or moved on purpose':
+    'remettez le premier sur son port, ou relancez l’écouteur s’il a été échangé ou déplacé exprès',
   'Expected to read what is captured, got: {1}': 'Attendu de pouvoir lire la capture, obtenu : {1}',
   'restart the board if this does not end by itself': 'redémarrez la carte si cela ne cesse pas de soi-même',
   'Expected to start {1}, got: {2}': 'Attendu de lancer {1}, obtenu : {2}',

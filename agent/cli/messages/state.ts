@@ -77,7 +77,10 @@ export const state = {
   'fault.clipped': { en: 'the sound is clipped', fr: 'le son est écrêté' },
   'fault.slow': { en: 'the microphone gives too few samples', fr: 'le microphone donne trop peu d’échantillons' },
   'fault.fast': { en: 'the microphone gives too many samples', fr: 'le microphone donne trop d’échantillons' },
-  'fault.wrong_device': { en: 'another microphone is in its place', fr: 'un autre microphone est à sa place' },
+  'fault.wrong_device': {
+    en: 'another microphone is in its place or has its name, or it changed its USB port: journalctl -u tocsin-listener',
+    fr: 'un autre microphone est à sa place ou porte son nom, ou il a changé de port USB : journalctl -u tocsin-listener',
+  },
   'fault.failed': { en: 'the capture ends by itself', fr: 'la capture s’arrête d’elle-même' },
   'suspicion.covered': { en: 'much quieter than usual: covered?', fr: 'bien plus calme que d’habitude : couvert ?' },
   'suspicion.noisy': { en: 'much louder than usual, without change', fr: 'bien plus fort que d’habitude, sans variation' },
@@ -150,8 +153,8 @@ export const state = {
   'model.chosen': { en: 'chosen, as their author says, on: {where}', fr: 'choisis, selon leur auteur, sur : « {where} »' },
 
   'devices.use': {
-    en: 'Name one in microphone.device; names with CARD= survive a reboot, plughw: suits best.',
-    fr: 'Nommez-en un dans microphone.device ; les noms avec CARD= survivent au redémarrage, plughw: convient le mieux.',
+    en: 'Name one in microphone.device: a USB microphone by its port, for after a reboot another of its make may have its CARD=; else plughw:CARD=.',
+    fr: 'Nommez-en un dans microphone.device : un microphone USB par son port, car au redémarrage son CARD= peut passer à un semblable ; sinon plughw:CARD=.',
   },
   'devices.others': { en: 'Also named by ALSA: {names}', fr: 'Aussi nommés par ALSA : {names}' },
   'devices.noCard': {

@@ -1,0 +1,101 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { microphoneOpener } from '../../agent/audio/microphone.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { cardTree } from '../support/cards.ts';
+
+type Usb = { port: string; model: string; serial?: string };
+const plain: Usb = { port: '1-1.3', model: '0d8c:0014' };
+const numbered: Usb = { ...plain, serial: 'A7' };
+const twin: Usb = { ...plain, port: '1-1.4' };
+const other: Usb = { port: '1-1.3', model: '1234:5678', serial: 'Z' };
+
+/**
+ * A listener's microphone over a tree of cards, opened as often as asked. A shell script stands for arecord; which card it holds, the
+ * kernel's record of it in the tree says.
+ */
+function microphone(settings: object) {
+  const { root, tree, plug, unplugAll } = cardTree();
+  mkdirSync(join(root, 'bin'));
+  const script = `echo $$ >${root}/starts\nmv ${root}/starts ${root}/pid\nuntil [ -e ${root}/go ]; do sleep 0.05; done\nexec head -c 64000 /dev/urandom\n`;
+  writeFileSync(join(root, 'bin/arecord'), `#!/bin/sh\n${script}`, { mode: 0o755 });
+  vi.stubEnv('PATH', `${root}/bin:${process.env.PATH}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { sampleRateHz: 16000, ...settings } };
+  const open = microphoneOpener(checkConfig(value, 'test').microphone, systemClock(), tree);
+  const pid = join(root, 'pid');
+  return {
+    plug,
+    unplugAll,
+    /** Opens it; once arecord runs, the cards are `held`'s doing, and then it gives sound, or none. `heard`, or the fault. */
+    async hear(held: (pid: number) => void, sound = true): Promise<string> {
+      for (const name of ['pid', 'go']) rmSync(join(root, name), { force: true });
+      const stop = new AbortController();
+      try {
+        const frames = (await open()).frames(stop.signal)[Symbol.asyncIterator]();
+        const first = frames.next();
+        await vi.waitFor(() => expect(existsSync(pid)).toBe(true), { timeout: 20_000 });
+        held(Number(readFileSync(pid, 'utf8')));
+        if (sound) writeFileSync(join(root, 'go'), '');
+        await first;
+        stop.abort();
+        await frames.return?.(undefined);
+        return 'heard';
+      } catch (error) {
+        return (error as { fault: string }).fault;
+      }
+    },
+    /** The only card from then on, held by arecord. */
+    alone(index: number, id: string, usb: Usb) {
+      return (owner: number) => {
+        unplugAll();
+        plug(index, id, usb, owner);
+      };
+    },
+  };
+}
+
+test('under a name that binds nothing, a microphone of another make is not taken in silence, and the first is at any port that it can be known at', async () => {
+  const { hear, alone } = microphone({});
+  expect(await hear(alone(1, 'Device', numbered))).toBe('heard');
+  expect(await hear(alone(2, 'Device', { ...numbered, port: '1-1.4' }))).toBe('heard');
+  expect(await hear(alone(1, 'Other', other))).toBe('wrong_device');
+  expect(await hear(alone(1, 'Device', numbered))).toBe('heard');
+});
+
+test.each(['default', 'usb:0d8c:0014', '/dev/snd/by-id/usb-Device-00', 'plughw:CARD=Device,DEV=0'])(
+  'named %s, one without a serial number is the same under another card number, but not at another port: it may be its twin',
+  async (device) => {
+    const { hear, alone, plug, unplugAll } = microphone({ device });
+    const again = async (index: number, usb: Usb) => {
+      unplugAll();
+      plug(index, 'Device', usb);
+      return hear(alone(index, 'Device', usb));
+    };
+    expect(await again(1, plain)).toBe('heard');
+    expect(await again(3, plain)).toBe('heard');
+    expect(await again(1, twin)).toBe('wrong_device');
+    expect(await again(2, plain)).toBe('heard');
+  },
+);
+
+test('the card that is held is the one that was named, from the first opening on: not one that came in its place while it was opened', async () => {
+  const { hear, alone, plug } = microphone({ device: 'usb:1-1.3' });
+  plug(1, 'Device', numbered);
+  expect(await hear(alone(1, 'Other', other))).toBe('wrong_device');
+});
+
+test('nor one that has its serial number too', async () => {
+  const { hear, plug } = microphone({ device: 'usb:1-1.3' });
+  plug(1, 'Device', numbered);
+  expect(await hear((owner) => plug(2, 'Device_1', { ...numbered, port: '1-1.4' }, owner))).toBe('wrong_device');
+});
+
+test('whatever silence is allowed, no sample for 10 s is stuck: the watchdog of the unit waits for no longer', async () => {
+  const { hear } = microphone({ silenceTimeoutSeconds: 600 });
+  const began = performance.now();
+  expect(await hear(() => undefined, false)).toBe('stuck');
+  expect(performance.now() - began).toBeGreaterThan(9900);
+}, 60_000);
