@@ -1,11 +1,18 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { CaptureError } from '../../agent/audio/capture-error.ts';
 import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
+import type { Hearing } from '../../agent/audio/supervisor.ts';
+import { openHealthReport } from '../../agent/delivery/health.ts';
+import { openLink } from '../../agent/delivery/link.ts';
+import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import type { MicrophoneFault } from '../../agent/lib/faults.ts';
+import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { fixedClock, limits, silentLogger } from '../support/samples.ts';
 import { startSupervised } from '../support/supervised.ts';
 
 const sampleRate = 16000;
@@ -100,6 +107,49 @@ test('one that works for a second and fails again is not opened ever more often'
   expect(performance.now() - began).toBeGreaterThan(5000); // half a second, one, two and four
   await supervised.stop();
   expect(supervised.latest.hearing?.listenedSeconds).toBeGreaterThan(4);
+});
+
+test('samples that were lost are counted over all openings, as far as the health message', async () => {
+  const losses = [[0, 100, 100, 350], [20, 20, 50, 50], [7]];
+  const hint: unknown[] = [];
+  const logger = { ...silentLogger, error: (fields: { hint?: string }) => void hint.push(fields.hint) };
+  const supervised = startSupervised(
+    async () => {
+      const lost = losses.shift() ?? [];
+      let dropped = 0;
+      return {
+        sampleRate,
+        get dropped() {
+          return dropped;
+        },
+        async *frames(signal) {
+          for (dropped of lost) yield { firstSample: 0, samples: Float32Array.from({ length: sampleRate / 8 }, (_, i) => Math.sin(i)) };
+          if (losses.length > 0) throw new CaptureError('unplugged', 'Expected sound, got the end', 'plug it in');
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        },
+      };
+    },
+    2,
+    logger,
+  );
+  await vi.waitFor(() => expect(supervised.latest.hearing).toMatchObject({ opens: 3, droppedSamples: 350 + 50 + 7 }), { timeout: 20_000 });
+  await supervised.stop();
+  expect(hint).toEqual(['plug it in']); // of the same fault told once
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-dropped-')), 'outbox.db'), limits);
+  const parts = { outbox, clock: fixedClock(), logger: silentLogger };
+  const levels = openLevelHistory(
+    [],
+    () => undefined,
+    () => undefined,
+  );
+  openHearingReport({ ...parts, levels }, { name: 'street', version: '0.1.0' }, 120_000)(supervised.latest.hearing as Hearing);
+  const published: string[] = [];
+  const publish = async (_topic: string, text: string) => void published.push(text);
+  const health = openHealthReport('t/health', '0.1.0', 120_000, { ...parts, link: openLink(() => undefined), board: () => ({}), listenerRuns: () => true });
+  health.tick({ lost: new AbortController().signal, close: async () => undefined, publish });
+  await vi.waitFor(() => expect(published).toHaveLength(1));
+  expect(JSON.parse(published[0] as string).hearing.droppedSamples).toBe(407);
+  outbox.close();
 });
 
 test('an error that is not of the microphone is not swallowed', async () => {

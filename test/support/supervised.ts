@@ -1,10 +1,11 @@
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import { type Hearing, superviseMicrophone } from '../../agent/audio/supervisor.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
+import type { Logger } from '../../agent/lib/logger.ts';
 import { silentLogger } from './samples.ts';
 
 /** A supervisor over `open` whose frames nobody classifies, and what it reported. */
-export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds: number) {
+export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds: number, logger: Logger = silentLogger) {
   const stop = new AbortController();
   const seen: { state: Hearing['state']; fault: Hearing['fault']; atMs: number }[] = [];
   const latest: { hearing?: Hearing } = {};
@@ -19,7 +20,7 @@ export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds
         if (changed) seen.push({ state: hearing.state, fault: hearing.fault, atMs: performance.now() });
       },
       clock: systemClock(),
-      logger: silentLogger,
+      logger,
       random: () => 1, // the longest waits
       silenceSeconds,
     },
