@@ -35,8 +35,9 @@ export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number
   const slowShare = 1 - Math.exp(-1 / (sampleRate * slowSeconds));
   const stepLength = Math.round(sampleRate * fastSeconds);
   const steps: number[] = [];
-  let [count, sum, fast, slow, fastMax, slowMax, stepMax, inStep] = [0, 0, 0, 0, 0, 0, 0, 0];
-  let sumBefore = 0; // what `sum` was when the step began
+  let [count, fast, slow, fastMax, slowMax, stepMax, inStep] = [0, 0, 0, 0, 0, 0, 0];
+  // a step has a sum of its own: beside that of months it would be rounded away
+  let [earlier, sum] = [0, 0];
   let weighted = new Float64Array(0);
   return {
     push(samples) {
@@ -54,7 +55,7 @@ export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number
     },
     levels: () => ({
       seconds: count / sampleRate,
-      laeqDb: decibels(count > 0 ? sum / count : 0),
+      laeqDb: decibels(count > 0 ? (earlier + sum) / count : 0),
       lafDb: decibels(fast),
       lafMaxDb: decibels(Math.max(fastMax, stepMax)),
       lasDb: decibels(slow),
@@ -82,8 +83,9 @@ export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number
     steps.push(stepMax);
     if (steps.length > remembered) steps.shift();
     fastMax = Math.max(fastMax, stepMax);
-    onStep?.(decibels(fast), (sum - sumBefore) / stepLength);
-    sumBefore = sum;
+    onStep?.(decibels(fast), sum / stepLength);
+    earlier += sum;
+    sum = 0;
     stepMax = 0;
     inStep = 0;
   }

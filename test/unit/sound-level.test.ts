@@ -118,6 +118,15 @@ describe('levels', () => {
     expect(after.lafMaxDb).toBeCloseTo(before.lafMaxDb, 1);
   });
 
+  test('a quiet step is measured as well after months', () => {
+    const steps: number[] = [];
+    const meter = openSoundLevelMeter(rate, (_fastDb, meanSquare) => void steps.push(meanSquare));
+    meter.push(sine(1000, 1, 883)); // in one second the power of 90 days at -10 dB
+    meter.push(sine(1000, 3, 1e-4));
+    for (const meanSquare of steps.slice(-8)) expect(decibels(meanSquare)).toBeCloseTo(-80, 1);
+    expect(meter.levels().laeqDb).toBeCloseTo(20 * Math.log10(883) - 10 * Math.log10(4), 1);
+  });
+
   test('the maximum of the last seconds forgets what is older', () => {
     const meter = openSoundLevelMeter(rate);
     meter.push(sine(1000, 1));
