@@ -16,5 +16,7 @@ export interface AudioSource {
   readonly sampleRate: number;
   /** Samples lost since the source opened. */
   readonly dropped: number;
+  /** At which the hardware samples, once it is heard and where the kernel tells. Below `sampleRate` there is no sound above half of it. */
+  readonly hardwareRate?: number | undefined;
   frames(signal: AbortSignal): AsyncIterable<AudioFrame>;
 }

@@ -79,14 +79,20 @@ export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; 
   return { pcm: device };
 }
 
-/** The card whose capture stream this process holds (/proc/asound), or undefined where it holds none directly (a sound server). */
-export function cardHeldBy(pid: number, tree: DeviceTree): SoundCard | undefined {
-  return listCards(tree).find((card) =>
-    card.devices.some((device) => {
+/**
+ * The card whose capture stream this process holds and the rate at which the hardware samples (/proc/asound): plughw makes any other of
+ * it. Undefined where it holds none directly (a sound server).
+ */
+export function heldBy(pid: number, tree: DeviceTree): { card: SoundCard; rate: number | undefined } | undefined {
+  for (const card of listCards(tree))
+    for (const device of card.devices) {
       const folder = join(tree.proc, `asound/card${card.index}/pcm${device}c`);
-      return namesIn(folder).some((sub) => sub.startsWith('sub') && new RegExp(`owner_pid\\s*: ${pid}$`, 'm').test(readText(join(folder, sub, 'status'))));
-    }),
-  );
+      const sub = namesIn(folder).find((name) => new RegExp(`^owner_pid\\s*: ${pid}$`, 'm').test(readText(join(folder, name, 'status'))));
+      if (!sub) continue;
+      const rate = /^rate: (\d+)/m.exec(readText(join(folder, sub, 'hw_params')))?.[1];
+      return { card, rate: rate === undefined ? undefined : Number(rate) };
+    }
+  return undefined;
 }
 
 /** Whether it is the microphone of before, under whatever number: at any port where it has a serial number, else at its own. */

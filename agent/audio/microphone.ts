@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { openAudioFile } from './audio-file.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioSource } from './frame.ts';
-import { cardHeldBy, describe, deviceTree, isSame, resolveDevice, type SoundCard } from './identity.ts';
+import { describe, deviceTree, heldBy, isSame, resolveDevice, type SoundCard } from './identity.ts';
 import { openPcmProcess } from './pcm-process.ts';
 
 const longestStallSeconds = 10; // without a single sample; WatchdogSec of the listener's unit is longer
@@ -34,8 +34,9 @@ export function microphoneOpener(microphone: Config['microphone'], clock: Clock,
       });
     const { pcm, card } = resolveDevice(device, tree);
     const verify = (pid: number) => {
-      const held = cardHeldBy(pid, tree);
-      if (!held) return;
+      const stream = heldBy(pid, tree);
+      if (!stream) return undefined;
+      const held = stream.card;
       const replaced = card && card.index !== held.index;
       const other = replaced ? card : [card, first].find((expected) => expected && !isSame(expected, held));
       if (other)
@@ -45,6 +46,7 @@ export function microphoneOpener(microphone: Config['microphone'], clock: Clock,
           'put the first one back into its port, or restart the listener if it was exchanged or moved on purpose',
         );
       first ??= held;
+      return stream.rate;
     };
     const args = ['-q', '-D', pcm, '-t', 'raw', '-f', 'S16_LE', '-c', '1', '-r', String(sampleRate), '--buffer-time=500000'];
     return openPcmProcess({ ...common, command: 'arecord', args, verify });

@@ -17,8 +17,8 @@ export interface PcmProcessOptions {
   silenceTimeoutSeconds: number;
   monotonicMs: () => number;
   tryHint: string;
-  /** Called with the child's process id once it delivers sound; throws when it has not opened what was asked for. */
-  verify?: (pid: number) => void;
+  /** Called with the child's process id once it delivers sound; throws when it has not opened what was asked for; the rate of the hardware, where known. */
+  verify?: (pid: number) => number | undefined;
 }
 
 const longestReadMs = 200; // without a sound: then it is looked whether to stop
@@ -40,6 +40,7 @@ const killed = new Map<string, ChildProcess>();
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
   const loss = openLossCount(sampleRate);
+  let hardwareRate: number | undefined;
   const bytesOf = (seconds: number) => 2 * Math.round(sampleRate * seconds);
   function start(bytes: number): { child: ChildProcess; mine: number } {
     let pair: [number, number] | undefined;
@@ -98,7 +99,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         }
         const count = samples.length;
         if (count === 0) continue;
-        if (received === 0) verify?.(child.pid as number);
+        if (received === 0) hardwareRate = verify?.(child.pid as number);
         const nowMs = monotonicMs();
         stall.arrived(count, nowMs);
         yield { samples, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
@@ -134,6 +135,9 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     sampleRate,
     get dropped() {
       return loss.lost;
+    },
+    get hardwareRate() {
+      return hardwareRate;
     },
     frames,
   };

@@ -64,6 +64,13 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   };
   report(hearing, true);
   let attempt = 0;
+  let toldRate = false;
+
+  function tellRate({ hardwareRate = Infinity, sampleRate }: AudioSource): void {
+    if (toldRate || hardwareRate >= sampleRate) return;
+    toldRate = true;
+    logger.warn({ hardwareRate, sampleRate }, 'the microphone itself samples at a lower rate: there is no sound above half of it');
+  }
 
   function watched(source: AudioSource): AudioSource {
     const check = openSignalCheck(source.sampleRate, silenceSeconds);
@@ -88,6 +95,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
         if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
           if (heard >= steadySeconds * source.sampleRate) attempt = 0;
           turn('listening', verdict.clipped ? 'clipped' : undefined);
+          tellRate(source);
         }
         yield frame;
         report(hearing, false); // the receiver has taken the frame: its work is done

@@ -6,11 +6,11 @@ import { runChecks } from '../../agent/cli/doctor/check.ts';
 import { machineChecks } from '../../agent/cli/doctor/machine-checks.ts';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks } from '../../agent/cli/doctor.ts';
-import { catalogue, languages, openTranslate } from '../../agent/cli/translate.ts';
+import { catalogue, languages, openTranslate, type Text } from '../../agent/cli/translate.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, routed, signal } from '../support/doctor.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
-import { machineFaults } from '../support/doctor-machine-faults.ts';
+import { machineFaults, twins } from '../support/doctor-machine-faults.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
 const bench = openDoctorBench();
@@ -44,7 +44,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
 
   test('a microphone that was fast for once is listened to again, and one that stays so is at fault', async () => {
     const path = writeConfig(alsa(), broker.url);
-    const heard = { samples: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0 };
+    const heard = { samples: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0, hardwareRate: 16000 };
     const state = async (...rates: number[]) => {
       const listen = async () => ({ ...heard, rate: rates.shift() as number });
       const results = await examine(path, { ...routed, listen });
@@ -53,6 +53,15 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await state(1.06, 1.01)).toEqual(['doctor.microphone.ok', 0]);
     expect(await state(1.06, 1.06)).toEqual(['doctor.microphone.slow', 0]);
     expect(await state(0.97, 5)).toEqual(['doctor.microphone.ok', 1]);
+  });
+
+  test('what is there in place of the microphone is named', async () => {
+    const found = async (device: string) => {
+      const results = await examine(writeConfig(alsa(device), broker.url), { ...routed, listen: twins });
+      return openTranslate('en').of(results.find(({ check }) => check === 'microphone')?.found as Text);
+    };
+    expect(await found('usb:0d8c:0014')).toBe('usb:0d8c:0014 leads to usb:1-1.3,0d8c:0014 and usb:1-1.4,0d8c:0014');
+    expect(await found('usb:1-1.5')).toBe('usb:1-1.5 is not there (usb:1-1.3,0d8c:0014 and usb:1-1.4,0d8c:0014)');
   });
 
   test('every finding that has a hint is planted', () => {

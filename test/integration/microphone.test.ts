@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { microphoneOpener } from '../../agent/audio/microphone.ts';
+import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { cardTree } from '../support/cards.ts';
@@ -19,13 +20,19 @@ const other: Usb = { port: '1-1.3', model: '1234:5678', serial: 'Z' };
 function microphone(settings: object) {
   const { root, tree, plug, unplugAll } = cardTree();
   mkdirSync(join(root, 'bin'));
-  const script = `echo $$ >${root}/starts\nmv ${root}/starts ${root}/pid\nuntil [ -e ${root}/go ]; do sleep 0.05; done\nexec head -c 64000 /dev/urandom\n`;
+  const script = `echo $$ >${root}/starts\nmv ${root}/starts ${root}/pid\nuntil [ -e ${root}/go ]; do sleep 0.05; done\nwhile :; do head -c 4000 /dev/urandom; sleep 0.1; done\n`;
   writeFileSync(join(root, 'bin/arecord'), `#!/bin/sh\n${script}`, { mode: 0o755 });
   vi.stubEnv('PATH', `${root}/bin:${process.env.PATH}`);
   onTestFinished(() => void vi.unstubAllEnvs());
   const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { sampleRateHz: 16000, ...settings } };
-  const open = microphoneOpener(checkConfig(value, 'test').microphone, systemClock(), tree);
+  const config = checkConfig(value, 'test').microphone;
+  const open = microphoneOpener(config, systemClock(), tree);
   const pid = join(root, 'pid');
+  async function begins(held: (pid: number) => void, sound: boolean): Promise<void> {
+    await vi.waitFor(() => expect(existsSync(pid)).toBe(true), { timeout: 20_000 });
+    held(Number(readFileSync(pid, 'utf8')));
+    if (sound) writeFileSync(join(root, 'go'), '');
+  }
   return {
     plug,
     unplugAll,
@@ -36,9 +43,7 @@ function microphone(settings: object) {
       try {
         const frames = (await open()).frames(stop.signal)[Symbol.asyncIterator]();
         const first = frames.next();
-        await vi.waitFor(() => expect(existsSync(pid)).toBe(true), { timeout: 20_000 });
-        held(Number(readFileSync(pid, 'utf8')));
-        if (sound) writeFileSync(join(root, 'go'), '');
+        await begins(held, sound);
         await first;
         stop.abort();
         await frames.return?.(undefined);
@@ -46,6 +51,12 @@ function microphone(settings: object) {
       } catch (error) {
         return (error as { fault: string }).fault;
       }
+    },
+    /** As the doctor hears it. */
+    async examine(held: (pid: number) => void) {
+      const heard = machineProbes('', systemClock(), tree).listen(config, 1, new AbortController().signal);
+      await begins(held, true);
+      return heard;
     },
     /** The only card from then on, held by arecord. */
     alone(index: number, id: string, usb: Usb) {
@@ -91,6 +102,11 @@ test('nor one that has its serial number too', async () => {
   const { hear, plug } = microphone({ device: 'usb:1-1.3' });
   plug(1, 'Device', numbered);
   expect(await hear((owner) => plug(2, 'Device_1', { ...numbered, port: '1-1.4' }, owner))).toBe('wrong_device');
+});
+
+test('the rate at which the hardware samples is known once it is heard', async () => {
+  const { examine, plug } = microphone({});
+  expect(await examine((owner) => plug(1, 'Device', numbered, owner, 8000))).toMatchObject({ hardwareRate: 8000 });
 });
 
 test('whatever silence is allowed, no sample for 10 s is stuck: the watchdog of the unit waits for no longer', async () => {

@@ -152,6 +152,29 @@ test('samples that were lost are counted over all openings, as far as the health
   outbox.close();
 });
 
+test('a microphone whose hardware samples at a lower rate is warned of, once', async () => {
+  const warned: object[] = [];
+  const logger = { ...silentLogger, warn: (fields: object) => void warned.push(fields) };
+  const rates = [undefined, 48_000, 8000, 8000];
+  const supervised = startSupervised(
+    async () => ({
+      sampleRate,
+      dropped: 0,
+      hardwareRate: rates.shift(),
+      async *frames(signal) {
+        for (let second = 0; second < 2; second++) yield { firstSample: 0, samples: Float32Array.from({ length: sampleRate }, (_, i) => Math.sin(i)) };
+        if (rates.length > 0) throw new CaptureError('unplugged', 'Expected sound, got the end', 'try');
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+    }),
+    2,
+    logger,
+  );
+  await vi.waitFor(() => expect(supervised.latest.hearing).toMatchObject({ opens: 4, state: 'listening' }), { timeout: 20_000 });
+  await supervised.stop();
+  expect(warned).toEqual([{ hardwareRate: 8000, sampleRate }]);
+});
+
 test('an error that is not of the microphone is not swallowed', async () => {
   const supervised = startSupervised(async () => {
     throw new RangeError('a defect');

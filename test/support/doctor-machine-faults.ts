@@ -1,11 +1,22 @@
 // From power to disk, the services and privacy: what can be wrong without the network.
 import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { resolveDevice } from '../../agent/audio/identity.ts';
 import { openClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from './broker.ts';
+import { cardTree } from './cards.ts';
 import { alsa, clock, cool, type DoctorBench, files, outboxOf, paced, type Row, store, systemctl, verified } from './doctor.ts';
 import { limits } from './samples.ts';
+
+const telephone = { samples: 1, rate: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0, hardwareRate: 8000 };
+/** Opens what is named, where two of one make are plugged in. */
+export async function twins({ device }: { device: string }): Promise<never> {
+  const { tree, plug } = cardTree();
+  plug(1, 'Device', { port: '1-1.3', model: '0d8c:0014' });
+  plug(2, 'Device_1', { port: '1-1.4', model: '0d8c:0014' });
+  throw new Error(resolveDevice(device, tree).pcm);
+}
 
 export function machineFaults({ folder, standing }: DoctorBench): Row[] {
   return [
@@ -45,6 +56,9 @@ export function machineFaults({ folder, standing }: DoctorBench): Row[] {
       'fail',
       'microphone.other',
     ],
+    ['one of a telephone', () => ({ ...alsa(), probes: { listen: async () => telephone } }), 'microphone', 'warn', 'microphone.rate'],
+    ['two that are alike', () => ({ ...alsa('usb:0d8c:0014'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.wrong'],
+    ['none at its port', () => ({ ...alsa('usb:1-1.5'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.absent'],
     ['a file instead of a microphone', () => ({}), 'microphone', 'warn', 'microphone.file'],
     ['exact zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
     ['a constant', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],

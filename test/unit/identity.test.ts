@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { cardHeldBy, type DeviceTree, listCards, resolveDevice } from '../../agent/audio/identity.ts';
+import { type DeviceTree, heldBy, listCards, resolveDevice } from '../../agent/audio/identity.ts';
 import { bindsBest, usbDevices } from '../../agent/cli/devices.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { cardTree } from '../support/cards.ts';
@@ -94,14 +94,14 @@ test('a card that goes while it is looked at is left out', () => {
   rmSync(join(tree.sys, 'devices/usb1/1-1.3'), { recursive: true });
   expect(listCards(tree).map(({ id }) => id)).toEqual(['Other']);
   expect(faultOf(() => resolveDevice('usb:1-1.3', tree))).toBe('absent');
-  expect(cardHeldBy(4711, tree)).toBeUndefined();
+  expect(heldBy(4711, tree)).toBeUndefined();
   rmSync(join(tree.sys, 'devices/usb1/1-1.4/1-1.4:1.0/sound/card2/id'));
   expect(listCards(tree)).toEqual([]);
   rmSync(tree.proc, { recursive: true });
   cards.plug(3, 'Third', { port: '1-1.5', model: '1234:5678' });
   rmSync(join(tree.proc, 'asound/card3/pcm0c'), { recursive: true });
   expect(listCards(tree).map(({ id }) => id)).toEqual(['Third']);
-  expect(cardHeldBy(4711, tree)).toBeUndefined();
+  expect(heldBy(4711, tree)).toBeUndefined();
 });
 
 test('an ALSA card id must be there; other ALSA names pass', () => {
@@ -112,10 +112,12 @@ test('an ALSA card id must be there; other ALSA names pass', () => {
   expect(listCards(tree)).toEqual([{ index: 0, id: 'vc4hdmi', devices: [0] }]);
 });
 
-test('the card that a process holds is found', () => {
-  cards.plug(1, 'Device', usb, 4711);
-  expect(cardHeldBy(4711, tree)?.id).toBe('Device');
-  expect(cardHeldBy(47, tree)).toBeUndefined();
+test('the card that a process holds is found, and the rate at which its hardware samples', () => {
+  cards.plug(1, 'Device', usb, 4711, 8000);
+  cards.plug(2, 'Other', { port: '1-1.4', model: '1234:5678' }, 4712);
+  expect(heldBy(4711, tree)).toMatchObject({ card: { id: 'Device' }, rate: 8000 });
+  expect(heldBy(4712, tree)).toMatchObject({ card: { id: 'Other' }, rate: undefined });
+  expect(heldBy(47, tree)).toBeUndefined();
 });
 
 test('a USB microphone is best named by its port, another by its card', () => {

@@ -1,5 +1,6 @@
 // From power to outbox and disk, and the services: what can be told without the network.
 import { dirname } from 'node:path';
+import { CaptureError } from '../../audio/capture-error.ts';
 import { stampOfEvent } from '../../delivery/stamp.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
@@ -104,16 +105,21 @@ const microphone: Check = {
       facts.sound = sample;
       const percent = Math.round(sample.rate * 100);
       if (sample.samples === 0) return fail('doctor.microphone.stalled', { device });
-      return isOff(sample) ? fail('doctor.microphone.slow', { device, percent }) : pass('doctor.microphone.ok', { device, percent });
+      if (isOff(sample)) return fail('doctor.microphone.slow', { device, percent });
+      const { hardwareRate: hz = Infinity } = sample;
+      return hz < settings.sampleRateHz ? warn('doctor.microphone.rate', { device, hz, half: hz / 2 }) : pass('doctor.microphone.ok', { device, percent });
     } catch (error) {
-      return deaf(messageOf(error), device, facts);
+      return deaf(error, device, facts);
     }
   },
 };
 
-/** Why a capture did not start or go on, from what arecord or the web-audio child said. */
-function deaf(said: string, device: string, facts: Facts): Finding {
-  const reason = (/open error: ([^()]+)/.exec(said)?.[1] ?? said.replace(/^.*?got: /s, '')).replace(/\s+/g, ' ').slice(0, 120);
+/** Why a capture did not start or go on, from the fault and what arecord or the web-audio child said. */
+function deaf(error: unknown, device: string, facts: Facts): Finding {
+  const said = messageOf(error);
+  const fault = error instanceof CaptureError ? error.fault : undefined;
+  const reason = (/open error: ([^()]+)/.exec(said)?.[1] ?? said.replace(/^.*?, got:? /s, '')).replace(/\s+/g, ' ').slice(0, 120);
+  if (fault === 'wrong_device') return fail('doctor.microphone.wrong', { device, reason });
   if (/ENOENT/.test(said)) return fail('doctor.microphone.tool', { tool: /spawn (\S+)/.exec(said)?.[1] ?? 'arecord' });
   if (/busy/i.test(said)) {
     if (facts.units?.[units[0]]?.ActiveState !== 'active') return fail('doctor.microphone.busy', { device });
@@ -122,7 +128,10 @@ function deaf(said: string, device: string, facts: Facts): Finding {
   }
   if (/permission denied|not permitted/i.test(said)) return fail('doctor.microphone.forbidden', { device });
   if (/no sound for/.test(said)) return fail('doctor.microphone.stalled', { device });
-  if (/no such (file|device|entity)|unknown pcm|cannot (find|get) card|no default|expected one of the inputs|connection refused|SIGABRT/i.test(said))
+  if (
+    fault === 'absent' ||
+    /no such (file|device|entity)|unknown pcm|cannot (find|get) card|no default|expected one of the inputs|connection refused|SIGABRT/i.test(said)
+  )
     return fail('doctor.microphone.absent', { device, reason });
   return fail('doctor.microphone.other', { device, reason });
 }

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs';
 import { connect as connectTcp, isIP } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
+import { deviceTree } from '../../audio/identity.ts';
 import { microphoneOpener } from '../../audio/microphone.ts';
 import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import { loadConfig } from '../../config/load-config.ts';
@@ -25,6 +26,8 @@ export interface SoundSample {
   readonly zeros: boolean;
   readonly flat: boolean;
   readonly clippedShare: number;
+  /** At which the hardware samples, where the kernel tells. */
+  readonly hardwareRate: number | undefined;
 }
 
 /** What the broker's end of TLS showed. `refusal` is the code of what was wrong with it, nothing is sent over it. */
@@ -65,7 +68,7 @@ export interface Probes {
 }
 
 /** The real machine. */
-export function machineProbes(configPath: string, clock: Clock): Probes {
+export function machineProbes(configPath: string, clock: Clock, tree = deviceTree): Probes {
   return {
     configPath,
     clock,
@@ -98,7 +101,7 @@ export function machineProbes(configPath: string, clock: Clock): Probes {
         });
       }),
     loadConfig: () => loadConfig(configPath),
-    listen: (microphone, seconds, signal) => sampleSound(microphone, clock, seconds, signal),
+    listen: (microphone, seconds, signal) => sampleSound(microphone, clock, tree, seconds, signal),
     async tryModel(folder) {
       const classifier = await openOnnxClassifier(folder);
       try {
@@ -129,8 +132,14 @@ export function machineProbes(configPath: string, clock: Clock): Probes {
 }
 
 /** Hears the microphone for a while from its first sample on, as the listener would, and keeps figures only. */
-async function sampleSound(microphone: Config['microphone'], clock: Clock, seconds: number, signal: AbortSignal): Promise<SoundSample> {
-  const source = await microphoneOpener({ ...microphone, silenceTimeoutSeconds: seconds + 1 }, clock)();
+async function sampleSound(
+  microphone: Config['microphone'],
+  clock: Clock,
+  tree: typeof deviceTree,
+  seconds: number,
+  signal: AbortSignal,
+): Promise<SoundSample> {
+  const source = await microphoneOpener({ ...microphone, silenceTimeoutSeconds: seconds + 1 }, clock, tree)();
   const enough = new AbortController();
   let [began, last, samples, counted, sum, total, squares, peak, clipped, low, high] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1];
   for await (const frame of source.frames(AbortSignal.any([signal, enough.signal]))) {
@@ -159,6 +168,7 @@ async function sampleSound(microphone: Config['microphone'], clock: Clock, secon
     zeros: peak === 0,
     flat: high - low <= 2 / 32768,
     clippedShare: clipped / total,
+    hardwareRate: source.hardwareRate,
   };
 }
 

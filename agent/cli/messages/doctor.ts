@@ -119,6 +119,19 @@ export const doctor = {
     en: 'another USB port, no hub; set microphone.sampleRateHz to a rate it has',
     fr: 'un autre port USB, sans hub ; un microphone.sampleRateHz qu’il connaît',
   },
+  'doctor.microphone.wrong': { en: '{device} leads to {reason}', fr: '{device} mène à {reason}' },
+  'doctor.microphone.wrong.try': {
+    en: 'put the right one back; of two alike, name one by its USB port: tocsin devices',
+    fr: 'remettez le bon ; de deux semblables, nommez-en un par son port USB : tocsin devices',
+  },
+  'doctor.microphone.rate': {
+    en: '{device} itself samples at {hz} Hz: it hears nothing above {half} Hz',
+    fr: '{device} échantillonne lui-même à {hz} Hz : il n’entend rien au-dessus de {half} Hz',
+  },
+  'doctor.microphone.rate.try': {
+    en: 'set microphone.sampleRateHz to a rate it has; under 16000: another microphone',
+    fr: 'un microphone.sampleRateHz qu’il connaît ; sous 16000 : un autre microphone',
+  },
   'doctor.microphone.other': { en: '{device}: {reason}', fr: '{device} : {reason}' },
   'doctor.microphone.other.try': { en: 'tocsin devices lists what can be opened', fr: 'tocsin devices montre ce qui peut être ouvert' },
 
