@@ -14,6 +14,7 @@ export function openStallWatch(sampleRate: number, silenceSeconds: number, began
   return {
     /** `count` samples came. */
     arrived(count: number, nowMs: number): void {
+      if (receivedMs === 0) past.length = 0; // the time that it took to open is no part of what it gives
       receivedMs += (count / sampleRate) * 1000;
       note(nowMs);
     },

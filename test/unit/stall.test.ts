@@ -73,6 +73,16 @@ test.each([
   expect((device.stuck as number) - 60).toBeLessThan(12);
 });
 
+test('one that took long to open is given as much time as any other', () => {
+  const device = reader();
+  device.nothing(4.8);
+  device.hear(0.125);
+  device.nothing(4.8);
+  expect(device.stuck).toBeUndefined();
+  device.nothing(0.4);
+  expect(device.stuck).toBeDefined();
+});
+
 test.each([
   ['4.8 s of nothing once a minute', 4.8, 55],
   ['nothing for a third of the time', 1, 2],
