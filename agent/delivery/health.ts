@@ -19,8 +19,19 @@ export interface HealthParts {
   readonly listenerRuns?: () => boolean | undefined;
 }
 
+/** The row last looked at. */
+interface Found {
+  readonly written: number;
+  /** Since when: a row from the future grows old like any other. */
+  readonly sinceMs: number;
+  /** When no listener was seen to run for the first time since then. */
+  endedMs?: number;
+  /** When one was seen to run again after that. */
+  startedMs?: number;
+}
+
 const pollMs = 1000;
-const goneMs = 5000; // systemd starts a listener again within less
+const goneMs = 5000; // systemd starts a listener again within less; one that fails again by then counts as gone all the while
 const faultsPollMs = 5000;
 const faultOverMs = 30_000; // one that comes and goes is told once
 const startMs = 30_000; // a listener that has never reported in this boot may take so long to load its model
@@ -38,8 +49,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let nextPollMs = 0;
   let nextMs = 0;
   let seen = -1;
-  let found = { written: -1, sinceMs: 0 }; // the row last looked at, and since when: one from the future grows old like any other
-  let notRunningSinceMs: number | undefined;
+  let found: Found = { written: -1, sinceMs: 0 };
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
   let toldRefused = false;
@@ -63,8 +73,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       if (!hearing && now - beganMs < startMs && !closed) return; // it is only starting
       const written = hearing?.writtenMonotonicMs ?? 0;
       if (written !== found.written) found = { written, sinceMs: now };
-      notRunningSinceMs = listenerRuns?.() === false ? (notRunningSinceMs ?? now) : undefined;
-      if (notRunningSinceMs !== undefined && now - notRunningSinceMs >= goneMs && hearing?.state !== 'stopped') goneWith = written;
+      const runs = listenerRuns?.();
+      if (runs === false) found.endedMs ??= now;
+      else if (runs && found.endedMs !== undefined) found.startedMs ??= now;
+      // one that starts holds its lock before it can report: to be started is not yet to hear, and takes back nothing
+      const unheardMs = hearing?.state === 'stopped' ? found.startedMs : found.endedMs;
+      if (runs === false && unheardMs !== undefined && now - unheardMs >= goneMs) goneWith = written;
       const { eventsRefused } = link.read();
       const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
       const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;
@@ -129,10 +143,10 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   function compose(row: HearingRecord | undefined): Health {
     const now = clock.monotonicMs();
     const ageMs = row ? Math.max(now - row.writtenMonotonicMs, now - found.sinceMs) : now;
-    const silent = !row || (row.state !== 'stopped' && (ageMs > lateMs || goneWith === row.writtenMonotonicMs));
-    // while the listener is silent its time goes on, unheard
-    const untilMs = silent || row.state === 'stopped' ? now : row.writtenMonotonicMs;
-    const elapsed = row ? Math.max(0, untilMs - row.sinceMonotonicMs) / 1000 : 0;
+    const silent = !row || (row.state !== 'stopped' && ageMs > lateMs) || goneWith === row.writtenMonotonicMs;
+    // while the listener is silent its time goes on, unheard; before its first row there is but the courier's
+    const untilMs = silent || row.state === 'stopped' ? now : Math.min(now, row.writtenMonotonicMs);
+    const elapsed = Math.max(0, untilMs - Math.min(beganMs, row?.sinceMonotonicMs ?? beganMs)) / 1000;
     const listened = Math.min(elapsed, row?.listenedSeconds ?? 0);
     return {
       time: new Date(clock.wallMs()).toISOString(),

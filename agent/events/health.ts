@@ -20,7 +20,7 @@ export const healthSchema = z
       suspicion: z
         .enum(['none', 'covered', 'noisy'])
         .describe('Against what is usual here at this hour: covered, much quieter throughout; noisy, much louder and without variation.'),
-      elapsedSeconds: seconds.describe('Since the listener first started in this boot.'),
+      elapsedSeconds: seconds.describe('Since the listener or the running courier first started in this boot, whichever was earlier.'),
       listenedSeconds: seconds.describe('Of these, sound that was heard.'),
       notHeardSeconds: seconds.describe('The rest.'),
       droppedSamples: count.describe('Lost between microphone and listener, at the rate of the microphone.'),
