@@ -12,6 +12,7 @@
 import type { AudioSource } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
+import { openSampleClock } from './audio/sample-clock.ts';
 import { openSoundLevelMeter } from './audio/sound-level.ts';
 import type { Classifier, ScoreFrame } from './classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
@@ -141,21 +142,20 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
   const { splAtFullScaleDb } = config.microphone;
   const soundLevel = openSoundLevelMeter(source.sampleRate, hour?.level);
   if (splAtFullScaleDb !== undefined) tap?.soundPressure(() => soundLevel.levels().lafDb + splAtFullScaleDb);
-  let beganMs: number | undefined;
+  const sampleClock = openSampleClock(source.sampleRate);
+  let beganMs = 0;
   const counted: AudioSource = {
     ...source,
     async *frames(stop) {
       for await (const frame of source.frames(stop)) {
-        // Sample 0 as the freshest arrivals place it; later ones may move it by 1 ms a second, for the two clocks drift apart.
-        const zeroMs = clock.monotonicMs() - ((frame.firstSample + frame.samples.length) / source.sampleRate) * 1000;
-        beganMs = Math.min(zeroMs, (beganMs ?? zeroMs) + frame.samples.length / source.sampleRate);
+        beganMs = sampleClock.arrived(frame, clock.monotonicMs());
         soundLevel.push(frame.samples);
         yield frame;
       }
     },
   };
   const confirmed = ({ detection, levels }: Heard) => {
-    const onsetMonotonicMs = (beganMs ?? 0) + detection.onsetSeconds * 1000;
+    const onsetMonotonicMs = beganMs + detection.onsetSeconds * 1000;
     const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
     hour?.recognised(detection.label);
     const fate = outbox.append({

@@ -1,10 +1,11 @@
+import { driftMsPerSecond } from './sample-clock.ts';
+
 // A reader that waited has come to the end of the sound; one that did not may still find two seconds of it (frame.ts). After longer
 // than the sound of a device's buffer the whole board may have stood still: that too looks like waiting.
 const shortestWaitMs = 20;
 const longestWaitMs = 500;
 const aheadSeconds = 2;
 const lossSeconds = 1; // more than this missing is a loss, not a delay
-const driftMsPerSecond = 1; // as of the stamps in pipeline.ts; crystals are off by a tenth of it
 const sameLossMs = 1000;
 
 /**

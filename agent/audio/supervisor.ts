@@ -6,6 +6,7 @@ import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
+import { openSampleClock } from './sample-clock.ts';
 import { openSignalCheck } from './signal-check.ts';
 
 /** The supervisor's figures. Seconds count from `sinceMonotonicMs`; what was not listened was not heard. */
@@ -13,6 +14,7 @@ export interface Hearing {
   readonly sinceMonotonicMs: number;
   state: 'starting' | 'listening' | 'deaf' | 'stopped';
   fault: MicrophoneFault | undefined;
+  /** By the clock, not by the crystal of the sound card. */
   listenedSeconds: number;
   droppedSamples: number;
   /** How often the microphone was opened. */
@@ -75,7 +77,9 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   function watched(source: AudioSource): AudioSource {
     const check = openSignalCheck(source.sampleRate, silenceSeconds);
     let heard = 0;
-    let unproven = 0; // samples heard since a wrong rate, at a rate that is not yet known
+    let unproven = 0; // seconds heard since a wrong rate, at a rate that is not yet known
+    const sampleClock = openSampleClock(source.sampleRate);
+    let zeroMs: number | undefined; // where the clock places sample 0, as of the last sound that was counted
     let droppedBefore = 0;
     async function* frames(stop: AbortSignal): AsyncGenerator<AudioFrame> {
       let askedMs = clock.monotonicMs();
@@ -86,10 +90,16 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
         droppedBefore = source.dropped;
         if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
         heard += verdict.heardSamples;
-        unproven += verdict.heardSamples;
+        const placedMs = sampleClock.arrived(frame, arrivedMs);
+        zeroMs ??= placedMs;
+        if (verdict.heardSamples > 0) {
+          // by the clock, as what elapsed: a crystal that is fast would make up for seconds that were not heard
+          unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
+          zeroMs = placedMs;
+        }
         const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
         if (!ofRate || verdict.rateKnown) {
-          hearing.listenedSeconds += unproven / source.sampleRate;
+          hearing.listenedSeconds += unproven;
           unproven = 0;
         }
         if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import type { AudioFrame, AudioSource } from '../../agent/audio/frame.ts';
 import type { Classifier } from '../../agent/classify/classifier.ts';
 import { labels } from '../../agent/classify/model-manifest.ts';
-import { hear } from '../../agent/pipeline.ts';
+import type { RecordedEvent } from '../../agent/events/event.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { hear, type ListenParts, listen } from '../../agent/pipeline.ts';
+import { fixedClock, silentLogger } from '../support/samples.ts';
 
 // A classifier of the test's own, on windows of 40 ms: glass is whatever is loud. It shows where sounds are placed, not what is heard.
 function loudness(): Classifier {
@@ -55,6 +58,37 @@ test('after samples were lost, sounds are placed where they were, and one across
   expect(onsets[1]).toBeCloseTo(6.2, 1);
   expect(ended).toHaveLength(2);
   expect(secondsHeard).toBeCloseTo((38_400 + gap) / 16000, 5);
+});
+
+test('an event is stamped with when its sound began, by both clocks, not with when it was sure', async () => {
+  const time = { ms: 5000 };
+  const wallBeganMs = Date.UTC(2026, 10, 20, 10);
+  const slow = { ...rules, glass_break: { ...rule, minDurationSeconds: 0.8 } };
+  const manifest = { name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels: slow } } } as unknown as ListenParts['classifier']['manifest'];
+  const events: RecordedEvent[] = [];
+  const captured: AudioSource = {
+    ...source([]),
+    async *frames() {
+      for (let i = 0; i < 40; i++) {
+        time.ms = 7000 + (i + 1) * 100; // opened after two seconds
+        yield { samples: new Float32Array(1600).fill(i >= 10 && i < 30 ? 0.9 : 0), firstSample: i * 1600 };
+      }
+    },
+  };
+  await listen(
+    { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: {} as never },
+    {
+      source: captured,
+      classifier: { ...loudness(), manifest },
+      outbox: { append: (event: RecordedEvent) => void events.push(event) } as unknown as Outbox,
+      clock: fixedClock({ monotonicMs: () => time.ms, wallMs: () => wallBeganMs + time.ms }),
+      logger: silentLogger,
+    },
+    new AbortController().signal,
+  );
+  expect(events).toHaveLength(1);
+  expect(Math.abs((events[0]?.onsetMonotonicMs ?? 0) - 8000)).toBeLessThan(50);
+  expect(events[0]?.onsetWallMs).toBeCloseTo(wallBeganMs + (events[0]?.onsetMonotonicMs ?? 0), 3);
 });
 
 test('whatever ends it, nothing of the sound is kept: what was resampled is zeros, and the last thing that the model heard is silence', async () => {
