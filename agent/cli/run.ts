@@ -18,6 +18,7 @@ import { openPrivacyReport } from '../delivery/privacy-report.ts';
 import { openSummaries } from '../delivery/summaries.ts';
 import { topicsOf } from '../delivery/topics.ts';
 import type { UsualLevel } from '../events/health.ts';
+import { openHeardLevels } from '../events/heard-levels.ts';
 import { openHourMeter } from '../events/hour-meter.ts';
 import { openLevelHistory } from '../events/level-history.ts';
 import { isPublishable } from '../events/published.ts';
@@ -125,8 +126,7 @@ async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: 
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const noteBoot = openBootNote(outbox, clock, logger);
   const hourMeter = openHourMeter(clock, { model: classifier.manifest, ...(splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb }) }, summaries.add);
-  let hearingWell = false;
-  const hour = { ...hourMeter, level: (fastDb: number, meanSquare: number) => void (hearingWell && hourMeter.level(fastDb, meanSquare)) };
+  const heard = openHeardLevels(levels, hourMeter);
   const rules = rulesOf(classifier.manifest, config.model);
   const tap = openTap({ labels, rules, own: Object.keys(config.model.open) as Label[], levels, monotonicMs: clock.monotonicMs });
   const { operatingPoint } = config.model;
@@ -138,12 +138,12 @@ async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: 
   };
   const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
   const use = (source: AudioSource, stop: AbortSignal) =>
-    listen(config, { source, classifier, outbox, clock, logger, level: levels.push, hour, tap, counter }, stop);
+    listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const report = (hearing: Readonly<Hearing>) => {
     record(hearing);
-    hearingWell = hearing.state === 'listening';
+    heard.hearing(hearing.state);
     hourMeter.tick(hearing.listenedSeconds);
     summaries.retry();
     noteBoot();

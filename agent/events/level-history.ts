@@ -24,8 +24,8 @@ function exceeded(histogram: Int32Array, share: number): number {
  *
  * Each quarter of an hour is compared with what was usual in that hour of the day: quieter by 10 dB both in its floor and
  * in its loud moments, `covered`; its floor louder by 15 dB with hardly any variation, `noisy`. A suspicious quarter moves what
- * is usual an eighth as much, so that a street that has really changed is believed after some weeks. Counts of levels are
- * all that is kept.
+ * is usual an eighth as much, so that a street that has really changed is believed after three weeks where it is 12 dB quieter, after
+ * fifteen where it is 25. Counts of levels are all that is kept.
  *
  * @param usual what was known of each hour @param hour the hour of the day in UTC, undefined while the clock is wrong
  */
@@ -37,15 +37,19 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
   let quarterSteps = 0;
   let suspicion: Health['hearing']['suspicion'] = 'none';
 
+  function beginQuarter(): void {
+    quarter = new Int32Array(bins);
+    quarterSteps = 0;
+  }
+
   function endQuarter(): void {
     const floorDb = exceeded(quarter, 0.9);
     const loudDb = exceeded(quarter, 0.1);
-    quarter = new Int32Array(bins);
-    quarterSteps = 0;
+    beginQuarter();
+    suspicion = 'none'; // nothing can be said while the hour is not known
     const now = hour();
     if (now === undefined) return;
     const before = known.get(now);
-    suspicion = 'none';
     if (before && before.quarters >= enoughQuarters) {
       if (floorDb < before.floorDb - coveredDb && loudDb < before.loudDb - coveredDb) suspicion = 'covered';
       else if (floorDb > before.floorDb + noisyDb && loudDb - floorDb < steadyDb) suspicion = 'noisy';
@@ -63,6 +67,8 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
     recall(earlier: readonly UsualLevel[]): void {
       for (const level of earlier) known.set(level.hour, level);
     },
+    /** Forgets what there is of the quarter. */
+    beginQuarter,
     /** The level of 125 ms, in dB relative to a full-scale sine. */
     push(decibels: number): void {
       const bin = Math.max(0, Math.min(bins - 1, Math.round(decibels) - lowestDb));

@@ -7,6 +7,7 @@ import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard, throttledFile } from '../../agent/lib/board.ts';
 import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { streetLevels } from '../support/levels.ts';
 import { fixedClock, hearingRecord, limits, silentLogger } from '../support/samples.ts';
 
 const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
@@ -123,80 +124,17 @@ test('an outbox that cannot be read at first is read before it is written: count
   const parts = { outbox: stuck, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels: history, learnt };
   const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 120_000);
   report(hearing({ sinceMonotonicMs: 40_000, listenedSeconds: 0 }));
-  street(history, 1, -80, -50);
+  streetLevels(history, 1, -80, -50);
   hour = 5;
-  street(history, 1, -70, -40);
+  streetLevels(history, 1, -70, -40);
   closed = false;
   now = 43_000;
   report(hearing({ sinceMonotonicMs: 40_000, listenedSeconds: 2 }));
   expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 11, starts: 4 });
   expect(outbox.readUsualLevels()).toEqual([usual(3, 50), usual(4, 50), { hour: 5, quarters: 1, floorDb: -70, loudDb: -40 }]);
   hour = 3;
-  street(history, 1, -80, -50);
+  streetLevels(history, 1, -80, -50);
   expect(history.suspicion()).toBe('covered');
-});
-
-/** Quarters of an hour of a street: mostly `floor`, a fifth of the time `loud`. */
-function street(history: ReturnType<typeof openLevelHistory>, quarters: number, floor: number, loud: number): void {
-  for (let i = 0; i < quarters * 7200; i++) history.push(i % 5 === 0 ? loud : floor + (i % 3));
-}
-
-test('the noise floor is the level exceeded 90 % of the last minutes', () => {
-  const history = openLevelHistory(
-    [],
-    () => 3,
-    () => undefined,
-  );
-  expect(history.noiseFloorDb()).toBeUndefined();
-  street(history, 1, -60, -30);
-  expect(history.noiseFloorDb()).toBe(-60);
-  street(history, 1, -50, -30);
-  expect(history.noiseFloorDb()).toBe(-50);
-});
-
-test('much quieter than usual is covered, loud and steady is noisy, a quieter or busier street is neither', () => {
-  const history = openLevelHistory(
-    [],
-    () => 3,
-    () => undefined,
-  );
-  street(history, 20, -60, -30);
-  const then = (floor: number, loud: number) => {
-    street(history, 1, floor, loud);
-    return history.suspicion();
-  };
-  expect(then(-66, -36)).toBe('none');
-  expect(then(-45, -25)).toBe('none');
-  expect(then(-75, -45)).toBe('covered');
-  expect(then(-75, -30)).toBe('none'); // quiet between loud moments is a quiet street
-  expect(then(-35, -34)).toBe('noisy');
-  expect(then(-60, -30)).toBe('none');
-});
-
-test('nothing is suspected before three days of that hour, nor while the clock is wrong; what was learnt outlives a restart', () => {
-  const learnt = new Map<number, Parameters<Parameters<typeof openLevelHistory>[2]>[0]>();
-  let hour: number | undefined = 3;
-  const open = () =>
-    openLevelHistory(
-      [...learnt.values()],
-      () => hour,
-      (level) => void learnt.set(level.hour, level),
-    );
-  const young = open();
-  street(young, 11, -60, -30);
-  street(young, 1, -80, -50);
-  expect(young.suspicion()).toBe('none');
-  street(young, 20, -60, -30);
-  const restarted = open();
-  hour = undefined;
-  street(restarted, 1, -80, -50);
-  expect(restarted.suspicion()).toBe('none');
-  hour = 4;
-  street(restarted, 1, -80, -50);
-  expect(restarted.suspicion()).toBe('none');
-  hour = 3;
-  street(restarted, 1, -80, -50);
-  expect(restarted.suspicion()).toBe('covered');
 });
 
 // Files as a Raspberry Pi has them; the firmware behind them is not there.

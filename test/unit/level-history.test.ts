@@ -1,0 +1,141 @@
+import { expect, test } from 'vitest';
+import type { UsualLevel } from '../../agent/events/health.ts';
+import { openHeardLevels } from '../../agent/events/heard-levels.ts';
+import { openLevelHistory } from '../../agent/events/level-history.ts';
+import { streetLevels } from '../support/levels.ts';
+
+/** One that knows the hour and tells nobody what it learns. */
+const levelHistory = () =>
+  openLevelHistory(
+    [],
+    () => 3,
+    () => undefined,
+  );
+
+test('the noise floor is the level exceeded 90 % of the last minutes', () => {
+  const history = levelHistory();
+  expect(history.noiseFloorDb()).toBeUndefined();
+  streetLevels(history, 1, -60, -30);
+  expect(history.noiseFloorDb()).toBe(-60);
+  streetLevels(history, 1, -50, -30);
+  expect(history.noiseFloorDb()).toBe(-50);
+});
+
+test('much quieter than usual is covered, loud and steady is noisy, a quieter or busier street is neither', () => {
+  const history = levelHistory();
+  streetLevels(history, 20, -60, -30);
+  const then = (floor: number, loud: number) => {
+    streetLevels(history, 1, floor, loud);
+    return history.suspicion();
+  };
+  expect(then(-66, -36)).toBe('none');
+  expect(then(-45, -25)).toBe('none');
+  expect(then(-75, -45)).toBe('covered');
+  expect(then(-75, -30)).toBe('none'); // quiet between loud moments is a quiet street
+  expect(then(-35, -34)).toBe('noisy');
+  expect(then(-60, -30)).toBe('none');
+});
+
+test('nothing is suspected before three days of that hour, nor while the clock is wrong; what was learnt outlives a restart', () => {
+  const learnt = new Map<number, Parameters<Parameters<typeof openLevelHistory>[2]>[0]>();
+  let hour: number | undefined = 3;
+  const open = () =>
+    openLevelHistory(
+      [...learnt.values()],
+      () => hour,
+      (level) => void learnt.set(level.hour, level),
+    );
+  const young = open();
+  streetLevels(young, 11, -60, -30);
+  streetLevels(young, 1, -80, -50);
+  expect(young.suspicion()).toBe('none');
+  streetLevels(young, 20, -60, -30);
+  const restarted = open();
+  hour = undefined;
+  streetLevels(restarted, 1, -80, -50);
+  expect(restarted.suspicion()).toBe('none');
+  hour = 4;
+  streetLevels(restarted, 1, -80, -50);
+  expect(restarted.suspicion()).toBe('none');
+  hour = 3;
+  streetLevels(restarted, 1, -80, -50);
+  expect(restarted.suspicion()).toBe('covered');
+});
+
+test('what is suspected moves what is usual an eighth as much: a cover by 25 dB is named for months, and is usual after five', () => {
+  const history = levelHistory();
+  streetLevels(history, 56, -50, -30);
+  const coveredFor = (days: number) => {
+    streetLevels(history, 4 * days, -75, -55);
+    return history.suspicion();
+  };
+  expect(coveredFor(1)).toBe('covered');
+  expect(coveredFor(80)).toBe('covered');
+  expect(coveredFor(70)).toBe('none');
+});
+
+test('while the clock is wrong nothing is learnt or suspected, nor what was suspected before', () => {
+  const learnt: unknown[] = [];
+  let hour: number | undefined = 3;
+  const history = openLevelHistory(
+    [],
+    () => hour,
+    (level) => learnt.push(level),
+  );
+  streetLevels(history, 20, -60, -30);
+  streetLevels(history, 1, -80, -50);
+  expect(history.suspicion()).toBe('covered');
+  hour = undefined;
+  streetLevels(history, 1, -80, -50);
+  expect(history.suspicion()).toBe('none');
+  streetLevels(history, 20, -60, -30);
+  streetLevels(history, 1, -80, -50);
+  expect(history.suspicion()).toBe('none');
+  expect(learnt).toHaveLength(21);
+});
+
+/** A history and the hour's meter behind the gate of the listener; zeros are -100 dB there. */
+function gated() {
+  const learnt: UsualLevel[] = [];
+  const history = openLevelHistory(
+    [],
+    () => 3,
+    (level) => learnt.push(level),
+  );
+  const fed: number[] = [];
+  const heard = openHeardLevels(history, { level: (fastDb) => void fed.push(fastDb) });
+  const quarters = (count: number, floor: number, loud: number) => streetLevels({ push: heard.level }, count, floor, loud);
+  return { learnt, history, fed, heard, quarters };
+}
+
+test('a microphone that was not heard for days teaches nothing, and a cover after that is named', () => {
+  const { learnt, history, heard, quarters } = gated();
+  heard.hearing('starting');
+  for (const state of ['deaf', 'stopped'] as const) {
+    heard.hearing(state);
+    quarters(30, -100, -100);
+  }
+  expect(learnt).toEqual([]);
+  expect(history.noiseFloorDb()).toBeUndefined();
+  heard.hearing('listening');
+  quarters(13, -50, -35);
+  quarters(1, -65, -50);
+  expect(history.suspicion()).toBe('covered');
+});
+
+test('the quarter of an hour in which the microphone was not heard is begun anew; the hour has the levels of what was heard', () => {
+  const { learnt, heard, fed, quarters } = gated();
+  heard.hearing('listening');
+  quarters(0.5, -100, -100); // before the fault is named
+  heard.hour.level(-40, 1e-4);
+  heard.hearing('deaf');
+  heard.hour.level(-130, 1e-12);
+  heard.hearing('listening');
+  heard.hearing('listening');
+  quarters(0.5, -50, -30);
+  heard.hearing('listening');
+  heard.hour.level(-41, 1e-4);
+  quarters(0.5, -50, -30);
+  expect(learnt).toEqual([{ hour: 3, quarters: 1, floorDb: -50, loudDb: -30 }]);
+  expect(fed).toEqual([-40, -41]);
+});
