@@ -88,7 +88,8 @@ export function openClock(source: ClockSource): Clock {
     },
     recall(beganMs) {
       look();
-      if (beganMs === undefined || proven) return;
+      // to one that has had evidence of its own, which may see no more of it, another's word counts where it speaks for the clock as it stands
+      if (beganMs === undefined || (proven && differs(beganMs, difference))) return;
       if (believed === undefined || differs(believed, beganMs)) believed = beganMs;
     },
   };

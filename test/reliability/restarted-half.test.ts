@@ -65,6 +65,24 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     expect(listener.clock.synchronised()).toBe(true);
   });
 
+  test('a half that saw evidence once, and whose view of it has gone stale, believes a step that the other has noted', () => {
+    const { start, pass, synchronise, jump, truth } = street();
+    let stale = false;
+    let setMs = 0;
+    const [listener, courier] = [start({}, () => (stale ? {} : { setMs })), start()];
+    synchronise(0);
+    setMs = truth();
+    pass(listener, courier);
+    expect(listener.clock.synchronised()).toBe(true);
+    stale = true; // timesyncd was restarted: its folder is another, and the listener's mount shows the old one
+    synchronise(5000);
+    pass(listener, courier);
+    expect([listener.clock.synchronised(), courier.clock.synchronised()]).toEqual([true, true]);
+    jump(-hour);
+    pass(listener, courier);
+    expect([listener.clock.synchronised(), courier.clock.synchronised()]).toEqual([false, false]);
+  });
+
   test('a note that cannot be read is tried for every ten seconds, not with each frame', () => {
     const { start, pass } = street();
     let tries = 0;

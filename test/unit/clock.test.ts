@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { stampOf } from '../../agent/delivery/stamp.ts';
-import { openClock } from '../../agent/lib/clock.ts';
+import { openClock, releasedOn } from '../../agent/lib/clock.ts';
 import { bootId, fixedClock } from '../support/samples.ts';
 
-const day = 86_400_000;
+const hour = 3_600_000;
+const day = 24 * hour;
 const now = Date.UTC(2026, 10, 25, 12);
 
 /** A board whose clocks the test moves. It cannot show how a kernel or timesyncd really behaves: test/reliability/time.test.ts runs under a shifted clock. */
@@ -102,6 +103,59 @@ describe('the wall clock is believed only with reason', () => {
     const kept = board({ ...start, hardware: 'right' });
     kept.clock.recall(beganMs + 9 * day);
     expect(kept.clock.synchronised(), 'the hardware clock agrees').toBe(true);
+  });
+
+  test('one that had evidence of its own and sees no more of it takes another word for the clock as it stands, and for no other', () => {
+    const { clock, pass, jump, set } = board({ wall: now - day, set: now - 40 * day });
+    set(now);
+    expect(clock.synchronised()).toBe(true);
+    const beganMs = now - 60_000;
+    pass(day);
+    jump(3000); // timesyncd has stepped it, and made its folder anew: the file is not seen
+    for (const noted of [undefined, beganMs, beganMs + 10_000, beganMs - 3000]) {
+      clock.recall(noted);
+      expect(clock.synchronised(), `${noted}`).toBe(false);
+      jump(-3000);
+      expect(clock.synchronised(), 'there and back').toBe(true);
+      jump(3000);
+    }
+    clock.recall(beganMs + 3000);
+    expect(clock.synchronised()).toBe(true);
+    clock.recall(beganMs);
+    expect(clock.synchronised(), 'its own evidence outweighs what was noted').toBe(true);
+    jump(-hour);
+    expect(clock.synchronised(), 'a jump is a jump').toBe(false);
+  });
+
+  test('a clock before the release is not believed, whatever speaks for it', () => {
+    expect(board({ wall: Date.parse(releasedOn) - 1000, hardware: 'right' }).clock.synchronised()).toBe(false);
+    const { clock, set } = board({ wall: 60_000 });
+    set(Date.parse(releasedOn) - day);
+    expect(clock.synchronised()).toBe(false);
+    set(Date.parse(releasedOn) + day);
+    expect(clock.synchronised()).toBe(true);
+  });
+
+  test('a process that is held up between its two clocks reads them again, and takes the delay for no jump', () => {
+    let monotonic = 60_000;
+    let heldUp = 0;
+    const clock = openClock({
+      bootId,
+      wallMs() {
+        const wall = now + monotonic;
+        if (heldUp-- > 0) monotonic += 3000;
+        return wall;
+      },
+      monotonicMs: () => monotonic,
+      evidence: () => ({ setMs: now + 59_000 }),
+    });
+    expect(clock.synchronised()).toBe(true);
+    for (const times of [1, 4]) {
+      monotonic += 10_000;
+      heldUp = times;
+      expect(clock.synchronised(), `${times} times`).toBe(true);
+      expect(clock.steadyMs()).toBeGreaterThan(10_000);
+    }
   });
 
   test('a hardware clock vouches only while it agrees', () => {
