@@ -2,13 +2,14 @@ import type { Clock } from '../lib/clock.ts';
 import type { HourSummary } from './summary.ts';
 
 const hourMs = 3_600_000;
+const setBackMs = 60_000; // a clock that is set back by less ends no hour
 const lowestDb = -130;
 const binsPerDb = 10;
 const bins = 150 * binsPerDb;
 
 /**
  * Counts recognised sounds and measures levels, an hour at a time: full hours of UTC while the clock is right, else an hour
- * since the last ended. Nothing but sums and a histogram of levels is kept.
+ * since the last ended. One in which the clock is set back is longer, by less than a minute. Nothing but sums and a histogram of levels is kept.
  */
 export interface HourMeter {
   recognised(label: keyof HourSummary['recognised']): void;
@@ -22,6 +23,7 @@ export interface HourMeter {
 
 export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'splAtFullScaleDb'>, complete: (summary: HourSummary) => void): HourMeter {
   let beganMs = clock.monotonicMs();
+  let full = false; // it began with an hour of UTC
   let listenedBefore = 0;
   let listened = 0;
   let recognised = { glass_break: 0, shout: 0, bang: 0 };
@@ -76,7 +78,12 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
       const now = clock.monotonicMs();
       // where the hour began is told from the clock as it is now: a clock that was set meanwhile moves both ends
       const hourOf = (monotonicMs: number) => Math.floor((clock.wallMs() - (now - monotonicMs)) / hourMs);
-      if (now - beganMs >= hourMs || (clock.synchronised() && hourOf(now) !== hourOf(beganMs))) end();
+      const utc = clock.synchronised();
+      // one that began with an hour of UTC is of that hour, though the clock has been set back since
+      const over = utc && hourOf(now) > hourOf(beganMs + (full ? setBackMs : 0));
+      if (!over && now - beganMs < hourMs + (utc ? setBackMs : 0)) return;
+      end();
+      full = over;
     },
     close: end,
   };

@@ -85,6 +85,33 @@ test('without a clock an hour is an hour; a clock that is set or jumps in the mi
   for (const { elapsedSeconds } of hours) expect(elapsedSeconds).toBeLessThanOrEqual(3600);
 });
 
+test.each([-1500, -8600, 1500, 8600].flatMap((ms) => [1, 1800, 3590].map((second) => [ms, second] as const)))(
+  'a clock that is set by %i ms, %i s after the full hour, makes no hour of its own: each ends with one of UTC',
+  (by, second) => {
+    const { time, hours, pass } = metered(noonTwenty);
+    pass(40 * 60 + second, -50);
+    time.wallMs += by;
+    pass(Math.ceil(7200 - second - by / 1000), -50); // until three by the clock as it is now
+    expect(hours).toHaveLength(3);
+    for (const [i, seconds] of [2400, 3600 - by / 1000, 3600].entries()) {
+      const { beganWallMs = 0, elapsedSeconds = 0 } = hours[i] ?? {};
+      expect(Math.abs(elapsedSeconds - seconds)).toBeLessThanOrEqual(1);
+      expect((beganWallMs + elapsedSeconds * 1000) % hour).toBeLessThan(1000);
+    }
+  },
+);
+
+test('what there is before a full hour stays apart from it, after a start and after an hour without a clock', () => {
+  const { time, hours, pass } = metered(Date.UTC(2026, 10, 20, 12, 59, 30));
+  pass(3630, -50);
+  expect(hours.map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([30, 3600]);
+  time.synchronised = false;
+  pass(3600, -50);
+  Object.assign(time, { wallMs: Date.UTC(2026, 10, 20, 15, 59, 30), synchronised: true });
+  pass(3630, -50);
+  expect(hours.slice(2).map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([3600, 30, 3600]);
+});
+
 test('the sound level meter hands out the level F and the power of every step', () => {
   const steps: [number, number][] = [];
   const meter = openSoundLevelMeter(48_000, (fastDb, meanSquare) => steps.push([fastDb, meanSquare]));
