@@ -1,0 +1,65 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openEmbeddedBroker } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
+import { startHalf } from '../support/half.ts';
+import { openMessages } from '../support/messages.ts';
+
+test('both processes: a listener that fails at every start is silent, after it died and after it stopped; what a flat microphone gives has no level', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
+  const broker = await openEmbeddedBroker();
+  const seen = await openMessages(broker.url);
+  const damaged = join(folder, 'damaged');
+  const path = join(folder, 'tocsin.yaml');
+  const outbox = { path: join(folder, 'outbox.db') };
+  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } }));
+  const microphone = fakeArecord('sound');
+  const env = { ...microphone.env, PLANT_WHEN: damaged };
+  const start = () => startHalf('listen', path, env, '--import', resolve('test/support/plant-failing-model.ts'));
+  const of = (kind: string) => seen.messages.filter((m) => m.topic.endsWith(`/${kind}`)).map((m) => JSON.parse(m.text));
+  const is = (state: string) => seen.until(() => of('health').at(-1)?.hearing.state === state);
+  let listener = start();
+  let restarting = true;
+  /** Starts it again two seconds after it has ended, as systemd does. */
+  const restarts = async () => {
+    while (restarting) {
+      await listener.ended;
+      await wait(2000);
+      if (restarting) listener = start();
+    }
+  };
+  startHalf('deliver', path, env);
+  await is('listening');
+
+  writeFileSync(damaged, '');
+  listener.child.kill('SIGKILL');
+  let loop = restarts();
+  const died = performance.now();
+  await is('silent');
+  process.stdout.write(`a listener that fails at every start is silent after ${((performance.now() - died) / 1000).toFixed(1)} s\n`);
+
+  microphone.set('flat');
+  rmSync(damaged);
+  await is('deaf');
+  expect(of('health').at(-1).hearing).toMatchObject({ fault: 'flat', starts: 2 });
+  restarting = false;
+  listener.child.kill('SIGTERM');
+  await is('stopped');
+  await seen.until(() => of('summary').length > 0);
+  expect(of('summary')).toMatchObject([{ listenedSeconds: 0 }]);
+  expect(of('summary')[0].levelsDbfs).toBeUndefined();
+  await loop;
+
+  writeFileSync(damaged, '');
+  restarting = true;
+  loop = restarts();
+  await is('silent');
+  restarting = false;
+  await loop;
+  await seen.close();
+  await broker.close();
+});

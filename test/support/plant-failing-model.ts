@@ -1,0 +1,13 @@
+// Loaded into the listener by --import: its model takes 1.5 s to load, as on a slow board, and fails after that while the file PLANT_WHEN exists.
+import { existsSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { InferenceSession } from 'onnxruntime-node';
+
+const create = InferenceSession.create as (...args: unknown[]) => Promise<InferenceSession>;
+Object.assign(InferenceSession, {
+  async create(...args: unknown[]) {
+    await wait(1500);
+    if (existsSync(process.env.PLANT_WHEN ?? '')) throw new Error('a damaged graph');
+    return create.apply(InferenceSession, args);
+  },
+});
