@@ -26,7 +26,9 @@ interface Found {
   readonly sinceMs: number;
   /** When no listener was seen to run for the first time since then. */
   endedMs?: number;
-  /** When one was seen to run again after that. */
+  /** How often one was seen to run again after that. */
+  runs: number;
+  /** When it was for the second time: a single look may have met another's, for `tocsin status` asks by the same lock. */
   startedMs?: number;
 }
 
@@ -49,7 +51,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let nextPollMs = 0;
   let nextMs = 0;
   let seen = -1;
-  let found: Found = { written: -1, sinceMs: 0 };
+  let found: Found = { written: -1, sinceMs: 0, runs: 0 };
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
   let toldRefused = false;
@@ -72,10 +74,10 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const hearing = row?.bootId === clock.bootId ? row : undefined;
       if (!hearing && now - beganMs < startMs && !closed) return; // it is only starting
       const written = hearing?.writtenMonotonicMs ?? 0;
-      if (written !== found.written) found = { written, sinceMs: now };
+      if (written !== found.written) found = { written, sinceMs: now, runs: 0 };
       const runs = listenerRuns?.();
       if (runs === false) found.endedMs ??= now;
-      else if (runs && found.endedMs !== undefined) found.startedMs ??= now;
+      else if (runs && found.endedMs !== undefined && ++found.runs === 2) found.startedMs = now;
       // one that starts holds its lock before it can report: to be started is not yet to hear, and takes back nothing
       const unheardMs = hearing?.state === 'stopped' ? found.startedMs : found.endedMs;
       if (runs === false && unheardMs !== undefined && now - unheardMs >= goneMs) goneWith = written;
