@@ -1,4 +1,4 @@
-import { BrokerError } from '../lib/errors.ts';
+import { UnsentError } from '../lib/errors.ts';
 import type { MqttProbe } from './mqtt-publisher.ts';
 import type { OpenPublisher } from './publisher.ts';
 
@@ -16,14 +16,14 @@ export function closedPublisher(open: OpenPublisher, isClosed: IsClosed): OpenPu
     return {
       lost: publisher.lost,
       publish: (topic, payload, options) => (isClosed(topic, payload) ? publisher.publish(topic, payload, options) : Promise.reject(refusal(topic))),
-      close: () => publisher.close(),
+      close: (farewell) => publisher.close(farewell),
     };
   };
 }
 
 /** A probe whose messages pass the same gate. */
 export interface ClosedProbe extends Pick<MqttProbe, 'subscribe' | 'close'> {
-  /** As the probe's; rejects with a BrokerError what is not of the topic's closed schema. */
+  /** As the probe's; rejects with an UnsentError what is not of the topic's closed schema. */
   publish(topic: string, payload: string): Promise<number>;
 }
 
@@ -38,10 +38,9 @@ export function closedProbe(probe: MqttProbe, isClosed: IsClosed): ClosedProbe {
   };
 }
 
-function refusal(topic: string): BrokerError {
-  return new BrokerError(
+function refusal(topic: string): UnsentError {
+  return new UnsentError(
     `Expected a message of the closed schema of ${topic}, got another: it is not sent`,
     'tocsin privacy verify shows whether the outbox was changed',
-    true,
   );
 }

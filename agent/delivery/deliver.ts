@@ -1,13 +1,16 @@
 import type { Lost, Status } from '../events/event.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { BrokerError, messageOf } from '../lib/errors.ts';
+import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
-import type { Gap, Now, Outbox, PendingEvent } from '../outbox/outbox.ts';
+import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
+import { openExpiry } from './expiry.ts';
 import type { Link } from './link.ts';
 import { linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher, Report } from './publisher.ts';
+import { Queue } from './queue.ts';
+import { Refusals } from './refusals.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
 
@@ -36,13 +39,8 @@ export interface DeliveryParts {
 
 const pollMs = 100; // how often an empty outbox is looked at again
 const steadyMs = 10_000;
-const strictMs = 1000; // a backlog that takes longer than this to drain is overtaken by what is heard meanwhile
 const acknowledgeTogether = 256;
-const readAhead = 256;
-const mostFresh = 3600; // an hour of events at the most there may be
-const refusedRetryMs = 60_000; // how often what the broker refuses is tried again on a connection that works
-const maxRefused = 1000; // refused events set aside before the connection is given up, so that memory stays bounded
-const steadyClockMs = 3_600_000;
+const gapRetryMs = 60_000; // how often a gap that the broker refuses is told again
 const stuckMs = 90_000; // longer than any publish may take: its time-out has not worked
 
 /**
@@ -51,13 +49,15 @@ const stuckMs = 90_000; // longer than any publish may take: its time-out has no
  *
  * INVARIANTS: an event leaves the outbox only after a good PUBACK; at most `maxInFlight` are sent and unacknowledged;
  * events are first sent in order of sequence, but what is fresh when the connection begins, or heard after, overtakes a
- * backlog that takes long; a refused event is never thrown away and holds up no other.
+ * backlog that takes long (`queue.ts`); a refused event is never thrown away and holds up no other that would be taken (`refusals.ts`).
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
   const { outbox, openPublisher, clock, logger, random, link, progress = () => undefined } = parts;
   const topics = topicsOf(options.site, options.sensor);
   const status = (state: Status['state'], pending?: number) =>
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
+  const expireOld = openExpiry(options.maxAgeMs, { outbox, clock, logger });
+  const refusals = new Refusals(random);
   for (let attempt = 0; !signal.aborted; ) {
     let publisher: Publisher | undefined;
     let connectedMs = Number.POSITIVE_INFINITY;
@@ -73,8 +73,13 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       await outboxReadable(publisher);
       logger.info({ pending: pendingNow() }, 'connected');
       while (!signal.aborted) await drain(publisher);
-      await publisher.publish(topics.status, status('offline'), { retain: true }).catch(() => undefined);
+      const farewell = await publisher.publish(topics.status, status('offline'), { retain: true }).then(
+        () => true,
+        () => false,
+      );
+      await publisher.close(farewell);
     } catch (error) {
+      await publisher?.close(false); // before the wait, so that the will is published
       const fault = linkFaultOf(error);
       // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either, nor do two of one name take turns fast
       if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
@@ -87,10 +92,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       const hadTime = clock.synchronised();
       for (let leftMs = waitMs; leftMs > 0 && !signal.aborted && clock.synchronised() === hadTime; leftMs -= 1000) {
         progress();
+        await expireOld(signal, progress); // it has no need of a broker
         await sleep(Math.min(leftMs, 1000), signal);
       }
-    } finally {
-      await publisher?.close();
     }
   }
 
@@ -99,18 +103,11 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const outboxId = outbox.id;
     const isSame = () => outbox.id === outboxId;
     const inFlight = new Set<number>();
+    const isFlying = ({ sequence }: PendingEvent) => inFlight.has(sequence);
     const failure = new AbortController();
     const acknowledged: number[] = [];
-    const refused = new Set<number>();
-    const beganMs = clock.monotonicMs();
-    // two places in the queue: what had waited long when the connection began, up to `horizon`, and what came since
-    let horizon = lastHistorical();
-    let backlog = 0;
-    let fresh = horizon;
-    let ahead: PendingEvent[] = []; // of the backlog, read and not yet sent
-    let freshMs = 0; // when to look for fresh ones again, while there is a backlog
-    let nextExpiry = 0;
-    let retryRefusedMs = Number.POSITIVE_INFINITY;
+    const queue = new Queue(outbox, clock, isFlying, options.historicalAfterSeconds);
+    let reorder: (() => void) | undefined; // once an event that was tried has left the outbox
     let movedMs = clock.monotonicMs(); // when a publish last settled, or none was under way
     let wake = () => {};
     let acknowledgeMs = Number.POSITIVE_INFINITY;
@@ -128,26 +125,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const onStop = () => wake();
     stop.addEventListener('abort', onStop);
     const next = (room: number): PendingEvent[] => {
-      const taken = read(room);
+      const taken = queue.take(room).filter((event) => !isFlying(event));
       return isSame() ? taken : []; // reading is how a file that was replaced is noticed
-    };
-    const read = (room: number): PendingEvent[] => {
-      const now = clock.monotonicMs();
-      const overtaking = now - beganMs > strictMs && now >= freshMs;
-      const taken: PendingEvent[] = [];
-      if (overtaking && room > 0) {
-        taken.push(...outbox.pending(fresh, room));
-        if (taken.length < room) freshMs = now + pollMs;
-      }
-      if (taken.length < room && ahead.length === 0 && backlog < horizon) {
-        ahead = outbox.pending(backlog, readAhead).filter((e) => e.sequence <= horizon);
-        backlog = ahead.at(-1)?.sequence ?? horizon;
-      }
-      taken.push(...ahead.splice(0, room - taken.length));
-      const drained = ahead.length === 0 && backlog >= horizon;
-      if (!overtaking && taken.length < room && drained) taken.push(...outbox.pending(fresh, room - taken.length));
-      for (const { sequence } of taken) fresh = Math.max(fresh, sequence);
-      return taken.filter((e) => !inFlight.has(e.sequence) && !refused.has(e.sequence));
     };
     const send = (event: PendingEvent) => {
       inFlight.add(event.sequence);
@@ -157,14 +136,15 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         .then(
           () => {
             acknowledged.push(event.sequence);
-            if (refused.size === 0) link?.refusing(false);
+            const again = queue.passed(event.sequence);
+            if (refusals.taken(event.sequence, clock.monotonicMs(), again)) reorder = () => (again ? queue.rewind() : queue.reread());
+            if (!refusals.any) link?.refusing(false);
           },
           (error) => {
-            if (!(error instanceof BrokerError && error.refused) || refused.size >= maxRefused) return failure.abort(error);
-            if (refused.size === 0) logger.error({ reason: error.message }, 'the broker refuses events; they are kept and tried again');
-            refused.add(event.sequence);
+            if (!(error instanceof BrokerError && error.refused)) return failure.abort(error);
+            if (!refusals.any) logger.error({ reason: error.message }, 'the broker refuses events; they are kept and tried again');
+            refusals.refused(event.sequence, clock.monotonicMs(), error instanceof UnsentError);
             link?.refusing(true);
-            if (retryRefusedMs === Number.POSITIVE_INFINITY) retryRefusedMs = clock.monotonicMs() + refusedRetryMs * (0.5 + random());
           },
         )
         .finally(() => {
@@ -182,23 +162,22 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       };
       void work.then(settle, settle);
     };
+    const alive = () => {
+      if (flying.size === 0) movedMs = clock.monotonicMs();
+      if (clock.monotonicMs() - movedMs < stuckMs) progress();
+    };
     let reporting = false;
     let gapMs = 0;
+    refusals.begin(clock.monotonicMs());
+    link?.refusing(refusals.any);
     try {
       while (!stop.aborted && isSame()) {
         for (const each of parts.reports ?? []) each.tick(publisher);
-        if (clock.monotonicMs() >= nextExpiry) {
-          nextExpiry = clock.monotonicMs() + 60_000;
-          const expired = outbox.expire(nowOf(clock), options.maxAgeMs);
-          if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
-        }
-        if (clock.monotonicMs() >= retryRefusedMs) {
-          retryRefusedMs = Number.POSITIVE_INFINITY;
+        if ((await expireOld(stop, alive)) > 0) queue.reread();
+        if (reorder) {
           acknowledge(); // what has arrived is not to be found again
-          backlog = Math.min(backlog, (ahead[0]?.sequence ?? Number.POSITIVE_INFINITY) - 1, Math.min(...refused) - 1);
-          ahead = [];
-          horizon = fresh;
-          refused.clear();
+          reorder();
+          reorder = undefined;
         }
         const gap = reporting || clock.monotonicMs() < gapMs ? undefined : outbox.gaps(1)[0];
         if (!isSame()) break;
@@ -211,7 +190,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
                 () => void (isSame() && outbox.gapReported(gap)),
                 (error) => {
                   if (!(error instanceof BrokerError && error.refused)) throw error;
-                  gapMs = clock.monotonicMs() + refusedRetryMs; // it holds up no event
+                  gapMs = clock.monotonicMs() + gapRetryMs; // it holds up no event
                 },
               )
               .then(() => {
@@ -221,9 +200,15 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           );
         }
         if (clock.monotonicMs() >= acknowledgeMs) acknowledge();
-        if (flying.size === 0) movedMs = clock.monotonicMs();
-        for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
-        if (clock.monotonicMs() - movedMs < stuckMs) progress();
+        if (refusals.isDue(clock.monotonicMs(), inFlight.size)) {
+          acknowledge();
+          const event = refusals.next(queue);
+          if (!isSame()) break;
+          if (event) track(send(event));
+          else link?.refusing(false);
+        }
+        if (!refusals.stopped) for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
+        alive();
         // one timer, cleared when woken: thousands of sleeps left behind a second outlive the young generation, and fill the old one
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, pollMs);
@@ -266,25 +251,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     if (publisher.lost.aborted && !signal.aborted) throw publisher.lost.reason;
   }
 
-  /** The newest event that is late already: those behind it are fresh, and must not wait for it. */
-  function lastHistorical(): number {
-    const newest = outbox.newest();
-    const recent = outbox.pending(Math.max(0, newest - mostFresh), mostFresh);
-    const isFresh = (event: PendingEvent) =>
-      event.bootId === clock.bootId && clock.monotonicMs() - event.onsetMonotonicMs <= options.historicalAfterSeconds * 1000;
-    const last = recent.findLast((event) => !isFresh(event));
-    return last?.sequence ?? Math.max(0, newest - mostFresh);
-  }
-
   function report(publisher: Publisher, outboxId: string, { first, last, reason }: Gap): Promise<void> {
     const lost: Lost = { outbox: outboxId, first, last, reason };
     return publisher.publish(topics.gap, JSON.stringify(lost), { retain: false });
   }
-}
-
-/** The wall clock is relied upon only when it was not set for an hour: a jump, or its mending, must not age what is kept. */
-function nowOf(clock: Clock): Now {
-  const { bootId } = clock;
-  const reliable = clock.synchronised() && clock.steadyMs() >= steadyClockMs;
-  return { bootId, monotonicMs: clock.monotonicMs(), ...(reliable ? { wallMs: clock.wallMs() } : {}) };
 }

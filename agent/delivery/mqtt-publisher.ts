@@ -140,9 +140,9 @@ function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: num
         startNext();
       });
     },
-    async close() {
+    async close(farewell) {
       // a polite end waits for every PUBACK: on a frozen link for ever, and it cannot be forced afterwards
-      const polite = client.connected && unanswered === 0;
+      const polite = farewell && client.connected && unanswered === 0;
       await Promise.race([client.endAsync(!polite).catch(() => undefined), patience()]);
     },
   };

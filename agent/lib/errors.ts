@@ -63,6 +63,12 @@ export class BrokerError extends TocsinError {
     this.refused = refused;
   }
 }
+/** The sensor itself refused to send a message, for it is not of its topic's closed schema. */
+export class UnsentError extends BrokerError {
+  constructor(message: string, tryHint: string) {
+    super(message, tryHint, true);
+  }
+}
 
 /** A sensor's key or certificate is not what it should be; nothing was changed. */
 export class ProvisionError extends TocsinError {

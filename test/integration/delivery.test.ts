@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import type { OpenPublisher } from '../../agent/delivery/publisher.ts';
-import { BrokerError } from '../../agent/lib/errors.ts';
+import { BrokerError, OutboxError } from '../../agent/lib/errors.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { freePort, missing, openEmbeddedBroker, openMosquitto } from '../support/broker.ts';
@@ -35,9 +35,9 @@ function publisherTo(url: string, protocol: '5' | '3.1.1'): OpenPublisher {
   const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url, protocol, ackTimeoutSeconds: 5 } }, 'test');
   return mqttPublisher(mqtt, {}, 'tocsin-a-b');
 }
-function start(openPublisher: OpenPublisher): Promise<void> {
+function start(openPublisher: OpenPublisher, random = () => 0): Promise<void> {
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e12, acknowledgeWithinMs: 0 };
-  return deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0 }, stop.signal);
+  return deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random }, stop.signal);
 }
 function store(count: number, from = 0): void {
   for (let i = from; i < from + count; i++) outbox.append(recordedEvent(i));
@@ -76,6 +76,36 @@ for (const [name, protocol, open, reason] of brokers)
       await broker.close();
     });
 
+    test('an outbox that fails: the connection is ended before the wait, and the broker says that the courier is gone', async () => {
+      const broker = await open(await freePort());
+      const seen = await openMessages(broker.url);
+      const states = () => seen.messages.filter((m) => m.topic === 'tocsin/v1/a/b/status').map((m) => JSON.parse(m.text).state);
+      vi.spyOn(outbox, 'gaps').mockImplementationOnce(() => {
+        throw new OutboxError('Expected to read the outbox, got: disk I/O error', 'check the disk');
+      });
+      const steps: string[] = [];
+      const openPublisher: OpenPublisher = async (...args) => {
+        const publisher = await publisherTo(broker.url, protocol)(...args);
+        const close = async (farewell: boolean) => {
+          await publisher.close(farewell);
+          steps.push('closed');
+        };
+        return { ...publisher, close };
+      };
+      const delivering = start(openPublisher, () => {
+        steps.push('waits');
+        return 0;
+      });
+      await seen.until(() => states().length >= 3);
+      stop.abort();
+      await delivering;
+      await seen.until(() => states().length >= 4);
+      expect(states()).toEqual(['online', 'offline', 'online', 'offline']);
+      expect(steps).toEqual(['closed', 'waits', 'closed']);
+      await seen.close();
+      await broker.close();
+    });
+
     test('a broker that comes later, goes and comes back costs no event and no order', async () => {
       const port = await freePort();
       store(5);
@@ -110,7 +140,7 @@ describe.skipIf(withoutMosquitto)(`mosquitto with access control${withoutMosquit
     const refusal = await direct.publish('tocsin/v1/a/b/event', '{}', { retain: false }).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(BrokerError);
     expect(refusal).toMatchObject({ refused: true, message: expect.stringContaining('135') });
-    await direct.close();
+    await direct.close(true);
     await seen.close();
     expect(outbox.fates().sent).toBe(0);
     expect(outbox.pendingCount()).toBe(3);

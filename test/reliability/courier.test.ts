@@ -4,14 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { deliver } from '../../agent/delivery/deliver.ts';
-import type { Publisher } from '../../agent/delivery/publisher.ts';
-import { openSummaries } from '../../agent/delivery/summaries.ts';
 import { BrokerError, OutboxError } from '../../agent/lib/errors.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { type CourierTrial, soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
@@ -24,40 +22,7 @@ beforeEach(() => {
 const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
 const refusal = () => new BrokerError('Expected a PUBACK, got reason code 151', 'wait', true);
 
-interface Sent {
-  readonly topic: string;
-  readonly message: { id: string; data: { sequence: number } };
-}
-/** Delivers until the test ends; `before` may wait or throw. */
-function start(
-  outbox: Outbox,
-  change: { acknowledgeWithinMs?: number; summaries?: true; progress?: () => void } = {},
-  before: (sent: Sent) => unknown = () => undefined,
-) {
-  const sent: Sent[] = [];
-  let connections = 0;
-  const publish = async (topic: string, payload: string) => {
-    const one = { topic, message: JSON.parse(payload) };
-    await before(one);
-    sent.push(one);
-  };
-  const openPublisher = async (): Promise<Publisher> => {
-    connections++;
-    return { lost: new AbortController().signal, publish, close: async () => undefined };
-  };
-  const { acknowledgeWithinMs = 0, summaries, progress = () => undefined } = change;
-  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs };
-  const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
-  const stop = new AbortController();
-  const delivering = deliver(options, { outbox, openPublisher, clock, logger: silentLogger, random: () => 0, reports, progress }, stop.signal);
-  onTestFinished(async () => {
-    stop.abort();
-    await delivering;
-  });
-  const of = (kind: string) => sent.filter(({ topic }) => topic.endsWith(kind)).map(({ message }) => message);
-  return { of, ids: () => of('/event').map(({ id }) => id), connections: () => connections };
-}
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+const start = (outbox: Outbox, change: Partial<CourierTrial> = {}, before?: CourierTrial['before']) => startCourier(outbox, clock, { ...change, before });
 
 describe('a repair that cannot read the id puts another outbox in place, whose numbers begin anew', () => {
   function replace(): Outbox {

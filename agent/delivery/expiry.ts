@@ -1,0 +1,52 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Now, Outbox } from '../outbox/outbox.ts';
+
+export interface ExpiryParts {
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const everyMs = 60_000;
+const eventsACall = 10_000; // that the outbox looks at
+const steadyClockMs = 3_600_000;
+
+/**
+ * Removes what is too old from the outbox, whether there is a broker or not; returns how many. It may be called at every turn: it looks
+ * once a minute, and goes on until nothing more is found. What had piled up before the start is looked through whole, once. What fails is tried again a minute later.
+ */
+export function openExpiry(maxAgeMs: number, parts: ExpiryParts): (signal: AbortSignal, progress: () => void) => Promise<number> {
+  const { outbox, clock, logger } = parts;
+  let nextMs = Number.NEGATIVE_INFINITY;
+  let whole = true;
+  return async (signal, progress) => {
+    if (clock.monotonicMs() < nextMs) return 0;
+    nextMs = clock.monotonicMs() + everyMs;
+    let expired = 0;
+    try {
+      const calls = whole ? 1 + Math.ceil(outbox.pendingCount() / eventsACall) : 1;
+      for (let inVain = 0; inVain < calls && !signal.aborted; ) {
+        const removed = outbox.expire(nowOf(clock), maxAgeMs);
+        expired += removed;
+        inVain = removed > 0 ? 0 : inVain + 1;
+        progress();
+        await turn();
+      }
+      whole = false;
+    } catch (error) {
+      logger.debug({ reason: messageOf(error) }, 'what is too old could not be looked for');
+    }
+    if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
+    return expired;
+  };
+}
+
+/** The wall clock is relied upon only when it was not set for an hour: a jump, or its mending, must not age what is kept. */
+function nowOf(clock: Clock): Now {
+  const { bootId } = clock;
+  const reliable = clock.synchronised() && clock.steadyMs() >= steadyClockMs;
+  return { bootId, monotonicMs: clock.monotonicMs(), ...(reliable ? { wallMs: clock.wallMs() } : {}) };
+}

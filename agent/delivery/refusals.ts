@@ -1,0 +1,102 @@
+import { backoffMs } from '../lib/backoff.ts';
+import type { PendingEvent } from '../outbox/outbox.ts';
+import type { Queue } from './queue.ts';
+
+const mostInARow = 16;
+const waitMs = 60_000;
+const longestWaitMs = 600_000; // an access control that was mended is noticed within so long
+
+/**
+ * What the broker refuses. However many that are, and for however long, it costs a few messages an hour and no memory.
+ *
+ *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again │ refused: a longer wait, then another
+ *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next in order and the newest ─▶ one is taken: the others go on
+ *
+ * The second state outlasts the connection, and the next begins with a try.
+ */
+export class Refusals {
+  readonly #random: () => number;
+  #any = false;
+  #stopped = false;
+  #inARow = 0;
+  #tries = 0;
+  #nextMs = Number.POSITIVE_INFINITY;
+  #trial: number | undefined; // under way
+  #tried = 0; // the number of the last one
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  /** Whether any is refused, as far as is known. */
+  get any(): boolean {
+    return this.#any || this.#stopped;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** A connection begins, or another outbox. */
+  begin(nowMs: number): void {
+    this.#any = false;
+    this.#inARow = 0;
+    if (!this.#stopped) this.#tries = 0;
+    this.#nextMs = this.#stopped ? nowMs : Number.POSITIVE_INFINITY;
+    this.#trial = undefined;
+    this.#tried = 0;
+  }
+
+  /** `unsent` is what the sensor itself refused, which cost the network nothing. */
+  refused(sequence: number, nowMs: number, unsent: boolean): void {
+    this.#any = true;
+    if (!unsent && ++this.#inARow >= mostInARow) this.#stopped = true;
+    const isTrial = sequence === this.#trial;
+    if (isTrial) {
+      this.#trial = undefined;
+      this.#tries++;
+    }
+    if (isTrial || this.#nextMs === Number.POSITIVE_INFINITY) this.#wait(nowMs);
+  }
+
+  /** Whether that was the one that was tried; `again`: as one that had been refused, so that all are to be sent again. */
+  taken(sequence: number, nowMs: number, again: boolean): boolean {
+    this.#inARow = 0;
+    this.#stopped = false;
+    if (sequence !== this.#trial) return false;
+    this.#trial = undefined;
+    this.#tries = 0;
+    if (again) this.#none();
+    else this.#wait(nowMs);
+    return true;
+  }
+
+  isDue(nowMs: number, flying: number): boolean {
+    return nowMs >= this.#nextMs && this.#trial === undefined && !(this.#stopped && flying > 0);
+  }
+
+  /** The one to try now; where there is none left, none is refused any more. */
+  next(queue: Queue): PendingEvent | undefined {
+    const event = this.#stopped ? this.#nextOfAll(queue) : (queue.passedAfter(this.#tried) ?? queue.passedAfter(0));
+    if (event) this.#trial = this.#tried = event.sequence;
+    else {
+      this.#stopped = false;
+      this.#none();
+    }
+    return event;
+  }
+
+  #nextOfAll(queue: Queue): PendingEvent | undefined {
+    const newest = this.#tries % 2 === 1 ? queue.newest() : undefined;
+    return newest ?? queue.after(this.#tried) ?? queue.after(0);
+  }
+
+  #none(): void {
+    this.#any = false;
+    this.#nextMs = Number.POSITIVE_INFINITY;
+  }
+
+  #wait(nowMs: number): void {
+    this.#nextMs = nowMs + backoffMs(this.#tries, this.#random, waitMs, longestWaitMs);
+  }
+}

@@ -1,0 +1,121 @@
+// What is too old, by the courier: with a broker and without. The clock is the test's own; the publisher is a fake.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { OutboxError } from '../../agent/lib/errors.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
+import { soon, startCourier } from '../support/courier.ts';
+import { openPatient } from '../support/patient.ts';
+import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
+
+const day = 86_400_000;
+const maxAgeMs = 30 * day;
+let path: string;
+let nowMs: number;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-expiry-')), 'outbox.db');
+  openSqliteOutbox(path, limits).close();
+});
+const clock = fixedClock({ monotonicMs: () => nowMs });
+const away = () => {
+  throw new Error('connect ECONNREFUSED');
+};
+
+test('the broker away: events go when they are too old, and not before; once it is back their gap is told, and nothing too old is sent', async () => {
+  layBacklog(path, 25_000, (i) => recordedEvent(i)); // one a minute: 17 days
+  const outbox = openPatient(path);
+  nowMs = 20 * day;
+  let here = false;
+  const seen = startCourier(outbox, clock, { maxAgeMs, connect: () => here || away() });
+  await soon(() => expect(seen.connections()).toBeGreaterThan(2));
+  expect(outbox.fates().expired).toBe(0);
+  nowMs = 45 * day;
+  await soon(() => expect(outbox.fates().expired).toBe(15 * 24 * 60));
+  expect(seen.of('/event')).toEqual([]);
+  here = true;
+  await soon(() => expect(outbox.pendingCount()).toBe(0));
+  expect(outbox.fates()).toMatchObject({ expired: 21_600, sent: 3400 });
+  expect(Math.min(...seen.of('/event').map(({ data }) => data.sequence))).toBe(21_601);
+  // the search goes round, 10,000 at a time: it was in the middle
+  await soon(() => expect(seen.of('/gap')).toHaveLength(2));
+  expect(seen.of('/gap')).toMatchObject([
+    { first: 1, last: 10_000, reason: 'too_old' },
+    { first: 10_001, last: 21_600, reason: 'too_old' },
+  ]);
+});
+
+test.each([
+  ['of this boot', (i: number) => recordedEvent(i), 21_600],
+  // their age is known by those behind them, which are too old themselves
+  [
+    'of an earlier boot without a clock, and of this one',
+    (i: number) => recordedEvent(i, i < 12_000 ? { bootId: '1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', clockSynchronised: false } : {}),
+    21_600,
+  ],
+])('a start with many too old (%s), and the broker is there: none of them is sent, and the work is heard of meanwhile', async (_which, event, expired) => {
+  layBacklog(path, 25_000, event);
+  const outbox = openPatient(path);
+  nowMs = 45 * day;
+  let told = 0;
+  const toldAt: number[] = [];
+  const expire = vi.spyOn(outbox, 'expire').mockImplementation((...args) => {
+    toldAt.push(told);
+    return Object.getPrototypeOf(outbox).expire.apply(outbox, args);
+  });
+  const seen = startCourier(outbox, clock, { maxAgeMs, progress: () => void told++ });
+  await soon(() => expect(outbox.pendingCount()).toBe(0));
+  expect(outbox.fates()).toMatchObject({ expired, sent: 25_000 - expired });
+  expect(Math.min(...seen.of('/event').map(({ data }) => data.sequence))).toBe(expired + 1);
+  expect(expire.mock.calls.length).toBeGreaterThan(2);
+  expect(new Set(toldAt).size, 'each call is told of').toBe(toldAt.length);
+});
+
+test.each(['the broker is away', 'the broker is there'])('nothing too old, %s: looked for once a minute, and nothing is written', async (where) => {
+  layBacklog(path, 100, (i) => recordedEvent(i));
+  const outbox = openPatient(path);
+  nowMs = day;
+  const expire = vi.spyOn(outbox, 'expire');
+  const other = new Database(path, { readonly: true });
+  onTestFinished(() => void other.close());
+  const written = () => other.pragma('data_version', { simple: true }); // another when a different connection has committed
+  let turns = 0;
+  let answer = () => {};
+  const later = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const before = ({ topic }: { topic: string }) => topic.endsWith('/event') && later;
+  const begin = written();
+  const trial = where.endsWith('away') ? { connect: away } : {};
+  startCourier(outbox, clock, { maxAgeMs, progress: () => void turns++, before, ...trial });
+  onTestFinished(() => answer()); // or delivery would not end
+  const more = () => {
+    const from = turns;
+    return soon(() => expect(turns).toBeGreaterThan(from + 3));
+  };
+  await more();
+  const looks = expire.mock.calls.length;
+  await more();
+  expect(expire.mock.calls.length).toBe(looks);
+  nowMs += 61_000;
+  await more();
+  expect(expire.mock.calls.length).toBe(looks + 1);
+  expect(written()).toBe(begin);
+});
+
+test('an outbox that cannot be written while the broker is away: the courier goes on, and looks again a minute later', async () => {
+  layBacklog(path, 10, (i) => recordedEvent(i));
+  const outbox = openSqliteOutbox(path, limits);
+  onTestFinished(() => outbox.close());
+  nowMs = 45 * day;
+  const expire = vi.spyOn(outbox, 'expire').mockImplementationOnce(() => {
+    throw new OutboxError('Expected to write the outbox, got: database or disk is full', 'free space');
+  });
+  const seen = startCourier(outbox, clock, { maxAgeMs, connect: away });
+  await soon(() => expect(seen.connections()).toBeGreaterThan(2));
+  expect(expire).toHaveBeenCalledTimes(1);
+  nowMs += 61_000;
+  await soon(() => expect(outbox.fates().expired).toBe(10));
+});

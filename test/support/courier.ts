@@ -1,0 +1,56 @@
+import { onTestFinished, vi } from 'vitest';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import type { Link } from '../../agent/delivery/link.ts';
+import type { Publisher } from '../../agent/delivery/publisher.ts';
+import { openSummaries } from '../../agent/delivery/summaries.ts';
+import type { Clock } from '../../agent/lib/clock.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { silentLogger } from './samples.ts';
+
+interface Sent {
+  readonly topic: string;
+  readonly message: { id: string; data: { sequence: number } };
+}
+
+export interface CourierTrial {
+  readonly maxAgeMs: number;
+  readonly acknowledgeWithinMs: number;
+  readonly summaries: true;
+  readonly link: Link;
+  readonly random: () => number;
+  readonly progress: () => void;
+  /** May wait or throw. */
+  readonly connect: () => unknown;
+  /** Of each message; may wait or throw. */
+  readonly before: ((sent: Sent) => unknown) | undefined;
+}
+
+/** The courier over a publisher that is a fake and takes at once, unless `before` says otherwise; until the test ends. */
+export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<CourierTrial>) {
+  const { maxAgeMs = 1e13, acknowledgeWithinMs = 0, summaries, link, random = () => 0, progress = () => undefined, connect, before } = trial;
+  const sent: Sent[] = [];
+  let connections = 0;
+  const publish = async (topic: string, payload: string) => {
+    const one = { topic, message: JSON.parse(payload) };
+    await before?.(one);
+    sent.push(one);
+  };
+  const openPublisher = async (): Promise<Publisher> => {
+    connections++;
+    await connect?.();
+    return { lost: new AbortController().signal, publish, close: async () => undefined };
+  };
+  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs, acknowledgeWithinMs };
+  const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
+  const stop = new AbortController();
+  const parts = { outbox, openPublisher, clock, logger: silentLogger, random, reports, progress, ...(link ? { link } : {}) };
+  const delivering = deliver(options, parts, stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await delivering;
+  });
+  const of = (kind: string) => sent.filter(({ topic }) => topic.endsWith(kind)).map(({ message }) => message);
+  return { of, ids: () => of('/event').map(({ id }) => id), connections: () => connections };
+}
+
+export const soon = (check: () => void) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
