@@ -11,7 +11,7 @@ import { freeBeside, isFull, isReadOnly, Room } from './disk.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
 export const ballastBytes = 1_000_000;
-const reopenMs = 5000;
+const [reopenMs, mostTurnMs] = [5000, 1000]; // on a slow card to store a thousand held events takes longer than the watchdog waits
 const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
 
 export interface PatientOptions {
@@ -165,13 +165,13 @@ class PatientOutbox implements Outbox {
 
   close(): void {
     clearInterval(this.#timer);
-    this.#retry();
+    this.#retry(Number.POSITIVE_INFINITY);
     if (this.#held.length > 0) this.#options.logger.error({ events: this.#held.length }, 'events held in memory are lost: the outbox cannot be written');
     this.#inner?.close();
   }
 
-  #retry(): void {
-    this.#storeHeld();
+  #retry(turnMs = mostTurnMs): void {
+    this.#storeHeld(turnMs);
     this.#deleteArrived();
     this.#quietly(() => {
       if (this.#trouble) this.#do((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
@@ -179,15 +179,16 @@ class PatientOutbox implements Outbox {
     this.#quietly(() => this.#layBallast());
   }
 
-  /** Stores what is held, oldest first, until one cannot be; returns the fate of each that was taken. */
-  #storeHeld(): ('stored' | 'refused' | 'held')[] {
+  /** Stores what is held, oldest first, until one cannot be or the turn is over; returns the fate of each that was taken. */
+  #storeHeld(turnMs = mostTurnMs): ('stored' | 'refused' | 'held')[] {
     const fates: ('stored' | 'refused' | 'held')[] = [];
     this.#quietly(() => {
       if (this.#dropped > 0) {
         this.#do((outbox) => outbox.drop(this.#dropped));
         this.#dropped = 0;
       }
-      for (const event of [...this.#held]) {
+      for (const beganMs = performance.now(); this.#held[0] && performance.now() - beganMs < turnMs; this.#held.shift()) {
+        const event = this.#held[0];
         try {
           fates.push(this.#do((outbox) => outbox.append(event)));
         } catch (error) {
@@ -195,7 +196,6 @@ class PatientOutbox implements Outbox {
           if (!isRefusedBySchema(error)) throw error;
           this.#dropped++;
         }
-        this.#held.shift();
       }
     });
     return fates;
