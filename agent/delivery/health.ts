@@ -1,7 +1,7 @@
 import type { Health, HearingRecord } from '../events/health.ts';
 import type { BoardFacts } from '../lib/board.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from '../outbox/outbox.ts';
@@ -36,6 +36,7 @@ const pollMs = 1000;
 const goneMs = 5000; // systemd starts a listener again within less; one that fails again by then counts as gone all the while
 const faultsPollMs = 5000;
 const faultOverMs = 30_000; // one that comes and goes is told once
+const refusedRetryMs = 60_000;
 const startMs = 30_000; // a listener that has never reported in this boot may take so long to load its model
 
 /**
@@ -62,6 +63,8 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let toldFaults: OutboxFault[] = [];
   let worseMs = 0; // when all that were told were last there
   let connection: Publisher | undefined;
+  let refusedBy: Publisher | undefined; // a connection that does not take it; what is to be told waits
+  let refusedMs = 0; // until when
   let busy = false;
   let failing = false;
 
@@ -85,6 +88,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
       const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;
       if (!news && now < nextMs) return;
+      if (publisher === refusedBy && now < refusedMs) return;
       const telling = goneWith;
       faults = outbox.faults();
       const health = compose(hearing);
@@ -105,6 +109,9 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
           (error: unknown) => {
             if (!failing) logger.warn({ reason: messageOf(error) }, 'health was not taken; trying again');
             failing = true;
+            if (!(error instanceof BrokerError && error.refused)) return;
+            refusedBy = publisher;
+            refusedMs = clock.monotonicMs() + refusedRetryMs;
           },
         )
         .finally(() => {

@@ -8,6 +8,7 @@ import { openHealthReport } from '../../agent/delivery/health.ts';
 import { openLink } from '../../agent/delivery/link.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
 import type { OutboxFault } from '../../agent/lib/faults.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -29,8 +30,14 @@ function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined 
   const publisher = (): Publisher => ({
     lost: new AbortController().signal,
     close: async () => undefined,
-    publish: async (topic, text, { retain }) => void published.push({ topic, text, retain }),
+    publish: async (topic, text, { retain }) => {
+      tries++;
+      if (failure) throw failure;
+      published.push({ topic, text, retain });
+    },
   });
+  let tries = 0;
+  let failure: BrokerError | undefined;
   const link = openLink(() => undefined);
   const parts = {
     link,
@@ -48,6 +55,10 @@ function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined 
     reconnect: () => {
       connection = publisher();
     },
+    fail: (error?: BrokerError) => {
+      failure = error;
+    },
+    tries: () => tries,
     /** What is published at this time, if anything. */
     async at(ms: number) {
       time.ms = ms;
@@ -279,4 +290,25 @@ test('health says why the connection was away, and at once when events are refus
   link.connected();
   reconnect();
   expect((await at(29_000)).link).toEqual({ connections: 2, lastFault: 'connection_lost', eventsRefused: false });
+});
+
+test('health that the broker refuses is sent again a minute later or over another connection, as it is then; what only got lost, after a second', async () => {
+  const { at, fail, tries, reconnect, outbox } = courier();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 }));
+  fail(new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true));
+  for (let s = 0; s < 60; s++) await at(20_000 + s * 1000);
+  expect(tries()).toBe(1);
+  await at(80_000);
+  expect(tries()).toBe(2);
+  reconnect();
+  await at(81_000);
+  expect(tries()).toBe(3);
+  fail();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 100_000, state: 'stopped' }));
+  expect(await at(140_000)).toBeUndefined();
+  expect((await at(141_000)).hearing.state).toBe('stopped');
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 142_000 }));
+  fail(new BrokerError('Expected a PUBACK, got none in 60 s', 'wait', false));
+  for (let s = 2; s < 7; s++) await at(140_000 + s * 1000);
+  expect(tries()).toBe(9);
 });
