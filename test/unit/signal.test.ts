@@ -3,6 +3,7 @@ import { openLevelMeter } from '../../agent/audio/level.ts';
 import { openResampler } from '../../agent/audio/resample.ts';
 import { parseDevices } from '../../agent/cli/devices.ts';
 import { backoffMs } from '../../agent/lib/backoff.ts';
+import { seededRandom } from '../support/random.ts';
 
 function sine(frequency: number, rate: number, seconds: number, amplitude = 0.5): Float32Array {
   return Float32Array.from({ length: rate * seconds }, (_, i) => amplitude * Math.sin((2 * Math.PI * frequency * i) / rate));
@@ -43,7 +44,14 @@ test('backoff grows to its cap, with jitter, and is never a busy loop', () => {
   expect(backoffMs(0, () => 0)).toBe(250);
   expect(backoffMs(3, () => 1)).toBe(4000);
   expect(backoffMs(50, () => 1)).toBe(60_000);
-  expect(backoffMs(3, () => 0.5)).toBe(2000);
+  expect(backoffMs(3, () => 0.5)).toBe(2125);
+});
+
+test('the first waits of a fleet are spread as the later ones: none of ten equal parts of the time has more than 150 of 1,000 sensors', () => {
+  const random = seededRandom(7);
+  const waits = Array.from({ length: 1000 }, () => backoffMs(0, random));
+  const parts = Array.from({ length: 10 }, (_, part) => waits.filter((ms) => Math.floor((ms - 250) / 25) === part).length);
+  expect(Math.max(...parts)).toBeLessThan(150);
 });
 
 test('devices are offered by names that survive a reboot', () => {
