@@ -50,12 +50,11 @@ export class Refusals {
   /** `unsent` is what the sensor itself refused, which cost the network nothing. */
   refused(sequence: number, nowMs: number, unsent: boolean): void {
     this.#any = true;
-    if (!unsent && ++this.#inARow >= mostInARow) this.#stopped = true;
     const isTrial = sequence === this.#trial;
     if (isTrial) {
       this.#trial = undefined;
       this.#tries++;
-    }
+    } else if (!unsent && ++this.#inARow >= mostInARow) this.#stopped = true; // tries say nothing of the others
     if (isTrial || this.#nextMs === Number.POSITIVE_INFINITY) this.#wait(nowMs);
   }
 

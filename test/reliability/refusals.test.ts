@@ -46,9 +46,9 @@ const start = (outbox: Outbox, error: () => Error = refusal) =>
       if (refuses(message.data.sequence)) throw error();
     },
   });
-async function pass(minutes: number): Promise<void> {
-  for (let i = 0; i < minutes; i++) {
-    aheadMs += minuteMs;
+async function pass(minutes: number, step = 1): Promise<void> {
+  for (let i = 0; i < minutes; i += step) {
+    aheadMs += step * minuteMs;
     const from = turns;
     await soon(() => expect(turns).toBeGreaterThan(from + 2));
   }
@@ -90,6 +90,16 @@ test('every other of 4,000 refused: the rest is sent over one connection, and of
   await pass(10);
   await soon(() => expect(outbox.pendingCount()).toBe(0));
   expect([link.read().eventsRefused, seen.connections(), seen.ids().length]).toEqual([false, 1, 4001]);
+});
+
+test('one refused for ever through a quiet night: what is heard in the morning does not wait', async () => {
+  const outbox = waiting(1);
+  refuses = (sequence) => sequence === 1;
+  start(outbox);
+  await pass(300, 10);
+  expect(tries.length).toBeGreaterThan(20);
+  outbox.append(recordedEvent(9001));
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 1 }));
 });
 
 test('the first 40 refused for ever: those behind them are sent in the end, and what is heard meanwhile', async () => {
