@@ -1,30 +1,60 @@
-// The two version numbers in the header of a SQLite file, bytes 18 and 19: 2 with a write-ahead log, else 1. SQLite takes a file of a
-// higher one for read-only, or for no database. https://www.sqlite.org/fileformat2.html#file_format_version_numbers
-import { closeSync, existsSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+// What never changes in the header of an outbox. A byte of it overwritten, SQLite takes the file for read-only, for no database, or reads other pages than
+// were written; every row is still there. https://www.sqlite.org/fileformat2.html#the_database_header
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 
-const versionsAt = 18;
-const withLog = 2;
+export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
-/** Whether a file has versions that SQLite has never written. */
-export function hasWrongVersions(path: string): boolean {
+const headerBytes = 100;
+const [counterAt, pagesAt, counterOfPagesAt] = [24, 28, 92];
+
+/** Where it stands, what it is, and what else a sound file may have there. */
+const constants: readonly (readonly [at: number, is: readonly number[], or?: number])[] = [
+  [0, [...Buffer.from('SQLite format 3\0')]],
+  [16, [pageBytes >> 8, pageBytes & 0xff]],
+  [18, [2], 1], // version to write it: 2 with a write-ahead log
+  [19, [2], 1], // version to read it
+  [20, [0, 64, 32, 32]], // bytes kept free in a page; fractions
+  [44, [0, 0, 0]],
+  [47, [4], 0], // format of the schema: 0 before the first table
+  [52, [0, 0, 0, 0]], // no page is moved by itself
+  [56, [0, 0, 0]],
+  [59, [1], 0], // UTF-8: 0 before the first table
+  [64, [0, 0, 0, 0]], // nor in steps
+];
+
+/** Whether a file has a header that SQLite has never written for an outbox. */
+export function hasWrongHeader(path: string): boolean {
   if (!existsSync(path)) return false;
   const file = openSync(path, 'r');
   try {
-    const versions = Buffer.alloc(2);
-    const read = readSync(file, versions, 0, 2, versionsAt);
-    return read === 2 && versions.some((version) => version < 1 || version > withLog);
+    const header = Buffer.alloc(headerBytes);
+    return readSync(file, header, 0, headerBytes, 0) === headerBytes && wrongIn(header).length > 0;
   } finally {
     closeSync(file);
   }
 }
 
-/** Puts them right: nothing else in the file depends on them. */
-export function mendVersions(path: string): void {
+/**
+ * Puts right what never changes: nothing else in the file depends on it. Where the number of pages is not that of the file it is not believed either: SQLite
+ * counts the pages itself, with those in the log, where the counter of that number is not the file's.
+ */
+export function mendHeader(path: string): void {
   const file = openSync(path, 'r+');
   try {
-    writeSync(file, Buffer.from([withLog, withLog]), 0, 2, versionsAt);
+    const header = Buffer.alloc(headerBytes);
+    if (readSync(file, header, 0, headerBytes, 0) < headerBytes) return;
+    for (const [at, is] of wrongIn(header)) writeSync(file, Buffer.from(is), 0, is.length, at);
+    if (header.readUInt32BE(pagesAt) * pageBytes !== fstatSync(file).size) {
+      const other = Buffer.alloc(4);
+      other.writeUInt32BE(~header.readUInt32BE(counterAt) >>> 0);
+      writeSync(file, other, 0, 4, counterOfPagesAt);
+    }
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+}
+
+function wrongIn(header: Buffer) {
+  return constants.filter(([at, is, or]) => !is.every((byte, i) => header[at + i] === byte || header[at + i] === or));
 }

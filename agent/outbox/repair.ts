@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { hasWrongVersions, mendVersions } from './header.ts';
+import { mendHeader } from './header.ts';
 import type { Gap } from './outbox.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
@@ -28,7 +28,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   try {
     lock.exec('BEGIN EXCLUSIVE');
     if (existsSync(path)) {
-      if (hasWrongVersions(path)) mendVersions(path);
+      mendHeader(path);
       if (isSound()) return;
       salvage(path, open);
     }

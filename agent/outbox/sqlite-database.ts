@@ -2,13 +2,11 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf } from '../lib/errors.ts';
-import { hasWrongVersions } from './header.ts';
-import { hasOurSchema, migrate } from './migrate.ts';
+import { hasWrongHeader, pageBytes } from './header.ts';
+import { hasOurSchema, isFalseVersion, migrate } from './migrate.ts';
 import { createFile } from './repair.ts';
 import { skipLostNumbers } from './reserved-numbers.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
-
-export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
 export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
@@ -50,18 +48,24 @@ export function openChecked(path: string): SqliteDatabase {
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
   if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
-  if (hasWrongVersions(path)) throw damage('the header is damaged');
-  const db = openDatabase(path);
+  if (hasWrongHeader(path)) throw damage('the header is damaged');
+  let db: SqliteDatabase | undefined;
   try {
-    if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
-    migrate(db, () => skipLostNumbers(db, path));
-    if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
+    db = openDatabase(path);
+    check(db, path);
     return db;
   } catch (error) {
-    db.close();
-    // our own migrations fail on nothing but a file that is not what it says
+    db?.close();
+    // what is done here fails on nothing but a file that is not what it says
     throw (error as { code?: unknown }).code === 'SQLITE_ERROR' ? damage(messageOf(error)) : error;
   }
+}
+
+function check(db: SqliteDatabase, path: string): void {
+  if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
+  if (isFalseVersion(db, openInMemory)) throw damage('no release has its schema version');
+  migrate(db, () => skipLostNumbers(db, path));
+  if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
 }
 
 export function isSound(path: string): boolean {

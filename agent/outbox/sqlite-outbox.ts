@@ -7,12 +7,13 @@ import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import { findTooOld } from './expiry.ts';
+import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { inodeOf, quarantined, repairOutbox } from './repair.ts';
 import { ReservedNumbers, releaseNumbers } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { damage, isDamage, isSound, openChecked, openDatabase, pageBytes, type SqliteDatabase, type Statement } from './sqlite-database.ts';
+import { damage, isDamage, isSound, openChecked, openDatabase, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 

@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { schemaSql, viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { hearingRecord, hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 const original = Database.prototype.pragma;
@@ -128,11 +128,23 @@ test('the schema is closed: no column takes text, blobs, unknown labels or value
 test('a file from a later release or no database at all is refused, untouched', () => {
   open().close();
   const db = new Database(path);
+  db.exec('CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT');
   db.pragma('user_version = 99');
   db.close();
-  expect(() => open()).toThrow(/schema version 99, but this release knows up to \d/);
+  for (const repair of [false, true]) expect(() => openSqliteOutbox(path, limits, { repair })).toThrow(/schema version 99, but this release knows up to \d/);
+  expect(readdirSync(dirname(path)).filter((name) => name.includes('damaged'))).toEqual([]);
   path = new URL(import.meta.url).pathname;
   expect(() => open()).toThrow(/Expected an outbox at/);
+});
+
+test('each migration changes the schema: a release tells a later one from a damaged version number by that', () => {
+  const db = new Database(':memory:');
+  const schemas = readdirSync('agent/outbox/migrations').map((name) => {
+    db.exec(readFileSync(`agent/outbox/migrations/${name}`, 'utf8'));
+    return JSON.stringify(db.prepare(schemaSql).all());
+  });
+  db.close();
+  expect(new Set(schemas).size).toBe(schemas.length);
 });
 
 test('the record of hearing is one, replaced, and comes back to the precision of the columns; so do usual levels', () => {
@@ -151,6 +163,7 @@ test('the record of hearing is one, replaced, and comes back to the precision of
 
 test('a file of the first schema is brought up to date with its events', () => {
   const first = new Database(path);
+  first.pragma('page_size = 1024');
   first.exec(readFileSync('agent/outbox/migrations/000001.sql', 'utf8'));
   first.pragma('user_version = 1');
   const id = first.prepare('SELECT id FROM outbox').pluck().get();

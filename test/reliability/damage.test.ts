@@ -231,21 +231,6 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(listener.pending(0, 1000).filter((e) => e.onsetMonotonicMs >= 9000 * 60_000)).toHaveLength(2);
   });
 
-  // a repair that only opened the file would find it read-only for ever, or no database
-  test.each([
-    [18, 3],
-    [18, 0xff],
-    [19, 0x7f],
-    [18, 0],
-  ])('a version number in the header overwritten, byte %d with %d: put right, and everything is kept', (at, value) => {
-    const id = leaveWithoutWal();
-    overwrite(path, at, 1, () => value);
-    const { kept, sameId } = recovered(id);
-    expect(kept).toEqual(range(101, stored));
-    expect(sameId).toBe(true);
-    expect(quarantine()).toEqual([]);
-  });
-
   test('at most three damaged files are kept', () => {
     for (let i = 0; i < 6; i++) {
       writeFileSync(path, `not a database ${i}\n`.repeat(100));

@@ -1,0 +1,84 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { leaveOutbox, overwrite, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tocsin-header-'));
+  path = join(folder, 'outbox.db');
+});
+
+// of the 100 bytes, a bit each, its highest, and all of them: as the last process left the file, and as a power cut does, with a log beside it
+test.each([
+  ['everything in the file', () => openSqliteOutbox(path, limits, { reserve: true }).close()],
+  ['a log beside it', () => undefined],
+])('a byte of the header overwritten, %s: up again with the id and every event', { timeout: 120_000 }, (_name, settle) => {
+  const id = leaveOutbox(path);
+  settle();
+  for (let at = 0; at < 100; at++)
+    for (const flip of [1, 0x80, 0xff]) {
+      const copy = mkdtempSync(join(folder, 'copy-'));
+      cpSync(path, join(copy, 'outbox.db'));
+      try {
+        cpSync(`${path}-wal`, join(copy, 'outbox.db-wal'));
+      } catch {
+        // there is none
+      }
+      const bytes = readFileSync(path);
+      bytes[at] = (bytes[at] as number) ^ flip;
+      writeFileSync(join(copy, 'outbox.db'), bytes);
+      const outbox = openSqliteOutbox(join(copy, 'outbox.db'), limits, { repair: true });
+      outbox.append(recordedEvent(9000));
+      const found = { at, flip, id: outbox.id, kept: outbox.pending(0, 1000).map(({ onsetMonotonicMs }) => onsetMonotonicMs / 60_000) };
+      expect(found).toEqual({ at, flip, id, kept: [...range(101, stored), 9000] });
+      outbox.close();
+      rmSync(copy, { recursive: true });
+    }
+});
+
+// a repair that only opened the file would find it read-only for ever, no database, or of a format that it does not know
+test.each([
+  [18, 3],
+  [18, 0xff],
+  [19, 0x7f],
+  [18, 0],
+  [0, 0x7f],
+  [16, 0x10],
+  [20, 8],
+  [21, 0],
+  [30, 1],
+  [47, 5],
+  [53, 1],
+  [59, 3],
+])('what never changes in the header overwritten, byte %d with %d: put right, and nothing is set aside', (at, value) => {
+  const id = leaveOutbox(path);
+  openSqliteOutbox(path, limits, { reserve: true }).close();
+  overwrite(path, at, 1, () => value);
+  const { kept, sameId } = recoveredOutbox(path, id);
+  expect(kept).toEqual(range(101, stored));
+  expect(sameId).toBe(true);
+  expect(quarantined(path)).toEqual([]);
+});
+
+// byte 63 is the last of the schema version: one that no release has is no reason to refuse the file
+test.each([
+  [60, 1],
+  [61, 1],
+  [62, 1],
+  [63, 9],
+  [63, 7],
+  [63, 0],
+])('the schema version overwritten, byte %d with %d: repaired, with all events', (at, value) => {
+  const id = leaveOutbox(path);
+  openSqliteOutbox(path, limits, { reserve: true }).close();
+  overwrite(path, at, 1, () => value);
+  const { kept, sameId } = recoveredOutbox(path, id);
+  expect(kept).toEqual(range(101, stored));
+  expect(sameId).toBe(true);
+  expect(quarantined(path)).toEqual(['outbox.db.damaged-1']);
+});
