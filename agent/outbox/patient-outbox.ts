@@ -83,7 +83,7 @@ class PatientOutbox implements Outbox {
   }
 
   pendingCount(): number {
-    return this.#do((outbox) => outbox.pendingCount()) - this.#arrived.events.size;
+    return Math.max(0, this.#do((outbox) => outbox.pendingCount()) - this.#arrived.events.size);
   }
 
   newest(): number {

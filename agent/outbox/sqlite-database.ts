@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf } from '../lib/errors.ts';
+import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate } from './migrate.ts';
 import { createFile } from './repair.ts';
@@ -66,6 +67,9 @@ function check(db: SqliteDatabase, path: string): void {
   if (isFalseVersion(db, openInMemory)) throw damage('no release has its schema version');
   migrate(db, () => skipLostNumbers(db, path));
   if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
+  // reading joins them: what refers to a row that is not there would wait for ever, and nobody would know
+  if (db.prepare('SELECT 1 FROM pragma_foreign_key_check LIMIT 1').get()) throw damage('a row refers to one that is not there');
+  settleCounts(db);
 }
 
 export function isSound(path: string): boolean {

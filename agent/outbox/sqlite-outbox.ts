@@ -122,7 +122,7 @@ class SqliteOutbox implements Outbox {
   pendingCount(): number {
     // counting them would take a tenth of a second for half a million
     const { stored, sent, expired, unreadable } = this.fates();
-    return stored - sent - expired - unreadable;
+    return Math.max(0, stored - sent - expired - unreadable);
   }
 
   acknowledge(sequences: readonly number[]): void {
@@ -253,12 +253,11 @@ class SqliteOutbox implements Outbox {
 
   #remove(sequences: readonly number[], reason: Gap['reason']): number {
     const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
-    for (const sequence of sequences) {
-      remove.run(sequence);
-      this.#gap({ first: sequence, last: sequence, reason });
-    }
-    this.#count('expired', sequences.length);
-    return sequences.length;
+    // the other half may have removed or acknowledged some since they were looked for
+    const removed = sequences.filter((sequence) => remove.run(sequence).changes === 1);
+    for (const sequence of removed) this.#gap({ first: sequence, last: sequence, reason });
+    this.#count('expired', removed.length);
+    return removed.length;
   }
 
   /** Notes a gap, or lengthens the one that ends just before it. */

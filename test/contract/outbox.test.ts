@@ -62,6 +62,41 @@ test('old events expire, counted, but not those whose clock was wrong', () => {
   outbox.close();
 });
 
+test('what the other half removes while old events are looked for is counted once, and is in no gap', () => {
+  const [outbox, other] = [open(), open()];
+  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+  const now = {
+    bootId: recordedEvent(1).bootId,
+    get monotonicMs() {
+      other.acknowledge([1, 2]);
+      return 100 * 60_000;
+    },
+  };
+  expect(outbox.expire(now, 96.5 * 60_000)).toBe(1);
+  expect(outbox.fates()).toMatchObject({ stored: 5, sent: 2, expired: 1 });
+  expect(outbox.gaps(10)).toEqual([{ first: 3, last: 3, reason: 'too_old' }]);
+  expect([outbox.pendingCount(), outbox.pending(0, 10).length]).toEqual([2, 2]);
+  outbox.close();
+  other.close();
+});
+
+test.each([
+  ['expired', 100, { expired: 100, stored: 105 }],
+  ['stored', 7, { stored: 7, unreadable: 2 }],
+])('counts that do not add up (%s: %d) are put right by what is there, and meanwhile no less than none waits', (fate, events, settled) => {
+  const outbox = open();
+  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+  const db = new Database(path);
+  db.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, fate);
+  db.close();
+  expect(outbox.pendingCount()).toBe(fate === 'stored' ? 7 : 0);
+  outbox.close();
+  const again = open();
+  expect(again.pendingCount()).toBe(5);
+  expect(again.fates()).toMatchObject(settled);
+  again.close();
+});
+
 test('every commit reaches the disk: WAL and synchronous=FULL, on the connection that writes', () => {
   const asked: string[] = [];
   const pragma = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, ...args) {

@@ -79,6 +79,20 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.fates().unreadable).toBe(1);
   });
 
+  // nothing that SQLite checks by itself, and reading joins them: it would be in no page, no gap and no count
+  test.each(['boot', 'model', 'label'])('an event whose %s is not there is no event that waits for ever', (key) => {
+    const id = leaveWithoutWal();
+    const db = new Database(path);
+    db.pragma('foreign_keys = OFF');
+    db.exec(`UPDATE event SET ${key} = 9 WHERE sequence = 150`);
+    db.close();
+    const { kept, sameId, outbox } = recovered(id);
+    expect(sameId).toBe(true);
+    expect(kept).toEqual(range(101, stored).filter((n) => n !== 150));
+    expect(outbox.gaps(100)).toContainEqual({ first: 150, last: 150, reason: 'unreadable' });
+    expect(outbox.faults()).toEqual(['outbox_damaged']);
+  });
+
   test('hours not yet reported are kept, and their numbers go on far behind', () => {
     leaveWithoutWal();
     const before = openSqliteOutbox(path, limits);
