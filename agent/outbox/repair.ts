@@ -1,7 +1,8 @@
-import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { mendHeader } from './header.ts';
 import type { Gap } from './outbox.ts';
+import { quarantined } from './quarantine.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
 import { fromSummaryRow, readSummariesSql, type SummaryRow, toSummaryRow, writeSummarySql } from './summary-rows.ts';
@@ -10,14 +11,15 @@ const kept = 3; // damaged files kept beside the outbox
 // What stood in a lost WAL may have been sent: new events are numbered far behind it. A WAL holds some hundred events.
 const skipped = 100_000;
 const skippedHours = 1000;
-const seconds = 5; // time for reading what is readable
+const seconds = 5; // time for reads that fail
 const together = 1000; // events read at once: months of them do not fit in the memory of a service
 
 /**
  * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
  * Numbers and outbox id stay, so that nothing sent before is taken for new; numbers that may be lost become a gap.
  *
- * INVARIANTS: one process at a time (a lock that dies with it). The new file is complete and synced before the old one is
+ * INVARIANTS: one process at a time (a lock that dies with it), and none writes to the old file, where that can
+ * be locked, from the first row that is copied until it is moved. The new file is complete and synced before the old one is
  * moved, so that a crash at any point leaves either the old file, or PATH.new to be put in place. Where the new one cannot be
  * written, as on a full disk, that is thrown and the old one stays. PATH.new is there before the old file is opened, and says
  * beside it that a repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared memory and
@@ -25,12 +27,17 @@ const together = 1000; // events read at once: months of them do not fit in the 
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean): void {
   const lock = open(`${path}.lock`);
+  let damaged: SqliteDatabase | undefined;
   try {
+    lock.pragma('busy_timeout = 0'); // a half that waits for the other hears nothing and sends nothing: it comes back in a second
     lock.exec('BEGIN EXCLUSIVE');
     if (existsSync(path)) {
       mendHeader(path);
       if (isSound()) return;
-      salvage(path, open);
+      damaged = salvage(path, open);
+    } else if (!existsSync(`${path}.new`)) {
+      makeEmpty(`${path}.new`);
+      createFile(path); // of its log alone nothing can be read: it is set aside beside an empty file
     }
     const number = Math.max(0, ...quarantined(path).map(({ number }) => number)) + 1;
     if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
@@ -41,6 +48,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     for (const { number: old } of quarantined(path).filter((file) => file.number <= number - kept))
       for (const end of ['', '-wal']) rmSync(`${path}.damaged-${old}${end}`, { force: true });
   } finally {
+    close(damaged);
     lock.close();
   }
 }
@@ -67,38 +75,36 @@ export function inodeOf(path: string): string {
   }
 }
 
-/** The damaged files kept beside an outbox. */
-export function quarantined(path: string): { number: number; sinceMs: number }[] {
-  return readdirSync(dirname(path)).flatMap((name) => {
-    const number = name.startsWith(`${basename(path)}.damaged-`) ? /\.damaged-(\d+)$/.exec(name)?.[1] : undefined;
-    return number === undefined ? [] : [{ number: Number(number), sinceMs: statSync(join(dirname(path), name)).ctimeMs }];
-  });
-}
-
-function salvage(path: string, open: OpenDatabase): void {
+/** Makes PATH.new of what can be read; returns the damaged file with its lock held, where it can be opened. */
+function salvage(path: string, open: OpenDatabase): SqliteDatabase | undefined {
   makeEmpty(`${path}.new`);
+  let damaged: SqliteDatabase | undefined;
   try {
     const fresh = open(`${path}.new`, 'migrate');
     try {
       // a log would need the same space again, and closing says nothing where there is none to bring it into the file
       fresh.pragma('journal_mode = MEMORY');
-      const damaged = reading(() => open(path));
-      try {
-        damaged?.pragma('cell_size_check = ON');
-        // where nothing can be read: a new outbox, with an id of its own
-        if (damaged) writing(() => copy(damaged, fresh));
-      } finally {
-        close(damaged);
-      }
+      damaged = reading(() => open(path));
+      // where nothing can be read: a new outbox, with an id of its own
+      if (damaged) copyLocked(damaged, fresh);
       fresh.pragma('journal_mode = WAL');
     } finally {
       fresh.close();
     }
+    syncFolder(path);
+    return damaged;
   } catch (error) {
+    close(damaged);
     makeEmpty(`${path}.new`); // its space may be what others need
     throw error;
   }
-  syncFolder(path);
+}
+
+/** No other process writes from here on: what it stores in a file that is set aside next would be lost. */
+function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase): void {
+  reading(() => damaged.exec('BEGIN IMMEDIATE'));
+  damaged.pragma('cell_size_check = ON');
+  writing(() => copy(damaged, fresh));
 }
 
 /** An empty file of that name; it is never gone in between. */
@@ -192,7 +198,7 @@ function know(to: SqliteDatabase, { bootId, model }: { bootId: string; model: { 
 
 /**
  * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
- * single numbers, for a few seconds of reading at most.
+ * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
  */
 function* readable(from: SqliteDatabase, newest: number): Generator<Row> {
   let leftMs = seconds * 1000;
@@ -203,7 +209,7 @@ function* readable(from: SqliteDatabase, newest: number): Generator<Row> {
     const [after, to] = next;
     const began = performance.now();
     const found = reading(() => range.all(after, to, together));
-    leftMs -= performance.now() - began;
+    if (!found) leftMs -= performance.now() - began;
     if (found) {
       if (found.length === together) ranges.push([found.at(-1)?.sequence ?? to, to]);
       yield* found;

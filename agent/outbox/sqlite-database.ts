@@ -9,6 +9,8 @@ import { createFile } from './repair.ts';
 import { skipLostNumbers } from './reserved-numbers.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
+export const busyMs = 5000; // how long another process that writes is waited for
+
 export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
@@ -27,7 +29,7 @@ export function damage(what: string): Error {
 
 export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
   createFile(path);
-  const db = new Database(path, { timeout: 5000 });
+  const db = new Database(path, { timeout: busyMs });
   try {
     if (path.endsWith('.lock')) return db;
     db.pragma(`page_size = ${pageBytes}`);
@@ -48,7 +50,7 @@ export function openChecked(path: string): SqliteDatabase {
   if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
-  if (existsSync(path) && statSync(path).size === 0 && existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) throw damage('the file is empty');
+  if (bytesOf(path) === 0 && bytesOf(`${path}-wal`) > 0) throw damage('the file of a write-ahead log is empty or gone');
   if (hasWrongHeader(path)) throw damage('the header is damaged');
   let db: SqliteDatabase | undefined;
   try {
@@ -79,6 +81,10 @@ export function isSound(path: string): boolean {
   } catch (error) {
     return !isDamage(error);
   }
+}
+
+function bytesOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */

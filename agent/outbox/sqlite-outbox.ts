@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
@@ -10,10 +10,11 @@ import { findTooOld } from './expiry.ts';
 import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
-import { inodeOf, quarantined, repairOutbox } from './repair.ts';
+import { Quarantine } from './quarantine.ts';
+import { inodeOf, repairOutbox } from './repair.ts';
 import { ReservedNumbers, releaseNumbers } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { damage, isDamage, isSound, openChecked, openDatabase, type SqliteDatabase, type Statement } from './sqlite-database.ts';
+import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 
@@ -70,6 +71,7 @@ class SqliteOutbox implements Outbox {
   readonly #statements = new Map<string, Statement>();
   readonly #use: OutboxUse;
   readonly #numbers: ReservedNumbers | undefined;
+  readonly #quarantine: Quarantine;
   #expiry = { after: 0, before: 0 };
 
   constructor(path: string, db: SqliteDatabase, limits: OutboxLimits, use: OutboxUse) {
@@ -78,6 +80,7 @@ class SqliteOutbox implements Outbox {
     this.#db = db;
     this.#limits = limits;
     this.#use = use;
+    this.#quarantine = new Quarantine(path);
     try {
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
@@ -182,10 +185,8 @@ class SqliteOutbox implements Outbox {
   }
 
   faults(): OutboxFault[] {
-    const week = 7 * 86_400_000;
-    const damaged = quarantined(this.#path).some(({ sinceMs }) => Math.abs(Date.now() - sinceMs) < week);
     const { bavail, bsize } = statfsSync(dirname(this.#path));
-    return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(damaged ? (['outbox_damaged'] as const) : [])];
+    return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(this.#quarantine.isRecent() ? (['outbox_damaged'] as const) : [])];
   }
 
   writeHearing(record: HearingRecord, learnt: readonly UsualLevel[] = []): void {
@@ -280,6 +281,8 @@ class SqliteOutbox implements Outbox {
   #transaction<T>(work: () => T): T {
     try {
       if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
+      // the other half may be repairing it: to wait for the end of that is to hear nothing and to send nothing
+      this.#db.pragma(`busy_timeout = ${existsSync(`${this.#path}.new`) ? 0 : busyMs}`);
       const result = this.#db.transaction(work).immediate();
       // replaced meanwhile: what was written is in the file set aside, and is to be written again
       if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');

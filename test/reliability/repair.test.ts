@@ -1,0 +1,118 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { repairOutbox } from '../../agent/outbox/repair.ts';
+import { type OpenDatabase, openDatabase } from '../../agent/outbox/sqlite-database.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
+import { leaveOutbox, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { openPatient } from '../support/patient.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-repair-')), 'outbox.db');
+});
+
+/** Opens databases as a repair does, and does `then` once the events of the damaged one have been copied. */
+function afterCopying(then: () => void): OpenDatabase {
+  return (file, migrated) => {
+    const db = openDatabase(file, migrated);
+    if (file !== path) return db;
+    const prepare = db.prepare.bind(db);
+    db.prepare = ((sql: string) => {
+      if (/FROM gap/.test(sql)) then();
+      return prepare(sql);
+    }) as typeof db.prepare;
+    return db;
+  };
+}
+
+test('while one half repairs the other stores nothing in the file that is set aside: it holds it, waits for nothing, and stores it in the new one', () => {
+  const listener = openPatient(path, { retryMs: 1e6 });
+  const raw = new Database(path, { timeout: 0 });
+  for (let i = 1; i <= 20; i++) listener.append(recordedEvent(i));
+  writeFileSync(`${path}.new`, ''); // a repair that was interrupted: it begins anew
+  const fates: string[] = [];
+  const began = performance.now();
+  const open = afterCopying(() => {
+    fates.push(listener.append(recordedEvent(30)));
+    expect(() => raw.exec('BEGIN IMMEDIATE; ROLLBACK')).toThrow(/locked/);
+  });
+  repairOutbox(path, open, () => false);
+  expect(fates).toEqual(['held']);
+  expect(performance.now() - began).toBeLessThan(4000); // SQLite would wait for 5 s
+  raw.close();
+  expect(listener.append(recordedEvent(31))).toBe('stored');
+  expect(listener.pending(0, 100).map(({ onsetMonotonicMs }) => onsetMonotonicMs / 60_000)).toEqual([...range(1, 20), 30, 31]);
+});
+
+test('where a repair finds no room and is not going on, the other half goes on in the old file', () => {
+  const listener = openSqliteOutbox(path, limits);
+  writeFileSync(`${path}.new`, '');
+  expect(listener.append(recordedEvent(1))).toBe('stored');
+  listener.close();
+});
+
+test('a half that starts while the other repairs is not kept waiting', () => {
+  openSqliteOutbox(path, limits).close();
+  writeFileSync(`${path}.new`, '');
+  const other = new Database(`${path}.lock`);
+  other.exec('BEGIN EXCLUSIVE');
+  const began = performance.now();
+  const outbox = openPatient(path, { retryMs: 1e6 });
+  expect(outbox.append(recordedEvent(1))).toBe('held');
+  expect(performance.now() - began).toBeLessThan(4000);
+  other.close();
+  expect(outbox.append(recordedEvent(2))).toBe('stored');
+  expect(outbox.pendingCount()).toBe(2);
+});
+
+test.each([[['-wal', '-shm']], [['-wal']]])('the file is gone, and %j are there: they are set aside, and it is told', (ends) => {
+  const id = leaveOutbox(path, ['', ...ends]);
+  rmSync(path);
+  const { kept, sameId, outbox } = recoveredOutbox(path, id);
+  expect(kept).toEqual([]);
+  expect(sameId).toBe(false);
+  expect(outbox.faults()).toEqual(['outbox_damaged']);
+  expect(existsSync(`${path}.damaged-1-wal`)).toBe(true);
+  rmSync(`${path}.damaged-1`);
+  expect(outbox.faults()).toEqual([]);
+});
+
+test('the file is gone, and only its shared memory is there: a new one is made', () => {
+  const id = leaveOutbox(path, ['', '-wal', '-shm']);
+  for (const end of ['', '-wal']) rmSync(`${path}${end}`);
+  expect(recoveredOutbox(path, id).sameId).toBe(false);
+});
+
+test('a board on which reading takes long: every readable event is kept', () => {
+  openSqliteOutbox(path, limits).close();
+  layBacklog(path, 5000, (i) => recordedEvent(i));
+  writeFileSync(`${path}.new`, '');
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10_000));
+  const outbox = openSqliteOutbox(path, limits, { repair: true });
+  clock.mockRestore();
+  expect([outbox.pendingCount(), outbox.fates().unreadable]).toEqual([5000, 0]);
+  expect(quarantined(path)).toHaveLength(1);
+  outbox.close();
+});
+
+test('the wall clock is set after a repair: that it was damaged is still told, for a week', () => {
+  const id = leaveOutbox(path);
+  writeFileSync(`${path}.new`, '');
+  const { kept, outbox } = recoveredOutbox(path, id);
+  expect(kept).toEqual(range(101, stored));
+  const dayMs = 86_400_000;
+  const [wall, monotonic] = [Date.now(), performance.now()];
+  const wallClock = vi.spyOn(Date, 'now').mockReturnValue(wall + 8 * dayMs);
+  expect(outbox.faults()).toEqual(['outbox_damaged']);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(monotonic + 8 * dayMs);
+  expect(outbox.faults()).toEqual([]);
+  wallClock.mockRestore();
+  clock.mockRestore();
+  expect(readdirSync(join(path, '..')).filter((name) => name.includes('.new'))).toEqual([]);
+});
