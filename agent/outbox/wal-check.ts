@@ -33,14 +33,16 @@ export function commitsBeyondDamage(walPath: string): number {
  * Whether the WAL lacks frames that were committed to it: it is gone, cut, of zero length or noise, which SQLite takes for a log that was
  * never written, and numbers would be given out twice. The shared memory beside it tells, for SQLite writes its header only after the
  * frames are synced and deletes it together with the WAL when the last process closes in order. What it says of frames that stand
- * in the main file already does not count. After a power cut it may be some 30 s old, or not there at all: then this finds nothing, and reserved-numbers.ts sees to it
- * that no number is given out twice.
+ * in the main file already does not count. After a power cut it may be some 30 s old: what was written since, and a log that began anew since, which counts
+ * its first salt up, is not what it tells of. It may not be there at all: then this finds nothing, and reserved-numbers.ts sees to it that no number is given
+ * out twice.
  * Format: https://www.sqlite.org/walformat.html#the_wal_index_file_format
  */
 export function lacksCommits(path: string): boolean {
   const index = readIndex(`${path}-shm`);
   if (!index || index.frames <= index.inMainFile) return false;
   const log = intactFrames(`${path}-wal`);
+  if (log?.isHeaderIntact && isLater(log.salts, index.salts)) return false;
   const short = !log?.salts.equals(index.salts) || log.frames < index.frames;
   // another process may have begun the log anew in between
   return short && readIndex(`${path}-shm`)?.header.equals(index.header) === true;
@@ -49,6 +51,12 @@ export function lacksCommits(path: string): boolean {
 /** Whether there is no WAL, or none that SQLite would read: what the outbox shows is then in its file. One that begins anew has its header. */
 export function isWithoutHeader(walPath: string): boolean {
   return intactFrames(walPath)?.isHeaderIntact !== true;
+}
+
+/** Whether a log of these salts began after one of those: the first goes up by one, and begins with 0 behind its greatest value. */
+function isLater(salts: Buffer, than: Buffer): boolean {
+  const ahead = (salts.readUInt32BE(0) - than.readUInt32BE(0)) >>> 0;
+  return ahead > 0 && ahead < 2 ** 31;
 }
 
 interface WalIndex {

@@ -194,6 +194,28 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(quarantine()).toEqual([]);
   });
 
+  test('nor is shared memory that is older than its WAL, as a power cut leaves it: the WAL has grown since, or begun anew', () => {
+    const outbox = openSqliteOutbox(path, limits, { reserve: true });
+    const older: Buffer[] = [];
+    for (let i = 1; i <= stored; i++) {
+      if (i % 20 === 0) older.push(readFileSync(`${path}-shm`));
+      outbox.append(recordedEvent(i));
+    }
+    const [file, log] = [readFileSync(path), readFileSync(`${path}-wal`)];
+    const began = new Set(older.map((memory) => memory.readUInt32BE(32))); // the first salt
+    expect(began.size).toBeGreaterThan(1);
+    outbox.close();
+    for (const memory of older) {
+      writeFileSync(path, file);
+      writeFileSync(`${path}-wal`, log);
+      writeFileSync(`${path}-shm`, memory);
+      const again = openSqliteOutbox(path, limits, { repair: true });
+      expect(again.pending(0, 1000).map((e) => e.sequence)).toEqual(range(1, stored));
+      expect(quarantine()).toEqual([]);
+      again.close();
+    }
+  });
+
   test('200 random damages: up again every time, only sound rows, no id used twice', { timeout: 300_000 }, () => {
     const random = seededRandom(11);
     const id = leaveWithoutWal();
