@@ -3,16 +3,15 @@ import { dirname } from 'node:path';
 import { mendHeader } from './header.ts';
 import type { Gap } from './outbox.ts';
 import { quarantined } from './quarantine.ts';
-import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
+import { readableEvents, reading, unless } from './readable-rows.ts';
+import { insertSql, type Row } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
-import { fromSummaryRow, readSummariesSql, type SummaryRow, toSummaryRow, writeSummarySql } from './summary-rows.ts';
+import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 
 const kept = 3; // damaged files kept beside the outbox
 // What stood in a lost WAL may have been sent: new events are numbered far behind it. A WAL holds some hundred events.
 const skipped = 100_000;
 const skippedHours = 1000;
-const seconds = 5; // time for reads that fail
-const together = 1000; // events read at once: months of them do not fit in the memory of a service
 
 /**
  * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
@@ -153,18 +152,17 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
   })();
 }
 
-/** Copies the readable events a thousand at a time; returns how many, the last number, and the numbers before it that no event has: sent before, or lost. */
+/** Copies the readable events as they stand, for the schema to refuse what cannot be, a thousand at a time; returns how many, the last number, and the numbers before it that no event has: sent before, or lost. */
 function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): { sound: number; last: number; holes: Gap[] } {
   const insert = to.prepare(insertSql);
   const holes: Gap[] = [];
   let [sound, last, known] = [0, 0, ''];
-  for (const row of readable(from, newest))
+  for (const row of readableEvents(from, newest))
     writing(() => {
-      const event = fromRow(row);
-      const referred = `${event.bootId} ${event.model.name} ${event.model.version}`;
-      if (referred !== known) know(to, event);
+      const referred = `${row.boot_id} ${row.model_name} ${row.model_version}`;
+      if (referred !== known) know(to, row);
       known = referred;
-      insert.run(toRow(event, row.sequence));
+      insert.run(row);
       if (row.sequence > last + 1) holes.push({ first: last + 1, last: row.sequence - 1, reason: 'unreadable' });
       last = row.sequence;
       sound++;
@@ -181,63 +179,24 @@ function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
 /** The hours that can be read. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
   const newest = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined) ?? 0;
-  const hours = reading(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000).map(fromSummaryRow)) ?? [];
-  for (const { sequence, ...hour } of hours)
+  const hours = reading(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000)) ?? [];
+  for (const hour of hours)
     writing(() => {
       know(to, hour);
-      to.prepare(writeSummarySql).run(toSummaryRow(hour, sequence));
+      to.prepare(writeSummarySql).run(hour);
     });
   to.prepare("DELETE FROM sqlite_sequence WHERE name = 'hour_summary'").run();
   to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(Math.max(newest, hours.at(-1)?.sequence ?? 0) + skippedHours);
 }
 
-function know(to: SqliteDatabase, { bootId, model }: { bootId: string; model: { name: string; version: string } }): void {
-  to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
-  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model.name, model.version);
-}
-
-/**
- * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
- * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
- */
-function* readable(from: SqliteDatabase, newest: number): Generator<Row> {
-  let leftMs = seconds * 1000;
-  const range = reading(() => from.prepare<[number, number, number], Row>(pendingSql.replace('sequence > ?', 'sequence > ? AND sequence <= ?')));
-  if (!range) throw new Error('no event can be read');
-  const ranges: [number, number][] = [[0, newest]];
-  for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
-    const [after, to] = next;
-    const began = performance.now();
-    const found = reading(() => range.all(after, to, together));
-    if (!found) leftMs -= performance.now() - began;
-    if (found) {
-      if (found.length === together) ranges.push([found.at(-1)?.sequence ?? to, to]);
-      yield* found;
-    } else if (to - after > 1) {
-      const middle = after + Math.floor((to - after) / 2);
-      ranges.push([middle, to], [after, middle]);
-    }
-  }
-}
-
-/** Nothing where the damaged file is to blame; throws what is of the moment: no space for its shared memory, or a lock. */
-function reading<T>(work: () => T): T | undefined {
-  return unless(/^SQLITE_(FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
+function know(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {
+  to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(boot_id);
+  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model_name, model_version);
 }
 
 /** Nothing where the new schema refuses what was read; throws what else keeps the new file from being written. */
 function writing<T>(work: () => T): T | undefined {
   return unless(/^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/, work);
-}
-
-function unless<T>(thrown: RegExp, work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    const { code } = error as { code?: unknown };
-    if (typeof code === 'string' && thrown.test(code)) throw error;
-    return undefined;
-  }
 }
 
 function close(damaged: SqliteDatabase | undefined): void {

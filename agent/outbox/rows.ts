@@ -23,33 +23,33 @@ export interface Row {
 
 export const insertSql = `INSERT INTO event (sequence, label, boot, model, onset_wall_ms, onset_monotonic_ms, clock_synchronised, duration_ms,
   confidence_permille, above_background_decibels, spl_decibels, glass_break_permille, shout_permille, bang_permille)
-  VALUES (@sequence, (SELECT id FROM label WHERE name = @label), (SELECT id FROM boot WHERE boot_id = @bootId),
-  (SELECT id FROM model WHERE name = @modelName AND version = @modelVersion), @onsetWallMs, @onsetMonotonicMs, @clock,
-  @durationMs, @confidence, @aboveBackground, @spl, @glassBreak, @shout, @bang)`;
+  VALUES (@sequence, (SELECT id FROM label WHERE name = @label), (SELECT id FROM boot WHERE boot_id = @boot_id),
+  (SELECT id FROM model WHERE name = @model_name AND version = @model_version), @onset_wall_ms, @onset_monotonic_ms, @clock_synchronised, @duration_ms,
+  @confidence_permille, @above_background_decibels, @spl_decibels, @glass_break_permille, @shout_permille, @bang_permille)`;
 // `boot.*` and not its columns by name: an outbox of an older release can be looked into before it is migrated
 export const pendingSql = `SELECT boot.*, event.*, label.name AS label, model.name AS model_name, model.version AS model_version
   FROM event JOIN label ON label.id = event.label JOIN boot ON boot.id = event.boot JOIN model ON model.id = event.model
   WHERE sequence > ? ORDER BY sequence LIMIT ?`;
 
 /** The parameters of `insertSql`; the sequence is null for the next one. */
-export function toRow(event: RecordedEvent, sequence: number | null) {
+export function toRow(event: RecordedEvent, sequence: number | null): Omit<Row, 'sequence' | 'began_wall_ms'> & { sequence: number | null } {
   return {
     sequence,
     label: event.label,
-    bootId: event.bootId,
-    modelName: event.model.name,
-    modelVersion: event.model.version,
+    boot_id: event.bootId,
+    model_name: event.model.name,
+    model_version: event.model.version,
     // a wall clock may stand anywhere, before 1970 as well: no reason to lose an event
-    onsetWallMs: bound(event.onsetWallMs, -86_400_000, 32_503_680_000_000),
-    onsetMonotonicMs: bound(event.onsetMonotonicMs, -600_000, 3_153_600_000_000),
-    clock: event.clockSynchronised ? 1 : 0,
-    durationMs: bound(event.durationSeconds * 1000, 0, 600_000),
-    confidence: bound(event.confidence * 1000, 0, 1000),
-    aboveBackground: bound(event.levelAboveBackgroundDb, -20, 140),
-    spl: event.soundPressureLevelDb === undefined ? null : bound(event.soundPressureLevelDb, 0, 200),
-    glassBreak: bound(event.scores.glass_break * 1000, 0, 1000),
-    shout: bound(event.scores.shout * 1000, 0, 1000),
-    bang: bound(event.scores.bang * 1000, 0, 1000),
+    onset_wall_ms: bound(event.onsetWallMs, -86_400_000, 32_503_680_000_000),
+    onset_monotonic_ms: bound(event.onsetMonotonicMs, -600_000, 3_153_600_000_000),
+    clock_synchronised: event.clockSynchronised ? 1 : 0,
+    duration_ms: bound(event.durationSeconds * 1000, 0, 600_000),
+    confidence_permille: bound(event.confidence * 1000, 0, 1000),
+    above_background_decibels: bound(event.levelAboveBackgroundDb, -20, 140),
+    spl_decibels: event.soundPressureLevelDb === undefined ? null : bound(event.soundPressureLevelDb, 0, 200),
+    glass_break_permille: bound(event.scores.glass_break * 1000, 0, 1000),
+    shout_permille: bound(event.scores.shout * 1000, 0, 1000),
+    bang_permille: bound(event.scores.bang * 1000, 0, 1000),
   };
 }
 

@@ -55,3 +55,44 @@ export function recoveredOutbox(path: string, id: string): { kept: number[]; sam
   db.close();
   return { kept: events.slice(0, -1).map((e) => e.sequence), sameId, outbox };
 }
+
+export const pageBytes = 1024;
+
+export interface Page {
+  readonly table: string;
+  readonly isLeaf: boolean;
+  readonly events: readonly { sequence: number; at: number }[]; // `at`: where in the file its number stands
+}
+
+/** What is on each page of a sound outbox. */
+export function pagesOf(path: string): Page[] {
+  const bytes = readFileSync(path);
+  const db = new Database(path, { readonly: true });
+  const rows = db.prepare('SELECT pageno, name, pagetype FROM dbstat ORDER BY pageno').all() as { pageno: number; name: string; pagetype: string }[];
+  db.close();
+  const pages: Page[] = Array.from({ length: bytes.length / pageBytes }, () => ({ table: 'free', isLeaf: false, events: [] }));
+  for (const { pageno, name, pagetype } of rows) {
+    const isLeaf = pagetype === 'leaf';
+    pages[pageno - 1] = { table: name, isLeaf, events: name === 'event' && isLeaf ? eventsOn(bytes, (pageno - 1) * pageBytes) : [] };
+  }
+  return pages;
+}
+
+/** The numbers of the rows on a leaf page. https://www.sqlite.org/fileformat2.html#b_tree_pages */
+function eventsOn(bytes: Buffer, page: number): { sequence: number; at: number }[] {
+  return range(0, bytes.readUInt16BE(page + 3) - 1).map((cell) => {
+    const cellAt = page + bytes.readUInt16BE(page + 8 + 2 * cell);
+    const at = cellAt + variable(bytes, cellAt)[1]; // behind its length
+    return { sequence: variable(bytes, at)[0], at };
+  });
+}
+
+/** A number of seven bits a byte, and how many bytes it has. */
+function variable(from: Buffer, at: number): [value: number, bytes: number] {
+  let value = 0;
+  for (let bytes = 1; ; bytes++) {
+    const byte = from.readUInt8(at + bytes - 1);
+    value = value * 128 + (byte & 0x7f);
+    if (byte < 0x80) return [value, bytes];
+  }
+}

@@ -1,0 +1,68 @@
+// Reading a damaged file: SQLite fails where it meets what cannot be, or believes it, for its pages bear no checksum.
+import { pendingSql, type Row } from './rows.ts';
+import type { SqliteDatabase } from './sqlite-database.ts';
+
+const seconds = 5; // time for reads that fail
+const together = 1000; // events read at once: months of them do not fit in the memory of a service
+
+/** Nothing where the damaged file is to blame; throws what is of the moment: no space for its shared memory, or a lock. */
+export function reading<T>(work: () => T): T | undefined {
+  return unless(/^SQLITE_(FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
+}
+
+/** Nothing where an error has a code of SQLite that is not `thrown`. */
+export function unless<T>(thrown: RegExp, work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (typeof code === 'string' && thrown.test(code)) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
+ * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
+ */
+export function* readableEvents(from: SqliteDatabase, newest: number): Generator<Row> {
+  let leftMs = seconds * 1000;
+  const read = reading(() => prepareReads(from));
+  if (!read) throw new Error('no event can be read');
+  const ranges: [number, number][] = [[0, newest]];
+  for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
+    const [after, to] = next;
+    const isSingle = to - after === 1;
+    const began = performance.now();
+    const rows = isSingle ? read.single(to) : read.range(after, to);
+    const last = rows?.at(-1)?.sequence ?? after;
+    if (rows?.length === together) ranges.push([last, to]);
+    else if (!isSingle && (!rows || read.isMore(last, to))) {
+      const middle = last + Math.ceil((to - last) / 2);
+      if (middle < to) ranges.push([middle, to]);
+      ranges.push([last, middle]);
+      leftMs -= performance.now() - began;
+    }
+    if (rows) yield* rows;
+  }
+}
+
+/**
+ * `range`: not more than a thousand; nothing where they are not in order, for a damaged number is believed. `single` goes straight to its row, where a range
+ * touches the pages beside it. `isMore`: whether a range that gave no more has a row all the same, looked for from its end: damage may have ended it early.
+ */
+function prepareReads(from: SqliteDatabase) {
+  const prepare = (where: string) => from.prepare<number[], Row>(pendingSql.replace('sequence > ?', where));
+  const range = prepare('sequence > ? AND sequence <= ?');
+  const single = prepare('sequence = ?');
+  const last = from.prepare('SELECT 1 FROM event WHERE sequence > ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1');
+  const isInOrder = (rows: Row[], after: number) => rows.every(({ sequence }, i) => sequence > (rows[i - 1]?.sequence ?? after));
+  return {
+    range(after: number, to: number): Row[] | undefined {
+      const rows = reading(() => range.all(after, to, together));
+      return rows && isInOrder(rows, after) ? rows : undefined;
+    },
+    single: (sequence: number): Row[] | undefined => reading(() => single.all(sequence, 1)),
+    isMore: (after: number, to: number): boolean => reading(() => last.all(after, to).length) !== 0,
+  };
+}
