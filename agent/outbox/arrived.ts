@@ -1,5 +1,8 @@
 import type { Gap, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
+export const together = 256; // events deleted or looked for at once
+const mostAtOnce = 16; // times that many in a call
+
 /** What the platform has and the outbox could not delete yet. It is bound to one outbox: its numbers mean nothing in another. */
 export class Arrived {
   readonly events = new Set<number>();
@@ -14,10 +17,19 @@ export class Arrived {
     for (const kind of [this.events, this.gaps, this.summaries]) kind.clear();
   }
 
-  /** `on` may open another outbox in place of a damaged one, and then calls `forget`: what is deleted is read anew at each attempt. */
+  /**
+   * `on` may open another outbox in place of a damaged one, and then calls `forget`: what is deleted is read anew at each attempt. Events go a few at a
+   * time, for a disk that is nearly full takes no more, and not all in one call, for nothing else goes on meanwhile.
+   */
   delete(on: (work: (outbox: Outbox) => unknown) => unknown): void {
-    if (this.events.size > 0) on((outbox) => this.events.size > 0 && outbox.acknowledge([...this.events]));
-    this.events.clear();
+    for (let batch = 0; batch < mostAtOnce && this.events.size > 0; batch++) {
+      let deleted: number[] = [];
+      on((outbox) => {
+        deleted = firstOf(this.events, together);
+        outbox.acknowledge(deleted);
+      });
+      for (const sequence of deleted) this.events.delete(sequence);
+    }
     for (const first of [...this.gaps.keys()]) {
       on((outbox) => {
         const gap = this.gaps.get(first);
@@ -30,4 +42,13 @@ export class Arrived {
       this.summaries.delete(sequence);
     }
   }
+}
+
+function firstOf(set: ReadonlySet<number>, count: number): number[] {
+  const found: number[] = [];
+  for (const value of set) {
+    if (found.length === count) break;
+    found.push(value);
+  }
+  return found;
 }

@@ -6,7 +6,7 @@ import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
-import { Arrived } from './arrived.ts';
+import { Arrived, together } from './arrived.ts';
 import { freeBeside, isFull, isReadOnly, Room } from './disk.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
@@ -73,10 +73,11 @@ class PatientOutbox implements Outbox {
 
   pending(after: number, limit: number): PendingEvent[] {
     const found: PendingEvent[] = [];
+    const page = this.#arrived.events.size > 0 ? Math.max(limit, together) : limit;
     for (let from = after; found.length < limit; ) {
-      const rows = this.#do((outbox) => outbox.pending(from, limit));
+      const rows = this.#do((outbox) => outbox.pending(from, page));
       found.push(...rows.filter((event) => !this.#arrived.isEvent(event)));
-      if (rows.length < limit) break;
+      if (rows.length < page) break;
       from = rows.at(-1)?.sequence ?? from;
     }
     return found.slice(0, limit);
