@@ -28,7 +28,7 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { collectEarly } from '../lib/memory.ts';
-import { openNotifier } from '../lib/notify.ts';
+import { type Notifier, openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
 import { openMeterSocket } from '../meter/socket.ts';
 import { openTap } from '../meter/tap.ts';
@@ -65,10 +65,11 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
   const clock = systemClock();
   const logger = openLogger('listener', config.log.level);
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
   const release = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
-  const outbox = openOutbox(config, logger, { reserve: true });
+  const outbox = openOutbox(config, logger, { reserve: true, progress: notifier.progress });
   try {
-    await runHearing(config, outbox, clock, logger, signal);
+    await runHearing(config, outbox, notifier, clock, logger, signal);
   } finally {
     outbox.close();
     release();
@@ -116,7 +117,7 @@ function secondCourier(path: string): OutboxError {
   );
 }
 
-async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
+async function runHearing(config: Config, outbox: Outbox, notifier: Notifier, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
   const classifier = await openOnnxClassifier(config.model.path);
   const open = microphoneOpener(config.microphone, clock);
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
@@ -140,7 +141,6 @@ async function runHearing(config: Config, outbox: Outbox, clock: Clock, logger: 
   const use = (source: AudioSource, stop: AbortSignal) =>
     listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
-  const notifier = await openNotifier(process.env, clock.monotonicMs);
   const report = (hearing: Readonly<Hearing>) => {
     record(hearing);
     heard.hearing(hearing.state);
@@ -172,12 +172,12 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const credentials = readCredentials(mqtt);
   const release = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
   const listenerRuns = openListenerProbe(config.outbox.path);
-  const outbox = openOutbox(config, logger, { listenerRuns });
+  const clock = systemClock();
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
   const openPublisher = closedPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), isPublishable(topics));
-  const clock = systemClock();
   const board = () => readBoard(dirname(config.outbox.path));
-  const notifier = await openNotifier(process.env, clock.monotonicMs);
   const link = openLink(notifier.status);
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
   const verification = () => readVerification(config.privacy.recordPath);

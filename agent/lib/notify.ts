@@ -2,7 +2,10 @@
 export interface Notifier {
   /** Started: called once, later calls do nothing. */
   ready(): void;
-  /** Work has moved. Pings the watchdog, but not more often than it needs. Never called from a timer: a hang must stop it. */
+  /**
+   * Work has moved. Pings the watchdog, or before `ready` asks for more time to start, but not more often than it needs. Never called from a
+   * timer: a hang must stop it.
+   */
   progress(): void;
   stopping(): void;
   /** A line of fixed words that `systemctl status` shows. */
@@ -23,7 +26,8 @@ export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => nu
   if (!send) return silent;
 
   const mine = !env.WATCHDOG_PID || Number(env.WATCHDOG_PID) === process.pid;
-  const everyMs = mine && Number(env.WATCHDOG_USEC) > 0 ? Number(env.WATCHDOG_USEC) / 4000 : Number.POSITIVE_INFINITY;
+  const watchdogUsec = mine ? Number(env.WATCHDOG_USEC) : 0;
+  const everyMs = watchdogUsec > 0 ? watchdogUsec / 4000 : Number.POSITIVE_INFINITY;
   let started = false;
   let nextMs = Number.NEGATIVE_INFINITY;
   return {
@@ -34,7 +38,7 @@ export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => nu
     progress() {
       if (everyMs === Number.POSITIVE_INFINITY || monotonicMs() < nextMs) return;
       nextMs = monotonicMs() + everyMs;
-      send('WATCHDOG=1');
+      send(started ? 'WATCHDOG=1' : `EXTEND_TIMEOUT_USEC=${watchdogUsec}`);
     },
     stopping: () => send('STOPPING=1'),
     status: (words) => send(`STATUS=${words}`),

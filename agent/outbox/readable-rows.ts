@@ -25,7 +25,7 @@ export function unless<T>(thrown: RegExp, work: () => T): T | undefined {
  * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
  * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
  */
-export function* readableEvents(from: SqliteDatabase, newest: number): Generator<Row> {
+export function* readableEvents(from: SqliteDatabase, newest: number, progress: () => void): Generator<Row> {
   let leftMs = seconds * 1000;
   const read = reading(() => prepareReads(from));
   if (!read) throw new Error('no event can be read');
@@ -44,6 +44,7 @@ export function* readableEvents(from: SqliteDatabase, newest: number): Generator
       leftMs -= performance.now() - began;
     }
     if (rows) yield* rows;
+    progress();
   }
 }
 

@@ -24,7 +24,7 @@ const skippedHours = 1000;
  * beside it that a repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared memory and
  * deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
  */
-export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean): void {
+export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean, progress: () => void = () => undefined): void {
   const lock = open(`${path}.lock`);
   let damaged: SqliteDatabase | undefined;
   try {
@@ -33,7 +33,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     if (existsSync(path)) {
       mendHeader(path);
       if (isSound()) return;
-      damaged = salvage(path, open);
+      damaged = salvage(path, open, progress);
     } else if (!existsSync(`${path}.new`)) {
       makeEmpty(`${path}.new`);
       createFile(path); // of its log alone nothing can be read: it is set aside beside an empty file
@@ -75,7 +75,7 @@ export function inodeOf(path: string): string {
 }
 
 /** Makes PATH.new of what can be read; returns the damaged file with its lock held, where it can be opened. */
-function salvage(path: string, open: OpenDatabase): SqliteDatabase | undefined {
+function salvage(path: string, open: OpenDatabase, progress: () => void): SqliteDatabase | undefined {
   makeEmpty(`${path}.new`);
   let damaged: SqliteDatabase | undefined;
   try {
@@ -85,7 +85,7 @@ function salvage(path: string, open: OpenDatabase): SqliteDatabase | undefined {
       fresh.pragma('journal_mode = MEMORY');
       damaged = reading(() => open(path));
       // where nothing can be read: a new outbox, with an id of its own
-      if (damaged) copyLocked(damaged, fresh);
+      if (damaged) copyLocked(damaged, fresh, progress);
       fresh.pragma('journal_mode = WAL');
     } finally {
       fresh.close();
@@ -100,10 +100,10 @@ function salvage(path: string, open: OpenDatabase): SqliteDatabase | undefined {
 }
 
 /** No other process writes from here on: what it stores in a file that is set aside next would be lost. */
-function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase): void {
+function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase, progress: () => void): void {
   reading(() => damaged.exec('BEGIN IMMEDIATE'));
   damaged.pragma('cell_size_check = ON');
-  writing(() => copy(damaged, fresh));
+  writing(() => copy(damaged, fresh, progress));
 }
 
 /** An empty file of that name; it is never gone in between. */
@@ -114,7 +114,7 @@ function makeEmpty(path: string): void {
   syncFolder(path);
 }
 
-function copy(from: SqliteDatabase, to: SqliteDatabase): void {
+function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): void {
   const read = <T>(sql: string) => reading(() => from.prepare(sql).pluck().get() as T | undefined);
   const id = read<string>('SELECT id FROM outbox');
   const numbered = read<number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0;
@@ -124,7 +124,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
     // the triggers bound what is heard, and would be asked for every row; they come back to the letter
     const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
     for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
-    const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000);
+    const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000, progress);
     to.exec('INSERT INTO recent SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
     copyBoots(from, to);
@@ -153,11 +153,11 @@ function copy(from: SqliteDatabase, to: SqliteDatabase): void {
 }
 
 /** Copies the readable events as they stand, for the schema to refuse what cannot be, a thousand at a time; returns how many, the last number, and the numbers before it that no event has: sent before, or lost. */
-function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number): { sound: number; last: number; holes: Gap[] } {
+function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, progress: () => void): { sound: number; last: number; holes: Gap[] } {
   const insert = to.prepare(insertSql);
   const holes: Gap[] = [];
   let [sound, last, known] = [0, 0, ''];
-  for (const row of readableEvents(from, newest))
+  for (const row of readableEvents(from, newest, progress))
     writing(() => {
       const referred = `${row.boot_id} ${row.model_name} ${row.model_version}`;
       if (referred !== known) know(to, row);

@@ -29,6 +29,8 @@ export interface OutboxLimits {
 export interface OutboxUse {
   /** For the two halves alone: a damaged file is set aside, and what can be read of it goes on in a new one. */
   readonly repair?: boolean;
+  /** Called again and again while a repair moves: on a slow board that of months of events takes minutes. */
+  readonly progress?: () => void;
   /** For the listener alone: numbers are kept reserved ahead of those that are given out. */
   readonly reserve?: boolean;
   /** For the courier: when it ends in order and this says that no listener runs, it gives back what a dead one had reserved. */
@@ -46,7 +48,7 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, use: Outbox
       return new SqliteOutbox(path, openChecked(path), limits, use);
     } catch (error) {
       if (!use.repair || !isDamage(error)) throw error;
-      repairOutbox(path, openDatabase, () => isSound(path));
+      repairOutbox(path, openDatabase, () => isSound(path), use.progress);
       return new SqliteOutbox(path, openChecked(path), limits, use);
     }
   } catch (cause) {

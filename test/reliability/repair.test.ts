@@ -2,12 +2,14 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { openNotifier } from '../../agent/lib/notify.ts';
 import { repairOutbox } from '../../agent/outbox/repair.ts';
 import { type OpenDatabase, openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { openNotifySocket } from '../support/notify-socket.ts';
 import { openPatient } from '../support/patient.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
@@ -99,6 +101,21 @@ test('a board on which reading takes long: every readable event is kept', () => 
   expect([outbox.pendingCount(), outbox.fates().unreadable]).toEqual([5000, 0]);
   expect(quarantined(path)).toHaveLength(1);
   outbox.close();
+});
+
+test('a repair tells systemd while it moves: before the start is over it asks for time, then it pings', async () => {
+  openSqliteOutbox(path, limits).close();
+  layBacklog(path, 5000, (i) => recordedEvent(i));
+  const socket = openNotifySocket();
+  onTestFinished(socket.close);
+  let now = 0;
+  const notifier = await openNotifier({ NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: '90000000' }, () => (now += 30_000));
+  for (const said of ['EXTEND_TIMEOUT_USEC=90000000', 'WATCHDOG=1']) {
+    writeFileSync(`${path}.new`, '');
+    openSqliteOutbox(path, limits, { repair: true, progress: notifier.progress }).close();
+    await vi.waitFor(() => expect(socket.messages.filter(({ text }) => text === said).length).toBeGreaterThanOrEqual(5));
+    notifier.ready();
+  }
 });
 
 test('the wall clock is set after a repair: that it was damaged is still told, for a week', () => {
