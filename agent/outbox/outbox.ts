@@ -74,7 +74,7 @@ export interface Outbox {
   readUsualLevels(): UsualLevel[];
   /** Adds to the counts of would-be events by threshold, in days of listening of which the last 60 are kept. */
   addThresholdCounts(record: ThresholdRecord): void;
-  /** Stores the sums of an hour; of more than a month of them the oldest go. */
+  /** Stores the sums of an hour; of more than a month of them the oldest go, told by nothing but the numbers that are missing. */
   writeSummary(summary: HourSummary): void;
   /** The oldest summaries that the platform does not have yet, and the word that it has one. */
   summaries(limit: number): PendingSummary[];
