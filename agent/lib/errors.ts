@@ -88,3 +88,9 @@ export class StoppedError extends TocsinError {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Whether an error, or what caused it, has one of these codes. */
+export function hasCode(error: unknown, codes: RegExp): boolean {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  return (typeof code === 'string' && codes.test(code)) || (cause !== undefined && hasCode(cause, codes));
+}

@@ -1,5 +1,6 @@
 import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { hasCode } from '../lib/errors.ts';
 
 const moreBytes = 65_536; // additional free space that makes another try worthwhile
 const waitMs = 60_000; // after which it is tried anyway
@@ -55,8 +56,6 @@ export function isReadOnly(outboxPath: string): boolean {
 
 /** Whether an error comes from a full disk. */
 export function isFull(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
   // SHMSIZE: no room for the shared memory of the WAL
-  if (typeof code === 'string' && /^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC)$/.test(code)) return true;
-  return error instanceof Error && error.cause !== undefined && isFull(error.cause);
+  return hasCode(error, /^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC)$/);
 }

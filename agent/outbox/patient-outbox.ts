@@ -3,7 +3,7 @@ import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
-import { messageOf, OutboxError } from '../lib/errors.ts';
+import { hasCode, messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived, together } from './arrived.ts';
@@ -287,14 +287,5 @@ class PatientOutbox implements Outbox {
   }
 }
 
-function isUnusable(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && /^SQLITE_(IOERR|READONLY|CANTOPEN)|^E(ROFS|IO)$/.test(code)) return true;
-  return error instanceof Error && error.cause !== undefined && isUnusable(error.cause);
-}
-
-function isRefusedBySchema(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && code.startsWith('SQLITE_CONSTRAINT')) return true;
-  return error instanceof Error && error.cause !== undefined && isRefusedBySchema(error.cause);
-}
+const isUnusable = (error: unknown) => hasCode(error, /^SQLITE_(IOERR|READONLY|CANTOPEN)|^E(ROFS|IO)$/);
+const isRefusedBySchema = (error: unknown) => hasCode(error, /^SQLITE_CONSTRAINT/);

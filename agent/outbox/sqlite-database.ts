@@ -1,7 +1,7 @@
 // The only file that imports better-sqlite3.
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { messageOf } from '../lib/errors.ts';
+import { hasCode, messageOf } from '../lib/errors.ts';
 import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate } from './migrate.ts';
@@ -17,9 +17,7 @@ export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
 /** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. */
 export function isDamage(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED)/.test(code)) return true;
-  return error instanceof Error && error.cause !== undefined && isDamage(error.cause);
+  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED)/);
 }
 
 /** An error that `isDamage`. */
