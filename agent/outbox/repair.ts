@@ -4,6 +4,7 @@ import { mendHeader } from './header.ts';
 import type { Gap } from './outbox.ts';
 import { quarantined } from './quarantine.ts';
 import { readableEvents, reading, unless } from './readable-rows.ts';
+import { maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
@@ -17,12 +18,11 @@ const skippedHours = 1000;
  * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
  * Numbers and outbox id stay, so that nothing sent before is taken for new; numbers that may be lost become a gap.
  *
- * INVARIANTS: one process at a time (a lock that dies with it), and none writes to the old file, where that can
- * be locked, from the first row that is copied until it is moved. The new file is complete and synced before the old one is
- * moved, so that a crash at any point leaves either the old file, or PATH.new to be put in place. Where the new one cannot be
- * written, as on a full disk, that is thrown and the old one stays. PATH.new is there before the old file is opened, and says
- * beside it that a repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared memory and
- * deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
+ * INVARIANTS: one process at a time (a lock that dies with it), and none writes to the old file, where that can be locked, from
+ * the first row that is copied until it is moved. The new file is complete and synced before the old one is moved, so that a
+ * crash at any point leaves either the old file, or PATH.new to be put in place. Where the new one cannot be written, as on a
+ * full disk, that is thrown and the old one stays. PATH.new is there before the old file is opened, and says beside it that a
+ * repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared memory and deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean, progress: () => void = () => undefined): void {
   const lock = open(`${path}.lock`);
@@ -117,8 +117,8 @@ function makeEmpty(path: string): void {
 function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): void {
   const read = <T>(sql: string) => reading(() => from.prepare(sql).pluck().get() as T | undefined);
   const id = read<string>('SELECT id FROM outbox');
-  const numbered = read<number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0;
-  const newest = Math.max(numbered, read<number>('SELECT max(sequence) FROM event') ?? 0);
+  const numbers = ["SELECT seq FROM sqlite_sequence WHERE name = 'event'", 'SELECT max(sequence) FROM event', 'SELECT max(sequence) FROM recent'];
+  const newest = Math.max(0, ...numbers.map((sql) => read<number>(sql) ?? 0).filter((number) => number <= maxNumber));
   to.transaction(() => {
     if (id !== undefined) writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
     // the triggers bound what is heard, and would be asked for every row; they come back to the letter
@@ -152,7 +152,10 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
   })();
 }
 
-/** Copies the readable events as they stand, for the schema to refuse what cannot be, a thousand at a time; returns how many, the last number, and the numbers before it that no event has: sent before, or lost. */
+/**
+ * Copies the readable events, a thousand at a time and as they stand, for the schema to refuse what cannot be; returns how many, the last number, and
+ * the numbers before it that no event has: sent before, or lost.
+ */
 function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, progress: () => void): { sound: number; last: number; holes: Gap[] } {
   const insert = to.prepare(insertSql);
   const holes: Gap[] = [];

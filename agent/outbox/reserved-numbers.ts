@@ -5,6 +5,17 @@ import { isWithoutHeader } from './wal-check.ts';
 const ahead = 1000; // numbers reserved at a time
 const margin = 100; // how many are left when the next are
 const hoursAhead = 1000;
+export const maxNumber = 900_000_000_000; // below what the schema takes, and never reached: an event each second for 28,000 years
+
+/** Whether the number that was given out last cannot be right: the next would be refused by the schema for ever, or be given out twice. */
+export function isFalselyNumbered(db: SqliteDatabase): boolean {
+  const last = numbered(db, 'event');
+  const seen = db
+    .prepare('SELECT max((SELECT coalesce(max(sequence), 0) FROM event), (SELECT coalesce(max(sequence), 0) FROM recent))')
+    .pluck()
+    .get() as number;
+  return last > maxNumber || last < seen;
+}
 
 /**
  * For whoever opens the outbox to write: in the transaction that migrates it, and before that writes anything, for then there is a WAL

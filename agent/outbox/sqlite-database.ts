@@ -6,7 +6,7 @@ import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate } from './migrate.ts';
 import { createFile } from './repair.ts';
-import { skipLostNumbers } from './reserved-numbers.ts';
+import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const busyMs = 5000; // how long another process that writes is waited for
@@ -69,6 +69,7 @@ function check(db: SqliteDatabase, path: string): void {
   if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
   // reading joins them: what refers to a row that is not there would wait for ever, and nobody would know
   if (db.prepare('SELECT 1 FROM pragma_foreign_key_check LIMIT 1').get()) throw damage('a row refers to one that is not there');
+  if (isFalselyNumbered(db)) throw damage('the number given out last is not right');
   settleCounts(db);
 }
 

@@ -90,6 +90,21 @@ test('the file is gone, and only its shared memory is there: a new one is made',
   expect(recoveredOutbox(path, id).sameId).toBe(false);
 });
 
+test.each([-4, 5, 3e15])('the number given out last is overwritten with %d: events are stored, under numbers that none had', (number) => {
+  const outbox = openSqliteOutbox(path, limits);
+  for (let i = 1; i <= 20; i++) outbox.append(recordedEvent(i));
+  outbox.acknowledge(range(1, 20));
+  outbox.close();
+  const db = new Database(path);
+  db.prepare("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'").run(number);
+  db.close();
+  const again = openPatient(path);
+  expect(again.append(recordedEvent(90))).toBe('stored');
+  expect(again.pending(0, 10)[0]?.sequence).toBe(100_021);
+  expect(again.gaps(10)).toContainEqual({ first: 21, last: 100_020, reason: 'unreadable' });
+  expect(again.fates().dropped).toBe(0);
+});
+
 test('a board on which reading takes long: every readable event is kept', () => {
   openSqliteOutbox(path, limits).close();
   layBacklog(path, 5000, (i) => recordedEvent(i));
