@@ -41,8 +41,7 @@ test.each([
     }
 });
 
-// a repair that only opened the file would find it read-only for ever, no database, or of a format that it does not know
-test.each([
+const constants = [
   [18, 3],
   [18, 0xff],
   [19, 0x7f],
@@ -55,30 +54,27 @@ test.each([
   [47, 5],
   [53, 1],
   [59, 3],
-])('what never changes in the header overwritten, byte %d with %d: put right, and nothing is set aside', (at, value) => {
-  const id = leaveOutbox(path);
-  openSqliteOutbox(path, limits, { reserve: true }).close();
-  overwrite(path, at, 1, () => value);
-  const { kept, sameId } = recoveredOutbox(path, id);
-  expect(kept).toEqual(range(101, stored));
-  expect(sameId).toBe(true);
-  expect(quarantined(path)).toEqual([]);
-});
-
-// byte 63 is the last of the schema version: one that no release has is no reason to refuse the file
-test.each([
+] as const;
+// 63 is the last of them: one that no release has is no reason to refuse the file
+const schemaVersion = [
   [60, 1],
   [61, 1],
   [62, 1],
   [63, 9],
   [63, 7],
   [63, 0],
-])('the schema version overwritten, byte %d with %d: repaired, with all events', (at, value) => {
+] as const;
+
+// a repair that only opened the file would find it read-only for ever, no database, or of a format that it does not know
+test.each([
+  ...constants.map((of) => ['what never changes in it: put right, and nothing is set aside', [], ...of] as const),
+  ...schemaVersion.map((of) => ['the schema version: repaired, with all events', ['outbox.db.damaged-1'], ...of] as const),
+])('the header overwritten, %s (%j; byte %d with %d)', (_name, setAside, at, value) => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits, { reserve: true }).close();
   overwrite(path, at, 1, () => value);
   const { kept, sameId } = recoveredOutbox(path, id);
   expect(kept).toEqual(range(101, stored));
   expect(sameId).toBe(true);
-  expect(quarantined(path)).toEqual(['outbox.db.damaged-1']);
+  expect(quarantined(path)).toEqual(setAside);
 });
