@@ -125,7 +125,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const onStop = () => wake();
     stop.addEventListener('abort', onStop);
     const next = (room: number): PendingEvent[] => {
-      const taken = queue.take(room).filter((event) => !isFlying(event));
+      const taken = queue.take(room);
       return isSame() ? taken : []; // reading is how a file that was replaced is noticed
     };
     const send = (event: PendingEvent) => {

@@ -30,6 +30,7 @@ export class Queue {
     this.#fresh = this.#horizon;
   }
 
+  /** The next ones to send, `room` of them at most: none of them is under way. */
   take(room: number): PendingEvent[] {
     const now = this.#clock.monotonicMs();
     const overtaking = now - this.#beganMs > strictMs && now >= this.#freshMs;

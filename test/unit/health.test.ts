@@ -1,82 +1,17 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { expect, test } from 'vitest';
-import { openHealthReport } from '../../agent/delivery/health.ts';
-import { openLink } from '../../agent/delivery/link.ts';
-import type { Publisher } from '../../agent/delivery/publisher.ts';
-import type { Clock } from '../../agent/lib/clock.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import type { OutboxFault } from '../../agent/lib/faults.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
-import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { bootId, fixedClock, hearingRecord, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { healthCourier, openOutbox, validate } from '../support/health-courier.ts';
+import { bootId, hearingRecord, recordedEvent } from '../support/samples.ts';
 
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
-const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 /** An outbox with some of its answers changed. */
 function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
   return new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
 }
 
-/** A courier's report at a time of the test's choosing; what it published, each held to the schema. */
-function courier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined, change: Partial<Clock> = {}) {
-  const time = { ms: 20_000 };
-  const published: { topic: string; text: string; retain: boolean }[] = [];
-  const publisher = (): Publisher => ({
-    lost: new AbortController().signal,
-    close: async () => undefined,
-    publish: async (topic, text, { retain }) => {
-      tries++;
-      if (failure) throw failure;
-      published.push({ topic, text, retain });
-    },
-  });
-  let tries = 0;
-  let failure: BrokerError | undefined;
-  const link = openLink(() => undefined);
-  const parts = {
-    link,
-    outbox,
-    clock: fixedClock({ monotonicMs: () => time.ms, ...change }),
-    logger: silentLogger,
-    board: () => ({ temperatureCelsius: 51.2 }),
-    listenerRuns,
-  };
-  const report = openHealthReport('t/health', '0.1.0', 120_000, parts);
-  let connection = publisher();
-  return {
-    outbox,
-    link,
-    reconnect: () => {
-      connection = publisher();
-    },
-    fail: (error?: BrokerError) => {
-      failure = error;
-    },
-    tries: () => tries,
-    /** What is published at this time, if anything. */
-    async at(ms: number) {
-      time.ms = ms;
-      const before = published.length;
-      report.tick(connection);
-      await new Promise((resolve) => setImmediate(resolve));
-      const [message] = published.slice(before);
-      if (!message) return undefined;
-      expect(message).toMatchObject({ topic: 't/health', retain: true });
-      const health = JSON.parse(message.text);
-      expect(validate(health), JSON.stringify(validate.errors)).toBe(true);
-      return health;
-    },
-  };
-}
-
 test('health is published when the record is new, when the connection is, and not else', async () => {
-  const { outbox, at, reconnect } = courier();
+  const { outbox, at, reconnect } = healthCourier();
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({
     bootId,
@@ -93,106 +28,8 @@ test('health is published when the record is new, when the connection is, and no
   expect(await at(40_000)).toMatchObject({ hearing: { state: 'deaf' } });
 });
 
-test('a listener that stops reporting is silent, and its time goes on unheard', async () => {
-  const { outbox, at } = courier();
-  outbox.writeHearing(hearingRecord());
-  expect((await at(21_000)).hearing.state).toBe('listening');
-  expect(await at(150_000)).toBeUndefined();
-  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 170, listenedSeconds: 9, notHeardSeconds: 161 } });
-});
-
-test('a listener whose process is gone is silent within 10 s, unless it stopped in order or is started again', async () => {
-  let runs = true;
-  const { outbox, at } = courier(openOutbox(), () => runs);
-  outbox.writeHearing(hearingRecord());
-  expect((await at(21_000)).hearing.state).toBe('listening');
-  runs = false;
-  expect(await at(22_000)).toBeUndefined();
-  expect(await at(26_000)).toBeUndefined();
-  runs = true; // started again by systemd
-  expect(await at(27_100)).toBeUndefined();
-  runs = false; // and has failed again, before it could report
-  expect(await at(30_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 20, listenedSeconds: 9, notHeardSeconds: 11 } });
-  expect(await at(40_000)).toBeUndefined(); // told once
-  runs = true; // it loads its model: silent until it reports
-  expect(await at(50_000)).toBeUndefined();
-  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: 52_000, starts: 2 }));
-  expect(await at(52_500)).toMatchObject({ hearing: { state: 'starting' } });
-  outbox.writeHearing(hearingRecord({ state: 'stopped', writtenMonotonicMs: 60_000, starts: 2 }));
-  expect(await at(60_500)).toMatchObject({ hearing: { state: 'stopped' } });
-  runs = false;
-  expect(await at(62_000)).toBeUndefined();
-  runs = true; // somebody else asks for the lock at the same moment
-  expect(await at(63_000)).toBeUndefined();
-  runs = false;
-  expect(await at(70_000)).toBeUndefined();
-});
-
-test.each([
-  ['listening', 1500],
-  ['listening', 60_000],
-  ['deaf', 1500],
-  ['starting', 1500],
-  ['stopped', 1500],
-] as const)('a listener that died (it said %s) and fails at every start is silent, though it holds its lock for %i ms each time', async (state, holdsMs) => {
-  let began = Number.POSITIVE_INFINITY;
-  let now = 0;
-  const runs = () => (now < began ? state !== 'stopped' : (now - began) % (3000 + holdsMs) >= 3000);
-  const { outbox, at } = courier(openOutbox(), runs);
-  outbox.writeHearing(hearingRecord({ state }));
-  const told: [string, number][] = [];
-  const look = async (untilMs: number) => {
-    for (; now < untilMs; now += 1000) {
-      const health = await at(now);
-      if (health) told.push([health.hearing.state, now - began]);
-    }
-  };
-  now = 21_000;
-  await look(30_000);
-  expect(told.map(([is]) => is)).toEqual([state]);
-  began = now; // the lock is free for 3 s, and taken for as long as a start takes to fail
-  await look(130_000);
-  expect(told.map(([is]) => is)).toEqual([state, 'silent']);
-  expect(told[1]?.[1]).toBeLessThanOrEqual(Math.max(10_000, holdsMs + 3000));
-  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: now, starts: 2 }));
-  await look(now + 2000);
-  expect(told.at(-1)?.[0], 'it is believed once it reports').toBe('starting');
-});
-
-test.each(['listening', 'stopped'] as const)('one that was %s and is started again is not called silent while it loads its model', async (state) => {
-  let runs: boolean | undefined = false;
-  const { outbox, at } = courier(openOutbox(), () => runs);
-  outbox.writeHearing(hearingRecord({ state }));
-  expect(await at(21_000)).toMatchObject({ hearing: { state } });
-  expect(await at(23_000)).toBeUndefined();
-  runs = true;
-  for (let ms = 24_000; ms < 60_000; ms += 1000) expect(await at(ms)).toBeUndefined();
-  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: 60_000, starts: 2 }));
-  expect(await at(60_500)).toMatchObject({ hearing: { state: 'starting' } });
-  runs = undefined; // cannot be asked: no word that it has gone
-  for (let ms = 61_500; ms < 80_000; ms += 1000) expect(await at(ms)).toBeUndefined();
-});
-
-test('a row from the future is published, and grows old from when it was found', async () => {
-  const { outbox, at } = courier();
-  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 1_000_000, sinceMonotonicMs: 990_000 }));
-  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', reportedSecondsAgo: 0 } });
-  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', reportedSecondsAgo: 159, elapsedSeconds: 160, listenedSeconds: 9 } });
-});
-
-test('one that never reported in this boot is silent once it had time to start; of another boot nothing is believed', async () => {
-  const { outbox, at } = courier();
-  outbox.writeHearing(hearingRecord({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }));
-  expect(await at(25_000)).toBeUndefined();
-  expect(await at(51_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 31, listenedSeconds: 0, notHeardSeconds: 31, starts: 0 } });
-  expect(await at(6_870_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 6850, notHeardSeconds: 6850 } });
-  // what was not heard before its first row stays not heard
-  outbox.writeHearing(hearingRecord({ sinceMonotonicMs: 6_880_000, writtenMonotonicMs: 6_890_000 }));
-  expect(await at(6_891_000)).toMatchObject({ hearing: { state: 'listening', elapsedSeconds: 6870, listenedSeconds: 9, notHeardSeconds: 6861 } });
-});
-
 test('the outbox is told of: what waits and how long', async () => {
-  const { outbox, at } = courier();
+  const { outbox, at } = healthCourier();
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 21, stored: 1, dropped: 0, faults: [] } });
@@ -202,7 +39,7 @@ test('how long an event of an earlier boot waits is told by when it really was, 
   const earlier = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
   const clock = { right: true, wallMs: Date.UTC(2026, 10, 20, 12) };
   const change = { wallMs: () => clock.wallMs, synchronised: () => clock.right };
-  const { outbox, at } = courier(openOutbox(), undefined, change);
+  const { outbox, at } = healthCourier(openOutbox(), undefined, change);
   const heard = { bootId: earlier, onsetWallMs: 100_000, onsetMonotonicMs: 100_000, clockSynchronised: false };
   outbox.append(recordedEvent(0, heard));
   outbox.writeHearing(hearingRecord());
@@ -220,7 +57,7 @@ test('how long an event of an earlier boot waits is told by when it really was, 
 test('a fault of the outbox is told within 5 s, one more at once, its end when it has lasted 30 s; one that comes and goes once', async () => {
   const outbox = openOutbox();
   let faults: OutboxFault[] = [];
-  const { at } = courier(changed(outbox, { faults: () => faults }));
+  const { at } = healthCourier(changed(outbox, { faults: () => faults }));
   outbox.writeHearing(hearingRecord());
   expect((await at(21_000)).outbox.faults).toEqual([]);
   faults = ['outbox_unwritable'];
@@ -246,7 +83,7 @@ test('an outbox that cannot be read is told of at once, without counts, and the 
     if (closed) throw new Error('unable to open database file');
     return work();
   };
-  const { at } = courier(
+  const { at } = healthCourier(
     changed(outbox, {
       readHearing: () => whileOpen(() => outbox.readHearing()),
       pending: (after, limit) => whileOpen(() => outbox.pending(after, limit)),
@@ -265,7 +102,7 @@ test('an outbox that cannot be read is told of at once, without counts, and the 
 });
 
 test('the schema takes no more than it says', async () => {
-  const { outbox, at } = courier();
+  const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord());
   const health = await at(21_000);
   expect(validate({ ...health, note: 'text' })).toBe(false);
@@ -276,7 +113,7 @@ test('the schema takes no more than it says', async () => {
 });
 
 test('health says why the connection was away, and at once when events are refused', async () => {
-  const { outbox, at, link, reconnect } = courier();
+  const { outbox, at, link, reconnect } = healthCourier();
   outbox.writeHearing(hearingRecord());
   link.failed('certificate_refused');
   link.connected();
@@ -293,7 +130,7 @@ test('health says why the connection was away, and at once when events are refus
 });
 
 test('health that the broker refuses is sent again a minute later or over another connection, as it is then; what only got lost, after a second', async () => {
-  const { at, fail, tries, reconnect, outbox } = courier();
+  const { at, fail, tries, reconnect, outbox } = healthCourier();
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 }));
   fail(new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true));
   for (let s = 0; s < 60; s++) await at(20_000 + s * 1000);

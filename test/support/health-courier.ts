@@ -1,0 +1,70 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { expect } from 'vitest';
+import { openHealthReport } from '../../agent/delivery/health.ts';
+import { openLink } from '../../agent/delivery/link.ts';
+import type { Publisher } from '../../agent/delivery/publisher.ts';
+import type { Clock } from '../../agent/lib/clock.ts';
+import type { BrokerError } from '../../agent/lib/errors.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { fixedClock, limits, silentLogger } from './samples.ts';
+
+const ajv = new Ajv2020({ strict: false });
+formats.default(ajv);
+export const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
+export const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
+
+/** A courier's report at a time of the test's choosing; what it published, each held to the schema. */
+export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined, change: Partial<Clock> = {}) {
+  const time = { ms: 20_000 };
+  const published: { topic: string; text: string; retain: boolean }[] = [];
+  const publisher = (): Publisher => ({
+    lost: new AbortController().signal,
+    close: async () => undefined,
+    publish: async (topic, text, { retain }) => {
+      tries++;
+      if (failure) throw failure;
+      published.push({ topic, text, retain });
+    },
+  });
+  let tries = 0;
+  let failure: BrokerError | undefined;
+  const link = openLink(() => undefined);
+  const parts = {
+    link,
+    outbox,
+    clock: fixedClock({ monotonicMs: () => time.ms, ...change }),
+    logger: silentLogger,
+    board: () => ({ temperatureCelsius: 51.2 }),
+    listenerRuns,
+  };
+  const report = openHealthReport('t/health', '0.1.0', 120_000, parts);
+  let connection = publisher();
+  return {
+    outbox,
+    link,
+    reconnect: () => {
+      connection = publisher();
+    },
+    fail: (error?: BrokerError) => {
+      failure = error;
+    },
+    tries: () => tries,
+    /** What is published at this time, if anything. */
+    async at(ms: number) {
+      time.ms = ms;
+      const before = published.length;
+      report.tick(connection);
+      await new Promise((resolve) => setImmediate(resolve));
+      const [message] = published.slice(before);
+      if (!message) return undefined;
+      expect(message).toMatchObject({ topic: 't/health', retain: true });
+      const health = JSON.parse(message.text);
+      expect(validate(health), JSON.stringify(validate.errors)).toBe(true);
+      return health;
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { expect, test } from 'vitest';
+import { healthCourier, openOutbox } from '../support/health-courier.ts';
+import { hearingRecord } from '../support/samples.ts';
+
+test('a listener that stops reporting is silent, and its time goes on unheard', async () => {
+  const { outbox, at } = healthCourier();
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).hearing.state).toBe('listening');
+  expect(await at(150_000)).toBeUndefined();
+  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 170, listenedSeconds: 9, notHeardSeconds: 161 } });
+});
+
+test('a listener whose process is gone is silent within 10 s, unless it stopped in order or is started again', async () => {
+  let runs = true;
+  const { outbox, at } = healthCourier(openOutbox(), () => runs);
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).hearing.state).toBe('listening');
+  runs = false;
+  expect(await at(22_000)).toBeUndefined();
+  expect(await at(26_000)).toBeUndefined();
+  runs = true; // started again by systemd
+  expect(await at(27_100)).toBeUndefined();
+  runs = false; // and has failed again, before it could report
+  expect(await at(30_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 20, listenedSeconds: 9, notHeardSeconds: 11 } });
+  expect(await at(40_000)).toBeUndefined(); // told once
+  runs = true; // it loads its model: silent until it reports
+  expect(await at(50_000)).toBeUndefined();
+  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: 52_000, starts: 2 }));
+  expect(await at(52_500)).toMatchObject({ hearing: { state: 'starting' } });
+  outbox.writeHearing(hearingRecord({ state: 'stopped', writtenMonotonicMs: 60_000, starts: 2 }));
+  expect(await at(60_500)).toMatchObject({ hearing: { state: 'stopped' } });
+  runs = false;
+  expect(await at(62_000)).toBeUndefined();
+  runs = true; // somebody else asks for the lock at the same moment
+  expect(await at(63_000)).toBeUndefined();
+  runs = false;
+  expect(await at(70_000)).toBeUndefined();
+});
+
+test.each([
+  ['listening', 1500],
+  ['listening', 60_000],
+  ['deaf', 1500],
+  ['starting', 1500],
+  ['stopped', 1500],
+] as const)('a listener that died (it said %s) and fails at every start is silent, though it holds its lock for %i ms each time', async (state, holdsMs) => {
+  let began = Number.POSITIVE_INFINITY;
+  let now = 0;
+  const runs = () => (now < began ? state !== 'stopped' : (now - began) % (3000 + holdsMs) >= 3000);
+  const { outbox, at } = healthCourier(openOutbox(), runs);
+  outbox.writeHearing(hearingRecord({ state }));
+  const told: [string, number][] = [];
+  const look = async (untilMs: number) => {
+    for (; now < untilMs; now += 1000) {
+      const health = await at(now);
+      if (health) told.push([health.hearing.state, now - began]);
+    }
+  };
+  now = 21_000;
+  await look(30_000);
+  expect(told.map(([is]) => is)).toEqual([state]);
+  began = now; // the lock is free for 3 s, and taken for as long as a start takes to fail
+  await look(130_000);
+  expect(told.map(([is]) => is)).toEqual([state, 'silent']);
+  expect(told[1]?.[1]).toBeLessThanOrEqual(Math.max(10_000, holdsMs + 3000));
+  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: now, starts: 2 }));
+  await look(now + 2000);
+  expect(told.at(-1)?.[0], 'it is believed once it reports').toBe('starting');
+});
+
+test.each(['listening', 'stopped'] as const)('one that was %s and is started again is not called silent while it loads its model', async (state) => {
+  let runs: boolean | undefined = false;
+  const { outbox, at } = healthCourier(openOutbox(), () => runs);
+  outbox.writeHearing(hearingRecord({ state }));
+  expect(await at(21_000)).toMatchObject({ hearing: { state } });
+  expect(await at(23_000)).toBeUndefined();
+  runs = true;
+  for (let ms = 24_000; ms < 60_000; ms += 1000) expect(await at(ms)).toBeUndefined();
+  outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: 60_000, starts: 2 }));
+  expect(await at(60_500)).toMatchObject({ hearing: { state: 'starting' } });
+  runs = undefined; // cannot be asked: no word that it has gone
+  for (let ms = 61_500; ms < 80_000; ms += 1000) expect(await at(ms)).toBeUndefined();
+});
+
+test('a row from the future is published, and grows old from when it was found', async () => {
+  const { outbox, at } = healthCourier();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 1_000_000, sinceMonotonicMs: 990_000 }));
+  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', reportedSecondsAgo: 0 } });
+  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', reportedSecondsAgo: 159, elapsedSeconds: 160, listenedSeconds: 9 } });
+});
+
+test('one that never reported in this boot is silent once it had time to start; of another boot nothing is believed', async () => {
+  const { outbox, at } = healthCourier();
+  outbox.writeHearing(hearingRecord({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }));
+  expect(await at(25_000)).toBeUndefined();
+  expect(await at(51_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 31, listenedSeconds: 0, notHeardSeconds: 31, starts: 0 } });
+  expect(await at(6_870_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 6850, notHeardSeconds: 6850 } });
+  // what was not heard before its first row stays not heard
+  outbox.writeHearing(hearingRecord({ sinceMonotonicMs: 6_880_000, writtenMonotonicMs: 6_890_000 }));
+  expect(await at(6_891_000)).toMatchObject({ hearing: { state: 'listening', elapsedSeconds: 6870, listenedSeconds: 9, notHeardSeconds: 6861 } });
+});
