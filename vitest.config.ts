@@ -1,13 +1,18 @@
 import { defineConfig } from 'vitest/config';
 
+const files = (...folders: string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`);
+
 export default defineConfig({
   test: {
-    include: ['test/{unit,contract,integration,e2e,reliability,system}/**/*.test.ts'],
     globalSetup: 'test/support/announce.ts',
     testTimeout: 120_000,
     hookTimeout: 60_000,
-    // the end-to-end suites play sound in real time: side by side on a small machine they would starve each other
-    fileParallelism: false,
     pool: 'forks',
+    projects: [
+      // these wait for timers and brokers more than they compute
+      { extends: true, test: { name: 'parts', include: files('unit', 'contract', 'integration', 'reliability'), maxWorkers: 2, sequence: { groupOrder: 1 } } },
+      // these play sound in real time: side by side on a small machine they would starve each other
+      { extends: true, test: { name: 'whole', include: files('e2e', 'system'), maxWorkers: 1, sequence: { groupOrder: 2 } } },
+    ],
   },
 });

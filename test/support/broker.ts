@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
@@ -60,13 +61,21 @@ export async function openMosquitto(folder: string, port: number, acl?: string, 
   };
 }
 
-/** A port that was free a moment ago. */
+/**
+ * A port that was free a moment ago, from below those that connections take of themselves and from a range of this test
+ * process alone: a broker that is ended and started again finds its port as it left it.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const range = 2000;
+  const first = 20_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % 6) * range;
+  for (;;) {
+    const port = first + randomInt(range);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** Why a suite that needs these commands is left out, or undefined when all are there. */
