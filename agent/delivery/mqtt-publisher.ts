@@ -2,13 +2,14 @@
 import type { IClientOptions, MqttClient } from 'mqtt';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
-import { BrokerError, messageOf } from '../lib/errors.ts';
+import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 
 /** mqtt.js hands what it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
 /** `wss` takes its own; neither heeds NODE_TLS_REJECT_UNAUTHORIZED then. */
 const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true, wsOptions: { minVersion: 'TLSv1.2', rejectUnauthorized: true } } as const;
+const contentType = 'application/json';
 
 /**
  * MQTT 5 with QoS 1: version 3.1.1 acknowledges what it refuses, and the event would be lost. The client's own reconnect
@@ -28,7 +29,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       queueQoSZero: false,
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
     };
-    const { client, receiveMaximum } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
+    const { client, limits } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
       throw new BrokerError(
         `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
         'check mqtt.url, the certificates and that the broker runs',
@@ -36,12 +37,18 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
         { cause },
       );
     });
-    return wrap(client, Math.max(1, receiveMaximum), mqtt.ackTimeoutSeconds);
+    return wrap(client, limits, mqtt.ackTimeoutSeconds);
   };
 }
 
+/** What a broker says when it accepts a connection (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6): how many messages it takes at once, and of how many bytes each. */
+interface Limits {
+  readonly receiveMaximum: number;
+  readonly maximumPacketSize: number;
+}
+
 /** Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. */
-async function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<{ client: MqttClient; receiveMaximum: number }> {
+async function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<{ client: MqttClient; limits: Limits }> {
   const { connect } = await import('mqtt');
   const client = connect(url, options);
   return new Promise((resolve, reject) => {
@@ -64,7 +71,8 @@ async function opened(url: string, options: IClientOptions, signal: AbortSignal)
     client.once('connect', ({ properties }) => {
       settle();
       client.removeListener('error', fail);
-      resolve({ client, receiveMaximum: properties?.receiveMaximum ?? 65_535 }); // MQTT 5, 3.2.2.3.3
+      const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = properties ?? {};
+      resolve({ client, limits: { receiveMaximum: Math.max(1, receiveMaximum), maximumPacketSize } });
     });
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });
@@ -73,9 +81,10 @@ async function opened(url: string, options: IClientOptions, signal: AbortSignal)
 
 /**
  * A broker may take fewer messages at once than there are to send, and breaks the connection over one too many: the others wait here. One that
- * is never answered keeps its place; where no place is left, the connection is as good as gone.
+ * is never answered keeps its place; where no place is left, the connection is as good as gone. It breaks the connection over a message that is too
+ * large as well, which is not sent then: it would be the first again over each new one, and keep all others from being delivered.
  */
-function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: number): Publisher {
+function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits, ackTimeoutSeconds: number): Publisher {
   const lost = new AbortController();
   let unanswered = 0;
   const queue: (() => void)[] = [];
@@ -98,6 +107,14 @@ function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: num
     publish(topic, payload, { retain }) {
       if (!client.connected || lost.signal.aborted)
         return Promise.reject(new BrokerError('Expected a connection, got none', 'wait: the courier connects again', false));
+      const bytes = packetBytes(topic, payload);
+      if (bytes > maximumPacketSize)
+        return Promise.reject(
+          new UnsentError(
+            `Expected the broker to take a message of ${bytes} bytes on ${topic}, got a Maximum Packet Size of ${maximumPacketSize}: it is not sent`,
+            "raise the broker's limit (mosquitto: max_packet_size)",
+          ),
+        );
       return new Promise((resolve, reject) => {
         const fail = (what: string, refused: boolean, cause?: unknown) => {
           settle();
@@ -135,7 +152,7 @@ function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: num
             why = `no PUBACK in ${ackTimeoutSeconds} s`;
             onLost();
           }, ackTimeoutSeconds * 1000);
-          client.publish(topic, payload, { qos: 1, retain, properties: { contentType: 'application/json' } }, answered);
+          client.publish(topic, payload, { qos: 1, retain, properties: { contentType } }, answered);
         });
         startNext();
       });
@@ -146,6 +163,12 @@ function wrap(client: MqttClient, receiveMaximum: number, ackTimeoutSeconds: num
       await Promise.race([client.endAsync(!polite).catch(() => undefined), patience()]);
     },
   };
+}
+
+/** Of a PUBLISH with QoS 1 and a content type (MQTT 5, 3.3): a byte, the length of what follows, topic, packet identifier, properties, payload. */
+function packetBytes(topic: string, payload: string): number {
+  const follows = 2 + Buffer.byteLength(topic) + 2 + 1 + 3 + contentType.length + Buffer.byteLength(payload);
+  return 1 + [128, 16_384, 2_097_152].filter((limit) => follows >= limit).length + 1 + follows;
 }
 
 /** How long a polite end may take. */

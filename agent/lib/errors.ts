@@ -63,7 +63,7 @@ export class BrokerError extends TocsinError {
     this.refused = refused;
   }
 }
-/** The sensor itself refused to send a message, for it is not of its topic's closed schema. */
+/** The sensor itself refused to send a message, for it is not of its topic's closed schema, or larger than the broker says it takes. */
 export class UnsentError extends BrokerError {
   constructor(message: string, tryHint: string) {
     super(message, tryHint, true);

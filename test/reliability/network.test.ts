@@ -219,6 +219,34 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
+  test('a message larger than the broker takes: it is kept and not sent, the others go over the same connection, and one of just that size does too', async () => {
+    const sizes: number[] = [];
+    const unlimited = await openScriptedBroker({
+      puback(topic, _payload, bytes) {
+        if (topic.endsWith('/event')) sizes.push(bytes);
+        return 0;
+      },
+    });
+    onTestFinished(() => unlimited.close());
+    store(20);
+    start(unlimited.url, '5');
+    await until(() => outbox.fates().sent === 20);
+    stop.abort();
+    await delivering;
+    const broker = await openScriptedBroker({ puback: () => 0, maximumPacketSize: Math.max(...sizes) });
+    onTestFinished(() => broker.close());
+    outbox.append(recordedEvent(stored++, { model: { name: 'streets', version: '0.1.0' } })); // a byte more
+    store(40);
+    stop = new AbortController();
+    start(broker.url, '5');
+    await until(() => outbox.fates().sent === 60);
+    expect(link.read()).toMatchObject({ connections: 2, eventsRefused: true });
+    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([21]);
+    expect(broker.connections()).toBe(1);
+    stop.abort();
+    await delivering;
+  });
+
   test('the status refused: events are sent all the same', async () => {
     const broker = await openScriptedBroker({ puback: (topic) => (topic.endsWith('/status') ? 135 : 0) });
     onTestFinished(() => broker.close());

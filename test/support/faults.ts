@@ -58,13 +58,15 @@ export async function openFaultProxy(brokerPort: number) {
  * Answers MQTT 5 with the reason codes it is told, which no real broker can be made to give on demand. It forwards nothing
  * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only. All its clients have one name: `oneSession` ends
  * the session of those before with reason code 142. With `receiveMaximum` it answers after 20 ms, and ends a connection on which
- * more than so many wait for their answer with reason code 147, as MQTT 5 has it (3.3.4).
+ * more than so many wait for their answer with reason code 147, as MQTT 5 has it (3.3.4); with `maximumPacketSize` one with a larger
+ * packet, with reason code 149 (3.2.2.3.6).
  */
 export async function openScriptedBroker(answer: {
   connack?: () => number;
-  puback: (topic: string, payload: string) => number | undefined;
+  puback: (topic: string, payload: string, bytes: number) => number | undefined;
   oneSession?: true;
   receiveMaximum?: number;
+  maximumPacketSize?: number;
 }) {
   let connections = 0;
   const sockets = new Set<Socket>();
@@ -73,7 +75,7 @@ export async function openScriptedBroker(answer: {
     sockets.add(socket.on('close', () => sockets.delete(socket)).on('error', () => undefined));
     let rest = Buffer.alloc(0);
     let unanswered = 0;
-    const { receiveMaximum } = answer;
+    const { receiveMaximum, maximumPacketSize } = answer;
     const reply = (packet: Buffer) => {
       if (receiveMaximum === undefined) return void socket.write(packet);
       if (++unanswered > receiveMaximum) return void socket.end(Buffer.from([0xe0, 2, 147, 0]));
@@ -89,14 +91,18 @@ export async function openScriptedBroker(answer: {
         const { type, body } = packet;
         if (type === 1) {
           for (const other of answer.oneSession ? sockets : []) if (other !== socket) other.end(Buffer.from([0xe0, 2, 142, 0]));
-          const properties = receiveMaximum === undefined ? [0] : [3, 0x21, receiveMaximum >> 8, receiveMaximum & 255];
-          socket.write(Buffer.from([0x20, 2 + properties.length, 0, answer.connack?.() ?? 0, ...properties]));
+          const properties = [
+            ...(receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 255]),
+            ...(maximumPacketSize === undefined ? [] : [0x27, 0, 0, maximumPacketSize >> 8, maximumPacketSize & 255]),
+          ];
+          socket.write(Buffer.from([0x20, 3 + properties.length, 0, answer.connack?.() ?? 0, properties.length, ...properties]));
         } else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
         else if (type === 14) socket.end();
+        else if (maximumPacketSize !== undefined && packet.bytes > maximumPacketSize) socket.end(Buffer.from([0xe0, 2, 149, 0]));
         else if (type === 3) {
           const topicEnd = 2 + body.readUInt16BE(0);
           const properties = body.readUInt8(topicEnd + 2); // under 128 bytes: one byte of length
-          const code = answer.puback(body.toString('utf8', 2, topicEnd), body.toString('utf8', topicEnd + 3 + properties));
+          const code = answer.puback(body.toString('utf8', 2, topicEnd), body.toString('utf8', topicEnd + 3 + properties), packet.bytes);
           if (code !== undefined) reply(Buffer.from([0x40, 4, body.readUInt8(topicEnd), body.readUInt8(topicEnd + 1), code, 0]));
         }
       }

@@ -20,6 +20,9 @@ export const frenchErrors: Record<string, string> = {
   'Expected an answer of the broker, got none in {1} s': 'Attendu une réponse du broker, obtenu aucune en {1} s',
   'Expected a PUBACK for {1}, got {2}': 'Attendu un PUBACK pour {1}, obtenu {2}',
   "check the broker's ACL for this sensor": 'vérifiez les droits (ACL) de ce capteur au broker',
+  'Expected the broker to take a message of {1} bytes on {2}, got a Maximum Packet Size of {3}: it is not sent':
+    'Attendu que le broker prenne un message de {1} octets sur {2}, obtenu une taille maximale de paquet de {3} : il n’est pas envoyé',
+  "raise the broker's limit (mosquitto: max_packet_size)": 'relevez la limite du broker (mosquitto : max_packet_size)',
   'wait: the event is kept and sent again': 'attendez : l’événement est gardé et sera renvoyé',
   'Expected a configuration file at {1}, got: {2}': 'Attendu un fichier de configuration à {1}, obtenu : {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
