@@ -10,7 +10,7 @@ const longestWaitMs = 600_000; // an access control that was mended is noticed w
  * What the broker refuses. However many that are, and for however long, it costs a few messages an hour and no memory.
  *
  *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again │ refused: a longer wait, then another
- *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next in order and the newest ─▶ one is taken: the others go on
+ *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next behind them and the newest ─▶ one is taken: the others go on
  *
  * The second state outlasts the connection, and the next begins with a try.
  */
@@ -22,7 +22,7 @@ export class Refusals {
   #tries = 0;
   #nextMs = Number.POSITIVE_INFINITY;
   #trial: number | undefined; // under way
-  #tried = 0; // the number of the last one
+  #tried = 0; // the number of the last one that was tried in order
 
   constructor(random: () => number) {
     this.#random = random;
@@ -41,10 +41,9 @@ export class Refusals {
   begin(nowMs: number): void {
     this.#any = false;
     this.#inARow = 0;
-    if (!this.#stopped) this.#tries = 0;
+    if (!this.#stopped) this.#tries = this.#tried = 0;
     this.#nextMs = this.#stopped ? nowMs : Number.POSITIVE_INFINITY;
     this.#trial = undefined;
-    this.#tried = 0;
   }
 
   /** `unsent` is what the sensor itself refused, which cost the network nothing. */
@@ -54,7 +53,11 @@ export class Refusals {
     if (isTrial) {
       this.#trial = undefined;
       this.#tries++;
-    } else if (!unsent && ++this.#inARow >= mostInARow) this.#stopped = true; // tries say nothing of the others
+    } else if (!unsent && ++this.#inARow >= mostInARow) {
+      // tries say nothing of the others
+      this.#stopped = true;
+      this.#tried = sequence;
+    }
     if (isTrial || this.#nextMs === Number.POSITIVE_INFINITY) this.#wait(nowMs);
   }
 
@@ -76,18 +79,19 @@ export class Refusals {
 
   /** The one to try now; where there is none left, none is refused any more. */
   next(queue: Queue): PendingEvent | undefined {
-    const event = this.#stopped ? this.#nextOfAll(queue) : (queue.passedAfter(this.#tried) ?? queue.passedAfter(0));
-    if (event) this.#trial = this.#tried = event.sequence;
-    else {
+    const newest = this.#stopped && this.#tries % 2 === 1 ? queue.newest() : undefined;
+    const event = newest ?? this.#nextInOrder(queue);
+    this.#trial = event?.sequence;
+    if (!newest) this.#tried = event?.sequence ?? 0;
+    if (!event) {
       this.#stopped = false;
       this.#none();
     }
     return event;
   }
 
-  #nextOfAll(queue: Queue): PendingEvent | undefined {
-    const newest = this.#tries % 2 === 1 ? queue.newest() : undefined;
-    return newest ?? queue.after(this.#tried) ?? queue.after(0);
+  #nextInOrder(queue: Queue): PendingEvent | undefined {
+    return this.#stopped ? (queue.after(this.#tried) ?? queue.after(0)) : (queue.passedAfter(this.#tried) ?? queue.passedAfter(0));
   }
 
   #none(): void {

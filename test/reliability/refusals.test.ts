@@ -114,6 +114,15 @@ test('the first 40 refused for ever: those behind them are sent in the end, and 
   expect(seen.connections()).toBe(1);
 });
 
+test('the first 20 and the newest refused for ever, and nothing more is heard: those between are sent in the end', async () => {
+  const outbox = waiting(60);
+  refuses = (sequence) => sequence <= 20 || sequence === 60;
+  start(outbox);
+  await soon(() => expect(tries.length).toBeGreaterThanOrEqual(16));
+  await pass(150, 10);
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 39 }));
+});
+
 test('the first 40 are what the sensor itself does not send: those behind them do not wait', async () => {
   const outbox = waiting(60);
   refuses = (sequence) => sequence <= 40;
@@ -137,6 +146,7 @@ test('all refused, and the connection breaks: the next one begins with one try, 
   const from = turns;
   await soon(() => expect(turns).toBeGreaterThan(from + 5));
   expect(tries.length).toBe(before + 1);
+  expect(tries.at(-1), 'not the first again').toBeGreaterThan(16);
   await soon(() => expect(link.read().eventsRefused).toBe(true));
   refuses = () => false;
   await pass(10);
