@@ -16,7 +16,8 @@ const steadyClockMs = 3_600_000;
 
 /**
  * Removes what is too old from the outbox, whether there is a broker or not; returns how many. It may be called at every turn: it looks
- * once a minute, and goes on until nothing more is found. What had piled up before the start is looked through whole, once. What fails is tried again a minute later.
+ * once a minute, and goes on until nothing more is found. What had piled up before the start is looked through whole, once: where the outbox cannot be read yet, at
+ * the first turn at which it can, before anything is sent. What fails otherwise is tried again a minute later.
  */
 export function openExpiry(maxAgeMs: number, parts: ExpiryParts): (signal: AbortSignal, progress: () => void) => Promise<number> {
   const { outbox, clock, logger } = parts;
@@ -24,10 +25,10 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): (signal: Abort
   let whole = true;
   return async (signal, progress) => {
     if (clock.monotonicMs() < nextMs) return 0;
-    nextMs = clock.monotonicMs() + everyMs;
     let expired = 0;
     try {
       const calls = whole ? 1 + Math.ceil(outbox.pendingCount() / eventsACall) : 1;
+      nextMs = clock.monotonicMs() + everyMs;
       for (let inVain = 0; inVain < calls && !signal.aborted; ) {
         const removed = outbox.expire(nowOf(clock), maxAgeMs);
         expired += removed;

@@ -73,6 +73,22 @@ test.each([
   expect(new Set(toldAt).size, 'each call is told of').toBe(toldAt.length);
 });
 
+test('an outbox that cannot be read at first, as one that the other half repairs: none too old is sent once it can', async () => {
+  layBacklog(path, 1000, (i) => recordedEvent(i));
+  const outbox = openPatient(path);
+  nowMs = 45 * day;
+  let readable = false;
+  vi.spyOn(outbox, 'pendingCount').mockImplementation(() => {
+    if (!readable) throw new OutboxError('Expected an outbox, got: database is locked', 'wait');
+    return Object.getPrototypeOf(outbox).pendingCount.call(outbox);
+  });
+  const seen = startCourier(outbox, clock, { maxAgeMs, connect: () => readable || away() });
+  await soon(() => expect(seen.connections()).toBeGreaterThan(2)); // it has looked
+  readable = true;
+  await soon(() => expect(outbox.fates().expired).toBe(1000));
+  expect(seen.ids()).toEqual([]);
+});
+
 test.each(['the broker is away', 'the broker is there'])('nothing too old, %s: looked for once a minute, and nothing is written', async (where) => {
   layBacklog(path, 100, (i) => recordedEvent(i));
   const outbox = openPatient(path);
