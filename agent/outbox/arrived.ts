@@ -13,6 +13,10 @@ export class Arrived {
   isGap = ({ first, last }: Gap) => this.gaps.get(first)?.last === last;
   isSummary = ({ sequence }: PendingSummary) => this.summaries.has(sequence);
 
+  get any(): boolean {
+    return this.events.size + this.gaps.size + this.summaries.size > 0;
+  }
+
   forget(): void {
     for (const kind of [this.events, this.gaps, this.summaries]) kind.clear();
   }

@@ -250,8 +250,9 @@ class PatientOutbox implements Outbox {
     }
   }
 
-  /** Whether the disk itself says that the trouble is not over: to read, or to write nothing, goes well on one that takes no writes. */
+  /** Whether the trouble is not over, by what still waits for a write and by the disk itself: to read, or to write nothing, goes well on one that takes no writes. */
   #lasts(trouble: OutboxFault): boolean {
+    if (this.#held.length > 0 || this.#dropped > 0 || this.#arrived.any) return true;
     return trouble === 'disk_full' ? this.#isLow() : isReadOnly(this.#options.path);
   }
 

@@ -35,3 +35,34 @@ test('events that were held are stored for a second at a time, in order, and all
   expect(file.pending(0, 200).map((e) => e.onsetMonotonicMs / 60_000)).toEqual(Array.from({ length: 152 }, (_, i) => i + 1));
   file.close();
 });
+
+// as on a card with a bad block, where the kernel gives up no file system: SQLITE_IOERR_FSYNC
+test.each(['append', 'acknowledge'] as const)('writes fail (%s), reads go well: the fault lasts until what waits is written, and is logged once', (kind) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unwritten-')), 'outbox.db');
+  let broken = true;
+  const open = () => {
+    const inner = openSqliteOutbox(path, limits);
+    const write = inner[kind] as (of: never) => never;
+    inner[kind] = (of: never) => {
+      if (broken) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
+      return write.call(inner, of);
+    };
+    return inner;
+  };
+  const said = vi.fn();
+  const logger = { ...silentLogger, warn: said, error: said };
+  const outbox = openPatientOutbox({ path, open, isDamage, logger, retryMs: 1_000_000 });
+  const write = () => (kind === 'append' ? outbox.append(recordedEvent(1)) : outbox.acknowledge([1]));
+  for (let i = 0; i < 5; i++) {
+    write();
+    expect(outbox.pending(0, 10)).toEqual([]);
+    expect(outbox.faults()).toEqual(['outbox_unwritable']);
+  }
+  expect(said).toHaveBeenCalledTimes(1);
+  broken = false;
+  write();
+  expect(outbox.pending(0, 10)).toHaveLength(kind === 'append' ? 1 : 0);
+  expect(outbox.faults()).toEqual([]);
+  expect(said).toHaveBeenCalledTimes(2);
+  outbox.close();
+});
