@@ -129,9 +129,14 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     for (const { sql } of triggers) to.exec(sql);
     copyBoots(from, to);
     const fates = new Map<string, number>();
-    for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable'])
-      fates.set(name, read<number>(`SELECT events FROM fate WHERE name = '${name}'`) ?? 0);
+    let areCountsRight = true;
+    for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable']) {
+      const events = read<number>(`SELECT events FROM fate WHERE name = '${name}'`);
+      areCountsRight &&= events !== undefined;
+      fates.set(name, events ?? 0);
+    }
     const gone = (fates.get('sent') ?? 0) + (fates.get('expired') ?? 0) + (fates.get('unreadable') ?? 0);
+    areCountsRight &&= (fates.get('stored') ?? 0) >= gone + sound;
     fates.set('stored', Math.max(fates.get('stored') ?? 0, gone + sound));
     const unreadable = (fates.get('stored') ?? 0) - gone - sound;
     fates.set('unreadable', (fates.get('unreadable') ?? 0) + unreadable);
@@ -139,8 +144,10 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     if (id === undefined) return;
     copySummaries(from, to);
     const last = Math.max(newest, lastSound);
-    const gaps = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]) ?? [];
-    if (unreadable > 0) {
+    const noted = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]);
+    const gaps = noted ?? [];
+    // wrong counts do not say that nothing is missing, and gaps that cannot be read may not have been told
+    if (unreadable > 0 || !areCountsRight || !noted) {
       if (last > lastSound) holes.push({ first: lastSound + 1, last, reason: 'unreadable' });
       gaps.push(...holes);
     }

@@ -8,7 +8,7 @@ import { repairOutbox } from '../../agent/outbox/repair.ts';
 import { type OpenDatabase, openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { leaveOutbox, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 import { openPatient } from '../support/patient.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
@@ -103,6 +103,34 @@ test.each([-4, 5, 3e15])('the number given out last is overwritten with %d: even
   expect(again.pending(0, 10)[0]?.sequence).toBe(100_021);
   expect(again.gaps(10)).toContainEqual({ first: 21, last: 100_020, reason: 'unreadable' });
   expect(again.fates().dropped).toBe(0);
+});
+
+test.each(['cannot be read', 'are too low'])('a page of events is damaged, and the counts %s: what is missing is named in a gap', (how) => {
+  const id = leaveOutbox(path);
+  openSqliteOutbox(path, limits).close();
+  const db = new Database(path);
+  if (how === 'are too low') db.exec("UPDATE fate SET events = 3 WHERE name = 'stored'");
+  db.close();
+  const pages = pagesOf(path);
+  const [ofEvents, ofCounts] = [pages.findIndex(({ events }) => events.length > 3), pages.findIndex(({ table }) => table === 'fate')];
+  for (const page of how === 'are too low' ? [ofEvents] : [ofEvents, ofCounts]) overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
+  const { kept, sameId, outbox } = recoveredOutbox(path, id);
+  expect([sameId, kept.length > 180]).toEqual([true, true]);
+  const gaps = outbox.gaps(100);
+  expect(range(101, stored).filter((n) => !kept.includes(n) && !gaps.some(({ first, last }) => first <= n && n <= last))).toEqual([]);
+});
+
+test('a gap that was not told yet and can no longer be read is told by its numbers', () => {
+  const id = leaveOutbox(path);
+  const outbox = openSqliteOutbox(path, limits);
+  outbox.drop(7);
+  outbox.append(recordedEvent(8000));
+  outbox.close();
+  overwrite(path, pagesOf(path).findIndex(({ table }) => table === 'gap') * pageBytes, pageBytes, () => 0xa5);
+  const after = openPatient(path);
+  expect(after.id).toBe(id);
+  const gaps = after.gaps(100);
+  expect(range(stored + 1, stored + 7).filter((n) => !gaps.some(({ first, last }) => first <= n && n <= last))).toEqual([]);
 });
 
 test('a board on which reading takes long: every readable event is kept', () => {
