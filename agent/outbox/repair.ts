@@ -4,7 +4,7 @@ import { mendHeader } from './header.ts';
 import type { Gap } from './outbox.ts';
 import { quarantined } from './quarantine.ts';
 import { readableEvents, reading, unless } from './readable-rows.ts';
-import { maxNumber } from './reserved-numbers.ts';
+import { maxHour, maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
@@ -186,17 +186,19 @@ function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
   for (const boot of began ?? []) writing(() => to.prepare('UPDATE boot SET began_wall_ms = @began_wall_ms WHERE boot_id = @boot_id').run(boot));
 }
 
-/** The hours that can be read. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
+/** The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
-  const newest = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined) ?? 0;
-  const hours = reading(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000)) ?? [];
+  const canBe = (number: number) => number <= maxHour - skippedHours;
+  const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined);
+  const hours = (reading(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
   for (const hour of hours)
     writing(() => {
       know(to, hour);
       to.prepare(writeSummarySql).run(hour);
     });
+  const newest = Math.max(0, ...[last ?? 0, ...hours.map(({ sequence }) => sequence)].filter(canBe));
   to.prepare("DELETE FROM sqlite_sequence WHERE name = 'hour_summary'").run();
-  to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(Math.max(newest, hours.at(-1)?.sequence ?? 0) + skippedHours);
+  to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(newest + skippedHours);
 }
 
 function know(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {

@@ -6,15 +6,15 @@ const ahead = 1000; // numbers reserved at a time
 const margin = 100; // how many are left when the next are
 const hoursAhead = 1000;
 export const maxNumber = 900_000_000_000; // below what the schema takes, and never reached: an event each second for 28,000 years
+export const maxHour = 900_000_000; // of hours, likewise
 
-/** Whether the number that was given out last cannot be right: the next would be refused by the schema for ever, or be given out twice. */
+/** Whether the number that an event or an hour was given last cannot be right: the next would be refused by the schema for ever, or be given out twice. */
 export function isFalselyNumbered(db: SqliteDatabase): boolean {
-  const last = numbered(db, 'event');
-  const seen = db
-    .prepare('SELECT max((SELECT coalesce(max(sequence), 0) FROM event), (SELECT coalesce(max(sequence), 0) FROM recent))')
-    .pluck()
-    .get() as number;
-  return last > maxNumber || last < seen;
+  const isFalse = (table: string, max: number, seen: string[]) => {
+    const last = numbered(db, table);
+    return last > max || seen.some((of) => ((db.prepare(`SELECT max(sequence) FROM ${of}`).pluck().get() as number | null) ?? 0) > last);
+  };
+  return isFalse('event', maxNumber, ['event', 'recent']) || isFalse('hour_summary', maxHour, ['hour_summary']);
 }
 
 /**

@@ -11,7 +11,7 @@ import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 import { openPatient } from '../support/patient.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -103,6 +103,23 @@ test.each([-4, 5, 3e15])('the number given out last is overwritten with %d: even
   expect(again.pending(0, 10)[0]?.sequence).toBe(100_021);
   expect(again.gaps(10)).toContainEqual({ first: 21, last: 100_020, reason: 'unreadable' });
   expect(again.fates().dropped).toBe(0);
+});
+
+test.each([-4, 3e9])('the number that an hour was given last is overwritten with %d: hours go on, under numbers that none had', (number) => {
+  const first = openSqliteOutbox(path, limits);
+  const { id } = first;
+  for (let hour = 0; hour < 5; hour++) first.writeSummary(hourSummary({ beganMonotonicMs: hour * 3_600_000 }));
+  for (const sequence of [1, 2]) first.summaryReported(sequence);
+  first.close();
+  const db = new Database(path);
+  db.prepare("UPDATE sqlite_sequence SET seq = ? WHERE name = 'hour_summary'").run(number);
+  db.close();
+  const outbox = openPatient(path);
+  expect(outbox.id).toBe(id);
+  outbox.writeSummary(hourSummary({ beganMonotonicMs: 6 * 3_600_000 }));
+  const numbers = outbox.summaries(10).map(({ sequence }) => sequence);
+  expect(numbers).toEqual([3, 4, 5, expect.any(Number)]);
+  expect(numbers.at(-1)).toBeGreaterThan(1000);
 });
 
 test.each(['cannot be read', 'are too low'])('a page of events is damaged, and the counts %s: what is missing is named in a gap', (how) => {
