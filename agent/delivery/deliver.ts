@@ -103,9 +103,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const outboxId = outbox.id;
     const isSame = () => outbox.id === outboxId;
     const inFlight = new Set<number>();
-    const isFlying = ({ sequence }: PendingEvent) => inFlight.has(sequence);
+    const acknowledged = new Set<number>(); // and not deleted yet
+    const isFlying = ({ sequence }: PendingEvent) => inFlight.has(sequence) || acknowledged.has(sequence);
     const failure = new AbortController();
-    const acknowledged: number[] = [];
     const queue = new Queue(outbox, clock, isFlying, options.historicalAfterSeconds);
     let reorder: (() => void) | undefined; // once an event that was tried has left the outbox
     let movedMs = clock.monotonicMs(); // when a publish last settled, or none was under way
@@ -113,12 +113,13 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let acknowledgeMs = Number.POSITIVE_INFINITY;
     const acknowledge = () => {
       acknowledgeMs = Number.POSITIVE_INFINITY;
-      const sequences = acknowledged.splice(0);
+      const sequences = [...acknowledged];
+      acknowledged.clear();
       if (sequences.length > 0 && isSame()) outbox.acknowledge(sequences);
     };
     const settled = () => {
-      if (acknowledged.length > 0) acknowledgeMs = Math.min(acknowledgeMs, clock.monotonicMs() + options.acknowledgeWithinMs);
-      if (acknowledged.length >= acknowledgeTogether || options.acknowledgeWithinMs === 0) acknowledge();
+      if (acknowledged.size > 0) acknowledgeMs = Math.min(acknowledgeMs, clock.monotonicMs() + options.acknowledgeWithinMs);
+      if (acknowledged.size >= acknowledgeTogether || options.acknowledgeWithinMs === 0) acknowledge();
       wake();
     };
     const stop = AbortSignal.any([signal, publisher.lost, failure.signal]);
@@ -135,7 +136,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         .publish(topics.event, payload, { retain: false })
         .then(
           () => {
-            acknowledged.push(event.sequence);
+            acknowledged.add(event.sequence);
             const again = queue.passed(event.sequence);
             if (refusals.taken(event.sequence, clock.monotonicMs(), again)) reorder = () => (again ? queue.rewind() : queue.reread());
             if (!refusals.any) link?.refusing(false);
@@ -175,7 +176,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         for (const each of parts.reports ?? []) each.tick(publisher);
         if ((await expireOld(stop, alive)) > 0) queue.reread();
         if (reorder) {
-          acknowledge(); // what has arrived is not to be found again
+          acknowledge(); // what was tried before its turn is not to be found again
           reorder();
           reorder = undefined;
         }

@@ -164,6 +164,36 @@ test('an event refused once while a backlog drains takes none of the backlog wit
   expect(seen.connections()).toBe(1);
 });
 
+test('an event refused once, and one under way while fresh ones overtake: that one is not sent twice, though what has arrived is deleted later', async () => {
+  const outbox = openPatient(path);
+  const fresh = (count: number) => {
+    for (let i = 0; i < count; i++) outbox.append(recordedEvent(0, { onsetMonotonicMs: clock.monotonicMs() + i }));
+  };
+  let tries = 0;
+  let arrive = () => {};
+  const later = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  onTestFinished(() => arrive()); // or delivery would not end
+  fresh(1);
+  const seen = start(outbox, { acknowledgeWithinMs: 10_000 }, async ({ topic, message: { data } }) => {
+    if (!topic.endsWith('/event')) return;
+    if (data.sequence === 1 && ++tries === 1) throw refusal();
+    if (data.sequence === 2) return later;
+    if (data.sequence > 2) return arrive();
+    await null; // the courier's turn is over
+    aheadMs += 1000; // fresh ones are looked for
+    fresh(25);
+  });
+  await soon(() => expect(tries).toBe(1));
+  aheadMs = 2000; // fresh ones overtake from now on
+  fresh(1);
+  await new Promise((resolve) => setTimeout(resolve, 300)); // that one is under way
+  aheadMs = 61_000;
+  await soon(() => expect(new Set(seen.ids()).size).toBe(27));
+  expect([seen.ids().length, tries, seen.connections()]).toEqual([27, 2, 1]);
+});
+
 test('a gap that was refused is told again on the same connection, after the time for that', async () => {
   const outbox = openPatient(path);
   outbox.drop(3);
