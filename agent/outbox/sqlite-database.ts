@@ -1,7 +1,7 @@
 // The only file that imports better-sqlite3.
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { hasCode, messageOf } from '../lib/errors.ts';
+import { hasCode } from '../lib/errors.ts';
 import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate } from './migrate.ts';
@@ -15,9 +15,9 @@ export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
-/** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. */
+/** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. No statement here is wrong for a file that is what it says. */
 export function isDamage(error: unknown): boolean {
-  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED)/);
+  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED|ERROR$)/);
 }
 
 /** An error that `isDamage`. */
@@ -57,8 +57,7 @@ export function openChecked(path: string): SqliteDatabase {
     return db;
   } catch (error) {
     db?.close();
-    // what is done here fails on nothing but a file that is not what it says
-    throw (error as { code?: unknown }).code === 'SQLITE_ERROR' ? damage(messageOf(error)) : error;
+    throw error;
   }
 }
 

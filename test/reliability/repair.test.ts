@@ -122,6 +122,19 @@ test.each([-4, 3e9])('the number that an hour was given last is overwritten with
   expect(numbers.at(-1)).toBeGreaterThan(1000);
 });
 
+test('a table that is gone from the schema under a listener that runs: what is heard is stored in a repaired file', () => {
+  const listener = openPatient(path, { retryMs: 1e6 });
+  const { id } = listener;
+  for (let i = 1; i <= 5; i++) listener.append(recordedEvent(i));
+  const db = new Database(path).unsafeMode();
+  db.pragma('writable_schema = ON');
+  db.exec("DELETE FROM sqlite_master WHERE name = 'recent'; PRAGMA schema_version = 777");
+  db.close();
+  expect(listener.append(recordedEvent(6))).toBe('stored');
+  expect([listener.id, listener.faults()]).toEqual([id, ['outbox_damaged']]);
+  expect(listener.pending(0, 10).map((event) => event.onsetMonotonicMs / 60_000)).toEqual(range(1, 6));
+});
+
 test.each(['cannot be read', 'are too low'])('a page of events is damaged, and the counts %s: what is missing is named in a gap', (how) => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits).close();
