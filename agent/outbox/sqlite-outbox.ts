@@ -4,7 +4,7 @@ import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
-import { messageOf, OutboxError } from '../lib/errors.ts';
+import { hasCode, messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import { findTooOld } from './expiry.ts';
 import { pageBytes } from './header.ts';
@@ -75,6 +75,7 @@ class SqliteOutbox implements Outbox {
   readonly #numbers: ReservedNumbers | undefined;
   readonly #quarantine: Quarantine;
   #expiry = { after: 0, before: 0 };
+  #wasBusy = false;
 
   constructor(path: string, db: SqliteDatabase, limits: OutboxLimits, use: OutboxUse) {
     this.#path = path;
@@ -283,13 +284,15 @@ class SqliteOutbox implements Outbox {
   #transaction<T>(work: () => T): T {
     try {
       if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
-      // the other half may be repairing it: to wait for the end of that is to hear nothing and to send nothing
-      this.#db.pragma(`busy_timeout = ${existsSync(`${this.#path}.new`) ? 0 : busyMs}`);
+      // the other half may be repairing it, or another program keep it from writes for long: to wait for the end of that is to hear nothing and to send nothing
+      this.#db.pragma(`busy_timeout = ${this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : busyMs}`);
       const result = this.#db.transaction(work).immediate();
+      this.#wasBusy = false;
       // replaced meanwhile: what was written is in the file set aside, and is to be written again
       if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
       return result;
     } catch (cause) {
+      this.#wasBusy = hasCode(cause, /^SQLITE_BUSY/);
       throw new OutboxError(`Expected to write the outbox, got: ${messageOf(cause)}`, 'check free space and that the file belongs to the service', { cause });
     }
   }

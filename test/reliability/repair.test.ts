@@ -51,6 +51,21 @@ test('while one half repairs the other stores nothing in the file that is set as
   expect(listener.pending(0, 100).map(({ onsetMonotonicMs }) => onsetMonotonicMs / 60_000)).toEqual([...range(1, 20), 30, 31]);
 });
 
+test('another program keeps the outbox from writes: that is waited for once, what is heard is held, and stored when it has ended', () => {
+  const listener = openPatient(path, { retryMs: 1e6 });
+  listener.append(recordedEvent(1));
+  const other = new Database(path);
+  other.exec('BEGIN IMMEDIATE');
+  expect(listener.append(recordedEvent(2))).toBe('held');
+  const began = performance.now();
+  for (let i = 3; i <= 6; i++) expect(listener.append(recordedEvent(i))).toBe('held');
+  expect(performance.now() - began, 'four waits take 20 s').toBeLessThan(10_000);
+  other.exec('ROLLBACK');
+  other.close();
+  expect(listener.append(recordedEvent(7))).toBe('stored');
+  expect(listener.pending(0, 10).map((event) => event.onsetMonotonicMs / 60_000)).toEqual(range(1, 7));
+});
+
 test('where a repair finds no room and is not going on, the other half goes on in the old file', () => {
   const listener = openSqliteOutbox(path, limits);
   writeFileSync(`${path}.new`, '');
