@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { openAuthority } from '../support/certificates.ts';
@@ -187,7 +187,13 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(readdirSync(it.out)).toEqual([]);
   });
 
-  test('where the listener runs it is stopped for the sound and started again, also after an abort', async () => {
+  type Run = ReturnType<typeof run>['child'];
+  test.each([
+    ['stopped by hand', (it: Run) => it.kill('SIGINT'), 130],
+    ['with a terminal that went away', (it: Run) => it.kill('SIGHUP'), null],
+    ['with a reader that went away', (it: Run) => it.stdout.destroy(), 0],
+    ['killed', (it: Run) => it.kill('SIGKILL'), null],
+  ] as const)('where the listener runs it is stopped for the sound and started again, also %s', async (_name, end, status) => {
     // systemctl as a script that keeps the state in a file; that a real systemd starts the real unit is shown by the package's tests
     const bin = mkdtempSync(join(folder, 'bin-'));
     const [state, log] = [join(bin, 'state'), join(bin, 'log')];
@@ -199,9 +205,9 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     const { args } = sensor();
     const it = run([...args, '--seconds', '60'], env);
     await it.said('gives the microphone up');
-    it.child.kill('SIGINT');
-    expect((await it.ended).status).toBe(130);
-    expect(readFileSync(log, 'utf8')).toBe('stop\nstart\n');
-    expect(existsSync(state) && readFileSync(state, 'utf8')).toBe('active\n');
+    end(it.child);
+    expect((await it.ended).status).toBe(status);
+    await vi.waitFor(() => expect(readFileSync(log, 'utf8')).toBe('stop\nstart\n'), 20_000);
+    expect(readFileSync(state, 'utf8')).toBe('active\n');
   });
 });
