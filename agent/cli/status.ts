@@ -25,7 +25,7 @@ export function addStatus(program: Command, t: Translate): void {
     .addOption(configOption())
     .option(
       '--json',
-      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran in this boot',
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
@@ -47,7 +47,7 @@ export function addStatus(program: Command, t: Translate): void {
           eventsRefused: link?.eventsRefused ?? false,
           clockSynchronised: clock.synchronised(),
           ownThresholds: config.model.open,
-          ...hearingJson(state),
+          ...hearingJson(state, config, clock),
         });
       const fields = [
         { name: t('field.sensor'), value: `${sensor} @ ${site}` },
@@ -142,12 +142,20 @@ function brokerField({ says }: Service, t: Translate): Field[] {
   return [normal(t('field.broker'), what, link.state === 'connected' && !link.eventsRefused, t('link.note'))];
 }
 
-/** What the listener last told of its hearing; nothing before it first ran. */
-function hearingJson({ hearing }: OutboxState): object {
-  if (!hearing) return {};
-  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs } = hearing;
+/** What the listener last told of its hearing, and whether it is silent since, as the courier reckons (docs/health.md); nothing before it first ran in this boot. */
+function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: Clock) {
+  if (!hearing || hearing.bootId !== clock.bootId) return undefined;
+  const agoMs = clock.monotonicMs() - hearing.writtenMonotonicMs;
+  const gone = openListenerProbe(outbox.path)() === false;
+  return { ...hearing, agoMs, silent: hearing.state !== 'stopped' && (gone || agoMs > (1.25 * health.intervalSeconds + 5) * 1000) };
+}
+
+function hearingJson(state: OutboxState, config: Config, clock: Clock): object {
+  const told = lastTold(state, config, clock);
+  if (!told) return {};
+  const { fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs } = told;
   return {
-    hearing: state,
+    hearing: told.silent ? 'silent' : told.state,
     fault,
     suspicion,
     listenedSeconds: Math.round(listenedSeconds),
@@ -157,19 +165,17 @@ function hearingJson({ hearing }: OutboxState): object {
 
 const startSeconds = 10; // until a microphone is open, of which the share says little in the first minutes
 
-function hearingField({ hearing }: OutboxState, { outbox, health }: Config, clock: Clock, t: Translate): Field[] {
-  if (!hearing || hearing.bootId !== clock.bootId) return [];
-  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, noiseFloorDb } = hearing;
-  const silentMs = clock.monotonicMs() - writtenMonotonicMs;
-  const gone = openListenerProbe(outbox.path)() === false;
-  const silent = state !== 'stopped' && (gone || silentMs > (1.25 * health.intervalSeconds + 5) * 1000); // as the courier reckons, docs/health.md
+function hearingField(outbox: OutboxState, config: Config, clock: Clock, t: Translate): Field[] {
+  const told = lastTold(outbox, config, clock);
+  if (!told) return [];
+  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, noiseFloorDb, agoMs, silent } = told;
   const elapsedSeconds = Math.max(0.001, (writtenMonotonicMs - sinceMonotonicMs) / 1000);
   const share = (100 * listenedSeconds) / elapsedSeconds;
   const missed = elapsedSeconds - listenedSeconds > 0.01 * elapsedSeconds + startSeconds;
   const floor = noiseFloorDb === undefined ? '' : `, ${t('hearing.floor', { level: Math.round(noiseFloorDb) })}`;
   const what = [
     silent
-      ? t('hearing.silent', { age: spanOf(silentMs, t) })
+      ? t('hearing.silent', { age: spanOf(agoMs, t) })
       : t(`hearing.${state}`, { share: fixed(Math.min(100, share), 1) }) + (state === 'listening' ? floor : ''),
     ...(fault === 'none' ? [] : [t(`fault.${fault}`)]),
     ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),

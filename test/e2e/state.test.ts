@@ -129,9 +129,19 @@ describe('what the sensor holds', () => {
     const { path, db, outbox } = sensor(0);
     const now = systemClock().monotonicMs();
     outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, sinceMonotonicMs: now - 60_000, writtenMonotonicMs: now - 2000, listenedSeconds: 57 }));
+    const asJson = () => JSON.parse(tocsin('status', '-c', path, '--json').stdout);
     expect(tocsin('status', '-c', path).stdout).toMatch(/^ {2}hearing +hears/m);
+    expect(asJson()).toMatchObject({ hearing: 'listening', listenedSeconds: 57 });
     writeFileSync(`${db}.listener.lock`, '');
-    expect(tocsin('status', '-c', path).stdout).toMatch(/^! hearing +the listener has not reported for \d s/m);
+    expect(tocsin('status', '-c', path).stdout).toMatch(/^! hearing +the listener has not reported for \d+ s/m);
+    expect(asJson()).toMatchObject({ hearing: 'silent', listenedSeconds: 57 });
+    outbox.close();
+  });
+
+  test('what a listener of an earlier boot told is not how this one hears', () => {
+    const { path, outbox } = sensor(0);
+    outbox.writeHearing(hearingRecord());
+    expect(JSON.parse(tocsin('status', '-c', path, '--json').stdout)).not.toHaveProperty('hearing');
     outbox.close();
   });
 
