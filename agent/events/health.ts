@@ -31,7 +31,7 @@ export const healthSchema = z
         .min(-120)
         .max(20)
         .optional()
-        .describe('Level exceeded 90 % of the last five minutes, unweighted, relative to a full-scale sine.'),
+        .describe('Level exceeded 90 % of the last five minutes since a fault, unweighted, relative to a full-scale sine; none while nothing is heard.'),
       reportedSecondsAgo: seconds.describe('Age of these figures.'),
     }),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }).optional(),

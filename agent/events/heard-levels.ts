@@ -4,15 +4,15 @@ import type { LevelHistory } from './level-history.ts';
 
 /**
  * Hands levels on only while the microphone is heard: what a broken one gives is no level of the street. The seconds before a fault was
- * named have gone through, so that the history begins its quarter of an hour anew once the microphone is heard again.
+ * named have gone through, so that the history forgets its last minutes and begins its quarter of an hour anew.
  */
-export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(history: Pick<LevelHistory, 'push' | 'beginQuarter'>, hourMeter: Hour) {
+export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(history: Pick<LevelHistory, 'push' | 'begin'>, hourMeter: Hour) {
   let heard = false;
   return {
     /** Called at every change of state before the next level, and as often as one likes. */
     hearing(state: Health['hearing']['state']): void {
       const now = state === 'listening';
-      if (now && !heard) history.beginQuarter();
+      if (heard && !now) history.begin();
       heard = now;
     },
     level(decibels: number): void {

@@ -67,8 +67,12 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
     recall(earlier: readonly UsualLevel[]): void {
       for (const level of earlier) known.set(level.hour, level);
     },
-    /** Forgets what there is of the quarter. */
-    beginQuarter,
+    /** Forgets the last minutes, and what there is of the quarter. */
+    begin(): void {
+      minutes.splice(0, minutes.length, new Int32Array(bins));
+      steps = 0;
+      beginQuarter();
+    },
     /** The level of 125 ms, in dB relative to a full-scale sine. */
     push(decibels: number): void {
       const bin = Math.max(0, Math.min(bins - 1, Math.round(decibels) - lowestDb));

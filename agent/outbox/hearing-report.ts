@@ -10,6 +10,7 @@ import type { Outbox } from './outbox.ts';
 const closestMs = 2000;
 const changesAtOnce = 10;
 const changeEveryMs = 60_000;
+const retryMs = 10_000; // of one that failed: the courier holds a listener that misses an interval for silent
 
 /**
  * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
@@ -42,10 +43,11 @@ export function openHearingReport(
     const kind = [hearing.state, hearing.fault, levels.suspicion()].join();
     const changed = kind !== written;
     const left = Math.min(changesAtOnce, changesLeft + (now - writtenMs) / changeEveryMs);
-    const due = now - writtenMs >= intervalMs || (changed && ((now - writtenMs >= closestMs && left >= 1) || hearing.state === 'stopped'));
+    const everyMs = failing ? Math.min(retryMs, intervalMs) : intervalMs;
+    const due = now - writtenMs >= everyMs || (changed && ((now - writtenMs >= closestMs && left >= 1) || hearing.state === 'stopped'));
     if (!due) return;
     changesLeft = left;
-    const noiseFloorDb = levels.noiseFloorDb();
+    const noiseFloorDb = hearing.state === 'listening' ? levels.noiseFloorDb() : undefined; // of a microphone that is not heard there is none
     try {
       if (!recalled) recall();
       const record: HearingRecord = {

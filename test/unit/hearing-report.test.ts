@@ -97,6 +97,31 @@ test('an outbox that cannot be written does not stop the hearing, and is tried a
   now = 13_000;
   report(hearing());
   expect(outbox.readHearing()?.writtenMonotonicMs).toBe(13_000);
+
+  // one that fails when an interval is over too: in as long again the courier would tell that the listener is silent
+  broken = true;
+  for (; now < 136_000; now += 1000) report(hearing());
+  broken = false;
+  for (; now < 150_000; now += 1000) report(hearing());
+  expect(outbox.readHearing()?.writtenMonotonicMs).toBe(143_000);
+});
+
+test('a noise floor is told of a microphone that is heard, and of no other', () => {
+  const outbox = openOutbox();
+  let now = 10_000;
+  const history = openLevelHistory(
+    [],
+    () => undefined,
+    () => undefined,
+  );
+  const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels: history };
+  const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 120_000);
+  streetLevels(history, 1, -60, -30);
+  report(hearing());
+  expect(outbox.readHearing()?.noiseFloorDb).toBe(-60);
+  now += 3000;
+  report(hearing({ state: 'deaf', fault: 'unplugged' }));
+  expect(outbox.readHearing()).not.toHaveProperty('noiseFloorDb');
 });
 
 test('an outbox that cannot be read at first is read before it is written: counts go on, and what was usual is not learnt anew', () => {

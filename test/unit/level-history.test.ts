@@ -139,3 +139,16 @@ test('the quarter of an hour in which the microphone was not heard is begun anew
   expect(learnt).toEqual([{ hour: 3, quarters: 1, floorDb: -50, loudDb: -30 }]);
   expect(fed).toEqual([-40, -41]);
 });
+
+test('the noise floor after a fault is of what was heard since', () => {
+  const { heard, history, quarters } = gated();
+  heard.hearing('listening');
+  quarters(1, -60, -30);
+  heard.hearing('deaf');
+  expect(history.noiseFloorDb()).toBeUndefined(); // there may have been none for days
+  heard.hearing('listening');
+  quarters(0.01, -80, -50);
+  expect(history.noiseFloorDb()).toBeUndefined();
+  quarters(0.1, -80, -50);
+  expect(history.noiseFloorDb()).toBe(-80);
+});
