@@ -85,7 +85,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
       let askedMs = clock.monotonicMs();
       for await (const frame of source.frames(stop)) {
         const arrivedMs = clock.monotonicMs();
-        const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.fault !== undefined);
+        const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf');
         hearing.droppedSamples += source.dropped - droppedBefore;
         droppedBefore = source.dropped;
         if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);

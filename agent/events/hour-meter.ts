@@ -40,7 +40,8 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
         beganMonotonicMs: beganMs,
         clockSynchronised: clock.synchronised(),
         elapsedSeconds: (now - beganMs) / 1000,
-        listenedSeconds: Math.max(0, listened - listenedBefore),
+        // a pause that began before the hour is known to have been heard only now
+        listenedSeconds: Math.min((now - beganMs) / 1000, Math.max(0, listened - listenedBefore)),
         recognised,
         ...(steps === 0 ? {} : { levels: { laeq: decibels(power / steps), la10: exceeded(0.1), la90: exceeded(0.9) } }),
         ...(of.splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb: of.splAtFullScaleDb }),

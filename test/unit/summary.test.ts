@@ -55,6 +55,23 @@ test('an hour is a full hour of UTC; the first one is short, and nothing is coun
   expect((hours[0]?.listenedSeconds ?? 0) + (hours[1]?.listenedSeconds ?? 0)).toBe(6000);
 });
 
+test('a pause that began before the hour, and is known to have been heard after it, makes no hour of more seconds than it has', () => {
+  const { hours, meter, time } = metered(Date.UTC(2026, 10, 20, 12, 59, 30));
+  const pass = (seconds: number, listened: number) => {
+    time.wallMs += seconds * 1000;
+    time.monotonicMs += seconds * 1000;
+    meter.tick(listened);
+  };
+  pass(26, 26);
+  pass(4, 26);
+  pass(3, 33);
+  meter.close();
+  expect(hours.map(({ elapsedSeconds, listenedSeconds }) => [elapsedSeconds, listenedSeconds])).toEqual([
+    [30, 26],
+    [3, 3],
+  ]);
+});
+
 test('LAeq is the mean of the power, LA10 and LA90 are percentiles; what was not heard is in none of them', () => {
   const { hours, pass, meter } = metered(Date.UTC(2026, 10, 20, 12));
   pass(600, -20); // a sixth of what is heard

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import type { AudioSource } from '../../agent/audio/frame.ts';
+import { type Hearing, superviseMicrophone } from '../../agent/audio/supervisor.ts';
+import { fixedClock, silentLogger } from '../support/samples.ts';
+
+const sampleRate = 16000;
+
+/** A supervisor over frames of 100 ms, on a clock that goes by them. */
+async function supervised(frames: number, sound: (frame: number) => Float32Array) {
+  const stop = new AbortController();
+  let nowMs = 0;
+  const changes: string[] = [];
+  let latest: Hearing | undefined;
+  const source: AudioSource = {
+    sampleRate,
+    dropped: 0,
+    async *frames() {
+      for (let frame = 0; frame < frames; frame++) {
+        nowMs += 100;
+        yield { samples: sound(frame), firstSample: (frame * sampleRate) / 10 };
+      }
+      stop.abort();
+    },
+  };
+  const parts = { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger, random: () => 0, silenceSeconds: 5 };
+  await superviseMicrophone(
+    {
+      ...parts,
+      open: async () => source,
+      async use(watched, signal) {
+        for await (const { samples } of watched.frames(signal)) samples.fill(0);
+      },
+      report(hearing, changed) {
+        latest = { ...hearing };
+        if (changed) changes.push(`${hearing.state} ${hearing.fault ?? ''}`.trim());
+      },
+    },
+    stop.signal,
+  );
+  return { changes, latest: latest as Hearing, elapsedSeconds: nowMs / 1000 };
+}
+
+test('the short pauses of a microphone that is clipped are heard as those of any other', async () => {
+  const [loud, pause] = [(_: unknown, i: number) => (i % 2 ? 32767 / 32768 : -1), () => 0];
+  const { changes, latest, elapsedSeconds } = await supervised(600, (frame) => Float32Array.from({ length: sampleRate / 10 }, frame % 10 < 6 ? loud : pause));
+  expect(changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
+  expect(latest.listenedSeconds).toBeCloseTo(elapsedSeconds - 0.4, 1); // the last pause has not ended
+});
