@@ -2,12 +2,13 @@
 import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { resolveDevice } from '../../agent/audio/identity.ts';
+import type { HearingRecord } from '../../agent/events/health.ts';
 import { openClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from './broker.ts';
 import { cardTree } from './cards.ts';
-import { alsa, clock, cool, type DoctorBench, files, outboxOf, paced, type Row, store, systemctl, verified } from './doctor.ts';
-import { limits } from './samples.ts';
+import { alsa, clock, cool, type DoctorBench, files, outboxOf, type Planted, paced, type Row, store, systemctl, verified } from './doctor.ts';
+import { bootId, hearingRecord, limits } from './samples.ts';
 
 const telephone = { samples: 1, rate: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0, hardwareRate: 8000 };
 /** Opens what is named, where two of one make are plugged in. */
@@ -18,7 +19,20 @@ export async function twins({ device }: { device: string }): Promise<never> {
   throw new Error(resolveDevice(device, tree).pcm);
 }
 
-export function machineFaults({ folder, standing }: DoctorBench): Row[] {
+const busy = 'echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1';
+
+export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[] {
+  /** A listener that runs, and told this of its hearing; the microphone is busy. */
+  const held = (told: Partial<HearingRecord>) => (): Planted => ({
+    ...alsa(),
+    probes: systemctl({}, {}),
+    plant(path) {
+      const outbox = openSqliteOutbox(outboxOf(path), limits);
+      outbox.writeHearing(hearingRecord({ bootId: clock.bootId, ...told }));
+      outbox.close();
+      return standIn(busy);
+    },
+  });
   return [
     ['no configuration', () => ({ plant: (path) => void rmSync(path) }), 'config', 'fail', 'config.absent'],
     ['a wrong key in it', () => ({ site: 'Vieux Port' }), 'config', 'fail', 'config.wrong'],
@@ -45,7 +59,11 @@ export function machineFaults({ folder, standing }: DoctorBench): Row[] {
       'fail',
       'microphone.tool',
     ],
-    ['a busy microphone', standing('echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1'), 'microphone', 'fail', 'microphone.busy'],
+    ['a busy microphone', standing(busy), 'microphone', 'fail', 'microphone.busy'],
+    ['one that the listener holds and hears', held({ state: 'listening', fault: 'none' }), 'microphone', 'pass', 'microphone.listener'],
+    ['one that it holds and does not hear', held({ state: 'deaf', fault: 'zeros' }), 'microphone', 'fail', 'microphone.deaf'],
+    ['one that it waits for', held({ state: 'deaf', fault: 'busy' }), 'microphone', 'fail', 'microphone.busy'],
+    ['one that a listener of an earlier boot did not hear', held({ state: 'deaf', fault: 'zeros', bootId }), 'microphone', 'pass', 'microphone.listener'],
     ['a forbidden one', standing('echo "arecord: main:831: audio open error: Permission denied" >&2; exit 1'), 'microphone', 'fail', 'microphone.forbidden'],
     ['one that gives nothing', standing('exec sleep 60'), 'microphone', 'fail', 'microphone.stalled'],
     ['half the samples', standing(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)', 0.5)), 'microphone', 'fail', 'microphone.slow'],

@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import { CaptureError } from '../../audio/capture-error.ts';
 import { stampOfEvent } from '../../delivery/stamp.ts';
+import type { HearingRecord } from '../../events/health.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
@@ -9,7 +10,7 @@ import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, type Finding, fail, pass, skip, warn } from './check.ts';
-import type { SoundSample } from './probes.ts';
+import type { Probes, SoundSample } from './probes.ts';
 
 const listenSeconds = 2;
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
@@ -109,23 +110,19 @@ const microphone: Check = {
       const { hardwareRate: hz = Infinity } = sample;
       return hz < settings.sampleRateHz ? warn('doctor.microphone.rate', { device, hz, half: hz / 2 }) : pass('doctor.microphone.ok', { device, percent });
     } catch (error) {
-      return deaf(error, device, facts);
+      return deaf(error, device, probes, facts);
     }
   },
 };
 
 /** Why a capture did not start or go on, from the fault and what arecord or the web-audio child said. */
-function deaf(error: unknown, device: string, facts: Facts): Finding {
+function deaf(error: unknown, device: string, probes: Probes, facts: Facts): Finding {
   const said = messageOf(error);
   const fault = error instanceof CaptureError ? error.fault : undefined;
   const reason = (/open error: ([^()]+)/.exec(said)?.[1] ?? said.replace(/^.*?, got:? /s, '')).replace(/\s+/g, ' ').slice(0, 120);
   if (fault === 'wrong_device') return fail('doctor.microphone.wrong', { device, reason });
   if (/ENOENT/.test(said)) return fail('doctor.microphone.tool', { tool: /spawn (\S+)/.exec(said)?.[1] ?? 'arecord' });
-  if (/busy/i.test(said)) {
-    if (facts.units?.[units[0]]?.ActiveState !== 'active') return fail('doctor.microphone.busy', { device });
-    facts.sound = 'listener';
-    return pass('doctor.microphone.listener', { device });
-  }
+  if (/busy/i.test(said)) return held(device, probes, facts);
   if (/permission denied|not permitted/i.test(said)) return fail('doctor.microphone.forbidden', { device });
   if (/no sound for/.test(said)) return fail('doctor.microphone.stalled', { device });
   if (
@@ -134,6 +131,25 @@ function deaf(error: unknown, device: string, facts: Facts): Finding {
   )
     return fail('doctor.microphone.absent', { device, reason });
   return fail('doctor.microphone.other', { device, reason });
+}
+
+/** Of a microphone that is in use: whether the listener has it, and hears, it has told itself. */
+function held(device: string, probes: Probes, facts: Facts): Finding {
+  const fault = facts.units?.[units[0]]?.ActiveState === 'active' ? faultTold(probes, required(facts).outbox.path) : 'busy';
+  if (fault === 'busy') return fail('doctor.microphone.busy', { device });
+  if (fault !== 'none') return fail('doctor.microphone.deaf', { device, fault: text(`fault.${fault}`) });
+  facts.sound = 'listener';
+  return pass('doctor.microphone.listener', { device });
+}
+
+/** Why the listener does not hear; `none` also where nothing is told in this boot, or the outbox cannot be read, which is another check's. */
+function faultTold({ inspectOutbox, clock: { bootId } }: Probes, path: string): HearingRecord['fault'] {
+  try {
+    const { hearing } = inspectOutbox(path);
+    return hearing?.bootId === bootId && hearing.state === 'deaf' ? hearing.fault : 'none';
+  } catch {
+    return 'none';
+  }
 }
 
 const level: Check = {

@@ -110,6 +110,14 @@ export const doctor = {
   },
   'doctor.microphone.busy': { en: '{device} is held by another program', fr: '{device} est tenu par un autre programme' },
   'doctor.microphone.busy.try': { en: 'see which: fuser -v /dev/snd/*', fr: 'voyez lequel : fuser -v /dev/snd/*' },
+  'doctor.microphone.deaf': {
+    en: '{device}: the listener has it but hears nothing: {fault}',
+    fr: '{device} : l’écouteur le tient mais n’entend rien : {fault}',
+  },
+  'doctor.microphone.deaf.try': {
+    en: 'unplug it, wait 5 s, plug it in; tocsin meter shows whether it is heard',
+    fr: 'débranchez-le 5 s, rebranchez-le ; tocsin meter montre s’il est entendu',
+  },
   'doctor.microphone.forbidden': { en: 'this user may not open {device}', fr: 'cet utilisateur ne peut pas ouvrir {device}' },
   'doctor.microphone.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'doctor.microphone.stalled': { en: '{device} opens but gives no sound data', fr: '{device} s’ouvre mais ne donne aucune donnée' },
