@@ -3,7 +3,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { decodeReading, readingBytes, readingsPerSecond } from '../../agent/meter/reading.ts';
+import { readings } from '../../agent/cli/meter/connection.ts';
+import { decodeReading, encodeReading, readingBytes, readingsPerSecond } from '../../agent/meter/reading.ts';
 import { openMeterSocket } from '../../agent/meter/socket.ts';
 import { meterReading, silentLogger } from '../support/samples.ts';
 
@@ -122,3 +123,13 @@ test('the socket of a listener that was killed is replaced; any other file is le
   expect(statSync(file).size).toBe(8);
   expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
 });
+
+test('a listener that hangs is told of, and its last reading is not shown for ever', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'meter.sock');
+  const hung = createServer((client) => void client.write(encodeReading(meterReading())));
+  onTestFinished(() => void hung.close());
+  await new Promise<void>((resolve) => hung.listen({ path }, resolve));
+  const source = readings(path, new AbortController().signal);
+  expect(await source.next()).toEqual({ done: false, value: meterReading() });
+  expect(await source.next()).toEqual({ done: true, value: 'silent' });
+}, 30_000);

@@ -65,6 +65,14 @@ export const meter = {
     en: 'four may look at once: close another meter, wait 5 s',
     fr: 'quatre peuvent regarder à la fois : fermez un autre meter, attendez 5 s',
   },
+  'meter.trouble.silent': {
+    en: 'Expected a reading from the listener, got none for 10 s: it hangs',
+    fr: 'Attendu une mesure de l’écouteur, obtenu aucune en 10 s : il est bloqué',
+  },
+  'meter.trouble.silent.try': {
+    en: 'systemd restarts it within 30 s; journalctl -u tocsin-listener -n 20',
+    fr: 'systemd le relance en 30 s ; journalctl -u tocsin-listener -n 20',
+  },
   'meter.trouble.gone': { en: 'Expected the listener to go on, got an end', fr: 'Attendu que l’écouteur continue, obtenu une fin' },
   'meter.trouble.gone.try': { en: 'systemctl status tocsin-listener', fr: 'systemctl status tocsin-listener' },
   'meter.trouble.unknown': { en: 'Expected readings of this release, got others', fr: 'Attendu des mesures de cette version, obtenu d’autres' },

@@ -2,7 +2,9 @@ import { connect } from 'node:net';
 import { decodeReading, type MeterReading, readingBytes } from '../../meter/reading.ts';
 
 /** Why there is nothing to show; the rest of `meter.` in the messages. */
-export type MeterTrouble = 'absent' | 'denied' | 'full' | 'gone' | 'unknown';
+export type MeterTrouble = 'absent' | 'denied' | 'full' | 'silent' | 'gone' | 'unknown';
+
+const longestMs = 10_000; // between two readings: twice as long as the outbox may make the listener wait
 
 /**
  * What the listener writes on its socket, until the signal aborts or `trouble` is returned. Nothing is sent, for a client that
@@ -38,7 +40,14 @@ export async function* readings(path: string, signal: AbortSignal): AsyncGenerat
     while (!signal.aborted && !trouble) {
       if (!latest) {
         await new Promise<void>((resolve) => {
-          wake = resolve;
+          const timer = setTimeout(() => {
+            trouble ??= 'silent';
+            resolve();
+          }, longestMs);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
         });
         continue;
       }
