@@ -143,7 +143,7 @@ async function runHearing(config: Config, outbox: Outbox, notifier: Notifier, cl
   const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
   const report = (hearing: Readonly<Hearing>) => {
     record(hearing);
-    heard.hearing(hearing.state);
+    heard.hearing(hearing.state, hearing.fault);
     hourMeter.tick(hearing.listenedSeconds);
     summaries.retry();
     noteBoot();

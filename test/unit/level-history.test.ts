@@ -152,3 +152,18 @@ test('the noise floor after a fault is of what was heard since', () => {
   quarters(0.1, -80, -50);
   expect(history.noiseFloorDb()).toBe(-80);
 });
+
+test('what is clipped is a noise floor, but not what is usual: the gain put right after days is no cover', () => {
+  const { heard, history, learnt, quarters } = gated();
+  heard.hearing('listening');
+  quarters(0.1, -6, -1); // before it is named
+  heard.hearing('listening', 'clipped');
+  quarters(13, -6, -1);
+  expect(history.noiseFloorDb()).toBe(-6);
+  expect(learnt).toEqual([]);
+  heard.hearing('listening');
+  quarters(1, -50, -20);
+  expect(learnt).toEqual([{ hour: 3, quarters: 1, floorDb: -50, loudDb: -20 }]);
+  quarters(13, -50, -20);
+  expect(history.suspicion()).toBe('none');
+});
