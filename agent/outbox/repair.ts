@@ -121,6 +121,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
   const newest = Math.max(0, ...numbers.map((sql) => read<number>(sql) ?? 0).filter((number) => number <= maxNumber));
   to.transaction(() => {
     if (id !== undefined) writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
+    copyUsualLevels(from, to);
     // the triggers bound what is heard, and would be asked for every row; they come back to the letter
     const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
     for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
@@ -199,6 +200,13 @@ function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
   const newest = Math.max(0, ...[last ?? 0, ...hours.map(({ sequence }) => sequence)].filter(canBe));
   to.prepare("DELETE FROM sqlite_sequence WHERE name = 'hour_summary'").run();
   to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(newest + skippedHours);
+}
+
+/** What the listener has learnt of this place in two weeks, as far as it can be read. */
+function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
+  const levels = reading(() => from.prepare('SELECT * FROM usual_level').all());
+  const insert = to.prepare('INSERT INTO usual_level VALUES (@hour, @quarters, @floor_millibels, @loud_millibels)');
+  for (const level of levels ?? []) writing(() => insert.run(level));
 }
 
 function know(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {

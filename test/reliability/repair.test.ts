@@ -11,7 +11,7 @@ import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 import { openPatient } from '../support/patient.ts';
-import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -188,6 +188,18 @@ test('a board on which reading takes long: every readable event is kept', () => 
   clock.mockRestore();
   expect([outbox.pendingCount(), outbox.fates().unreadable]).toEqual([5000, 0]);
   expect(quarantined(path)).toHaveLength(1);
+  outbox.close();
+});
+
+test('what is usual at this place goes on in the new file: a cover would be unknown for three days, and usual then', () => {
+  const before = openSqliteOutbox(path, limits);
+  const usual = range(0, 23).map((hour) => ({ hour, quarters: 56, floorDb: -60.25, loudDb: -30 }));
+  before.writeHearing(hearingRecord(), usual);
+  before.close();
+  writeFileSync(`${path}.new`, '');
+  const outbox = openSqliteOutbox(path, limits, { repair: true });
+  expect(quarantined(path)).toHaveLength(1);
+  expect(outbox.readUsualLevels()).toEqual(usual);
   outbox.close();
 });
 
