@@ -38,9 +38,9 @@ export function socketPair(receiveTimeoutMs: number, bytes: number): [number, nu
 
 /**
  * Sends datagrams to a socket of the family AF_UNIX, named by its path, or by '@' and a name in the abstract namespace (unix(7)).
- * Undefined where no socket is to be had; a datagram that cannot be sent at once is not sent.
+ * Undefined where no socket is to be had; returns whether it was sent: a datagram that cannot be at once is not.
  */
-export function datagramsTo(path: string): ((message: string) => void) | undefined {
+export function datagramsTo(path: string): ((message: string) => boolean) | undefined {
   const descriptor: number = libc('int socket(int domain, int type, int protocol)')(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return undefined;
   const sendto = libc('long sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t size)');
@@ -50,6 +50,6 @@ export function datagramsTo(path: string): ((message: string) => void) | undefin
   name.copy(address, 2);
   return (message) => {
     const data = Buffer.from(message);
-    sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length);
+    return sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length) >= 0;
   };
 }

@@ -1,6 +1,6 @@
 /** Tells systemd how the service is (sd_notify, type notify). Does nothing where nobody listens. */
 export interface Notifier {
-  /** Started: called once, later calls do nothing. */
+  /** Started: may be called often, and is told once. */
   ready(): void;
   /**
    * Work has moved. Pings the watchdog, or before `ready` asks for more time to start, but not more often than it needs. Never called from a
@@ -28,19 +28,23 @@ export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => nu
   const mine = !env.WATCHDOG_PID || Number(env.WATCHDOG_PID) === process.pid;
   const watchdogUsec = mine ? Number(env.WATCHDOG_USEC) : 0;
   const everyMs = watchdogUsec > 0 ? watchdogUsec / 4000 : Number.POSITIVE_INFINITY;
-  let started = false;
+  let ready = false;
+  let started = false; // and systemd has been told: its socket may be full
+  const tellReady = () => {
+    started ||= ready && send('READY=1');
+  };
   let nextMs = Number.NEGATIVE_INFINITY;
   return {
     ready() {
-      if (!started) send('READY=1');
-      started = true;
+      ready = true;
+      tellReady();
     },
     progress() {
+      tellReady();
       if (everyMs === Number.POSITIVE_INFINITY || monotonicMs() < nextMs) return;
-      nextMs = monotonicMs() + everyMs;
-      send(started ? 'WATCHDOG=1' : `EXTEND_TIMEOUT_USEC=${watchdogUsec}`);
+      if (send(started ? 'WATCHDOG=1' : `EXTEND_TIMEOUT_USEC=${watchdogUsec}`)) nextMs = monotonicMs() + everyMs;
     },
-    stopping: () => send('STOPPING=1'),
-    status: (words) => send(`STATUS=${words}`),
+    stopping: () => void send('STOPPING=1'),
+    status: (words) => void send(`STATUS=${words}`),
   };
 }

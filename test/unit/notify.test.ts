@@ -1,0 +1,33 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { datagramsTo } from '../../agent/lib/libc.ts';
+import { openNotifier } from '../../agent/lib/notify.ts';
+import { openNotifySocket } from '../support/notify-socket.ts';
+
+test('a socket that is full when a half has started, or pings, is told as soon as it has room: systemd would end what hears', async () => {
+  const socket = openNotifySocket();
+  onTestFinished(socket.close);
+  let nowMs = 0;
+  const notifier = await openNotifier({ NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: '30000000' }, () => nowMs);
+  const others = datagramsTo(socket.path);
+  const said = () => socket.messages.map(({ text }) => text).filter((text) => text !== 'of another');
+  // at once: it is read from a timer of this process
+  const fill = () => {
+    while (others?.('of another'));
+  };
+  fill();
+  notifier.ready();
+  await vi.waitFor(() => expect(socket.messages.length).toBeGreaterThan(0));
+  expect(said()).toEqual([]);
+  notifier.progress(); // as the courier, which is ready once
+  await vi.waitFor(() => expect(said()).toEqual(['READY=1', 'WATCHDOG=1']));
+  nowMs += 30_000;
+  fill();
+  notifier.progress();
+  const before = socket.messages.length;
+  await vi.waitFor(() => expect(socket.messages.length).toBeGreaterThan(before));
+  for (let i = 0; i < 3; i++) notifier.progress();
+  notifier.ready(); // as the listener, with every frame
+  notifier.status('hears');
+  await vi.waitFor(() => expect(said()).toContain('STATUS=hears'));
+  expect(said()).toEqual(['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'STATUS=hears']);
+});
