@@ -81,35 +81,42 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
     const sampleClock = openSampleClock(source.sampleRate);
     let zeroMs: number | undefined; // where the clock places sample 0, as of the last sound that was counted
     let droppedBefore = 0;
+    const countDropped = () => {
+      hearing.droppedSamples += source.dropped - droppedBefore;
+      droppedBefore = source.dropped;
+    };
     async function* frames(stop: AbortSignal): AsyncGenerator<AudioFrame> {
       let askedMs = clock.monotonicMs();
-      for await (const frame of source.frames(stop)) {
-        const arrivedMs = clock.monotonicMs();
-        const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf');
-        hearing.droppedSamples += source.dropped - droppedBefore;
-        droppedBefore = source.dropped;
-        if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
-        heard += verdict.heardSamples;
-        const placedMs = sampleClock.arrived(frame, arrivedMs);
-        zeroMs ??= placedMs;
-        if (verdict.heardSamples > 0) {
-          // by the clock, as what elapsed: a crystal that is fast would make up for seconds that were not heard
-          unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
-          zeroMs = placedMs;
+      try {
+        for await (const frame of source.frames(stop)) {
+          const arrivedMs = clock.monotonicMs();
+          const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf');
+          countDropped();
+          if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
+          heard += verdict.heardSamples;
+          const placedMs = sampleClock.arrived(frame, arrivedMs);
+          zeroMs ??= placedMs;
+          if (verdict.heardSamples > 0) {
+            // by the clock, as what elapsed: a crystal that is fast would make up for seconds that were not heard
+            unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
+            zeroMs = placedMs;
+          }
+          const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
+          if (!ofRate || verdict.rateKnown) {
+            hearing.listenedSeconds += unproven;
+            unproven = 0;
+          }
+          if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
+            if (heard >= steadySeconds * source.sampleRate) attempt = 0;
+            turn('listening', verdict.clipped ? 'clipped' : undefined);
+            tellRate(source);
+          }
+          yield frame;
+          report(hearing, false); // the receiver has taken the frame: its work is done
+          askedMs = clock.monotonicMs();
         }
-        const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
-        if (!ofRate || verdict.rateKnown) {
-          hearing.listenedSeconds += unproven;
-          unproven = 0;
-        }
-        if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
-          if (heard >= steadySeconds * source.sampleRate) attempt = 0;
-          turn('listening', verdict.clipped ? 'clipped' : undefined);
-          tellRate(source);
-        }
-        yield frame;
-        report(hearing, false); // the receiver has taken the frame: its work is done
-        askedMs = clock.monotonicMs();
+      } finally {
+        countDropped(); // an overrun may have been the last that was told
       }
     }
     return {
