@@ -127,19 +127,19 @@ async function runHearing(config: Config, outbox: Outbox, notifier: Notifier, cl
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const noteBoot = openBootNote(outbox, clock, logger);
   const hourMeter = openHourMeter(clock, { model: classifier.manifest, ...(splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb }) }, summaries.add);
-  const heard = openHeardLevels(levels, hourMeter);
   const rules = rulesOf(classifier.manifest, config.model);
   const tap = openTap({ labels, rules, own: Object.keys(config.model.open) as Label[], levels, monotonicMs: clock.monotonicMs });
   const { operatingPoint } = config.model;
   const rulesAt = (open: number) => rulesOf(classifier.manifest, { operatingPoint, open: Object.fromEntries(labels.map((label) => [label, open])) });
   const counter = openThresholdCounts(labels, rulesAt, classifier.frameSeconds);
+  const heard = openHeardLevels(levels, hourMeter, counter);
   const thresholds = openThresholdReport({ outbox, clock, logger }, { model: classifier.manifest, operatingPoint }, counter);
   const watching = (on: boolean) => {
     tap.watched = on;
   };
   const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
   const use = (source: AudioSource, stop: AbortSignal) =>
-    listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter }, stop);
+    listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter: heard.counter }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
   const report = (hearing: Readonly<Hearing>) => {
     record(hearing);

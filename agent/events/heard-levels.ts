@@ -1,14 +1,21 @@
+import type { ScoreFrame } from '../classify/classifier.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import type { Health } from './health.ts';
 import type { HourMeter } from './hour-meter.ts';
 import type { LevelHistory } from './level-history.ts';
+import type { ThresholdCounter } from './threshold-counts.ts';
 
 /**
- * Hands levels on only while the microphone is heard: what a broken one gives is no level of the street. The seconds before a fault was
+ * Hands levels, and scores to be counted, on only while the microphone is heard: what a broken one gives is no level of the street, and its
+ * seconds without an event would speak for lower thresholds. The seconds before a fault was
  * named have gone through, so that the history forgets its last minutes and begins its quarter of an hour anew. What is clipped is a level, but
  * no usual one: taught that, a sensor whose gain is put right would be `covered` for months.
  */
-export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(history: Pick<LevelHistory, 'push' | 'begin'>, hourMeter: Hour) {
+export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(
+  history: Pick<LevelHistory, 'push' | 'begin'>,
+  hourMeter: Hour,
+  counter: Pick<ThresholdCounter, 'push' | 'restart'>,
+) {
   let [heard, clipped] = [false, false];
   return {
     /** Called at every change of state before the next level, and as often as one likes. */
@@ -25,6 +32,12 @@ export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(history: 
       ...hourMeter,
       level(fastDb: number, meanSquare: number): void {
         if (heard) hourMeter.level(fastDb, meanSquare);
+      },
+    },
+    counter: {
+      ...counter,
+      push(frame: ScoreFrame): void {
+        if (heard) counter.push(frame);
       },
     },
   };

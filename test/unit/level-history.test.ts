@@ -103,7 +103,8 @@ function gated() {
     (level) => learnt.push(level),
   );
   const fed: number[] = [];
-  const heard = openHeardLevels(history, { level: (fastDb) => void fed.push(fastDb) });
+  const counter = { push: () => undefined, restart: () => undefined };
+  const heard = openHeardLevels(history, { level: (fastDb) => void fed.push(fastDb) }, counter);
   const quarters = (count: number, floor: number, loud: number) => streetLevels({ push: heard.level }, count, floor, loud);
   return { learnt, history, fed, heard, quarters };
 }

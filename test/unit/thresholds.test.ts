@@ -3,6 +3,7 @@ import { type Label, labels, loadModel } from '../../agent/classify/model-manife
 import { allowedEvents, chooseThresholds, neededDays, poissonUpper, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
 import { plotRows } from '../../agent/cli/thresholds/plot.ts';
 import { openEventDetector } from '../../agent/events/event-detector.ts';
+import { openHeardLevels } from '../../agent/events/heard-levels.ts';
 import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { countedThresholds, openThresholdCounts } from '../../agent/events/threshold-counts.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
@@ -54,6 +55,23 @@ test('two sounds with a murmur between them are one event at a low threshold and
   expect(countsOf(counts, 'shout')).toEqual(countedThresholds.map(() => 0));
   counts.clear();
   expect(counts.sums()).toEqual({ seconds: 0, counts: [] });
+});
+
+test('what a microphone gives that is not heard counts as no listening: days without an event would speak for lower thresholds', () => {
+  const counts = counter();
+  const none = () => undefined;
+  const heard = openHeardLevels({ push: none, begin: none }, { level: none }, counts);
+  const pass = () => {
+    for (let i = 0; i < 100; i++) heard.counter.push(frameAt(i, [0, 0, 0]));
+    return counts.sums().seconds;
+  };
+  heard.hearing('starting');
+  heard.hearing('deaf', 'zeros');
+  expect(pass()).toBe(0);
+  heard.hearing('listening');
+  expect(pass()).toBeCloseTo(100 * manifest.frameSeconds);
+  heard.hearing('deaf', 'flat');
+  expect(pass()).toBeCloseTo(100 * manifest.frameSeconds);
 });
 
 test('the events that a budget allows: as counted up one by one, and at once for a budget of thousands', () => {
