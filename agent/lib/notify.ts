@@ -29,22 +29,27 @@ export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => nu
   const watchdogUsec = mine ? Number(env.WATCHDOG_USEC) : 0;
   const everyMs = watchdogUsec > 0 ? watchdogUsec / 4000 : Number.POSITIVE_INFINITY;
   let ready = false;
-  let started = false; // and systemd has been told: its socket may be full
-  const tellReady = () => {
+  let words: string | undefined; // until systemd has been told: its socket may be full
+  let started = false;
+  const tell = () => {
     started ||= ready && send('READY=1');
+    if (words !== undefined && send(`STATUS=${words}`)) words = undefined;
   };
   let nextMs = Number.NEGATIVE_INFINITY;
   return {
     ready() {
       ready = true;
-      tellReady();
+      tell();
     },
     progress() {
-      tellReady();
+      tell();
       if (everyMs === Number.POSITIVE_INFINITY || monotonicMs() < nextMs) return;
       if (send(started ? 'WATCHDOG=1' : `EXTEND_TIMEOUT_USEC=${watchdogUsec}`)) nextMs = monotonicMs() + everyMs;
     },
     stopping: () => void send('STOPPING=1'),
-    status: (words) => void send(`STATUS=${words}`),
+    status(now) {
+      words = now;
+      tell();
+    },
   };
 }

@@ -27,7 +27,14 @@ test('a socket that is full when a half has started, or pings, is told as soon a
   await vi.waitFor(() => expect(socket.messages.length).toBeGreaterThan(before));
   for (let i = 0; i < 3; i++) notifier.progress();
   notifier.ready(); // as the listener, with every frame
-  notifier.status('hears');
-  await vi.waitFor(() => expect(said()).toContain('STATUS=hears'));
-  expect(said()).toEqual(['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'STATUS=hears']);
+  fill();
+  notifier.status('broker: connected');
+  notifier.status('broker: unreachable');
+  const then = socket.messages.length;
+  await vi.waitFor(() => expect(socket.messages.length).toBeGreaterThan(then));
+  notifier.progress();
+  notifier.progress();
+  notifier.status('the last');
+  await vi.waitFor(() => expect(said()).toContain('STATUS=the last'));
+  expect(said()).toEqual(['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'STATUS=broker: unreachable', 'STATUS=the last']);
 });
