@@ -8,8 +8,8 @@ export interface SignalVerdict {
   clipped: boolean;
   /** Samples now known to have been heard: a run without variation counts once it has ended in time, or never. */
   heardSamples: number;
-  /** Enough has been seen to say that the rate is right. */
-  rateKnown: boolean;
+  /** Over how many seconds the rate has been measured; of a rate found wrong, how many it took. */
+  rateSeconds: number;
 }
 
 const step = 1.5 / 32768; // flat: no more than one step of a 16-bit converter between lowest and highest sample
@@ -60,7 +60,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
 
   const within = (seconds: number) => 1 - Math.exp(-seconds / (repetitionWindow * silenceSeconds));
 
-  function rateFault(): 'slow' | 'fast' | undefined {
+  function rateFault(): { fault: 'slow' | 'fast'; rateSeconds: number } | undefined {
     for (const { deviation, stride } of rates) {
       const newest = seconds.length - 1;
       if (newest < steps * stride) continue;
@@ -71,7 +71,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       if (!parts.every((part) => part / growth > 1 / (3 * steps))) continue;
       const waited = Array.from({ length: steps + 1 }, (_, i) => (seconds[newest - i * stride] as { waitedMs: number }).waitedMs);
       if (Math.min(...waited) < leastWaitMs) continue;
-      return growth > 0 ? 'slow' : 'fast';
+      return { fault: growth > 0 ? 'slow' : 'fast', rateSeconds: steps * stride };
     }
     return undefined;
   }
@@ -135,18 +135,19 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       }
       least = Math.min(least, (arrivedMs - beganMs) / 1000 - received / sampleRate);
       waitedMs += waited;
-      let fault: SignalVerdict['fault'];
+      let rate: ReturnType<typeof rateFault>;
       if (arrivedMs >= secondEndsMs) {
         seconds.push({ lag: least, waitedMs });
         if (seconds.length > steps * 12 + 1) seconds.shift();
         least = Infinity;
         waitedMs = 0;
         secondEndsMs = Math.max(secondEndsMs + 1000, arrivedMs);
-        fault = rateFault();
+        rate = rateFault();
       }
+      let fault: SignalVerdict['fault'] = rate?.fault;
       if (repeated > long && repetition > repetitionShare) fault = repeatedValue === 0 ? 'zeros' : 'flat';
       if (still > limit) fault = low === 0 && high === 0 ? 'zeros' : 'flat';
-      return { ...(fault ? { fault } : {}), clipped, heardSamples, rateKnown: seconds.length > steps };
+      return { ...(fault ? { fault } : {}), clipped, heardSamples, rateSeconds: rate?.rateSeconds ?? seconds.length - 1 };
     },
   };
 }

@@ -67,6 +67,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   report(hearing, true);
   let attempt = 0;
   let toldRate = false;
+  let rateSeconds = 0; // over how many the rate was found wrong: in less it is not disproved
 
   function tellRate({ hardwareRate = Infinity, sampleRate }: AudioSource): void {
     if (toldRate || hardwareRate >= sampleRate) return;
@@ -92,7 +93,10 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
           const arrivedMs = clock.monotonicMs();
           const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf');
           countDropped();
-          if (verdict.fault && !once) throw capturedBadly(verdict.fault, silenceSeconds);
+          if (verdict.fault && !once) {
+            rateSeconds = verdict.rateSeconds;
+            throw capturedBadly(verdict.fault, silenceSeconds);
+          }
           heard += verdict.heardSamples;
           const placedMs = sampleClock.arrived(frame, arrivedMs);
           zeroMs ??= placedMs;
@@ -101,12 +105,12 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
             zeroMs = placedMs;
           }
-          const ofRate = hearing.fault === 'slow' || hearing.fault === 'fast';
-          if (!ofRate || verdict.rateKnown) {
+          const rateUnknown = (hearing.fault === 'slow' || hearing.fault === 'fast') && verdict.rateSeconds < rateSeconds;
+          if (!rateUnknown) {
             hearing.listenedSeconds += unproven;
             unproven = 0;
           }
-          if (heard >= provenSeconds * source.sampleRate && (!ofRate || verdict.rateKnown)) {
+          if (heard >= provenSeconds * source.sampleRate && !rateUnknown) {
             if (heard >= steadySeconds * source.sampleRate) attempt = 0;
             turn('listening', verdict.clipped ? 'clipped' : undefined);
             tellRate(source);

@@ -11,22 +11,25 @@ async function supervised(frames: number, sound: (frame: number) => Float32Array
   let nowMs = 0;
   const changes: string[] = [];
   let latest: Hearing | undefined;
-  const source: AudioSource = {
+  let frame = 0;
+  const source = (): AudioSource => ({
     sampleRate,
     dropped: 0,
     async *frames() {
-      for (let frame = 0; frame < frames; frame++) {
+      for (let firstSample = 0; frame < frames; frame++) {
         nowMs += 100;
-        yield { samples: sound(frame), firstSample: (frame * sampleRate) / 10 };
+        const samples = sound(frame);
+        yield { samples, firstSample };
+        firstSample += samples.length;
       }
       stop.abort();
     },
-  };
+  });
   const parts = { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger, random: () => 0, silenceSeconds: 5 };
   await superviseMicrophone(
     {
       ...parts,
-      open: async () => source,
+      open: async () => source(),
       async use(watched, signal) {
         for await (const { samples } of watched.frames(signal)) samples.fill(0);
       },
@@ -45,4 +48,13 @@ test('the short pauses of a microphone that is clipped are heard as those of any
   const { changes, latest, elapsedSeconds } = await supervised(600, (frame) => Float32Array.from({ length: sampleRate / 10 }, frame % 10 < 6 ? loud : pause));
   expect(changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
   expect(latest.listenedSeconds).toBeCloseTo(elapsedSeconds - 0.4, 1); // the last pause has not ended
+});
+
+test('a rate that is off by 1.5 % is no more disproved in the seconds in which one by 5 % would be', async () => {
+  const samples = (share: number) => Float32Array.from({ length: (share * sampleRate) / 10 }, (_, i) => Math.sin(i));
+  const { changes, latest, elapsedSeconds } = await supervised(4000, (frame) => samples(frame < 3000 ? 0.985 : 1));
+  expect(changes).toEqual(['starting', 'listening', 'deaf slow', 'listening', 'stopped']);
+  // heard count the minute until it was found, the last attempt, in which it came right, and what was after that
+  expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
+  expect(latest.opens).toBeLessThan(8);
 });
