@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -7,7 +8,7 @@ import { microphoneOpener } from '../audio/microphone.ts';
 import { type Hearing, superviseMicrophone } from '../audio/supervisor.ts';
 import { type Label, labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
-import { loadConfig, meterSocketPath } from '../config/load-config.ts';
+import { loadConfig, loadOutboxPart, meterSocketPath } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { closedPublisher } from '../delivery/closed-publisher.ts';
@@ -34,7 +35,7 @@ import { openMeterSocket } from '../meter/socket.ts';
 import { openTap } from '../meter/tap.ts';
 import { openBootNote } from '../outbox/boot-note.ts';
 import { type Half, holdHalfLock, openListenerProbe } from '../outbox/half-lock.ts';
-import { openHearingReport } from '../outbox/hearing-report.ts';
+import { openHearingReport, takeBackStop } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage } from '../outbox/sqlite-database.ts';
@@ -62,17 +63,36 @@ export function addRun(program: Command, signal: AbortSignal): void {
 }
 
 async function runListener(path: string, signal: AbortSignal): Promise<void> {
-  const config = loadConfig(path);
   const clock = systemClock();
+  const config = loadListenersConfig(path, clock);
   const logger = openLogger('listener', config.log.level);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const release = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
   const outbox = openOutbox(config, logger, { reserve: true, progress: notifier.progress });
   try {
+    takeBackStop({ outbox, clock });
     await runHearing(config, outbox, notifier, clock, logger, signal);
   } finally {
     outbox.close();
     release();
+  }
+}
+
+/** Of a listener whose configuration is refused the courier learns from the outbox, if that part is right. */
+function loadListenersConfig(path: string, clock: Clock): Config {
+  try {
+    return loadConfig(path);
+  } catch (error) {
+    const part = loadOutboxPart(path);
+    if (part && existsSync(part.path))
+      try {
+        const outbox = openSqliteOutbox(part.path, part);
+        takeBackStop({ outbox, clock });
+        outbox.close();
+      } catch {
+        // the configuration is what is told here
+      }
+    throw error;
   }
 }
 

@@ -36,6 +36,15 @@ export function loadConfig(path: string): Config {
   return checkConfig(value, path);
 }
 
+/** The part of the outbox of a file whose other parts may be refused; nothing where that cannot be read or is itself wrong. */
+export function loadOutboxPart(path: string): Config['outbox'] | undefined {
+  try {
+    return configSchema.shape.outbox.parse((parse(readFileSync(path, 'utf8')) as { outbox?: unknown } | null)?.outbox);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Checks a parsed configuration. Relative model paths start at the installation, all others where the process runs. */
 export function checkConfig(value: unknown, path: string): Config {
   const result = configSchema.safeParse(value ?? {}, { reportInput: true });

@@ -26,10 +26,6 @@ interface Found {
   readonly sinceMs: number;
   /** When no listener was seen to run for the first time since then. */
   endedMs?: number;
-  /** How often one was seen to run again after that. */
-  runs: number;
-  /** When it was for the second time: a single look may have met another's, for `tocsin status` asks by the same lock. */
-  startedMs?: number;
 }
 
 const pollMs = 1000;
@@ -52,7 +48,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let nextPollMs = 0;
   let nextMs = 0;
   let seen = -1;
-  let found: Found = { written: -1, sinceMs: 0, runs: 0 };
+  let found: Found = { written: -1, sinceMs: 0 };
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
   let toldRefused = false;
@@ -77,13 +73,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const hearing = row?.bootId === clock.bootId ? row : undefined;
       if (!hearing && now - beganMs < startMs && !closed) return; // it is only starting
       const written = hearing?.writtenMonotonicMs ?? 0;
-      if (written !== found.written) found = { written, sinceMs: now, runs: 0 };
+      if (written !== found.written) found = { written, sinceMs: now };
       const runs = listenerRuns?.();
       if (runs === false) found.endedMs ??= now;
-      else if (runs && found.endedMs !== undefined && ++found.runs === 2) found.startedMs = now;
       // one that starts holds its lock before it can report: to be started is not yet to hear, and takes back nothing
-      const unheardMs = hearing?.state === 'stopped' ? found.startedMs : found.endedMs;
-      if (runs === false && unheardMs !== undefined && now - unheardMs >= goneMs) goneWith = written;
+      const isLate = found.endedMs !== undefined && now - found.endedMs >= goneMs;
+      if (runs === false && isLate && hearing?.state !== 'stopped') goneWith = written;
       const { eventsRefused } = link.read();
       const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
       const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;

@@ -13,6 +13,19 @@ const changeEveryMs = 60_000;
 const retryMs = 10_000; // of one that failed: the courier holds a listener that misses an interval for silent
 
 /**
+ * What an earlier listener of this boot said last, that it stopped in order, is over once another is started, also where that never comes to
+ * hear: the courier then sees a listener that had begun, and is gone. Where the outbox cannot be used, that is told, and this is not.
+ */
+export function takeBackStop({ outbox, clock }: { outbox: Outbox; clock: Clock }): void {
+  try {
+    const row = outbox.readHearing();
+    if (row?.bootId === clock.bootId && row.state === 'stopped') outbox.writeHearing({ ...row, state: 'starting', writtenMonotonicMs: clock.monotonicMs() });
+  } catch {
+    // no reason not to hear
+  }
+}
+
+/**
  * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
  * the row of an earlier listener of the same boot; the time between was not heard. A write that fails is tried again:
  * hearing goes on without it. What is `learnt` of usual levels is written along, and taken out: each write of its own would cost as much. What an

@@ -9,14 +9,16 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 
-test('both processes: a listener that fails at every start is silent, after it died and after it stopped; what a flat microphone gives has no level', async () => {
+test('both processes: a listener that fails at every start is silent, after it died and, however early it fails, after it stopped; a flat microphone gives no level', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
   const broker = await openEmbeddedBroker();
   const seen = await openMessages(broker.url);
   const damaged = join(folder, 'damaged');
   const path = join(folder, 'tocsin.yaml');
   const outbox = { path: join(folder, 'outbox.db') };
-  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } }));
+  const config = { site: 'test', sensor: 'post-1', outbox, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } };
+  const configure = (change: object) => writeFileSync(path, stringify({ ...config, ...change }));
+  configure({});
   const microphone = fakeArecord('sound');
   const env = { ...microphone.env, PLANT_WHEN: damaged };
   const start = () => startHalf('listen', path, env, '--import', resolve('test/support/plant-failing-model.ts'));
@@ -46,20 +48,26 @@ test('both processes: a listener that fails at every start is silent, after it d
   rmSync(damaged);
   await is('deaf');
   expect(of('health').at(-1).hearing).toMatchObject({ fault: 'flat', starts: 2 });
-  restarting = false;
-  listener.child.kill('SIGTERM');
-  await is('stopped');
+  const stopInOrder = async () => {
+    restarting = false;
+    listener.child.kill('SIGTERM');
+    await is('stopped');
+    await loop;
+  };
+  await stopInOrder();
   await seen.until(() => of('summary').length > 0);
   expect(of('summary')).toMatchObject([{ listenedSeconds: 0 }]);
   expect(of('summary')[0].levelsDbfs).toBeUndefined();
-  await loop;
 
-  writeFileSync(damaged, '');
-  restarting = true;
-  loop = restarts();
-  await is('silent');
-  restarting = false;
-  await loop;
+  for (const refused of [{ microphone: { device: 'hw:0' } }, { model: { path: join(folder, 'nowhere') } }]) {
+    configure(refused);
+    restarting = true;
+    loop = restarts();
+    await is('silent');
+    configure({});
+    await is('deaf');
+    await stopInOrder();
+  }
   await seen.close();
   await broker.close();
 });

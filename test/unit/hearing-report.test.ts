@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { Hearing } from '../../agent/audio/supervisor.ts';
 import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard, throttledFile } from '../../agent/lib/board.ts';
-import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
+import { openHearingReport, takeBackStop } from '../../agent/outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { streetLevels } from '../support/levels.ts';
 import { fixedClock, hearingRecord, limits, silentLogger } from '../support/samples.ts';
@@ -55,6 +55,21 @@ test('the listener writes at once when its state changes, else at intervals, and
   const restarted = openHearingReport(parts, model, 120_000);
   restarted(hearing({ sinceMonotonicMs: 200_000, listenedSeconds: 1 }));
   expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 121, droppedSamples: 14, opens: 2, starts: 2 });
+});
+
+test('a stop in order is taken back by the next start in this boot, and nothing else is', () => {
+  const outbox = openOutbox();
+  const clock = fixedClock({ monotonicMs: () => 40_000 });
+  const after = (change: Parameters<typeof hearingRecord>[0]) => {
+    outbox.writeHearing(hearingRecord(change));
+    takeBackStop({ outbox, clock });
+    return outbox.readHearing();
+  };
+  takeBackStop({ outbox, clock });
+  expect(outbox.readHearing()).toBeUndefined();
+  expect(after({ state: 'stopped', starts: 3 })).toEqual(hearingRecord({ state: 'starting', starts: 3, writtenMonotonicMs: 40_000 }));
+  for (const left of [{ state: 'listening' }, { state: 'stopped', bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }] as const)
+    expect(after(left)).toEqual(hearingRecord(left));
 });
 
 test('a microphone that comes and goes is told of ten times at once and then once a minute; after a while of rest at once again', () => {
