@@ -1,6 +1,7 @@
 import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { mendHeader } from './header.ts';
+import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
 import { quarantined } from './quarantine.ts';
 import { readableEvents, reading, unless } from './readable-rows.ts';
@@ -129,6 +130,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     to.exec('INSERT INTO recent SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
     copyBoots(from, to);
+    copyHearing(from, to);
     const fates = new Map<string, number>();
     let areCountsRight = true;
     for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable']) {
@@ -185,6 +187,16 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, pr
 function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
   const began = reading(() => from.prepare('SELECT boot_id, began_wall_ms FROM boot WHERE began_wall_ms IS NOT NULL').all());
   for (const boot of began ?? []) writing(() => to.prepare('UPDATE boot SET began_wall_ms = @began_wall_ms WHERE boot_id = @boot_id').run(boot));
+}
+
+/** What the listener told last, where that can be read: it tells the next time in ten minutes, and would be taken for silent until then. */
+function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
+  const row = reading(() => from.prepare<[], HearingRow>(readHearingSql).get());
+  if (!row) return;
+  writing(() => {
+    know(to, row);
+    to.prepare(writeHearingSql).run(row);
+  });
 }
 
 /** The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */

@@ -10,7 +10,7 @@ export default function announce(): void {
     'mosquitto suites of test/integration': missing('mosquitto'),
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
     'the canary of test/e2e': missing('pulseaudio', 'paplay', 'arecord', 'strace'),
-    'crash states of test/reliability': missing('gcc'),
+    'crash states and unreadable blocks of test/reliability': missing('gcc'),
     'plants of test/integration/privacy': missing('gcc', 'strace') ?? needsRoot,
     'test/integration/tls': missing('mosquitto', 'openssl'),
     'test/e2e/egress': missing('gcc', 'ip', 'unshare') ?? needsRoot,

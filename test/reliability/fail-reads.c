@@ -1,0 +1,32 @@
+/* LD_PRELOAD: while the file $TOCSIN_FAIL_AT says "INODE FIRST LAST", a read of that file that touches the bytes FIRST to LAST fails with EIO.
+ * It stands for a card that cannot read a block any more: all else can be read and written. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fails(int fd, size_t length, off_t offset) {
+  const char *control = getenv("TOCSIN_FAIL_AT");
+  FILE *file = control ? fopen(control, "r") : NULL;
+  unsigned long long inode;
+  long long first, last;
+  struct stat at;
+  if (!file) return 0;
+  int told = fscanf(file, "%llu %lld %lld", &inode, &first, &last);
+  fclose(file);
+  return told == 3 && fstat(fd, &at) == 0 && at.st_ino == inode && offset <= last && offset + (off_t)length > first;
+}
+
+#define PREAD(name) \
+  ssize_t name(int fd, void *data, size_t length, off_t offset) { \
+    static ssize_t (*real)(int, void *, size_t, off_t); \
+    if (!real) real = dlsym(RTLD_NEXT, #name); \
+    if (!fails(fd, length, offset)) return real(fd, data, length, offset); \
+    errno = EIO; \
+    return -1; \
+  }
+PREAD(pread)
+PREAD(pread64)

@@ -1,0 +1,65 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
+import { missing } from '../support/broker.ts';
+import { soon } from '../support/courier.ts';
+import { pageBytes, pagesOf, range } from '../support/damaged-outbox.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
+import { openScriptedBroker } from '../support/faults.ts';
+import { startHalf } from '../support/half.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+const events = 4000;
+const blockBytes = 4096; // of a file system
+const reason = missing('gcc');
+describe.skipIf(reason)(`a block of the outbox that the disk cannot read any more (EIO)${reason ? ` (left out: ${reason})` : ''}`, () => {
+  test.each(['from the start', 'while its events are sent'])('%s: both halves go on, the platform is told, every other event is sent', async (when) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-block-'));
+    const at = (name: string) => join(folder, name);
+    execFileSync('gcc', ['-shared', '-fPIC', '-O1', '-o', at('fail-reads.so'), 'test/reliability/fail-reads.c', '-ldl']);
+    const path = at('outbox.db');
+    openSqliteOutbox(path, limits).close();
+    layBacklog(path, events, recordedEvent);
+    const pages = pagesOf(path);
+    const first = Math.floor(pages.findIndex((page) => page.events.some(({ sequence }) => sequence === 3500)) / 4) * 4;
+    const lost = pages.slice(first, first + blockBytes / pageBytes).flatMap((page) => page.events.map(({ sequence }) => sequence));
+    expect(lost.length).toBeGreaterThan(50);
+    const fail = () => writeFileSync(at('failing'), `${statSync(path).ino} ${first * pageBytes} ${first * pageBytes + blockBytes - 1}`);
+    if (when === 'from the start') fail();
+
+    const seen: { topic: string; message: ReturnType<typeof JSON.parse> }[] = [];
+    const puback = (topic: string, payload: string) => {
+      seen.push({ topic, message: JSON.parse(payload) });
+      return 0;
+    };
+    const of = (kind: string) => seen.filter(({ topic }) => topic.endsWith(`/${kind}`)).map(({ message }) => message);
+    const numbers = () => of('event').map(({ data }) => data.sequence);
+    const broker = await openScriptedBroker({ puback, receiveMaximum: 16 });
+    onTestFinished(broker.close);
+    const config = at('tocsin.yaml');
+    writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', outbox: { path }, mqtt: { url: broker.url } }));
+    const env = { ...fakeArecord('sound').env, LD_PRELOAD: at('fail-reads.so'), TOCSIN_FAIL_AT: at('failing') };
+    const halves = [startHalf('deliver', config, env), startHalf('listen', config, env)];
+    await soon(() => expect(numbers().length).toBeGreaterThan(100));
+    if (when !== 'from the start') {
+      fail();
+      expect(numbers().length, 'it has the rest still to read').toBeLessThan(2500);
+      const other = openSqliteOutbox(path, limits); // what another process changes is read anew
+      other.noteBoot('1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', 0);
+      other.close();
+    }
+    await soon(() => expect(new Set(numbers())).toEqual(new Set(range(1, events).filter((number) => !lost.includes(number)))));
+    await soon(() => expect(of('health').at(-1)).toMatchObject({ hearing: { state: 'listening' }, outbox: { faults: ['outbox_damaged'] } }));
+    expect(of('gap').length).toBeGreaterThan(0);
+    for (const number of lost) expect(of('gap').some((gap) => gap.first <= number && number <= gap.last)).toBe(true);
+    expect(readdirSync(folder).filter((name) => /damaged-\d+$/.test(name))).toEqual(['outbox.db.damaged-1']);
+    expect(broker.connections()).toBe(1);
+    for (const half of halves) expect(half.child.exitCode).toBeNull();
+    process.stdout.write(`a block that cannot be read, ${when}: ${lost.length} events lost, ${numbers().length} sent\n`);
+  });
+});
