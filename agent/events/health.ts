@@ -46,7 +46,7 @@ export const healthSchema = z
       refused: count.optional(),
       dropped: count.optional(),
       unreadable: count.optional(),
-      faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week.'),
+      faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week that the courier ran.'),
     }),
     link: z
       .strictObject({

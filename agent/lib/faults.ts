@@ -5,7 +5,7 @@
 export const microphoneFaults = ['absent', 'busy', 'unplugged', 'stuck', 'zeros', 'flat', 'clipped', 'slow', 'fast', 'wrong_device', 'failed'] as const;
 export type MicrophoneFault = (typeof microphoneFaults)[number];
 
-/** What is wrong with the keeping of events now; a damaged file counts for a week, or until its quarantined copy is deleted. */
+/** What is wrong with the keeping of events now; a damaged file counts for a week of the courier's running, or until its quarantined copy is deleted. */
 export const outboxFaults = ['disk_full', 'outbox_unwritable', 'outbox_damaged'] as const;
 export type OutboxFault = (typeof outboxFaults)[number];
 

@@ -1,33 +1,54 @@
-import { readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import type { SqliteDatabase, Statement } from './sqlite-database.ts';
 
-const weekMs = 7 * 86_400_000;
+const weekHours = 168;
+const hourMs = 3_600_000;
 
-/** The damaged files kept beside an outbox. */
-export function quarantined(path: string): { number: number; sinceMs: number }[] {
+/** Said by a repair of the new outbox, before it is put in place. */
+export const repairedSql = 'UPDATE outbox SET repaired_hours = 0';
+
+/** The numbers of the damaged files kept beside an outbox. */
+export function quarantined(path: string): number[] {
   return readdirSync(dirname(path)).flatMap((name) => {
     const number = name.startsWith(`${basename(path)}.damaged-`) ? /\.damaged-(\d+)$/.exec(name)?.[1] : undefined;
-    return number === undefined ? [] : [{ number: Number(number), sinceMs: statSync(join(dirname(path), name)).ctimeMs }];
+    return number === undefined ? [] : [Number(number)];
   });
 }
 
-/** How old they are: by the wall clock when this sees them first, and by the monotonic clock from then on. The wall clock may be set after a repair. */
+/**
+ * Whether a damaged file was set aside within the last week that this has run. The hours are counted in the outbox that took its
+ * place: the times of the file are of a wall clock that may have been wrong then, and may be set at any time, also while nobody runs who would see it.
+ */
 export class Quarantine {
   readonly #path: string;
-  readonly #setAsideMs = new Map<number, number>();
+  readonly #read: Statement<[], number | null>;
+  readonly #add: Statement<[number]>;
+  #countedMs = performance.now();
+  #recent = false;
 
-  constructor(path: string) {
+  constructor(path: string, db: SqliteDatabase) {
     this.#path = path;
-    this.isRecent();
+    this.#read = db.prepare<[], number | null>('SELECT repaired_hours FROM outbox').pluck();
+    this.#add = db.prepare<[number]>(`UPDATE outbox SET repaired_hours = min(${weekHours}, repaired_hours + ?)`);
   }
 
-  /** Whether one was set aside in the last week and is still there. */
   isRecent(): boolean {
-    const now = performance.now();
-    return quarantined(this.#path).some(({ number, sinceMs }) => {
-      const setAsideMs = this.#setAsideMs.get(number) ?? now - Math.abs(Date.now() - sinceMs);
-      this.#setAsideMs.set(number, setAsideMs);
-      return now - setAsideMs < weekMs;
-    });
+    if (quarantined(this.#path).length === 0) return false;
+    const hours = Math.floor((performance.now() - this.#countedMs) / hourMs);
+    try {
+      if (this.#isCounting() && hours > 0) {
+        this.#add.run(hours);
+        this.#countedMs += hours * hourMs;
+      }
+      this.#recent = this.#isCounting();
+    } catch {
+      // an outbox that cannot be used is told of by itself: what it said last holds
+    }
+    return this.#recent;
+  }
+
+  #isCounting(): boolean {
+    return (this.#read.get() ?? weekHours) < weekHours;
   }
 }

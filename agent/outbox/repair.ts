@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
-import { quarantined } from './quarantine.ts';
+import { quarantined, repairedSql } from './quarantine.ts';
 import { readableEvents, reading, unless } from './readable-rows.ts';
 import { maxHour, maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
@@ -37,15 +37,18 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
       damaged = salvage(path, open, progress);
     } else if (!existsSync(`${path}.new`)) {
       makeEmpty(`${path}.new`);
+      const fresh = open(`${path}.new`, 'migrate');
+      fresh.exec(repairedSql);
+      fresh.close();
       createFile(path); // of its log alone nothing can be read: it is set aside beside an empty file
     }
-    const number = Math.max(0, ...quarantined(path).map(({ number }) => number)) + 1;
+    const number = Math.max(0, ...quarantined(path)) + 1;
     if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
     if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${path}.damaged-${number}-wal`);
     rmSync(`${path}-shm`, { force: true });
     renameSync(`${path}.new`, path);
     syncFolder(path);
-    for (const { number: old } of quarantined(path).filter((file) => file.number <= number - kept))
+    for (const old of quarantined(path).filter((other) => other <= number - kept))
       for (const end of ['', '-wal']) rmSync(`${path}.damaged-${old}${end}`, { force: true });
   } finally {
     close(damaged);
@@ -84,6 +87,7 @@ function salvage(path: string, open: OpenDatabase, progress: () => void): Sqlite
     try {
       // a log would need the same space again, and closing says nothing where there is none to bring it into the file
       fresh.pragma('journal_mode = MEMORY');
+      fresh.exec(repairedSql);
       damaged = reading(() => open(path));
       // where nothing can be read: a new outbox, with an id of its own
       if (damaged) copyLocked(damaged, fresh, progress);

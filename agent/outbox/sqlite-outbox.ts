@@ -83,8 +83,8 @@ class SqliteOutbox implements Outbox {
     this.#db = db;
     this.#limits = limits;
     this.#use = use;
-    this.#quarantine = new Quarantine(path);
     try {
+      this.#quarantine = new Quarantine(path, db);
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
       this.#numbers = use.reserve ? new ReservedNumbers(db) : undefined;

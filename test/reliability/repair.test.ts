@@ -218,18 +218,33 @@ test('a repair tells systemd while it moves: before the start is over it asks fo
   }
 });
 
-test('the wall clock is set after a repair: that it was damaged is still told, for a week', () => {
+test('that it was damaged is told for a week, wherever the wall clock stands, and over restarts', () => {
   const id = leaveOutbox(path);
   writeFileSync(`${path}.new`, '');
   const { kept, outbox } = recoveredOutbox(path, id);
   expect(kept).toEqual(range(101, stored));
-  const dayMs = 86_400_000;
+  const hourMs = 3_600_000;
   const [wall, monotonic] = [Date.now(), performance.now()];
-  const wallClock = vi.spyOn(Date, 'now').mockReturnValue(wall + 8 * dayMs);
+  const wallClock = vi.spyOn(Date, 'now').mockReturnValue(wall + 192 * hourMs);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(monotonic);
+  onTestFinished(() => void vi.restoreAllMocks());
   expect(outbox.faults()).toEqual(['outbox_damaged']);
-  const clock = vi.spyOn(performance, 'now').mockReturnValue(monotonic + 8 * dayMs);
-  expect(outbox.faults()).toEqual([]);
-  wallClock.mockRestore();
-  clock.mockRestore();
+  clock.mockReturnValue(monotonic + 100.5 * hourMs);
+  expect(outbox.faults()).toEqual(['outbox_damaged']);
+  outbox.close();
+  const restart = () => {
+    const half = openPatient(path);
+    half.pendingCount(); // it is opened when it is used
+    return half;
+  };
+  const restarted = restart();
+  expect(restarted.faults()).toEqual(['outbox_damaged']);
+  clock.mockReturnValue(monotonic + (100.5 + 67.9) * hourMs);
+  expect(restarted.faults()).toEqual(['outbox_damaged']);
+  clock.mockReturnValue(monotonic + (100.5 + 68) * hourMs);
+  expect(restarted.faults()).toEqual([]);
+  wallClock.mockReturnValue(wall);
+  restarted.close();
+  expect(restart().faults(), 'it is over for good').toEqual([]);
   expect(readdirSync(join(path, '..')).filter((name) => name.includes('.new'))).toEqual([]);
 });
