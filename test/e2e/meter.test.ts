@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { readingsPerSecond } from '../../agent/meter/reading.ts';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
 import { missing } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-meter-'));
 const config = join(folder, 'tocsin.yaml');
@@ -18,13 +19,15 @@ beforeAll(() => {
   const long = new Int16Array(scene.length * 8);
   for (let i = 0; i < 8; i++) long.set(scene, i * scene.length);
   writeFileSync(join(folder, 'scene.wav'), wavFile(long, 16000));
-  const microphone = { adapter: 'file', file: join(folder, 'scene.wav'), splAtFullScaleDb: 120 };
+  configure({ adapter: 'file', file: join(folder, 'scene.wav'), splAtFullScaleDb: 120 });
+});
+const configure = (microphone: object) => {
   const model = { open: { shout: 0.95 } };
   writeFileSync(
     config,
     stringify({ site: 'test', sensor: 'post-1', microphone, model, outbox: { path: join(folder, 'outbox.db') }, mqtt: { url: 'mqtt://127.0.0.1:1' } }),
   );
-});
+};
 
 const children: ChildProcess[] = [];
 let running: Promise<ChildProcess> | undefined;
@@ -37,14 +40,22 @@ afterAll(() => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-async function startListener(): Promise<ChildProcess> {
+async function startListener(env = process.env): Promise<ChildProcess> {
   rmSync(socket, { force: true }); // of one that was killed
-  const child = spawn(process.execPath, ['agent/main.ts', 'listen', '-c', config], { stdio: 'ignore' });
+  const child = spawn(process.execPath, ['agent/main.ts', 'listen', '-c', config], { stdio: 'ignore', env });
   children.push(child);
   await vi.waitFor(() => expect(statSync(socket).mode & 0o777).toBe(0o660), patient);
   return child;
 }
 const meter = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'meter', '-c', config, ...args], { encoding: 'utf8' });
+const readingsFor = (seconds: number) => {
+  const { stdout, stderr, status } = meter('--json', '--seconds', String(seconds));
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+};
 
 test('without a listener it says what to do', () => {
   const { status, stderr, stdout } = meter();
@@ -56,12 +67,7 @@ test('without a listener it says what to do', () => {
 
 test('a real listener: levels, scores against thresholds, and the event when it fires, as JSON and as lines', async () => {
   await listener();
-  const { stdout, stderr, status } = meter('--json', '--seconds', '16');
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  const readings = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  const readings = readingsFor(16);
   expect(readings.length).toBeLessThanOrEqual(17 * readingsPerSecond);
   expect(readings.length).toBeGreaterThan(8 * readingsPerSecond);
   const last = readings.at(-1);
@@ -75,7 +81,7 @@ test('a real listener: levels, scores against thresholds, and the event when it 
 
   const lines = meter('--seconds', '3', '--lang', 'fr');
   expect(lines.status).toBe(0);
-  expect(lines.stdout).toMatch(/^\d\d:\d\d:\d\d -\d+\u00a0dBFS \d+\u00a0dB SPL fond \S+ bris de verre 0,\d\d\u00a0; cri 0,\d\d\u00a0; détonation 0,\d\d$/m);
+  expect(lines.stdout).toMatch(/^\d\d:\d\d:\d\d -\d+\u00a0dBFS \d+\u00a0dB SPL fond -\d+ bris de verre 0,\d\d\u00a0; cri 0,\d\d\u00a0; détonation 0,\d\d$/m);
   expect(lines.stdout).not.toContain('\x1b');
 });
 
@@ -133,4 +139,16 @@ describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : '
     view.child.stdin.write('q');
     expect(await view.ended).toBe(0);
   });
+});
+
+// the noise floor is told after ten seconds of sound
+test('a real listener whose microphone gives but one value: it has a level and, as nothing is heard, no noise floor', async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await vi.waitFor(() => expect(children.every(({ signalCode, exitCode }) => (signalCode ?? exitCode) !== null)).toBe(true), patient);
+  configure({});
+  await startListener(fakeArecord('flat').env);
+  const readings = readingsFor(18);
+  expect(readings.at(-1)).toMatchObject({ state: 'deaf', fault: 'flat', listenedSeconds: 0 });
+  expect(readings.some(({ levelDbfs }) => levelDbfs !== null)).toBe(true);
+  expect(new Set(readings.map(({ noiseFloorDbfs }) => noiseFloorDbfs))).toEqual(new Set([null]));
 });
