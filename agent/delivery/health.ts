@@ -117,7 +117,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
 
   function look(now: number): void {
     try {
-      row = outbox.readHearing();
+      row = outbox.readHearing() ?? row; // an outbox that is new, for nothing of the old one could be read, has none yet
       closed = false;
     } catch {
       closed = true; // the row last read grows old

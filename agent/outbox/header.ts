@@ -1,6 +1,7 @@
 // What never changes in the header of an outbox. A byte of it overwritten, SQLite takes the file for read-only, for no database, or reads other pages than
 // were written; every row is still there. https://www.sqlite.org/fileformat2.html#the_database_header
 import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { hasCode } from '../lib/errors.ts';
 
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
@@ -22,15 +23,26 @@ const constants: readonly (readonly [at: number, is: readonly number[], or?: num
   [64, [0, 0, 0, 0]], // nor in steps
 ];
 
-/** Whether a file has a header that SQLite has never written for an outbox. */
+/** Whether a file has a header that SQLite has never written for an outbox, or one that the disk cannot read any more. */
 export function hasWrongHeader(path: string): boolean {
   if (!existsSync(path)) return false;
   const file = openSync(path, 'r');
   try {
-    const header = Buffer.alloc(headerBytes);
-    return readSync(file, header, 0, headerBytes, 0) === headerBytes && wrongIn(header).length > 0;
+    const header = readHeader(file);
+    return header === 'unreadable' || (header !== undefined && wrongIn(header).length > 0);
   } finally {
     closeSync(file);
+  }
+}
+
+/** Nothing where the file is shorter. */
+function readHeader(file: number): Buffer | 'unreadable' | undefined {
+  const header = Buffer.alloc(headerBytes);
+  try {
+    return readSync(file, header, 0, headerBytes, 0) === headerBytes ? header : undefined;
+  } catch (error) {
+    if (hasCode(error, /^EIO$/)) return 'unreadable';
+    throw error;
   }
 }
 
@@ -41,8 +53,8 @@ export function hasWrongHeader(path: string): boolean {
 export function mendHeader(path: string): void {
   const file = openSync(path, 'r+');
   try {
-    const header = Buffer.alloc(headerBytes);
-    if (readSync(file, header, 0, headerBytes, 0) < headerBytes) return;
+    const header = readHeader(file);
+    if (header === undefined || header === 'unreadable') return;
     for (const [at, is] of wrongIn(header)) writeSync(file, Buffer.from(is), 0, is.length, at);
     if (header.readUInt32BE(pagesAt) * pageBytes !== fstatSync(file).size) {
       const other = Buffer.alloc(4);

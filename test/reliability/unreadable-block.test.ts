@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
@@ -18,48 +18,67 @@ const events = 4000;
 const blockBytes = 4096; // of a file system
 const reason = missing('gcc');
 describe.skipIf(reason)(`a block of the outbox that the disk cannot read any more (EIO)${reason ? ` (left out: ${reason})` : ''}`, () => {
-  test.each(['from the start', 'while its events are sent'])('%s: both halves go on, the platform is told, every other event is sent', async (when) => {
-    const folder = mkdtempSync(join(tmpdir(), 'tocsin-block-'));
-    const at = (name: string) => join(folder, name);
+  let path: string;
+  const at = (name: string) => join(dirname(path), name);
+  const damagedFiles = () => readdirSync(dirname(path)).filter((name) => /damaged-\d+$/.test(name));
+  const fail = (first: number) => writeFileSync(at('failing'), `${statSync(path).ino} ${first} ${first + blockBytes - 1}`);
+  beforeEach(() => {
+    path = join(mkdtempSync(join(tmpdir(), 'tocsin-block-')), 'outbox.db');
     execFileSync('gcc', ['-shared', '-fPIC', '-O1', '-o', at('fail-reads.so'), 'test/reliability/fail-reads.c', '-ldl']);
-    const path = at('outbox.db');
     openSqliteOutbox(path, limits).close();
     layBacklog(path, events, recordedEvent);
-    const pages = pagesOf(path);
-    const first = Math.floor(pages.findIndex((page) => page.events.some(({ sequence }) => sequence === 3500)) / 4) * 4;
-    const lost = pages.slice(first, first + blockBytes / pageBytes).flatMap((page) => page.events.map(({ sequence }) => sequence));
-    expect(lost.length).toBeGreaterThan(50);
-    const fail = () => writeFileSync(at('failing'), `${statSync(path).ino} ${first * pageBytes} ${first * pageBytes + blockBytes - 1}`);
-    if (when === 'from the start') fail();
+  });
 
+  /** The real listener and courier, and what a broker gets of them, 800 messages a second. */
+  async function sensor() {
     const seen: { topic: string; message: ReturnType<typeof JSON.parse> }[] = [];
     const puback = (topic: string, payload: string) => {
       seen.push({ topic, message: JSON.parse(payload) });
       return 0;
     };
-    const of = (kind: string) => seen.filter(({ topic }) => topic.endsWith(`/${kind}`)).map(({ message }) => message);
-    const numbers = () => of('event').map(({ data }) => data.sequence);
     const broker = await openScriptedBroker({ puback, receiveMaximum: 16 });
     onTestFinished(broker.close);
     const config = at('tocsin.yaml');
     writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', outbox: { path }, mqtt: { url: broker.url } }));
     const env = { ...fakeArecord('sound').env, LD_PRELOAD: at('fail-reads.so'), TOCSIN_FAIL_AT: at('failing') };
     const halves = [startHalf('deliver', config, env), startHalf('listen', config, env)];
+    const of = (kind: string) => seen.filter(({ topic }) => topic.endsWith(`/${kind}`)).map(({ message }) => message);
+    return {
+      of,
+      numbers: () => of('event').map(({ data }) => data.sequence),
+      async isToldOverOneConnection() {
+        await soon(() => expect(of('health').at(-1)).toMatchObject({ hearing: { state: 'listening' }, outbox: { faults: ['outbox_damaged'] } }));
+        expect(damagedFiles()).toEqual(['outbox.db.damaged-1']);
+        expect(broker.connections()).toBe(1);
+        for (const half of halves) expect(half.child.exitCode).toBeNull();
+      },
+    };
+  }
+
+  test.each(['from the start', 'while its events are sent'])('%s: both halves go on, the platform is told, every other event is sent', async (when) => {
+    const pages = pagesOf(path);
+    const first = Math.floor(pages.findIndex((page) => page.events.some(({ sequence }) => sequence === 3500)) / 4) * 4;
+    const lost = pages.slice(first, first + blockBytes / pageBytes).flatMap((page) => page.events.map(({ sequence }) => sequence));
+    expect(lost.length).toBeGreaterThan(50);
+    if (when === 'from the start') fail(first * pageBytes);
+    const { numbers, of, isToldOverOneConnection } = await sensor();
     await soon(() => expect(numbers().length).toBeGreaterThan(100));
     if (when !== 'from the start') {
-      fail();
+      fail(first * pageBytes);
       expect(numbers().length, 'it has the rest still to read').toBeLessThan(2500);
       const other = openSqliteOutbox(path, limits); // what another process changes is read anew
       other.noteBoot('1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', 0);
       other.close();
     }
     await soon(() => expect(new Set(numbers())).toEqual(new Set(range(1, events).filter((number) => !lost.includes(number)))));
-    await soon(() => expect(of('health').at(-1)).toMatchObject({ hearing: { state: 'listening' }, outbox: { faults: ['outbox_damaged'] } }));
-    expect(of('gap').length).toBeGreaterThan(0);
-    for (const number of lost) expect(of('gap').some((gap) => gap.first <= number && number <= gap.last)).toBe(true);
-    expect(readdirSync(folder).filter((name) => /damaged-\d+$/.test(name))).toEqual(['outbox.db.damaged-1']);
-    expect(broker.connections()).toBe(1);
-    for (const half of halves) expect(half.child.exitCode).toBeNull();
+    await isToldOverOneConnection();
+    const isInGap = (number: number) => of('gap').some((gap) => gap.first <= number && number <= gap.last);
+    await soon(() => expect(lost.filter((number) => !isInGap(number))).toEqual([]));
     process.stdout.write(`a block that cannot be read, ${when}: ${lost.length} events lost, ${numbers().length} sent\n`);
+  });
+
+  test('the first block, without which nothing can be read: a new outbox takes its place, the platform is told', async () => {
+    fail(0);
+    await (await sensor()).isToldOverOneConnection();
   });
 });

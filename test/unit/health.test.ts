@@ -101,6 +101,17 @@ test('an outbox that cannot be read is told of at once, without counts, and the 
   expect((await at(190_000)).hearing).toMatchObject({ state: 'silent', listenedSeconds: 9 });
 });
 
+test('of an outbox that is new, and has no word of the listener yet, nothing else is believed than was read last', async () => {
+  const outbox = openOutbox();
+  let isNew = false;
+  const { at } = healthCourier(changed(outbox, { readHearing: () => (isNew ? undefined : outbox.readHearing()) }));
+  outbox.writeHearing(hearingRecord());
+  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening' } });
+  isNew = true;
+  for (let ms = 22_000; ms < 60_000; ms += 1000) expect(await at(ms)).toBeUndefined();
+  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', listenedSeconds: 9 } });
+});
+
 test('the schema takes no more than it says', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord());
