@@ -42,9 +42,9 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
       fresh.close();
       createFile(path); // of its log alone nothing can be read: it is set aside beside an empty file
     }
-    const number = Math.max(0, ...quarantined(path)) + 1;
+    const number = nextNumber(path);
     if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
-    if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${path}.damaged-${number}-wal`);
+    setLogAside(path, number);
     rmSync(`${path}-shm`, { force: true });
     renameSync(`${path}.new`, path);
     syncFolder(path);
@@ -54,6 +54,18 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     close(damaged);
     lock.close();
   }
+}
+
+function nextNumber(path: string): number {
+  return Math.max(0, ...quarantined(path)) + 1;
+}
+
+/** An empty log does not take the place of one that was set aside before it: SQLite makes it when the file is opened without its own. */
+function setLogAside(path: string, number: number): void {
+  const aside = `${path}.damaged-${number}-wal`;
+  const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
+  if (log?.size === 0 && existsSync(aside)) rmSync(`${path}-wal`);
+  else if (log) renameSync(`${path}-wal`, aside);
 }
 
 /**
@@ -89,6 +101,10 @@ function salvage(path: string, open: OpenDatabase, progress: () => void): Sqlite
       fresh.pragma('journal_mode = MEMORY');
       fresh.exec(repairedSql);
       damaged = reading(() => open(path));
+      if (!damaged) {
+        setLogAside(path, nextNumber(path)); // a log that the disk cannot read keeps SQLite from the file as well
+        damaged = reading(() => open(path));
+      }
       // where nothing can be read: a new outbox, with an id of its own
       if (damaged) copyLocked(damaged, fresh, progress);
       fresh.pragma('journal_mode = WAL');

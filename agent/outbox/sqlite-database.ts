@@ -15,9 +15,12 @@ export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
-/** Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. No statement here is wrong for a file that is what it says. */
+/**
+ * Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. CORRUPTFS: a block that the disk cannot read (EIO). ERROR: no
+ * statement here is wrong for a file that is what it says.
+ */
 export function isDamage(error: unknown): boolean {
-  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|READONLY_DBMOVED|DAMAGED|ERROR$)/);
+  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_(SHORT_READ|CORRUPTFS)|READONLY_DBMOVED|DAMAGED|ERROR$)/);
 }
 
 /** An error that `isDamage`. */

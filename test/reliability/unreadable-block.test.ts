@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -8,7 +8,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
 import { soon } from '../support/courier.ts';
-import { pageBytes, pagesOf, range } from '../support/damaged-outbox.ts';
+import { leaveOutbox, pageBytes, pagesOf, range } from '../support/damaged-outbox.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { openScriptedBroker } from '../support/faults.ts';
 import { startHalf } from '../support/half.ts';
@@ -21,7 +21,7 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
   let path: string;
   const at = (name: string) => join(dirname(path), name);
   const damagedFiles = () => readdirSync(dirname(path)).filter((name) => /damaged-\d+$/.test(name));
-  const fail = (first: number) => writeFileSync(at('failing'), `${statSync(path).ino} ${first} ${first + blockBytes - 1}`);
+  const fail = (first: number, file = path) => writeFileSync(at('failing'), `${statSync(file).ino} ${first} ${first + blockBytes - 1}`);
   beforeEach(() => {
     path = join(mkdtempSync(join(tmpdir(), 'tocsin-block-')), 'outbox.db');
     execFileSync('gcc', ['-shared', '-fPIC', '-O1', '-o', at('fail-reads.so'), 'test/reliability/fail-reads.c', '-ldl']);
@@ -75,6 +75,18 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     const isInGap = (number: number) => of('gap').some((gap) => gap.first <= number && number <= gap.last);
     await soon(() => expect(lost.filter((number) => !isInGap(number))).toEqual([]));
     process.stdout.write(`a block that cannot be read, ${when}: ${lost.length} events lost, ${numbers().length} sent\n`);
+  });
+
+  test('a block of the log that a power cut left: what is in the file itself goes on, under the same id', async () => {
+    rmSync(path);
+    const id = leaveOutbox(path);
+    fail(40_960, `${path}-wal`);
+    await (await sensor()).isToldOverOneConnection();
+    expect(statSync(at('outbox.db.damaged-1-wal')).size).toBeGreaterThan(100_000);
+    const outbox = openSqliteOutbox(path, limits);
+    expect(outbox.id).toBe(id);
+    expect(outbox.newest()).toBeGreaterThan(100_000);
+    outbox.close();
   });
 
   test('the first block, without which nothing can be read: a new outbox takes its place, the platform is told', async () => {
