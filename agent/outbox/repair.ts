@@ -9,6 +9,7 @@ import { maxHour, maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
+import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
 
 const kept = 3; // damaged files kept beside the outbox
 // What stood in a lost WAL may have been sent: new events are numbered far behind it. A WAL holds some hundred events.
@@ -142,14 +143,15 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
   const newest = Math.max(0, ...numbers.map((sql) => read<number>(sql) ?? 0).filter((number) => number <= maxNumber));
   to.transaction(() => {
     if (id !== undefined) writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
+    copyBoots(from, to);
     copyUsualLevels(from, to);
+    copyListeningDays(from, to);
     // the triggers bound what is heard, and would be asked for every row; they come back to the letter
     const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
     for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
     const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000, progress);
     to.exec('INSERT INTO recent SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
-    copyBoots(from, to);
     copyHearing(from, to);
     const fates = new Map<string, number>();
     let areCountsRight = true;
@@ -203,10 +205,11 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, pr
   return { sound, last, holes };
 }
 
-/** When the boots of the events began. */
+/** When boots began, those of no event as well: hours have theirs, and a half that noted it in this boot does not again. */
 function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
   const began = reading(() => from.prepare('SELECT boot_id, began_wall_ms FROM boot WHERE began_wall_ms IS NOT NULL').all());
-  for (const boot of began ?? []) writing(() => to.prepare('UPDATE boot SET began_wall_ms = @began_wall_ms WHERE boot_id = @boot_id').run(boot));
+  const insert = to.prepare('INSERT INTO boot (boot_id, began_wall_ms) VALUES (@boot_id, @began_wall_ms)');
+  for (const boot of began ?? []) writing(() => insert.run(boot));
 }
 
 /** What the listener told last, where that can be read: it tells the next time in ten minutes, and would be taken for silent until then. */
@@ -241,9 +244,23 @@ function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
   for (const level of levels ?? []) writing(() => insert.run(level));
 }
 
+/** What thresholds are calibrated from. A day is whole or left out: without its counts it would be one on which nothing was heard. */
+function copyListeningDays(from: SqliteDatabase, to: SqliteDatabase): void {
+  const days = reading(() => readListeningDays(from));
+  const insert = to.transaction((day: ListeningDay) => {
+    knowModel(to, day.model);
+    writeListeningDay(to, day);
+  });
+  for (const day of days ?? []) writing(() => insert(day));
+}
+
 function know(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {
   to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(boot_id);
-  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(model_name, model_version);
+  knowModel(to, { name: model_name, version: model_version });
+}
+
+function knowModel(to: SqliteDatabase, { name, version }: ListeningDay['model']): void {
+  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(name, version);
 }
 
 /** Nothing where the new schema refuses what was read; throws what else keeps the new file from being written. */

@@ -42,6 +42,14 @@ export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord):
   for (const { label, step, events } of counts) add.run(day, label, step, bound(events, 1, 1_000_000));
 }
 
+/** A day as it was read from another outbox; its model has a row here. */
+export function writeListeningDay(db: SqliteDatabase, { day, model, operatingPoint, firstUtcDay, lastUtcDay, seconds, counts }: ListeningDay): void {
+  const insertDay = db.prepare('INSERT INTO listening_day VALUES (?, (SELECT id FROM model WHERE name = ? AND version = ?), ?, ?, ?, ?)');
+  insertDay.run(day, model.name, model.version, operatingPoint === 'strict' ? 1 : 0, firstUtcDay ?? null, lastUtcDay ?? null, Math.round(seconds * 1000));
+  const insertCount = db.prepare('INSERT INTO would_be_event VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?)');
+  for (const { label, step, events } of counts) insertCount.run(day, label, step, events);
+}
+
 /** The newest first. None in a file of an older release. */
 export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
   if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'listening_day'").get()) return [];

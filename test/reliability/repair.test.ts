@@ -7,11 +7,12 @@ import { openNotifier } from '../../agent/lib/notify.ts';
 import { repairOutbox } from '../../agent/outbox/repair.ts';
 import { type OpenDatabase, openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 import { openPatient } from '../support/patient.ts';
-import { hearingRecord, hourSummary, limits, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -200,6 +201,46 @@ test('what is usual at this place goes on in the new file: a cover would be unkn
   const outbox = openSqliteOutbox(path, limits, { repair: true });
   expect(quarantined(path)).toHaveLength(1);
   expect(outbox.readUsualLevels()).toEqual(usual);
+  outbox.close();
+});
+
+test('days of listening go on in the new file, each with all of its counts or not at all', () => {
+  const before = openSqliteOutbox(path, limits);
+  const counts = range(0, 44).map((step) => ({ label: 'shout' as const, step, events: 45 - step }));
+  for (let day = 0; day < 3; day++) before.addThresholdCounts(thresholdRecord({ seconds: 86_400, counts, utcDay: 20_700 + day }));
+  before.addThresholdCounts(thresholdRecord({ operatingPoint: 'strict', seconds: 90 }));
+  before.close();
+  const daysOf = () => {
+    const view = viewOutbox(path);
+    const days = view.listeningDays();
+    view.close();
+    return days;
+  };
+  const days = daysOf();
+  expect(days.map(({ counts }) => counts.length)).toEqual([thresholdRecord().counts.length, 45, 45, 45]);
+  const db = new Database(path);
+  db.pragma('ignore_check_constraints = ON');
+  db.exec('UPDATE would_be_event SET events = -1 WHERE day = 2 AND step = 20');
+  db.close();
+  openSqliteOutbox(path, limits, { repair: true }).close();
+  expect(quarantined(path)).toHaveLength(1);
+  expect(daysOf()).toEqual(days.filter(({ day }) => day !== 2));
+});
+
+test('when boots began goes on in the new file, also of one with hours alone, and of one with nothing yet', () => {
+  const before = openSqliteOutbox(path, limits);
+  const began = new Map([
+    [hourSummary().bootId, 1_800_000_000_000],
+    ['1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', 1_700_000_000_000],
+  ]);
+  before.writeSummary(hourSummary({ clockSynchronised: false }));
+  for (const [boot, beganMs] of began) before.noteBoot(boot, beganMs);
+  before.close();
+  writeFileSync(`${path}.new`, '');
+  const outbox = openSqliteOutbox(path, limits, { repair: true });
+  expect(quarantined(path)).toHaveLength(1);
+  expect(outbox.summaries(1)[0]?.bootBeganMs).toBe(1_800_000_000_000);
+  for (const [boot, beganMs] of began) expect(outbox.bootBegan(boot)).toBe(beganMs);
   outbox.close();
 });
 
