@@ -73,7 +73,7 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
       steps = 0;
       beginQuarter();
     },
-    /** The level of 125 ms, in dB relative to a full-scale sine; a quarter with one that is not `typical` is not learnt from. */
+    /** The level of 125 ms, in dB relative to a full-scale sine; a quarter with one that is not `typical` is not learnt from, nor suspected. */
     push(decibels: number, typical = true): void {
       const bin = Math.max(0, Math.min(bins - 1, Math.round(decibels) - lowestDb));
       const minute = minutes.at(-1) as Int32Array;
@@ -83,8 +83,10 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
         if (minutes.length > 5) minutes.shift();
       }
       quarter[bin] = (quarter[bin] as number) + 1;
-      if (!typical) beginQuarter();
-      else if (++quarterSteps === 15 * stepsAMinute) endQuarter();
+      if (!typical) {
+        suspicion = 'none'; // no quarter ends that would take it back
+        beginQuarter();
+      } else if (++quarterSteps === 15 * stepsAMinute) endQuarter();
     },
     /** The level exceeded 90 % of the last four to five minutes; undefined before the first ten seconds. */
     noiseFloorDb(): number | undefined {

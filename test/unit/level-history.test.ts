@@ -154,6 +154,17 @@ test('the noise floor after a fault is of what was heard since', () => {
   expect(history.noiseFloorDb()).toBe(-80);
 });
 
+test('what is clipped is not covered, whatever was suspected before', () => {
+  const { heard, history, quarters } = gated();
+  heard.hearing('listening');
+  quarters(13, -50, -35);
+  quarters(1, -65, -50);
+  expect(history.suspicion()).toBe('covered');
+  heard.hearing('listening', 'clipped');
+  quarters(0.1, -6, -1);
+  expect(history.suspicion()).toBe('none');
+});
+
 test('what is clipped is a noise floor, but not what is usual: the gain put right after days is no cover', () => {
   const { heard, history, learnt, quarters } = gated();
   heard.hearing('listening');
