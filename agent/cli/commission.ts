@@ -108,7 +108,7 @@ async function runStage(
     };
     const outcome = await runSelftest(config, trial, clock, signal, {
       done: (step, what, ms) => say(showStep(step, what, ms, t, screen)),
-      paused: (stopped) => say(screen.colours.dim(wrap(t(stopped ? 'commission.paused' : 'commission.resumed'), screen.columns))),
+      listener: (is) => say(screen.colours.dim(wrap(t(`commission.${is}`), screen.columns))),
     });
     stages.selftest = outcome;
     const { ok, brokeAt, reason = '', hint = '' } = outcome;

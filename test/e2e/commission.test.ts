@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { openAuthority } from '../support/certificates.ts';
+import { limits } from '../support/samples.ts';
 
 const without = missing('mosquitto', 'openssl');
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-commission-'));
@@ -187,6 +189,17 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(readdirSync(it.out)).toEqual([]);
   });
 
+  // systemctl as a script that keeps the state in a file; that a real systemd starts the real unit is shown by the package's tests
+  function systemd(started = '') {
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    const [state, log] = [join(bin, 'state'), join(bin, 'log')];
+    const script = `#!/bin/sh\ncase "$1" in is-active) exec grep -q active ${state} ;; stop) echo down >${state}; echo stop >>${log} ;; start) ${started}\necho active >${state}; echo start >>${log} ;; *) exit 1 ;; esac\n`;
+    writeFileSync(join(bin, 'systemctl'), script);
+    chmodSync(join(bin, 'systemctl'), 0o755);
+    writeFileSync(state, 'active\n');
+    return { state, log, env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } };
+  }
+
   type Run = ReturnType<typeof run>['child'];
   test.each([
     ['stopped by hand', (it: Run) => it.kill('SIGINT'), 130],
@@ -194,14 +207,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     ['with a reader that went away', (it: Run) => it.stdout.destroy(), 0],
     ['killed', (it: Run) => it.kill('SIGKILL'), null],
   ] as const)('where the listener runs it is stopped for the sound and started again, also %s', async (_name, end, status) => {
-    // systemctl as a script that keeps the state in a file; that a real systemd starts the real unit is shown by the package's tests
-    const bin = mkdtempSync(join(folder, 'bin-'));
-    const [state, log] = [join(bin, 'state'), join(bin, 'log')];
-    const script = `#!/bin/sh\ncase "$1" in is-active) exec grep -q active ${state} ;; stop) echo down >${state}; echo stop >>${log} ;; start) echo active >${state}; echo start >>${log} ;; *) exit 1 ;; esac\n`;
-    writeFileSync(join(bin, 'systemctl'), script);
-    chmodSync(join(bin, 'systemctl'), 0o755);
-    writeFileSync(state, 'active\n');
-    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+    const { state, log, env } = systemd();
     const { args } = sensor();
     const it = run([...args, '--seconds', '60'], env);
     await it.said('gives the microphone up');
@@ -209,5 +215,25 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect((await it.ended).status).toBe(status);
     await vi.waitFor(() => expect(readFileSync(log, 'utf8')).toBe('stop\nstart\n'), 20_000);
     expect(readFileSync(state, 'utf8')).toBe('active\n');
+  });
+
+  test.each(['listening', 'deaf'] as const)('a listener that tells after its start that it is %s', async (told) => {
+    const { args, path } = sensor();
+    const outbox = join(path, '..', 'outbox.db');
+    openSqliteOutbox(outbox, limits).close();
+    const tell = join(path, '..', 'tell.ts');
+    const from = (file: string) => JSON.stringify(resolve(file));
+    writeFileSync(
+      tell,
+      `import { openSqliteOutbox } from ${from('agent/outbox/sqlite-outbox.ts')};
+import { systemClock } from ${from('agent/lib/clock.ts')};
+import { hearingRecord, limits } from ${from('test/support/samples.ts')};
+const { bootId, monotonicMs } = systemClock();
+openSqliteOutbox('${outbox}', limits).writeHearing(hearingRecord({ bootId, writtenMonotonicMs: monotonicMs(), state: '${told}' }));\n`,
+    );
+    const { env } = systemd(`'${process.execPath}' '${tell}' || exit 1`);
+    const { status, out } = await run([...args, '--seconds', '60'], env).ended;
+    expect({ status, hears: /the listener hears again/.test(out) }, out).toEqual(told === 'deaf' ? { status: 8, hears: false } : { status: 9, hears: true });
+    if (told === 'deaf') expect(out.replace(/\s+/g, ' ')).toContain('the chain broke at the microphone: the listener was started again and has not told');
   });
 });

@@ -1,20 +1,40 @@
 import { execFile, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import type { Clock } from '../../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../../lib/errors.ts';
+import { sleep } from '../../lib/sleep.ts';
+import { inspectOutbox } from '../../outbox/view-outbox.ts';
 
 const unit = 'tocsin-listener.service';
+const hearsWithinMs = 30_000; // of its start: as long as a microphone that is back may take
 
 /** Runs `use` while the listener's service is stopped, and starts it again whatever happens; where it does not run, nothing is done. */
-export async function withoutListener<T>(use: () => Promise<T>, paused: (running: boolean) => void): Promise<T> {
+export async function withoutListener<T>(use: () => Promise<T>, on: { stopped(): void; started(): Promise<void> }): Promise<T> {
   if (!(await isActive())) return use();
   const start = openStart();
   await stop();
-  paused(true);
+  on.stopped();
   try {
     return await use();
   } finally {
     await start();
-    paused(false);
+    await on.started();
+  }
+}
+
+/** Waits until the listener has told that it hears, later than `sinceMs`; whether it has. */
+export async function hearsAgain(outboxPath: string, sinceMs: number, clock: Clock, signal: AbortSignal): Promise<boolean> {
+  const untilMs = clock.monotonicMs() + hearsWithinMs;
+  for (; !signal.aborted && clock.monotonicMs() < untilMs; await sleep(1000, signal)) if (hasHeard(outboxPath, sinceMs, clock)) return true;
+  return false;
+}
+
+function hasHeard(outboxPath: string, sinceMs: number, { bootId }: Clock): boolean {
+  try {
+    const { hearing } = inspectOutbox(outboxPath);
+    return hearing?.bootId === bootId && hearing.state === 'listening' && hearing.writtenMonotonicMs > sinceMs;
+  } catch {
+    return false; // one that cannot be read is another stage's
   }
 }
 
@@ -43,7 +63,7 @@ function openStart(): () => Promise<void> {
   return async () => {
     starter.ref();
     starter.stdin.end();
-    const got = await ended; // Type=notify: returns once it hears
+    const got = await ended; // Type=notify: returns once its model is loaded
     if (got !== undefined) throw refused('start', got);
   };
 }

@@ -7,11 +7,11 @@ import { allChecks } from '../doctor.ts';
 import type { Line } from '../privacy/check.ts';
 import { findMachine } from '../privacy/machine.ts';
 import { verifyRunning } from '../privacy/verify.ts';
-import { BrokenChain, type Link } from '../selftest/chain.ts';
+import { BrokenChain, broken, type Link } from '../selftest/chain.ts';
 import type { Trace } from '../selftest/trace.ts';
 import { type Latency, runTrial, type TrialOptions, type TrialProgress } from '../selftest/trial.ts';
 import type { Text } from '../translate.ts';
-import { withoutListener } from './listener.ts';
+import { hearsAgain, withoutListener } from './listener.ts';
 
 export interface SelftestOutcome {
   readonly ok: boolean;
@@ -44,13 +44,13 @@ export async function runDoctor(configPath: string, clock: Clock, signal: AbortS
   return results;
 }
 
-/** Where the microphone is needed, the listener gives it up for the while. */
+/** Where the microphone is needed, the listener gives it up for the while. One that does not hear afterwards is no sensor to accept. */
 export async function runSelftest(
   config: Config,
   options: TrialOptions,
   clock: Clock,
   signal: AbortSignal,
-  on: { done: TrialProgress['done']; paused: (running: boolean) => void },
+  on: { done: TrialProgress['done']; listener: (is: 'paused' | 'restarted' | 'resumed') => void },
 ): Promise<SelftestOutcome> {
   const latencyMs: Latency = {};
   let trace: Trace | undefined;
@@ -60,8 +60,20 @@ export async function runSelftest(
   const sound = options.ask ? 'person' : options.speaker ? 'speaker' : 'file';
   const trial = () => runTrial(config, options, clock, signal, { done: on.done, latencyMs, traced });
   const seen = () => (trace ? { trace } : {});
+  let stoppedMs = 0;
+  let hears = true;
+  const stopped = () => {
+    stoppedMs = clock.monotonicMs();
+    on.listener('paused');
+  };
+  const started = async () => {
+    on.listener('restarted');
+    hears = await hearsAgain(config.outbox.path, stoppedMs, clock, signal);
+    if (hears) on.listener('resumed');
+  };
   try {
-    const { event } = sound === 'file' ? await trial() : await withoutListener(trial, on.paused);
+    const { event } = sound === 'file' ? await trial() : await withoutListener(trial, { stopped, started });
+    if (!hears) throw broken('microphone', 'commission.unheard');
     const { label, confidence } = event.data;
     return { ok: true, sound, label, confidence, latencyMs, ...seen() };
   } catch (error) {

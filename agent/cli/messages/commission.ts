@@ -11,7 +11,13 @@ export const commission = {
   'commission.stage.privacy': { en: 'What it cannot do (privacy verify)', fr: 'Ce qu’il ne peut pas faire (privacy verify)' },
   'commission.kept': { en: 'passed before the stop, not run again', fr: 'réussi avant l’arrêt, non refait' },
   'commission.paused': { en: 'the listener gives the microphone up for this', fr: 'l’écouteur cède le microphone pour cela' },
+  'commission.restarted': { en: 'the listener is started again', fr: 'l’écouteur est relancé' },
   'commission.resumed': { en: 'the listener hears again', fr: 'l’écouteur entend de nouveau' },
+  'commission.unheard': {
+    en: 'the listener was started again and has not told within 30 s that it hears',
+    fr: 'l’écouteur a été relancé et n’a pas dit en 30 s qu’il entend',
+  },
+  'commission.unheard.try': { en: 'tocsin status; journalctl -u tocsin-listener -n 20', fr: 'tocsin status ; journalctl -u tocsin-listener -n 20' },
   'commission.verdict.accepted': { en: 'Accepted: every check passed.', fr: 'Accepté : tous les contrôles sont réussis.' },
   'commission.verdict.incomplete': {
     en: 'Incomplete: nothing failed, but not everything could be tried.',
