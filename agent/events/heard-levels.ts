@@ -20,9 +20,8 @@ export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(
   return {
     /** Called at every change of state before the next level, and as often as one likes. */
     hearing(state: Health['hearing']['state'], fault?: MicrophoneFault): void {
-      const now = state === 'listening';
-      if (heard && !now) history.begin();
-      heard = now;
+      heard = state === 'listening';
+      if (!heard) history.begin();
       clipped = fault === 'clipped';
     },
     level(decibels: number): void {

@@ -271,7 +271,7 @@ test('that it was damaged is told for a week, wherever the wall clock stands, an
   onTestFinished(() => void vi.restoreAllMocks());
   expect(outbox.faults()).toEqual(['outbox_damaged']);
   clock.mockReturnValue(monotonic + 100.5 * hourMs);
-  expect(outbox.faults()).toEqual(['outbox_damaged']);
+  for (let i = 0; i < 3; i++) expect(outbox.faults(), 'an hour is counted once').toEqual(['outbox_damaged']);
   outbox.close();
   const restart = () => {
     const half = openPatient(path);

@@ -1,6 +1,9 @@
-import { mkdtempSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, test, vi } from 'vitest';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
@@ -37,32 +40,62 @@ test('events that were held are stored for a second at a time, in order, and all
 });
 
 // as on a card with a bad block, where the kernel gives up no file system: SQLITE_IOERR_FSYNC
-test.each(['append', 'acknowledge'] as const)('writes fail (%s), reads go well: the fault lasts until what waits is written, and is logged once', (kind) => {
-  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unwritten-')), 'outbox.db');
-  let broken = true;
-  const open = () => {
-    const inner = openSqliteOutbox(path, limits);
-    const write = inner[kind] as (of: never) => never;
-    inner[kind] = (of: never) => {
-      if (broken) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
-      return write.call(inner, of);
+test.each(['append', 'acknowledge', 'drop'] as const)(
+  'writes fail (%s), reads go well: the fault lasts until what waits is written, and is logged once',
+  (kind) => {
+    const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unwritten-')), 'outbox.db');
+    let broken = true;
+    const open = () => {
+      const inner = openSqliteOutbox(path, limits);
+      const write = inner[kind] as (of: never) => never;
+      inner[kind] = (of: never) => {
+        if (broken) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
+        return write.call(inner, of);
+      };
+      return inner;
     };
-    return inner;
-  };
-  const said = vi.fn();
-  const logger = { ...silentLogger, warn: said, error: said };
-  const outbox = openPatientOutbox({ path, open, isDamage, logger, retryMs: 1_000_000 });
-  const write = () => (kind === 'append' ? outbox.append(recordedEvent(1)) : outbox.acknowledge([1]));
-  for (let i = 0; i < 5; i++) {
+    const said = vi.fn();
+    const logger = { ...silentLogger, warn: said, error: said };
+    const outbox = openPatientOutbox({ path, open, isDamage, logger, retryMs: 1_000_000 });
+    const write = () => ({ append: () => outbox.append(recordedEvent(1)), acknowledge: () => outbox.acknowledge([1]), drop: () => outbox.drop(1) })[kind]();
+    for (let i = 0; i < 5; i++) {
+      write();
+      expect(outbox.pending(0, 10)).toEqual([]);
+      expect(outbox.faults()).toEqual(['outbox_unwritable']);
+    }
+    expect(said).toHaveBeenCalledTimes(1);
+    broken = false;
     write();
-    expect(outbox.pending(0, 10)).toEqual([]);
-    expect(outbox.faults()).toEqual(['outbox_unwritable']);
-  }
-  expect(said).toHaveBeenCalledTimes(1);
-  broken = false;
-  write();
-  expect(outbox.pending(0, 10)).toHaveLength(kind === 'append' ? 1 : 0);
+    expect(outbox.pending(0, 10)).toHaveLength(kind === 'append' ? 1 : 0);
+    expect(outbox.faults()).toEqual([]);
+    expect(said).toHaveBeenCalledTimes(2);
+    outbox.close();
+  },
+);
+
+test('another program that keeps it from writes for a moment is waited for, also after one that did so for long', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-busy-')), 'outbox.db');
+  const outbox = openSqliteOutbox(path, limits);
+  const other = new Database(path);
+  other.exec('BEGIN IMMEDIATE');
+  for (let i = 0; i < 2; i++) expect(() => outbox.drop(1)).toThrow(/locked/);
+  other.exec('ROLLBACK');
+  other.close();
+  expect(outbox.append(recordedEvent(1))).toBe('stored');
+  const hold = `const db = new (require('better-sqlite3'))(${JSON.stringify(path)});
+db.exec('BEGIN IMMEDIATE');
+process.stdout.write('held');
+setTimeout(() => db.exec('ROLLBACK'), 500);`;
+  const child = spawn(process.execPath, ['-e', hold], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  expect(outbox.append(recordedEvent(2))).toBe('stored');
+  outbox.close();
+});
+
+test('a damaged file from before the outbox says when it was repaired is not told for ever', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-quarantined-')), 'outbox.db');
+  writeFileSync(`${path}.damaged-1`, '');
+  const outbox = openSqliteOutbox(path, limits);
   expect(outbox.faults()).toEqual([]);
-  expect(said).toHaveBeenCalledTimes(2);
   outbox.close();
 });
