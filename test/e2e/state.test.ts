@@ -135,6 +135,8 @@ describe('what the sensor holds', () => {
     writeFileSync(`${db}.listener.lock`, '');
     expect(tocsin('status', '-c', path).stdout).toMatch(/^! hearing +the listener has not reported for \d+ s/m);
     expect(asJson()).toMatchObject({ hearing: 'silent', listenedSeconds: 57 });
+    outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, writtenMonotonicMs: now - 2000, state: 'stopped' }));
+    expect(asJson(), 'in order').toMatchObject({ hearing: 'stopped' });
     outbox.close();
   });
 

@@ -201,6 +201,7 @@ test('what is usual at this place goes on in the new file: a cover would be unkn
   const outbox = openSqliteOutbox(path, limits, { repair: true });
   expect(quarantined(path)).toHaveLength(1);
   expect(outbox.readUsualLevels()).toEqual(usual);
+  expect(outbox.readHearing(), 'and what the listener told last').toEqual(hearingRecord());
   outbox.close();
 });
 

@@ -61,6 +61,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ],
     ['a busy microphone', standing(busy), 'microphone', 'fail', 'microphone.busy'],
     ['one that the listener holds and hears', held({ state: 'listening', fault: 'none' }), 'microphone', 'pass', 'microphone.listener'],
+    ['one that it holds and hears badly', held({ state: 'listening', fault: 'clipped' }), 'microphone', 'pass', 'microphone.listener'],
     ['one that it holds and does not hear', held({ state: 'deaf', fault: 'zeros' }), 'microphone', 'fail', 'microphone.deaf'],
     ['one that it waits for', held({ state: 'deaf', fault: 'busy' }), 'microphone', 'fail', 'microphone.busy'],
     ['one that a listener of an earlier boot did not hear', held({ state: 'deaf', fault: 'zeros', bootId }), 'microphone', 'pass', 'microphone.listener'],
