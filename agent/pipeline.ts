@@ -21,6 +21,7 @@ import { type Detection, type EventDetector, type Miss, openEventDetector } from
 import type { HourMeter } from './events/hour-meter.ts';
 import type { ThresholdCounter } from './events/threshold-counts.ts';
 import type { Clock } from './lib/clock.ts';
+import { AudioError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Tap } from './meter/tap.ts';
 import type { Outbox } from './outbox/outbox.ts';
@@ -68,6 +69,11 @@ export async function hear(
   on: HearCallbacks,
   signal: AbortSignal,
 ): Promise<{ secondsHeard: number }> {
+  if (source.sampleRate < classifier.sampleRate)
+    throw new AudioError(
+      `Expected sound of at least ${classifier.sampleRate} Hz, as the model takes, got ${source.sampleRate} Hz`,
+      'raise microphone.sampleRateHz to a rate that the microphone has, or take another model',
+    );
   const meter = openLevelMeter(classifier.sampleRate, on.level);
   let resampler = openResampler(source.sampleRate, classifier.sampleRate);
   let detector = openEventDetector(labels, rules, classifier.frameSeconds);

@@ -1,15 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
+import { readFileHeader } from './file-header.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
+import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
 
-/** An audio file (wav, flac, ogg, mp3) as a source: `realtime` as from a microphone, `fast` as quick as it is read. */
+/** An audio file (wav, flac, ogg, mp3) as a source: `realtime` as from a microphone, `fast` as quick as it is read. All of it, or an AudioError. */
 export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioSource & { readonly seconds: number }> {
   let sound: Float32Array;
   try {
-    const bytes = await readFile(path);
-    sound = await decodeAudio(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, sampleRate);
+    const { samples, rate } = await decodeWhole(await readFile(path));
+    sound = atRate(samples, rate, sampleRate);
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code !== 'ENOENT';
     throw new AudioError(
@@ -37,4 +39,36 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
     }
   }
   return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, frames };
+}
+
+/** At the file's own rate: the decoder converts by straight lines between samples, which folds back what the lower rate cannot hold. */
+async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate: number }> {
+  const { sampleRate: rate, samples: announced } = readFileHeader(bytes);
+  const samples = await decodeAudio(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, rate);
+  if (samples.length === 0) throw new Error('a file without sound in it');
+  // the decoder leaves out what it cannot read, and all that follows would be heard too early
+  if (announced !== undefined && samples.length !== announced) {
+    samples.fill(0);
+    throw new Error(`a file that is damaged or cut short: ${samples.length} of ${announced} samples`);
+  }
+  return { samples, rate };
+}
+
+/** The same sound, and as long, at another rate; what is given is overwritten with zeros. */
+function atRate(samples: Float32Array, from: number, to: number): Float32Array {
+  if (from === to) return samples;
+  const resampler = openResampler(from, to);
+  const converted = new Float32Array(Math.round((samples.length * to) / from));
+  let filled = 0;
+  const take = (piece: Float32Array) => {
+    const part = resampler.push(piece);
+    converted.set(part.subarray(0, converted.length - filled), filled);
+    filled = Math.min(converted.length, filled + part.length);
+    part.fill(0);
+  };
+  for (let at = 0; at < samples.length; at += from) take(samples.subarray(at, at + from));
+  take(new Float32Array(from)); // the last samples wait for what follows them
+  resampler.clear();
+  samples.fill(0);
+  return converted;
 }

@@ -1,6 +1,6 @@
 /**
- * Streaming conversion to a lower or equal rate by a windowed sinc (Smith, "Digital Audio Resampling", CCRMA): 32 zero
- * crossings, Hann window, cut off at 0.94 of the lower Nyquist frequency. Delay: 16 output samples, compensated.
+ * Streaming conversion to another rate by a windowed sinc (Smith, "Digital Audio Resampling", CCRMA): 32 zero
+ * crossings, Hann window, cut off at 0.94 of the lower Nyquist frequency. Delay: 16 samples of the lower rate, compensated.
  *
  * Returned samples belong to the caller; the history is held in one buffer and cleared by `clear`.
  */
@@ -11,12 +11,11 @@ export interface Resampler {
 
 const crossings = 16;
 
-/** @param from input rate in Hz @param to output rate in Hz, at most `from` */
+/** @param from input rate in Hz @param to output rate in Hz */
 export function openResampler(from: number, to: number): Resampler {
   if (from === to) return { push: (samples) => samples, clear: () => undefined };
-  if (from < to) throw new RangeError(`Expected a source of at least ${to} Hz, got ${from} Hz`);
   const step = from / to;
-  const half = Math.ceil(crossings * step);
+  const half = Math.ceil(crossings * Math.max(1, step));
   const divisor = gcd(from, to);
   const phases = to / divisor;
   const kernels = Array.from({ length: phases }, (_, phase) => kernel(((phase * from) / to) % 1, step, half));
@@ -56,7 +55,7 @@ export function openResampler(from: number, to: number): Resampler {
 }
 
 function kernel(fraction: number, step: number, half: number): Float32Array {
-  const cutoff = 0.94 / step;
+  const cutoff = 0.94 / Math.max(1, step);
   const weights = Float32Array.from({ length: 2 * half }, (_, i) => {
     const t = i - half + 1 - fraction;
     const window = Math.abs(t) < half ? 0.5 + 0.5 * Math.cos((Math.PI * t) / half) : 0;

@@ -55,6 +55,9 @@ export const frenchErrors: Record<string, string> = {
   'export the model again': 'exportez le modèle de nouveau',
   'Expected finite numbers as scores and states from {1}, got others': 'Attendu de {1} des nombres finis comme scores et comme états, obtenu autre chose',
   'if it happens again, export the model anew; `tocsin selftest` tries it': 'si cela se reproduit, exportez le modèle de nouveau ; `tocsin selftest` l’essaie',
+  'Expected sound of at least {1} Hz, as the model takes, got {2} Hz': 'Attendu un son d’au moins {1} Hz, comme le prend le modèle, obtenu {2} Hz',
+  'raise microphone.sampleRateHz to a rate that the microphone has, or take another model':
+    'augmentez microphone.sampleRateHz à une fréquence du microphone, ou prenez un autre modèle',
   'Expected {1} to take {2} samples, got: {3}': 'Attendu que {1} prenne {2} échantillons, obtenu : {3}',
   'windowSamples, waveformShape and states in manifest.json must be those of the graph':
     'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe',

@@ -1,0 +1,73 @@
+/** What a sound file says of itself. `samples`: per channel, where the header tells and it can be believed. */
+export interface FileHeader {
+  readonly sampleRate: number;
+  readonly samples?: number;
+}
+
+const streamed = 0x7ffff000; // what a program that writes into a pipe puts for a length it does not know, and above
+const uncompressed = new Set([1, 3, 0xfffe]); // PCM, float, and either with its channels named
+
+/** Reads the header of wav, flac, ogg or mp3. Throws where there is none, or the end of what it announces is missing. */
+export function readFileHeader(bytes: Buffer): FileHeader {
+  const start = skipId3(bytes);
+  const read = { RIFF: readWav, fLaC: readFlac, OggS: readOgg }[bytes.toString('latin1', start, start + 4)] ?? readMp3;
+  let header: FileHeader;
+  try {
+    header = read(bytes, start);
+  } catch (error) {
+    throw error instanceof RangeError ? new Error('a header that is cut short') : error;
+  }
+  if (header.sampleRate < 8000 || header.sampleRate > 192_000) throw new Error(`a sampling rate of ${header.sampleRate} Hz, not 8000 to 192000`);
+  return header;
+}
+
+function skipId3(bytes: Buffer): number {
+  if (bytes.length < 10 || bytes.toString('latin1', 0, 3) !== 'ID3') return 0;
+  return 10 + [6, 7, 8, 9].reduce((size, at) => size * 128 + ((bytes[at] as number) & 127), 0);
+}
+
+function readWav(bytes: Buffer): FileHeader {
+  let format: { tag: number; sampleRate: number; blockAlign: number } | undefined;
+  for (let at = 12; ; ) {
+    const [name, size] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)];
+    at += 8;
+    if (name === 'fmt ') format = { tag: bytes.readUInt16LE(at), sampleRate: bytes.readUInt32LE(at + 4), blockAlign: bytes.readUInt16LE(at + 12) };
+    if (name === 'data') {
+      if (!format?.blockAlign) throw new Error('a wav file without a format');
+      const there = bytes.length - at;
+      if (size > there && size < streamed) throw new Error(`a file that is cut short: ${there} of ${size} bytes of sound`);
+      const samples = Math.floor(Math.min(size, there) / format.blockAlign);
+      return { sampleRate: format.sampleRate, ...(uncompressed.has(format.tag) ? { samples } : {}) };
+    }
+    at += size + (size % 2);
+  }
+}
+
+function readFlac(bytes: Buffer, start: number): FileHeader {
+  const samples = (bytes.readUInt8(start + 21) & 15) * 2 ** 32 + bytes.readUInt32BE(start + 22);
+  return { sampleRate: bytes.readUIntBE(start + 18, 3) >> 4, ...(samples > 0 ? { samples } : {}) };
+}
+
+function readOgg(bytes: Buffer): FileHeader {
+  const first = 27 + bytes.readUInt8(26);
+  const last = bytes.lastIndexOf('OggS');
+  const isEnd = (bytes.readUInt8(last + 5) & 4) !== 0;
+  const segments = bytes.subarray(last + 27, last + 27 + bytes.readUInt8(last + 26));
+  const length = 27 + segments.length + segments.reduce((sum, size) => sum + size, 0);
+  if (!isEnd || last + length > bytes.length) throw new Error('a file that is cut short: its last page is missing');
+  if (bytes.toString('latin1', first, first + 7) === '\x01vorbis') return { sampleRate: bytes.readUInt32LE(first + 12) };
+  if (bytes.toString('latin1', first, first + 5) === '\x7fFLAC') return readFlac(bytes, first + 9);
+  throw new Error('ogg with neither Vorbis nor FLAC in it');
+}
+
+const mp3Rates = [44_100, 48_000, 32_000];
+
+function readMp3(bytes: Buffer, start: number): FileHeader {
+  let at = start;
+  while (bytes[at] === 0) at++; // padding behind the tag
+  const head = at + 4 <= bytes.length ? bytes.readUInt32BE(at) : 0;
+  const [version, layer, rate] = [(head >>> 19) & 3, (head >>> 17) & 3, (head >>> 10) & 3];
+  const own = mp3Rates[rate];
+  if (head >>> 21 !== 0x7ff || version === 1 || layer !== 1 || own === undefined) throw new Error('no header of such a file');
+  return { sampleRate: own / (version === 3 ? 1 : version === 2 ? 2 : 4) };
+}

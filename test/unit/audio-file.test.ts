@@ -1,0 +1,194 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { openAudioFile } from '../../agent/audio/audio-file.ts';
+import { readFileHeader } from '../../agent/audio/file-header.ts';
+import { AudioError } from '../../agent/lib/errors.ts';
+import { wavFile } from '../demo/synthesise-scene.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-audio-file-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const tone = (hz: number, rate: number) => Float64Array.from({ length: 2 * rate }, (_, i) => 0.5 * Math.sin((2 * Math.PI * hz * i) / rate));
+const pcm16 = (sound: Float64Array, rate: number) =>
+  wavFile(
+    Int16Array.from(sound, (x) => Math.round(x * 32767)),
+    rate,
+  );
+
+async function hear(bytes: Uint8Array, rate = 16_000): Promise<number[]> {
+  const path = join(folder, 'sound');
+  writeFileSync(path, bytes);
+  const heard: number[] = [];
+  for await (const { samples } of (await openAudioFile(path, rate, 'fast')).frames(new AbortController().signal)) heard.push(...samples);
+  return heard;
+}
+
+function expectTone(heard: readonly number[], hz: number, rate: number, within: number): void {
+  const expected = tone(hz, rate);
+  expect(heard).toHaveLength(expected.length);
+  let worst = 0;
+  for (let i = 200; i < heard.length - 200; i++) worst = Math.max(worst, Math.abs((heard[i] as number) - (expected[i] as number)));
+  expect(worst).toBeLessThan(within);
+}
+
+test.each([8000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])('a tone of a file of %i Hz is that tone at the rate of the model', async (rate) => {
+  expectTone(await hear(pcm16(tone(1000, rate), rate)), 1000, 16_000, 0.005);
+});
+
+test('a file below the rate of a microphone is converted up, as long and without images', async () => {
+  expectTone(await hear(pcm16(tone(3000, 16_000), 16_000), 48_000), 3000, 48_000, 0.005);
+});
+
+test.each([
+  [9000, 44_100],
+  [9000, 48_000],
+  [12_000, 48_000],
+  [15_000, 96_000],
+])('a tone of %i Hz in a file of %i Hz is not folded back into what the model hears', async (hz, rate) => {
+  const heard = (await hear(pcm16(tone(hz, rate), rate))).slice(200, -200);
+  expect(Math.sqrt(heard.reduce((sum, x) => sum + x * x, 0) / heard.length)).toBeLessThan(0.001);
+});
+
+/** A wav file of another format than 16-bit PCM, its data as the caller wrote them. */
+function wavOf(tag: number, channels: number, bits: number, rate: number, data: Buffer): Buffer {
+  const header = Buffer.from(pcm16(new Float64Array(0), rate).subarray(0, 44));
+  header.writeUInt32LE(36 + data.length, 4);
+  header.writeUInt16LE(tag, 20);
+  header.writeUInt16LE(channels, 22);
+  header.writeUInt32LE((rate * channels * bits) / 8, 28);
+  header.writeUInt16LE((channels * bits) / 8, 32);
+  header.writeUInt16LE(bits, 34);
+  header.writeUInt32LE(data.length, 40);
+  return Buffer.concat([header, data]);
+}
+function written(bytes: number, write: (data: Buffer, value: number, at: number) => void, repeat = 1): Buffer {
+  const sound = tone(1000, 16_000);
+  const data = Buffer.alloc(sound.length * bytes * repeat);
+  sound.forEach((x, i) => {
+    for (let channel = 0; channel < repeat; channel++) write(data, x, (i * repeat + channel) * bytes);
+  });
+  return data;
+}
+const formats: [string, Buffer, number][] = [
+  [
+    '8 bit',
+    wavOf(
+      1,
+      1,
+      8,
+      16_000,
+      written(1, (to, x, at) => to.writeUInt8(Math.round(x * 127) + 128, at)),
+    ),
+    0.01,
+  ],
+  [
+    '24 bit',
+    wavOf(
+      1,
+      1,
+      24,
+      16_000,
+      written(3, (to, x, at) => to.writeIntLE(Math.round(x * 8388607), at, 3)),
+    ),
+    1e-4,
+  ],
+  [
+    '32 bit',
+    wavOf(
+      1,
+      1,
+      32,
+      16_000,
+      written(4, (to, x, at) => to.writeInt32LE(Math.round(x * 2147483647), at)),
+    ),
+    1e-4,
+  ],
+  [
+    'float',
+    wavOf(
+      3,
+      1,
+      32,
+      16_000,
+      written(4, (to, x, at) => to.writeFloatLE(x, at)),
+    ),
+    1e-4,
+  ],
+  [
+    'stereo',
+    wavOf(
+      1,
+      2,
+      16,
+      16_000,
+      written(2, (to, x, at) => to.writeInt16LE(Math.round(x * 32767), at), 2),
+    ),
+    1e-3,
+  ],
+];
+test.each(formats)('wav, %s', async (_, bytes, within) => {
+  expectTone(await hear(bytes), 1000, 16_000, within);
+});
+
+const wav = Buffer.from(pcm16(tone(1000, 16_000), 16_000));
+const flac = readFileSync('test/demo/scene.flac');
+const changed = (bytes: Buffer, change: (copy: Buffer) => void) => {
+  const copy = Buffer.from(bytes);
+  change(copy);
+  return copy;
+};
+test.each([
+  ['wav, half of it', wav.subarray(0, wav.length / 2), /cut short: \d+ of 64000 bytes of sound/],
+  ['wav, its header alone', wav.subarray(0, 44), /cut short: 0 of 64000 bytes/],
+  ['wav, half of its header', wav.subarray(0, 30), /a header that is cut short/],
+  ['wav, no sample', Buffer.from(pcm16(new Float64Array(0), 16_000)), /without sound/],
+  ['wav, 0 Hz', changed(wav, (copy) => copy.writeUInt32LE(0, 24)), /a sampling rate of 0 Hz/],
+  ['wav, 4 GHz', changed(wav, (copy) => copy.writeUInt32LE(4e9, 24)), /a sampling rate of 4000000000 Hz/],
+  ['flac, half of it', flac.subarray(0, flac.length / 2), /damaged or cut short: \d+ of 416000 samples/],
+  ['flac without its last ten bytes', flac.subarray(0, -10), /damaged or cut short: \d+ of 416000 samples/],
+  ['flac, one byte changed', changed(flac, (copy) => copy.fill(0x55, flac.length / 2, flac.length / 2 + 1)), /damaged or cut short: \d+ of 416000 samples/],
+  ['nothing', Buffer.alloc(0), /no header/],
+])('%s: refused, and never heard in part', async (_, bytes, message) => {
+  const refused = hear(bytes);
+  await expect(refused).rejects.toThrow(AudioError);
+  await expect(refused).rejects.toThrow(message);
+});
+
+test('a wav file that was written into a pipe is heard to its end', async () => {
+  const piped = changed(wav, (copy) => copy.fill(0xff, 4, 8).fill(0xff, 40, 44));
+  expectTone(await hear(piped), 1000, 16_000, 1e-3);
+});
+
+test('the extension says nothing, the content does', async () => {
+  expect(readFileHeader(flac)).toEqual({ sampleRate: 16_000, samples: 416_000 });
+  expect(readFileHeader(wav)).toEqual({ sampleRate: 16_000, samples: 32_000 });
+});
+
+/** An ogg page: its flags (4: the last) and what it holds. */
+function page(flags: number, content: Buffer): Buffer {
+  const head = Buffer.alloc(28);
+  head.write('OggS', 'latin1');
+  head.writeUInt8(flags, 5);
+  head.writeUInt8(1, 26);
+  head.writeUInt8(content.length, 27);
+  return Buffer.concat([head, content]);
+}
+
+test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut short', () => {
+  const vorbis = changed(Buffer.alloc(30), (copy) => copy.fill('\x01vorbis', 0, 7, 'latin1').writeUInt32LE(44_100, 12));
+  const whole = Buffer.concat([page(2, vorbis), page(4, Buffer.alloc(200))]);
+  expect(readFileHeader(whole)).toEqual({ sampleRate: 44_100 });
+  expect(() => readFileHeader(whole.subarray(0, -1))).toThrow(/last page is missing/);
+  expect(() => readFileHeader(page(2, vorbis))).toThrow(/last page is missing/);
+  const tag = Buffer.from('ID3\x04\x00\x00\x00\x00\x01\x00'.padEnd(138, '\0'), 'latin1');
+  for (const [head, sampleRate] of [
+    [0xfffb9064, 44_100],
+    [0xfff39464, 24_000],
+    [0xffe39864, 8000],
+  ] as const) {
+    const frame = changed(Buffer.alloc(4), (copy) => copy.writeUInt32BE(head));
+    expect(readFileHeader(Buffer.concat([tag, frame]))).toEqual({ sampleRate });
+  }
+});
