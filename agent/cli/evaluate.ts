@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
@@ -6,12 +5,13 @@ import type { ScoreFrame } from '../classify/classifier.ts';
 import { type DetectionRule, type Label, labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { openEventDetector } from '../events/event-detector.ts';
-import { AudioError, messageOf } from '../lib/errors.ts';
+import { AudioError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
 import { rulesOf } from '../pipeline.ts';
 import { type Curve, evaluationPage } from './evaluation-page.ts';
 import { print, printJson, screenOf, wrap, writePage } from './output.ts';
 import { addCommand } from './program.ts';
+import { readScenes } from './scenes.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -39,13 +39,13 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
       const classifier = await openOnnxClassifier(options.model);
       const { manifest, frameSeconds } = classifier;
       const heard = new Map<string, ScoreFrame[]>();
-      for (const { file } of scenes) {
-        const source = await openAudioFile(join(dir, file), classifier.sampleRate, 'fast');
+      for (const scene of scenes) {
+        const source = await openScene(dir, scene, classifier.sampleRate);
         const frames: ScoreFrame[] = [];
         for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
         stopIf(signal);
         classifier.reset();
-        heard.set(file, frames);
+        heard.set(scene.file, frames);
       }
       await classifier.close();
       const rules = rulesOf(manifest, { operatingPoint: options.operatingPoint, open: {} });
@@ -62,25 +62,18 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     });
 }
 
-function readScenes(dir: string): Scene[] {
-  const scenes = parseScenes(dir);
-  if (scenes.length === 0) throw new AudioError(`Expected a scene in ${dir}/scenes.json, got an empty list`, 'tocsin evaluate --help shows the form');
-  return scenes;
-}
+const lengthTolerance = 0.5; // an mp3 is padded at both ends
 
-function parseScenes(dir: string): Scene[] {
-  try {
-    const scenes = JSON.parse(readFileSync(join(dir, 'scenes.json'), 'utf8'));
-    if (!Array.isArray(scenes) || scenes.some((s) => typeof s.file !== 'string' || typeof s.seconds !== 'number' || !Array.isArray(s.events)))
-      throw new Error('something else');
-    return scenes;
-  } catch (cause) {
+/** False alarms are counted by the hour: the hours must be those that were heard. */
+async function openScene(dir: string, { file, seconds }: Scene, sampleRate: number) {
+  const path = join(dir, file);
+  const source = await openAudioFile(path, sampleRate, 'fast');
+  if (Math.abs(source.seconds - seconds) > lengthTolerance)
     throw new AudioError(
-      `Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${messageOf(cause)}`,
-      'tocsin evaluate --help shows the form',
-      { cause },
+      `Expected ${seconds} s of sound in ${path}, as scenes.json says, got ${Number(source.seconds.toFixed(2))} s`,
+      'is the file whole? if it is, correct its "seconds" in scenes.json',
     );
-  }
+  return source;
 }
 
 /** The real detector over scores that were computed once. */

@@ -26,6 +26,7 @@ export interface LabelScore {
 export interface Score {
   macroF1: number;
   perLabel: Record<Label, LabelScore>;
+  /** Of the references whose level over the background the scenes tell. */
   recallBySnr: Record<string, number>;
   hours: number;
   quietHours: number;
@@ -47,7 +48,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     LabelScore
   >;
   const bySnr: Record<string, { reference: number; hit: number }> = {};
-  const causes: Record<string, number> = {};
+  const causes = new Map<string, number>();
   let quietFalseAlarms = 0;
   for (const scene of scenes) {
     const reference = scene.events.filter((e) => e.label);
@@ -70,11 +71,12 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
         if (reference.length === 0) quietFalseAlarms++;
         const cause = scene.events.find((r) => event.onsetSeconds >= r.onset - collar && event.onsetSeconds <= r.offset + 0.5);
         const name = cause?.label || cause?.kind || 'background';
-        causes[name] = (causes[name] ?? 0) + 1;
+        causes.set(name, (causes.get(name) ?? 0) + 1);
       }
     }
     for (const r of reference) {
-      const snr = `${Math.round(r.snr ?? 0)}`;
+      if (r.snr === undefined) continue;
+      const snr = `${Math.round(r.snr)}`;
       const group = bySnr[snr] ?? { reference: 0, hit: 0 };
       bySnr[snr] = group;
       group.reference++;
@@ -101,7 +103,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     quietHours,
     falseAlarmsPerHour: ratio(sum(labels.map((l) => perLabel[l].falseAlarm)), hours),
     falseAlarmsPerHourQuiet: ratio(quietFalseAlarms, quietHours),
-    falseAlarmCauses: causes,
+    falseAlarmCauses: Object.fromEntries(causes),
     latencySeconds: { median: quantile(latencies, 0.5), p95: quantile(latencies, 0.95) },
   };
 }

@@ -14,6 +14,7 @@ const kinds: Readonly<Record<string, string>> = {
   int: 'a whole number',
   boolean: 'true or false',
   object: 'a group of keys',
+  array: 'a list',
   record: 'a group of keys',
 };
 

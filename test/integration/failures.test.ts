@@ -118,6 +118,16 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`replay ${text}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
   [`evaluate ${nowhere}`, audio, /Expected scenes.json in /],
   [`evaluate ${scenes('empty', [])}`, audio, /Expected a scene in .*\/empty\/scenes.json, got an empty list\nTry: tocsin evaluate --help/],
+  [
+    `evaluate ${scenes('longer', [{ file: 'silence.wav', seconds: 60, events: [] }])}`,
+    audio,
+    /Expected 60 s of sound in .*silence.wav, as scenes.json says, got 1 s$/m,
+  ],
+  [
+    `evaluate ${scenes('gunshot', [{ file: 'silence.wav', seconds: 1, events: [{ onset: 0, offset: 1, label: 'gunshot' }] }])}`,
+    audio,
+    /got "gunshot"\nTry: tocsin evaluate --help/,
+  ],
   [`selftest --ask -c ${noFile}`, audio, /the chain broke at the microphone/],
   [`calibrate --dry-run -c ${noCard}`, audio, /./],
   [`calibrate -c ${notToBeWritten}`, wrongConfig, /Expected to write .*, got: ENOENT.*\nTry: run it again with sudo/],

@@ -36,6 +36,21 @@ test('an event outside the collar and outside the reference is a false alarm', (
   expect(scoreEvents(scenes, [at('a', 'bang', 31.9)]).perLabel.bang).toMatchObject({ hit: 0, falseAlarm: 1 });
 });
 
+test('recall by level is of the sounds whose level is known: none is taken for 0 dB', () => {
+  const [scene] = scenes as [Scene];
+  const unknown = { ...scene, events: [...scene.events, { onset: 80, offset: 81, label: 'bang' as const }] };
+  const { recallBySnr, perLabel } = scoreEvents([unknown], [at('a', 'bang', 80)]);
+  expect(recallBySnr).toEqual({ 0: 0, 20: 0 });
+  expect(perLabel.bang).toMatchObject({ reference: 2, hit: 1 });
+  const events = [{ onset: 1, offset: 2, label: 'bang' as const }];
+  expect(scoreEvents([{ file: 'c', seconds: 60, events }], []).recallBySnr).toEqual({});
+});
+
+test('a cause is counted whatever its name', () => {
+  const scene = { file: 'c', seconds: 60, events: [{ onset: 1, offset: 2, kind: 'constructor' }] };
+  expect(scoreEvents([scene], [at('c', 'bang', 1)]).falseAlarmCauses).toEqual({ constructor: 1 });
+});
+
 test('the page stands alone, in both languages, and escapes what it shows', () => {
   const evaluated = { model: 'a & b 1.0.0', operatingPoint: 'balanced', scenes: 2 };
   const page = evaluationPage(evaluated, scoreEvents(scenes, [at('a', 'shout', 9.5), at('b', 'glass_break', 5.5)]), [

@@ -1,0 +1,73 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { readScenes } from '../../agent/cli/scenes.ts';
+import { translateError } from '../../agent/cli/translate.ts';
+import { AudioError, messageOf } from '../../agent/lib/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-scenes-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function read(value: unknown) {
+  writeFileSync(join(folder, 'scenes.json'), typeof value === 'string' ? value : JSON.stringify(value));
+  return readScenes(folder);
+}
+function refused(value: unknown): string {
+  try {
+    read(value);
+  } catch (error) {
+    expect(error).toBeInstanceOf(AudioError);
+    return messageOf(error);
+  }
+  return 'taken';
+}
+const scene = { file: 'a.wav', seconds: 60, events: [] };
+const withEvent = (event: object) => [{ ...scene, events: [{ onset: 1, offset: 2, ...event }] }];
+
+test('an event without a label, also an empty one, is a confuser; more keys are let be', () => {
+  const events = [
+    { onset: 0, offset: 0, label: 'bang', snr: 12, source: 'own' },
+    { onset: 60, offset: 61, label: '', kind: 'door', clip: 'a' },
+    { onset: 3, offset: 4, label: null, snr: null },
+  ];
+  const [read0] = read([{ ...scene, file: 'été/a "b" <c>.wav', bed: 'street', events }]);
+  expect(read0?.file).toBe('été/a "b" <c>.wav');
+  expect(read0?.events.map(({ label, kind, snr }) => [label, kind, snr])).toEqual([
+    ['bang', undefined, 12],
+    [undefined, 'door', undefined],
+    [undefined, undefined, undefined],
+  ]);
+});
+
+test.each<[string, unknown, RegExp]>([
+  ['no list', scene, /has 1 problem:\n {2}\(file\): expected a list, got \{"file"/],
+  ['no JSON', '[{', /Expected scenes.json in .*: a list of \{file, seconds, events\}, got: /],
+  ['a label that is unknown', withEvent({ label: 'gunshot' }), /0\.events\.0\.label: expected one of "glass_break", "shout", "bang", got "gunshot"/],
+  ['a label in capitals', withEvent({ label: 'Bang' }), /0\.events\.0\.label: expected one of .*, got "Bang"/],
+  ['a time as text', withEvent({ onset: '1' }), /0\.events\.0\.onset: expected a number, got "1"/],
+  ['no offset', withEvent({ offset: undefined }), /0\.events\.0\.offset: expected a number, got nothing/],
+  ['a time below 0', withEvent({ onset: -1 }), /0\.events\.0\.onset: expected at least 0, got -1/],
+  ['an end before its beginning', withEvent({ onset: 3 }), /0\.events\.0\.offset: expected no less than the onset, got 2/],
+  ['an onset behind the end', withEvent({ onset: 61, offset: 62 }), /0\.events\.0\.onset: expected no more than the seconds of its scene, got 61/],
+  ['a kind that is no text', withEvent({ kind: 7 }), /0\.events\.0\.kind: expected text, got 7/],
+  ['a length of 0', [{ ...scene, seconds: 0 }], /0\.seconds: expected more than 0, got 0/],
+  ['a length below 0', [{ ...scene, seconds: -60 }], /0\.seconds: expected more than 0, got -60/],
+  ['a file twice', [scene, scene], /1\.file: expected each file once, got "a\.wav"/],
+  ['no events', [{ file: 'a.wav', seconds: 1 }], /0\.events: expected a list, got nothing/],
+])('%s is refused with its place', (_, value, message) => {
+  expect(refused(value)).toMatch(message);
+});
+
+test('all that is wrong is counted, and the first of it shown, in French too', () => {
+  const events = Array.from({ length: 500 }, () => ({ onset: 1, offset: 2, label: 'shot' }));
+  const lines = refused([{ ...scene, events }]).split('\n');
+  expect(lines).toHaveLength(21);
+  expect(lines[0]).toMatch(/has 500 problems:$/);
+  expect(translateError(refused([scene, scene]), 'fr')).toContain('1.file\u00a0: attendu chaque fichier une seule fois, obtenu "a.wav"');
+});
+
+test('a folder without scenes.json', () => {
+  mkdirSync(join(folder, 'empty'));
+  expect(() => readScenes(join(folder, 'empty'))).toThrow(/Expected scenes.json in .*empty: a list .*ENOENT/);
+});
