@@ -76,6 +76,7 @@ export function loadModel(folder: string): { manifest: ModelManifest; graph: Buf
     for (const name of manifest.labels[label].classes)
       if (!manifest.classes.includes(name))
         throw new ModelError(`labels.${label}: expected names from "classes", got "${name}"`, 'correct the spelling in manifest.json');
+  checkShape(manifest);
   const graph = read(manifest.file);
   const digest = createHash('sha256').update(graph).digest('hex');
   if (digest !== manifest.sha256)
@@ -84,4 +85,24 @@ export function loadModel(folder: string): { manifest: ModelManifest; graph: Buf
       'install the model again; if you changed it on purpose, write the new digest into manifest.json',
     );
   return { manifest, graph };
+}
+
+/** What the schema cannot tell: fields that must fit one another. Wrong ones would give every event a wrong time, or none. */
+function checkShape({ windowSamples, hopSamples, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
+  if (hopSamples > windowSamples)
+    throw new ModelError(`hopSamples: expected at most the ${windowSamples} of windowSamples, got ${hopSamples}`, 'see models/README.md for each field');
+  const shaped = waveformShape?.reduce((product, size) => product * size, 1) ?? windowSamples;
+  if (shaped !== windowSamples || waveformShape?.some((size) => size < 1))
+    throw new ModelError(
+      `waveformShape: expected sizes whose product is the ${windowSamples} of windowSamples, got ${waveformShape?.join(' x ')}`,
+      'see models/README.md for each field',
+    );
+  const hopSeconds = hopSamples / sampleRate;
+  if (Math.abs(framesPerHop * frameSeconds - hopSeconds) > hopSeconds / 100)
+    throw new ModelError(
+      `frameSeconds: expected ${Number((hopSeconds / framesPerHop).toFixed(5))}, a hop of ${hopSamples} samples over ${framesPerHop} frames, got ${frameSeconds}`,
+      'see models/README.md for each field',
+    );
+  const twice = classes.find((name, i) => classes.indexOf(name) < i);
+  if (twice !== undefined) throw new ModelError(`classes: expected each name once, got "${twice}" again`, 'see models/README.md for each field');
 }

@@ -21,12 +21,14 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     logSeverityLevel: 3,
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   }).catch((cause: unknown) => {
-    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again', { cause });
+    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again, with its weights inside the file', {
+      cause,
+    });
   });
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
-  checkNames('inputs', inputs, session.inputNames);
-  checkNames('outputs', outputs, session.outputNames);
+  checkNames('inputs', inputs, session.inputNames, session.inputNames.length);
+  checkNames('outputs', outputs, session.outputNames); // a tagger may have more, such as embeddings, which are not asked for
 
   const { windowSamples, hopSamples, framesPerHop, frameSeconds, sampleRate, latencySeconds } = manifest;
   const columns = labels.map((label) => manifest.labels[label].classes.map((name) => manifest.classes.indexOf(name)));
@@ -40,19 +42,19 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     manifest.states.forEach((state, i) => {
       feeds[state.input] = states[i] as Tensor;
     });
-    const results = await session.run(feeds).catch((cause: unknown) => {
+    const results = await session.run(feeds, outputs).catch((cause: unknown) => {
       throw new ModelError(
         `Expected ${manifest.file} to take ${windowSamples} samples, got: ${messageOf(cause)}`,
         'windowSamples, waveformShape and states in manifest.json must be those of the graph',
         { cause },
       );
     });
-    const values = results[manifest.scoresOutput]?.data;
+    const { data: values, dims, type } = results[manifest.scoresOutput] as Tensor;
     const classes = manifest.classes.length;
     if (!(values instanceof Float32Array) || values.length !== framesPerHop * classes)
       throw new ModelError(
-        `Expected ${framesPerHop} x ${classes} float scores from ${manifest.file}, got ${values?.length ?? 'none'}`,
-        'framesPerHop and classes in manifest.json must be those of the graph',
+        `Expected ${framesPerHop} x ${classes} float32 scores from ${manifest.file}, got ${dims.join(' x ')} ${type}`,
+        'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32',
       );
     for (const state of states) (state.data as Float32Array).fill(0);
     states = manifest.states.map((state) => results[state.output] as Tensor);
@@ -62,12 +64,17 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       endSeconds: (hops * hopSamples) / sampleRate - (framesPerHop - 1 - frame) * frameSeconds - latencySeconds,
     }));
     // a score that is not a number opens no event, and one such in a state stays for good: deaf without a word
-    if (frames.every(({ scores }) => areFinite(scores)) && states.every((state) => areFinite(state.data as Float32Array))) return frames;
+    if (!frames.every(({ scores }) => areFinite(scores)) || !states.every((state) => areFinite(state.data as Float32Array))) {
+      reset();
+      throw new ModelError(
+        `Expected finite numbers as scores and states from ${manifest.file}, got others`,
+        'if it happens again, export the model anew; `tocsin selftest` tries it',
+      );
+    }
+    const wild = frames.flatMap(({ scores }) => scores).find((score) => score < -rounding || score > 1 + rounding);
+    if (wild === undefined) return frames;
     reset();
-    throw new ModelError(
-      `Expected finite numbers as scores and states from ${manifest.file}, got others`,
-      'if it happens again, export the model anew; `tocsin selftest` tries it',
-    );
+    throw new ModelError(`Expected scores from 0 to 1 from ${manifest.file}, got ${wild}`, 'export the model with a sigmoid or softmax behind its last layer');
   }
 
   function reset(): void {
@@ -117,7 +124,9 @@ function zeroStates(manifest: ModelManifest): Tensor[] {
   return manifest.states.map(({ shape }) => new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape));
 }
 
-function checkNames(what: string, expected: string[], got: readonly string[]): void {
-  if (expected.length !== got.length || expected.some((name) => !got.includes(name)))
+const rounding = 1e-3; // of a quantised graph
+
+function checkNames(what: string, expected: string[], got: readonly string[], count = expected.length): void {
+  if (expected.length !== count || expected.some((name) => !got.includes(name)))
     throw new ModelError(`Expected the ${what} ${expected.join(', ')}, got ${got.join(', ')}`, `name the ${what} of the graph in manifest.json`);
 }

@@ -25,6 +25,7 @@ export function addModel(program: Command, t: Translate): void {
       const classifier = await openOnnxClassifier(config?.model.path ?? folder);
       const { manifest } = classifier;
       await classifier.push(new Float32Array(manifest.windowSamples));
+      await classifier.push(Float32Array.from({ length: manifest.windowSamples }, (_, i) => Math.sin(i * i) * 0.1)); // noise, for scores other than those of silence
       await classifier.close();
       if (options.json) return printJson(manifest);
       const fields = [

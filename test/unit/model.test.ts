@@ -90,13 +90,27 @@ test('a model that is not what its manifest says is refused', async () => {
   await refused((m) => Object.assign(m, { waveformInput: 'sound' })).toThrow(/Expected the inputs sound, state, got waveform, state/);
   await refused((m) => Object.assign(m, { colour: 'red' })).toThrow(/has 1 problem/);
   await refused((m) => Object.assign(m, { classes: ['a', 'b', 'c'] })).toThrow(/expected names from "classes", got "glass_break"/);
-  const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9 })));
-  await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float scores/);
+  const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0267 })));
+  await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float32 scores from model.onnx, got 1 x 6 x 3 float32/);
   await wrong.close();
   await expect(openOnnxClassifier('/nowhere')).rejects.toThrow(/Expected manifest.json in \/nowhere/);
 });
 
-test('a tagger of another shape serves: 521 classes on overlapping windows of 0.96 s, many classes on one label', async () => {
+test.each<[Record<string, unknown>, RegExp]>([
+  [{ hopSamples: 20_000 }, /hopSamples: expected at most the 3840 of windowSamples, got 20000/],
+  [{ hopSamples: 1920 }, /frameSeconds: expected 0.02, a hop of 1920 samples over 6 frames, got 0.04/],
+  [{ frameSeconds: 0.24 }, /frameSeconds: expected 0.04, a hop of 3840 samples over 6 frames, got 0.24/],
+  [{ sampleRate: 32_000 }, /frameSeconds: expected 0.02, /],
+  [{ waveformShape: [1, 16_000] }, /waveformShape: expected sizes whose product is the 3840 of windowSamples, got 1 x 16000/],
+  [{ waveformShape: [-1, -3840] }, /waveformShape: expected sizes .* got -1 x -3840/],
+  [{ classes: ['glass_break', 'shout', 'bang', 'bang'] }, /classes: expected each name once, got "bang" again/],
+])('a manifest whose fields do not fit one another is refused before anything is heard: %j', async (change, message) => {
+  const refused = openOnnxClassifier(copyOf((m) => Object.assign(m, change)));
+  await expect(refused).rejects.toThrow(ModelError);
+  await expect(refused).rejects.toThrow(message);
+});
+
+function taggerFolder(change: Record<string, unknown> = {}): string {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
   const folder = copyOf((m) => {
     const rule = { open: 0.2, close: 0.1, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 0 };
@@ -117,10 +131,21 @@ test('a tagger of another shape serves: 521 classes on overlapping windows of 0.
       classes: Array.from({ length: 521 }, (_, i) => `class ${i}`),
       labels: { glass_break: { classes: ['class 500', 'class 0'] }, shout: { classes: ['class 1'] }, bang: { classes: ['class 520'] } },
       operatingPoints: { balanced: point, strict: point },
+      ...change,
     });
   });
   cpSync('test/fixtures/tagger/tagger.onnx', join(folder, 'tagger.onnx'));
-  const classifier = await openOnnxClassifier(folder);
+  return folder;
+}
+
+test('logits in place of scores are refused: no threshold between 0 and 1 would mean anything', async () => {
+  const classifier = await openOnnxClassifier(taggerFolder({ scoresOutput: 'logits' }));
+  await expect(classifier.push(new Float32Array(15360).fill(0.1))).rejects.toThrow(/Expected scores from 0 to 1 from tagger.onnx, got -/);
+  await classifier.close();
+});
+
+test('a tagger of another shape serves, its other outputs left alone: 521 classes on overlapping windows of 0.96 s, many classes on one label', async () => {
+  const classifier = await openOnnxClassifier(taggerFolder());
   const sound = new Float32Array(16000 * 6).fill(0.5, 16000 * 3, 16000 * 4);
   const frames = await classifier.push(sound.slice());
   expect(frames).toHaveLength(12);

@@ -54,7 +54,15 @@ export const frenchErrors: Record<string, string> = {
   'install the model again; if you changed it on purpose, write the new digest into manifest.json':
     'réinstallez le modèle ; si vous l’avez changé exprès, écrivez la nouvelle empreinte dans manifest.json',
   'Expected an ONNX graph in {1}, got: {2}': 'Attendu un graphe ONNX dans {1}, obtenu : {2}',
-  'export the model again': 'exportez le modèle de nouveau',
+  'export the model again, with its weights inside the file': 'exportez le modèle de nouveau, ses poids dans le fichier',
+  'Expected scores from 0 to 1 from {1}, got {2}': 'Attendu de {1} des scores de 0 à 1, obtenu {2}',
+  'export the model with a sigmoid or softmax behind its last layer': 'exportez le modèle avec une sigmoïde ou un softmax après sa dernière couche',
+  'hopSamples: expected at most the {1} of windowSamples, got {2}': 'hopSamples : attendu au plus les {1} de windowSamples, obtenu {2}',
+  'waveformShape: expected sizes whose product is the {1} of windowSamples, got {2}':
+    'waveformShape : attendu des dimensions dont le produit est {1}, comme windowSamples, obtenu {2}',
+  'frameSeconds: expected {1}, a hop of {2} samples over {3} frames, got {4}':
+    'frameSeconds : attendu {1}, un pas de {2} échantillons divisé en {3} trames, obtenu {4}',
+  'classes: expected each name once, got "{1}" again': 'classes : attendu chaque nom une seule fois, obtenu « {1} » de nouveau',
   'Expected finite numbers as scores and states from {1}, got others': 'Attendu de {1} des nombres finis comme scores et comme états, obtenu autre chose',
   'if it happens again, export the model anew; `tocsin selftest` tries it': 'si cela se reproduit, exportez le modèle de nouveau ; `tocsin selftest` l’essaie',
   'Expected sound of at least {1} Hz, as the model takes, got {2} Hz': 'Attendu un son d’au moins {1} Hz, comme le prend le modèle, obtenu {2} Hz',
@@ -63,8 +71,9 @@ export const frenchErrors: Record<string, string> = {
   'Expected {1} to take {2} samples, got: {3}': 'Attendu que {1} prenne {2} échantillons, obtenu : {3}',
   'windowSamples, waveformShape and states in manifest.json must be those of the graph':
     'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe',
-  'Expected {1} x {2} float scores from {3}, got {4}': 'Attendu {1} x {2} scores de {3}, obtenu {4}',
-  'framesPerHop and classes in manifest.json must be those of the graph': 'framesPerHop et classes de manifest.json doivent être ceux du graphe',
+  'Expected {1} x {2} float32 scores from {3}, got {4} {5}': 'Attendu {1} x {2} scores float32 de {3}, obtenu {4} {5}',
+  'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32':
+    'framesPerHop et classes de manifest.json doivent être ceux du graphe, et ses scores en float32',
   'Expected the {1} {2}, got {3}': 'Attendu pour {1} {2}, obtenu {3}',
   'name the {1} of the graph in manifest.json': 'nommez {1} du graphe dans manifest.json',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
