@@ -11,7 +11,7 @@ export interface Found {
   readonly label: Label;
   readonly onsetSeconds: number;
   readonly confidence: number;
-  /** Onset to report, on the sample clock. */
+  /** From the onset that was found to the report, on the sample clock. */
   readonly latencySeconds: number;
 }
 export interface LabelScore {
@@ -34,6 +34,7 @@ export interface Score {
   /** In the scenes that hold no target. */
   falseAlarmsPerHourQuiet: number;
   falseAlarmCauses: Record<string, number>;
+  /** From the reference onset to the report, of what was recognised. */
   latencySeconds: { median: number; p95: number };
 }
 
@@ -50,6 +51,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
   const bySnr: Record<string, { reference: number; hit: number }> = {};
   const causes = new Map<string, number>();
   let quietFalseAlarms = 0;
+  const latencies: number[] = [];
   for (const scene of scenes) {
     const reference = scene.events.filter((e) => e.label);
     for (const e of reference) perLabel[e.label as Label].reference++;
@@ -64,6 +66,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
       const label = perLabel[event.label];
       if (free) {
         taken.add(free);
+        latencies.push(event.onsetSeconds + event.latencySeconds - free.onset);
         label.hit++;
       } else if (near.length > 0) label.repeat++;
       else {
@@ -90,7 +93,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
   }
   const hours = sum(scenes.map((s) => s.seconds)) / 3600;
   const quietHours = sum(scenes.filter((s) => s.events.every((e) => !e.label)).map((s) => s.seconds)) / 3600;
-  const latencies = found.map((e) => e.latencySeconds).toSorted((a, b) => a - b);
+  latencies.sort((a, b) => a - b);
   return {
     macroF1: sum(labels.map((l) => perLabel[l].f1)) / labels.length,
     perLabel,

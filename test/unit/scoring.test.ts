@@ -19,7 +19,7 @@ const at = (file: string, label: Found['label'], onsetSeconds: number, confidenc
   label,
   onsetSeconds,
   confidence,
-  latencySeconds: onsetSeconds / 100,
+  latencySeconds: 0.3,
 });
 
 test('hits within the collar or inside, repeats, false alarms and their causes', () => {
@@ -28,7 +28,14 @@ test('hits within the collar or inside, repeats, false alarms and their causes',
   expect(score.perLabel.bang).toMatchObject({ reference: 1, hit: 0, falseAlarm: 2, f1: 0 });
   expect(score.falseAlarmCauses).toEqual({ door: 1, '<dishes>': 1, background: 1 });
   expect(score).toMatchObject({ macroF1: 1 / 3, falseAlarmsPerHour: 3, falseAlarmsPerHourQuiet: 4, recallBySnr: { 0: 0, 20: 1 } });
-  expect(score.latencySeconds.median).toBeCloseTo(0.14);
+});
+
+test('latency is from the onset in the scenes, not from the one found, and of what was recognised alone', () => {
+  const late = { ...at('a', 'shout', 10.9), latencySeconds: 0.3 };
+  const falseAlarm = { ...at('b', 'bang', 100), latencySeconds: 0 };
+  const { latencySeconds } = scoreEvents(scenes, [late, falseAlarm]);
+  expect(latencySeconds.median).toBeCloseTo(1.2);
+  expect(latencySeconds.p95).toBeCloseTo(1.2);
 });
 
 test('an event outside the collar and outside the reference is a false alarm', () => {

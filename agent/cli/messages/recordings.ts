@@ -35,8 +35,8 @@ export const recordings = {
     fr: '{all} fausses alertes par heure sur {hours} h ; {quiet} par heure dans les {quietHours} h de scènes sans son à signaler.',
   },
   'evaluation.latency': {
-    en: 'Reported {median} ms after the onset in the median, {p95} ms at the 95th percentile.',
-    fr: 'Signalé {median} ms après le début en médiane, {p95} ms au 95e centile.',
+    en: 'What was recognised was reported {median} ms after its onset in the median, {p95} ms at the 95th percentile.',
+    fr: 'Ce qui a été reconnu a été signalé {median} ms après son début en médiane, {p95} ms au 95e centile.',
   },
   'evaluation.bySnr': { en: 'Recall by level over the background: {list}.', fr: 'Rappel selon le niveau au-dessus du fond : {list}.' },
   'evaluation.atSnr': { en: '{snr} dB: {recall}', fr: '{snr} dB : {recall}' },
