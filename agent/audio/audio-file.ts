@@ -41,6 +41,16 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
   return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, frames };
 }
 
+/** A recording to be judged, as quick as it is read: a second of silence follows it, for a sound is told only once what comes after it has been heard. */
+export async function openRecording(path: string, sampleRate: number): Promise<AudioSource & { readonly seconds: number }> {
+  const recording = await openAudioFile(path, sampleRate, 'fast');
+  async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
+    yield* recording.frames(signal);
+    if (!signal.aborted) yield { samples: new Float32Array(sampleRate), firstSample: Math.round(recording.seconds * sampleRate) };
+  }
+  return { ...recording, frames };
+}
+
 /** At the file's own rate: the decoder converts by straight lines between samples, which folds back what the lower rate cannot hold. */
 async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate: number }> {
   const { sampleRate: rate, samples: announced } = readFileHeader(bytes);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { openAudioFile } from '../audio/audio-file.ts';
+import { openRecording } from '../audio/audio-file.ts';
 import type { ScoreFrame } from '../classify/classifier.ts';
 import { type DetectionRule, type Label, labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
@@ -67,7 +67,7 @@ const lengthTolerance = 0.5; // an mp3 is padded at both ends
 /** False alarms are counted by the hour: the hours must be those that were heard. */
 async function openScene(dir: string, { file, seconds }: Scene, sampleRate: number) {
   const path = join(dir, file);
-  const source = await openAudioFile(path, sampleRate, 'fast');
+  const source = await openRecording(path, sampleRate);
   if (Math.abs(source.seconds - seconds) > lengthTolerance)
     throw new AudioError(
       `Expected ${seconds} s of sound in ${path}, as scenes.json says, got ${Number(source.seconds.toFixed(2))} s`,

@@ -55,6 +55,16 @@ describe('the command line, as a person runs it', () => {
       ).toBe(true);
   });
 
+  test('a sound at the very end of a recording is told, by replay and by evaluate', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-short-'));
+    const file = join(folder, 'short.wav');
+    const seconds = 11.45;
+    writeFileSync(file, wavFile(synthesiseScene().subarray(0, seconds * 16_000), 16_000));
+    writeFileSync(join(folder, 'scenes.json'), JSON.stringify([{ file: 'short.wav', seconds, events: [{ onset: 11, offset: seconds, label: 'glass_break' }] }]));
+    expect(JSON.parse(run('replay', file, '--json').stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ label: 'glass_break' });
+    expect(JSON.parse(run('evaluate', folder, '--json').stdout).perLabel.glass_break.hit).toBe(1);
+  });
+
   test.each([
     [['replay', '/nowhere.wav'], 4, /Error: Expected a wav, flac, ogg or mp3 file at \/nowhere.wav/],
     [['listen', '--config', '/nowhere.yaml'], 3, /Error: Expected a configuration file/],
