@@ -60,7 +60,10 @@ describe('the command line, as a person runs it', () => {
     const file = join(folder, 'short.wav');
     const seconds = 11.45;
     writeFileSync(file, wavFile(synthesiseScene().subarray(0, seconds * 16_000), 16_000));
-    writeFileSync(join(folder, 'scenes.json'), JSON.stringify([{ file: 'short.wav', seconds, events: [{ onset: 11, offset: seconds, label: 'glass_break' }] }]));
+    writeFileSync(
+      join(folder, 'scenes.json'),
+      JSON.stringify([{ file: 'short.wav', seconds, events: [{ onset: 11, offset: seconds, label: 'glass_break' }] }]),
+    );
     expect(JSON.parse(run('replay', file, '--json').stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ label: 'glass_break' });
     expect(JSON.parse(run('evaluate', folder, '--json').stdout).perLabel.glass_break.hit).toBe(1);
   });
