@@ -61,6 +61,11 @@ async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate
     samples.fill(0);
     throw new Error(`a file that is damaged or cut short: ${samples.length} of ${announced} samples`);
   }
+  const wrong = samples.findIndex((sample) => !Number.isFinite(sample));
+  if (wrong >= 0) {
+    samples.fill(0);
+    throw new Error(`a sample that is no finite number, ${(wrong / rate).toFixed(2)} s in`);
+  }
   return { samples, rate };
 }
 

@@ -133,6 +133,13 @@ test.each(formats)('wav, %s', async (_, bytes, within) => {
 });
 
 const wav = Buffer.from(pcm16(tone(1000, 16_000), 16_000));
+const floats = wavOf(
+  3,
+  1,
+  32,
+  16_000,
+  written(4, (to, x, at) => to.writeFloatLE(x, at)),
+);
 const flac = readFileSync('test/demo/scene.flac');
 const changed = (bytes: Buffer, change: (copy: Buffer) => void) => {
   const copy = Buffer.from(bytes);
@@ -149,6 +156,7 @@ test.each([
   ['flac, half of it', flac.subarray(0, flac.length / 2), /damaged or cut short: \d+ of 416000 samples/],
   ['flac without its last ten bytes', flac.subarray(0, -10), /damaged or cut short: \d+ of 416000 samples/],
   ['flac, one byte changed', changed(flac, (copy) => copy.fill(0x55, flac.length / 2, flac.length / 2 + 1)), /damaged or cut short: \d+ of 416000 samples/],
+  ['wav, float, a sample that is no number', changed(floats, (copy) => copy.writeFloatLE(Number.NaN, 44 + 4 * 16_000)), /no finite number, 1.00 s in/],
   ['nothing', Buffer.alloc(0), /no header/],
 ])('%s: refused, and never heard in part', async (_, bytes, message) => {
   const refused = hear(bytes);
