@@ -63,7 +63,9 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
     .toSorted(([, a], [, b]) => b - a)
     .map(([name, n]) => `${causeName(name, t)} ${n}`);
   const { falseAlarmsPerHour, falseAlarmsPerHourQuiet, hours, quietHours, latencySeconds } = score;
+  const absent = labels.filter((label) => score.perLabel[label].reference === 0).map((label) => t(`label.${label}`));
   const figures = [
+    ...(absent.length > 0 ? [t('evaluation.absent', { list: t.list(absent) })] : []),
     t('evaluation.alarms', {
       all: fixed(falseAlarmsPerHour, 1),
       hours: fixed(hours, 2),

@@ -21,6 +21,10 @@ export const recordings = {
     en: 'F1 is 1 where every sound is reported and nothing else; macro: the mean of the labels.',
     fr: 'F1 vaut 1 quand chaque son est signalé et rien d’autre ; macro : la moyenne des étiquettes.',
   },
+  'evaluation.absent': {
+    en: 'In these scenes there is none of: {list}. In the macro that counts as 0, whatever the sensor does.',
+    fr: 'Dans ces scènes, rien de : {list}. Dans la moyenne macro cela compte pour 0, quoi que fasse le capteur.',
+  },
   'evaluation.label': { en: 'label', fr: 'étiquette' },
   'evaluation.reference': { en: 'in the scenes', fr: 'dans les scènes' },
   'evaluation.hits': { en: 'recognised', fr: 'reconnus' },
