@@ -1,6 +1,7 @@
-import { chmodSync, chownSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isMap, parseDocument, Scalar } from 'yaml';
 import { ConfigError, messageOf } from '../lib/errors.ts';
+import { moveFile } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
 export interface Setting {
@@ -11,7 +12,8 @@ export interface Setting {
 
 /**
  * Writes values into a configuration file, each with a comment behind it. All else in the file stays as it is, comments too; the
- * result is checked before it takes the file's place, in one step and with its owner and mode.
+ * result is checked and on the disk before it takes the file's place, in one step and with its owner and mode. Behind a symbolic
+ * link it is the file linked to that changes.
  */
 export function writeSettings(path: string, settings: readonly Setting[]): void {
   const document = parseDocument(readFileSync(path, 'utf8'));
@@ -24,7 +26,7 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
   }
   const text = document.toString({ lineWidth: 0 });
   checkConfig(parseDocument(text).toJS(), path);
-  writeBeside(path, text, (beside) => renameSync(beside, path));
+  writeBeside(path, text, moveFile);
 }
 
 /** Does all of it but the last step: throws what `writeSettings` would, before a person has done the work whose outcome it is to store. */
@@ -32,16 +34,18 @@ export function checkWritable(path: string): void {
   writeBeside(path, readFileSync(path, 'utf8'), (beside) => rmSync(beside));
 }
 
-function writeBeside(path: string, text: string, then: (beside: string) => void): void {
-  const beside = `${path}.new`;
+function writeBeside(path: string, text: string, then: (beside: string, place: string) => void): void {
+  let beside: string | undefined;
   try {
-    const { mode, uid, gid } = statSync(path);
-    writeFileSync(beside, text, { mode });
+    const place = realpathSync(path);
+    beside = `${place}.new`;
+    const { mode, uid, gid } = statSync(place);
+    writeFileSync(beside, text, { mode, flush: true });
     chmodSync(beside, mode);
     chownSync(beside, uid, gid);
-    then(beside);
+    then(beside, place);
   } catch (cause) {
-    rmSync(beside, { force: true });
+    if (beside !== undefined) rmSync(beside, { force: true });
     throw new ConfigError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'run it again with sudo', { cause });
   }
 }

@@ -52,7 +52,9 @@ const noSecret = config('no-secret', { mqtt: { url: 'mqtts://127.0.0.1', caFile:
 const noFile = config('no-file', { microphone: { adapter: 'file', file: nowhere } });
 const noCard = config('no-card', { microphone: { device: 'plughw:CARD=Nowhere,DEV=0' } });
 
-const notToBeWritten = `/proc/self/fd/${openSync(good, 'r')}`; // root may write nearly everywhere else
+const removed = config('removed');
+const notToBeWritten = `/proc/self/fd/${openSync(removed, 'r')}`; // still read, and in no folder: root may write nearly everywhere else
+rmSync(removed);
 
 const { usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
 const readers = [

@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { judgeTone, readTone } from '../../agent/audio/calibration-tone.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
-import { writeSetting } from '../../agent/config/write-setting.ts';
+import { checkWritable, writeSetting } from '../../agent/config/write-setting.ts';
 import { wavFile } from '../demo/synthesise-scene.ts';
+import { missing } from '../support/broker.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
 const rate = 48000;
@@ -104,5 +105,46 @@ describe('calibrate, as a person runs it', () => {
     const before = readFileSync(path, 'utf8');
     expect(() => writeSetting(path, ['microphone', 'splAtFullScaleDb'], 999, 'x')).toThrow(/splAtFullScaleDb/);
     expect(readFileSync(path, 'utf8')).toBe(before);
+  });
+});
+
+describe('a value is written', () => {
+  const keys = ['microphone', 'splAtFullScaleDb'];
+  const silence = new Float32Array(rate);
+
+  test('into the file that a symbolic link leads to; the link stays one', () => {
+    const path = writeConfig('linked', silence);
+    const link = join(mkdtempSync(join(folder, 'etc-')), 'tocsin.yaml');
+    symlinkSync('../linked.yaml', link);
+    checkWritable(link);
+    writeSetting(link, keys, 110, 'x');
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readlinkSync(link)).toBe('../linked.yaml');
+    expect(loadConfig(path).microphone.splAtFullScaleDb).toBe(110);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.new'))).toEqual([]);
+  });
+
+  test.skipIf(missing('strace'))('onto the disk before it takes the place of the file: a power cut leaves one or the other', () => {
+    const inner = join(folder, 'synced');
+    mkdirSync(inner);
+    const path = join(inner, 'tocsin.yaml');
+    writeFileSync(path, readFileSync(writeConfig('unsynced', silence)));
+    const trace = join(folder, 'trace');
+    const script = `import { writeSetting } from './agent/config/write-setting.ts'; writeSetting(${JSON.stringify(path)}, ${JSON.stringify(keys)}, 110, 'x');`;
+    const strace = ['-f', '-y', '-e', 'trace=fsync,fdatasync,rename,renameat,renameat2', '-o', trace];
+    const { status, stderr } = spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const calls = readFileSync(trace, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(inner));
+    expect(
+      calls.map((line) =>
+        line
+          .replace(/^\d+ +/, '')
+          .replaceAll(inner, '')
+          .replace(/\d+</, '<')
+          .replace(/ += .*/, ''),
+      ),
+    ).toEqual(['fsync(</tocsin.yaml.new>)', 'rename("/tocsin.yaml.new", "/tocsin.yaml")', 'fsync(<>)']);
   });
 });
