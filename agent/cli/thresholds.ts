@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { writeSettings } from '../config/write-setting.ts';
 import { countedThresholds } from '../events/threshold-counts.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
-import type { ListeningDay } from '../outbox/threshold-rows.ts';
+import { keptDays, type ListeningDay } from '../outbox/threshold-rows.ts';
 import { viewOutbox } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
@@ -19,13 +19,14 @@ import { fixed } from './typography.ts';
 interface Options {
   config: string;
   budget: number;
-  days: number;
+  days?: number;
   write?: true;
   json?: true;
 }
 
 const daySeconds = 86_400;
 const mostPerDay = 86_400; // outbox.maxEventsPerMinute is 60 at most
+const usualDays = 14;
 const fewestDays = 3; // whatever the budget: one day is not like the next
 
 /** calibrate thresholds: from what was counted at this site to thresholds for a budget of events a week. */
@@ -36,7 +37,7 @@ export function addThresholds(calibrate: Command, t: Translate): void {
   ])
     .addOption(configOption())
     .requiredOption('--budget <count/span>', 'events of all labels together: 2/week, 1/day, 5/month', perWeek)
-    .option('--days <count>', 'use the last days of listening', positive, 14)
+    .option('--days <count>', 'use the last days of listening: 14 by default, more where the budget needs them', positive)
     .option('--write', 'store the thresholds in the configuration file')
     .option('--json', 'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored')
     .action((_: unknown, command: Command) => thresholds(command.optsWithGlobals<Options>(), t));
@@ -65,15 +66,13 @@ function propose(options: Options, t: Translate): Proposal {
   const config = loadConfig(options.config);
   const { operatingPoint, open: own } = config.model;
   const { manifest } = loadModel(config.model.path);
-  const days = listened(config.outbox.path, options.days, (day) => sameRecognition(day, manifest, operatingPoint));
-  const span = days.reduce((sum, day) => sum + day.seconds, 0) / daySeconds;
   const needed = Math.max(fewestDays, neededDays(options.budget));
+  const wanted = options.days ?? Math.max(usualDays, needed);
+  const days = listened(config.outbox.path, wanted, (day) => sameRecognition(day, manifest, operatingPoint));
+  const span = days.reduce((sum, day) => sum + day.seconds, 0) / daySeconds;
   const budget = brief(options.budget);
   const fail = (message: string, hint: string) => new TocsinError(message, hint, exitCodes.check);
-  if (span < needed) {
-    const hint = span === 0 ? t('thresholds.wait') : t('thresholds.few.try', { bound: brief(weeklyBound(0, span)) });
-    throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hint);
-  }
+  if (span < needed) throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hintFor(span, needed, wanted, t));
   const point = manifest.operatingPoints[operatingPoint].labels;
   const counted = labels.map((label): Counted => {
     const floor = countedThresholds.findIndex((threshold) => threshold >= point[label].open - 1e-6);
@@ -89,6 +88,14 @@ function propose(options: Options, t: Translate): Proposal {
   };
   const told = Object.fromEntries(counted.map((one) => [one.label, of(one)])) as Proposal['labels'];
   return { manifest, config, days, span, counted, choice, labels: told };
+}
+
+/** What helps where `span` days are fewer than are `needed`. */
+function hintFor(span: number, needed: number, wanted: number, t: Translate): string {
+  if (needed > keptDays) return t('thresholds.kept', { days: keptDays, bound: brief(weeklyBound(0, keptDays)) });
+  if (span === 0) return t('thresholds.wait');
+  const bound = brief(weeklyBound(0, span));
+  return wanted < needed ? t('thresholds.less', { bound }) : t('thresholds.few.try', { bound });
 }
 
 function store(options: Options, { span, labels: of }: Proposal): void {

@@ -3,7 +3,7 @@ import type { ThresholdCount, ThresholdRecord } from '../events/threshold-counts
 import { bound } from './rows.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 
-const keptDays = 60;
+export const keptDays = 60;
 const fullMs = 86_400_000;
 
 /** A day of listening as it was stored. */

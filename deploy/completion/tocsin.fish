@@ -72,7 +72,7 @@ complete -c tocsin -n '__tocsin_at "calibrate"' -l lang -x -a 'en fr' -d 'langua
 complete -c tocsin -n '__tocsin_at "calibrate"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l budget -x -d 'events of all labels together: 2/week, 1/day, 5/month'
-complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l days -x -d 'use the last days of listening'
+complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l days -x -d 'use the last days of listening: 14 by default, more where the budget needs them'
 complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l write -d 'store the thresholds in the configuration file'
 complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l json -d 'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored'
 complete -c tocsin -n '__tocsin_at "calibrate thresholds"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'

@@ -67,3 +67,12 @@ test('too little listening is no basis: it says how much is needed, and stores n
   expect(wide.stdout).toContain('moins d’une semaine');
   expect(wide.stdout).toContain('* en vigueur, > proposé');
 });
+
+test('a rarer budget takes as many days as it needs, and no hint says wait where waiting does not help', () => {
+  const { run } = sensor(60);
+  const told = run('calibrate', 'thresholds', '--budget', '5/month', '--json');
+  expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });
+  expect(JSON.parse(told.stdout)).toMatchObject({ days: 18, allowedEvents: 0 });
+  expect(run('calibrate', 'thresholds', '--budget', '5/month', '--days', '7').stderr).toMatch(/got 7\.0\nTry: leave out --days/);
+  expect(run('calibrate', 'thresholds', '--budget', '1/month').stderr).toMatch(/Expected 89\.9 days .*\nTry: take a larger budget: counts of 60 days are kept/);
+});

@@ -75,7 +75,8 @@ export const frenchHelp: Record<string, string> = {
   'thresholds for a budget of false alarms a week, from what this sensor has counted':
     'seuils pour un budget de fausses alertes par semaine, d’après ce que ce capteur a compté',
   'events of all labels together: 2/week, 1/day, 5/month': 'événements de toutes les étiquettes : 2/week, 1/day, 5/month',
-  'use the last days of listening': 'prendre les derniers jours d’écoute',
+  'use the last days of listening: 14 by default, more where the budget needs them':
+    'prendre les derniers jours d’écoute : 14 par défaut, davantage si le budget le demande',
   'store the thresholds in the configuration file': 'écrire les seuils dans le fichier de configuration',
   'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored':
     'un objet JSON : days, budgetPerWeek, boundPerWeek, events, labels avec leurs courbes, stored',

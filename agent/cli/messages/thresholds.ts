@@ -44,6 +44,14 @@ export const thresholds = {
     en: 'wait, or take a larger budget: so few days show fewer than {bound} a week at best',
     fr: 'attendez, ou prenez un budget plus large : si peu de jours ne montrent au mieux que moins de {bound} par semaine',
   },
+  'thresholds.less': {
+    en: 'leave out --days, or take a larger budget: so few days show fewer than {bound} a week at best',
+    fr: 'omettez --days, ou prenez un budget plus large : si peu de jours ne montrent au mieux que moins de {bound} par semaine',
+  },
+  'thresholds.kept': {
+    en: 'take a larger budget: counts of {days} days are kept, which show fewer than {bound} a week at best',
+    fr: 'prenez un budget plus large : les comptes de {days} jours sont gardés, qui ne montrent au mieux que moins de {bound} par semaine',
+  },
   'thresholds.wait': {
     en: 'let tocsin-listener run: it stores its counts every hour, for this model and operating point',
     fr: 'laissez tourner tocsin-listener : il garde ses comptes chaque heure, pour ce modèle et ce point de réglage',
