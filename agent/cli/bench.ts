@@ -40,17 +40,18 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
     });
 }
 
-/** Steady noise: one second of it, made before the clock runs and handed out again and again. */
-function noise(sampleRate: number, seconds: number): AudioSource {
-  const length = sampleRate / 10;
+/** Steady noise in frames of a tenth of a second: ten of them, made before the clock runs and handed out again and again. */
+export function noise(sampleRate: number, seconds: number): AudioSource {
+  const length = Math.round(sampleRate / 10); // whole samples: frames that do not join are gaps, and recognition would begin afresh at each
   let state = 1;
-  const second = Float32Array.from({ length: sampleRate }, () => {
-    state = (state * 48271) % 2147483647;
-    return (state / 2147483647 - 0.5) * 0.02;
-  });
+  const frame = () =>
+    Float32Array.from({ length }, () => {
+      state = (state * 48271) % 2147483647;
+      return (state / 2147483647 - 0.5) * 0.02;
+    });
+  const made = Array.from({ length: 10 }, frame);
   async function* frames(signal: AbortSignal) {
-    for (let first = 0; first < seconds * sampleRate && !signal.aborted; first += length)
-      yield { samples: second.slice(first % sampleRate, (first % sampleRate) + length), firstSample: first };
+    for (let i = 0; i < seconds * 10 && !signal.aborted; i++) yield { samples: (made[i % 10] as Float32Array).slice(), firstSample: i * length };
   }
   return { sampleRate, dropped: 0, frames };
 }

@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { noise } from '../../agent/cli/bench.ts';
+
+test.each([8192, 11_025, 16_000, 22_050, 44_100])('noise at %i Hz has no gap, at which recognition would begin afresh, and is never silent', async (rate) => {
+  let next = 0;
+  for await (const { samples, firstSample } of noise(rate, 3).frames(new AbortController().signal)) {
+    expect(firstSample).toBe(next);
+    expect(samples.some((sample) => sample !== 0)).toBe(true);
+    next += samples.length;
+    samples.fill(0); // as a reader leaves it
+  }
+  expect(Math.abs(next - 3 * rate)).toBeLessThan(20);
+});
