@@ -27,8 +27,8 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
   });
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
-  checkNames('inputs', inputs, session.inputNames, session.inputNames.length);
-  checkNames('outputs', outputs, session.outputNames); // a tagger may have more, such as embeddings, which are not asked for
+  checkNames('inputs', inputs, session.inputNames, inputs.length === session.inputNames.length);
+  checkNames('outputs', outputs, session.outputNames, true); // a tagger may have more, such as embeddings, which are not asked for
 
   const { windowSamples, hopSamples, framesPerHop, frameSeconds, sampleRate, latencySeconds } = manifest;
   const columns = labels.map((label) => manifest.labels[label].classes.map((name) => manifest.classes.indexOf(name)));
@@ -126,7 +126,7 @@ function zeroStates(manifest: ModelManifest): Tensor[] {
 
 const rounding = 1e-3; // of a quantised graph
 
-function checkNames(what: string, expected: string[], got: readonly string[], count = expected.length): void {
-  if (expected.length !== count || expected.some((name) => !got.includes(name)))
+function checkNames(what: string, expected: string[], got: readonly string[], isCountRight: boolean): void {
+  if (!isCountRight || expected.some((name) => !got.includes(name)))
     throw new ModelError(`Expected the ${what} ${expected.join(', ')}, got ${got.join(', ')}`, `name the ${what} of the graph in manifest.json`);
 }

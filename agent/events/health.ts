@@ -52,7 +52,9 @@ export const healthSchema = z
       .strictObject({
         connections: count.describe('Connections to the broker since the courier started.'),
         lastFault: z.enum(['none', ...linkFaults]).describe('Why the connection before this one was lost, or could not be made at first.'),
-        eventsRefused: z.boolean().describe("The broker's access control refuses the events of this sensor; they are kept and tried again."),
+        eventsRefused: z
+          .boolean()
+          .describe("The broker's access control refuses events of this sensor, or they are larger than it takes; they are kept and tried again."),
       })
       .describe('How the courier stands with the broker.'),
     board: z.strictObject({

@@ -3,7 +3,7 @@
 // as good as highest with fewer false alarms over all scenes.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openAudioFile } from '../../agent/audio/audio-file.ts';
+import { openRecording } from '../../agent/audio/audio-file.ts';
 import type { ScoreFrame } from '../../agent/classify/classifier.ts';
 import { type DetectionRule, type Label, labels } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
@@ -22,7 +22,7 @@ const scenes = JSON.parse(readFileSync(join(scenesDir, 'scenes.json'), 'utf8')) 
 const classifier = await openOnnxClassifier(modelDir);
 const frames: ScoreFrame[][] = [];
 for (const scene of scenes) {
-  const source = await openAudioFile(join(scenesDir, scene.file), classifier.sampleRate, 'fast');
+  const source = await openRecording(join(scenesDir, scene.file), classifier.sampleRate);
   const heard: ScoreFrame[] = [];
   for await (const frame of source.frames(new AbortController().signal)) heard.push(...(await classifier.push(frame.samples)));
   classifier.reset();
