@@ -50,6 +50,8 @@ test('a stream that was reset gives the scores of a new one', async () => {
 test.each([
   ['scores', Number.NaN],
   ['scores', Number.NEGATIVE_INFINITY],
+  ['scores', 1.01],
+  ['scores', -0.01],
   ['state_out', Number.NaN],
 ])('a %s that is %s is an error, once: the stream begins afresh', async (output, value) => {
   let planted: typeof value | undefined;
@@ -88,6 +90,7 @@ test('a model that is not what its manifest says is refused', async () => {
   const refused = (change: (manifest: Record<string, unknown>) => void) => expect(openOnnxClassifier(copyOf(change))).rejects;
   await refused((m) => Object.assign(m, { sha256: '0'.repeat(64) })).toThrow(/Expected model.onnx with sha256 0000/);
   await refused((m) => Object.assign(m, { waveformInput: 'sound' })).toThrow(/Expected the inputs sound, state, got waveform, state/);
+  await refused((m) => Object.assign(m, { states: [] })).toThrow(/Expected the inputs waveform, got waveform, state/);
   await refused((m) => Object.assign(m, { colour: 'red' })).toThrow(/has 1 problem/);
   await refused((m) => Object.assign(m, { classes: ['a', 'b', 'c'] })).toThrow(/expected names from "classes", got "glass_break"/);
   const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0267 })));
