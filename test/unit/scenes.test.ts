@@ -25,13 +25,13 @@ function refused(value: unknown): string {
 const scene = { file: 'a.wav', seconds: 60, events: [] };
 const withEvent = (event: object) => [{ ...scene, events: [{ onset: 1, offset: 2, ...event }] }];
 
-test('an event without a label, also an empty one, is a confuser; more keys are let be', () => {
+test('an event without a label, also an empty one, is a confuser; where the sounds came from is let be', () => {
   const events = [
     { onset: 0, offset: 0, label: 'bang', snr: 12, source: 'own' },
     { onset: 60, offset: 61, label: '', kind: 'door', clip: 'a' },
     { onset: 3, offset: 4, label: null, snr: null },
   ];
-  const [read0] = read([{ ...scene, file: 'été/a "b" <c>.wav', bed: 'street', events }]);
+  const [read0] = read([{ ...scene, file: 'été/a "b" <c>.wav', bed: ['street'], events }]);
   expect(read0?.file).toBe('été/a "b" <c>.wav');
   expect(read0?.events.map(({ label, kind, snr }) => [label, kind, snr])).toEqual([
     ['bang', undefined, 12],
@@ -57,6 +57,32 @@ test.each<[string, unknown, RegExp]>([
   ['no events', [{ file: 'a.wav', seconds: 1 }], /0\.events: expected a list, got nothing/],
 ])('%s is refused with its place', (_, value, message) => {
   expect(refused(value)).toMatch(message);
+});
+
+test('a key that is not understood is refused, with the one that was likely meant: a label misspelt would make a confuser of a target', () => {
+  const keys = 'onset, offset, label, kind, snr, source, clip';
+  const said = (event: object) =>
+    refused([
+      { ...scene, file: 'b.wav' },
+      {
+        ...scene,
+        events: [
+          { onset: 1, offset: 2 },
+          { onset: 1, offset: 2, ...event },
+        ],
+      },
+    ]);
+  const problem = (key: string, meant: string, got: string) => `  1.events.1.${key}: expected in "a.wav" only the keys ${keys}${meant}, got ${got}`;
+  for (const [key, meant] of Object.entries({ lable: 'label', Label: 'label', labels: 'label', lbel: 'label', kid: 'kind', SNR: 'snr' }))
+    expect(said({ [key]: 'bang' }).split('\n')[1]).toBe(problem(key, `, perhaps "${meant}"`, '"bang"'));
+  for (const key of ['class', 'x', '', 'constructor']) expect(said({ [key]: 3 }).split('\n')[1]).toBe(problem(key, '', '3'));
+  expect(said({ lable: 'bang', sr: 3 })).toMatch(/has 2 problems:\n.*\.lable: .*\n.*\.sr: /);
+  expect(said({ offset: undefined, ofset: 2 })).toContain(problem('ofset', ', perhaps "offset"', '2')); // as near to the onset, which is there
+  expect(refused([{ ...scene, seconds: undefined, second: 60 }])).toMatch(
+    /0\.second: expected in "a.wav" only the keys file, seconds, bed, events, perhaps "seconds", got 60/,
+  );
+  expect(translateError(said({ lable: 'bang' }), 'fr')).toContain(`attendu dans "a.wav" seulement les clés ${keys}, peut-être "label", obtenu "bang"`);
+  expect(translateError(said({ class: 'bang' }), 'fr')).toContain(`attendu dans "a.wav" seulement les clés ${keys}, obtenu "bang"`);
 });
 
 test('all that is wrong is counted, and the first of it shown, in French too', () => {
