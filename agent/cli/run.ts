@@ -3,12 +3,9 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import type { AudioSource } from '../audio/frame.ts';
 import { microphoneOpener } from '../audio/microphone.ts';
-import { type Hearing, superviseMicrophone } from '../audio/supervisor.ts';
-import { type Label, labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
-import { loadConfig, loadOutboxPart, meterSocketPath } from '../config/load-config.ts';
+import { loadConfig, loadOutboxPart } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readCredentials } from '../config/secrets.ts';
 import { closedPublisher } from '../delivery/closed-publisher.ts';
@@ -18,34 +15,26 @@ import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../delivery/privacy-report.ts';
 import { openSummaries } from '../delivery/summaries.ts';
 import { topicsOf } from '../delivery/topics.ts';
-import type { UsualLevel } from '../events/health.ts';
-import { openHeardLevels } from '../events/heard-levels.ts';
-import { openHourMeter } from '../events/hour-meter.ts';
-import { openLevelHistory } from '../events/level-history.ts';
 import { isPublishable } from '../events/published.ts';
-import { openThresholdCounts } from '../events/threshold-counts.ts';
 import { readBoard } from '../lib/board.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { collectEarly } from '../lib/memory.ts';
-import { type Notifier, openNotifier } from '../lib/notify.ts';
+import { openNotifier } from '../lib/notify.ts';
 import { sleep } from '../lib/sleep.ts';
-import { openMeterSocket } from '../meter/socket.ts';
-import { openTap } from '../meter/tap.ts';
 import { openBootNote } from '../outbox/boot-note.ts';
 import { type Half, holdHalfLock, openListenerProbe } from '../outbox/half-lock.ts';
-import { openHearingReport, takeBackStop } from '../outbox/hearing-report.ts';
+import { takeBackStop } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage } from '../outbox/sqlite-database.ts';
 import { type OutboxUse, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
-import { openSummaryReport } from '../outbox/summary-report.ts';
-import { openThresholdReport } from '../outbox/threshold-report.ts';
-import { deliver, listen, rulesOf } from '../pipeline.ts';
+import { deliver } from '../pipeline.ts';
 import { privacyFacts } from './privacy/manifest.ts';
 import { readVerification } from './privacy/record.ts';
 import { addCommand, configOption, version } from './program.ts';
+import { hearStreet } from './run/hearing.ts';
 
 const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead
 
@@ -71,7 +60,9 @@ async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const outbox = openOutbox(config, logger, { reserve: true, progress: notifier.progress });
   try {
     takeBackStop({ outbox, clock });
-    await runHearing(config, outbox, notifier, clock, logger, signal);
+    const classifier = await openOnnxClassifier(config.model.path);
+    const open = microphoneOpener(config.microphone, clock);
+    await hearStreet(config, { open, classifier, outbox, notifier, clock, logger }, signal);
   } finally {
     outbox.close();
     release();
@@ -135,53 +126,6 @@ function secondCourier(path: string): OutboxError {
     `Expected to be the only courier of ${path}, got another that runs`,
     'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it',
   );
-}
-
-async function runHearing(config: Config, outbox: Outbox, notifier: Notifier, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
-  const classifier = await openOnnxClassifier(config.model.path);
-  const open = microphoneOpener(config.microphone, clock);
-  const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
-  const learnt: UsualLevel[] = [];
-  const levels = openLevelHistory([], hourOfDay, (level) => learnt.push(level));
-  const { splAtFullScaleDb } = config.microphone;
-  const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
-  const noteBoot = openBootNote(outbox, clock, logger);
-  const hourMeter = openHourMeter(clock, { model: classifier.manifest, ...(splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb }) }, summaries.add);
-  const rules = rulesOf(classifier.manifest, config.model);
-  const tap = openTap({ labels, rules, own: Object.keys(config.model.open) as Label[], levels, monotonicMs: clock.monotonicMs });
-  const { operatingPoint } = config.model;
-  const rulesAt = (open: number) => rulesOf(classifier.manifest, { operatingPoint, open: Object.fromEntries(labels.map((label) => [label, open])) });
-  const counter = openThresholdCounts(labels, rulesAt, classifier.frameSeconds);
-  const heard = openHeardLevels(levels, hourMeter, counter);
-  const thresholds = openThresholdReport({ outbox, clock, logger }, { model: classifier.manifest, operatingPoint }, counter);
-  const watching = (on: boolean) => {
-    tap.watched = on;
-  };
-  const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
-  const use = (source: AudioSource, stop: AbortSignal) =>
-    listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter: heard.counter }, stop);
-  const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
-  const report = (hearing: Readonly<Hearing>) => {
-    record(hearing);
-    heard.hearing(hearing.state, hearing.fault);
-    hourMeter.tick(hearing.listenedSeconds);
-    summaries.retry();
-    noteBoot();
-    thresholds.tick();
-    tap.hearing(hearing);
-    notifier.ready();
-    notifier.progress();
-  };
-  try {
-    const { adapter, silenceTimeoutSeconds: silenceSeconds } = config.microphone;
-    await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
-  } finally {
-    notifier.stopping();
-    meter.close();
-    thresholds.close();
-    hourMeter.close();
-    await classifier.close();
-  }
 }
 
 async function runCourier(path: string, signal: AbortSignal): Promise<void> {

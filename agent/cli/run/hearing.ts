@@ -1,0 +1,75 @@
+import type { AudioSource } from '../../audio/frame.ts';
+import { type Hearing, superviseMicrophone } from '../../audio/supervisor.ts';
+import { type Label, labels } from '../../classify/model-manifest.ts';
+import { meterSocketPath } from '../../config/load-config.ts';
+import type { Config } from '../../config/schema.ts';
+import type { UsualLevel } from '../../events/health.ts';
+import { openHeardLevels } from '../../events/heard-levels.ts';
+import { openHourMeter } from '../../events/hour-meter.ts';
+import { openLevelHistory } from '../../events/level-history.ts';
+import { openThresholdCounts } from '../../events/threshold-counts.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/logger.ts';
+import type { Notifier } from '../../lib/notify.ts';
+import { openMeterSocket } from '../../meter/socket.ts';
+import { openTap } from '../../meter/tap.ts';
+import { openBootNote } from '../../outbox/boot-note.ts';
+import { openHearingReport } from '../../outbox/hearing-report.ts';
+import type { Outbox } from '../../outbox/outbox.ts';
+import { openSummaryReport } from '../../outbox/summary-report.ts';
+import { openThresholdReport } from '../../outbox/threshold-report.ts';
+import { type ListenParts, listen, rulesOf } from '../../pipeline.ts';
+
+interface HearingParts {
+  open(): Promise<AudioSource>;
+  readonly classifier: ListenParts['classifier'];
+  readonly outbox: Outbox;
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The listener between its microphone and its outbox, until the signal aborts; closes the classifier. */
+export async function hearStreet(config: Config, { open, classifier, outbox, notifier, clock, logger }: HearingParts, signal: AbortSignal): Promise<void> {
+  const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
+  const learnt: UsualLevel[] = [];
+  const levels = openLevelHistory([], hourOfDay, (level) => learnt.push(level));
+  const { adapter, silenceTimeoutSeconds: silenceSeconds, splAtFullScaleDb } = config.microphone;
+  const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
+  const noteBoot = openBootNote(outbox, clock, logger);
+  const hourMeter = openHourMeter(clock, { model: classifier.manifest, ...(splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb }) }, summaries.add);
+  const rules = rulesOf(classifier.manifest, config.model);
+  const tap = openTap({ labels, rules, own: Object.keys(config.model.open) as Label[], levels, monotonicMs: clock.monotonicMs });
+  const { operatingPoint } = config.model;
+  const rulesAt = (threshold: number) => rulesOf(classifier.manifest, { operatingPoint, open: Object.fromEntries(labels.map((label) => [label, threshold])) });
+  const counter = openThresholdCounts(labels, rulesAt, classifier.frameSeconds);
+  const heard = openHeardLevels(levels, hourMeter, counter);
+  const thresholds = openThresholdReport({ outbox, clock, logger }, { model: classifier.manifest, operatingPoint }, counter);
+  const watching = (on: boolean) => {
+    tap.watched = on;
+  };
+  const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
+  const use = (source: AudioSource, stop: AbortSignal) =>
+    listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter: heard.counter }, stop);
+  const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
+  const report = (hearing: Readonly<Hearing>) => {
+    record(hearing);
+    heard.hearing(hearing.state, hearing.fault);
+    hourMeter.tick(hearing.listenedSeconds);
+    summaries.retry();
+    noteBoot();
+    thresholds.tick();
+    tap.hearing(hearing);
+    notifier.ready();
+    notifier.progress();
+  };
+  try {
+    await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
+  } finally {
+    notifier.stopping();
+    meter.close();
+    thresholds.close();
+    hourMeter.close();
+    await classifier.close();
+  }
+}

@@ -1,0 +1,80 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { AudioSource } from '../../agent/audio/frame.ts';
+import { loadModel } from '../../agent/classify/model-manifest.ts';
+import { hearStreet } from '../../agent/cli/run/hearing.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { fixedClock, limits, silentLogger } from '../support/samples.ts';
+
+const sampleRate = 16000;
+const tenth = (sound: (i: number) => number) => Float32Array.from({ length: sampleRate / 10 }, (_, i) => sound(i));
+const sounds = {
+  sound: tenth((i) => 0.01 * Math.sin((i * Math.PI) / 8)),
+  clipped: tenth((i) => (i % 2 ? 32767 / 32768 : -1)),
+  flat: tenth(() => 0.1),
+};
+const nothing = () => undefined;
+
+/** What a listener leaves in its outbox; the microphone gives another stretch each time that it is opened, on a clock that goes by the sound. No model. */
+async function listened(...stretches: { sound: keyof typeof sounds; seconds: number }[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-hearing-'));
+  const path = join(folder, 'outbox.db');
+  const microphone = { silenceTimeoutSeconds: 60, sampleRateHz: sampleRate };
+  const config = checkConfig({ site: 'test', sensor: 'post-1', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, microphone }, 'test');
+  const outbox = openSqliteOutbox(path, limits);
+  const stop = new AbortController();
+  let nowMs = 0;
+  let frames = 0;
+  const open = async (): Promise<AudioSource> => ({
+    sampleRate,
+    dropped: 0,
+    async *frames() {
+      const { sound, seconds } = stretches.shift() ?? { sound: 'sound', seconds: 0 };
+      for (let i = 0; i < seconds * 10; i++) {
+        nowMs += 100;
+        yield { samples: sounds[sound].slice(), firstSample: i * (sampleRate / 10) };
+      }
+      if (stretches.length === 0) stop.abort();
+    },
+  });
+  const { manifest } = loadModel('models/street');
+  const frame = () => ({ scores: [0, 0, 0], endSeconds: ++frames / 10 });
+  const classifier = { labels: [], sampleRate, frameSeconds: 0.1, push: async () => [frame()], reset: nothing, close: async () => undefined, manifest };
+  const notifier = { ready: nothing, progress: nothing, stopping: nothing, status: nothing };
+  const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs });
+  await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: silentLogger }, stop.signal);
+  const view = viewOutbox(path);
+  const left = { usual: outbox.readUsualLevels(), days: view.listeningDays(), hours: outbox.summaries(9), hearing: outbox.readHearing() };
+  view.close();
+  outbox.close();
+  return left;
+}
+
+test('a listener tells levels, what is usual, and how long it counted for thresholds', async () => {
+  const { usual, days, hours } = await listened({ sound: 'sound', seconds: 960 });
+  expect(usual).toMatchObject([{ hour: 10 }]);
+  expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([96]);
+  expect(hours[0]?.levels?.la90).toBeCloseTo(-40, 0);
+});
+
+test('what is clipped is counted, and no usual level', async () => {
+  const { usual, days, hearing } = await listened({ sound: 'clipped', seconds: 960 });
+  expect(hearing?.fault).toBe('clipped');
+  expect(usual).toEqual([]);
+  expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([96]);
+});
+
+test('what a microphone gives that is not heard is neither: not counted for thresholds, no level and not usual', async () => {
+  const flat = { sound: 'flat', seconds: 400 } as const; // given up after one minute, as configured
+  const { usual, days, hours, hearing } = await listened({ sound: 'sound', seconds: 100 }, flat, flat, { ...flat, seconds: 50 });
+  expect(hearing).toMatchObject({ fault: 'flat', opens: 4 });
+  expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([16]);
+  expect(usual).toEqual([]);
+  expect(hours[0]?.elapsedSeconds).toBeCloseTo(270, -1);
+  expect(hours[0]?.listenedSeconds).toBeCloseTo(100, -1);
+  expect(hours[0]?.levels?.laeq).toBeCloseTo(-40 + 10 * Math.log10(100 / 160), 0); // the minute until it was named went through
+});
