@@ -18,5 +18,7 @@ export interface AudioSource {
   readonly dropped: number;
   /** At which the hardware samples, once it is heard and where the kernel tells. Below `sampleRate` there is no sound above half of it. */
   readonly hardwareRate?: number | undefined;
+  /** The microphone's two channels go against each other, which is put right. */
+  readonly antiphase?: boolean;
   frames(signal: AbortSignal): AsyncIterable<AudioFrame>;
 }

@@ -80,17 +80,21 @@ export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; 
 }
 
 /**
- * The card whose capture stream this process holds and the rate at which the hardware samples (/proc/asound): plughw makes any other of
- * it. Undefined where it holds none directly (a sound server).
+ * The card whose capture stream this process holds, the rate at which the hardware samples and how many channels (/proc/asound): plughw makes
+ * any other of them. Undefined where it holds none directly (a sound server).
  */
-export function heldBy(pid: number, tree: DeviceTree): { card: SoundCard; rate: number | undefined } | undefined {
+export function heldBy(pid: number, tree: DeviceTree): { card: SoundCard; rate: number | undefined; channels: number | undefined } | undefined {
   for (const card of listCards(tree))
     for (const device of card.devices) {
       const folder = join(tree.proc, `asound/card${card.index}/pcm${device}c`);
       const sub = namesIn(folder).find((name) => new RegExp(`^owner_pid\\s*: ${pid}$`, 'm').test(readText(join(folder, name, 'status'))));
       if (!sub) continue;
-      const rate = /^rate: (\d+)/m.exec(readText(join(folder, sub, 'hw_params')))?.[1];
-      return { card, rate: rate === undefined ? undefined : Number(rate) };
+      const parameters = readText(join(folder, sub, 'hw_params'));
+      const figure = (name: string) => {
+        const digits = new RegExp(`^${name}: (\\d+)`, 'm').exec(parameters)?.[1];
+        return digits === undefined ? undefined : Number(digits);
+      };
+      return { card, rate: figure('rate'), channels: figure('channels') };
     }
   return undefined;
 }

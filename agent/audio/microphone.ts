@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
 import { openAudioFile } from './audio-file.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioSource } from './frame.ts';
@@ -30,10 +31,11 @@ export function microphoneOpener(microphone: Config['microphone'], clock: Clock,
       return openPcmProcess({
         ...common,
         command: process.execPath,
+        channels: 1,
         args: [fileURLToPath(new URL('./web-audio-capture.ts', import.meta.url)), device, String(sampleRate)],
       });
     const { pcm, card } = resolveDevice(device, tree);
-    const verify = (pid: number) => {
+    const verify = (pid: number, channels: 1 | 2) => {
       const stream = heldBy(pid, tree);
       if (!stream) return undefined;
       const held = stream.card;
@@ -46,9 +48,44 @@ export function microphoneOpener(microphone: Config['microphone'], clock: Clock,
           'put the first one back into its port, or restart the listener if it was exchanged or moved on purpose',
         );
       first ??= held;
+      if (channels === 2 && (stream.channels ?? 0) > channels) throw new NotStereo();
       return stream.rate;
     };
-    const args = ['-q', '-D', pcm, '-t', 'raw', '-f', 'S16_LE', '-c', '1', '-r', String(sampleRate), '--buffer-time=500000'];
-    return openPcmProcess({ ...common, command: 'arecord', args, verify });
+    const capture = (channels: 1 | 2) => {
+      const args = ['-q', '-D', pcm, '-t', 'raw', '-f', 'S16_LE', '-c', String(channels), '-r', String(sampleRate), '--buffer-time=500000'];
+      return openPcmProcess({ ...common, command: 'arecord', args, device: pcm, channels, verify: (pid) => verify(pid, channels) });
+    };
+    return stereoOrMono(capture);
+  };
+}
+
+class NotStereo extends Error {}
+
+/**
+ * Both channels, so that they can be told to cancel each other. ALSA gives those of a mono microphone alike, unless its name is that of the bare
+ * hardware; of more than two it would give the first two, and asked for one it gives the mean of all.
+ */
+function stereoOrMono(capture: (channels: 1 | 2) => AudioSource): AudioSource {
+  let source = capture(2);
+  return {
+    sampleRate: source.sampleRate,
+    get dropped() {
+      return source.dropped;
+    },
+    get hardwareRate() {
+      return source.hardwareRate;
+    },
+    get antiphase() {
+      return source.antiphase ?? false;
+    },
+    async *frames(signal) {
+      try {
+        yield* source.frames(signal);
+      } catch (error) {
+        if (!(error instanceof NotStereo) && !messageOf(error).includes('Channels count non available')) throw error;
+        source = capture(1);
+        yield* source.frames(signal);
+      }
+    },
   };
 }

@@ -6,6 +6,7 @@ import type { MicrophoneFault } from '../lib/faults.ts';
 import { socketPair } from '../lib/libc.ts';
 import { sleep } from '../lib/sleep.ts';
 import { CaptureError } from './capture-error.ts';
+import { openDownmix } from './downmix.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 import { openLossCount } from './loss-count.ts';
 import { openStallWatch } from './stall.ts';
@@ -13,6 +14,10 @@ import { openStallWatch } from './stall.ts';
 export interface PcmProcessOptions {
   command: string;
   args: readonly string[];
+  /** What it holds, where other arguments may hold the same. */
+  device?: string;
+  /** Two are made one (downmix.ts). */
+  channels: 1 | 2;
   sampleRate: number;
   silenceTimeoutSeconds: number;
   monotonicMs: () => number;
@@ -31,17 +36,18 @@ const longestEndMs = 1000; // from the kill to the end: one that waits in a driv
 const killed = new Map<string, ChildProcess>();
 
 /**
- * A child process that writes 16-bit little-endian mono to its stdout, as a source. The child may crash without harm.
+ * A child process that writes 16-bit little-endian samples to its stdout, as a source. The child may crash without harm.
  *
  * INVARIANTS: nothing but the pipe and one buffer hold sound, and the buffer is overwritten once converted; samples are counted against
  * the clock, so that a stall shows up as `dropped`; a child that gives nothing for `silenceTimeoutSeconds`, or for half of twice that
  * (stall.ts), is killed, and the source ends whether the child ends or not.
  */
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
-  const { command, args, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
+  const { command, args, device, channels, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
   const loss = openLossCount(sampleRate);
   let hardwareRate: number | undefined;
-  const bytesOf = (seconds: number) => 2 * Math.round(sampleRate * seconds);
+  const downmix = channels === 2 ? openDownmix(sampleRate) : undefined;
+  const bytesOf = (seconds: number) => 2 * channels * Math.round(sampleRate * seconds);
   function start(bytes: number): { child: ChildProcess; mine: number } {
     let pair: [number, number] | undefined;
     try {
@@ -55,7 +61,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       throw new CaptureError('failed', `Expected to start ${command}, got: ${messageOf(cause)}`, tryHint, { cause });
     }
   }
-  const capture = [command, ...args].join('\0');
+  const capture = device ?? [command, ...args].join('\0');
   async function earlierEnded(signal: AbortSignal): Promise<void> {
     const earlier = killed.get(capture);
     if (!earlier) return;
@@ -91,7 +97,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let askedMs = monotonicMs();
     const stall = openStallWatch(sampleRate, silenceTimeoutSeconds, askedMs);
     try {
-      for await (const samples of soundFrom(mine, bytesOf(longestChunkSeconds), () => stopped)) {
+      for await (const samples of soundFrom(mine, bytesOf(longestChunkSeconds), channels, downmix?.mix ?? mono, () => stopped)) {
         if (!samples) {
           stalled = stall.waited(longestReadMs, monotonicMs());
           if (stalled) stop();
@@ -139,6 +145,9 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     get hardwareRate() {
       return hardwareRate;
     },
+    get antiphase() {
+      return downmix?.antiphase ?? false;
+    },
     frames,
   };
 }
@@ -148,9 +157,16 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
  * wait; closes the descriptor. Node's own streams copy what came into a buffer of its size and free the larger one with the sound in it;
  * so all of it is read into one buffer, which is overwritten before anything else happens.
  */
-async function* soundFrom(descriptor: number, bytes: number, stopped: () => boolean): AsyncGenerator<Float32Array | undefined> {
+async function* soundFrom(
+  descriptor: number,
+  bytes: number,
+  channels: number,
+  convert: (pcm: Buffer, samples: Float32Array) => void,
+  stopped: () => boolean,
+): AsyncGenerator<Float32Array | undefined> {
   const buffer = Buffer.alloc(bytes);
-  let odd = 0; // bytes of a sample that came without its other half: 0 or 1, at the start of the buffer
+  const width = 2 * channels;
+  let odd = 0; // bytes of a sample of all channels that came without the rest of it, at the start of the buffer
   try {
     while (!stopped()) {
       const length = await readInto(descriptor, buffer, odd);
@@ -160,10 +176,10 @@ async function* soundFrom(descriptor: number, bytes: number, stopped: () => bool
         continue;
       }
       const filled = odd + length;
-      const samples = new Float32Array(filled >> 1);
-      for (let i = 0; i < samples.length; i++) samples[i] = buffer.readInt16LE(i * 2) / 32768;
-      odd = filled % 2;
-      if (odd) buffer[0] = buffer[filled - 1] as number;
+      odd = filled % width;
+      const samples = new Float32Array((filled - odd) / width);
+      convert(buffer, samples);
+      buffer.copyWithin(0, filled - odd, filled);
       buffer.fill(0, odd, filled);
       try {
         yield samples;
@@ -175,6 +191,10 @@ async function* soundFrom(descriptor: number, bytes: number, stopped: () => bool
     buffer.fill(0);
     closeSync(descriptor);
   }
+}
+
+function mono(pcm: Buffer, samples: Float32Array): void {
+  for (let i = 0; i < samples.length; i++) samples[i] = pcm.readInt16LE(i * 2) / 32768;
 }
 
 const readOnce = promisify(read);

@@ -67,12 +67,22 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   report(hearing, true);
   let attempt = 0;
   let toldRate = false;
+  let toldAntiphase = false;
   let rateSeconds = 0; // over how many the rate was found wrong: in less it is not disproved
 
   function tellRate({ hardwareRate = Infinity, sampleRate }: AudioSource): void {
     if (toldRate || hardwareRate >= sampleRate) return;
     toldRate = true;
     logger.warn({ hardwareRate, sampleRate }, 'the microphone itself samples at a lower rate: there is no sound above half of it');
+  }
+
+  function tellAntiphase({ antiphase = false }: AudioSource): void {
+    if (toldAntiphase || !antiphase) return;
+    toldAntiphase = true;
+    logger.warn(
+      {},
+      'the two channels of the microphone go against each other; one is turned over, else they would cancel: is a balanced one on a stereo input?',
+    );
   }
 
   function watched(source: AudioSource): AudioSource {
@@ -114,6 +124,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             if (heard >= steadySeconds * source.sampleRate) attempt = 0;
             turn('listening', verdict.clipped ? 'clipped' : undefined);
             tellRate(source);
+            tellAntiphase(source);
           }
           yield frame;
           report(hearing, false); // the receiver has taken the frame: its work is done

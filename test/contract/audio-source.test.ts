@@ -15,7 +15,15 @@ writeFileSync(join(folder, 'scene.pcm'), Buffer.from(scene.buffer, scene.byteOff
 const never = () => new AbortController().signal;
 
 const shell = (script: string, silenceTimeoutSeconds = 5): AudioSource =>
-  openPcmProcess({ command: 'sh', args: ['-c', script], sampleRate, silenceTimeoutSeconds, monotonicMs: systemClock().monotonicMs, tryHint: 'try' });
+  openPcmProcess({
+    command: 'sh',
+    args: ['-c', script],
+    channels: 1,
+    sampleRate,
+    silenceTimeoutSeconds,
+    monotonicMs: systemClock().monotonicMs,
+    tryHint: 'try',
+  });
 const ended = /Expected sh to keep capturing/;
 
 // The process stands for a microphone: it writes what arecord would. It cannot show what a device does when it is unplugged.
@@ -85,13 +93,14 @@ test('a capture that dies or stalls is an error that says so', async () => {
   await expect(drain(overrun)).rejects.toThrow();
   expect(overrun.dropped).toBe(0.25 * sampleRate);
   await expect(
-    drain(openPcmProcess({ command: '/no/arecord', args: [], sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: '' })),
+    drain(openPcmProcess({ command: '/no/arecord', args: [], channels: 1, sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: '' })),
   ).rejects.toThrow(/ENOENT/);
 });
 
 test('a capture that cannot even be started is a fault to try again, and leaves no descriptor open', async () => {
   const open = () => readdirSync('/proc/self/fd').length;
-  const never = () => drain(openPcmProcess({ command: 'arecord', args: ['\0'], sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: 'try' }));
+  const never = () =>
+    drain(openPcmProcess({ command: 'arecord', args: ['\0'], channels: 1, sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: 'try' }));
   await expect(never()).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('Expected to start arecord, got:') });
   const before = open();
   for (let i = 0; i < 20; i++) await expect(never()).rejects.toThrow();

@@ -30,9 +30,10 @@ function playedSound(): Int16Array {
   return sound;
 }
 
-/** As the microphone gives it, and as the model is given it: the capture may begin at any of three phases. */
+/** As the microphone gives it, in both channels and as one, and as the model is given it: the capture may begin at any of three phases. */
 function versions(): Float32Array[] {
-  return [asFloats, ...[0, 1, 2].map((phase) => openResampler(rate, 16_000).push(asFloats.slice(phase)))];
+  const both = Float32Array.from({ length: 2 * asFloats.length }, (_, i) => asFloats[i >> 1] as number);
+  return [both, asFloats, ...[0, 1, 2].map((phase) => openResampler(rate, 16_000).push(asFloats.slice(phase)))];
 }
 
 const without = missing('pulseaudio', 'paplay', 'arecord', 'strace');

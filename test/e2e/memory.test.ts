@@ -16,14 +16,17 @@ const bytesOf = (samples: Int16Array | Float32Array) => Buffer.from(samples.buff
 const period = noise(0.01, 6000);
 const canary = Int16Array.from({ length: 0.5 * rate }, (_, i) => period[i % period.length] as number);
 const floats = Float32Array.from(canary, (sample) => sample / 32768);
+/** As arecord gives what a mono microphone hears, in both channels. */
+const both = (samples: Int16Array) => bytesOf(Int16Array.from({ length: 2 * samples.length }, (_, i) => samples[i >> 1] as number));
+const second = 4 * rate; // of both channels, in bytes
 const pieces = [
-  pieceOf('int16 from the pipe', bytesOf(canary)),
+  pieceOf('int16 from the pipe', both(canary)),
   pieceOf('float32 as captured', bytesOf(floats)),
   ...[0, 1, 2].map((phase) => pieceOf(`float32 for the model, phase ${phase}`, bytesOf(openResampler(rate, 16_000).push(floats.slice(phase))))),
 ];
 
 const held = 2; // seconds of sound in all, what waits for the listener among them
-const between = 65_536 + 9600 + 26_000; // bytes on the way there: the pipe, `dd`, and what this process has not written yet
+const between = 65_536 + 9600 + 52_000; // bytes on the way there: the pipe, `dd`, and what this process has not written yet
 
 /** Lets the listener hear noise, the canary, and noise again until more than two seconds of it have reached the listener. */
 async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
@@ -46,14 +49,14 @@ async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
   });
   const microphone = createWriteStream(pipe).on('error', () => undefined);
   const background = noise(0.1, 300);
-  const sound = [bytesOf(background), bytesOf(canary)];
-  for (let bytes = 0; bytes < between + held * rate * 2; bytes += background.byteLength) sound.push(bytesOf(background));
+  const sound = [both(background), both(canary)];
+  for (let bytes = 0; bytes < between + held * second; bytes += 2 * background.byteLength) sound.push(both(background));
   const all = Buffer.concat(sound);
   const began = performance.now();
-  const chunk = (rate * 2) / 10;
+  const chunk = second / 10;
   for (let at = 0; at < all.length; at += chunk) {
     if (!microphone.write(all.subarray(at, at + chunk))) await new Promise<void>((done) => microphone.once('drain', done));
-    const ahead = at / (rate * 2) - (performance.now() - began) / 1000;
+    const ahead = at / second - (performance.now() - began) / 1000;
     if (ahead > 0) await new Promise((done) => setTimeout(done, ahead * 1000)); // at the pace of a microphone
   }
   const found = formsInMemory(listener.pid as number, pieces);

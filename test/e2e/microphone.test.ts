@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { microphoneOpener } from '../../agent/audio/microphone.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
@@ -47,5 +47,47 @@ describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse
       stopPlaying();
       await pulse.close();
     }
+  });
+
+  const opened = (device: string, env: NodeJS.ProcessEnv) => {
+    for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } };
+    return microphoneOpener(checkConfig(value, 'test').microphone, systemClock())();
+  };
+
+  test('two channels that go against each other are heard as loud as each is, not as the silence that their mean would be', async () => {
+    const pulse = await openStreet(2);
+    const tone = Int16Array.from({ length: 48_000 }, (_, i) => 8000 * Math.sin(i / 16) * (i % 2 ? 1 : -1)); // by turns left and right
+    const wav = wavFile(tone, 48_000);
+    wav.writeUInt16LE(2, 22); // channels
+    wav.writeUInt32LE(4 * 48_000, 28);
+    wav.writeUInt16LE(4, 32);
+    const file = join(pulse.home, 'antiphase.wav');
+    writeFileSync(file, wav);
+    const stopPlaying = pulse.play(file);
+    try {
+      const source = await opened('pulse', pulse.env);
+      let peak = 0;
+      for await (const { samples } of source.frames(AbortSignal.timeout(20_000))) {
+        peak = Math.max(peak, ...samples);
+        if (peak > 0.2) break;
+      }
+      expect(peak).toBeCloseTo(8000 / 32768, 1);
+      expect(source.antiphase).toBe(true);
+    } finally {
+      stopPlaying();
+      await pulse.close();
+    }
+  });
+
+  test('a device of one channel, under a name that converts nothing, is heard', async () => {
+    const HOME = mkdtempSync(join(tmpdir(), 'tocsin-alsa-'));
+    writeFileSync(join(HOME, '.asoundrc'), 'pcm.bare { type multi slaves.a { pcm { type null } channels 1 } bindings.0 { slave a channel 0 } }');
+    for await (const { samples } of (await opened('bare', { HOME })).frames(new AbortController().signal)) {
+      expect(samples.length).toBeGreaterThan(0);
+      break;
+    }
+    expect.assertions(1);
   });
 });

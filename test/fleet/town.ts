@@ -114,7 +114,7 @@ const settleOffice = (names: readonly string[]) => `set -e
 const settleSensor = (i: number) => `set -e
   systemctl stop mosquitto && systemctl mask --runtime mosquitto 2>/dev/null
   echo "127.0.0.1 $(hostname)" >>/etc/hosts
-  echo 'pcm.street { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw }' >/etc/asound.conf
+  echo 'pcm.street { type plug slave { pcm { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw } channels 1 } }' >/etc/asound.conf
   echo '127.0.0.1 broker.example.org packages.example.org' >>/etc/hosts
   useradd --create-home --shell /bin/bash technician
   echo 'technician ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/technician

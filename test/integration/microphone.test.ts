@@ -1,3 +1,4 @@
+import { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -20,7 +21,15 @@ const other: Usb = { port: '1-1.3', model: '1234:5678', serial: 'Z' };
 function microphone(settings: object) {
   const { root, tree, plug, unplugAll } = cardTree();
   mkdirSync(join(root, 'bin'));
-  const script = `echo $$ >${root}/starts\nmv ${root}/starts ${root}/pid\nuntil [ -e ${root}/go ]; do sleep 0.05; done\nwhile :; do head -c 4000 /dev/urandom; sleep 0.1; done\n`;
+  // only one at a time can have the device
+  const script = `exec 9>${root}/device
+flock -n 9 || { echo 'arecord: main:831: audio open error: Device or resource busy' >&2; exit 1; }
+echo "$*" >>${root}/asked
+echo $$ >${root}/starts
+mv ${root}/starts ${root}/pid
+until [ -e ${root}/go ]; do sleep 0.05 9>&-; done
+while :; do head -c 8000 /dev/urandom 9>&-; sleep 0.1 9>&-; done
+`;
   writeFileSync(join(root, 'bin/arecord'), `#!/bin/sh\n${script}`, { mode: 0o755 });
   vi.stubEnv('PATH', `${root}/bin:${process.env.PATH}`);
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -36,6 +45,8 @@ function microphone(settings: object) {
   return {
     plug,
     unplugAll,
+    /** How many channels each arecord was asked for. */
+    channels: () => [...readFileSync(join(root, 'asked'), 'utf8').matchAll(/-c (\d)/g)].map(([, count]) => Number(count)),
     /** Opens it; once arecord runs, the cards are `held`'s doing, and then it gives sound, or none. `heard`, or the fault. */
     async hear(held: (pid: number) => void, sound = true): Promise<string> {
       for (const name of ['pid', 'go']) rmSync(join(root, name), { force: true });
@@ -107,6 +118,23 @@ test('nor one that has its serial number too', async () => {
 test('the rate at which the hardware samples is known once it is heard', async () => {
   const { examine, plug } = microphone({});
   expect(await examine((owner) => plug(1, 'Device', numbered, owner, 8000))).toMatchObject({ hardwareRate: 8000 });
+});
+
+test('of more than two channels the mean of all is heard, of which ALSA would give the first two: one is asked for, once the first capture has ended', async () => {
+  const { hear, plug, unplugAll, channels } = microphone({});
+  const held = (count: number) => (owner: number) => {
+    unplugAll();
+    plug(1, 'Device', numbered, owner, 48_000, count);
+  };
+  for (const count of [1, 2]) expect(await hear(held(count))).toBe('heard');
+  // its end takes a while, as in a driver
+  vi.spyOn(ChildProcess.prototype, 'kill').mockImplementation(function (this: ChildProcess) {
+    setTimeout(() => this.exitCode === null && this.signalCode === null && process.kill(this.pid as number, 'SIGKILL'), 300);
+    return true;
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect(await hear(held(4))).toBe('heard');
+  expect(channels()).toEqual([2, 2, 2, 1]);
 });
 
 test('whatever silence is allowed, no sample for 10 s is stuck: the watchdog of the unit waits for no longer', async () => {

@@ -18,8 +18,8 @@ writeFileSync(file, bytes);
 const pieces = [pieceOf('int16', bytes), pieceOf('float32', Buffer.from(Float32Array.from(sound, (s) => s / 32768).buffer))];
 
 /** What another process says that reads the output of a shell script, and the forms in which it still holds it. */
-async function read(script: string, ending = 'whole') {
-  const reader = spawn(process.execPath, ['test/support/slow-reader.ts', script, ending], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function read(script: string, ending = 'whole', channels = 1) {
+  const reader = spawn(process.execPath, ['test/support/slow-reader.ts', script, ending, String(channels)], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void reader.kill('SIGKILL'));
   const [said] = await once(reader.stdout, 'data');
   return { samples: Number.parseInt(String(said), 10), held: formsInMemory(reader.pid as number, pieces) };
@@ -29,8 +29,9 @@ test('a reader that is slower than the microphone gets all of the sound, and hol
   expect(await read(`cat ${file}`)).toEqual({ samples: sound.length, held: [] });
 });
 
-test('whatever the sizes in which it comes, halves of samples too', async () => {
-  expect(await read(`for n in 1 2 3 4 5; do head -c 60001; sleep 0.1; done <${file}`)).toEqual({ samples: (5 * 60_001 - 1) / 2, held: [] });
+test.each([1, 2])('whatever the sizes in which it comes, halves of samples too: %i channels', async (channels) => {
+  const script = `for n in 1 2 3 4 5; do head -c 60001; sleep 0.1; done <${file}`;
+  expect(await read(script, 'whole', channels)).toEqual({ samples: Math.floor((5 * 60_001) / (2 * channels)), held: [] });
 });
 
 test.each(['leaves', 'throws', 'refuses'])('a reader that %s in the middle holds none either', async (ending) => {
@@ -39,8 +40,14 @@ test.each(['leaves', 'throws', 'refuses'])('a reader that %s in the middle holds
   expect(held).toEqual([]);
 });
 
-test.each([12_000, 960, 96_000])('what waits for a reader that is late is less than a second: written %i bytes at once', async (atOnce) => {
-  const [mine, childs] = socketPair(200, 2 * 0.6 * 48_000);
+test.each([
+  [12_000, 1],
+  [960, 1],
+  [96_000, 1],
+  [24_000, 2],
+  [1920, 2],
+])('what waits for a reader that is late is less than a second: written %i bytes at once, %i channels', async (atOnce, channels) => {
+  const [mine, childs] = socketPair(200, channels * 2 * 0.6 * 48_000);
   const writer = spawn('dd', ['if=/dev/zero', `bs=${atOnce}`, 'status=none'], { stdio: ['ignore', childs, 'inherit'] });
   closeSync(childs);
   // it sleeps for nothing but room in the socket
@@ -53,14 +60,14 @@ test.each([12_000, 960, 96_000])('what waits for a reader that is late is less t
   for (let got = readSync(mine, buffer); got > 0; got = readSync(mine, buffer)) waited += got;
   closeSync(mine);
   process.stdout.write(`${waited} bytes waited, written ${atOnce} at once\n`);
-  expect(waited / (2 * 48_000)).toBeLessThan(1);
+  expect(waited / (channels * 2 * 48_000)).toBeLessThan(1);
 });
 
 test('a reader that is late by 4 s has lost what was not kept for it, once, although arecord tells of it too', async () => {
   const sampleRate = 16_000;
   const monotonicMs = () => performance.now();
   const args = ['test/support/late-arecord.ts', String(sampleRate)];
-  const microphone = openPcmProcess({ command: process.execPath, args, sampleRate, silenceTimeoutSeconds: 5, monotonicMs, tryHint: '' });
+  const microphone = openPcmProcess({ command: process.execPath, args, channels: 1, sampleRate, silenceTimeoutSeconds: 5, monotonicMs, tryHint: '' });
   const stop = new AbortController();
   let received = 0;
   let beganMs = 0;
@@ -105,10 +112,20 @@ test('a reader that is stopped while it waits, and goes on, gets all of the soun
   expect(String((await Promise.race([said, ended]))[0])).toBe('3200 samples\n');
 });
 
-async function drain(script: string, silenceTimeoutSeconds: number, heard: () => void = () => undefined): Promise<void> {
-  const parts = { sampleRate: 16_000, silenceTimeoutSeconds, monotonicMs: () => performance.now(), tryHint: 'try' };
-  for await (const _frame of openPcmProcess({ command: 'sh', args: ['-c', script], ...parts }).frames(new AbortController().signal)) heard();
+async function drain(script: string, silenceTimeoutSeconds: number, heard: (samples: Float32Array) => void = () => undefined, change = {}) {
+  const parts = { channels: 1 as const, sampleRate: 16_000, silenceTimeoutSeconds, monotonicMs: () => performance.now(), tryHint: 'try' };
+  const microphone = openPcmProcess({ command: 'sh', args: ['-c', script], ...parts, ...change });
+  for await (const { samples } of microphone.frames(new AbortController().signal)) heard(samples);
 }
+
+test.each([1, 2] as const)('samples that come in two pieces are put together: %i channels', async (channels) => {
+  const heard: number[] = [];
+  const script = `for n in 1 2 3; do head -c 1001; sleep 0.3; done <${file}`;
+  await expect(drain(script, 5, (samples) => void heard.push(...samples), { channels })).rejects.toThrow('exit 0');
+  const at = (i: number) => sound[i] as number;
+  const expected = (i: number) => (channels === 1 ? at(i) / 32768 : (at(2 * i) + at(2 * i + 1)) / 65536);
+  expect(heard).toEqual(Array.from({ length: Math.floor(3003 / (2 * channels)) }, (_, i) => expected(i)));
+});
 
 test('a read that the kernel refuses is a fault of the capture, not a defect', async () => {
   const sockets = () =>
@@ -172,12 +189,18 @@ test('one that cannot be killed is told too, no other is started beside it, and 
   // stands for a process that waits in a driver: the kill has no effect
   const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true);
   onTestFinished(() => running().forEach((id) => void process.kill(Number(id), 'SIGKILL')));
-  await expect(drain(script, 0.5)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
+  const device = { device: 'hw:1' };
+  await expect(drain(script, 0.5, undefined, device)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
   const [left] = running();
+  const other = `${script}; # another command for the same device`;
+  await expect(drain(other, 0.5, undefined, device)).rejects.toMatchObject({ message: expect.stringContaining(`process ${left} is still there`) });
   for (let attempt = 0; attempt < 3; attempt++)
-    await expect(drain(script, 0.5)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining(`process ${left} is still there`) });
+    await expect(drain(script, 0.5, undefined, device)).rejects.toMatchObject({
+      fault: 'stuck',
+      message: expect.stringContaining(`process ${left} is still there`),
+    });
   expect(running()).toEqual([left]);
   kill.mockRestore();
   process.kill(Number(left), 'SIGKILL');
-  await expect(drain(script, 0.5)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
+  await expect(drain(script, 0.5, undefined, device)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
 });

@@ -25,6 +25,7 @@ function fakeMicrophone(first: string) {
     openPcmProcess({
       command: process.execPath,
       args: ['test/support/fake-capture.ts', control, String(sampleRate)],
+      channels: 1,
       sampleRate,
       silenceTimeoutSeconds: 2,
       monotonicMs: systemClock().monotonicMs,
@@ -153,15 +154,16 @@ test('samples that were lost are counted over all openings, as far as the health
   outbox.close();
 });
 
-test('a microphone whose hardware samples at a lower rate is warned of, once', async () => {
-  const warned: object[] = [];
-  const logger = { ...silentLogger, warn: (fields: object) => void warned.push(fields) };
+test('a microphone whose hardware samples at a lower rate, or whose channels cancel each other, is warned of, once', async () => {
+  const warned: unknown[] = [];
+  const logger = { ...silentLogger, warn: (...said: unknown[]) => void warned.push(said) };
   const rates = [undefined, 48_000, 8000, 8000];
   const supervised = startSupervised(
     async () => ({
       sampleRate,
       dropped: 0,
       hardwareRate: rates.shift(),
+      antiphase: rates.length < 2,
       async *frames(signal) {
         for (let second = 0; second < 2; second++) yield { firstSample: 0, samples: Float32Array.from({ length: sampleRate }, (_, i) => Math.sin(i)) };
         if (rates.length > 0) throw new CaptureError('unplugged', 'Expected sound, got the end', 'try');
@@ -173,7 +175,10 @@ test('a microphone whose hardware samples at a lower rate is warned of, once', a
   );
   await vi.waitFor(() => expect(supervised.latest.hearing).toMatchObject({ opens: 4, state: 'listening' }), { timeout: 20_000 });
   await supervised.stop();
-  expect(warned).toEqual([{ hardwareRate: 8000, sampleRate }]);
+  expect(warned).toEqual([
+    [{ hardwareRate: 8000, sampleRate }, expect.any(String)],
+    [{}, expect.stringContaining('against each other')],
+  ]);
 });
 
 test('an error that is not of the microphone is not swallowed', async () => {

@@ -22,7 +22,7 @@ export function cardTree() {
     root,
     tree,
     link,
-    plug(index: number, id: string, usb?: { port: string; model: string; serial?: string }, ownerPid?: number, rate?: number): void {
+    plug(index: number, id: string, usb?: { port: string; model: string; serial?: string }, ownerPid?: number, rate?: number, channels = 1): void {
       const parent = join(tree.sys, 'devices', usb ? `usb1/${usb.port}` : 'platform/hdmi');
       const card = join(parent, usb ? `${usb.port}:1.0/sound/card${index}` : `sound/card${index}`);
       mkdirSync(join(card, `pcmC${index}D0c`), { recursive: true });
@@ -39,7 +39,8 @@ export function cardTree() {
       const status = join(tree.proc, `asound/card${index}/pcm0c/sub0`);
       mkdirSync(status, { recursive: true });
       writeFileSync(join(status, 'status'), ownerPid ? `state: RUNNING\nowner_pid   : ${ownerPid}\n` : 'closed\n');
-      if (rate) writeFileSync(join(status, 'hw_params'), `access: MMAP_INTERLEAVED\nchannels: 1\nrate: ${rate} (${rate}/1)\nperiod_size: ${rate / 8}\n`);
+      if (rate)
+        writeFileSync(join(status, 'hw_params'), `access: MMAP_INTERLEAVED\nchannels: ${channels}\nrate: ${rate} (${rate}/1)\nperiod_size: ${rate / 8}\n`);
     },
     unplugAll(): void {
       for (const folder of [tree.sys, tree.dev, tree.proc]) rmSync(folder, { recursive: true, force: true });

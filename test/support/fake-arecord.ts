@@ -2,12 +2,12 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** A folder for PATH with fake-capture.ts under the name of arecord, at 48 kHz; `set` changes what it delivers. */
+/** A folder for PATH with fake-capture.ts under the name of arecord, at 48 kHz, both channels alike; `set` changes what it delivers. */
 export function fakeArecord(first: string) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-arecord-'));
   const control = join(folder, 'mode');
   const set = (mode: string) => writeFileSync(control, mode);
   set(first);
   writeFileSync(join(folder, 'arecord'), `#!/bin/sh\nexec '${process.execPath}' '${resolve('test/support/fake-capture.ts')}'\n`, { mode: 0o755 });
-  return { set, env: { ...process.env, PATH: `${folder}:${process.env.PATH}`, FAKE_CAPTURE: control, FAKE_RATE: '48000' } };
+  return { set, env: { ...process.env, PATH: `${folder}:${process.env.PATH}`, FAKE_CAPTURE: control, FAKE_RATE: '48000', FAKE_CHANNELS: '2' } };
 }

@@ -1,9 +1,10 @@
-// Stands for arecord: 16-bit mono on stdout in real time, as the file says that is named first: `sound zeros flat clipped slow
+// Stands for arecord: 16-bit samples on stdout in real time, as the file says that is named first: `sound zeros flat clipped slow
 // fast stuck absent busy unplugged`. It cannot show what a driver or a USB hub does, only what arecord's output and last words are.
 import { readFileSync } from 'node:fs';
 
 const control = process.env.FAKE_CAPTURE ?? process.argv[2] ?? '';
 const rate = Number(process.env.FAKE_RATE ?? process.argv[3] ?? 16000);
+const channels = Number(process.env.FAKE_CHANNELS ?? 1);
 const mode = () => readFileSync(control, 'utf8').trim();
 const die = (words: string) => {
   process.stderr.write(`arecord: ${words}\n`);
@@ -27,11 +28,12 @@ setInterval(() => {
   due += elapsed * rate * (now === 'slow' ? 0.85 : now === 'fast' ? 1.15 : 1);
   const count = Math.floor(due - written);
   written += count;
-  const pcm = Buffer.alloc(count * 2);
+  const pcm = Buffer.alloc(count * channels * 2);
   for (let i = 0; i < count; i++) {
     state = (state * 48271) % 2147483647;
     const noise = Math.round((state / 2147483647 - 0.5) * 2000);
-    pcm.writeInt16LE(now === 'zeros' ? 0 : now === 'flat' ? 345 : now === 'clipped' ? (noise > 0 ? 32767 : -32768) : noise, i * 2);
+    const sample = now === 'zeros' ? 0 : now === 'flat' ? 345 : now === 'clipped' ? (noise > 0 ? 32767 : -32768) : noise;
+    for (let c = 0; c < channels; c++) pcm.writeInt16LE(sample, (i * channels + c) * 2);
   }
   process.stdout.write(pcm);
 }, 125);

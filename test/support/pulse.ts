@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A PulseAudio of the test's own with one null sink, whose monitor is the microphone: it hears what is played. `env` leads to it. */
-export async function openStreet() {
+export async function openStreet(channels = 1) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
   const socket = join(home, 'native');
   const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
@@ -20,7 +20,7 @@ export async function openStreet() {
     env,
     home,
     plug() {
-      pactl('load-module', 'module-null-sink', 'sink_name=street', 'rate=48000', 'channels=1');
+      pactl('load-module', 'module-null-sink', 'sink_name=street', 'rate=48000', `channels=${channels}`);
       pactl('set-default-source', 'street.monitor');
     },
     unplug: () => pactl('unload-module', 'module-null-sink'),

@@ -1,12 +1,13 @@
 // Reads 16-bit sound as from a microphone, more slowly than it comes, and ends as told: node slow-reader.ts SCRIPT [whole | leaves | throws |
-// refuses]. Says how much it has read, and waits.
+// refuses] [CHANNELS]. Says how much it has read, and waits.
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
 
-const [script = '', ending = 'whole'] = process.argv.slice(2);
+const [script = '', ending = 'whole', channels = '1'] = process.argv.slice(2);
 const microphone = openPcmProcess({
   command: 'sh',
   args: ['-c', script],
+  channels: channels === '2' ? 2 : 1,
   sampleRate: 48_000,
   silenceTimeoutSeconds: 30,
   monotonicMs: () => performance.now(),

@@ -111,7 +111,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   });
 
   test('started, both halves are up, and what is heard reaches the platform over TLS with certificates', async () => {
-    sh(`echo 'pcm.street { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw }' >/etc/asound.conf
+    sh(`echo 'pcm.street { type plug slave { pcm { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw } channels 1 } }' >/etc/asound.conf
       echo '127.0.0.1 broker.example.org' >>/etc/hosts
       install -d -o mosquitto -m 700 /etc/mosquitto/certs
       for f in ca.pem broker.pem broker.key revoked.crl; do install -o mosquitto -m 600 /mnt/$f /etc/mosquitto/certs/; done

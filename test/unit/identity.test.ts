@@ -115,8 +115,8 @@ test('an ALSA card id must be there; other ALSA names pass', () => {
 test('the card that a process holds is found, and the rate at which its hardware samples', () => {
   cards.plug(1, 'Device', usb, 4711, 8000);
   cards.plug(2, 'Other', { port: '1-1.4', model: '1234:5678' }, 4712);
-  expect(heldBy(4711, tree)).toMatchObject({ card: { id: 'Device' }, rate: 8000 });
-  expect(heldBy(4712, tree)).toMatchObject({ card: { id: 'Other' }, rate: undefined });
+  expect(heldBy(4711, tree)).toMatchObject({ card: { id: 'Device' }, rate: 8000, channels: 1 });
+  expect(heldBy(4712, tree)).toMatchObject({ card: { id: 'Other' }, rate: undefined, channels: undefined });
   expect(heldBy(47, tree)).toBeUndefined();
 });
 

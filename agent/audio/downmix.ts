@@ -1,0 +1,35 @@
+const forgetSeconds = 10;
+const alike = 0.5; // of the correlation: two capsules beside each other come nowhere near -0.5 for long
+
+/**
+ * Two channels as one: their mean, as ALSA itself would make it, but with one turned over where they go against each other. A balanced
+ * microphone on a stereo input gives the same sound twice with opposite signs, whose mean is silence that is no fault of any other kind.
+ */
+export function openDownmix(sampleRate: number) {
+  let [product, power] = [0, 0]; // of the two without their offsets, summed over the last seconds: what is loud speaks for most
+  let sign = 1;
+  return {
+    /** Whether the channels go against each other. */
+    get antiphase(): boolean {
+      return sign < 0;
+    },
+    /** @param pcm 16-bit little-endian, left and right by turns, two for each of `samples` */
+    mix(pcm: Buffer, samples: Float32Array): void {
+      const count = samples.length;
+      if (count === 0) return;
+      let [left, right, both, squares] = [0, 0, 0, 0];
+      for (let i = 0; i < count; i++) {
+        const [l, r] = [pcm.readInt16LE(i * 4), pcm.readInt16LE(i * 4 + 2)];
+        left += l;
+        right += r;
+        both += l * r;
+        squares += l * l + r * r;
+      }
+      const kept = Math.exp(-count / (sampleRate * forgetSeconds));
+      product = product * kept + both - (left * right) / count;
+      power = power * kept + (squares - (left * left + right * right) / count) / 2;
+      if (Math.abs(product) > alike * power) sign = Math.sign(product);
+      for (let i = 0; i < count; i++) samples[i] = (pcm.readInt16LE(i * 4) + sign * pcm.readInt16LE(i * 4 + 2)) / 65536;
+    },
+  };
+}

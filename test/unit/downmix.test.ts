@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { openDownmix } from '../../agent/audio/downmix.ts';
+import { seededRandom } from '../support/random.ts';
+
+const sampleRate = 16_000;
+const tenth = sampleRate / 10;
+const random = seededRandom(5);
+const noise = (peak: number) => (random() - 0.5) * 2 * peak;
+
+/** Seconds of two channels, a tenth at a time: the power of what is made of the last of them, with that of 1 as 1. */
+function mixed(downmix: ReturnType<typeof openDownmix>, seconds: number, channels: (i: number) => readonly [number, number]): number {
+  const samples = new Float32Array(tenth);
+  for (let at = 0; at < seconds * 10; at++) {
+    const pcm = Buffer.alloc(tenth * 4);
+    for (let i = 0; i < tenth; i++) channels(at * tenth + i).forEach((value, c) => void pcm.writeInt16LE(Math.round(value), i * 4 + c * 2));
+    downmix.mix(pcm, samples);
+  }
+  return (samples.reduce((sum, x) => sum + x * x, 0) / tenth) * 32768 ** 2;
+}
+test('channels that are alike, or have nothing to do with each other, are their mean, to the digit', () => {
+  const downmix = openDownmix(sampleRate);
+  const pcm = Buffer.alloc(8);
+  [1000, 1000, -32768, -32768].forEach((value, i) => void pcm.writeInt16LE(value, i * 2));
+  const samples = new Float32Array(2);
+  downmix.mix(pcm, samples);
+  expect([...samples]).toEqual([1000 / 32768, -1]);
+  expect(mixed(downmix, 60, () => [noise(1000), noise(1000)])).toBeCloseTo(1000 ** 2 / 6, -5); // half the power of each
+  expect(mixed(downmix, 20, () => [noise(1000), 0])).toBeCloseTo(1000 ** 2 / 12, -5);
+  expect(downmix.antiphase).toBe(false);
+});
+
+/** A sound in both channels, turned over in the second, beside noise of their own. */
+const against = (gain: number, own: number) => () => ((sound) => [sound + noise(own), noise(own) - gain * sound] as const)(noise(1000));
+
+test.each([
+  ['as loud as each other', 1, 0],
+  ['one at half the level', 0.5, 0],
+  ['with noise of their own 6 dB below', 1, 500],
+])('channels that go against each other are heard from the first tenth of a second on: %s', (_, gain, own) => {
+  const downmix = openDownmix(sampleRate);
+  expect(mixed(downmix, 0.1, against(gain, own))).toBeGreaterThan((1000 ** 2 / 3) * 0.5);
+  expect(downmix.antiphase).toBe(true);
+});
+
+test('a sound that is louder than what came before turns them at once, silence and offsets turn nothing, and channels put right are right again', () => {
+  const downmix = openDownmix(sampleRate);
+  mixed(downmix, 60, () => [noise(20) + 500, noise(20) - 500]);
+  expect(downmix.antiphase).toBe(false);
+  mixed(downmix, 0.1, against(1, 20));
+  expect(downmix.antiphase).toBe(true);
+  expect(mixed(downmix, 60, () => [0, 0])).toBe(0);
+  mixed(downmix, 60, () => [noise(20), noise(20)]);
+  expect(downmix.antiphase).toBe(true);
+  mixed(downmix, 60, against(1, 20));
+  mixed(downmix, 30, () => ((sound) => [sound, sound] as const)(noise(1000)));
+  expect(downmix.antiphase).toBe(false);
+});
