@@ -54,9 +54,10 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   const say = speaker(options);
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));
-  const { verdict, toneDb, spreadDb, frequencyHz, loudest } = await unlessStopped(signal, findTone(config, seconds, wait, signal));
+  const { verdict, toneDb, spreadDb, frequencyHz, loudest, heard } = await unlessStopped(signal, findTone(config, seconds, wait, signal));
   const spread = fixed(spreadDb, 2);
   const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
+  if (verdict === 'found' && heard < seconds) throw fail('calibrate.short', { heard, seconds });
   if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: Math.round(loudest), hz: Math.round(frequencyHz), spread });
   const splAtFullScaleDb = Math.round((Number(options.level) - toneDb) * 10) / 10;
   if (splAtFullScaleDb < 60 || splAtFullScaleDb > 160) throw fail('calibrate.range', { spl: splAtFullScaleDb });
@@ -78,7 +79,7 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   printJson({ splAtFullScaleDb, ...(before === undefined ? {} : { before }), ...reading });
 }
 
-/** Listens until the tone has been steady for long enough, or the wait is over: then the last stretch of that length is judged. */
+/** Listens until the tone has been steady for long enough, or the wait or a file is over: then the last stretch of that length, or less, is judged. */
 async function findTone(config: Config, seconds: number, wait: number, signal: AbortSignal) {
   const wanted = Math.round(seconds / stretchSeconds);
   const readings: ToneReading[] = [];
@@ -90,7 +91,7 @@ async function findTone(config: Config, seconds: number, wait: number, signal: A
     loudest = Math.max(loudest, reading.toneDb);
     if (readings.length === wanted && judgeTone(readings).verdict === 'found') break;
   }
-  return { ...judgeTone(readings), loudest };
+  return { ...judgeTone(readings), loudest, heard: readings.length * stretchSeconds };
 }
 
 async function measure(options: Options, signal: AbortSignal, t: Translate): Promise<void> {

@@ -97,6 +97,18 @@ describe('calibrate, as a person runs it', () => {
     expect(readFileSync(path, 'utf8')).toBe(before);
   });
 
+  test('a tone that is over before it was heard for long enough stores nothing either', () => {
+    const path = writeConfig(
+      'short',
+      tone(1.4, () => 0.1),
+    );
+    const before = readFileSync(path, 'utf8');
+    const { status, stderr } = run('-c', path, '--seconds', '2');
+    expect({ status, stderr }).toMatchObject({ status: 4, stderr: expect.stringContaining('for 1.25 s only: expected 2 s\nTry: take a longer recording') });
+    expect(run('-c', path, '--seconds', '2', '--lang', 'fr').stderr).toMatch(/pendant 1,25\ss seulement/);
+    expect(readFileSync(path, 'utf8')).toBe(before);
+  });
+
   test('a value the configuration would refuse is not written', () => {
     const path = writeConfig(
       'range',

@@ -41,6 +41,8 @@ export const calibrate = {
     en: 'hold the calibrator still and tight; new batteries; away from traffic',
     fr: 'tenez le calibreur immobile et serré ; piles neuves ; loin du trafic',
   },
+  'calibrate.short': { en: 'a tone, but for {heard} s only: expected {seconds} s', fr: 'un son, mais pendant {heard} s seulement : attendu {seconds} s' },
+  'calibrate.short.try': { en: 'take a longer recording of the tone', fr: 'prenez un enregistrement plus long du son' },
   'calibrate.range': { en: '{spl} dB SPL at full scale cannot be: expected 60 to 160', fr: '{spl} dB SPL à pleine échelle est impossible : attendu 60 à 160' },
   'calibrate.range.try': { en: 'is it --level 94 or --level 114? look at the calibrator', fr: 'est-ce --level 94 ou --level 114 ? regardez le calibreur' },
   'calibrate.measured': {
