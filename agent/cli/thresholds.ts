@@ -197,11 +197,11 @@ function thresholdOf(step: number, pointOpen: number): number {
   return Math.abs(threshold - pointOpen) < 1e-4 ? pointOpen : threshold;
 }
 
+/** By the dates alone: a clock that was set back meanwhile gave later days of listening earlier ones. */
 function utcRange(days: readonly ListeningDay[]): { from?: string; to?: string } {
+  const dates = days.flatMap(({ firstUtcDay, lastUtcDay }) => [firstUtcDay, lastUtcDay]).filter((utcDay) => utcDay !== undefined);
   const date = (utcDay: number) => new Date(utcDay * daySeconds * 1000).toISOString().slice(0, 10);
-  const first = days.findLast((day) => day.firstUtcDay !== undefined)?.firstUtcDay;
-  const last = days.find((day) => day.lastUtcDay !== undefined)?.lastUtcDay;
-  return first === undefined || last === undefined ? {} : { from: date(first), to: date(last) };
+  return dates.length === 0 ? {} : { from: date(Math.min(...dates)), to: date(Math.max(...dates)) };
 }
 
 function perWeek(text: string): number {

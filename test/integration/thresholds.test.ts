@@ -13,14 +13,14 @@ import { limits, thresholdRecord } from '../support/samples.ts';
 const { manifest } = loadModel('models/street');
 
 /** A sensor that has listened so many days, with a shout an hour that scored between 0.9 and 0.95. */
-function sensor(days: number) {
+function sensor(days: number, utcDay = (day: number) => 20_700 + day) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-thresholds-'));
   const config = join(folder, 'tocsin.yaml');
   const path = join(folder, 'outbox.db');
   writeFileSync(config, `site: a # where\nsensor: b\nmqtt: { url: mqtt://127.0.0.1:1 }\noutbox: { path: ${path} }\nmodel: { open: { bang: 0.8 } }\n`);
   const outbox = openSqliteOutbox(path, limits);
   const counts = countedThresholds.flatMap((threshold, step) => (threshold < 0.95 ? [{ label: 'shout' as const, step, events: 24 }] : []));
-  for (let day = 0; day < days; day++) outbox.addThresholdCounts(thresholdRecord({ model: manifest, seconds: 86_400, counts, utcDay: 20_700 + day }));
+  for (let day = 0; day < days; day++) outbox.addThresholdCounts(thresholdRecord({ model: manifest, seconds: 86_400, counts, utcDay: utcDay(day) }));
   // what another model counted is no business of this one
   outbox.addThresholdCounts(thresholdRecord({ model: { name: 'street', version: '0.0.1' }, counts: [{ label: 'bang', step: 44, events: 99 }] }));
   outbox.close();
@@ -66,6 +66,12 @@ test('too little listening is no basis: it says how much is needed, and stores n
   const wide = run('calibrate', 'thresholds', '--budget', '3/day', '--lang', 'fr');
   expect(wide.stdout).toContain('moins d’une semaine');
   expect(wide.stdout).toContain('* en vigueur, > proposé');
+});
+
+test('days whose clock was set back by a week are between the earliest date and the latest', () => {
+  const { run } = sensor(14, (day) => (day < 7 ? 20_707 + day : 20_693 + day));
+  const { stdout } = run('calibrate', 'thresholds', '--budget', '2/week', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ days: 14, from: '2026-09-04', to: '2026-09-17' });
 });
 
 test('a rarer budget takes as many days as it needs, and no hint says wait where waiting does not help', () => {
