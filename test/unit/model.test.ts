@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -113,8 +114,7 @@ test.each<[Record<string, unknown>, RegExp]>([
   await expect(refused).rejects.toThrow(message);
 });
 
-function taggerFolder(change: Record<string, unknown> = {}): string {
-  const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
+function taggerFolder(change: Record<string, unknown> = {}, graph = readFileSync('test/fixtures/tagger/tagger.onnx')): string {
   const folder = copyOf((m) => {
     const rule = { open: 0.2, close: 0.1, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 0 };
     const point = { falseAlarmsPerHour: 1, labels: { glass_break: rule, shout: rule, bang: rule } };
@@ -137,7 +137,7 @@ function taggerFolder(change: Record<string, unknown> = {}): string {
       ...change,
     });
   });
-  cpSync('test/fixtures/tagger/tagger.onnx', join(folder, 'tagger.onnx'));
+  writeFileSync(join(folder, 'tagger.onnx'), graph);
   return folder;
 }
 
@@ -145,6 +145,16 @@ test('logits in place of scores are refused: no threshold between 0 and 1 would 
   const classifier = await openOnnxClassifier(taggerFolder({ scoresOutput: 'logits' }));
   await expect(classifier.push(new Float32Array(15360).fill(0.1))).rejects.toThrow(/Expected scores from 0 to 1 from tagger.onnx, got -/);
   await classifier.close();
+});
+
+test('tocsin model tries noise too: what a model says of silence may lie between 0 and 1, and nothing else', async () => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // 1 for silence, more for any sound
+  const folder = taggerFolder({}, Buffer.from(graph, 'latin1'));
+  const silent = await openOnnxClassifier(folder);
+  expect((await silent.push(new Float32Array(15360)))[0]?.scores).toEqual([1, 1, 1]);
+  await silent.close();
+  const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining('Error: Expected scores from 0 to 1 from tagger.onnx, got 1.002') });
 });
 
 test('a tagger of another shape serves, its other outputs left alone: 521 classes on overlapping windows of 0.96 s, many classes on one label', async () => {
