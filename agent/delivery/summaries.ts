@@ -1,37 +1,62 @@
 import type { Summary } from '../events/summary.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { stampOf } from './stamp.ts';
 
 const pollMs = 1000;
-const refusedRetryMs = 60_000;
+const failedRetryMs = 60_000;
+const refusedRetryMs = 600_000; // an access control that was mended is noticed within so long
 
-/** Publishes summaries in order, each until its PUBACK; one at a time, so that they hold up no event. */
+/**
+ * Publishes summaries in order, each until its PUBACK; one at a time, so that they hold up no event. One that the broker refuses is passed
+ * over, and those refused are tried again one after another, each ten minutes until one is taken.
+ */
 export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clock; logger: Logger }): Report {
   const { outbox, clock, logger } = parts;
   let nextMs = 0;
   let busy = false;
   let failing = false;
+  let of = ''; // the outbox in which the numbers below count
+  let refused = 0; // the highest number that was refused: what is behind it has not been tried
+  let tried = 0; // of those refused, the last that was tried again
+  let againMs = Number.POSITIVE_INFINITY;
+
+  /** In order what was not refused yet; else, when it is time, the next of those that were. */
+  function choose(): PendingSummary | undefined {
+    const [untried] = outbox.summaries(1, refused);
+    if (untried || clock.monotonicMs() < againMs) return untried;
+    const again = outbox.summaries(1, tried)[0] ?? outbox.summaries(1)[0];
+    if (!again) againMs = Number.POSITIVE_INFINITY;
+    return again;
+  }
+
   return {
     tick(publisher: Publisher): void {
       if (busy || clock.monotonicMs() < nextMs) return;
-      const [next] = outbox.summaries(1);
       nextMs = clock.monotonicMs() + pollMs;
-      if (!next) return;
-      busy = true;
+      if (outbox.id !== of) [of, refused, tried, againMs] = [outbox.id, 0, 0, Number.POSITIVE_INFINITY];
+      const next = choose();
       const { id } = outbox;
+      if (!next || id !== of) return; // reading is how a file that was replaced is noticed
+      const { sequence } = next;
+      busy = true;
       publisher
         .publish(topic, JSON.stringify(toSummary(next, id, clock)), { retain: false })
         .then(() => {
-          if (outbox.id === id) outbox.summaryReported(next.sequence); // a repair may have put another in its place
+          if (outbox.id === id) outbox.summaryReported(sequence); // a repair may have put another in its place
           nextMs = 0;
           failing = false;
         })
         .catch((error: unknown) => {
-          nextMs = clock.monotonicMs() + refusedRetryMs;
+          nextMs = clock.monotonicMs() + failedRetryMs;
+          if (error instanceof BrokerError && error.refused) {
+            if (sequence <= refused) tried = sequence;
+            refused = Math.max(refused, sequence);
+            againMs = clock.monotonicMs() + refusedRetryMs;
+          }
           if (!failing) logger.warn({ reason: messageOf(error) }, 'the summary of an hour was not taken; it is kept and tried again');
           failing = true;
         })

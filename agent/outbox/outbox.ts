@@ -76,8 +76,8 @@ export interface Outbox {
   addThresholdCounts(record: ThresholdRecord): void;
   /** Stores the sums of an hour; of more than a month of them the oldest go, told by nothing but the numbers that are missing. */
   writeSummary(summary: HourSummary): void;
-  /** The oldest summaries that the platform does not have yet, and the word that it has one. */
-  summaries(limit: number): PendingSummary[];
+  /** The oldest summaries, after a number, that the platform does not have yet, and the word that it has one. */
+  summaries(limit: number, after?: number): PendingSummary[];
   summaryReported(sequence: number): void;
   close(): void;
 }

@@ -154,8 +154,8 @@ class PatientOutbox implements Outbox {
     this.#do((outbox) => outbox.writeSummary(summary));
   }
 
-  summaries(limit: number): PendingSummary[] {
-    const hours = this.#do((outbox) => outbox.summaries(limit + this.#arrived.summaries.size));
+  summaries(limit: number, after?: number): PendingSummary[] {
+    const hours = this.#do((outbox) => outbox.summaries(limit + this.#arrived.summaries.size, after));
     return hours.filter((hour) => !this.#arrived.isSummary(hour)).slice(0, limit);
   }
 

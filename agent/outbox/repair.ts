@@ -226,7 +226,7 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
   const canBe = (number: number) => number <= maxHour - skippedHours;
   const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined);
-  const hours = (reading(() => from.prepare<[number], SummaryRow>(readSummariesSql).all(10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
+  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readSummariesSql).all(0, 10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
   for (const hour of hours)
     writing(() => {
       know(to, hour);

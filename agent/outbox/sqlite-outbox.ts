@@ -224,8 +224,8 @@ class SqliteOutbox implements Outbox {
     });
   }
 
-  summaries(limit: number): PendingSummary[] {
-    return this.#prepare<[number], summaryRows.SummaryRow>(summaryRows.readSummariesSql).all(limit).map(summaryRows.fromSummaryRow);
+  summaries(limit: number, after = 0): PendingSummary[] {
+    return this.#prepare<[number, number], summaryRows.SummaryRow>(summaryRows.readSummariesSql).all(after, limit).map(summaryRows.fromSummaryRow);
   }
 
   summaryReported(sequence: number): void {

@@ -24,7 +24,8 @@ export interface SummaryRow {
 }
 
 export const readSummariesSql = `SELECT hour_summary.*, boot.boot_id, boot.began_wall_ms AS began_at_wall_ms, model.name AS model_name, model.version AS model_version
-  FROM hour_summary JOIN boot ON boot.id = hour_summary.boot JOIN model ON model.id = hour_summary.model ORDER BY sequence LIMIT ?`;
+  FROM hour_summary JOIN boot ON boot.id = hour_summary.boot JOIN model ON model.id = hour_summary.model
+  WHERE sequence > ? ORDER BY sequence LIMIT ?`;
 export const writeSummarySql = `INSERT INTO hour_summary (sequence, boot, model, began_wall_ms, began_monotonic_ms, clock_synchronised, elapsed_ms,
   listened_ms, glass_breaks, shouts, bangs, laeq_millibels, la10_millibels, la90_millibels, full_scale_spl_millibels)
   VALUES (@sequence, (SELECT id FROM boot WHERE boot_id = @boot_id), (SELECT id FROM model WHERE name = @model_name AND version = @model_version),
