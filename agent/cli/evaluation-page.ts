@@ -29,6 +29,7 @@ table.scores{display:table;width:auto;table-layout:auto}.scores tr{display:table
 .scores th:nth-child(n),.scores td{display:table-cell;width:auto;padding:.25rem 0 .25rem .9rem;text-align:right;vertical-align:baseline;border-top:1px solid #dee2e6}
 .scores th:nth-child(1){text-align:left;padding-left:0}.scores thead th:nth-child(n){border:0}.wide{overflow-x:auto;white-space:nowrap}
 .plots{display:flex;flex-wrap:wrap;gap:0 1.5rem}.plots svg{max-width:100%;height:auto}.plots h2{font-size:1rem}
+@media print{.plots{display:block}.plots>div{display:inline-block;width:49%;vertical-align:top}.scores th:nth-child(n){font-size:inherit}}
 `;
 
 const columns = ['label', 'reference', 'hits', 'falseAlarms', 'repeats', 'recall', 'precision', 'f1'] as const;
@@ -39,7 +40,8 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
     const cells = [...[reference, hit, falseAlarm, repeat].map(String), ...[recall, precision, f1].map((share) => t.number(share, 2))];
     return `<tr><th>${h(t(`label.${label}`))}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
-  const most = 20 * Math.ceil(Math.max(10, ...curves.flatMap(({ points }) => points.map(({ falseAlarmsPerHour }) => falseAlarmsPerHour))) / 20);
+  const most = mostAlarms(score, curves);
+  const beyond = curves.some(({ points }) => points.some(({ falseAlarmsPerHour }) => falseAlarmsPerHour > most));
   const share = { from: 0, to: 1, decimals: 2 };
   const series = (points: (of: Curve) => [number, number][]) =>
     curves.map((of) => ({ name: t(`label.${of.label}`), colour: colours[of.label], dots: true, points: points(of) }));
@@ -53,7 +55,7 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
   const alarms = plot(
     { name: t('evaluation.perHour'), from: 0, to: most },
     { name: t('evaluation.f1'), ...share },
-    series(({ points }) => points.map(({ falseAlarmsPerHour, f1 }) => [falseAlarmsPerHour, f1])),
+    series(({ points }) => points.filter(({ falseAlarmsPerHour }) => falseAlarmsPerHour <= most).map(({ falseAlarmsPerHour, f1 }) => [falseAlarmsPerHour, f1])),
     size,
   );
   const bySnr = Object.entries(score.recallBySnr)
@@ -83,8 +85,15 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
 <div class="wide"><table class="scores"><thead><tr>${columns.map((name) => `<th>${h(t(`evaluation.${name}`))}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>
 ${figures.map((figure) => `<p>${h(figure)}</p>`).join('\n')}
 <div class="plots"><div><h2>${h(t('evaluation.plot.precision'))}</h2>${precision}</div>
-<div><h2>${h(t('evaluation.plot.alarms'))}</h2>${alarms}</div></div>
+<div><h2>${h(t('evaluation.plot.alarms'))}</h2>${alarms}${beyond ? `<p><small>${h(t('evaluation.plot.beyond', { most }))}</small></p>` : ''}</div></div>
 </section>`;
+}
+
+/** The end of the axis: twice what the best threshold of any label costs, or the one in force. The lowest thresholds cost ten times as much, and would fill it. */
+function mostAlarms({ perLabel, hours }: Score, curves: readonly Curve[]): number {
+  const best = curves.map(({ points }) => points.reduce((a, b) => (b.f1 > a.f1 ? b : a)).falseAlarmsPerHour);
+  const inForce = labels.map((label) => (hours > 0 ? perLabel[label].falseAlarm / hours : 0));
+  return 20 * Math.ceil(Math.max(10, 2 * Math.max(...best, ...inForce)) / 20);
 }
 
 /** What an alarm was: the name that the scenes give a confuser stays as it is. */

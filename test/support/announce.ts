@@ -18,7 +18,7 @@ export default function announce(): void {
     'test/integration/repository': missing('apt-get', 'apt-ftparchive', 'gpg', 'gpgv', 'dpkg-deb'),
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
     'man page of test/unit/manual': missing('mandoc', 'man'),
-    'field card of test/unit/manual': missing('weasyprint', 'pdfinfo'),
+    'field card of test/unit/manual, pages of test/unit/scoring': missing('weasyprint', 'pdfinfo'),
     'test/system/sensor': withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap'),
     'shifted clocks of test/reliability': withoutShiftedClock(),
     'exposure of test/integration/units': missing('systemd-analyze'),

@@ -1,6 +1,12 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Label } from '../../agent/classify/model-manifest.ts';
 import { evaluationPage } from '../../agent/cli/evaluation-page.ts';
 import { type Found, type Scene, scoreEvents } from '../../agent/cli/scoring.ts';
+import { missing } from '../support/broker.ts';
 
 const scenes: Scene[] = [
   {
@@ -81,4 +87,29 @@ test('the page stands alone, in both languages, and escapes what it shows', () =
   expect(english).toContain('In these scenes there is none of: breaking glass.');
   expect(french).toContain('rien de\u00a0: bris de verre.');
   expect(french.match(/<svg/g)).toHaveLength(2);
+});
+
+const swept = (label: Label, rates: readonly number[], best: number) => ({
+  label,
+  points: rates.map((falseAlarmsPerHour, i) => ({ threshold: i / 20, recall: 0.5, precision: 0.5, f1: i === best ? 0.7 : 0.1, falseAlarmsPerHour })),
+});
+const curves = [swept('bang', [380, 90, 41, 25, 3], 3), swept('shout', [300, 10, 0], 1)];
+const evaluated = { model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 2 };
+
+test('the axis of false alarms ends at twice what the best thresholds cost, or the one in force, and says that others are left out', () => {
+  const [, english = ''] = evaluationPage(evaluated, scoreEvents(scenes, []), curves).split('<section').slice(1);
+  const dots = english.slice(english.lastIndexOf('<svg')).match(/<circle/g);
+  expect([english.includes('>60</text>'), english.includes('with more than 60 false alarms an hour'), dots?.length]).toEqual([true, true, 5]);
+  const many = Array.from({ length: 45 }, (_, i) => at('b', 'bang', 100 + i));
+  expect(evaluationPage(evaluated, scoreEvents(scenes, many), curves)).toContain('>100</text>');
+  const few = evaluationPage(evaluated, scoreEvents(scenes, []), [swept('bang', [8, 2], 1)]);
+  expect([few.includes('>20</text>'), few.includes('left out')]).toEqual([true, false]);
+});
+
+const printer = missing('weasyprint', 'pdfinfo');
+test.skipIf(printer)(`printed on A4 each language is one page${printer ? ` (left out: ${printer})` : ''}`, () => {
+  const pdf = join(mkdtempSync(join(tmpdir(), 'tocsin-evaluation-')), 'evaluation.pdf');
+  spawnSync('weasyprint', ['-q', '-', pdf], { input: evaluationPage(evaluated, scoreEvents(scenes, []), curves) });
+  const { stdout } = spawnSync('pdfinfo', [pdf], { encoding: 'utf8' });
+  expect(stdout).toMatch(/Pages: +2\n/);
 });

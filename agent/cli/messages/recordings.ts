@@ -49,6 +49,10 @@ export const recordings = {
   'evaluation.background': { en: 'background', fr: 'fond' },
   'evaluation.plot.precision': { en: 'Precision and recall, as the threshold moves', fr: 'Précision et rappel, quand le seuil varie' },
   'evaluation.plot.alarms': { en: 'F1 against false alarms, as the threshold moves', fr: 'F1 et fausses alertes, quand le seuil varie' },
+  'evaluation.plot.beyond': {
+    en: 'Thresholds with more than {most} false alarms an hour are left out.',
+    fr: 'Les seuils à plus de {most} fausses alertes par heure sont omis.',
+  },
   'bench.cost': {
     en: '{cost} ms of CPU per second of sound, {times} times real time, {megabytes} MB resident',
     fr: '{cost} ms de processeur par seconde de son, {times} fois le temps réel, {megabytes} Mo résidents',
