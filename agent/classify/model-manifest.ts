@@ -87,6 +87,13 @@ export function loadModel(folder: string): { manifest: ModelManifest; graph: Buf
   return { manifest, graph };
 }
 
+/** A number of 48 bits for all that decides what is recognised: another where the graph, its classes or the rules are, whatever the version says. */
+export function recognitionOf(manifest: ModelManifest): number {
+  const { sha256, classes, labels: mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds } = manifest;
+  const decisive = JSON.stringify([sha256, classes, mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds]);
+  return createHash('sha256').update(decisive).digest().readUIntBE(0, 6);
+}
+
 /** What the schema cannot tell: fields that must fit one another. Wrong ones would give every event a wrong time, or none. */
 function checkShape({ windowSamples, hopSamples, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
   if (hopSamples > windowSamples)

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Label, labels, loadModel, type ModelManifest } from '../classify/model-manifest.ts';
+import { type Label, labels, loadModel, type ModelManifest, recognitionOf } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { writeSettings } from '../config/write-setting.ts';
@@ -180,9 +180,10 @@ function listened(path: string, wanted: number, fits: (day: ListeningDay) => boo
   }
 }
 
-/** Counts of another model or operating point say nothing of this one. */
-function sameRecognition(day: ListeningDay, { name, version }: { name: string; version: string }, operatingPoint: ListeningDay['operatingPoint']): boolean {
-  return day.model.name === name && day.model.version === version && day.operatingPoint === operatingPoint;
+/** Counts of another model, of one changed under the same version, or of another operating point say nothing of this one. */
+function sameRecognition(day: ListeningDay, manifest: ModelManifest, operatingPoint: ListeningDay['operatingPoint']): boolean {
+  const { model, recognition = recognitionOf(manifest) } = day;
+  return model.name === manifest.name && model.version === manifest.version && recognition === recognitionOf(manifest) && day.operatingPoint === operatingPoint;
 }
 
 function sumsOf(days: readonly ListeningDay[], label: Label): number[] {

@@ -23,6 +23,8 @@ export interface ThresholdRecord extends ThresholdCounts {
   readonly bootId: string;
   readonly model: { readonly name: string; readonly version: string };
   readonly operatingPoint: 'balanced' | 'strict';
+  /** `recognitionOf` the model's manifest. */
+  readonly recognition: number;
   /** Days since 1970, UTC; only while the clock is right. */
   readonly utcDay?: number;
 }

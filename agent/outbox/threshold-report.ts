@@ -11,7 +11,7 @@ const worthSeconds = 60; // less is not worth a write
 /** Stores the counts of would-be events once an hour, and at the end; what the disk does not take is added to the next hour. */
 export function openThresholdReport(
   parts: { outbox: Outbox; clock: Clock; logger: Logger },
-  of: Pick<ThresholdRecord, 'model' | 'operatingPoint'>,
+  of: Pick<ThresholdRecord, 'model' | 'operatingPoint' | 'recognition'>,
   counter: ThresholdCounter,
 ) {
   const { outbox, clock, logger } = parts;
@@ -22,7 +22,7 @@ export function openThresholdReport(
     if (sums.seconds < worthSeconds) return;
     try {
       const utcDay = clock.synchronised() ? { utcDay: Math.floor(clock.wallMs() / dayMs) } : {};
-      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, model: of.model, operatingPoint: of.operatingPoint, ...utcDay });
+      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, ...of, ...utcDay });
       counter.clear();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the counts for thresholds could not be stored; trying again in an hour');

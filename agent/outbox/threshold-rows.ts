@@ -11,22 +11,24 @@ export interface ListeningDay {
   readonly day: number;
   readonly model: { readonly name: string; readonly version: string };
   readonly operatingPoint: ThresholdRecord['operatingPoint'];
+  /** Missing where an earlier release counted. */
+  readonly recognition?: number;
   readonly firstUtcDay?: number;
   readonly lastUtcDay?: number;
   readonly seconds: number;
   readonly counts: readonly ThresholdCount[];
 }
 
-/** Adds to the last day, or begins one where that is full or of another model or operating point. Call within a transaction. */
+/** Adds to the last day, or begins one where that is full or of another model, recognition or operating point. Call within a transaction. */
 export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord): void {
-  const { model, operatingPoint, seconds, counts, utcDay = null } = record;
+  const { model, operatingPoint, recognition, seconds, counts, utcDay = null } = record;
   const strict = operatingPoint === 'strict' ? 1 : 0;
   const ms = bound(seconds * 1000, 0, 604_800_000 - fullMs);
   const modelId = db.prepare('SELECT id FROM model WHERE name = ? AND version = ?').pluck().get(model.name, model.version) as number;
-  const last = db.prepare('SELECT day, model, strict, listened_ms FROM listening_day ORDER BY day DESC LIMIT 1').get() as
-    | { day: number; model: number; strict: number; listened_ms: number }
+  const last = db.prepare('SELECT day, model, strict, recognition, listened_ms FROM listening_day ORDER BY day DESC LIMIT 1').get() as
+    | { day: number; model: number; strict: number; recognition: number | null; listened_ms: number }
     | undefined;
-  const goesOn = last?.model === modelId && last.strict === strict && last.listened_ms < fullMs;
+  const goesOn = last?.model === modelId && last.strict === strict && last.recognition === recognition && last.listened_ms < fullMs;
   const day = goesOn ? last.day : (last?.day ?? 0) + 1;
   if (goesOn)
     db.prepare(
@@ -34,7 +36,7 @@ export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord):
     ).run(ms, utcDay, utcDay, day);
   else {
     for (const table of ['would_be_event', 'listening_day']) db.prepare(`DELETE FROM ${table} WHERE day <= ?`).run(day - keptDays);
-    db.prepare('INSERT INTO listening_day VALUES (?, ?, ?, ?, ?, ?)').run(day, modelId, strict, utcDay, utcDay, ms);
+    db.prepare('INSERT INTO listening_day VALUES (?, ?, ?, ?, ?, ?, ?)').run(day, modelId, strict, utcDay, utcDay, ms, recognition);
   }
   const add = db.prepare(
     'INSERT INTO would_be_event VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?) ON CONFLICT DO UPDATE SET events = min(1000000, events + excluded.events)',
@@ -43,9 +45,10 @@ export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord):
 }
 
 /** A day as it was read from another outbox; its model has a row here. */
-export function writeListeningDay(db: SqliteDatabase, { day, model, operatingPoint, firstUtcDay, lastUtcDay, seconds, counts }: ListeningDay): void {
-  const insertDay = db.prepare('INSERT INTO listening_day VALUES (?, (SELECT id FROM model WHERE name = ? AND version = ?), ?, ?, ?, ?)');
-  insertDay.run(day, model.name, model.version, operatingPoint === 'strict' ? 1 : 0, firstUtcDay ?? null, lastUtcDay ?? null, Math.round(seconds * 1000));
+export function writeListeningDay(db: SqliteDatabase, listeningDay: ListeningDay): void {
+  const { day, model, operatingPoint, firstUtcDay = null, lastUtcDay = null, seconds, recognition = null, counts } = listeningDay;
+  const insertDay = db.prepare('INSERT INTO listening_day VALUES (?, (SELECT id FROM model WHERE name = ? AND version = ?), ?, ?, ?, ?, ?)');
+  insertDay.run(day, model.name, model.version, operatingPoint === 'strict' ? 1 : 0, firstUtcDay, lastUtcDay, Math.round(seconds * 1000), recognition);
   const insertCount = db.prepare('INSERT INTO would_be_event VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?)');
   for (const { label, step, events } of counts) insertCount.run(day, label, step, events);
 }
@@ -55,7 +58,16 @@ export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
   if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'listening_day'").get()) return [];
   const rows = db
     .prepare('SELECT listening_day.*, model.name, model.version FROM listening_day JOIN model ON model.id = listening_day.model ORDER BY day DESC')
-    .all() as { day: number; name: string; version: string; strict: number; first_utc_day: number | null; last_utc_day: number | null; listened_ms: number }[];
+    .all() as {
+    day: number;
+    name: string;
+    version: string;
+    strict: number;
+    first_utc_day: number | null;
+    last_utc_day: number | null;
+    listened_ms: number;
+    recognition?: number | null;
+  }[];
   const counts = db.prepare<[number], ThresholdCount>(
     'SELECT label.name AS label, step, events FROM would_be_event JOIN label ON label.id = would_be_event.label WHERE day = ? ORDER BY label.id, step',
   );
@@ -66,6 +78,7 @@ export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
     ...(row.first_utc_day === null ? {} : { firstUtcDay: row.first_utc_day }),
     ...(row.last_utc_day === null ? {} : { lastUtcDay: row.last_utc_day }),
     seconds: row.listened_ms / 1000,
+    ...(row.recognition == null ? {} : { recognition: row.recognition }), // nor has a file of an earlier release the column
     counts: counts.all(row.day),
   }));
 }

@@ -245,6 +245,7 @@ test('days of listening are added to until they are full or recognition changes;
       day: 1,
       model: { name: 'street', version: '0.1.0' },
       operatingPoint: 'balanced',
+      recognition: 7,
       firstUtcDay: 20_500,
       lastUtcDay: 20_500,
       seconds: 10_800,
@@ -261,13 +262,14 @@ test('days of listening are added to until they are full or recognition changes;
   ]);
   hours(1, { operatingPoint: 'strict' });
   hours(1, { model: { name: 'street', version: '0.2.0' } });
+  hours(1, { model: { name: 'street', version: '0.2.0' }, recognition: 8 });
   hours(24 * 70);
   expect(days()).toHaveLength(60);
-  expect(days().at(0)?.day).toBe(74);
+  expect(days().at(0)?.day).toBe(75);
   expect(days().at(-1)?.counts.length).toBe(2);
   outbox.close();
   const db = new Database(path);
-  expect(() => db.exec('INSERT INTO listening_day VALUES (99, 1, 0, NULL, NULL, 0)')).toThrow('more than 60 days');
+  expect(() => db.exec('INSERT INTO listening_day VALUES (99, 1, 0, NULL, NULL, 0, NULL)')).toThrow('more than 60 days');
   expect(db.prepare('SELECT count(DISTINCT day) FROM would_be_event').pluck().get()).toBe(60);
   db.close();
 });

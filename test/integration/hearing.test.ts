@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AudioSource } from '../../agent/audio/frame.ts';
-import { loadModel } from '../../agent/classify/model-manifest.ts';
+import { loadModel, recognitionOf } from '../../agent/classify/model-manifest.ts';
 import { hearStreet } from '../../agent/cli/run/hearing.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -57,6 +57,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
 test('a listener tells levels, what is usual, and how long it counted for thresholds', async () => {
   const { usual, days, hours } = await listened({ sound: 'sound', seconds: 960 });
   expect(usual).toMatchObject([{ hour: 10 }]);
+  expect(days).toMatchObject([{ recognition: recognitionOf(loadModel('models/street').manifest) }]);
   expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([96]);
   expect(hours[0]?.levels?.la90).toBeCloseTo(-40, 0);
 });

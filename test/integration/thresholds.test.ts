@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { loadModel } from '../../agent/classify/model-manifest.ts';
+import { loadModel, type ModelManifest, recognitionOf } from '../../agent/classify/model-manifest.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
 import { countedThresholds } from '../../agent/events/threshold-counts.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -13,19 +14,20 @@ import { limits, thresholdRecord } from '../support/samples.ts';
 const { manifest } = loadModel('models/street');
 
 /** A sensor that has listened so many days, with a shout an hour that scored between 0.9 and 0.95. */
-function sensor(days: number, utcDay = (day: number) => 20_700 + day) {
+function sensor(days: number, utcDay = (day: number) => 20_700 + day, recognition = recognitionOf(manifest)) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-thresholds-'));
   const config = join(folder, 'tocsin.yaml');
   const path = join(folder, 'outbox.db');
   writeFileSync(config, `site: a # where\nsensor: b\nmqtt: { url: mqtt://127.0.0.1:1 }\noutbox: { path: ${path} }\nmodel: { open: { bang: 0.8 } }\n`);
   const outbox = openSqliteOutbox(path, limits);
   const counts = countedThresholds.flatMap((threshold, step) => (threshold < 0.95 ? [{ label: 'shout' as const, step, events: 24 }] : []));
-  for (let day = 0; day < days; day++) outbox.addThresholdCounts(thresholdRecord({ model: manifest, seconds: 86_400, counts, utcDay: utcDay(day) }));
+  for (let day = 0; day < days; day++)
+    outbox.addThresholdCounts(thresholdRecord({ model: manifest, recognition, seconds: 86_400, counts, utcDay: utcDay(day) }));
   // what another model counted is no business of this one
   outbox.addThresholdCounts(thresholdRecord({ model: { name: 'street', version: '0.0.1' }, counts: [{ label: 'bang', step: 44, events: 99 }] }));
   outbox.close();
   const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', config], { encoding: 'utf8' });
-  return { config, run };
+  return { config, path, run };
 }
 
 test('thresholds for a budget: proposed, stored beside what else the file says, used by the detector, and shown as the site’s own', () => {
@@ -72,6 +74,26 @@ test('days whose clock was set back by a week are between the earliest date and 
   const { run } = sensor(14, (day) => (day < 7 ? 20_707 + day : 20_693 + day));
   const { stdout } = run('calibrate', 'thresholds', '--budget', '2/week', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ days: 14, from: '2026-09-04', to: '2026-09-17' });
+});
+
+test('what was counted before the model changed under the same version is no basis; what an earlier release counted is', () => {
+  const { run, path } = sensor(14, undefined, recognitionOf({ ...manifest, sha256: '0'.repeat(64) }));
+  const listened = () => run('calibrate', 'thresholds', '--budget', '2/week', '--json');
+  expect(listened().stderr).toContain('Expected 10.5 days of listening for a budget of 2 a week, got 0.0');
+  const db = new Database(path);
+  db.exec('UPDATE listening_day SET recognition = NULL');
+  db.close();
+  expect(JSON.parse(listened().stdout)).toMatchObject({ days: 14 });
+});
+
+test.each<[string, Partial<ModelManifest>]>([
+  ['its graph', { sha256: '0'.repeat(64) }],
+  ['its classes', { classes: manifest.classes.toReversed() }],
+  ['what a label is made of', { labels: { ...manifest.labels, bang: manifest.labels.shout } }],
+  ['a rule', { operatingPoints: { ...manifest.operatingPoints, balanced: manifest.operatingPoints.strict } }],
+])('a model is another where %s is, and the same where its documentation is', (_, change) => {
+  expect(recognitionOf({ ...manifest, ...change })).not.toBe(recognitionOf(manifest));
+  expect(recognitionOf({ ...manifest, thresholdsChosenOn: 'elsewhere', trainingData: [] })).toBe(recognitionOf(manifest));
 });
 
 test('a rarer budget takes as many days as it needs, and no hint says wait where waiting does not help', () => {

@@ -108,5 +108,5 @@ export function thresholdRecord(change: Partial<ThresholdRecord> = {}): Threshol
     { label: 'glass_break', step: 20, events: 2 },
     { label: 'bang', step: 44, events: 1 },
   ] as const;
-  return { bootId, model: { name: 'street', version: '0.1.0' }, operatingPoint: 'balanced', seconds: 3600, counts, ...change };
+  return { bootId, model: { name: 'street', version: '0.1.0' }, operatingPoint: 'balanced', recognition: 7, seconds: 3600, counts, ...change };
 }

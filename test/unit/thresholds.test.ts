@@ -165,7 +165,7 @@ test('counts are stored once an hour and at the end; what the disk does not take
   const counts = counter();
   const clock = fixedClock({ monotonicMs: () => nowMs, synchronised: () => false });
   const outbox = { addThresholdCounts } as unknown as Outbox; // nothing else of it is called
-  const report = openThresholdReport({ outbox, clock, logger: silentLogger }, { model: manifest, operatingPoint: 'balanced' }, counts);
+  const report = openThresholdReport({ outbox, clock, logger: silentLogger }, { model: manifest, operatingPoint: 'balanced', recognition: 7 }, counts);
   const listen = (seconds: number) => {
     for (let i = 0; i < seconds / manifest.frameSeconds; i++) counts.push(frameAt(i, [0, 0, 0]));
   };
@@ -182,6 +182,7 @@ test('counts are stored once an hour and at the end; what the disk does not take
   report.tick();
   expect(stored.map(({ seconds }) => Math.round(seconds))).toEqual([3600]);
   expect(stored[0]?.utcDay).toBeUndefined(); // the clock is wrong
+  expect(stored[0]?.recognition).toBe(7);
   listen(30);
   report.close(); // too little to be worth a write
   expect(stored).toHaveLength(1);

@@ -1,6 +1,6 @@
 import type { AudioSource } from '../../audio/frame.ts';
 import { type Hearing, superviseMicrophone } from '../../audio/supervisor.ts';
-import { type Label, labels } from '../../classify/model-manifest.ts';
+import { type Label, labels, recognitionOf } from '../../classify/model-manifest.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import type { UsualLevel } from '../../events/health.ts';
@@ -44,7 +44,8 @@ export async function hearStreet(config: Config, { open, classifier, outbox, not
   const rulesAt = (threshold: number) => rulesOf(classifier.manifest, { operatingPoint, open: Object.fromEntries(labels.map((label) => [label, threshold])) });
   const counter = openThresholdCounts(labels, rulesAt, classifier.frameSeconds);
   const heard = openHeardLevels(levels, hourMeter, counter);
-  const thresholds = openThresholdReport({ outbox, clock, logger }, { model: classifier.manifest, operatingPoint }, counter);
+  const of = { model: classifier.manifest, operatingPoint, recognition: recognitionOf(classifier.manifest) };
+  const thresholds = openThresholdReport({ outbox, clock, logger }, of, counter);
   const watching = (on: boolean) => {
     tap.watched = on;
   };
