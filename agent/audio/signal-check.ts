@@ -10,6 +10,8 @@ export interface SignalVerdict {
   heardSamples: number;
   /** Over how many seconds the rate has been measured; of a rate found wrong, how many it took. */
   rateSeconds: number;
+  /** It was right for so long, and so steadily, that it is not off by as little as is told of at all. */
+  rateRight: boolean;
 }
 
 const step = 1.5 / 32768; // flat: no more than one step of a 16-bit converter between lowest and highest sample
@@ -28,6 +30,10 @@ const rates = [
   { deviation: 0.01, stride: 12 },
 ];
 const steps = 5;
+// One that is off by 1 % moves 50 ms in each part: frames that come up to 100 ms late at random never hide that in four, and up to 400 ms in 2 of 100 tries.
+const rightParts = 4;
+const rightPart = 5; // seconds
+const rightSeconds = 0.03; // a crystal moves 2 ms
 const leastWaitMs = 200; // of a second in which the reader came to its end of the sound: reading what lies ready takes a few ms a frame
 
 /**
@@ -56,6 +62,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   let secondEndsMs = 0;
   let least = Infinity;
   let waitedMs = 0;
+  let rateRight = false;
   const seconds: { lag: number; waitedMs: number }[] = [];
 
   const within = (seconds: number) => 1 - Math.exp(-seconds / (repetitionWindow * silenceSeconds));
@@ -74,6 +81,13 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       return { fault: growth > 0 ? 'slow' : 'fast', rateSeconds: steps * stride };
     }
     return undefined;
+  }
+
+  function isRateRight(): boolean {
+    const last = seconds.slice(-1 - rightParts * rightPart);
+    if (last.length <= rightParts * rightPart || last.some(({ waitedMs: waited }) => waited < leastWaitMs)) return false;
+    const lags = last.filter((_, i) => i % rightPart === 0).map(({ lag }) => lag);
+    return lags.slice(1).every((lag, i) => Math.abs(lag - (lags[i] as number)) < rightSeconds);
   }
 
   return {
@@ -143,11 +157,12 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
         waitedMs = 0;
         secondEndsMs = Math.max(secondEndsMs + 1000, arrivedMs);
         rate = rateFault();
+        rateRight = isRateRight();
       }
       let fault: SignalVerdict['fault'] = rate?.fault;
       if (repeated > long && repetition > repetitionShare) fault = repeatedValue === 0 ? 'zeros' : 'flat';
       if (still > limit) fault = low === 0 && high === 0 ? 'zeros' : 'flat';
-      return { ...(fault ? { fault } : {}), clipped, heardSamples, rateSeconds: rate?.rateSeconds ?? seconds.length - 1 };
+      return { ...(fault ? { fault } : {}), clipped, heardSamples, rateSeconds: rate?.rateSeconds ?? seconds.length - 1, rateRight };
     },
   };
 }

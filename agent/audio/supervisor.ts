@@ -115,7 +115,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
             zeroMs = placedMs;
           }
-          const rateUnknown = (hearing.fault === 'slow' || hearing.fault === 'fast') && verdict.rateSeconds < rateSeconds;
+          const rateUnknown = (hearing.fault === 'slow' || hearing.fault === 'fast') && verdict.rateSeconds < rateSeconds && !verdict.rateRight;
           if (!rateUnknown) {
             hearing.listenedSeconds += unproven;
             unproven = 0;

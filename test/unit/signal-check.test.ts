@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { openSignalCheck, type SignalVerdict } from '../../agent/audio/signal-check.ts';
+import { seededRandom } from '../support/random.ts';
 
 const rate = 16000;
 const frame = rate / 8;
@@ -16,6 +17,7 @@ function play(
   const faults: { fault: SignalVerdict['fault']; second: number }[] = [];
   let heard = 0;
   let clippedAt: number | undefined;
+  let rightAt: number | undefined;
   for (let first = 0; first < seconds * rate; first += frame) {
     const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
     const due = ((first + frame) / rate) * 1000;
@@ -23,8 +25,9 @@ function play(
     heard += verdict.heardSamples / rate;
     if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
     if (verdict.clipped) clippedAt ??= first / rate;
+    if (verdict.rateRight) rightAt ??= first / rate;
   }
-  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt };
+  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt, rightAt };
 }
 const tone = (i: number) => 0.1 * Math.sin(i / 5);
 const quiet = (i: number) => Math.round(1.2 * Math.sin(i / 5) + 1.2 * Math.sin(i / 11)) / 32768; // two steps of the converter
@@ -100,6 +103,31 @@ test.each([
   const result = play(100, tone, (due) => due * factor);
   expect(result.fault).toBe(fault);
   expect(result.second).toBeLessThan(limit);
+});
+
+test('a rate is known to be right after some 20 s, also where frames are 100 ms late at random, and one that is off by 1 % never is', () => {
+  const random = seededRandom(9);
+  const late = (factor: number, byMs: number) => {
+    let previous = 0;
+    return (due: number) => {
+      previous = Math.max(previous, due * factor + byMs * random());
+      return previous;
+    };
+  };
+  for (const byMs of [0, 20, 100]) {
+    for (const factor of [1, 1.0005, 0.9995]) expect(play(60, tone, late(factor, byMs)).rightAt).toBeLessThan(30);
+    for (const factor of [1.01, 0.99, 1.03]) for (let i = 0; i < 3; i++) expect(play(60, tone, late(factor, byMs)).rightAt).toBeUndefined();
+  }
+  // a reader that is late has no measure; and one step is no steady rate
+  expect(
+    play(
+      60,
+      tone,
+      (due) => due,
+      () => 5,
+    ).rightAt,
+  ).toBeUndefined();
+  expect(play(30, tone, (due) => (due > 15_000 ? due + 100 : due)).rightAt).toBeUndefined();
 });
 
 test.each([1.01, 1.02, 1.06, 1.08, 1.1, 1.12, 1.3])('a reader that was 1 s late and catches up at %f of real time is no fault', (speed) => {

@@ -10,6 +10,7 @@ async function supervised(frames: number, sound: (frame: number) => Float32Array
   const stop = new AbortController();
   let nowMs = 0;
   const changes: string[] = [];
+  const atSeconds: number[] = [];
   let latest: Hearing | undefined;
   let frame = 0;
   const source = (): AudioSource => ({
@@ -35,12 +36,14 @@ async function supervised(frames: number, sound: (frame: number) => Float32Array
       },
       report(hearing, changed) {
         latest = { ...hearing };
-        if (changed) changes.push(`${hearing.state} ${hearing.fault ?? ''}`.trim());
+        if (!changed) return;
+        changes.push(`${hearing.state} ${hearing.fault ?? ''}`.trim());
+        atSeconds.push(nowMs / 1000);
       },
     },
     stop.signal,
   );
-  return { changes, latest: latest as Hearing, elapsedSeconds: nowMs / 1000 };
+  return { changes, atSeconds, latest: latest as Hearing, elapsedSeconds: nowMs / 1000 };
 }
 
 test('the short pauses of a microphone that is clipped are heard as those of any other', async () => {
@@ -50,10 +53,11 @@ test('the short pauses of a microphone that is clipped are heard as those of any
   expect(latest.listenedSeconds).toBeCloseTo(elapsedSeconds - 0.4, 1); // the last pause has not ended
 });
 
-test('a rate that is off by 1.5 % is no more disproved in the seconds in which one by 5 % would be', async () => {
+test('a rate that is off by 1.5 % is no more disproved in the seconds in which one by 5 % would be, and is heard again 30 s after it came right', async () => {
   const samples = (share: number) => Float32Array.from({ length: (share * sampleRate) / 10 }, (_, i) => Math.sin(i));
-  const { changes, latest, elapsedSeconds } = await supervised(4000, (frame) => samples(frame < 3000 ? 0.985 : 1));
+  const { changes, atSeconds, latest, elapsedSeconds } = await supervised(4000, (frame) => samples(frame < 2520 ? 0.985 : 1));
   expect(changes).toEqual(['starting', 'listening', 'deaf slow', 'listening', 'stopped']);
+  expect(atSeconds[3]).toBeLessThan(252 + 30);
   // heard count the minute until it was found, the last attempt, in which it came right, and what was after that
   expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
   expect(latest.opens).toBeLessThan(8);
