@@ -29,10 +29,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     'tocsin evaluate scenes/ --out evaluation.html',
     'tocsin evaluate scenes/ --operating-point strict --json',
   ])
-    .argument(
-      '<dir>',
-      'folder with scenes.json ([{file, seconds, bed?, events: [{onset, offset, label?, kind?, snr?, source?, clip?}]}]) and the audio files it names',
-    )
+    .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
     .option('--json', 'the figures as one JSON object, and no page')
     .option('--out <file>', 'the page', 'evaluation.html')
     .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))

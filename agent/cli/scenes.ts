@@ -2,30 +2,33 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
-import { printable, problemsOf, show } from '../config/problems.ts';
+import { printable, problemsOf } from '../config/problems.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
-import { nearestName } from './nearest-name.ts';
 import type { Scene } from './scoring.ts';
 
 const none = (value: unknown) => (value === '' || value === null ? undefined : value);
 const seconds = z.number().min(0);
-const noted = z.unknown().optional(); // where a sound came from, for people and for the scripts of models/training
 const event = z
-  .strictObject({
+  .looseObject({
     onset: seconds,
     offset: seconds,
     label: z.preprocess(none, z.enum(labels).optional()),
     kind: z.preprocess(none, z.string().optional()),
     snr: z.preprocess(none, z.number().optional()),
-    source: noted,
-    clip: noted,
+  })
+  .superRefine((given, context) => {
+    // other keys are let be, but a slip of the pen in `label` would make a confuser of a target
+    const missing = ['label', 'kind', 'snr'].filter((name) => !(name in given));
+    for (const key of Object.keys(given)) {
+      const meant = missing.find((name) => isSlipOf(key.toLowerCase(), name));
+      if (meant) context.addIssue({ code: 'custom', path: [key], message: `expected its name to be ${meant}` });
+    }
   })
   .refine(({ onset, offset }) => offset >= onset, { path: ['offset'], error: 'expected no less than the onset' });
 const scene = z
-  .strictObject({
+  .object({
     file: z.string().min(1),
     seconds: z.number().refine((length) => length > 0, { error: 'expected more than 0' }),
-    bed: noted,
     events: z.array(event),
   })
   .superRefine(({ seconds: length, events }, context) => {
@@ -48,7 +51,7 @@ export function readScenes(dir: string): Scene[] {
   const value = parse(dir, path);
   const result = schema.safeParse(value, { reportInput: true });
   if (!result.success) {
-    const problems = result.error.issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? unknownKeys(issue, value) : problemsOf(issue, value)));
+    const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value));
     const shown = problems.slice(0, shownProblems).map((problem) => `  ${printable(problem)}`);
     throw new AudioError(`${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${shown.join('\n')}`, help);
   }
@@ -56,18 +59,13 @@ export function readScenes(dir: string): Scene[] {
   return result.data as Scene[];
 }
 
-/** A key that is not understood is refused: `lable` would make a confuser of a target. */
-function unknownKeys({ path, keys }: z.core.$ZodIssueUnrecognizedKeys, scenes: unknown): string[] {
-  const [index, , place] = path as [number, 'events'?, number?];
-  const owner = (scenes as Record<string, unknown>[])[index] as Record<string, unknown>;
-  const given = place === undefined ? owner : ((owner.events as unknown[])[place] as Record<string, unknown>);
-  const known = Object.keys((place === undefined ? scene : event).shape);
-  return keys.map((key) => {
-    const missing = known.filter((one) => !Object.hasOwn(given, one));
-    const nearest = nearestName(key, missing);
-    const meant = nearest === undefined ? '' : `, perhaps ${show(nearest)}`;
-    return `${[...path, key].join('.')}: expected in ${show(owner.file)} only the keys ${known.join(', ')}${meant}, got ${show(given[key])}`;
-  });
+/** Whether one letter is wrong, missing or too many, or two that are neighbours have changed places. */
+function isSlipOf(written: string, name: string): boolean {
+  if (written === name) return true;
+  let at = 0;
+  while (written[at] === name[at]) at++;
+  const same = (ofWritten: number, ofName: number) => written.slice(at + ofWritten) === name.slice(at + ofName);
+  return same(1, 1) || same(1, 0) || same(0, 1) || (written[at] === name[at + 1] && written[at + 1] === name[at] && same(2, 2));
 }
 
 const help = 'tocsin evaluate --help shows the form';

@@ -177,8 +177,7 @@ export const frenchErrors: Record<string, string> = {
   'expected at least {1}': 'attendu au moins {1}',
   'expected at most {1}': 'attendu au plus {1}',
   'expected at most {1} characters': 'attendu au plus {1} caractères',
-  'expected in {1} only the keys {2}': 'attendu dans {1} seulement les clés {2}',
-  'expected in {1} only the keys {2}, perhaps {3}': 'attendu dans {1} seulement les clés {2}, peut-être {3}',
+  'expected its name to be {1}': 'attendu comme nom {1}',
   'expected no such key': 'cette clé n’existe pas',
   'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit': 'attendu 1 à 32 caractères parmi a-z, 0-9 et « - », lettre ou chiffre d’abord',
   'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':

@@ -10,8 +10,8 @@ export const frenchHelp: Record<string, string> = {
   'check, show or begin a configuration file': 'vérifier, montrer ou commencer un fichier de configuration',
   'configuration file': 'fichier de configuration',
   'events that wait for delivery': 'événements en attente de transmission',
-  'folder with scenes.json ([{file, seconds, bed?, events: [{onset, offset, label?, kind?, snr?, source?, clip?}]}]) and the audio files it names':
-    'dossier avec scenes.json ([{file, seconds, bed?, events: [{onset, offset, label?, kind?, snr?, source?, clip?}]}]) et les fichiers audio qu’il nomme',
+  'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names':
+    'dossier avec scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) et les fichiers audio qu’il nomme',
   'hear the microphone and store events; never opens a network connection':
     'écouter le microphone et garder les événements ; n’ouvre jamais de connexion réseau',
   'list the microphones that can be opened': 'énumérer les microphones qui peuvent être ouverts',
