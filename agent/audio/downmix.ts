@@ -17,9 +17,11 @@ export function openDownmix(sampleRate: number) {
     mix(pcm: Buffer, samples: Float32Array): void {
       const count = samples.length;
       if (count === 0) return;
+      const channels = new Int16Array(pcm.buffer, pcm.byteOffset, 2 * count);
       let [left, right, both, squares] = [0, 0, 0, 0];
       for (let i = 0; i < count; i++) {
-        const [l, r] = [pcm.readInt16LE(i * 4), pcm.readInt16LE(i * 4 + 2)];
+        const l = channels[2 * i] as number;
+        const r = channels[2 * i + 1] as number;
         left += l;
         right += r;
         both += l * r;
@@ -29,7 +31,7 @@ export function openDownmix(sampleRate: number) {
       product = product * kept + both - (left * right) / count;
       power = power * kept + (squares - (left * left + right * right) / count) / 2;
       if (Math.abs(product) > alike * power) sign = Math.sign(product);
-      for (let i = 0; i < count; i++) samples[i] = (pcm.readInt16LE(i * 4) + sign * pcm.readInt16LE(i * 4 + 2)) / 65536;
+      for (let i = 0; i < count; i++) samples[i] = ((channels[2 * i] as number) + sign * (channels[2 * i + 1] as number)) / 65536;
     },
   };
 }
