@@ -7,6 +7,7 @@ import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { openListenerProbe } from '../outbox/half-lock.ts';
+import { LaterSchemaError } from '../outbox/migrate.ts';
 import { inspectOutbox, isMade, lateMs, noFates, type OutboxState, recallBoot } from '../outbox/view-outbox.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
@@ -97,6 +98,7 @@ export function lookInto(path: string): OutboxState {
   try {
     return inspectOutbox(path);
   } catch (cause) {
+    if (cause instanceof LaterSchemaError) throw cause;
     throw unread(path, cause, 'sudo tocsin doctor says more');
   }
 }

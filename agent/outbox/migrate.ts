@@ -1,40 +1,66 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { OutboxError } from '../lib/errors.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 
 const migrations = new URL('./migrations/', import.meta.url);
 const farAhead = 1000; // no release is that many migrations ahead of another
 
+/** A file of a later release is not for this one to write, nor to say that all is well with. */
+export class LaterSchemaError extends OutboxError {}
+
 /** Does `first`, then applies the numbered migrations that the file has not seen, all in one transaction; refuses a file from the future. */
 export function migrate(db: SqliteDatabase, first: () => void = () => undefined): void {
-  const files = migrationFiles();
   const apply = db.transaction(() => {
-    const version = versionOf(db);
-    if (version > files.length) throw new Error(`schema version ${version}, but this release knows up to ${files.length}`);
+    refuseLater(db);
     first();
-    for (const name of files.slice(version)) {
-      db.exec(readFileSync(new URL(name, migrations), 'utf8'));
+    for (const name of migrationFiles().slice(versionOf(db))) {
+      db.exec(sqlOf(name));
       db.pragma(`user_version = ${Number.parseInt(name, 10)}`);
     }
   });
   apply.immediate();
 }
 
+/** Throws a LaterSchemaError. */
+export function refuseLater(db: SqliteDatabase): void {
+  const [version, known] = [versionOf(db), migrationFiles().length];
+  if (version > known)
+    throw new LaterSchemaError(
+      `Expected schema version ${known} or an earlier one, got ${version}: ${db.name} is of a later release`,
+      'install the later release again; nothing in the file was changed',
+    );
+}
+
 /**
- * Whether a file says a later schema version than this release knows, and it is not true: none is that far ahead, or the schema is the one of this release,
- * and each migration changes it.
+ * Whether a file says a later schema version than this release knows, and it is not true: none is that far ahead, or the schema is the one of this release
+ * or of one before it, and each migration changes it.
  */
 export function isFalseVersion(db: SqliteDatabase, openFresh: () => SqliteDatabase): boolean {
   const ahead = versionOf(db) - migrationFiles().length;
-  return ahead > farAhead || (ahead > 0 && hasOurSchema(db, openFresh()));
+  return ahead > farAhead || (ahead > 0 && schemasIn(openFresh()).includes(schemaOf(db)));
 }
 
 /** Whether the tables, their columns and bounds are to the letter those that the migrations make in `fresh`, an empty database. */
 export function hasOurSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
-  const schemaOf = (of: SqliteDatabase) => JSON.stringify(of.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all());
-  migrate(fresh);
-  const same = schemaOf(db) === schemaOf(fresh);
+  return schemasIn(fresh).at(-1) === schemaOf(db);
+}
+
+/** The schemas that there have been, made one after another in an empty database, which is closed. */
+function schemasIn(fresh: SqliteDatabase): string[] {
+  const schemas = migrationFiles().map((name) => {
+    fresh.exec(sqlOf(name));
+    return schemaOf(fresh);
+  });
   fresh.close();
-  return same;
+  return schemas;
+}
+
+function schemaOf(db: SqliteDatabase): string {
+  return JSON.stringify(db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all());
+}
+
+function sqlOf(name: string): string {
+  return readFileSync(new URL(name, migrations), 'utf8');
 }
 
 function migrationFiles(): string[] {

@@ -222,11 +222,14 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   });
 }
 
+/** When the boot of an hour began is copied with the boots, and is no column of every older release. */
+const readHoursSql = readSummariesSql.replace('boot.began_wall_ms', 'NULL');
+
 /** The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
   const canBe = (number: number) => number <= maxHour - skippedHours;
   const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined);
-  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readSummariesSql).all(0, 10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
+  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readHoursSql).all(0, 10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
   for (const hour of hours)
     writing(() => {
       know(to, hour);

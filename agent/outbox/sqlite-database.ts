@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import { hasCode } from '../lib/errors.ts';
 import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
-import { hasOurSchema, isFalseVersion, migrate } from './migrate.ts';
+import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import { createFile } from './repair.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
@@ -65,8 +65,9 @@ export function openChecked(path: string): SqliteDatabase {
 }
 
 function check(db: SqliteDatabase, path: string): void {
-  if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
   if (isFalseVersion(db, openInMemory)) throw damage('no release has its schema version');
+  refuseLater(db); // before what takes long, for it is tried again every second
+  if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
   migrate(db, () => skipLostNumbers(db, path));
   if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
   // reading joins them: what refers to a row that is not there would wait for ever, and nobody would know

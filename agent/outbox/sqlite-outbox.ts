@@ -37,10 +37,7 @@ export interface OutboxUse {
   readonly listenerRuns?: () => boolean | undefined;
 }
 
-/**
- * Opens the outbox, creating or migrating it. WAL with synchronous=FULL: an event that was stored survives a power cut
- * (with NORMAL the last ones do not). Throws an OutboxError.
- */
+/** Opens the outbox, creating or migrating it. WAL with synchronous=FULL: with NORMAL the last events do not survive a power cut. Throws an OutboxError. */
 export function openSqliteOutbox(path: string, limits: OutboxLimits, use: OutboxUse = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -52,6 +49,7 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, use: Outbox
       return new SqliteOutbox(path, openChecked(path), limits, use);
     }
   } catch (cause) {
+    if (cause instanceof OutboxError) throw cause;
     throw new OutboxError(
       `Expected an outbox at ${path}, got: ${messageOf(cause)}`,
       'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start',

@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
 import type { Clock } from '../lib/clock.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
-import { migrate } from './migrate.ts';
+import { isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
 import { openForCheck, openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
@@ -43,13 +43,14 @@ export function isMade(path: string): boolean {
   return true;
 }
 
-/** Throws what SQLite says, or that the file is damaged. */
+/** Throws what SQLite says, that the file is damaged, or a LaterSchemaError: no half of this release uses such a file, so it says nothing of what they do. */
 export function viewOutbox(path: string): OutboxView {
   const db = openReadOnly(path);
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {
     const health = db.pragma('quick_check', { simple: true });
     if (health !== 'ok') throw new Error(String(health).split('\n').slice(0, 2).join('; ').slice(0, 80));
+    if (!isFalseVersion(db, openInMemory)) refuseLater(db);
   } catch (error) {
     db.close();
     throw error;

@@ -8,6 +8,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from './broker.ts';
 import { cardTree } from './cards.ts';
 import { alsa, clock, cool, type DoctorBench, files, outboxOf, type Planted, paced, type Row, store, systemctl, verified } from './doctor.ts';
+import { sayLater } from './older-outbox.ts';
 import { bootId, hearingRecord, limits } from './samples.ts';
 
 const telephone = { samples: 1, rate: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0, hardwareRate: 8000 };
@@ -87,6 +88,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['a changed model', () => ({ model: { path: changedModel(folder) } }), 'model', 'fail', 'model.wrong'],
     ['a slow board', () => ({ probes: { tryModel: async () => ({ name: 'street', version: '1', costMs: 900 }) } }), 'model', 'fail', 'model.slow'],
     ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
+    ['an outbox of a later release', () => ({ plant: (path) => void sayLater(outboxOf(path)) }), 'outbox', 'fail', 'outbox.later'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
     ['events that wait', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
     ['events that wait, of a boot that thought it was 2100', () => ({ plant: (path) => store(path, false, Date.UTC(2100)) }), 'outbox', 'warn', 'outbox.late'],

@@ -5,6 +5,7 @@ import { stampOfEvent } from '../../delivery/stamp.ts';
 import type { HearingRecord } from '../../events/health.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
+import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { text } from '../translate.ts';
@@ -202,6 +203,7 @@ const outbox: Check = {
       return pass('doctor.outbox.ok', { pending, sent: fates.sent });
     } catch (error) {
       const reason = messageOf(error);
+      if (error instanceof LaterSchemaError) return fail('doctor.outbox.later', { reason });
       if (/does not exist|unable to open/.test(reason))
         return probes.presence(path) === 'absent' ? warn('doctor.outbox.none', { path }) : fail('doctor.outbox.forbidden', { path });
       return fail('doctor.outbox.damaged', { path, reason });

@@ -189,6 +189,14 @@ export const doctor = {
     en: 'systemctl restart tocsin.target; if it stays: mv {path} {path}.damaged and restart',
     fr: 'systemctl restart tocsin.target ; sinon : mv {path} {path}.damaged et redémarrez',
   },
+  'doctor.outbox.later': {
+    en: '{reason}',
+    fr: '{reason}',
+  },
+  'doctor.outbox.later.try': {
+    en: 'install the later release again: until then what is heard is held in memory, and lost with it',
+    fr: 'réinstallez la version plus récente : d’ici là, ce qui est entendu reste en mémoire et se perd avec elle',
+  },
   'doctor.outbox.late': { en: '{pending} waiting, the oldest for {age}', fr: '{pending} en attente, le plus ancien depuis {age}' },
   'doctor.outbox.late.try': {
     en: 'see network to ACL below: something there holds them back',

@@ -5,6 +5,9 @@ export const frenchErrors: Record<string, string> = {
     'Attendu un message du schéma fermé de {1}, obtenu un autre : il n’est pas envoyé',
   'tocsin privacy verify shows whether the outbox was changed': 'tocsin privacy verify montre si la file a été modifiée',
   'name a file in a folder that exists': 'nommez un fichier dans un dossier qui existe',
+  'Expected schema version {1} or an earlier one, got {2}: {3} is of a later release':
+    'Attendu la version de schéma {1} ou une plus ancienne, obtenu {2} : {3} vient d’une version plus récente',
+  'install the later release again; nothing in the file was changed': 'réinstallez la version plus récente ; rien n’a changé dans le fichier',
   'Expected an outbox at {1}, got: {2}': 'Attendu une file d’attente à {1}, obtenu : {2}',
   'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start':
     'vérifiez le chemin, son propriétaire et la place libre ; un fichier endommagé est réparé au démarrage de `tocsin deliver` et `tocsin listen`',

@@ -119,6 +119,7 @@ export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelMa
     if (isMade(path)) inspectOutbox(path);
   } catch (error) {
     if (isDenied(error)) throw broken('outbox', 'selftest.forbidden', { path });
+    if (error instanceof TocsinError) throw new BrokenChain('outbox', error.message, error.tryHint);
     throw broken('outbox', 'selftest.damaged', { path, reason: messageOf(error) });
   }
   const [glass_break = 0, shout = 0, bang = 0] = heard.detection.scores;

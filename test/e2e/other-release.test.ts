@@ -1,0 +1,36 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { range } from '../support/damaged-outbox.ts';
+import { openOlderOutbox, sayLater, versions } from '../support/older-outbox.ts';
+import { sensor } from '../support/stored-events.ts';
+
+const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
+
+test.each(range(1, versions))('schema version %d, before a half of this release has opened it: what it holds is shown, and nothing is changed', (version) => {
+  const { path, db, outbox } = sensor(0);
+  outbox.close();
+  rmSync(db);
+  openOlderOutbox(db, version).close();
+  const before = readFileSync(db);
+  expect(JSON.parse(tocsin('status', '--json', '-c', path).stdout)).toMatchObject({ pending: 190, stored: 302, sent: 102, expired: 10, unreadable: 0 });
+  const events = tocsin('events', '--json', '-n', '1000', '-c', path).stdout.trim().split('\n');
+  expect(events.map((line) => JSON.parse(line).sequence)).toEqual(range(111, 300));
+  expect(tocsin('calibrate', 'thresholds', '--budget', '2/week', '-c', path).stderr).toContain('days of listening');
+  expect(readFileSync(db).equals(before)).toBe(true);
+});
+
+test('an outbox of a later release, which no half of this one uses: nothing is said to be well, and it stays as it is', () => {
+  const { path, db, outbox } = sensor(0);
+  outbox.close();
+  sayLater(db);
+  const before = readFileSync(db);
+  for (const command of [['status'], ['status', '--json'], ['outbox'], ['events'], ['events', 'explain', '1']])
+    expect(tocsin(...command, '-c', path)).toMatchObject({
+      status: 6,
+      stdout: '',
+      stderr: expect.stringMatching(/of a later release\nTry: install the later release/),
+    });
+  expect(tocsin('outbox', '-c', path, '--lang', 'fr').stderr).toMatch(/d’une version plus récente\nEssayez.: réinstallez la version plus récente/);
+  expect(readFileSync(db).equals(before)).toBe(true);
+});

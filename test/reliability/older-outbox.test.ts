@@ -1,0 +1,137 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test } from 'vitest';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { overwrite, pageBytes, pagesOf, quarantined, range } from '../support/damaged-outbox.ts';
+import { beganWallMs, olderId, openOlderOutbox, otherBoot, sayLater, versions } from '../support/older-outbox.ts';
+import { openPatient } from '../support/patient.ts';
+import { bootId, hourSummary, recordedEvent } from '../support/samples.ts';
+
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-older-')), 'outbox.db');
+});
+
+/** Every row of every table, and the numbers given out last. */
+function rowsOf(file: string): Map<string, Record<string, unknown>[]> {
+  const db = new Database(file, { readonly: true });
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
+  const rows = new Map(tables.map((table) => [table, db.prepare(`SELECT * FROM ${table} ORDER BY 1, 2`).all() as Record<string, unknown>[]]));
+  db.close();
+  return rows;
+}
+
+const ages = range(1, versions).flatMap((version) =>
+  ['as its last process closed it', 'with its log, as a kill leaves it'].map((left) => [version, left] as const),
+);
+
+test.each(ages)('schema version %d, %s: every row is there as it was, and the numbers go on', (version, left) => {
+  const db = openOlderOutbox(path, version);
+  const moved = join(mkdtempSync(join(tmpdir(), 'tocsin-older-')), 'outbox.db');
+  if (left.startsWith('as')) db.close();
+  for (const name of readdirSync(join(path, '..'))) cpSync(join(path, '..', name), join(moved, '..', name));
+  const before = rowsOf(path);
+  db.close();
+  const outbox = openPatient(moved);
+  expect(outbox.id).toBe(olderId);
+  const after = rowsOf(moved);
+  const isNew = (row: Record<string, unknown>) => row.name === 'dropped' || row.name === 'unreadable'; // fates of version 2
+  for (const [table, rows] of before)
+    expect(
+      after.get(table)?.filter((row) => version > 1 || !isNew(row)),
+      table,
+    ).toEqual(rows.map((row) => expect.objectContaining(row)));
+  expect(outbox.pending(0, 1000).map(({ sequence }) => sequence)).toEqual(range(111, 300));
+  expect(outbox.append(recordedEvent(9000))).toBe('stored');
+  outbox.writeSummary(hourSummary());
+  expect(outbox.pending(300, 10).map(({ sequence }) => sequence)).toEqual([303]);
+  expect(outbox.summaries(10).at(-1)?.sequence).toBe(version >= 4 ? 6 : 1);
+  expect([outbox.faults(), quarantined(moved)]).toEqual([[], []]);
+});
+
+/** What a repair keeps of each table of which no page is damaged. */
+function whatIsKept(outbox: ReturnType<typeof openPatient>) {
+  const view = viewOutbox(path);
+  const days = view.listeningDays();
+  view.close();
+  return {
+    id: outbox.id,
+    hour_summary: outbox.summaries(10).map(({ sequence, bootBeganMs }) => [sequence, bootBeganMs]),
+    usual_level: outbox.readUsualLevels().length,
+    hearing: outbox.readHearing()?.suspicion,
+    listening_day: days.map(({ counts }) => counts.length),
+    began: [outbox.bootBegan(bootId), outbox.bootBegan(otherBoot)],
+  };
+}
+
+// what each event refers to, and where everything stands: without those nothing can be read, of a file of this release either
+const needed = /^(sqlite_schema|outbox|label|boot|model)$/;
+
+test.each(range(1, versions))('schema version %d, a page damaged before a half of this release opened it: all that is on the others goes on', (version) => {
+  const db = openOlderOutbox(path, version);
+  db.close();
+  const sound = readFileSync(path);
+  const pages = pagesOf(path);
+  const expected = {
+    id: olderId,
+    hour_summary: version >= 4 ? [3, 4, 5].map((hour) => [hour, version >= 5 ? beganWallMs : undefined]) : [],
+    usual_level: version >= 3 ? 24 : 0,
+    hearing: version >= 3 ? 'covered' : undefined,
+    listening_day: version >= 6 ? [2] : [],
+    began: [version >= 5 ? beganWallMs : undefined, undefined],
+  };
+  const tried = pages.filter(({ table, isLeaf }) => isLeaf && table !== 'free' && !needed.test(table));
+  for (const page of tried) {
+    path = join(mkdtempSync(join(tmpdir(), 'tocsin-older-')), 'outbox.db');
+    writeFileSync(path, sound);
+    overwrite(path, pages.indexOf(page) * pageBytes, pageBytes, () => 0xa5);
+    const outbox = openPatient(path);
+    const gone = page.events.map(({ sequence }) => sequence);
+    expect(outbox.pending(0, 1000).map(({ sequence }) => sequence)).toEqual(range(111, 300).filter((sequence) => !gone.includes(sequence)));
+    expect(quarantined(path), page.table).toHaveLength(1);
+    const { [page.table.replace('would_be_event', 'listening_day') as 'hearing']: _lost, ...kept } = expected;
+    expect(whatIsKept(outbox), page.table).toMatchObject(kept);
+    outbox.close();
+  }
+  expect(new Set(tried.map(({ table }) => table)).size).toBeGreaterThanOrEqual(6);
+});
+
+const falseVersions = range(1, versions).flatMap((version) => [versions + 1, versions + 3, 100].map((said) => [version, said] as const));
+
+test.each(falseVersions)(
+  'schema version %d, its number overwritten with %d: repaired with all of it, for no later release has this schema',
+  (version, said) => {
+    openOlderOutbox(path, version).close();
+    overwrite(path, 63, 1, () => said);
+    const outbox = openPatient(path);
+    expect([outbox.id, outbox.pending(0, 1000).map(({ sequence }) => sequence), quarantined(path).length]).toEqual([olderId, range(111, 300), 1]);
+  },
+);
+
+test('a file of a later release is left as it is, damaged too: what is heard is held, it is told, and the later release goes on', () => {
+  openOlderOutbox(path, versions).close();
+  sayLater(path);
+  const sound = readFileSync(path);
+  const page = pagesOf(path).findIndex(({ events }) => events.length > 3);
+  for (const isDamaged of [true, false]) {
+    writeFileSync(path, sound);
+    if (isDamaged) overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
+    const before = readFileSync(path);
+    const lines: string[] = [];
+    const note = ({ reason }: { reason?: string }) => void lines.push(reason ?? '');
+    const outbox = openPatient(path, { logger: { debug: note, info: note, warn: note, error: note } });
+    expect(outbox.append(recordedEvent(9000))).toBe('held');
+    for (let i = 0; i < 3; i++) expect(() => outbox.pendingCount()).toThrow('of a later release');
+    expect(outbox.faults()).toEqual(['outbox_unwritable']);
+    expect(lines, 'said once').toEqual([expect.stringContaining('of a later release')]);
+    expect([readFileSync(path).equals(before), quarantined(path)]).toEqual([true, []]);
+    outbox.close();
+  }
+  const later = new Database(path);
+  later.exec(`ALTER TABLE event DROP COLUMN bearing; PRAGMA user_version = ${versions}`); // to this test, this release is the later one
+  later.close();
+  const outbox = openPatient(path);
+  expect([outbox.pendingCount(), outbox.faults()]).toEqual([190, []]);
+});
