@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { listName, listPackage } from '../../agent/cli/privacy/package-list.ts';
@@ -52,12 +52,19 @@ Description: street acoustic sensor that publishes anonymous events
   );
   const sums = files.map((path) => `${createHash('md5').update(readFileSync(path)).digest('hex')}  ${relative(root, path)}\n`);
   writeFileSync(join(control, 'md5sums'), sums.join(''));
-  for (const script of ['postinst', 'prerm', 'postrm']) {
-    copyFileSync(join(source, 'deploy/deb/scripts', script), join(control, script));
-    chmodSync(join(control, script), 0o755);
-  }
+  writeScripts(source, control, version);
   for (const name of ['control', 'md5sums']) chmodSync(join(control, name), 0o644);
   chmodSync(control, 0o755);
+}
+
+/** With the version of the release and the schema version of its outbox in their places. */
+export function writeScripts(source: string, control: string, version: string): void {
+  const schemaVersion = String(readdirSync(join(source, 'agent/outbox/migrations')).length);
+  for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
+    const text = readFileSync(join(source, 'deploy/deb/scripts', script), 'utf8');
+    writeFileSync(join(control, script), text.replaceAll('@VERSION@', version).replaceAll('@SCHEMA_VERSION@', schemaVersion));
+    chmodSync(join(control, script), 0o755);
+  }
 }
 
 /** In the form that Debian's tools read (deb-changelog(5)); what changed is in NEWS.gz. */

@@ -234,6 +234,37 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     for (const half of halves) expect(active(`tocsin-${half}`)).toBe('active');
   });
 
+  const pids = () => halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
+  const install = (file: string) => box.sh(`apt-get install -y --reinstall --allow-downgrades --no-install-recommends /mnt/${file} 2>&1`);
+
+  test('what a person started without its target being enabled is restarted too', () => {
+    const before = pids();
+    sh('systemctl disable tocsin.target');
+    expect(install('second.deb').status).toBe(0);
+    expect(pids().filter((pid) => pid === '0' || before.includes(pid))).toEqual([]);
+    sh('systemctl enable tocsin.target');
+  });
+
+  test('an earlier release is not put over an outbox that it does not know, and both halves go on', () => {
+    const before = pids();
+    const say = (version: number) => sh(`sqlite3 /var/lib/tocsin/outbox.db 'PRAGMA user_version = ${version}; PRAGMA wal_checkpoint'`);
+    const version = sh("sqlite3 -readonly /var/lib/tocsin/outbox.db 'PRAGMA user_version'");
+    say(Number(version) + 1);
+    const { status, stdout } = install('first.deb');
+    say(Number(version));
+    expect([status, stdout]).toEqual([100, expect.stringContaining('Try: keep the later release')]);
+    expect(sh('dpkg-query -W tocsin; dpkg --audit')).toBe('tocsin\t0.1.0+second');
+    expect(pids()).toEqual(before);
+    expect(install('first.deb').status, 'one that it does know').toBe(0);
+  });
+
+  test('removed and installed again, it runs again: nobody but the removal had stopped it', async () => {
+    sh('apt-get remove -y tocsin 2>&1');
+    expect(install('second.deb').status).toBe(0);
+    for (const half of halves) await until(`the ${half}`, () => active(`tocsin-${half}`) === 'active');
+    await anEventArrives();
+  });
+
   test('removed, it stops and keeps what is the operator’s; purged, nothing of it is left', () => {
     sh('apt-get remove -y tocsin 2>&1');
     expect(sh('ps -eo args | grep -c "[t]ocsin/agent" || true')).toBe('0');
