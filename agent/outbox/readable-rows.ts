@@ -22,6 +22,35 @@ export function unless<T>(thrown: RegExp, work: () => T): T | undefined {
 }
 
 /**
+ * What other rows refer to, read into tables of this connection's memory that hide the damaged ones: without a label, a boot and a model no event is read. The
+ * labels are those of the release; boots and models stand in an index as well, all but when a boot began.
+ */
+export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
+  const rows = (sql: string) => {
+    const found: object[] = [];
+    reading(() => {
+      for (const row of from.prepare<[], object>(sql).iterate()) found.push(row);
+    });
+    return found;
+  };
+  const twice = (table: string, indexed: string) => [
+    ...rows(`SELECT * FROM main.${table} NOT INDEXED`),
+    ...rows(`SELECT ${indexed} FROM main.${table} INDEXED BY sqlite_autoindex_${table}_1`),
+  ];
+  const tables = [
+    ['label', ['name'], to.prepare('SELECT id, name FROM label').all() as object[]],
+    ['boot', ['boot_id', 'began_wall_ms'], twice('boot', 'id, boot_id')],
+    ['model', ['name', 'version'], twice('model', 'id, name, version')],
+  ] as const;
+  for (const [table, columns, found] of tables)
+    reading(() => {
+      from.exec(`DROP TABLE IF EXISTS temp.${table}; CREATE TEMP TABLE ${table} (id INTEGER PRIMARY KEY, ${columns.join()})`);
+      const insert = from.prepare(`INSERT OR IGNORE INTO temp.${table} VALUES (@id, ${columns.map((name) => `@${name}`).join()})`);
+      for (const row of found) insert.run({ began_wall_ms: null, ...row }); // a column that older releases do not have
+    });
+}
+
+/**
  * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
  * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
  */

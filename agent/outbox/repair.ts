@@ -4,7 +4,7 @@ import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
 import { quarantined, repairedSql } from './quarantine.ts';
-import { readableEvents, reading, unless } from './readable-rows.ts';
+import { readableEvents, reading, readReferredTo, unless } from './readable-rows.ts';
 import { maxHour, maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
@@ -121,9 +121,19 @@ function salvage(path: string, open: OpenDatabase, progress: () => void): Sqlite
   }
 }
 
-/** No other process writes from here on: what it stores in a file that is set aside next would be lost. */
+/**
+ * No other process writes while this copies: what it stores in a file that is set aside next would be lost. What rows refer to is read before that, for SQLite
+ * keeps nothing in a transaction that has met damage, and anew where another process wrote meanwhile.
+ */
 function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase, progress: () => void): void {
-  reading(() => damaged.exec('BEGIN IMMEDIATE'));
+  damaged.pragma('temp_store = MEMORY'); // a half has no folder for temporary files
+  const written = () => reading(() => damaged.pragma('data_version', { simple: true }));
+  for (let before: unknown = {}; written() !== before; ) {
+    if (damaged.inTransaction) damaged.exec('ROLLBACK');
+    before = written();
+    readReferredTo(damaged, fresh);
+    reading(() => damaged.exec('BEGIN IMMEDIATE'));
+  }
   damaged.pragma('cell_size_check = ON');
   writing(() => copy(damaged, fresh, progress));
 }
@@ -222,14 +232,11 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   });
 }
 
-/** When the boot of an hour began is copied with the boots, and is no column of every older release. */
-const readHoursSql = readSummariesSql.replace('boot.began_wall_ms', 'NULL');
-
 /** The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
   const canBe = (number: number) => number <= maxHour - skippedHours;
   const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined);
-  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readHoursSql).all(0, 10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
+  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readSummariesSql).all(0, 10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
   for (const hour of hours)
     writing(() => {
       know(to, hour);

@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test } from 'vitest';
+import type { PendingEvent } from '../../agent/outbox/outbox.ts';
+import { repairOutbox } from '../../agent/outbox/repair.ts';
+import { type OpenDatabase, openDatabase } from '../../agent/outbox/sqlite-database.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { overwrite, pageBytes, pagesOf, quarantined, range } from '../support/damaged-outbox.ts';
 import { beganWallMs, olderId, openOlderOutbox, otherBoot, sayLater, versions } from '../support/older-outbox.ts';
 import { openPatient } from '../support/patient.ts';
-import { bootId, hourSummary, recordedEvent } from '../support/samples.ts';
+import { bootId, hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -66,8 +70,8 @@ function whatIsKept(outbox: ReturnType<typeof openPatient>) {
   };
 }
 
-// what each event refers to, and where everything stands: without those nothing can be read, of a file of this release either
-const needed = /^(sqlite_schema|outbox|label|boot|model)$/;
+// where everything stands, and the id: without the one nothing can be read, of a file of this release either, and without the other a new one begins
+const needed = /^(sqlite_schema|outbox)$/;
 
 test.each(range(1, versions))('schema version %d, a page damaged before a half of this release opened it: all that is on the others goes on', (version) => {
   const db = openOlderOutbox(path, version);
@@ -88,14 +92,36 @@ test.each(range(1, versions))('schema version %d, a page damaged before a half o
     writeFileSync(path, sound);
     overwrite(path, pages.indexOf(page) * pageBytes, pageBytes, () => 0xa5);
     const outbox = openPatient(path);
+    const wanted =
+      page.table === 'boot' ? { ...expected, hour_summary: expected.hour_summary.map(([hour]) => [hour, undefined]), began: [undefined, undefined] } : expected;
     const gone = page.events.map(({ sequence }) => sequence);
     expect(outbox.pending(0, 1000).map(({ sequence }) => sequence)).toEqual(range(111, 300).filter((sequence) => !gone.includes(sequence)));
     expect(quarantined(path), page.table).toHaveLength(1);
-    const { [page.table.replace('would_be_event', 'listening_day') as 'hearing']: _lost, ...kept } = expected;
+    const { [page.table.replace('would_be_event', 'listening_day') as 'hearing']: _lost, ...kept } = wanted;
     expect(whatIsKept(outbox), page.table).toMatchObject(kept);
     outbox.close();
   }
   expect(new Set(tried.map(({ table }) => table)).size).toBeGreaterThanOrEqual(6);
+});
+
+test('a repair begins as the other half stores the first event of another boot and model: that event is kept as well', () => {
+  openOlderOutbox(path, versions).close();
+  const listener = openSqliteOutbox(path, limits);
+  writeFileSync(`${path}.new`, ''); // a repair that was interrupted: it begins anew
+  const last = recordedEvent(9000, { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d', model: { name: 'street', version: '0.9.0' } });
+  const open: OpenDatabase = (file, migrated) => {
+    const db = openDatabase(file, migrated);
+    const exec = db.exec.bind(db);
+    db.exec = (sql: string) => {
+      if (file === path && sql === 'BEGIN IMMEDIATE') listener.append(last);
+      return exec(sql);
+    };
+    return db;
+  };
+  repairOutbox(path, open, () => false);
+  listener.close();
+  const { sequence: _, ...kept } = openPatient(path).pending(300, 10)[0] as PendingEvent;
+  expect(kept).toEqual(last);
 });
 
 const falseVersions = range(1, versions).flatMap((version) => [versions + 1, versions + 3, 100].map((said) => [version, said] as const));

@@ -40,7 +40,7 @@ test.each([11, 12, 13])(
       const altered = events.slice(0, -1).filter(({ sequence, ...event }) => !isDeepStrictEqual(event, recordedEvent(sequence)));
       if (!hit.some(({ table }) => names.includes(table))) expect(altered.filter(({ sequence }) => !overwritten.has(sequence))).toEqual([]);
       const kept = new Set(events.map(({ sequence }) => sequence));
-      if (hit.every(({ table, isLeaf }) => table === 'event' && isLeaf)) {
+      if (hit.every(({ table, isLeaf }) => isLeaf && ['event', ...names].includes(table))) {
         expect(isNew).toBe(false);
         expect(range(101, stored).filter((n) => !overwritten.has(n) && !kept.has(n))).toEqual([]);
       }
