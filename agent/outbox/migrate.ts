@@ -45,6 +45,11 @@ export function hasOurSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean
   return schemasIn(fresh).at(-1) === schemaOf(db);
 }
 
+/** Whether it has the schema of an earlier release, which a half of this one brings up to date when it starts. */
+export function hasEarlierSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
+  return schemasIn(fresh).slice(0, -1).includes(schemaOf(db));
+}
+
 /** The schemas that there have been, made one after another in an empty database, which is closed. */
 function schemasIn(fresh: SqliteDatabase): string[] {
   const schemas = migrationFiles().map((name) => {

@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
 import type { Clock } from '../lib/clock.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
-import { isFalseVersion, migrate, refuseLater } from './migrate.ts';
+import { hasEarlierSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
 import { openForCheck, openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
@@ -97,11 +97,11 @@ export function recallBoot({ boot }: OutboxState, clock: Clock): void {
 
 export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name';
 
-/** The schema as text, to the letter as the sqlite3 shell prints `schemaSql`, and whether the file and every row keep to it. */
-export function schemaOf(path: string): { text: string; sound: boolean } {
+/** The schema as text, to the letter as the sqlite3 shell prints `schemaSql`, whether the file and every row keep to it, and whether it is that of an earlier release. */
+export function schemaOf(path: string): { text: string; sound: boolean; earlier: boolean } {
   const db = openForCheck(path);
   try {
-    return { text: schemaText(db), sound: db.pragma('quick_check', { simple: true }) === 'ok' };
+    return { text: schemaText(db), sound: db.pragma('quick_check', { simple: true }) === 'ok', earlier: hasEarlierSchema(db, openInMemory()) };
   } finally {
     db.close();
   }

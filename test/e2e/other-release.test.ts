@@ -17,6 +17,8 @@ test.each(range(1, versions))('schema version %d, before a half of this release 
   const events = tocsin('events', '--json', '-n', '1000', '-c', path).stdout.trim().split('\n');
   expect(events.map((line) => JSON.parse(line).sequence)).toEqual(range(111, 300));
   expect(tocsin('calibrate', 'thresholds', '--budget', '2/week', '-c', path).stderr).toContain('days of listening');
+  const { checks } = JSON.parse(tocsin('privacy', 'verify', '--json', '--no-record', '-c', path).stdout) as { checks: { check: string; state: string }[] };
+  expect(checks.find(({ check }) => check === 'outbox')?.state).toBe(version < versions ? 'unchecked' : 'pass');
   expect(readFileSync(db).equals(before)).toBe(true);
 });
 

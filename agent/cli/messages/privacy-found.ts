@@ -39,6 +39,10 @@ export const privacyFound = {
     en: 'not the schema of this release: {what}; digest {digest}',
     fr: 'pas le schéma de cette version : {what} ; empreinte {digest}',
   },
+  'privacy.outbox.earlier': {
+    en: 'the schema of an earlier release, until a half of this one starts; digest {digest}',
+    fr: 'le schéma d’une version antérieure, jusqu’au démarrage d’une moitié de celle-ci ; empreinte {digest}',
+  },
   'privacy.outbox.rows': { en: '{path} has damage or values out of bounds', fr: '{path} a des dégâts ou des valeurs hors bornes' },
   'privacy.outbox.ok': { en: 'the schema of this release; digest {digest}', fr: 'le schéma de cette version ; empreinte {digest}' },
   'privacy.access.open': { en: 'others may use: {what}', fr: 'ouverts aux autres : {what}' },
