@@ -52,17 +52,17 @@ Description: street acoustic sensor that publishes anonymous events
   );
   const sums = files.map((path) => `${createHash('md5').update(readFileSync(path)).digest('hex')}  ${relative(root, path)}\n`);
   writeFileSync(join(control, 'md5sums'), sums.join(''));
-  writeScripts(source, control, version);
+  writeScripts(source, control);
   for (const name of ['control', 'md5sums']) chmodSync(join(control, name), 0o644);
   chmodSync(control, 0o755);
 }
 
-/** With the version of the release and the schema version of its outbox in their places. */
-export function writeScripts(source: string, control: string, version: string): void {
+/** With the schema version of the outbox in its place. */
+export function writeScripts(source: string, control: string): void {
   const schemaVersion = String(readdirSync(join(source, 'agent/outbox/migrations')).length);
   for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
     const text = readFileSync(join(source, 'deploy/deb/scripts', script), 'utf8');
-    writeFileSync(join(control, script), text.replaceAll('@VERSION@', version).replaceAll('@SCHEMA_VERSION@', schemaVersion));
+    writeFileSync(join(control, script), text.replaceAll('@SCHEMA_VERSION@', schemaVersion));
     chmodSync(join(control, script), 0o755);
   }
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { writeScripts } from '../../deploy/deb/control.ts';
 import { missing } from '../support/broker.ts';
+import { range } from '../support/damaged-outbox.ts';
 import { versions } from '../support/older-outbox.ts';
 
 const withoutPlaybook = missing('ansible-playbook');
@@ -51,35 +52,40 @@ describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; t
   });
 });
 
-const withoutDpkg = missing('dpkg');
-test.skipIf(withoutDpkg)(
-  `before the package is unpacked: an outbox of a later release keeps an earlier one from its place${withoutDpkg ? ` (left out: ${withoutDpkg})` : ''}`,
-  () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
-    const [outbox, again] = [join(folder, 'outbox.db'), join(folder, 'again')];
-    writeScripts('.', folder, '0.2.0');
-    const text = readFileSync(join(folder, 'preinst'), 'utf8').replaceAll('/var/lib/tocsin/outbox.db', outbox).replaceAll('/run/tocsin-installed-again', again);
-    const preinst = (...args: string[]) => spawnSync('sh', ['-c', text, 'preinst', ...args], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
-    const isTaken = (...args: string[]) => preinst(...args).status === 0;
-    const say = (schemaVersion: number) => {
-      const db = new Database(outbox);
-      db.pragma(`user_version = ${schemaVersion}`);
-      db.close();
-    };
-    expect([isTaken('install'), isTaken('upgrade', '0.3.0')], 'no outbox yet').toEqual([true, true]);
-    say(versions);
-    expect(isTaken('upgrade', '0.3.0'), 'one that it can use').toBe(true);
-    for (const later of [versions + 1, 256]) {
-      say(later);
-      expect(preinst('upgrade', '0.3.0', '0.2.0')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: .*0\.2\.0.*\nTry: /) });
-      expect(isTaken('install', '0.3.0'), 'nor once that was removed').toBe(false);
-      expect([isTaken('upgrade', '0.1.0'), isTaken('upgrade', '0.2.0')], 'no earlier release: the number is damaged, and a half repairs that').toEqual([
-        true,
-        true,
-      ]);
-    }
-    expect(existsSync(again), 'nobody removed it').toBe(false);
-    say(versions);
-    expect([isTaken('install', '0.3.0'), existsSync(again)]).toEqual([true, true]);
-  },
-);
+test('before the package is unpacked: a release that cannot use the outbox does not take the place of the one that does', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
+  const [outbox, again, installation] = [join(folder, 'outbox.db'), join(folder, 'again'), join(folder, 'installed')];
+  writeScripts('.', folder);
+  const text = readFileSync(join(folder, 'preinst'), 'utf8')
+    .replaceAll('/var/lib/tocsin/outbox.db', outbox)
+    .replaceAll('/run/tocsin-installed-again', again)
+    .replaceAll('/usr/lib/tocsin', installation);
+  const preinst = (...args: string[]) => spawnSync('sh', ['-c', text, 'preinst', ...args], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
+  const isTaken = (...args: string[]) => preinst(...args).status === 0;
+  const schemaVersion = (number: number) => {
+    const db = new Database(outbox);
+    db.pragma(`user_version = ${number}`);
+    db.close();
+  };
+  const install = (known: number) => {
+    const migrations = join(installation, 'agent/outbox/migrations');
+    mkdirSync(migrations, { recursive: true });
+    for (const number of range(1, known)) writeFileSync(join(migrations, `${number}.sql`), '');
+  };
+  install(versions + 1);
+  expect([isTaken('install'), isTaken('upgrade', '0.3.0')], 'no outbox yet').toEqual([true, true]);
+  for (const usable of [1, versions]) {
+    schemaVersion(usable);
+    expect(isTaken('upgrade', '0.3.0')).toBe(true);
+  }
+  schemaVersion(versions + 1);
+  expect(preinst('upgrade', '0.3.0')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: .*\nTry: keep the later release/) });
+  schemaVersion(256);
+  expect(isTaken('upgrade', '0.3.0'), 'no release knows that number: it is damaged, and a half repairs it').toBe(true);
+  install(256);
+  expect(isTaken('upgrade', '0.3.0')).toBe(false);
+  rmSync(installation, { recursive: true });
+  expect([isTaken('install', '0.3.0'), existsSync(again)], 'nor once that was removed').toEqual([false, false]);
+  schemaVersion(versions);
+  expect([isTaken('install', '0.3.0'), existsSync(again)]).toEqual([true, true]);
+});

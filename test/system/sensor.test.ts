@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { bootContainer, type Container, withoutContainer } from '../support/container.ts';
+import { versions } from '../support/older-outbox.ts';
 import { type Operator, openOperator, supply } from '../support/operator.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
 import { openStreet, type Street } from '../support/street.ts';
@@ -32,7 +33,8 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
       [buildPackage(thisArchitecture), 'first.deb'],
     ];
     for (const [from, to] of files) copyFileSync(from, join(share, to));
-    repack(join(share, 'first.deb'), '0.1.0+second', join(share, 'second.deb'));
+    repack('second', (preinst) => preinst);
+    repack('third', (preinst) => preinst.replaceAll(`-gt ${versions} `, `-gt ${versions - 1} `)); // of a release that lacks the last migration
     street = openStreet();
     box = await bootContainer(share, street.folder);
   }, 600_000);
@@ -41,12 +43,13 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     street?.close();
   });
 
-  /** The same content as a later version. */
-  function repack(from: string, version: string, to: string): void {
-    const folder = mkdtempSync(join(tmpdir(), 'tocsin-second-'));
-    execFileSync('dpkg-deb', ['-R', from, folder]);
-    const control = join(folder, 'DEBIAN/control');
-    writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: ${version}`));
+  /** The same content as a later version, with what is run before it is unpacked changed. */
+  function repack(name: string, change: (preinst: string) => string): void {
+    const [folder, to] = [mkdtempSync(join(tmpdir(), 'tocsin-second-')), join(share, `${name}.deb`)];
+    execFileSync('dpkg-deb', ['-R', join(share, 'first.deb'), folder]);
+    const [control, preinst] = [join(folder, 'DEBIAN/control'), join(folder, 'DEBIAN/preinst')];
+    writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: 0.1.0+${name}`));
+    writeFileSync(preinst, change(readFileSync(preinst, 'utf8')));
     execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z1', '-b', folder, to], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
   function sh(script: string): string {
@@ -235,7 +238,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   });
 
   const pids = () => halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
-  const install = (file: string) => box.sh(`apt-get install -y --reinstall --allow-downgrades --no-install-recommends /mnt/${file} 2>&1`);
+  const install = (file: string) => box.sh(`apt-get install -y --reinstall --no-install-recommends /mnt/${file} 2>&1`);
 
   test('what a person started without its target being enabled is restarted too', () => {
     const before = pids();
@@ -245,17 +248,11 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     sh('systemctl enable tocsin.target');
   });
 
-  test('an earlier release is not put over an outbox that it does not know, and both halves go on', () => {
+  test('an earlier release, published under a higher version, is not put over an outbox that it cannot use, and both halves go on', () => {
     const before = pids();
-    const say = (version: number) => sh(`sqlite3 /var/lib/tocsin/outbox.db 'PRAGMA user_version = ${version}; PRAGMA wal_checkpoint'`);
-    const version = sh("sqlite3 -readonly /var/lib/tocsin/outbox.db 'PRAGMA user_version'");
-    say(Number(version) + 1);
-    const { status, stdout } = install('first.deb');
-    say(Number(version));
-    expect([status, stdout]).toEqual([100, expect.stringContaining('Try: keep the later release')]);
+    expect(install('third.deb')).toMatchObject({ status: 100, stdout: expect.stringContaining('Try: keep the later release') });
     expect(sh('dpkg-query -W tocsin; dpkg --audit')).toBe('tocsin\t0.1.0+second');
     expect(pids()).toEqual(before);
-    expect(install('first.deb').status, 'one that it does know').toBe(0);
   });
 
   test('removed and installed again, it runs again: nobody but the removal had stopped it', async () => {
