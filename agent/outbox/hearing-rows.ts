@@ -24,7 +24,7 @@ export const writeHearingSql = `INSERT OR REPLACE INTO hearing (one, boot, model
   VALUES (1, (SELECT id FROM boot WHERE boot_id = @boot_id), (SELECT id FROM model WHERE name = @model_name AND version = @model_version),
   @written_monotonic_ms, @since_monotonic_ms, @state, @fault, @suspicion, @listened_ms, @dropped_samples, @opens, @starts, @noise_floor_decibels)`;
 export const readUsualSql = 'SELECT hour, quarters, floor_millibels / 100.0 AS floorDb, loud_millibels / 100.0 AS loudDb FROM usual_level';
-export const writeUsualSql = 'INSERT OR REPLACE INTO usual_level VALUES (@hour, @quarters, @floor, @loud)';
+export const writeUsualSql = 'INSERT OR REPLACE INTO usual_level (hour, quarters, floor_millibels, loud_millibels) VALUES (@hour, @quarters, @floor, @loud)';
 
 export function toHearingRow(record: HearingRecord): HearingRow {
   return {

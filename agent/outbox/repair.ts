@@ -160,7 +160,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
     for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
     const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000, progress);
-    to.exec('INSERT INTO recent SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
+    to.exec('INSERT INTO recent (sequence, boot, onset_monotonic_ms) SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
     copyHearing(from, to);
     const fates = new Map<string, number>();
@@ -250,7 +250,9 @@ function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
 /** What the listener has learnt of this place in two weeks, as far as it can be read. */
 function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
   const levels = reading(() => from.prepare('SELECT * FROM usual_level').all());
-  const insert = to.prepare('INSERT INTO usual_level VALUES (@hour, @quarters, @floor_millibels, @loud_millibels)');
+  const insert = to.prepare(
+    'INSERT INTO usual_level (hour, quarters, floor_millibels, loud_millibels) VALUES (@hour, @quarters, @floor_millibels, @loud_millibels)',
+  );
   for (const level of levels ?? []) writing(() => insert.run(level));
 }
 

@@ -4,6 +4,9 @@ import { bound } from './rows.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 
 export const keptDays = 60;
+// by their names, as everywhere: a later release may add columns while a half of this one still runs
+const dayColumns = '(day, model, strict, first_utc_day, last_utc_day, listened_ms, recognition)';
+const countColumns = '(day, label, step, events)';
 const fullMs = 86_400_000;
 
 /** A day of listening as it was stored. */
@@ -36,10 +39,10 @@ export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord):
     ).run(ms, utcDay, utcDay, day);
   else {
     for (const table of ['would_be_event', 'listening_day']) db.prepare(`DELETE FROM ${table} WHERE day <= ?`).run(day - keptDays);
-    db.prepare('INSERT INTO listening_day VALUES (?, ?, ?, ?, ?, ?, ?)').run(day, modelId, strict, utcDay, utcDay, ms, recognition);
+    db.prepare(`INSERT INTO listening_day ${dayColumns} VALUES (?, ?, ?, ?, ?, ?, ?)`).run(day, modelId, strict, utcDay, utcDay, ms, recognition);
   }
   const add = db.prepare(
-    'INSERT INTO would_be_event VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?) ON CONFLICT DO UPDATE SET events = min(1000000, events + excluded.events)',
+    `INSERT INTO would_be_event ${countColumns} VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?) ON CONFLICT DO UPDATE SET events = min(1000000, events + excluded.events)`,
   );
   for (const { label, step, events } of counts) add.run(day, label, step, bound(events, 1, 1_000_000));
 }
@@ -47,9 +50,9 @@ export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord):
 /** A day as it was read from another outbox; its model has a row here. */
 export function writeListeningDay(db: SqliteDatabase, listeningDay: ListeningDay): void {
   const { day, model, operatingPoint, firstUtcDay = null, lastUtcDay = null, seconds, recognition = null, counts } = listeningDay;
-  const insertDay = db.prepare('INSERT INTO listening_day VALUES (?, (SELECT id FROM model WHERE name = ? AND version = ?), ?, ?, ?, ?, ?)');
+  const insertDay = db.prepare(`INSERT INTO listening_day ${dayColumns} VALUES (?, (SELECT id FROM model WHERE name = ? AND version = ?), ?, ?, ?, ?, ?)`);
   insertDay.run(day, model.name, model.version, operatingPoint === 'strict' ? 1 : 0, firstUtcDay, lastUtcDay, Math.round(seconds * 1000), recognition);
-  const insertCount = db.prepare('INSERT INTO would_be_event VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?)');
+  const insertCount = db.prepare(`INSERT INTO would_be_event ${countColumns} VALUES (?, (SELECT id FROM label WHERE name = ?), ?, ?)`);
   for (const { label, step, events } of counts) insertCount.run(day, label, step, events);
 }
 

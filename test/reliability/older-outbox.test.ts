@@ -11,7 +11,7 @@ import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { overwrite, pageBytes, pagesOf, quarantined, range } from '../support/damaged-outbox.ts';
 import { beganWallMs, olderId, openOlderOutbox, otherBoot, sayLater, versions } from '../support/older-outbox.ts';
 import { openPatient } from '../support/patient.ts';
-import { bootId, hourSummary, limits, recordedEvent } from '../support/samples.ts';
+import { bootId, hearingRecord, hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -160,4 +160,54 @@ test('a file of a later release is left as it is, damaged too: what is heard is 
   later.close();
   const outbox = openPatient(path);
   expect([outbox.pendingCount(), outbox.faults()]).toEqual([190, []]);
+});
+
+/** As a later release may: one in every table but those of `but`. */
+function addColumns(db: Database.Database, but = /^$/): void {
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").pluck().all() as string[];
+  for (const table of tables) if (!but.test(table)) db.exec(`ALTER TABLE ${table} ADD COLUMN later INTEGER CHECK (later BETWEEN 0 AND 1)`);
+}
+
+test('a half of this release goes on, whatever it does, in a file to which a later one has added a column everywhere', () => {
+  const outbox = openPatient(path);
+  outbox.append(recordedEvent(1));
+  const later = new Database(path);
+  addColumns(later, /^recent$/); // that is written by a trigger, which would be another
+  later.pragma(`user_version = ${versions + 1}`);
+  later.close();
+  for (let i = 2; i <= 5; i++) expect(outbox.append(recordedEvent(i))).toBe('stored');
+  outbox.drop(3);
+  outbox.acknowledge([1]);
+  expect(outbox.expire({ bootId, monotonicMs: recordedEvent(2.5).onsetMonotonicMs, wallMs: 0 }, 0)).toBe(1);
+  outbox.noteBoot(otherBoot, beganWallMs);
+  const usual = { hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 };
+  outbox.writeHearing(hearingRecord(), [usual]);
+  outbox.writeSummary(hourSummary());
+  for (let i = 0; i < 2; i++) outbox.addThresholdCounts(thresholdRecord({ seconds: 86_400 }));
+  expect(outbox.faults()).toEqual([]);
+  expect(outbox.pending(0, 10).map(({ sequence }) => sequence)).toEqual([3, 4, 5]);
+  expect(outbox.gaps(10)).toEqual([
+    { first: 2, last: 2, reason: 'too_old' },
+    { first: 6, last: 8, reason: 'dropped' },
+  ]);
+  expect([outbox.readHearing(), outbox.readUsualLevels(), outbox.bootBegan(otherBoot), outbox.summaries(10).length]).toEqual([
+    hearingRecord(),
+    [usual],
+    beganWallMs,
+    1,
+  ]);
+  expect(rowsOf(path).get('listening_day')).toHaveLength(2);
+});
+
+test('a repair by a release that takes the migrations of a later one along keeps as much', () => {
+  openOlderOutbox(path, versions).close();
+  const open: OpenDatabase = (file, migrated) => {
+    const db = openDatabase(file, migrated);
+    if (migrated) addColumns(db);
+    return db;
+  };
+  repairOutbox(path, open, () => false);
+  const after = rowsOf(path);
+  const counts = ['event', 'recent', 'usual_level', 'hearing', 'hour_summary', 'listening_day', 'would_be_event'].map((table) => after.get(table)?.length);
+  expect(counts).toEqual([190, 60, 24, 1, 3, 1, 2]);
 });
