@@ -48,9 +48,9 @@ export function viewOutbox(path: string): OutboxView {
   const db = openReadOnly(path);
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {
+    if (!isFalseVersion(db, openInMemory)) refuseLater(db);
     const health = db.pragma('quick_check', { simple: true });
     if (health !== 'ok') throw new Error(String(health).split('\n').slice(0, 2).join('; ').slice(0, 80));
-    if (!isFalseVersion(db, openInMemory)) refuseLater(db);
   } catch (error) {
     db.close();
     throw error;

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { range } from '../support/damaged-outbox.ts';
+import { overwrite, pageBytes, pagesOf, range } from '../support/damaged-outbox.ts';
 import { openOlderOutbox, sayLater, versions } from '../support/older-outbox.ts';
 import { sensor } from '../support/stored-events.ts';
 
@@ -23,9 +23,10 @@ test.each(range(1, versions))('schema version %d, before a half of this release 
 });
 
 test('an outbox of a later release, which no half of this one uses: nothing is said to be well, and it stays as it is', () => {
-  const { path, db, outbox } = sensor(0);
+  const { path, db, outbox } = sensor(20);
   outbox.close();
   sayLater(db);
+  overwrite(db, pagesOf(db).findIndex(({ events }) => events.length > 3) * pageBytes, pageBytes, () => 0xa5); // nor do they repair it
   const before = readFileSync(db);
   for (const command of [['status'], ['status', '--json'], ['outbox'], ['events'], ['events', 'explain', '1']])
     expect(tocsin(...command, '-c', path)).toMatchObject({
