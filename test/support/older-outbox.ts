@@ -57,7 +57,10 @@ export function openOlderOutbox(path: string, version: number): Database.Databas
     }
     if (version >= 5) db.exec(`UPDATE boot SET began_wall_ms = ${beganWallMs} WHERE id = 1`);
     if (version >= 6)
-      db.exec('INSERT INTO listening_day VALUES (4, 2, 0, 20700, 20701, 86400000); INSERT INTO would_be_event VALUES (4, 2, 17, 9), (4, 3, 20, 2)');
+      db.exec(
+        'INSERT INTO listening_day (day, model, strict, first_utc_day, last_utc_day, listened_ms) VALUES (4, 2, 0, 20700, 20701, 86400000); INSERT INTO would_be_event VALUES (4, 2, 17, 9), (4, 3, 20, 2)',
+      );
+    if (version >= 10) db.exec('UPDATE listening_day SET recognition = 281474976710655');
   })();
   return db;
 }
