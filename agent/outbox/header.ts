@@ -5,7 +5,7 @@ import { hasCode } from '../lib/errors.ts';
 
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
-const headerBytes = 100;
+export const headerBytes = 100;
 const [counterAt, pagesAt, counterOfPagesAt] = [24, 28, 92];
 
 /** Where it stands, what it is, and what else a sound file may have there. */

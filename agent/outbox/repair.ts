@@ -7,6 +7,7 @@ import { quarantined, repairedSql } from './quarantine.ts';
 import { readableEvents, reading, readReferredTo, unless } from './readable-rows.ts';
 import { maxHour, maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
+import { forgetSchema } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
@@ -35,6 +36,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     if (existsSync(path)) {
       mendHeader(path);
       if (isSound()) return;
+      forgetSchema(path); // the new file has pages of its own
       damaged = salvage(path, open, progress);
     } else if (!existsSync(`${path}.new`)) {
       makeEmpty(`${path}.new`);

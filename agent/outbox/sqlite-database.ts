@@ -7,6 +7,7 @@ import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import { createFile } from './repair.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
+import { forgetSchema, isNoted, mendSchema, notedOf, noteSchema } from './schema-note.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const busyMs = 5000; // how long another process that writes is waited for
@@ -48,11 +49,7 @@ export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
 
 /** Opens a file after every check that can be made of it, and brings it to the present schema. Throws what `isDamage` where it is damaged. */
 export function openChecked(path: string): SqliteDatabase {
-  if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
-  if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
-  if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
-  if (bytesOf(path) === 0 && bytesOf(`${path}-wal`) > 0) throw damage('the file of a write-ahead log is empty or gone');
-  if (hasWrongHeader(path)) throw damage('the header is damaged');
+  checkFiles(path);
   let db: SqliteDatabase | undefined;
   try {
     db = openDatabase(path);
@@ -62,6 +59,44 @@ export function openChecked(path: string): SqliteDatabase {
     db?.close();
     throw error;
   }
+}
+
+/**
+ * As `openChecked`, for the two halves: where the pages of its schema are not noted beside it, they are. That is once in the life of a file. Where it cannot
+ * be, as on a full disk, or where the other half has just done it, the outbox is open all the same.
+ */
+export function openNoted(path: string): SqliteDatabase {
+  const db = openChecked(path);
+  let reader: SqliteDatabase | undefined;
+  try {
+    const noted = notedOf(db);
+    if (isNoted(path, noted)) return db;
+    forgetSchema(path);
+    // one that only reads, and has read, leaves the log where it is the last to close: where that is gone, numbers that are reserved are held for lost
+    reader = openReadOnly(path);
+    reader.pragma('schema_version');
+    const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
+    if (busy !== 0 || log < 0 || log !== checkpointed) return db; // some of it stands in the log alone
+    db.close();
+    reader.close();
+    noteSchema(path, noted);
+  } catch {
+    // then at the next start
+  } finally {
+    reader?.close();
+  }
+  if (db.open) return db;
+  if (existsSync(`${path}.new`)) throw damage('a repair has begun');
+  return openDatabase(path);
+}
+
+/** What shows before SQLite opens the file, and may not after that. */
+function checkFiles(path: string): void {
+  if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
+  if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
+  if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
+  if (bytesOf(path) === 0 && bytesOf(`${path}-wal`) > 0) throw damage('the file of a write-ahead log is empty or gone');
+  if (hasWrongHeader(path)) throw damage('the header is damaged');
 }
 
 function check(db: SqliteDatabase, path: string): void {
@@ -76,9 +111,16 @@ function check(db: SqliteDatabase, path: string): void {
   settleCounts(db);
 }
 
+/** Whether nothing is wrong with it, if only once the pages of its schema are put back; not where its log is damaged too, which would no longer show. */
 export function isSound(path: string): boolean {
+  return (
+    isRight(() => openChecked(path).close()) || (isRight(() => checkFiles(path)) && mendSchema(path, openDatabase) && isRight(() => openChecked(path).close()))
+  );
+}
+
+function isRight(check: () => void): boolean {
   try {
-    openChecked(path).close();
+    check();
     return true;
   } catch (error) {
     return !isDamage(error);

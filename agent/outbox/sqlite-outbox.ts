@@ -14,7 +14,7 @@ import { Quarantine } from './quarantine.ts';
 import { inodeOf, repairOutbox } from './repair.ts';
 import { ReservedNumbers, releaseNumbers } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, type SqliteDatabase, type Statement } from './sqlite-database.ts';
+import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, openNoted, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 
@@ -41,12 +41,13 @@ export interface OutboxUse {
 export function openSqliteOutbox(path: string, limits: OutboxLimits, use: OutboxUse = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });
+    const open = () => new SqliteOutbox(path, use.repair ? openNoted(path) : openChecked(path), limits, use);
     try {
-      return new SqliteOutbox(path, openChecked(path), limits, use);
+      return open();
     } catch (error) {
       if (!use.repair || !isDamage(error)) throw error;
       repairOutbox(path, openDatabase, () => isSound(path), use.progress);
-      return new SqliteOutbox(path, openChecked(path), limits, use);
+      return open();
     }
   } catch (cause) {
     if (cause instanceof OutboxError) throw cause;

@@ -123,7 +123,7 @@ test('both processes: sound in, events out, nothing but the outbox written', asy
   await seen.until(() => seen.events().length >= 2);
   expect(seen.events().map((e) => e.data.label)).toContain('glass_break');
   const locks = ['outbox.db.courier.lock', 'outbox.db.listener.lock'];
-  expect(readdirSync(folder).sort()).toEqual(['outbox.db', 'outbox.db.ballast', ...locks, 'tocsin.yaml']);
+  expect(readdirSync(folder).sort()).toEqual(['outbox.db', 'outbox.db.ballast', ...locks, 'outbox.db.schema', 'tocsin.yaml']);
   expect(locks.map((lock) => statSync(join(folder, lock)).size)).toEqual([0, 0]);
   // the ballast is room to be freed on a full disk: nothing but zeros
   expect(readFileSync(join(folder, 'outbox.db.ballast')).every((byte) => byte === 0)).toBe(true);

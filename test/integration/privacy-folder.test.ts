@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,10 @@ import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { openOlderOutbox } from '../support/older-outbox.ts';
 import { openPatient } from '../support/patient.ts';
+import { limits } from '../support/samples.ts';
 
 const without = process.getuid?.() === 0 ? undefined : 'needs root for a folder as the package makes it';
 
@@ -34,7 +37,7 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
       outbox.newest();
       if (times < 3) outbox.close();
     }
-    expect(readdirSync(folder)).toEqual(expect.arrayContaining(['outbox.db.lock', 'outbox.db.damaged-1', 'outbox.db.damaged-2']));
+    expect(readdirSync(folder)).toEqual(expect.arrayContaining(['outbox.db.lock', 'outbox.db.schema', 'outbox.db.damaged-1', 'outbox.db.damaged-2']));
     for (const end of ['', '-wal', '-shm', '-journal']) writeFileSync(`${path}.new${end}`, '', { mode: 0o660 });
     for (const half of ['listener', 'courier'] as const) holdHalfLock(path, half);
     const meter = createServer().listen(join(folder, 'meter.sock'));
@@ -66,6 +69,9 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     ['a meter that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
     ['a ballast of something', () => writeFileSync(`${path}.ballast`, Buffer.concat([Buffer.alloc(5000), Buffer.from('x')]), { mode: 0o600 }), /\.ballast$/],
     ['a ballast too large', () => writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_001), { mode: 0o600 }), /\.ballast$/],
+    ['a note of the schema that is something else', () => writeFileSync(`${path}.schema`, 'RIFF', { mode: 0o600 }), /\.schema$/],
+    ['a note of the schema with something behind it', () => appendFileSync(`${path}.schema`, 'RIFF'), /\.schema$/],
+    ['a note of the schema with pages of another outbox', () => cpSync(noteOfAnother(), `${path}.schema`), /\.schema$/],
     ...['lock', 'listener.lock', 'courier.lock'].map((end): (typeof plants)[number] => [
       `a ${end} that holds something`,
       () => writeFileSync(`${path}.${end}`, 'RIFF', { mode: 0o600 }),
@@ -74,6 +80,12 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     ['a folder that others may write to', () => chmodSync(folder, 0o2772), /tocsin-folder-/],
     ['a damaged outbox open to others', () => writeFileSync(`${path}.damaged-1`, '', { mode: 0o604 }), /\.damaged-1$/],
   ];
+  function noteOfAnother(): string {
+    const other = join(mkdtempSync(join(tmpdir(), 'tocsin-folder-other-')), 'outbox.db');
+    openOlderOutbox(other, 1).close();
+    openSqliteOutbox(other, limits, { repair: true }).close();
+    return `${other}.schema`;
+  }
   function plantTrial(name: string): void {
     mkdirSync(join(folder, 'selftest-a1B2c3'), { mode: 0o700 });
     writeFileSync(join(folder, 'selftest-a1B2c3', name), '');

@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { leaveOutbox, overwrite, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { leaveOutbox, liveBytes, overwrite, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openPatient } from '../support/patient.ts';
 import { seededRandom } from '../support/random.ts';
 import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
@@ -25,14 +25,6 @@ function leaveWithoutWal(): string {
   const id = leave();
   openSqliteOutbox(path, limits, { reserve: true }).close();
   return id;
-}
-/** What of a WAL file is in use: after a checkpoint it is written from its start again, and what stands behind has other salts. */
-function liveBytes(wal: string): number {
-  const bytes = readFileSync(wal);
-  const frameBytes = 24 + bytes.readUInt32BE(8);
-  let at = 32;
-  while (at + frameBytes <= bytes.length && bytes.subarray(at + 8, at + 16).equals(bytes.subarray(16, 24))) at += frameBytes;
-  return at;
 }
 const quarantine = () => quarantined(path);
 const noise = seededRandom(3);

@@ -34,6 +34,15 @@ export function overwrite(file: string, offset: number, length: number, fill: (i
   writeFileSync(file, bytes);
 }
 
+/** What of a WAL file is in use: after a checkpoint it is written from its start again, and what stands behind has other salts. */
+export function liveBytes(wal: string): number {
+  const bytes = readFileSync(wal);
+  const frameBytes = 24 + bytes.readUInt32BE(8);
+  let at = 32;
+  while (at + frameBytes <= bytes.length && bytes.subarray(at + 8, at + 16).equals(bytes.subarray(16, 24))) at += frameBytes;
+  return at;
+}
+
 /** The files set aside beside an outbox. */
 export const quarantined = (path: string) => readdirSync(dirname(path)).filter((name) => /\.damaged-\d+$/.test(name));
 

@@ -49,8 +49,8 @@ export const privacy = {
   },
   'privacy.what.access': { en: 'The outbox lies alone, closed to others', fr: 'La file est seule dans son dossier, fermée aux autres' },
   'privacy.how.access': {
-    en: 'every name in its folder, the modes of its files, and that ballast and locks are empty of content',
-    fr: 'chaque nom dans son dossier, les modes de ses fichiers, et que lest et verrous sont sans contenu',
+    en: 'every name in its folder, the modes of its files, that ballast and locks are empty of content, and that what is kept of the schema is of the outbox',
+    fr: 'chaque nom dans son dossier, les modes de ses fichiers, que lest et verrous sont sans contenu, et que ce qui est gardé du schéma est de la file',
   },
 
   'privacy.what.process': { en: 'It runs, and with it nothing but what belongs to it', fr: 'Il tourne, et avec lui rien que ce qui lui appartient' },

@@ -4,12 +4,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { ballastBytes } from '../../outbox/patient-outbox.ts';
+import { isFalseNote } from '../../outbox/schema-note.ts';
 import type { Machine } from './machine.ts';
 import { statusOf } from './process.ts';
 
-/** What a half may hold open: the outbox and what SQLite keeps beside it; ballast, lock and new file of a repair for moments; each half's own lock. */
-export const heldEnds = ['', '-wal', '-shm', '.ballast', '.lock', '.listener.lock', '.courier.lock', '.new', '.new-wal', '.new-shm'] as const;
-const restingEnds = /^(|-wal|-shm|\.ballast|\.lock|\.(listener|courier)\.lock|\.new(-wal|-shm|-journal)?|\.damaged-\d+(-wal)?)$/;
+/** What a half may hold open: the outbox and what SQLite keeps beside it; ballast, note of the schema, lock and new file of a repair for moments; each half's own lock. */
+export const heldEnds = ['', '-wal', '-shm', '.ballast', '.schema', '.lock', '.listener.lock', '.courier.lock', '.new', '.new-wal', '.new-shm'] as const;
+const restingEnds = /^(|-wal|-shm|\.ballast|\.schema|\.lock|\.(listener|courier)\.lock|\.new(-wal|-shm|-journal)?|\.damaged-\d+(-wal)?)$/;
 const trial = /^selftest-\w{6}$/; // an outbox of its own for one event, while `tocsin selftest` runs, and after it was killed
 const inTrial = /^outbox\.db(-wal|-shm|-journal)?$/;
 
@@ -70,12 +71,13 @@ export function isOutboxFolder({ config, halves }: Pick<Machine, 'config' | 'hal
   return folder === '/var/lib/tocsin' || units.includes(folder) || (uid === 0 && (mode & 0o2007) === 0o2000);
 }
 
-/** Files of a fixed content that hold something else: a ballast is zeros, and a lock is empty. */
+/** Files of a fixed content that hold something else: a ballast is zeros, a lock is empty, and a note of the schema repeats pages of the outbox. */
 export function filled({ outbox }: Pick<Config, 'outbox'>): string[] {
   const path = resolve(outbox.path);
   return [
     ...['.lock', '.listener.lock', '.courier.lock'].map((end) => `${path}${end}`).filter((place) => sizeOf(place) > 0),
     ...[`${path}.ballast`].filter((place) => sizeOf(place) > 0 && !isZeros(place)),
+    ...[`${path}.schema`].filter((place) => sizeOf(place) > 0 && isFalseNote(path)),
   ];
 }
 

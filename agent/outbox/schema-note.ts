@@ -1,0 +1,185 @@
+// Without its schema no row of an outbox can be read, and its pages change only when a release brings its own. They are kept a second time, in PATH.schema, and put
+// back where they are damaged. A note is a hint: none, a damaged one, or that of another outbox changes nothing.
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { z } from 'zod';
+import { hasCode } from '../lib/errors.ts';
+import { headerBytes, pageBytes } from './header.ts';
+import { reading } from './readable-rows.ts';
+import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
+
+const Note = z.strictObject({
+  outbox: z.string(),
+  version: z.int(), // of the schema
+  changes: z.int(), // of the schema, as SQLite counts them
+  pages: z.array(z.strictObject({ page: z.int().min(1), content: z.base64() })).min(1),
+});
+const Summed = z.strictObject({ note: z.string(), sha256: z.string() });
+
+type SchemaNote = z.infer<typeof Note>;
+
+/** What a note is of. */
+export type Noted = Omit<SchemaNote, 'pages'> & { readonly pages: readonly number[] };
+
+const noteOf = (path: string) => `${path}.schema`;
+
+export function notedOf(db: SqliteDatabase): Noted {
+  return { outbox: idOf(db) as string, ...schemaIn(db) };
+}
+
+function idOf(db: SqliteDatabase): unknown {
+  return db.prepare('SELECT id FROM outbox').pluck().get();
+}
+
+function schemaIn(db: SqliteDatabase): Omit<Noted, 'outbox'> {
+  return {
+    version: db.pragma('user_version', { simple: true }) as number,
+    changes: db.pragma('schema_version', { simple: true }) as number,
+    pages: db.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").pluck().all() as number[],
+  };
+}
+
+export function isNoted(path: string, { outbox, ...schema }: Noted): boolean {
+  const note = readNote(path);
+  return note !== undefined && note.outbox === outbox && isOfSchema(note, schema);
+}
+
+function isOfSchema({ version, changes, pages }: SchemaNote, schema: Omit<Noted, 'outbox'>): boolean {
+  return JSON.stringify({ version, changes, pages: pages.map(({ page }) => page) }) === JSON.stringify(schema);
+}
+
+/**
+ * Notes the pages, which are to stand in the file and not in its log alone. Not while this process has the outbox open: to close a file lets go of all
+ * locks that the process has on it.
+ */
+export function noteSchema(path: string, noted: Noted): void {
+  const content = readPages(path, noted.pages);
+  const pages = noted.pages.map((page, i) => ({ page, content: content[i]?.toString('base64') }));
+  const text = textOf(Note.parse({ ...noted, pages }));
+  const file = openSync(noteOf(path), 'wx', 0o600);
+  try {
+    fchmodSync(file, statSync(path).mode & 0o777);
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } catch (error) {
+    forgetSchema(path); // what is cut off is none
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+}
+
+export function forgetSchema(path: string): void {
+  rmSync(noteOf(path), { force: true });
+}
+
+/** Whether a note holds anything but the pages that stand in the file. Not while this process has the outbox open. */
+export function isFalseNote(path: string): boolean {
+  const note = readNote(path);
+  return !note || !existsSync(path) || readFileSync(noteOf(path), 'utf8') !== textOf(note) || damagedPages(path, note).length > 0;
+}
+
+/**
+ * Puts back the pages that are not as they were noted, and says whether it did: what stood there comes back where the outbox that is read by them turns out
+ * to be another. It opens the outbox, after which damage to its log no longer shows. Not while this process has the outbox open.
+ */
+export function mendSchema(path: string, open: OpenDatabase): boolean {
+  const note = readNote(path);
+  if (!note || statSync(path).size < pageBytes * Math.max(...note.pages.map(({ page }) => page))) return false;
+  // what can be read is to be what was noted: a release may have brought its schema since
+  const schema = reading(() => asking(path, open, schemaIn));
+  if (schema && !isOfSchema(note, schema)) return false;
+  const damaged = damagedPages(path, note);
+  if (damaged.length === 0) return false;
+  writePages(path, damaged, 'noted');
+  let isOfThis = false;
+  try {
+    const id = reading(() => asking(path, open, idOf));
+    // the page of the id may be damaged as well: then most of the schema is to stand as it was noted
+    const isLikely = () => damaged.length * 2 < note.pages.length && reading(() => asking(path, open, schemaIn)) !== undefined;
+    isOfThis = id === undefined ? isLikely() : id === note.outbox;
+  } finally {
+    if (!isOfThis) writePages(path, damaged, 'found');
+  }
+  return isOfThis;
+}
+
+interface DamagedPage {
+  readonly page: number;
+  readonly noted: Buffer;
+  readonly found: Buffer | undefined; // nothing where the disk cannot read it
+}
+
+function damagedPages(path: string, { pages }: SchemaNote): DamagedPage[] {
+  const found = readPages(
+    path,
+    pages.map(({ page }) => page),
+  );
+  return pages
+    .map(({ page, content }, i) => ({ page, noted: Buffer.from(content, 'base64'), found: found[i] }))
+    .filter(({ noted, found }) => !found?.equals(noted));
+}
+
+/** A page, and of the first what follows the header, in which SQLite counts. */
+const placeOf = (page: number) => (page === 1 ? { at: headerBytes, length: pageBytes - headerBytes } : { at: (page - 1) * pageBytes, length: pageBytes });
+
+function readPages(path: string, pages: readonly number[]): (Buffer | undefined)[] {
+  const file = openSync(path, 'r');
+  try {
+    return pages.map((page) => {
+      const { at, length } = placeOf(page);
+      const content = Buffer.alloc(length);
+      try {
+        return readSync(file, content, 0, length, at) === length ? content : undefined;
+      } catch (error) {
+        if (hasCode(error, /^EIO$/)) return undefined;
+        throw error;
+      }
+    });
+  } finally {
+    closeSync(file);
+  }
+}
+
+function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' | 'found'): void {
+  const file = openSync(path, 'r+');
+  try {
+    for (const page of pages) {
+      const content = page[which];
+      if (content) writeSync(file, content, 0, content.length, placeOf(page.page).at);
+    }
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function asking<T>(path: string, open: OpenDatabase, ask: (db: SqliteDatabase) => T): T {
+  const db = open(path);
+  try {
+    return ask(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** Nothing where there is none, or one that is not to the letter as it was written. */
+function readNote(path: string): SchemaNote | undefined {
+  try {
+    const { note, sha256 } = Summed.parse(JSON.parse(readFileSync(noteOf(path), 'utf8')));
+    if (sha256 !== sumOf(note)) return undefined;
+    const parsed = Note.parse(JSON.parse(note));
+    return parsed.pages.every(({ page, content }) => Buffer.from(content, 'base64').length === placeOf(page).length) ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(note: SchemaNote): string {
+  const text = JSON.stringify(note);
+  return `${JSON.stringify({ note: text, sha256: sumOf(text) })}\n`;
+}
+
+function sumOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,255 @@
+// A page of the schema damaged: without it no row can be read, and none of its pages ever changes. They are kept a second time, in outbox.db.schema.
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test } from 'vitest';
+import { isFalseNote, notedOf, noteSchema } from '../../agent/outbox/schema-note.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { liveBytes, overwrite, pageBytes, quarantined, range } from '../support/damaged-outbox.ts';
+import { olderId, openOlderOutbox } from '../support/older-outbox.ts';
+import { seededRandom } from '../support/random.ts';
+import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
+
+const noise = seededRandom(17);
+const harms: [string, (i: number) => number][] = [
+  ['zeros', () => 0],
+  ['noise', () => Math.floor(noise() * 256)],
+];
+const ends = ['', '-wal', '.schema'];
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tocsin-schema-'));
+  path = join(folder, 'outbox.db');
+});
+const open = (at = path) => openSqliteOutbox(at, limits, { repair: true });
+
+/** Leaves an outbox of 40 events, of which 1 to 10 have been sent: closed, or with a log as a power cut leaves it. Returns its id. */
+function leave(how: 'closed' | 'with a log', at = path): string {
+  open(at).close(); // else the log has the schema as well
+  const outbox = open(at);
+  for (const n of range(1, 40)) outbox.append(recordedEvent(n));
+  outbox.acknowledge(range(1, 10));
+  const cut = mkdtempSync(join(tmpdir(), 'tocsin-schema-cut-'));
+  for (const end of ends) cpSync(`${at}${end}`, join(cut, `cut${end}`));
+  outbox.close();
+  if (how === 'with a log') for (const end of ends) cpSync(join(cut, `cut${end}`), `${at}${end}`);
+  expect(existsSync(`${at}-wal`)).toBe(how === 'with a log');
+  return outbox.id;
+}
+
+/** The numbers of the pages of the schema and of the id of a closed outbox, or of a copy. */
+function pagesOf(table: string): number[] {
+  const copy = mkdtempSync(join(tmpdir(), 'tocsin-schema-look-'));
+  for (const name of readdirSync(folder)) cpSync(join(folder, name), join(copy, name));
+  const db = new Database(join(copy, 'outbox.db'));
+  const pages = db.prepare('SELECT pageno FROM dbstat WHERE name = ? ORDER BY pageno').pluck().all(table) as number[];
+  db.close();
+  return pages;
+}
+
+/** What an outbox shows after pages of a copy were overwritten, and one more event was stored. */
+function damaged(pages: readonly number[], fill: (i: number) => number, prepare: (at: string) => void = () => undefined) {
+  const copy = mkdtempSync(join(tmpdir(), 'tocsin-schema-copy-'));
+  const at = join(copy, 'outbox.db');
+  for (const name of readdirSync(folder)) cpSync(join(folder, name), join(copy, name));
+  prepare(at);
+  for (const page of pages) overwrite(at, (page - 1) * pageBytes, pageBytes, fill);
+  const harmed = readFileSync(at);
+  const outbox = open(at);
+  expect(outbox.append(recordedEvent(9000))).toBe('stored');
+  const events = outbox.pending(0, 1000);
+  const found = { id: outbox.id, kept: events.slice(0, -1), last: events.at(-1)?.sequence ?? 0, fates: outbox.fates() };
+  outbox.close();
+  expect(() => open(at).close()).not.toThrow();
+  const setAside = quarantined(at).length;
+  expect(statSync(at).size).toBeLessThan(200 * pageBytes);
+  // the header aside, which is put right there
+  const isAsFound = setAside === 1 && readFileSync(`${at}.damaged-1`).subarray(pageBytes).equals(harmed.subarray(pageBytes));
+  expect(isFalseNote(at)).toBe(false);
+  rmSync(copy, { recursive: true });
+  return { ...found, setAside, isAsFound };
+}
+
+const fates = { stored: 41, sent: 10, expired: 0, refused: 0, dropped: 0, unreadable: 0 };
+
+test.each(['closed', 'with a log'] as const)(
+  'each page of the schema damaged, an outbox left %s: up again with the id, every event, the counts and the numbers',
+  { timeout: 120_000 },
+  (how) => {
+    const id = leave(how);
+    const pages = pagesOf('sqlite_schema');
+    expect(pages.length).toBeGreaterThan(8);
+    for (const page of pages)
+      for (const [name, fill] of harms) {
+        const { kept, last, setAside, isAsFound: _, ...found } = damaged([page], fill);
+        expect({ page, name, ...found }).toEqual({ page, name, id, fates });
+        expect(kept).toEqual(range(11, 40).map((n) => ({ sequence: n, ...recordedEvent(n) })));
+        // all but the first, in which SQLite counts pages as well, come back whole: the file is sound again
+        if (page > 1) expect({ last, setAside }).toEqual({ last: 41, setAside: 0 });
+        else expect(last).toBeGreaterThan(40);
+      }
+  },
+);
+
+test('several pages of the schema at once, with one of events or that of the id: all that is on the others goes on', () => {
+  const id = leave('closed');
+  const pages = pagesOf('sqlite_schema');
+  const [event] = pagesOf('event').slice(1);
+  expect(damaged(pages.slice(1), () => 0)).toMatchObject({ id, last: 41, setAside: 0 });
+  const beside = damaged([pages[3] as number, event as number], () => 0);
+  expect(beside).toMatchObject({ id, setAside: 1 });
+  expect(beside.kept.length).toBeGreaterThan(10);
+  expect(beside.kept.length + beside.fates.unreadable).toBe(30);
+  const [idPage] = pagesOf('outbox');
+  const without = damaged([1, idPage as number], () => 0);
+  expect(without.id).not.toBe(id);
+  expect(without.kept).toHaveLength(30);
+});
+
+test.each([1, 4, 8])(
+  'an outbox of schema version %d, brought up to date with events in it: each page of its schema damaged',
+  { timeout: 120_000 },
+  (version) => {
+    openOlderOutbox(path, version).close();
+    const before = open();
+    const waiting = before.pending(0, 1000);
+    expect(before.id).toBe(olderId);
+    before.close();
+    for (const page of pagesOf('sqlite_schema')) {
+      const { id, kept, last } = damaged([page], harms[1]?.[1] as () => number);
+      expect({ page, id, kept: kept.length }).toEqual({ page, id: olderId, kept: 190 });
+      expect(kept).toEqual(waiting);
+      expect(last).toBeGreaterThan(302);
+    }
+  },
+);
+
+test('where the log is damaged as well that still shows: no number is given out twice', () => {
+  const id = leave('with a log');
+  const [, , page] = pagesOf('sqlite_schema');
+  const found = damaged(
+    [page as number],
+    () => 0,
+    (at) => overwrite(`${at}-wal`, Math.floor(liveBytes(`${at}-wal`) / 2), 8, (i) => i % 251),
+  );
+  expect(found.setAside).toBe(1);
+  if (found.id === id) expect(found.last).toBeGreaterThan(100_000);
+});
+
+const text = (at: string) => readFileSync(`${at}.schema`, 'utf8');
+/** Writes a note anew that holds something else, and whose sum is right. */
+function forge(at: string, change: (note: { outbox: string; version: number; pages: { page: number; content: string }[] }) => void): void {
+  const note = JSON.parse(JSON.parse(text(at)).note);
+  change(note);
+  const changed = JSON.stringify(note);
+  writeFileSync(`${at}.schema`, JSON.stringify({ note: changed, sha256: createHash('sha256').update(changed).digest('hex') }));
+}
+/** What no damage makes: it is believed. */
+const isOfThisId = (name: string) => ['that of another outbox under this id', 'one with the number of a page of events'].includes(name);
+/** The note of another outbox, whose tables begin elsewhere. */
+function noteOfAnother(): string {
+  const other = join(mkdtempSync(join(tmpdir(), 'tocsin-schema-other-')), 'outbox.db');
+  openOlderOutbox(other, 1).close();
+  open(other).close();
+  return text(other);
+}
+
+test.each<[string, (at: string) => void]>([
+  ['none', (at) => rmSync(`${at}.schema`)],
+  ['an empty one', (at) => truncateSync(`${at}.schema`)],
+  ['one cut off', (at) => truncateSync(`${at}.schema`, statSync(`${at}.schema`).size - 5000)],
+  ['noise', (at) => overwrite(`${at}.schema`, 0, 1e6, () => Math.floor(noise() * 256))],
+  ['a letter of it changed', (at) => writeFileSync(`${at}.schema`, text(at).replace('AA', 'AB'))],
+  ['that of another outbox', (at) => writeFileSync(`${at}.schema`, noteOfAnother())],
+  ['that of another outbox of the same pages', (at) => forge(at, (note) => Object.assign(note, { outbox: 'ffffffffffffffff' }))],
+  [
+    'that of another outbox under this id',
+    (at) => {
+      const id = JSON.parse(JSON.parse(text(at)).note).outbox;
+      writeFileSync(`${at}.schema`, noteOfAnother());
+      forge(at, (note) => Object.assign(note, { outbox: id }));
+    },
+  ],
+  [
+    'one with the numbers of two pages changed over',
+    (at) =>
+      forge(at, ({ pages }) => {
+        const [a, b] = [pages[4], pages[6]];
+        if (a && b) [a.page, b.page] = [b.page, a.page];
+      }),
+  ],
+  ['one with the number of a page of events', (at) => forge(at, ({ pages }) => Object.assign(pages.at(-1) ?? {}, { page: 10 }))],
+  ['one with a number far behind the file', (at) => forge(at, ({ pages }) => Object.assign(pages.at(-1) ?? {}, { page: 2_000_000_000 }))],
+])('a note that is not right, %s: no event is false, and other damage is repaired as ever', { timeout: 60_000 }, (name, harm) => {
+  const id = leave('closed');
+  const isTrue = ({ sequence, ...event }: { sequence: number }) => expect(event).toEqual(recordedEvent(sequence));
+  const [, , page] = pagesOf('sqlite_schema');
+  const schema = damaged([page as number], () => 0, harm);
+  schema.kept.forEach(isTrue);
+  if (!isOfThisId(name)) expect([schema.id === id, schema.kept, schema.isAsFound]).toEqual([false, [], true]);
+  const [, leaf] = pagesOf('event');
+  const events = damaged([leaf as number], () => 0, harm);
+  events.kept.forEach(isTrue);
+  const asEver = damaged(
+    [leaf as number],
+    () => 0,
+    (at) => rmSync(`${at}.schema`),
+  );
+  expect({ name, ...events }).toEqual({ name, ...asEver });
+  const sound = damaged([], () => 0, harm);
+  expect(sound).toMatchObject({ id, last: 41, fates, setAside: 0 });
+});
+
+test('a note that is older than the schema, as a kill in between leaves it, is not put in its place', () => {
+  const db = openOlderOutbox(path, 3);
+  const noted = notedOf(db);
+  db.close();
+  noteSchema(path, noted);
+  const outbox = openSqliteOutbox(path, limits);
+  outbox.writeSummary(hourSummary());
+  outbox.close();
+  const [, leaf] = pagesOf('event');
+  overwrite(path, ((leaf as number) - 1) * pageBytes, pageBytes, () => 0);
+  const repaired = open();
+  expect(quarantined(path)).toHaveLength(1);
+  expect(repaired.id).toBe(olderId);
+  expect(repaired.summaries(10)).toHaveLength(1);
+  expect(repaired.pending(0, 1000).length).toBeGreaterThan(150);
+  repaired.close();
+});
+
+test('what a killed listener has reserved is not given up for the note', () => {
+  const listener = openSqliteOutbox(path, limits, { reserve: true });
+  for (const n of range(1, 40)) listener.append(recordedEvent(n));
+  const cut = mkdtempSync(join(tmpdir(), 'tocsin-schema-cut-'));
+  for (const end of ['', '-wal']) cpSync(`${path}${end}`, join(cut, `cut${end}`));
+  listener.close();
+  for (const end of ['', '-wal']) cpSync(join(cut, `cut${end}`), `${path}${end}`);
+  const again = open();
+  expect(existsSync(`${path}.schema`)).toBe(true);
+  expect(again.gaps(10)).toEqual([]);
+  expect(again.newest()).toBe(40);
+  const other = open();
+  expect(other.gaps(10)).toEqual([]);
+  other.close();
+  again.close();
+});
+
+test('it is written once, for those who may open the outbox, and anew for the file that a repair makes', () => {
+  chmodSync(folder, 0o2770);
+  leave('closed');
+  const { ino, mode } = statSync(`${path}.schema`);
+  expect(mode & 0o777).toBe(0o660);
+  open().close();
+  expect(statSync(`${path}.schema`).ino).toBe(ino);
+  overwrite(path, 1024 * ((pagesOf('event')[1] as number) - 1), 1024, () => 0);
+  writeFileSync(`${path}.new`, '');
+  open().close();
+  expect(quarantined(path)).toHaveLength(1);
+  expect(statSync(`${path}.schema`).ino).not.toBe(ino);
+  expect(isFalseNote(path)).toBe(false);
+});
