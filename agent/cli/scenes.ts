@@ -26,11 +26,7 @@ const event = z
   })
   .refine(({ onset, offset }) => offset >= onset, { path: ['offset'], error: 'expected no less than the onset' });
 const scene = z
-  .object({
-    file: z.string().min(1),
-    seconds: z.number().refine((length) => length > 0, { error: 'expected more than 0' }),
-    events: z.array(event),
-  })
+  .looseObject({ file: z.string().min(1), seconds: z.number().refine((length) => length > 0, { error: 'expected more than 0' }), events: z.array(event) })
   .superRefine(({ seconds: length, events }, context) => {
     events.forEach(({ onset }, i) => {
       if (onset > length) context.addIssue({ code: 'custom', path: ['events', i, 'onset'], message: 'expected no more than the seconds of its scene' });
