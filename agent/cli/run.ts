@@ -15,6 +15,7 @@ import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../delivery/privacy-report.ts';
 import { openSummaries } from '../delivery/summaries.ts';
 import { topicsOf } from '../delivery/topics.ts';
+import { waryPublisher } from '../delivery/wary-publisher.ts';
 import { isPublishable } from '../events/published.ts';
 import { readBoard } from '../lib/board.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
@@ -140,7 +141,8 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  const openPublisher = closedPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), isPublishable(topics));
+  const toBroker = waryPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), { clock, logger });
+  const openPublisher = closedPublisher(toBroker, isPublishable(topics));
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });

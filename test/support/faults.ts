@@ -56,14 +56,14 @@ export async function openFaultProxy(brokerPort: number) {
 
 /**
  * Answers MQTT 5 with the reason codes it is told, which no real broker can be made to give on demand. It forwards nothing
- * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only. All its clients have one name: `oneSession` ends
+ * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only. What follows a packet over which it ends the connection it does not look at. All its clients have one name: `oneSession` ends
  * the session of those before with reason code 142. With `receiveMaximum` it answers after 20 ms, and ends a connection on which
  * more than so many wait for their answer with reason code 147, as MQTT 5 has it (3.3.4); with `maximumPacketSize` one with a larger
  * packet, with reason code 149 (3.2.2.3.6).
  */
 export async function openScriptedBroker(answer: {
   connack?: () => number;
-  puback: (topic: string, payload: string, bytes: number) => number | undefined;
+  puback: (topic: string, payload: string, bytes: number) => number | { disconnect: number } | undefined;
   oneSession?: true;
   receiveMaximum?: number;
   maximumPacketSize?: number;
@@ -86,7 +86,7 @@ export async function openScriptedBroker(answer: {
     };
     socket.on('data', (data: Buffer) => {
       rest = Buffer.concat([rest, data]);
-      for (let packet = readPacket(rest); packet; packet = readPacket(rest)) {
+      for (let packet = readPacket(rest); packet && socket.writable; packet = readPacket(rest)) {
         rest = rest.subarray(packet.bytes);
         const { type, body } = packet;
         if (type === 1) {
@@ -103,7 +103,8 @@ export async function openScriptedBroker(answer: {
           const topicEnd = 2 + body.readUInt16BE(0);
           const properties = body.readUInt8(topicEnd + 2); // under 128 bytes: one byte of length
           const code = answer.puback(body.toString('utf8', 2, topicEnd), body.toString('utf8', topicEnd + 3 + properties), packet.bytes);
-          if (code !== undefined) reply(Buffer.from([0x40, 4, body.readUInt8(topicEnd), body.readUInt8(topicEnd + 1), code, 0]));
+          if (typeof code === 'object') socket.end(Buffer.from([0xe0, 2, code.disconnect, 0]));
+          else if (code !== undefined) reply(Buffer.from([0x40, 4, body.readUInt8(topicEnd), body.readUInt8(topicEnd + 1), code, 0]));
         }
       }
     });

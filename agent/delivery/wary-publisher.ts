@@ -1,0 +1,106 @@
+import type { Clock } from '../lib/clock.ts';
+import { BrokerError, messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import { linkFaultOf } from './link-fault.ts';
+import type { OpenPublisher, Publisher } from './publisher.ts';
+
+const enough = 4; // connections in a row that end over a topic before it is taken for the reason
+const retryMs = 300_000; // an access control that was mended is noticed within so long
+/** Of DISCONNECT (MQTT 5, 3.14.2.1), what is over no message: busy, shutting down, keep alive, administrative action, another server, longest time. */
+const overNoMessage = /reason code (137|139|141|152|156|157|160)$/;
+
+/**
+ * Some brokers end the connection over a message that they do not allow, in place of a reason code. Sent first over each new connection, one such topic
+ * would keep all others from being delivered.
+ *
+ *   ended with messages of several topics unanswered ─▶ the next takes one topic at a time ─▶ ended over the same one four times in a row ─▶ its messages
+ *   count as refused and are not sent ─▶ (five minutes) tried again ─▶ answered: as before │ ended: five minutes more
+ *
+ * One answer begins the count of its topic anew. None is suspected where the courier ends the connection, or the broker for a reason of its own.
+ */
+export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: Clock; logger: Logger }): OpenPublisher {
+  const ends = new Map<string, number>(); // by topic: connections in a row
+  const refusedMs = new Map<string, number>(); // until when
+  let doubtful = new Set<string>(); // one of them may have ended the last connection
+
+  return async (will, signal) => {
+    const publisher = await open(will, signal);
+    const flying = new Map<string, number>(); // messages that are not answered
+    const queue: { readonly topic: string; readonly start: () => void }[] = [];
+    let isOurs = false; // the end of the connection
+
+    const isOver = () => isOurs || publisher.lost.aborted;
+    /** Once the connection is over all of them: each fails. */
+    const startNext = () => {
+      for (let head = queue[0]; head && (isOver() || [...flying.keys()].every((topic) => topic === head?.topic)); head = queue[0]) {
+        queue.shift();
+        head.start();
+      }
+    };
+    publisher.lost.addEventListener('abort', () => {
+      const { reason } = publisher.lost;
+      const mayBeOverAMessage = !isOurs && linkFaultOf(reason) === 'connection_lost' && !overNoMessage.test(messageOf(reason));
+      if (mayBeOverAMessage) suspect([...flying.keys()]);
+      startNext();
+    });
+
+    function suspect(topics: readonly string[]): void {
+      doubtful = new Set(topics);
+      const [topic, ...others] = topics;
+      if (topic === undefined || others.length > 0) return;
+      ends.set(topic, (ends.get(topic) ?? 0) + 1);
+      if ((ends.get(topic) ?? 0) < enough) return;
+      doubtful.delete(topic);
+      if (!refusedMs.has(topic)) logger.error({ topic }, 'the broker ends the connection over this topic; what is for it is kept and tried again');
+      refusedMs.set(topic, clock.monotonicMs() + retryMs);
+    }
+
+    function answers(topic: string): void {
+      doubtful.delete(topic);
+      ends.delete(topic);
+      refusedMs.delete(topic);
+    }
+
+    const send: Publisher['publish'] = async (topic, payload, options) => {
+      flying.set(topic, (flying.get(topic) ?? 0) + 1);
+      try {
+        await publisher.publish(topic, payload, options);
+        answers(topic);
+      } catch (error) {
+        if (error instanceof BrokerError && error.refused) answers(topic);
+        throw error;
+      } finally {
+        const left = (flying.get(topic) ?? 1) - 1;
+        if (left > 0) flying.set(topic, left);
+        else flying.delete(topic);
+        startNext();
+      }
+    };
+
+    return {
+      lost: publisher.lost,
+      publish(topic, payload, options) {
+        if (clock.monotonicMs() < (refusedMs.get(topic) ?? 0)) return Promise.reject(refusal(topic));
+        if (isOver() || (doubtful.size === 0 && queue.length === 0)) return send(topic, payload, options);
+        return new Promise((resolve) => {
+          queue.push({ topic, start: () => resolve(send(topic, payload, options)) });
+          startNext();
+        });
+      },
+      close(farewell) {
+        isOurs = true;
+        const closed = publisher.close(farewell);
+        startNext();
+        return closed;
+      },
+    };
+  };
+}
+
+function refusal(topic: string): BrokerError {
+  return new BrokerError(
+    `Expected a PUBACK for ${topic}, got the end of the connection ${enough} times in a row: nothing is sent there for a while`,
+    "check the broker's ACL for this sensor",
+    true,
+  );
+}

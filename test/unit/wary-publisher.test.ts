@@ -1,0 +1,114 @@
+// What is no reason to suspect a topic. The connection is a fake: it ends and answers as it is told; brokers that end it are in test/reliability/hang-up.test.ts.
+import { beforeEach, expect, test } from 'vitest';
+import type { Publisher } from '../../agent/delivery/publisher.ts';
+import { waryPublisher } from '../../agent/delivery/wary-publisher.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { fixedClock, silentLogger } from '../support/samples.ts';
+
+const brokenConnection = () => new BrokerError('Expected the broker to hold the connection, got: a broken connection', 'wait', false);
+let nowMs: number;
+let opened: { end(): void; answerAll(): Promise<void>; unanswered: () => number };
+let connect: () => Promise<Publisher>;
+beforeEach(() => {
+  nowMs = 0;
+  const wary = waryPublisher(
+    async () => {
+      const lost = new AbortController();
+      const waiting = new Set<PromiseWithResolvers<void>>();
+      const end = () => {
+        lost.abort(brokenConnection());
+        for (const { reject } of waiting) reject(lost.signal.reason);
+      };
+      const answerAll = async () => {
+        for (const one of waiting) {
+          waiting.delete(one);
+          one.resolve();
+        }
+        await new Promise(setImmediate);
+      };
+      opened = { end, answerAll, unanswered: () => waiting.size };
+      const publish = () => {
+        if (lost.signal.aborted) return Promise.reject(lost.signal.reason);
+        const one = Promise.withResolvers<void>();
+        waiting.add(one);
+        return one.promise;
+      };
+      return { lost: lost.signal, publish, close: async () => end() };
+    },
+    { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger },
+  );
+  connect = () => wary({ topic: 'status', payload: '' }, new AbortController().signal);
+});
+const publish = (publisher: Publisher, topic: string) => {
+  const sent = publisher.publish(topic, '{}', { retain: false });
+  sent.catch(() => undefined);
+  return sent;
+};
+const isRefused = async (topic: string) => {
+  const publisher = await connect();
+  publish(publisher, topic);
+  return opened.unanswered() === 0;
+};
+const end = async (...topics: string[]) => {
+  const publisher = await connect();
+  for (const topic of topics) publish(publisher, topic);
+  opened.end();
+};
+
+test('four ends in a row over one topic: it is refused for five minutes, without a message to the broker, and others are not', async () => {
+  for (let i = 0; i < 4; i++) await end('health');
+  expect([await isRefused('health'), await isRefused('event')]).toEqual([true, false]);
+  await expect(publish(await connect(), 'health')).rejects.toMatchObject({ refused: true });
+  nowMs = 299_999;
+  expect(await isRefused('health')).toBe(true);
+  nowMs = 300_000;
+  expect(await isRefused('health')).toBe(false);
+});
+
+test('one answer begins the count anew, also one after it was refused', async () => {
+  for (let i = 0; i < 3; i++) await end('health');
+  publish(await connect(), 'health');
+  await opened.answerAll();
+  for (let i = 0; i < 3; i++) await end('health');
+  expect(await isRefused('health')).toBe(false);
+  await end('health');
+  nowMs = 300_000;
+  publish(await connect(), 'health');
+  await opened.answerAll();
+  for (let i = 0; i < 3; i++) await end('health');
+  expect(await isRefused('health')).toBe(false);
+});
+
+test('ends over a topic of which one was answered, over several at once, or by the courier itself, are none of them over a topic', async () => {
+  for (let i = 0; i < 9; i++) {
+    const publisher = await connect();
+    publish(publisher, 'event');
+    await opened.answerAll();
+    publish(publisher, 'event');
+    opened.end();
+  }
+  expect(await isRefused('event')).toBe(false);
+  for (let i = 0; i < 9; i++) {
+    const publisher = await connect();
+    publish(publisher, 'event');
+    await publisher.close(false);
+  }
+  expect(await isRefused('event')).toBe(false);
+});
+
+test('after an end over one of several: one topic at a time, in the order they came, until each was answered; what waits fails with the connection', async () => {
+  await end('health', 'event');
+  const publisher = await connect();
+  const sent = ['health', 'health', 'event', 'health'].map((topic) => publish(publisher, topic));
+  expect(opened.unanswered()).toBe(2);
+  await opened.answerAll();
+  expect(opened.unanswered()).toBe(1);
+  opened.end();
+  sent.push(publish(publisher, 'event')); // too late
+  expect((await Promise.allSettled(sent)).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected', 'rejected']);
+  const next = await connect();
+  publish(next, 'event');
+  await opened.answerAll();
+  for (const topic of ['health', 'event', 'gap']) publish(next, topic);
+  expect(opened.unanswered()).toBe(3);
+});
