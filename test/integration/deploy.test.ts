@@ -78,6 +78,9 @@ test('before the package is unpacked: a release that cannot use the outbox does 
     schemaVersion(usable);
     expect(isTaken('upgrade', '0.3.0')).toBe(true);
   }
+  writeFileSync(`${outbox}-wal`, 'brought by an upgrade a moment ago');
+  expect(isTaken('upgrade', '0.3.0'), 'the version may stand in the log alone').toBe(false);
+  rmSync(`${outbox}-wal`);
   schemaVersion(versions + 1);
   expect(preinst('upgrade', '0.3.0')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: .*\nTry: keep the later release/) });
   schemaVersion(256);
@@ -87,5 +90,8 @@ test('before the package is unpacked: a release that cannot use the outbox does 
   rmSync(installation, { recursive: true });
   expect([isTaken('install', '0.3.0'), existsSync(again)], 'nor once that was removed').toEqual([false, false]);
   schemaVersion(versions);
+  install(versions);
+  writeFileSync(`${outbox}-wal`, 'of halves that run');
+  expect(isTaken('upgrade', '0.3.0')).toBe(true);
   expect([isTaken('install', '0.3.0'), existsSync(again)]).toEqual([true, true]);
 });
