@@ -1,12 +1,14 @@
 // Without its schema no row of an outbox can be read, and its pages change only when a release brings its own. They are kept a second time, in PATH.schema, and put
 // back where they are damaged. A note is a hint: none, a damaged one, or that of another outbox changes nothing.
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { z } from 'zod';
 import { hasCode } from '../lib/errors.ts';
 import { headerBytes, pageBytes } from './header.ts';
 import { reading } from './readable-rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
+
+const blockBytes = 4096; // of the file systems that a card has
 
 const Note = z.strictObject({
   outbox: z.string(),
@@ -144,6 +146,7 @@ function readPages(path: string, pages: readonly number[]): (Buffer | undefined)
 function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' | 'found'): void {
   const file = openSync(path, 'r+');
   try {
+    if (which === 'noted') clearUnreadable(path, file, pages);
     for (const page of pages) {
       const content = page[which];
       if (content) writeSync(file, content, 0, content.length, placeOf(page.page).at);
@@ -151,6 +154,20 @@ function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' 
     fsyncSync(file);
   } finally {
     closeSync(file);
+  }
+}
+
+/** Where a block of the file system cannot be read it can be written only as a whole: with what else can be read of it. Of the first the header would be lost. */
+function clearUnreadable(path: string, file: number, pages: readonly DamagedPage[]): void {
+  const each = blockBytes / pageBytes;
+  const blocks = new Set(pages.filter(({ found }) => !found).map(({ page }) => Math.floor((page - 1) / each)));
+  for (const block of blocks) {
+    if (block === 0) continue;
+    const content = readPages(
+      path,
+      Array.from({ length: each }, (_, i) => block * each + i + 1),
+    ).map((page) => page ?? Buffer.alloc(pageBytes));
+    writeSync(file, Buffer.concat(content), 0, Math.min(blockBytes, fstatSync(file).size - block * blockBytes), block * blockBytes);
   }
 }
 

@@ -1,5 +1,6 @@
-/* LD_PRELOAD: while the file $TOCSIN_FAIL_AT says "INODE FIRST LAST", a read of that file that touches the bytes FIRST to LAST fails with EIO.
- * It stands for a card that cannot read a block any more: all else can be read and written. */
+/* LD_PRELOAD: while the file $TOCSIN_FAIL_AT says "INODE FIRST LAST", a read of that file that touches the bytes FIRST to LAST fails with EIO, and so does
+ * a write of some of them, for which the kernel first reads the block.
+ * It stands for a card that cannot read a block any more: all else can be read and written, and the block once it has been written as a whole. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int fails(int fd, size_t length, off_t offset) {
+static int fails(int fd, size_t length, off_t offset, int whole) {
   const char *control = getenv("TOCSIN_FAIL_AT");
   FILE *file = control ? fopen(control, "r") : NULL;
   unsigned long long inode;
@@ -17,16 +18,28 @@ static int fails(int fd, size_t length, off_t offset) {
   if (!file) return 0;
   int told = fscanf(file, "%llu %lld %lld", &inode, &first, &last);
   fclose(file);
-  return told == 3 && fstat(fd, &at) == 0 && at.st_ino == inode && offset <= last && offset + (off_t)length > first;
+  if (told != 3 || fstat(fd, &at) != 0 || at.st_ino != inode || offset > last || offset + (off_t)length <= first) return 0;
+  return !whole || offset > first || offset + (off_t)length <= last || unlink(control) != 0;
 }
 
 #define PREAD(name) \
   ssize_t name(int fd, void *data, size_t length, off_t offset) { \
     static ssize_t (*real)(int, void *, size_t, off_t); \
     if (!real) real = dlsym(RTLD_NEXT, #name); \
-    if (!fails(fd, length, offset)) return real(fd, data, length, offset); \
+    if (!fails(fd, length, offset, 0)) return real(fd, data, length, offset); \
     errno = EIO; \
     return -1; \
   }
 PREAD(pread)
 PREAD(pread64)
+
+#define PWRITE(name) \
+  ssize_t name(int fd, const void *data, size_t length, off_t offset) { \
+    static ssize_t (*real)(int, const void *, size_t, off_t); \
+    if (!real) real = dlsym(RTLD_NEXT, #name); \
+    if (!fails(fd, length, offset, 1)) return real(fd, data, length, offset); \
+    errno = EIO; \
+    return -1; \
+  }
+PWRITE(pwrite)
+PWRITE(pwrite64)

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -25,7 +26,7 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
   beforeEach(() => {
     path = join(mkdtempSync(join(tmpdir(), 'tocsin-block-')), 'outbox.db');
     execFileSync('gcc', ['-shared', '-fPIC', '-O1', '-o', at('fail-reads.so'), 'test/reliability/fail-reads.c', '-ldl']);
-    openSqliteOutbox(path, limits).close();
+    openSqliteOutbox(path, limits, { repair: true }).close();
     layBacklog(path, events, recordedEvent);
   });
 
@@ -87,6 +88,21 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     expect(outbox.id).toBe(id);
     expect(outbox.newest()).toBeGreaterThan(100_000);
     outbox.close();
+  });
+
+  test.each([0, 2])('one of the schema, the last page of it but %i: it is written anew, every event but those that stood there is sent', async (but) => {
+    const db = new Database(path, { readonly: true });
+    const schema = db.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").pluck().all() as number[];
+    const id = db.prepare('SELECT id FROM outbox').pluck().get();
+    db.close();
+    const first = Math.floor((((schema.at(-1 - but) as number) - 1) * pageBytes) / blockBytes) * blockBytes;
+    const stood = pagesOf(path).slice(first / pageBytes, (first + blockBytes) / pageBytes);
+    const lost = stood.flatMap((page) => page.events.map(({ sequence }) => sequence));
+    fail(first);
+    const { numbers, of, isToldOverOneConnection } = await sensor();
+    await soon(() => expect(new Set(numbers())).toEqual(new Set(range(1, events).filter((number) => !lost.includes(number)))));
+    await isToldOverOneConnection();
+    expect(new Set(of('event').map((event) => event.id.split('-')[0]))).toEqual(new Set([id]));
   });
 
   test('the first block, without which nothing can be read: a new outbox takes its place, the platform is told', async () => {
