@@ -5,7 +5,8 @@ import { linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 
 const enough = 4; // connections in a row that end over a topic before it is taken for the reason
-const retryMs = 300_000; // an access control that was mended is noticed within so long
+const retryMs = 60_000;
+const longestRetryMs = 600_000; // an access control that was mended is noticed within so long
 /** Of DISCONNECT (MQTT 5, 3.14.2.1), what is over no message: busy, shutting down, keep alive, administrative action, another server, longest time. */
 const overNoMessage = /reason code (137|139|141|152|156|157|160)$/;
 
@@ -14,7 +15,7 @@ const overNoMessage = /reason code (137|139|141|152|156|157|160)$/;
  * would keep all others from being delivered.
  *
  *   ended with messages of several topics unanswered ─▶ the next takes one topic at a time ─▶ ended over the same one four times in a row ─▶ its messages
- *   count as refused and are not sent ─▶ (five minutes) tried again ─▶ answered: as before │ ended: five minutes more
+ *   count as refused and are not sent ─▶ (a minute) tried again ─▶ answered: as before │ ended: twice as long, ten minutes at most
  *
  * One answer begins the count of its topic anew. None is suspected where the courier ends the connection, or the broker for a reason of its own.
  */
@@ -48,11 +49,12 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
       doubtful = new Set(topics);
       const [topic, ...others] = topics;
       if (topic === undefined || others.length > 0) return;
-      ends.set(topic, (ends.get(topic) ?? 0) + 1);
-      if ((ends.get(topic) ?? 0) < enough) return;
+      const count = (ends.get(topic) ?? 0) + 1;
+      ends.set(topic, count);
+      if (count < enough) return;
       doubtful.delete(topic);
       if (!refusedMs.has(topic)) logger.error({ topic }, 'the broker ends the connection over this topic; what is for it is kept and tried again');
-      refusedMs.set(topic, clock.monotonicMs() + retryMs);
+      refusedMs.set(topic, clock.monotonicMs() + Math.min(longestRetryMs, retryMs * 2 ** (count - enough)));
     }
 
     function answers(topic: string): void {

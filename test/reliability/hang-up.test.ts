@@ -107,7 +107,7 @@ test.for(['privacy', 'summary'] as const)('over %s, which comes before the event
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 41 }));
   await pass(2, 1); // after which a summary is tried again
   expect(of(topic === 'privacy' ? topics.summary : topics.privacy)).toBe(1);
-  await pass(40); // the first five ends, then a try each five minutes, over which two may end
+  await pass(40); // the first five ends, then tries, over which two may end
   expect(broker.connections()).toBeGreaterThan(5);
   expect(broker.connections()).toBeLessThanOrEqual(20);
   hangsUpOver = () => false;
