@@ -39,8 +39,8 @@ def check_stream(network: Network, streaming: Streaming) -> float:
         features = network.convolve(network.log_mel(x))
         heard, memory = [], None
         for piece in features.split(turn, 1):
-            heard.append(network.gru(piece, memory)[0])
-            memory = network.gru(piece)[1]
+            heard.append(network.remember(piece, memory)[0])
+            memory = network.remember(piece)[1]
         whole = torch.sigmoid(network.out(torch.cat([torch.cat(heard, 1), features], -1)))
         state, parts = torch.zeros(1, streaming.state_size), []
         for i in range(0, x.shape[1], HOP):
@@ -53,12 +53,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
     parser.add_argument("out")
-    parser.add_argument("--version", default="0.7.0")
+    parser.add_argument("--version", default="0.8.0")
     parser.add_argument("--window", type=float)
     parser.add_argument("--turn", type=int, default=TURN, help="runs of the graph after which the other memory answers")
     args = parser.parse_args()
     weights = torch.load(args.weights, map_location="cpu")
-    network = Network(3)
+    network = Network(3, parts=len(weights["norm.weight"]) // 2)
     network.load_state_dict({name: value for name, value in weights.items() if not name.startswith("aux.")})
     network.eval()
     streaming = Streaming(network, args.turn).eval()
@@ -94,7 +94,8 @@ def main():
         "thresholdsChosenOn": "not yet chosen",
         "trainingData": [{"source": "public recordings, see MODEL_CARD.md"}],
         "parameters": sum(p.numel() for p in network.parameters()),
-        "multiplyAccumulatesPerSecond": 30_000_000 * window // hop,  # counted by hand from the layers of network.py
+        # counted by hand from the layers of network.py: for the mel bands, and for each part
+        "multiplyAccumulatesPerSecond": (15_000_000 + 15_600_000 * network.parts) * window // hop,
     }
     with open(os.path.join(args.out, "manifest.json"), "w") as f:
         json.dump(manifest, f, indent=2)

@@ -17,8 +17,6 @@ CONFUSING = {
     "crowd": 1.3, "dog": 1.3, "footsteps": 1.5, "siren": 2.5, "weather": 1.5, "clap": 1.3,
 }
 BED_WEIGHTS = {"ambience": 3.0, "weather": 2.0}
-HARD_SHARE = 0.35  # of the confusers, once alarms have been mined
-HARD_BED = 4.0  # how much more often a bed with a mined alarm of score 1 is drawn
 TARGET_WEIGHTS = {"effort": 0.6}  # kinds of one label; 1 unless named
 
 
@@ -34,13 +32,8 @@ def loudest_third(x: np.ndarray) -> float:
 class Mixer:
     """Draws examples: waveform float32 [64000], targets int8 [3, 100] (-1 is ignored), auxiliary float32 [classes, 100]."""
 
-    def __init__(self, clips: list[Clip], seed: int, alarms: dict[str, tuple[float, float]] | None = None):
-        """`alarms`: for clips without a target in which a network heard one, by path: (score, second of the highest score)."""
+    def __init__(self, clips: list[Clip], seed: int):
         self.rng = np.random.default_rng(seed)
-        self.alarms = alarms or {}
-        self.hard = [c for c in clips if c.path in self.alarms]
-        hardness = np.array([self.alarms[c.path][0] ** 2 for c in self.hard])
-        self.hard_weights = hardness / max(1e-9, hardness.sum())
         self.kinds = sorted({c.kind for c in clips if c.label is None})
         self.targets = [by_group([c for c in clips if c.label == i]) for i in range(3)]
         self.kinds_of = [sorted({c.kind for c in clips if c.label == i}) for i in range(3)]
@@ -49,7 +42,7 @@ class Mixer:
         weights = np.array([CONFUSING.get(k, 1.0) for k in self.kinds])
         self.kind_weights = weights / weights.sum()
         self.beds = [c for c in clips if c.label is None and c.kind in BEDS and len(c.samples) > 3 * SAMPLE_RATE]
-        bed_weight = np.array([BED_WEIGHTS.get(c.kind, 1.0) * (1 + HARD_BED * self.alarms.get(c.path, (0.0,))[0]) for c in self.beds])
+        bed_weight = np.array([BED_WEIGHTS.get(c.kind, 1.0) for c in self.beds])
         self.bed_weights = bed_weight / bed_weight.sum()
         self.act = {c.path: activity(c) for c in clips if c.label is not None}
         self.classes = clips[0].teacher.shape[1]
@@ -110,17 +103,12 @@ class Mixer:
             x = (np.round(x / step) * step).astype("float32")
         return x, speed
 
-    def confuser(self) -> tuple[Clip, int | None]:
-        """A clip without a target, and the sample that a network took for one if the clip was mined."""
-        rng = self.rng
-        if self.hard and rng.random() < HARD_SHARE:
-            clip = self.hard[rng.choice(len(self.hard), p=self.hard_weights)]
-            return clip, int(self.alarms[clip.path][1] * SAMPLE_RATE)
-        kind = self.kinds[rng.choice(len(self.kinds), p=self.kind_weights)]
-        return self.draw(self.negatives[kind]), None
+    def confuser(self) -> Clip:
+        kind = self.kinds[self.rng.choice(len(self.kinds), p=self.kind_weights)]
+        return self.draw(self.negatives[kind])
 
-    def place(self, mix, clip: Clip, aux, low: float, high: float, from_start: bool, near: int | None = None):
-        """Adds a clip at a random place, of a long one a stretch with sample `near`; level in dB over the bed's.
+    def place(self, mix, clip: Clip, aux, low: float, high: float, from_start: bool):
+        """Adds a clip at a random place; level in dB over the bed's.
 
         Returns (samples, offset in the mix, first sample of the stretch, speed).
         """
@@ -128,9 +116,7 @@ class Mixer:
         x = clip.samples.astype("float32") / 32768
         cut = 0
         if len(x) > LENGTH:  # a random stretch, kept near an active part for targets
-            if near is not None:
-                cut = int(np.clip(near - rng.integers(LENGTH), 0, len(x) - LENGTH))
-            elif clip.label is None:
+            if clip.label is None:
                 cut = int(rng.integers(len(x) - LENGTH))
             else:
                 steps = np.where(self.act[clip.path] == 1)[0]
@@ -175,8 +161,7 @@ class Mixer:
         if rng.random() < 0.35:
             mix = mix + self.bed(aux) * rng.uniform(0.2, 1)
         for _ in range(rng.choice([0, 1, 2, 3], p=[0.2, 0.4, 0.25, 0.15])):
-            clip, near = self.confuser()
-            self.place(mix, clip, aux, -3, 28, False, near)
+            self.place(mix, self.confuser(), aux, -3, 28, False)
         for _ in range(rng.choice([0, 1, 2], p=[0.42, 0.46, 0.12])):
             label = int(rng.integers(3))
             kind = rng.choice(self.kinds_of[label], p=self.kind_shares[label])

@@ -1,4 +1,4 @@
-"""The network: log-mel front end, causal separable convolutions, a GRU; and the same as a streaming graph.
+"""The network: log-mel front end and how it differs from the last second, causal separable convolutions, a GRU; and the same as a streaming graph.
 
 Input: waveform at 16 kHz. Output: one frame every 40 ms. Everything is causal, so that a stream cut into hops gives the
 same scores as the whole file; `Streaming` keeps what the next hop needs in one flat state vector.
@@ -12,6 +12,7 @@ FRAME, HOP, MELS = 512, 160, 64
 PAST = 480  # samples before a hop that its frames reach into, in whole HOPs
 STRIDE = 640  # samples per output frame: 40 ms
 DELAY = 6  # output frames between a sound and the frame that scores it
+FADE = np.exp(-HOP / 16000)  # what is left after 10 ms of what the background was: a time constant of 1 s
 
 
 def mel_filters(bands: int = MELS, low: float = 50, high: float = 8000) -> torch.Tensor:
@@ -24,15 +25,18 @@ def mel_filters(bands: int = MELS, low: float = 50, high: float = 8000) -> torch
 
 
 class CausalConv(nn.Module):
-    """A convolution over [batch, channels, mel, time] that sees `kernel_t - stride_t` frames of the past and none of the future."""
+    """A convolution over [batch, channels, time, mel] that sees `kernel_t - stride_t` frames of the past and none of the future.
+
+    Time comes before mel, so that what the next hop needs of the past lies together.
+    """
 
     def __init__(self, i: int, o: int, kernel=(3, 3), stride=(1, 1), groups: int = 1):
         super().__init__()
-        self.conv = nn.Conv2d(i, o, kernel, stride, (kernel[0] // 2, 0), groups=groups, bias=False)
-        self.past = kernel[1] - stride[1]
+        self.conv = nn.Conv2d(i, o, kernel, stride, (0, kernel[1] // 2), groups=groups, bias=False)
+        self.past = kernel[0] - stride[0]
 
     def forward(self, x: torch.Tensor, cache: "Cache | None" = None) -> torch.Tensor:
-        x = F.pad(x, (self.past, 0)) if cache is None else cache.extend(x, self.past)
+        x = F.pad(x, (0, 0, self.past, 0)) if cache is None else cache.extend(x, self.past, 2)
         return self.conv(x)
 
 
@@ -49,10 +53,11 @@ class Cache:
     def take(self, shape) -> torch.Tensor:
         return torch.zeros(shape) if self.pieces is None else next(self.pieces).reshape(shape)
 
-    def extend(self, x: torch.Tensor, past: int) -> torch.Tensor:
-        shape = (1, x.shape[1], x.shape[2], past) if x.dim() == 4 else (1, past)
-        x = torch.cat([self.take(shape), x], -1)
-        self.keep(x[..., x.shape[-1] - past :])
+    def extend(self, x: torch.Tensor, past: int, along: int) -> torch.Tensor:
+        shape = list(x.shape)
+        shape[along] = past
+        x = torch.cat([self.take(shape), x], along)
+        self.keep(x.narrow(along, x.shape[along] - past, past))
         return x
 
     def keep(self, x: torch.Tensor) -> None:
@@ -60,54 +65,91 @@ class Cache:
 
 
 class Block(nn.Module):
-    """Two depthwise-separable convolutions; the first strides."""
+    """Two depthwise-separable convolutions; the first strides. The parts of a network do not see each other's channels."""
 
-    def __init__(self, i: int, o: int, stride):
+    def __init__(self, i: int, o: int, stride, parts: int):
         super().__init__()
         self.a, self.b = CausalConv(i, i, (3, 3), stride, i), CausalConv(o, o, (3, 3), (1, 1), o)
         norm = nn.BatchNorm2d
-        self.a2 = nn.Sequential(norm(i), nn.ReLU(), nn.Conv2d(i, o, 1, bias=False), norm(o), nn.ReLU())
-        self.b2 = nn.Sequential(norm(o), nn.ReLU(), nn.Conv2d(o, o, 1, bias=False), norm(o))
+        self.a2 = nn.Sequential(norm(i), nn.ReLU(), nn.Conv2d(i, o, 1, groups=parts, bias=False), norm(o), nn.ReLU())
+        self.b2 = nn.Sequential(norm(o), nn.ReLU(), nn.Conv2d(o, o, 1, groups=parts, bias=False), norm(o))
 
     def forward(self, x, cache=None):
         x = self.a2(self.a(x, cache))
         return torch.relu(x + self.b2(self.b(x, cache)))
 
 
-class Network(nn.Module):
-    """`classes` outputs are exported; `auxiliary` outputs only teach (what else is heard)."""
+def background(features: torch.Tensor, cache: "Cache | None" = None) -> torch.Tensor:
+    """[batch, frames, bands] -> the same: the mean of each band up to and with each frame, what is older counting less (FADE).
 
-    def __init__(self, classes: int = 3, auxiliary: int = 0, channels=(24, 48, 72, 96, 128), hidden: int = 128):
+    At the start the mean is one of fewer frames, not one with zeros.
+    """
+    count = features.shape[1]
+    age = np.arange(count)[:, None] - np.arange(count)
+    shares = torch.tensor(np.where(age >= 0, FADE ** np.maximum(age, 0), 0), dtype=torch.float32)
+    total, weight = shares @ features, shares.sum(1)[:, None]
+    if cache is not None:
+        older = torch.tensor(FADE ** np.arange(1, count + 1), dtype=torch.float32)[:, None]
+        total = total + cache.take((1, 1, features.shape[2])) * older
+        weight = weight + cache.take((1, 1)) * older
+        cache.keep(total[:, -1:])
+        cache.keep(weight[-1:])
+    return total / weight
+
+
+def hide_bands(features: torch.Tensor) -> torch.Tensor:
+    """[batch, frames, bands]: in half of the examples up to eight neighbouring bands are as loud as the mean of all, so that none is relied on."""
+    low = torch.randint(MELS, (len(features), 1, 1))
+    high = low + torch.randint(1, 9, (len(features), 1, 1)) * (torch.rand(len(features), 1, 1) < 0.5)
+    band = torch.arange(MELS)
+    return torch.where((band >= low) & (band < high), features.mean((1, 2), keepdim=True), features)
+
+
+class Network(nn.Module):
+    """`classes` outputs are exported; `auxiliary` outputs only teach (what else is heard). `parts` are as many networks side by side (join.py)."""
+
+    def __init__(self, classes: int = 3, auxiliary: int = 0, parts: int = 1, hidden: int = 128):
         super().__init__()
+        channels = [parts * c for c in (24, 48, 72, 96, 128)]
+        self.parts, self.hidden = parts, hidden
         self.register_buffer("mel", mel_filters())
         self.register_buffer("window", torch.hann_window(FRAME, periodic=True))
-        self.norm = nn.BatchNorm2d(1)
-        self.first = CausalConv(1, channels[0], (3, 5), (2, 2))
+        self.norm = nn.BatchNorm2d(2 * parts)
+        self.first = CausalConv(2 * parts, channels[0], (5, 3), (2, 2), parts)
         self.first2 = nn.Sequential(nn.BatchNorm2d(channels[0]), nn.ReLU())
-        strides = [(2, 2), (2, 1), (2, 1), (2, 1)]
-        self.blocks = nn.ModuleList(Block(i, o, s) for i, o, s in zip(channels, channels[1:], strides))
-        self.gru = nn.GRU(channels[-1] * 2, hidden, batch_first=True)
+        strides = [(2, 2), (1, 2), (1, 2), (1, 2)]
+        self.blocks = nn.ModuleList(Block(i, o, s, parts) for i, o, s in zip(channels, channels[1:], strides))
+        self.grus = nn.ModuleList(nn.GRU(channels[-1] * 2 // parts, hidden, batch_first=True) for _ in range(parts))
         self.drop = nn.Dropout(0.15)
-        self.out = nn.Linear(hidden + channels[-1] * 2, classes)
-        self.aux = nn.Linear(hidden + channels[-1] * 2, auxiliary) if auxiliary else None
+        self.out = nn.Linear(hidden * parts + channels[-1] * 2, classes)
+        self.aux = nn.Linear(hidden * parts + channels[-1] * 2, auxiliary) if auxiliary else None
 
     def log_mel(self, x: torch.Tensor) -> torch.Tensor:
-        """[batch, samples] -> [batch, 64, samples / 160]; the past before the first sample is silence."""
+        """[batch, samples] -> [batch, samples / 160, 64]; the past before the first sample is silence."""
         spectrum = torch.stft(F.pad(x, (FRAME - HOP, 0)), FRAME, HOP, FRAME, self.window, center=False, return_complex=True)
-        return torch.log(self.mel @ (spectrum.real**2 + spectrum.imag**2) + 1e-8)
+        return torch.log(self.mel @ (spectrum.real**2 + spectrum.imag**2) + 1e-8).transpose(1, 2)
 
     def convolve(self, features: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
-        """[batch, 64, frames of 10 ms] -> [batch, frames of 40 ms, features]."""
-        x = self.first2(self.first(self.norm(features[:, None]), cache))
+        """[batch, frames of 10 ms, 64] -> [batch, frames of 40 ms, features]."""
+        x = torch.stack([features, features - background(features, cache)], 1).repeat(1, self.parts, 1, 1)
+        x = self.first2(self.first(self.norm(x), cache))
         for block in self.blocks:
             x = block(x, cache)
-        b, c, f, t = x.shape
-        return x.permute(0, 3, 1, 2).reshape(b, t, c * f)
+        b, c, t, f = x.shape
+        return x.transpose(1, 2).reshape(b, t, c * f)
+
+    def remember(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features [batch, frames, features], memory [1, batch, parts * hidden] -> what each part makes of its own, memory."""
+        memories = [None] * self.parts if memory is None else memory.split(self.hidden, 2)
+        own = zip(self.grus, x.chunk(self.parts, 2), memories)
+        heard, memories = zip(*(gru(features, None if m is None else m.contiguous()) for gru, features, m in own))
+        return torch.cat(heard, 2), torch.cat(memories, 2)
 
     def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None):
-        """[batch, samples], memory [1, batch, hidden] (zeros unless given) -> logits [batch, frames, classes], auxiliary logits, memory."""
-        x = self.convolve(self.log_mel(x))
-        h, memory = self.gru(x, memory)
+        """[batch, samples], memory [1, batch, parts * hidden] (zeros unless given) -> logits [batch, frames, classes], auxiliary logits, memory."""
+        x = self.log_mel(x)
+        x = self.convolve(hide_bands(x) if self.training else x)
+        h, memory = self.remember(x, memory)
         h = self.drop(torch.cat([h, x], -1))
         return self.out(h), self.aux(h) if self.aux is not None else None, memory
 
@@ -150,19 +192,19 @@ class Streaming(nn.Module):
         right = torch.cat([frames[:, :1], torch.flip(frames[:, FRAME // 2 :], [1])], 1)
         even, odd = left + right, left - right
         power = (even @ self.cosine) ** 2 + (odd @ self.sine) ** 2
-        return torch.log(power @ self.network.mel.T + self.floor).T[None]
+        return torch.log(power @ self.network.mel.T + self.floor)[None]
 
     def take_turns(self, x: torch.Tensor, cache: Cache) -> torch.Tensor:
         run = cache.take((1, 1))
         remembers = torch.cat([run != 0, run != self.turn], 1).float()[..., None]
-        h, memories = self.network.gru(x.expand(2, -1, -1), cache.take((1, 2, self.network.gru.hidden_size)) * remembers)
+        h, memories = self.network.remember(x.expand(2, -1, -1), cache.take((1, 2, self.network.parts * self.network.hidden)) * remembers)
         cache.keep((run + 1) * (run < 2 * self.turn - 1).float())
         cache.keep(memories)
         return torch.where(run < self.turn, h[1:], h[:1])
 
     def forward(self, waveform: torch.Tensor, state: torch.Tensor):
         cache = Cache(state, self.sizes)
-        x = self.network.convolve(self.log_mel(cache.extend(waveform, PAST)), cache)
+        x = self.network.convolve(self.log_mel(cache.extend(waveform, PAST, 1)), cache)
         h = torch.cat([self.take_turns(x, cache), x], -1)
         if self.sizes is None:
             self.sizes = [piece.shape[1] for piece in cache.next]

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from corpus import SAMPLE_RATE, is_held_out, load
+from corpus import is_held_out, load
 from mixing import Mixer
-from network import DELAY, STRIDE, Network
+from network import Network
 from packages import package_clips
 from sirens import siren_clips
 from voices import changed_voices
@@ -22,12 +22,12 @@ CARRIED = 0.7  # share of examples that begin with the memory left by another ex
 class Stream(torch.utils.data.IterableDataset):
     """An endless stream of mixed examples."""
 
-    def __init__(self, clips, seed, alarms):
-        self.clips, self.seed, self.alarms = clips, seed, alarms
+    def __init__(self, clips, seed):
+        self.clips, self.seed = clips, seed
 
     def __iter__(self):
         worker = torch.utils.data.get_worker_info()
-        mixer = Mixer(self.clips, self.seed + (worker.id if worker else 0), self.alarms)
+        mixer = Mixer(self.clips, self.seed + (worker.id if worker else 0))
         while True:
             yield mixer.example()
 
@@ -46,32 +46,12 @@ def loss_of(out, aux, target, aux_target, positive_weight=2.0):
     return main, main + 1.0 * side
 
 
-@torch.no_grad()
-def mine(net, clips, at_least=0.3):
-    """False alarms of a network in clips without a target: path -> (highest score, its second)."""
-    net.eval()
-    alarms = {}
-    for clip in clips:
-        if clip.label is not None:
-            continue
-        x = clip.samples.astype("float32") / 32768
-        x = np.concatenate([np.zeros(SAMPLE_RATE // 2, "float32"), 0.3 * x, np.zeros(SAMPLE_RATE // 2, "float32")])
-        x = x[: len(x) // STRIDE * STRIDE]
-        scores = torch.sigmoid(net(torch.from_numpy(x)[None])[0][0]).amax(1)
-        best = int(scores.argmax())
-        if scores[best] >= at_least:
-            alarms[clip.path] = (float(scores[best]), max(0.0, (best - DELAY) * STRIDE / SAMPLE_RATE - 0.5))
-    return alarms
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("audio")
     parser.add_argument("work")
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", help="weights to go on from; their false alarms in the training clips are mined and drawn more often")
-    parser.add_argument("--published", help="the same, but weights read back from a published model.onnx")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -88,21 +68,12 @@ def main():
     )
     # more than twice as fast on a CPU as the usual layout: the gradient of depthwise convolutions has a path of its own
     net = Network(3, len(classes) + len(kinds)).to(memory_format=torch.channels_last)
-    alarms = {}
-    if args.start or args.published:
-        if args.start:
-            net.load_state_dict(torch.load(args.start))
-        else:
-            start_from_published(net, args.published, Mixer(training, 99))
-            torch.save(net.state_dict(), os.path.join(args.work, "start.pt"))  # for mean.py
-        alarms = mine(net, training)
-        print(f"{len(alarms)} clips without a target raise a score of 0.3 or more", flush=True)
     print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
     average = copy.deepcopy(net)
-    batches = iter(torch.utils.data.DataLoader(Stream(training + voices, 1000 * args.seed, alarms), batch_size=BATCH, num_workers=1, prefetch_factor=6))
+    batches = iter(torch.utils.data.DataLoader(Stream(training + voices, 1000 * args.seed), batch_size=BATCH, num_workers=1, prefetch_factor=6))
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.steps, pct_start=0.08)
-    memory = torch.zeros(1, BATCH, net.gru.hidden_size)
+    memory = torch.zeros(1, BATCH, net.parts * net.hidden)
     began, running, waited = time.time(), None, 0.0
     for step in range(args.steps):
         t = time.time()
@@ -127,14 +98,6 @@ def main():
         if step % 200 == 199 or step == args.steps - 1:
             torch.save(average.state_dict(), os.path.join(args.work, "model.pt.new"))
             os.replace(os.path.join(args.work, "model.pt.new"), os.path.join(args.work, "model.pt"))
-
-
-def start_from_published(net, path, mixer):
-    # only here: Debian's python3-onnx is not needed to train from the start
-    from published import load_published, unfold
-
-    load_published(net, path)
-    unfold(net, torch.from_numpy(np.stack([mixer.example()[0] for _ in range(96)])))
 
 
 @torch.no_grad()
