@@ -141,8 +141,8 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  const toBroker = waryPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), { clock, logger });
-  const openPublisher = closedPublisher(toBroker, isPublishable(topics));
+  const gated = closedPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), isPublishable(topics));
+  const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });

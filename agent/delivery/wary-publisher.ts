@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
-import { BrokerError, messageOf } from '../lib/errors.ts';
+import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
@@ -69,7 +69,7 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
         await publisher.publish(topic, payload, options);
         answers(topic);
       } catch (error) {
-        if (error instanceof BrokerError && error.refused) answers(topic);
+        if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) answers(topic);
         throw error;
       } finally {
         const left = (flying.get(topic) ?? 1) - 1;

@@ -2,12 +2,12 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { waryPublisher } from '../../agent/delivery/wary-publisher.ts';
-import { BrokerError } from '../../agent/lib/errors.ts';
+import { BrokerError, UnsentError } from '../../agent/lib/errors.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const brokenConnection = () => new BrokerError('Expected the broker to hold the connection, got: a broken connection', 'wait', false);
 let nowMs: number;
-let opened: { end(): void; answerAll(): Promise<void>; unanswered: () => number };
+let opened: { end(): void; answerAll(): Promise<void>; failAll(error: Error): Promise<void>; unanswered: () => number };
 let connect: () => Promise<Publisher>;
 beforeEach(() => {
   nowMs = 0;
@@ -26,7 +26,14 @@ beforeEach(() => {
         }
         await new Promise(setImmediate);
       };
-      opened = { end, answerAll, unanswered: () => waiting.size };
+      const failAll = async (error: Error) => {
+        for (const one of waiting) {
+          waiting.delete(one);
+          one.reject(error);
+        }
+        await new Promise(setImmediate);
+      };
+      opened = { end, answerAll, failAll, unanswered: () => waiting.size };
       const publish = () => {
         if (lost.signal.aborted) return Promise.reject(lost.signal.reason);
         const one = Promise.withResolvers<void>();
@@ -79,6 +86,17 @@ test('one answer begins the count anew, also one after it was refused', async ()
   await opened.answerAll();
   for (let i = 0; i < 3; i++) await end('health');
   expect(await isRefused('health')).toBe(false);
+});
+
+test.for([
+  ['a refusal by the broker is an answer', new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true), false],
+  ['what the sensor itself does not send is none', new UnsentError('Expected a smaller message', 'raise the limit'), true],
+] as const)('%s', async ([, error, refused]) => {
+  for (let i = 0; i < 3; i++) await end('health');
+  publish(await connect(), 'health');
+  await opened.failAll(error);
+  await end('health');
+  expect(await isRefused('health')).toBe(refused);
 });
 
 test('ends over a topic of which one was answered, over several at once, or by the courier itself, are none of them over a topic', async () => {
