@@ -22,24 +22,15 @@ static int fails(int fd, size_t length, off_t offset, int whole) {
   return !whole || offset > first || offset + (off_t)length <= last || unlink(control) != 0;
 }
 
-#define PREAD(name) \
-  ssize_t name(int fd, void *data, size_t length, off_t offset) { \
-    static ssize_t (*real)(int, void *, size_t, off_t); \
+#define FAILING(name, buffer, whole) \
+  ssize_t name(int fd, buffer data, size_t length, off_t offset) { \
+    static ssize_t (*real)(int, buffer, size_t, off_t); \
     if (!real) real = dlsym(RTLD_NEXT, #name); \
-    if (!fails(fd, length, offset, 0)) return real(fd, data, length, offset); \
+    if (!fails(fd, length, offset, whole)) return real(fd, data, length, offset); \
     errno = EIO; \
     return -1; \
   }
-PREAD(pread)
-PREAD(pread64)
-
-#define PWRITE(name) \
-  ssize_t name(int fd, const void *data, size_t length, off_t offset) { \
-    static ssize_t (*real)(int, const void *, size_t, off_t); \
-    if (!real) real = dlsym(RTLD_NEXT, #name); \
-    if (!fails(fd, length, offset, 1)) return real(fd, data, length, offset); \
-    errno = EIO; \
-    return -1; \
-  }
-PWRITE(pwrite)
-PWRITE(pwrite64)
+FAILING(pread, void *, 0)
+FAILING(pread64, void *, 0)
+FAILING(pwrite, const void *, 1)
+FAILING(pwrite64, const void *, 1)
