@@ -114,7 +114,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
 }
 
 /** A sum is finite only where each of its parts is; in double precision no sum of floats overflows. Four at once, for an addition waits for the one before. */
-function areFinite(values: ArrayLike<number>): boolean {
+export function areFinite(values: ArrayLike<number>): boolean {
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = values.length - (values.length % 4);
   for (let i = 0; i < whole; i += 4) {

@@ -30,10 +30,9 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
     const queue: { readonly topic: string; readonly start: () => void }[] = [];
     let isOurs = false; // the end of the connection
 
-    const isOver = () => isOurs || publisher.lost.aborted;
     /** Once the connection is over all of them: each fails. */
     const startNext = () => {
-      for (let head = queue[0]; head && (isOver() || [...flying.keys()].every((topic) => topic === head?.topic)); head = queue[0]) {
+      for (let head = queue[0]; head && (publisher.lost.aborted || [...flying.keys()].every((topic) => topic === head?.topic)); head = queue[0]) {
         queue.shift();
         head.start();
       }
@@ -83,7 +82,7 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
       lost: publisher.lost,
       publish(topic, payload, options) {
         if (clock.monotonicMs() < (refusedMs.get(topic) ?? 0)) return Promise.reject(refusal(topic));
-        if (isOver() || (doubtful.size === 0 && queue.length === 0)) return send(topic, payload, options);
+        if (publisher.lost.aborted || (doubtful.size === 0 && queue.length === 0)) return send(topic, payload, options);
         return new Promise((resolve) => {
           queue.push({ topic, start: () => resolve(send(topic, payload, options)) });
           startNext();
@@ -91,9 +90,7 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
       },
       close(farewell) {
         isOurs = true;
-        const closed = publisher.close(farewell);
-        startNext();
-        return closed;
+        return publisher.close(farewell);
       },
     };
   };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { expect, test, vi } from 'vitest';
-import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { areFinite, openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { ModelError } from '../../agent/lib/errors.ts';
 import { hear, rulesOf } from '../../agent/pipeline.ts';
 import { synthesiseScene } from '../demo/synthesise-scene.ts';
@@ -188,4 +188,12 @@ test('the impact assessments give the false alarms of the model card', () => {
   const [, french] = /aujourd’hui \*\*(\d+) par heure/.exec(readFileSync('docs/dpia.fr.md', 'utf8')) ?? [];
   expect(card).toMatch(/^\d+$/);
   expect([english, french]).toEqual([card, card]);
+});
+
+test('what is no number is found wherever it stands', () => {
+  for (const length of [1, 3, 4, 7, 18])
+    for (let at = 0; at < length; at++)
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+        expect(areFinite(new Float32Array(length).fill(value, at, at + 1))).toBe(false);
+  expect(areFinite(new Float32Array(18).fill(3e38))).toBe(true);
 });
