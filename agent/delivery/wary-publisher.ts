@@ -30,9 +30,9 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
     const queue: { readonly topic: string; readonly start: () => void }[] = [];
     let isOurs = false; // the end of the connection
 
-    /** Once the connection is over all of them: each fails. */
+    /** Of one topic at a time, in the order they came. Over a connection that is gone each fails, and lets the next start. */
     const startNext = () => {
-      for (let head = queue[0]; head && (publisher.lost.aborted || [...flying.keys()].every((topic) => topic === head?.topic)); head = queue[0]) {
+      for (let head = queue[0]; head && [...flying.keys()].every((topic) => topic === head?.topic); head = queue[0]) {
         queue.shift();
         head.start();
       }
@@ -41,7 +41,6 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
       const { reason } = publisher.lost;
       const mayBeOverAMessage = !isOurs && linkFaultOf(reason) === 'connection_lost' && !overNoMessage.test(messageOf(reason));
       if (mayBeOverAMessage) suspect([...flying.keys()]);
-      startNext();
     });
 
     function suspect(topics: readonly string[]): void {
