@@ -178,7 +178,7 @@ function patience(): Promise<void> {
 
 /** A connection of its own for tests of the link by a person: reason codes as they come, nothing kept, no will. */
 export interface MqttProbe {
-  /** QoS 1; the reason code of the PUBACK. Rejects when none comes. Nothing looks at the payload: `closedProbe` does. */
+  /** QoS 1; the reason code of the PUBACK. Rejects when none comes, with `refused` where the connection ends in its place. Nothing looks at the payload: `closedProbe` does. */
   publishUnchecked(topic: string, payload: string): Promise<number>;
   /** QoS 1; the reason code of the SUBACK. */
   subscribe(topic: string, take: (payload: string) => void): Promise<number>;
@@ -214,19 +214,28 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
     });
     return Promise.race([work, late]);
   };
+  const ended = (topic: string) =>
+    new Promise<never>((_, reject) => {
+      client.once('close', () =>
+        reject(new BrokerError(`Expected a PUBACK for ${topic}, got the end of the connection`, "check the broker's ACL for this sensor", true)),
+      );
+    });
   const codeOf = (error: unknown, packet: unknown) => (error as { code?: number } | null)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode;
   return {
     publishUnchecked: (topic, payload) =>
       bounded(
-        new Promise((resolve, reject) => {
-          unanswered++;
-          client.publish(topic, payload, { qos: 1 }, (error, packet) => {
-            unanswered--;
-            const code = codeOf(error, packet);
-            if (error && typeof code !== 'number') reject(error);
-            else resolve(code ?? 0);
-          });
-        }),
+        Promise.race([
+          ended(topic),
+          new Promise<number>((resolve, reject) => {
+            unanswered++;
+            client.publish(topic, payload, { qos: 1 }, (error, packet) => {
+              unanswered--;
+              const code = codeOf(error, packet);
+              if (error && typeof code !== 'number') reject(error);
+              else resolve(code ?? 0);
+            });
+          }),
+        ]),
       ),
     subscribe: (topic, take) =>
       bounded(

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
+import { Aedes } from 'aedes';
 import { expect } from 'vitest';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
@@ -80,6 +81,14 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => broker.close());
     return { url: broker.url };
   }
+  async function closedAedes(): Promise<Planted> {
+    const aedes = await Aedes.createBroker();
+    aedes.authorizePublish = (_client, _packet, done) => done(new Error('not allowed'));
+    const server = createServer(aedes.handle);
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    undo.push(() => new Promise<void>((done) => aedes.close(() => server.close(() => done()))));
+    return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}`, mqtt: { protocol: '3.1.1' } };
+  }
   /** Speaks nothing newer than TLS 1.1, which nobody should. */
   async function outdatedTls(): Promise<Planted> {
     const { cert, key } = link().own.good;
@@ -150,6 +159,8 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['no broker but a web server', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
     ['a broker that acknowledges nothing', () => scripted({ puback: () => undefined }), 'acl', 'fail', 'acl.silent'],
+    ['a broker that ends the connection over a message', () => scripted({ puback: () => ({ disconnect: 135 }) }), 'acl', 'fail', 'acl.ended'],
+    ['one of MQTT 3.1.1 that does', closedAedes, 'acl', 'fail', 'acl.ended'],
     ['no right to publish', () => ({ url: link().brokers.statusOnly.url }), 'acl', 'fail', 'acl.refused'],
     [
       'no right to publish events',

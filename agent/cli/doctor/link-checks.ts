@@ -9,7 +9,7 @@ import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
-import { isDenied, messageOf } from '../../lib/errors.ts';
+import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import { text } from '../translate.ts';
 import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
 import { required } from './machine-checks.ts';
@@ -206,7 +206,6 @@ const acl: Check = {
       sensor,
       outbox: { path },
     } = required(facts);
-    if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
     const topics = topicsOf(site, sensor);
     const { id, oldest } = waiting(probes, path) ?? {};
     const [topic, message] =
@@ -215,8 +214,10 @@ const acl: Check = {
         : [topics.selftest, linkTest(probes.clock.bootId)];
     try {
       const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
+      if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
       return code >= 128 ? fail('doctor.acl.refused', { topic, code }) : pass('doctor.acl.ok', { topic });
     } catch (error) {
+      if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
       return fail('doctor.acl.silent', { reason: messageOf(error) });
     }
   },

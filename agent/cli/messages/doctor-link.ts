@@ -116,6 +116,14 @@ export const doctorLink = {
     en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',
     fr: 'demandez le droit d’écrire {topic} ; site et sensor sont-ils justes ?',
   },
+  'doctor.acl.ended': {
+    en: 'the broker ends the connection over {topic}',
+    fr: 'le broker coupe la connexion quand on publie sur {topic}',
+  },
+  'doctor.acl.ended.try': {
+    en: 'as a rule it forbids this sensor to write there: see the log of the broker',
+    fr: 'en général il y interdit l’écriture à ce capteur : voyez le journal du broker',
+  },
   'doctor.acl.silent': { en: 'the broker did not acknowledge: {reason}', fr: 'le broker n’a pas accusé réception : {reason}' },
   'doctor.acl.silent.try': {
     en: 'run it again; a weak link needs a longer mqtt.ackTimeoutSeconds',

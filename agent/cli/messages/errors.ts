@@ -23,6 +23,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected an answer of the broker, got none in {1} s': 'Attendu une réponse du broker, obtenu aucune en {1} s',
   'Expected a PUBACK for {1}, got the end of the connection {2} times in a row: nothing is sent there for a while':
     'Attendu un PUBACK pour {1}, obtenu la fin de la connexion {2} fois de suite : rien n’y est envoyé pendant un moment',
+  'Expected a PUBACK for {1}, got the end of the connection': 'Attendu un PUBACK pour {1}, obtenu la fin de la connexion',
   'Expected a PUBACK for {1}, got {2}': 'Attendu un PUBACK pour {1}, obtenu {2}',
   "check the broker's ACL for this sensor": 'vérifiez les droits (ACL) de ce capteur au broker',
   'Expected the broker to take a message of {1} bytes on {2}, got a Maximum Packet Size of {3}: it is not sent':
