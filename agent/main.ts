@@ -6,9 +6,12 @@ import { configNamedBy, languageOf } from './cli/translate.ts';
 import { exitCodes, TocsinError } from './lib/errors.ts';
 
 const stop = new AbortController();
+const togetherMs = 1000; // Ctrl-C reaches a half from the terminal and once more from `tocsin run`
+let askedMs = 0;
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
-    if (stop.signal.aborted) process.exit(130);
+    if (stop.signal.aborted && performance.now() - askedMs > togetherMs) process.exit(130);
+    if (!stop.signal.aborted) askedMs = performance.now();
     stop.abort();
   });
 process.on('SIGUSR1', () => undefined); // Node would open a debugger's port

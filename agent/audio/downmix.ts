@@ -13,12 +13,16 @@ export function openDownmix(sampleRate: number) {
     get antiphase(): boolean {
       return sign < 0;
     },
-    /** @param pcm 16-bit little-endian, left and right by turns, two for each of `samples` */
-    mix(pcm: Buffer, samples: Float32Array): void {
+    /**
+     * Returns how many samples are at full scale in one channel or both: in the mean they are not.
+     *
+     * @param pcm 16-bit little-endian, left and right by turns, two for each of `samples`
+     */
+    mix(pcm: Buffer, samples: Float32Array): number {
       const count = samples.length;
-      if (count === 0) return;
+      if (count === 0) return 0;
       const channels = new Int16Array(pcm.buffer, pcm.byteOffset, 2 * count);
-      let [left, right, both, squares] = [0, 0, 0, 0];
+      let [left, right, both, squares, atFullScale] = [0, 0, 0, 0, 0];
       for (let i = 0; i < count; i++) {
         const l = channels[2 * i] as number;
         const r = channels[2 * i + 1] as number;
@@ -26,12 +30,14 @@ export function openDownmix(sampleRate: number) {
         right += r;
         both += l * r;
         squares += l * l + r * r;
+        if (l === 32767 || l === -32768 || r === 32767 || r === -32768) atFullScale++;
       }
       const kept = Math.exp(-count / (sampleRate * forgetSeconds));
       product = product * kept + both - (left * right) / count;
       power = power * kept + (squares - (left * left + right * right) / count) / 2;
       if (Math.abs(product) > alike * power) sign = Math.sign(product);
       for (let i = 0; i < count; i++) samples[i] = ((channels[2 * i] as number) + sign * (channels[2 * i + 1] as number)) / 65536;
+      return atFullScale;
     },
   };
 }

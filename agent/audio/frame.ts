@@ -3,6 +3,8 @@ export interface AudioFrame {
   readonly samples: Float32Array;
   /** Index of the first sample since the source opened, counting what was dropped. */
   readonly firstSample: number;
+  /** How many were at full scale before two channels were made one. */
+  readonly atFullScale?: number;
 }
 
 /**

@@ -97,18 +97,18 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let askedMs = monotonicMs();
     const stall = openStallWatch(sampleRate, silenceTimeoutSeconds, askedMs);
     try {
-      for await (const samples of soundFrom(mine, bytesOf(longestChunkSeconds), channels, downmix?.mix ?? mono, () => stopped)) {
-        if (!samples) {
+      for await (const sound of soundFrom(mine, bytesOf(longestChunkSeconds), channels, downmix?.mix ?? mono, () => stopped)) {
+        if (!sound) {
           stalled = stall.waited(longestReadMs, monotonicMs());
           if (stalled) stop();
           continue;
         }
-        const count = samples.length;
+        const count = sound.samples.length;
         if (count === 0) continue;
         if (received === 0) hardwareRate = verify?.(child.pid as number);
         const nowMs = monotonicMs();
         stall.arrived(count, nowMs);
-        yield { samples, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
+        yield { ...sound, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
         received += count;
         askedMs = monotonicMs();
       }
@@ -161,9 +161,9 @@ async function* soundFrom(
   descriptor: number,
   bytes: number,
   channels: number,
-  convert: (pcm: Buffer, samples: Float32Array) => void,
+  convert: (pcm: Buffer, samples: Float32Array) => number | undefined,
   stopped: () => boolean,
-): AsyncGenerator<Float32Array | undefined> {
+): AsyncGenerator<Pick<AudioFrame, 'samples' | 'atFullScale'> | undefined> {
   const buffer = Buffer.alloc(bytes);
   const width = 2 * channels;
   let odd = 0; // bytes of a sample of all channels that came without the rest of it, at the start of the buffer
@@ -178,11 +178,11 @@ async function* soundFrom(
       const filled = odd + length;
       odd = filled % width;
       const samples = new Float32Array((filled - odd) / width);
-      convert(buffer, samples);
+      const atFullScale = convert(buffer, samples);
       buffer.copyWithin(0, filled - odd, filled);
       buffer.fill(0, odd, filled);
       try {
-        yield samples;
+        yield atFullScale === undefined ? { samples } : { samples, atFullScale };
       } finally {
         samples.fill(0); // also where the reader has thrown
       }
@@ -193,7 +193,7 @@ async function* soundFrom(
   }
 }
 
-function mono(pcm: Buffer, samples: Float32Array): void {
+function mono(pcm: Buffer, samples: Float32Array): undefined {
   for (let i = 0; i < samples.length; i++) samples[i] = pcm.readInt16LE(i * 2) / 32768;
 }
 

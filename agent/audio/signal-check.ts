@@ -91,8 +91,8 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   }
 
   return {
-    /** @param arrivedMs monotonic time of arrival @param waited how long the reader had waited for it, ms @param distrust a run without variation is not heard even if short, nor less than a second of sound between two */
-    push(samples: Float32Array, arrivedMs: number, waited: number, distrust: boolean): SignalVerdict {
+    /** @param arrivedMs monotonic time of arrival @param waited how long the reader had waited for it, ms @param atFullScale where the samples do not tell it themselves @param distrust a run without variation is not heard even if short, nor less than a second of sound between two */
+    push(samples: Float32Array, arrivedMs: number, waited: number, distrust: boolean, atFullScale?: number): SignalVerdict {
       let frameLow = Infinity;
       let frameHigh = -Infinity;
       for (let i = 0; i < samples.length; i++) {
@@ -100,8 +100,9 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
         if (sample < frameLow) frameLow = sample;
         if (sample > frameHigh) frameHigh = sample;
       }
-      let full = 0;
-      if (frameHigh > fullScale || frameLow < -fullScale) for (const sample of samples) if (sample > fullScale || sample < -fullScale) full++;
+      let full = atFullScale ?? 0;
+      if (atFullScale === undefined && (frameHigh > fullScale || frameLow < -fullScale))
+        for (const sample of samples) if (sample > fullScale || sample < -fullScale) full++;
 
       let heardSamples = 0;
       low = Math.min(low, frameLow);

@@ -37,6 +37,7 @@ export interface SupervisorParts {
 
 const provenSeconds = 1;
 const steadySeconds = 60; // one that comes and goes faster is not opened ever more often
+const togetherMs = 100;
 const longestWaitMs = 8000; // with the time to open and to prove, a microphone that is back is heard within 30 s
 
 /**
@@ -101,7 +102,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
       try {
         for await (const frame of source.frames(stop)) {
           const arrivedMs = clock.monotonicMs();
-          const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf');
+          const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf', frame.atFullScale);
           countDropped();
           if (verdict.fault && !once) {
             rateSeconds = verdict.rateSeconds;
@@ -149,7 +150,10 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
       await use(watched(await open()), signal);
       if (once) break;
     } catch (error) {
-      if (once || !(error instanceof AudioError)) throw error;
+      if (!(error instanceof AudioError)) throw error;
+      await sleep(togetherMs, signal); // who stops the recorder stops this too, and may have come to it second
+      if (signal.aborted) break;
+      if (once) throw error;
       turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error);
       for (let leftMs = backoffMs(attempt++, random, 500, longestWaitMs); leftMs > 0 && !signal.aborted; leftMs -= 1000) {
         report(hearing, false);

@@ -20,8 +20,11 @@ export interface Stamp {
   readonly ageKnown: boolean;
 }
 
-// A clock that went by itself for weeks may be put right by as much; what was stamped before is nearer the truth as it is.
+// A clock that went by itself for weeks may be put right by as much; what was stamped before is nearer the truth as it is. No
+// crystal and no slewing daemon is off by more than 500 ppm: where it is known how long ago the stamp was, what is beyond was wrong then.
 const driftMs = 300_000;
+const driftShare = 5e-4;
+const stepMs = 2000;
 
 /**
  * When a moment was, as well as it can be known now. The monotonic clock knows how long after the start of its boot it was;
@@ -33,7 +36,8 @@ export function stampOf(moment: Moment, clock: Clock): Stamp {
   const ofThisBoot = moment.bootId === clock.bootId;
   const beganMs = ofThisBoot && clock.synchronised() ? clock.wallMs() - now : moment.bootBeganMs;
   const reckoned = beganMs === undefined ? undefined : beganMs + moment.monotonicMs;
-  const stands = moment.synchronised && (reckoned === undefined || Math.abs(reckoned - moment.wallMs) <= driftMs);
+  const drifted = ofThisBoot ? Math.min(driftMs, stepMs + (now - moment.monotonicMs) * driftShare) : driftMs;
+  const stands = moment.synchronised && (reckoned === undefined || Math.abs(reckoned - moment.wallMs) <= drifted);
   const ms = stands || reckoned === undefined ? moment.wallMs : reckoned;
   const quality = stands ? 'synchronised' : reckoned === undefined ? 'unsynchronised' : 'corrected';
   if (ofThisBoot) return { ms, quality, ageMs: now - moment.monotonicMs, ageKnown: true };

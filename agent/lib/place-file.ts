@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Writes a file whole or not at all: beside its place, onto the disk, then in one step into it. `mode` whatever the umask. */
@@ -7,7 +7,7 @@ export function placeFile(path: string, content: string, mode: number): void {
   try {
     const file = openSync(beside, 'wx', mode);
     try {
-      writeSync(file, content);
+      writeFileSync(file, content); // writeSync says nothing of what does not fit
       chmodSync(beside, mode);
       fsyncSync(file);
     } finally {

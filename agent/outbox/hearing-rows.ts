@@ -1,4 +1,5 @@
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
+import { bound } from './rows.ts';
 
 /** The `hearing` row of migration 000003 with the names behind its keys. */
 export interface HearingRow {
@@ -37,9 +38,9 @@ export function toHearingRow(record: HearingRecord): HearingRow {
     fault: record.fault,
     suspicion: record.suspicion,
     listened_ms: Math.round(record.listenedSeconds * 1000),
-    dropped_samples: Math.round(record.droppedSamples),
-    opens: record.opens,
-    starts: record.starts,
+    dropped_samples: bound(record.droppedSamples, 0, 1_000_000_000_000),
+    opens: bound(record.opens, 0, 1_000_000_000),
+    starts: bound(record.starts, 1, 1_000_000),
     noise_floor_decibels: record.noiseFloorDb === undefined ? null : Math.round(record.noiseFloorDb),
   };
 }

@@ -83,6 +83,10 @@ test('both processes: a fault reaches the platform within 10 s, its end too, and
     [courier, 'stopped'],
   ] as const) {
     const ended = gone(child);
+    // as Ctrl-C in `tocsin run`: to the recorder as well, before the half, and to the half twice
+    for (const pid of readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ').filter(Boolean))
+      process.kill(Number(pid), 'SIGTERM');
+    child.kill('SIGINT');
     child.kill('SIGTERM');
     if (child === listener) await seen.until(() => is(state, 'none')() && seen.messages.some((m) => m.topic.endsWith('/summary')));
     expect(await ended).toBe(0);

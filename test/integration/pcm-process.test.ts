@@ -204,3 +204,29 @@ test('one that cannot be killed is told too, no other is started beside it, and 
   process.kill(Number(left), 'SIGKILL');
   await expect(drain(script, 0.5, undefined, device)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
 });
+
+test('of two channels it is told how much of either was at full scale', async () => {
+  const left = Int16Array.from({ length: 9600 }, (_, i) => (i % 2 ? 0 : i % 4 ? 32767 : -32768)); // left and right by turns
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-clipped-')), 'sound');
+  writeFileSync(path, Buffer.from(left.buffer));
+  const told = async (channels: 1 | 2) => {
+    const options = {
+      command: 'sh',
+      args: ['-c', `cat ${path}`],
+      channels,
+      sampleRate: 48_000,
+      silenceTimeoutSeconds: 30,
+      monotonicMs: () => performance.now(),
+      tryHint: 'none',
+    };
+    let atFullScale: number | undefined;
+    const hear = async () => {
+      for await (const frame of openPcmProcess(options).frames(new AbortController().signal))
+        if (frame.atFullScale !== undefined) atFullScale = (atFullScale ?? 0) + frame.atFullScale;
+    };
+    await expect(hear()).rejects.toThrow('exit 0');
+    return atFullScale;
+  };
+  expect(await told(2)).toBe(4800);
+  expect(await told(1)).toBeUndefined(); // the samples tell it
+});

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -7,6 +7,7 @@ import formats from 'ajv-formats';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
+import { placeFile } from '../../agent/lib/place-file.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing, openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
@@ -132,4 +133,15 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
       process.stdout.write(`turned read-only: told after ${told} ms, its end after ${over} ms\n`);
     },
   );
+
+  test('a file that does not fit whole is not put in its place: the old one stays, and it is said', () => {
+    small();
+    path = join(folder, 'certificate.pem');
+    placeFile(path, 'old', 0o640);
+    fill();
+    truncateSync(join(folder, 'fill'), statSync(join(folder, 'fill')).size - 8192); // room for a part of the new one
+    expect(() => placeFile(path, 'new '.repeat(4000), 0o640)).toThrow('ENOSPC');
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(folder).sort()).toEqual(['certificate.pem', 'fill']);
+  });
 });

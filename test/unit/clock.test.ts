@@ -184,12 +184,19 @@ describe('a stamp is right or marked', () => {
     expect(stampOf(heard, { ...clock, synchronised: () => false })).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
   });
 
-  test('one that was taken for right and is days off is put right too; minutes of drift leave it as it is', () => {
-    const clock = fixedClock({ wallMs: () => now, monotonicMs: () => 3_610_000 });
-    const onset = now - 3_600_000;
-    for (const off of [30 * day, -30 * day])
-      expect(stampOf({ ...heard, wallMs: onset + off, synchronised: true }, clock)).toMatchObject({ ms: onset, quality: 'corrected' });
-    expect(stampOf({ ...heard, wallMs: onset + 120_000, synchronised: true }, clock)).toMatchObject({ ms: onset + 120_000, quality: 'synchronised' });
+  test('one that was taken for right is put right by more than its clock can have drifted since; what it can have drifted stays', () => {
+    const hour = 3_600_000;
+    const after = (elapsedMs: number, offMs: number) => {
+      const clock = fixedClock({ wallMs: () => now, monotonicMs: () => heard.monotonicMs + elapsedMs });
+      const stamp = stampOf({ ...heard, wallMs: now - elapsedMs + offMs, synchronised: true }, clock);
+      return [stamp.ms - (now - elapsedMs), stamp.quality];
+    };
+    for (const off of [30 * day, -30 * day, 120_000, -30_000]) expect(after(hour, off)).toEqual([0, 'corrected']);
+    expect(after(hour, 1500)).toEqual([1500, 'synchronised']);
+    expect(after(30 * day, 130_000)).toEqual([130_000, 'synchronised']);
+    expect(after(30 * day, 310_000)).toEqual([0, 'corrected']);
+    const earlier = { ...other, synchronised: true, bootBeganMs: now - day };
+    expect(stampOf({ ...earlier, wallMs: now - day + 130_000 }, fixedClock({ wallMs: () => now }))).toMatchObject({ quality: 'synchronised' });
   });
 
   test('an event of an earlier boot is never younger than this one, wherever the clock stands', () => {

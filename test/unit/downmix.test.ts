@@ -55,3 +55,9 @@ test('a sound that is louder than what came before turns them at once, silence a
   mixed(downmix, 30, () => ((sound) => [sound, sound] as const)(noise(1000)));
   expect(downmix.antiphase).toBe(false);
 });
+
+test('what is at full scale in one channel is counted, for the mean of the two is not', () => {
+  const pcm = Buffer.alloc(16);
+  [32767, 5, 5, -32768, 32766, -32767, 32767, -32768].forEach((value, i) => void pcm.writeInt16LE(value, i * 2));
+  expect(openDownmix(sampleRate).mix(pcm, new Float32Array(4))).toBe(3);
+});

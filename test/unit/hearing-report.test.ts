@@ -207,3 +207,10 @@ test.each(['soc/soc:firmware', 'soc@107c000000:firmware', 'soc@107c000000/soc@10
     expect(readBoard('/nowhere', sys)).toEqual({ throttled: 'now', underVoltage: 'now' });
   },
 );
+
+test('counts beyond what the outbox takes stay at its bounds, and the rest of the report is stored', () => {
+  const outbox = openOutbox();
+  outbox.writeHearing(hearingRecord({ starts: 1_000_001, opens: 2e9, droppedSamples: 1e12 + 1, listenedSeconds: 77 }));
+  expect(outbox.readHearing()).toMatchObject({ starts: 1_000_000, opens: 1e9, droppedSamples: 1e12, listenedSeconds: 77 });
+  outbox.close();
+});

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
+import { CaptureError } from '../../agent/audio/capture-error.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import { type Hearing, superviseMicrophone } from '../../agent/audio/supervisor.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const sampleRate = 16000;
 
-/** A supervisor over frames of 100 ms, on a clock that goes by them. */
-async function supervised(frames: number, sound: (frame: number) => Float32Array) {
+/** A supervisor over frames of 100 ms, on a clock that goes by them; stopped at their end. */
+async function supervised(frames: number, sound: (frame: number) => Float32Array, end = (stop: AbortController) => stop.abort(), atFullScale?: number) {
   const stop = new AbortController();
   let nowMs = 0;
   const changes: string[] = [];
@@ -20,10 +21,10 @@ async function supervised(frames: number, sound: (frame: number) => Float32Array
       for (let firstSample = 0; frame < frames; frame++) {
         nowMs += 100;
         const samples = sound(frame);
-        yield { samples, firstSample };
+        yield atFullScale === undefined ? { samples, firstSample } : { samples, firstSample, atFullScale };
         firstSample += samples.length;
       }
-      stop.abort();
+      end(stop);
     },
   });
   const parts = { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger, random: () => 0, silenceSeconds: 5 };
@@ -61,4 +62,22 @@ test('a rate that is off by 1.5 % is no more disproved in the seconds in which o
   // heard count the minute until it was found, the last attempt, in which it came right, and what was after that
   expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
   expect(latest.opens).toBeLessThan(8);
+});
+
+test('a recorder that is stopped a moment before the listener has no fault', async () => {
+  const { changes } = await supervised(
+    30,
+    () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => Math.sin(i)),
+    (stop) => {
+      setTimeout(() => stop.abort(), 20);
+      throw new CaptureError('failed', 'Expected it to keep capturing, got: exit 1', 'look at the log');
+    },
+  );
+  expect(changes).toEqual(['starting', 'listening', 'stopped']);
+});
+
+test('one channel of two that is clipped is told, though the mean of both is not at full scale', async () => {
+  const half = () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => (i % 2 ? 0.5 : -0.5));
+  expect((await supervised(200, half, undefined, sampleRate / 10)).changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
+  expect((await supervised(200, half, undefined, 0)).changes).toEqual(['starting', 'listening', 'stopped']);
 });
