@@ -1,4 +1,5 @@
 // The only file that imports mqtt, and only when a connection is opened: the listener never loads it, and help is there sooner.
+import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
@@ -10,6 +11,14 @@ type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
 /** `wss` takes its own; neither heeds NODE_TLS_REJECT_UNAUTHORIZED then. */
 const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true, wsOptions: { minVersion: 'TLSv1.2', rejectUnauthorized: true } } as const;
 const contentType = 'application/json';
+
+/**
+ * Of a name with several addresses Node gives each but the last 250 ms, which is less than a handshake over a weak link: the one that answers would
+ * never be reached. A third of the time that the connection may take, for every connection of the process, for the client passes no such option on.
+ */
+function takeTimeForEachAddress(connectMs: number): void {
+  setDefaultAutoSelectFamilyAttemptTimeout(Math.round(connectMs / 3));
+}
 
 /**
  * MQTT 5 with QoS 1: version 3.1.1 acknowledges what it refuses, and the event would be lost. The client's own reconnect
@@ -29,6 +38,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       queueQoSZero: false,
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
     };
+    takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
     const { client, limits } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
       throw new BrokerError(
         `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
@@ -198,6 +208,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
     reconnectPeriod: 0,
   };
   const { connectAsync } = await import('mqtt');
+  takeTimeForEachAddress(timeoutMs);
   const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
     throw new BrokerError(
       `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,

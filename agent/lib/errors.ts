@@ -85,7 +85,9 @@ export class StoppedError extends TocsinError {
 }
 
 /** The text of whatever was thrown. */
+/** What an error says; of several that came together and say nothing in common, what each does. */
 export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
   return error instanceof Error ? error.message : String(error);
 }
 

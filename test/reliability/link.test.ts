@@ -134,3 +134,12 @@ test.skipIf(lossless)(`20 % of the packets lost each way: nothing lost, in order
   expect(result.births).toBeLessThanOrEqual(5);
   expect(result.lost / result.packets).toBeGreaterThan(0.1);
 });
+
+test.skipIf(lossless)(
+  `a broker with an address that cannot be reached, over a slow link: the other is waited for${lossless ? ` (left out: ${lossless})` : ''}`,
+  () => {
+    const { stdout, stderr } = spawnSync('unshare', ['--net', '--mount', process.execPath, 'test/reliability/two-addresses.ts'], { encoding: 'utf8' });
+    expect(stdout, stderr).not.toBe('');
+    expect(JSON.parse(stdout)).toEqual({ reach: 'connected', courier: 'connected', probe: 'connected' });
+  },
+);

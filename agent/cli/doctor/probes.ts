@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs';
-import { connect as connectTcp, isIP } from 'node:net';
+import { connect as connectTcp, isIP, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { deviceTree } from '../../audio/identity.ts';
 import { microphoneOpener } from '../../audio/microphone.ts';
@@ -39,6 +39,8 @@ export interface Handshake {
   readonly validTo: Date;
 }
 
+const addressMs = 1500; // for each address of a broker but the last: Node's own 250 ms are less than a handshake over a weak link
+
 /** Everything the doctor asks the machine. Tests put a fault in place of one. */
 export interface Probes {
   readonly configPath: string;
@@ -69,6 +71,7 @@ export interface Probes {
 
 /** The real machine. */
 export function machineProbes(configPath: string, clock: Clock, tree = deviceTree): Probes {
+  setDefaultAutoSelectFamilyAttemptTimeout(addressMs);
   return {
     configPath,
     clock,
