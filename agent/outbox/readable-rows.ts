@@ -10,8 +10,13 @@ export function reading<T>(work: () => T): T | undefined {
   return unless(/^SQLITE_(FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
 }
 
+/** Nothing where the new schema refuses what was read; throws what else keeps the new file from being written. */
+export function writing<T>(work: () => T): T | undefined {
+  return unless(/^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/, work);
+}
+
 /** Nothing where an error has a code of SQLite that is not `thrown`. */
-export function unless<T>(thrown: RegExp, work: () => T): T | undefined {
+function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
@@ -57,7 +62,7 @@ export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
 export function* readableEvents(from: SqliteDatabase, newest: number, progress: () => void): Generator<Row> {
   let leftMs = seconds * 1000;
   const read = reading(() => prepareReads(from));
-  if (!read) throw new Error('no event can be read');
+  if (!read) return;
   const ranges: [number, number][] = [[0, newest]];
   for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
     const [after, to] = next;

@@ -1,11 +1,12 @@
 import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { copyCounts } from './counts.ts';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
 import { quarantined, repairedSql } from './quarantine.ts';
-import { readableEvents, reading, readReferredTo, unless } from './readable-rows.ts';
-import { maxHour, maxNumber } from './reserved-numbers.ts';
+import { readableEvents, reading, readReferredTo, writing } from './readable-rows.ts';
+import { isNumber, maxHour, maxNumber } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import { forgetSchema } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
@@ -137,7 +138,7 @@ function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase, progress: ()
     reading(() => damaged.exec('BEGIN IMMEDIATE'));
   }
   damaged.pragma('cell_size_check = ON');
-  writing(() => copy(damaged, fresh, progress));
+  copy(damaged, fresh, progress);
 }
 
 /** An empty file of that name; it is never gone in between. */
@@ -149,12 +150,12 @@ function makeEmpty(path: string): void {
 }
 
 function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): void {
-  const read = <T>(sql: string) => reading(() => from.prepare(sql).pluck().get() as T | undefined);
-  const id = read<string>('SELECT id FROM outbox');
+  const read = (sql: string) => reading(() => from.prepare(sql).pluck().get());
   const numbers = ["SELECT seq FROM sqlite_sequence WHERE name = 'event'", 'SELECT max(sequence) FROM event', 'SELECT max(sequence) FROM recent'];
-  const newest = Math.max(0, ...numbers.map((sql) => read<number>(sql) ?? 0).filter((number) => number <= maxNumber));
+  const found = numbers.map(read);
+  const newest = Math.max(0, ...found.filter((number) => isNumber(number, maxNumber)));
+  const id = read('SELECT id FROM outbox');
   to.transaction(() => {
-    if (id !== undefined) writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
     copyBoots(from, to);
     copyUsualLevels(from, to);
     copyListeningDays(from, to);
@@ -165,20 +166,10 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     to.exec('INSERT INTO recent (sequence, boot, onset_monotonic_ms) SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
     copyHearing(from, to);
-    const fates = new Map<string, number>();
-    let areCountsRight = true;
-    for (const name of ['stored', 'sent', 'expired', 'refused', 'dropped', 'unreadable']) {
-      const events = read<number>(`SELECT events FROM fate WHERE name = '${name}'`);
-      areCountsRight &&= events !== undefined;
-      fates.set(name, events ?? 0);
-    }
-    const gone = (fates.get('sent') ?? 0) + (fates.get('expired') ?? 0) + (fates.get('unreadable') ?? 0);
-    areCountsRight &&= (fates.get('stored') ?? 0) >= gone + sound;
-    fates.set('stored', Math.max(fates.get('stored') ?? 0, gone + sound));
-    const unreadable = (fates.get('stored') ?? 0) - gone - sound;
-    fates.set('unreadable', (fates.get('unreadable') ?? 0) + unreadable);
-    for (const [name, events] of fates) to.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, name);
-    if (id === undefined) return;
+    const { unreadable, areCountsRight } = copyCounts(from, to, sound);
+    // under an id of which nothing says how far its numbers went, some would be given out twice
+    if (id === undefined || (sound === 0 && found.every((number) => number === undefined))) return;
+    writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
     copySummaries(from, to);
     const last = Math.max(newest, lastSound);
     const noted = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]);
@@ -275,11 +266,6 @@ function know(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<R
 
 function knowModel(to: SqliteDatabase, { name, version }: ListeningDay['model']): void {
   to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(name, version);
-}
-
-/** Nothing where the new schema refuses what was read; throws what else keeps the new file from being written. */
-function writing<T>(work: () => T): T | undefined {
-  return unless(/^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/, work);
 }
 
 function close(damaged: SqliteDatabase | undefined): void {

@@ -8,6 +8,11 @@ const hoursAhead = 1000;
 export const maxNumber = 900_000_000_000; // below what the schema takes, and never reached: an event each second for 28,000 years
 export const maxHour = 900_000_000; // of hours, likewise
 
+/** Whether what was read can be a number or a count: where a file is damaged, and in SQLite's own table of numbers, anything can stand. */
+export function isNumber(number: unknown, max: number): number is number {
+  return Number.isSafeInteger(number) && (number as number) >= 0 && (number as number) <= max;
+}
+
 /** Whether the number that an event or an hour was given last cannot be right: the next would be refused by the schema for ever, or be given out twice. */
 export function isFalselyNumbered(db: SqliteDatabase): boolean {
   const isFalse = (table: string, max: number, seen: string[]) => {

@@ -1,0 +1,76 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { leaveOutbox, pageBytes, pagesOf, quarantined, range, stored } from '../support/damaged-outbox.ts';
+import { limits } from '../support/samples.ts';
+
+let path: string;
+let id: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-flipped-')), 'outbox.db');
+  id = leaveOutbox(path);
+  openSqliteOutbox(path, limits, { repair: true, reserve: true }).close();
+});
+
+/** Opens it as a half does, and says what became of it. */
+function reopened() {
+  const outbox = openSqliteOutbox(path, limits, { repair: true });
+  const kept = outbox.pending(0, 1000);
+  const gaps = outbox.gaps(100);
+  const fates = outbox.fates();
+  outbox.close();
+  const isNamed = (n: number) => kept.some(({ sequence }) => sequence === n) || gaps.some(({ first, last }) => first <= n && n <= last);
+  return { sameId: outbox.id === id, kept, fates, unnamed: range(101, stored).filter((n) => !isNamed(n)), isRepaired: quarantined(path).length > 0 };
+}
+
+test.each([
+  ['negative', '-5'],
+  ['a blob', "x'00'"],
+  ['more than there can be', '4611686018427387904'],
+  ['a word', "'many'"],
+])('a count that is %s: nothing but the count is lost', (_name, value) => {
+  const db = new Database(path).unsafeMode();
+  db.pragma('ignore_check_constraints = ON');
+  db.pragma('writable_schema = ON');
+  const { sql } = db.prepare("SELECT sql FROM sqlite_master WHERE name = 'fate'").get() as { sql: string };
+  const alter = db.prepare("UPDATE sqlite_master SET sql = ? WHERE name = 'fate'");
+  alter.run(sql.replace('STRICT, ', '').replace('INTEGER', '')); // as damage does it: the table itself would refuse it
+  db.pragma('writable_schema = RESET');
+  db.exec(`UPDATE fate SET events = ${value} WHERE name = 'sent'`);
+  db.pragma('writable_schema = ON');
+  alter.run(sql);
+  db.close();
+  writeFileSync(`${path}.new`, '');
+  const { sameId, kept, fates, isRepaired } = reopened();
+  expect([sameId, kept.length, isRepaired]).toEqual([true, 200, true]);
+  expect(fates).toMatchObject({ stored: 300, sent: 0, unreadable: 100 });
+});
+
+test('each bit of the counts and their names: same id, every event', { timeout: 120_000 }, () => {
+  const page = pagesOf(path).findIndex(({ table }) => table === 'fate');
+  const bytes = readFileSync(path).subarray(page * pageBytes, (page + 1) * pageBytes);
+  const used = range(32, pageBytes - 1).filter((at) => bytes[at] !== 0);
+  const lost = eachBit(page, used, ({ sameId, kept, unnamed }) => !sameId || kept.length !== 200 || unnamed.length > 0);
+  expect(lost).toEqual([]);
+});
+
+/** Flips each bit of `offsets` on a page in turn, and returns those after which `isWrong`. */
+function eachBit(page: number, offsets: readonly number[], isWrong: (after: ReturnType<typeof reopened>) => boolean): string[] {
+  const folder = join(path, '..');
+  const copy = mkdtempSync(join(tmpdir(), 'tocsin-sound-'));
+  cpSync(folder, copy, { recursive: true });
+  return offsets.flatMap((offset) =>
+    range(0, 7).flatMap((bit) => {
+      for (const name of readdirSync(folder)) rmSync(join(folder, name));
+      cpSync(copy, folder, { recursive: true });
+      const bytes = readFileSync(path);
+      const at = page * pageBytes + offset;
+      bytes[at] = bytes.readUInt8(at) ^ (1 << bit);
+      writeFileSync(path, bytes);
+      return isWrong(reopened()) ? [`bit ${bit} of byte ${offset}`] : [];
+    }),
+  );
+}
