@@ -32,20 +32,21 @@ function unless<T>(thrown: RegExp, work: () => T): T | undefined {
  */
 export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
   const rows = (sql: string) => {
-    const found: object[] = [];
+    const found: Record<string, unknown>[] = [];
     reading(() => {
-      for (const row of from.prepare<[], object>(sql).iterate()) found.push(row);
+      for (const row of from.prepare<[], Record<string, unknown>>(sql).iterate()) found.push(row);
     });
     return found;
   };
-  const twice = (table: string, indexed: string) => [
-    ...rows(`SELECT * FROM main.${table} NOT INDEXED`),
-    ...rows(`SELECT ${indexed} FROM main.${table} INDEXED BY sqlite_autoindex_${table}_1`),
-  ];
+  // of two the first is taken: one that the new schema would refuse must not keep the other from it, which may be as it was
+  const twice = (table: string, indexed: string, shapes: Readonly<Record<string, RegExp>>) =>
+    [...rows(`SELECT * FROM main.${table} NOT INDEXED`), ...rows(`SELECT ${indexed} FROM main.${table} INDEXED BY sqlite_autoindex_${table}_1`)].filter((row) =>
+      Object.entries(shapes).every(([column, shape]) => isOfShape(row[column], shape)),
+    );
   const tables = [
     ['label', ['name'], to.prepare('SELECT id, name FROM label').all() as object[]],
-    ['boot', ['boot_id', 'began_wall_ms'], twice('boot', 'id, boot_id')],
-    ['model', ['name', 'version'], twice('model', 'id, name, version')],
+    ['boot', ['boot_id', 'began_wall_ms'], twice('boot', 'id, boot_id', { boot_id: /^[0-9a-f-]{36}$/ })],
+    ['model', ['name', 'version'], twice('model', 'id, name, version', { name: /^[0-9a-z-]{1,32}$/, version: /^[0-9a-z.-]{1,32}$/ })],
   ] as const;
   for (const [table, columns, found] of tables)
     reading(() => {
@@ -53,6 +54,10 @@ export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
       const insert = from.prepare(`INSERT OR IGNORE INTO temp.${table} VALUES (@id, ${columns.map((name) => `@${name}`).join()})`);
       for (const row of found) insert.run({ began_wall_ms: null, ...row }); // a column that older releases do not have
     });
+}
+
+function isOfShape(value: unknown, shape: RegExp): boolean {
+  return typeof value === 'string' && shape.test(value);
 }
 
 /**

@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { beforeEach, expect, test } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { leaveOutbox, pageBytes, pagesOf, quarantined, range, stored } from '../support/damaged-outbox.ts';
-import { limits } from '../support/samples.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
 let id: string;
@@ -55,6 +55,31 @@ test('each bit of the counts and their names: same id, every event', { timeout: 
   const used = range(32, pageBytes - 1).filter((at) => bytes[at] !== 0);
   const lost = eachBit(page, used, ({ sameId, kept, unnamed }) => !sameId || kept.length !== 200 || unnamed.length > 0);
   expect(lost).toEqual([]);
+});
+
+test.each([
+  ['boot', recordedEvent(1).bootId],
+  ['boot', recordedEvent(1).bootId.slice(9)],
+  ['model', recordedEvent(1).model.name],
+  ['model', recordedEvent(1).model.version],
+])('a letter of a %s that none has, in its table or in its index (%s): every event goes on', (table, text) => {
+  const sound = readFileSync(path);
+  const pages = pagesOf(path);
+  for (const name of [table, `sqlite_autoindex_${table}_1`]) {
+    const page = pages.findIndex((one) => one.table === name) * pageBytes;
+    for (const letter of ['~', '\0', 'Z']) {
+      for (const file of readdirSync(join(path, '..'))) rmSync(join(path, '..', file));
+      const bytes = Buffer.from(sound);
+      const at = bytes.indexOf(text, page);
+      expect(at).toBeLessThan(page + pageBytes);
+      bytes.write(letter, at, 'latin1');
+      writeFileSync(path, bytes);
+      writeFileSync(`${path}.new`, '');
+      const { sameId, kept, unnamed } = reopened();
+      expect([sameId, kept.length, unnamed]).toEqual([true, 200, []]);
+      for (const { sequence, ...event } of kept) expect(event).toEqual(recordedEvent(sequence));
+    }
+  }
 });
 
 /** Flips each bit of `offsets` on a page in turn, and returns those after which `isWrong`. */
