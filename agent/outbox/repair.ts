@@ -6,7 +6,7 @@ import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows
 import type { Gap } from './outbox.ts';
 import { quarantined, repairedSql } from './quarantine.ts';
 import { readableEvents, reading, readReferredTo, writing } from './readable-rows.ts';
-import { isNumber, maxHour, maxNumber } from './reserved-numbers.ts';
+import { isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import { forgetSchema } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
@@ -14,9 +14,6 @@ import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-ro
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
 
 const kept = 3; // damaged files kept beside the outbox
-// What stood in a lost WAL may have been sent: new events are numbered far behind it. A WAL holds some hundred events.
-const skipped = 100_000;
-const skippedHours = 1000;
 
 /**
  * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
@@ -170,8 +167,8 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     // under an id of which nothing says how far its numbers went, some would be given out twice
     if (id === undefined || (sound === 0 && found.every((number) => number === undefined))) return;
     writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
-    copySummaries(from, to);
     const last = Math.max(newest, lastSound);
+    copySummaries(from, to, last);
     const noted = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]);
     const gaps = noted ?? [];
     // wrong counts do not say that nothing is missing, and gaps that cannot be read may not have been told
@@ -184,6 +181,8 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     for (const gap of gaps) writing(() => insertGap.run({ ...gap }));
     to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
     to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
+    // and where the next repair finds it if it cannot read that one; so long before any event it counts in no minute
+    to.prepare('INSERT INTO recent (sequence, boot, onset_monotonic_ms) SELECT ?, id, -600000 FROM boot LIMIT 1').run(last + skipped);
   })();
 }
 
@@ -225,17 +224,23 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   });
 }
 
-/** The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent. */
-function copySummaries(from: SqliteDatabase, to: SqliteDatabase): void {
-  const canBe = (number: number) => number <= maxHour - skippedHours;
-  const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get() as number | undefined);
-  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readSummariesSql).all(0, 10_000)) ?? []).filter(({ sequence }) => canBe(sequence));
+/**
+ * The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent;
+ * so may all that were given out before, with none of them left here: where the last number cannot be right, they go on behind any that may have been.
+ */
+function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: number): void {
+  const most = maxHour - skippedHours;
+  const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get());
+  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readSummariesSql).all(0, 10_000)) ?? []).filter(({ sequence }) =>
+    isNumber(sequence, most),
+  );
   for (const hour of hours)
     writing(() => {
       know(to, hour);
       to.prepare(writeSummarySql).run(hour);
     });
-  const newest = Math.max(0, ...[last ?? 0, ...hours.map(({ sequence }) => sequence)].filter(canBe));
+  const waiting = hours.at(-1)?.sequence ?? 0;
+  const newest = isNumber(last, most) && last >= waiting ? last : Math.max(waiting, unusedHour(lastEvent));
   to.prepare("DELETE FROM sqlite_sequence WHERE name = 'hour_summary'").run();
   to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(newest + skippedHours);
 }

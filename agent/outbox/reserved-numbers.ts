@@ -5,6 +5,9 @@ import { isWithoutHeader } from './wal-check.ts';
 const ahead = 1000; // numbers reserved at a time
 const margin = 100; // how many are left when the next are
 const hoursAhead = 1000;
+// What stood in a lost WAL may have been sent: after a repair new events are numbered far behind it. A WAL holds some hundred events.
+export const skipped = 100_000;
+export const skippedHours = 1000;
 export const maxNumber = 900_000_000_000; // below what the schema takes, and never reached: an event each second for 28,000 years
 export const maxHour = 900_000_000; // of hours, likewise
 
@@ -13,13 +16,26 @@ export function isNumber(number: unknown, max: number): number is number {
   return Number.isSafeInteger(number) && (number as number) >= 0 && (number as number) <= max;
 }
 
-/** Whether the number that an event or an hour was given last cannot be right: the next would be refused by the schema for ever, or be given out twice. */
+/**
+ * Whether the number that an event or an hour was given last cannot be right: the next would be refused by the schema for ever, or be given out twice. Of hours that
+ * were all sent nothing is left to hold it against: there it shows only where the name beside it is no table's any more, or where it is no number.
+ */
 export function isFalselyNumbered(db: SqliteDatabase): boolean {
+  const strange = "coalesce(name, '') NOT IN (SELECT name FROM sqlite_master) OR typeof(seq) NOT IN ('integer', 'real')";
+  if (db.prepare(`SELECT 1 FROM sqlite_sequence WHERE ${strange}`).get()) return true;
   const isFalse = (table: string, max: number, seen: string[]) => {
     const last = numbered(db, table);
-    return last > max || seen.some((of) => ((db.prepare(`SELECT max(sequence) FROM ${of}`).pluck().get() as number | null) ?? 0) > last);
+    return !isNumber(last, max) || seen.some((of) => ((db.prepare(`SELECT max(sequence) FROM ${of}`).pluck().get() as number | null) ?? 0) > last);
   };
   return isFalse('event', maxNumber, ['event', 'recent']) || isFalse('hour_summary', maxHour, ['hour_summary']);
+}
+
+/**
+ * A number behind all that hours can have been given, for a repair that cannot read their last one. No sensor comes to a million hours, and with each repair another
+ * million begins, for each puts the numbers of events on by `skipped`: no clock is asked, which may be wrong. Past 90 million events there is none left.
+ */
+export function unusedHour(lastEvent: number): number {
+  return Math.min(maxHour - skippedHours, (1 + Math.floor(lastEvent / skipped)) * 1_000_000);
 }
 
 /**

@@ -1,0 +1,75 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test } from 'vitest';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { unusedHour } from '../../agent/outbox/reserved-numbers.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
+import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
+
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-hours-')), 'outbox.db');
+});
+const open = () => openSqliteOutbox(path, limits, { repair: true, reserve: true });
+
+/** Hands out `count` hours, all but the first `waiting` told at once, and closes; returns their numbers. */
+function tell(outbox: Outbox, count: number, waiting = 0): number[] {
+  const told: number[] = [];
+  for (let hour = 0; hour < count; hour++) {
+    outbox.writeSummary(hourSummary());
+    const { sequence } = outbox.summaries(10).at(-1) as { sequence: number };
+    told.push(sequence);
+    if (hour >= waiting) outbox.summaryReported(sequence);
+  }
+  outbox.close();
+  return told;
+}
+
+const damageNumbers = () => overwrite(path, pagesOf(path).findIndex(({ table }) => table === 'sqlite_sequence') * pageBytes, pageBytes, () => 0xff);
+
+test.each([
+  ['all told', 0],
+  ['one waits that the platform refuses', 1],
+])('the page of the last numbers is lost again and again, %s: no hour is given a number that one had before', (_name, waiting) => {
+  const first = open();
+  const { id } = first;
+  first.append(recordedEvent(1));
+  const told = tell(first, 1200, waiting);
+  for (let repair = 1; repair <= 3; repair++) {
+    damageNumbers();
+    const outbox = open(); // and no event is heard in between
+    expect(outbox.id).toBe(id);
+    expect(quarantined(path)).toHaveLength(repair);
+    told.push(...tell(outbox, 1200));
+  }
+  expect(new Set(told).size).toBe(told.length);
+  expect(Math.max(...told), 'what is published allows 10^12, the table 10^9').toBeLessThan(1e9);
+  const outbox = open();
+  outbox.append(recordedEvent(2));
+  expect(outbox.pending(0, 10).at(-1)?.sequence, 'nor is an event').toBeGreaterThan(300_000);
+  outbox.close();
+});
+
+test.each([
+  ['its name is no longer that of a table', "SET name = 'hour_summarx'"],
+  ['it has no name', 'SET name = NULL'],
+  ['it is a word', "SET seq = 'many'"],
+  ['it is nothing', 'SET seq = NULL'],
+  ['it is negative', 'SET seq = -4'],
+])('no hour waits, and of their last number %s: that is damage, and no number is used twice', (_name, change) => {
+  const told = tell(open(), 5);
+  const db = new Database(path);
+  db.exec(`UPDATE sqlite_sequence ${change} WHERE name = 'hour_summary'`);
+  db.close();
+  const outbox = open();
+  expect(quarantined(path)).toHaveLength(1);
+  expect(tell(outbox, 1)[0]).toBeGreaterThan(Math.max(...told));
+});
+
+test('however many events there were, there is a number for the next hour', () => {
+  expect(unusedHour(0)).toBe(1_000_000);
+  expect(unusedHour(899_999_900_000)).toBeLessThan(900_000_000);
+});
