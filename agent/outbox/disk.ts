@@ -2,6 +2,7 @@ import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } fr
 import { dirname } from 'node:path';
 import { hasCode } from '../lib/errors.ts';
 
+export const lowBytes = 1_000_000; // less free space than this is a fault
 const moreBytes = 65_536; // additional free space that makes another try worthwhile
 const waitMs = 60_000; // after which it is tried anyway
 
@@ -52,6 +53,11 @@ export function isReadOnly(outboxPath: string): boolean {
   } catch (error) {
     return ['EROFS', 'EIO', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
   }
+}
+
+/** As `isFull`, for an error met beside a path: SQLite speaks of I/O errors where -shm or -wal cannot grow. */
+export function isFullBeside(path: string, error: unknown): boolean {
+  return isFull(error) || (hasCode(error, /^SQLITE_(IOERR|CANTOPEN)/) && existsSync(path) && freeBeside(path) < lowBytes);
 }
 
 /** Whether an error comes from a full disk. */

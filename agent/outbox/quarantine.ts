@@ -1,5 +1,6 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { isFullBeside } from './disk.ts';
 import type { SqliteDatabase, Statement } from './sqlite-database.ts';
 
 const weekHours = 168;
@@ -14,6 +15,24 @@ export function quarantined(path: string): number[] {
     const number = name.startsWith(`${basename(path)}.damaged-`) ? /\.damaged-(\d+)$/.exec(name)?.[1] : undefined;
     return number === undefined ? [] : [Number(number)];
   });
+}
+
+/** Deletes one of them with its log. */
+export function discard(path: string, number: number): void {
+  for (const end of ['', '-wal']) rmSync(`${path}.damaged-${number}${end}`, { force: true });
+}
+
+/** Does what needs room, again and again while the disk is full and there is a damaged file beside the outbox to delete for it, the oldest first. */
+export function makingRoom<T>(path: string, work: () => T): T {
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      const copies = quarantined(path);
+      if (copies.length === 0 || !isFullBeside(path, error)) throw error;
+      discard(path, Math.min(...copies));
+    }
+  }
 }
 
 /**

@@ -4,7 +4,7 @@ import { copyCounts } from './counts.ts';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
-import { quarantined, repairedSql } from './quarantine.ts';
+import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
 import { readableEvents, reading, readReferredTo, writing } from './readable-rows.ts';
 import { isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
@@ -21,9 +21,10 @@ const kept = 3; // damaged files kept beside the outbox
  *
  * INVARIANTS: one process at a time (a lock that dies with it), and none writes to the old file, where that can be locked, from
  * the first row that is copied until it is moved. The new file is complete and synced before the old one is moved, so that a
- * crash at any point leaves either the old file, or PATH.new to be put in place. Where the new one cannot be written, as on a
- * full disk, that is thrown and the old one stays. PATH.new is there before the old file is opened, and says beside it that a
- * repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared memory and deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
+ * crash at any point leaves either the old file, or PATH.new to be put in place. On a full disk those kept before make room, the oldest
+ * first; where the new one cannot be written even so, that is thrown and the old one stays. PATH.new is there before the old file is
+ * opened, and says beside it that a repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared
+ * memory and deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean, progress: () => void = () => undefined): void {
   const lock = open(`${path}.lock`);
@@ -31,11 +32,12 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   try {
     lock.pragma('busy_timeout = 0'); // a half that waits for the other hears nothing and sends nothing: it comes back in a second
     lock.exec('BEGIN EXCLUSIVE');
+    const number = Math.max(0, ...quarantined(path)) + 1;
     if (existsSync(path)) {
       mendHeader(path);
       if (isSound()) return;
       forgetSchema(path); // the new file has pages of its own
-      damaged = salvage(path, open, progress);
+      damaged = makingRoom(path, () => salvage(path, number, open, progress));
     } else if (!existsSync(`${path}.new`)) {
       makeEmpty(`${path}.new`);
       const fresh = open(`${path}.new`, 'migrate');
@@ -43,22 +45,16 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
       fresh.close();
       createFile(path); // of its log alone nothing can be read: it is set aside beside an empty file
     }
-    const number = nextNumber(path);
     if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
     setLogAside(path, number);
     rmSync(`${path}-shm`, { force: true });
     renameSync(`${path}.new`, path);
     syncFolder(path);
-    for (const old of quarantined(path).filter((other) => other <= number - kept))
-      for (const end of ['', '-wal']) rmSync(`${path}.damaged-${old}${end}`, { force: true });
+    for (const old of quarantined(path).filter((other) => other <= number - kept)) discard(path, old);
   } finally {
     close(damaged);
     lock.close();
   }
-}
-
-function nextNumber(path: string): number {
-  return Math.max(0, ...quarantined(path)) + 1;
 }
 
 /** An empty log does not take the place of one that was set aside before it: SQLite makes it when the file is opened without its own. */
@@ -92,7 +88,7 @@ export function inodeOf(path: string): string {
 }
 
 /** Makes PATH.new of what can be read; returns the damaged file with its lock held, where it can be opened. */
-function salvage(path: string, open: OpenDatabase, progress: () => void): SqliteDatabase | undefined {
+function salvage(path: string, number: number, open: OpenDatabase, progress: () => void): SqliteDatabase | undefined {
   makeEmpty(`${path}.new`);
   let damaged: SqliteDatabase | undefined;
   try {
@@ -103,7 +99,7 @@ function salvage(path: string, open: OpenDatabase, progress: () => void): Sqlite
       fresh.exec(repairedSql);
       damaged = reading(() => open(path));
       if (!damaged) {
-        setLogAside(path, nextNumber(path)); // a log that the disk cannot read keeps SQLite from the file as well
+        setLogAside(path, number); // a log that the disk cannot read keeps SQLite from the file as well
         damaged = reading(() => open(path));
       }
       // where nothing can be read: a new outbox, with an id of its own

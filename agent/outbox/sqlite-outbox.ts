@@ -6,6 +6,7 @@ import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { hasCode, messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
+import { lowBytes } from './disk.ts';
 import { findTooOld } from './expiry.ts';
 import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
@@ -18,7 +19,6 @@ import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, openNoted
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 
-const lowBytes = 1_000_000; // less free space than this is a fault
 const maxSummaries = 800; // hours: a month
 
 export interface OutboxLimits {

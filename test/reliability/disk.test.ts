@@ -132,6 +132,28 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expectRepaired(outbox, id, 1);
     });
 
+    test('damaged files kept from before make room, the oldest first and no more than it needs', () => {
+      const id = damaged();
+      for (const number of [1, 2, 3]) writeFileSync(`${path}.damaged-${number}`, Buffer.alloc(700_000));
+      writeFileSync(`${path}.damaged-1-wal`, '');
+      leaveFree(300_000);
+      const outbox = openPatient(path);
+      expect(outbox.append(recordedEvent(90_000))).toBe('stored');
+      expect(outbox.id).toBe(id);
+      expect(outbox.pendingCount()).toBeGreaterThan(events - 100);
+      expect(damagedFiles().filter((name) => !name.endsWith('-wal'))).toEqual(['outbox.db.damaged-3', 'outbox.db.damaged-4']);
+    });
+
+    test('where they make too little room all of them go, and the file that is to be repaired stays as it is', () => {
+      damaged();
+      const before = readFileSync(path);
+      for (const number of [1, 2, 3]) writeFileSync(`${path}.damaged-${number}`, Buffer.alloc(10_000));
+      leaveFree(300_000);
+      expect(openPatient(path).append(recordedEvent(90_000))).toBe('held');
+      expect(damagedFiles()).toEqual([]);
+      expect(readFileSync(path).equals(before)).toBe(true);
+    });
+
     // SQLite makes the shared memory anew when it opens the file for the repair
     test('what only the shared memory told, that the WAL is gone, is not forgotten where the first repair fails', () => {
       openSqliteOutbox(path, limits).close();
