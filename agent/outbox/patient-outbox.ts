@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
@@ -274,7 +274,10 @@ class PatientOutbox implements Outbox {
 
   #layBallast(): void {
     const ballast = `${this.#options.path}.ballast`;
-    if (!existsSync(ballast) && freeBeside(ballast) > refillBytes) writeFileSync(ballast, Buffer.alloc(ballastBytes));
+    const laid = statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
+    if (laid >= ballastBytes || freeBeside(ballast) <= refillBytes) return;
+    // onto the disk: what a power cut leaves of it is short, or takes no room
+    writeFileSync(ballast, Buffer.alloc(ballastBytes), { flush: true });
   }
 
   /** What fails here is tried again by the timer, and has been logged where it matters. */

@@ -1,13 +1,15 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test, vi } from 'vitest';
-import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { ballastBytes, openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { missing } from '../support/broker.ts';
+import { openPatient } from '../support/patient.ts';
 import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 // a card whose every commit takes 30 ms would keep the listener from everything else for half a minute, which is when its watchdog ends it
@@ -98,4 +100,26 @@ test('a damaged file from before the outbox says when it was repaired is not tol
   const outbox = openSqliteOutbox(path, limits);
   expect(outbox.faults()).toEqual([]);
   outbox.close();
+});
+
+test.each([0, 40_000])('a ballast of which a power cut left %d bytes is laid again, and one that is whole is left alone', (left) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-ballast-')), 'outbox.db');
+  writeFileSync(`${path}.ballast`, Buffer.alloc(left));
+  openPatient(path);
+  expect(statSync(`${path}.ballast`).size).toBe(ballastBytes);
+  writeFileSync(`${path}.ballast`, Buffer.alloc(ballastBytes, 7));
+  openPatient(path);
+  expect(readFileSync(`${path}.ballast`)[0]).toBe(7);
+});
+
+test.skipIf(missing('strace'))('the ballast is laid onto the disk', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-ballast-'));
+  const [path, trace] = [join(folder, 'outbox.db'), join(folder, 'trace')];
+  const lay = `import { openPatientOutbox } from './agent/outbox/patient-outbox.ts';
+const open = () => { throw Object.assign(new Error('none'), { code: 'ENOENT' }); };
+openPatientOutbox({ path: ${JSON.stringify(path)}, open, isDamage: () => false, logger: { error() {} } });`;
+  const strace = ['-f', '-y', '-e', 'trace=fsync', '-o', trace];
+  const { status, stderr } = spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', lay], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(readFileSync(trace, 'utf8')).toMatch(/fsync\(\d+<[^>]*outbox\.db\.ballast>/);
 });
