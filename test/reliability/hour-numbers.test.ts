@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { unusedHour } from '../../agent/outbox/reserved-numbers.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -67,6 +67,23 @@ test.each([
   const outbox = open();
   expect(quarantined(path)).toHaveLength(1);
   expect(tell(outbox, 1)[0]).toBeGreaterThan(Math.max(...told));
+});
+
+test('nothing says any more how far the numbers of events went: the outbox goes on under another id, for under the old one some would be used twice', () => {
+  const first = open();
+  const { id } = first;
+  for (let i = 1; i <= 5; i++) first.append(recordedEvent(i));
+  first.close();
+  const pages = pagesOf(path);
+  for (const name of ['sqlite_sequence', 'event', 'recent'])
+    for (const [page, { table }] of pages.entries()) if (table === name) overwrite(path, page * pageBytes, pageBytes, () => 0xff);
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10_000)); // nothing is looked for longer than it need be
+  const outbox = open();
+  clock.mockRestore();
+  expect(outbox.id).not.toBe(id);
+  expect(outbox.append(recordedEvent(6))).toBe('stored');
+  outbox.close();
 });
 
 test('however many events there were, there is a number for the next hour', () => {
