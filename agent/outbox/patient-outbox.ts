@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
@@ -274,8 +274,9 @@ class PatientOutbox implements Outbox {
 
   #layBallast(): void {
     const ballast = `${this.#options.path}.ballast`;
-    const laid = statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
-    if (laid >= ballastBytes || freeBeside(ballast) <= refillBytes) return;
+    const size = statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
+    if (size >= ballastBytes || freeBeside(ballast) <= refillBytes) return;
+    if (size > 0 && readFileSync(ballast).some((byte) => byte !== 0)) return; // no ballast of ours: `privacy verify` is to find it
     // onto the disk: what a power cut leaves of it is short, or takes no room
     writeFileSync(ballast, Buffer.alloc(ballastBytes), { flush: true });
   }

@@ -110,6 +110,9 @@ test.each([0, 40_000])('a ballast of which a power cut left %d bytes is laid aga
   writeFileSync(`${path}.ballast`, Buffer.alloc(ballastBytes, 7));
   openPatient(path);
   expect(readFileSync(`${path}.ballast`)[0]).toBe(7);
+  writeFileSync(`${path}.ballast`, 'something');
+  openPatient(path);
+  expect(readFileSync(`${path}.ballast`, 'utf8'), 'what is not of the agent is left for privacy verify to find').toBe('something');
 });
 
 test.skipIf(missing('strace'))('the ballast is laid onto the disk', () => {
