@@ -49,20 +49,21 @@ export const manifestSchema = z.strictObject({
 });
 export type ModelManifest = z.infer<typeof manifestSchema>;
 
-/** Reads a model folder and holds the ONNX file against the digest. Throws a ModelError that says what differs. */
-export function loadModel(folder: string): { manifest: ModelManifest; graph: Buffer } {
-  const read = (name: string) => {
-    try {
-      return readFileSync(join(folder, name));
-    } catch (cause) {
-      throw new ModelError(`Expected ${name} in ${folder}, got: ${messageOf(cause)}`, 'set model.path to a folder as models/README.md describes', { cause });
-    }
-  };
+function read(folder: string, name: string): Buffer {
+  try {
+    return readFileSync(join(folder, name));
+  } catch (cause) {
+    throw new ModelError(`Expected ${name} in ${folder}, got: ${messageOf(cause)}`, 'set model.path to a folder as models/README.md describes', { cause });
+  }
+}
+
+/** Reads the manifest of a model folder. Throws a ModelError that says what is wrong with it. */
+export function loadManifest(folder: string): ModelManifest {
+  const text = read(folder, 'manifest.json').toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(read('manifest.json').toString('utf8'));
+    value = JSON.parse(text);
   } catch (cause) {
-    if (cause instanceof ModelError) throw cause;
     throw new ModelError(`Expected JSON in ${folder}/manifest.json, got: ${messageOf(cause)}`, 'see models/README.md', { cause });
   }
   const result = manifestSchema.safeParse(value);
@@ -77,7 +78,13 @@ export function loadModel(folder: string): { manifest: ModelManifest; graph: Buf
       if (!manifest.classes.includes(name))
         throw new ModelError(`labels.${label}: expected names from "classes", got "${name}"`, 'correct the spelling in manifest.json');
   checkShape(manifest);
-  const graph = read(manifest.file);
+  return manifest;
+}
+
+/** Reads a model folder and holds the ONNX file against the digest. Throws a ModelError that says what differs. */
+export function loadModel(folder: string): { manifest: ModelManifest; graph: Buffer } {
+  const manifest = loadManifest(folder);
+  const graph = read(folder, manifest.file);
   const digest = createHash('sha256').update(graph).digest('hex');
   if (digest !== manifest.sha256)
     throw new ModelError(

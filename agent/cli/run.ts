@@ -13,13 +13,14 @@ import { openHealthReport } from '../delivery/health.ts';
 import { openLink } from '../delivery/link.ts';
 import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../delivery/privacy-report.ts';
+import type { Report } from '../delivery/publisher.ts';
 import { openSummaries } from '../delivery/summaries.ts';
 import { topicsOf } from '../delivery/topics.ts';
 import { waryPublisher } from '../delivery/wary-publisher.ts';
 import { isPublishable } from '../events/published.ts';
 import { readBoard } from '../lib/board.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { messageOf, OutboxError, TocsinError } from '../lib/errors.ts';
+import { ModelError, messageOf, OutboxError, TocsinError } from '../lib/errors.ts';
 import { type Logger, openLogger } from '../lib/logger.ts';
 import { collectEarly } from '../lib/memory.ts';
 import { openNotifier } from '../lib/notify.ts';
@@ -147,9 +148,9 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const link = openLink(notifier.status);
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
   const verification = () => readVerification(config.privacy.recordPath);
-  const privacy = openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
+  const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
   const noteBoot = { tick: openBootNote(outbox, clock, logger) }; // first: what the others say of the time may hang on it
-  const reports = [noteBoot, health, openSummaries(topics.summary, { outbox, clock, logger }), privacy];
+  const reports = [noteBoot, health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
   const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
@@ -160,6 +161,17 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
     notifier.stopping();
     outbox.close();
     release();
+  }
+}
+
+/** A report that takes the model's manifest, or none: a model that the listener cannot use keeps nothing that was stored, and no health, from being sent. */
+function withModel(open: () => Report, logger: Logger): Report[] {
+  try {
+    return [open()];
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    logger.error({ reason: error.message, hint: error.tryHint }, 'what this sensor may publish is not told: its model cannot be read');
+    return [];
   }
 }
 

@@ -169,6 +169,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     };
     let reporting = false;
     let gapMs = 0;
+    let isGapRefused = false;
     refusals.begin(clock.monotonicMs());
     link?.refusing(refusals.any);
     try {
@@ -188,10 +189,15 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           track(
             report(publisher, outboxId, gap)
               .then(
-                () => void (isSame() && outbox.gapReported(gap)),
+                () => {
+                  isGapRefused = false;
+                  if (isSame()) outbox.gapReported(gap);
+                },
                 (error) => {
                   if (!(error instanceof BrokerError && error.refused)) throw error;
                   gapMs = clock.monotonicMs() + gapRetryMs; // it holds up no event
+                  if (!isGapRefused) logger.error({ reason: error.message, hint: error.tryHint }, 'a gap is refused; it is kept and tried again');
+                  isGapRefused = true;
                 },
               )
               .then(() => {

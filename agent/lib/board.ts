@@ -28,7 +28,7 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
   }
   try {
     const { bavail, bsize } = statfsSync(folder);
-    facts.freeDiskMegabytes = Math.round((bavail * bsize) / 1e6);
+    facts.freeDiskMegabytes = Math.min(1e9, Math.round((bavail * bsize) / 1e6));
   } catch {
     // not told
   }

@@ -1,5 +1,5 @@
 import type { HourSummary } from '../events/summary.ts';
-import { messageOf } from '../lib/errors.ts';
+import { hasCode, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -17,7 +17,9 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
         held.shift();
       }
     } catch (error) {
-      logger.error({ reason: messageOf(error), held: held.length }, 'the summary of an hour could not be stored; trying again');
+      const isRefused = hasCode(error, /^SQLITE_CONSTRAINT/); // by the schema: it would be for ever, and those behind it with it
+      if (isRefused) held.shift();
+      logger.error({ reason: messageOf(error), held: held.length }, `the summary of an hour could not be stored${isRefused ? '' : '; trying again'}`);
       nextMs = monotonicMs() + retryMs;
     }
   }

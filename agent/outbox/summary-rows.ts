@@ -37,7 +37,7 @@ export const dropOldSummariesSql = 'DELETE FROM hour_summary WHERE sequence <= (
 /** The parameters of `writeSummarySql`; the sequence is null for the next one. */
 export function toSummaryRow(summary: HourSummary, sequence: number | null): Omit<SummaryRow, 'sequence' | 'began_at_wall_ms'> & { sequence: number | null } {
   const { levels, recognised } = summary;
-  const millibels = (value: number | undefined) => (value === undefined ? null : bound(value * 100, -13_000, 16_000));
+  const millibels = (value: number | undefined, high: number) => (value === undefined ? null : bound(value * 100, -13_000, high));
   return {
     sequence,
     boot_id: summary.bootId,
@@ -51,10 +51,10 @@ export function toSummaryRow(summary: HourSummary, sequence: number | null): Omi
     glass_breaks: recognised.glass_break,
     shouts: recognised.shout,
     bangs: recognised.bang,
-    laeq_millibels: millibels(levels?.laeq),
-    la10_millibels: millibels(levels?.la10),
-    la90_millibels: millibels(levels?.la90),
-    full_scale_spl_millibels: millibels(summary.splAtFullScaleDb),
+    laeq_millibels: millibels(levels?.laeq, 2000),
+    la10_millibels: millibels(levels?.la10, 2000),
+    la90_millibels: millibels(levels?.la90, 2000),
+    full_scale_spl_millibels: millibels(summary.splAtFullScaleDb, 16_000),
   };
 }
 

@@ -1,13 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
 
 test('both processes: a listener that fails at every start is silent, after it died and, however early it fails, after it stopped; a flat microphone gives no level', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
@@ -68,6 +70,29 @@ test('both processes: a listener that fails at every start is silent, after it d
     await is('deaf');
     await stopInOrder();
   }
+  await seen.close();
+  await broker.close();
+});
+
+test('a courier whose model cannot be read sends what is stored, and health; what it may publish is not told', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
+  const broker = await openEmbeddedBroker();
+  const seen = await openMessages(broker.url);
+  const path = join(folder, 'tocsin.yaml');
+  const outbox = { path: join(folder, 'outbox.db') };
+  const model = { path: join(folder, 'model') };
+  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox, model, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } }));
+  mkdirSync(model.path);
+  writeFileSync(join(model.path, 'manifest.json'), '{"format": 1, "version": "1.0_b"}');
+  const stored = openSqliteOutbox(outbox.path, limits);
+  stored.append(recordedEvent(0));
+  const { child, ended } = startHalf('deliver', path, process.env);
+  const kinds = () => new Set(seen.messages.map(({ topic }) => topic.split('/').at(-1)));
+  await seen.until(() => kinds().has('event') && kinds().has('health'));
+  expect(kinds()).toEqual(new Set(['status', 'event', 'health']));
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  stored.close();
   await seen.close();
   await broker.close();
 });

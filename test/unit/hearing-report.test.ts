@@ -7,8 +7,9 @@ import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard, throttledFile } from '../../agent/lib/board.ts';
 import { openHearingReport, takeBackStop } from '../../agent/outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
 import { streetLevels } from '../support/levels.ts';
-import { fixedClock, hearingRecord, limits, silentLogger } from '../support/samples.ts';
+import { fixedClock, hearingRecord, hourSummary, limits, silentLogger } from '../support/samples.ts';
 
 const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 const levels = openLevelHistory(
@@ -212,5 +213,19 @@ test('counts beyond what the outbox takes stay at its bounds, and the rest of th
   const outbox = openOutbox();
   outbox.writeHearing(hearingRecord({ starts: 1_000_001, opens: 2e9, droppedSamples: 1e12 + 1, listenedSeconds: 77 }));
   expect(outbox.readHearing()).toMatchObject({ starts: 1_000_000, opens: 1e9, droppedSamples: 1e12, listenedSeconds: 77 });
+  outbox.close();
+});
+
+test('an hour louder than the outbox takes is stored at its bound; one that the schema refuses all the same holds up none behind it', () => {
+  const outbox = openOutbox();
+  const report = openSummaryReport(outbox, silentLogger, () => 0);
+  report.add(hourSummary({ levels: { laeq: 21, la10: 25, la90: -140 } }));
+  report.add(hourSummary({ recognised: { glass_break: -1, shout: 0, bang: 0 } }));
+  report.add(hourSummary({ listenedSeconds: 77 }));
+  report.retry();
+  expect(outbox.summaries(10).map(({ levels, listenedSeconds }) => [levels?.laeq, levels?.la90, listenedSeconds])).toEqual([
+    [20, -130, hourSummary().listenedSeconds],
+    [hourSummary().levels?.laeq, hourSummary().levels?.la90, 77],
+  ]);
   outbox.close();
 });

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { labels, manifestSchema } from '../../classify/model-manifest.ts';
+import { labels, loadManifest } from '../../classify/model-manifest.ts';
 import { brokerAddress } from '../../config/broker-url.ts';
 import type { Config } from '../../config/schema.ts';
 import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../../events/privacy.ts';
@@ -17,7 +17,7 @@ export const installation = resolve(fileURLToPath(new URL('../../..', import.met
 /** What a sensor with these settings may publish. The digest of the model is that of its manifest, to which the listener holds the file. */
 export function privacyManifest(config: Config): PrivacyManifest {
   const { model: settings, outbox, microphone, health, mqtt } = config;
-  const model = manifestSchema.parse(JSON.parse(readFileSync(join(settings.path, 'manifest.json'), 'utf8')));
+  const model = loadManifest(settings.path);
   const rules = rulesOf(model, settings);
   const schemas = Object.entries(schemaFiles()).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return {
