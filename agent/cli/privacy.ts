@@ -93,19 +93,28 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
   const { site, sensor, privacy } = machine.config;
   const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };
   const report = reportOf(lines, occasion, t);
-  if (options.report !== undefined) writePage(options.report, reportPage(lines, report));
+  // first: the courier is to publish this outcome also where the page cannot be written
+  const unrecorded = options.record ? whyNot(() => writeVerification(privacy.recordPath, verificationOf(report))) : undefined;
   if (options.json) printJson(report);
   else show(lines, report, t);
-  if (options.record) {
-    try {
-      writeVerification(privacy.recordPath, verificationOf(report));
-    } catch (error) {
-      if (!options.json) print(wrap(t('privacy.unrecorded', { path: privacy.recordPath, reason: messageOf(error) }), screenOf(process.stdout).columns));
-    }
+  if (unrecorded !== undefined) {
+    const stream = options.json ? process.stderr : process.stdout;
+    stream.write(`${wrap(t('privacy.unrecorded', { path: privacy.recordPath, reason: unrecorded }), screenOf(stream).columns)}\n`);
   }
+  if (options.report !== undefined) writePage(options.report, reportPage(lines, report));
   const { failed, unchecked, passed } = report;
   if (failed > 0) throw new TocsinError(t('privacy.failed', { failed, all: lines.length }), t('privacy.failed.try'), exitCodes.check);
   if (unchecked > 0) throw new TocsinError(t('privacy.incomplete', { unchecked, passed }), t('privacy.incomplete.try'), exitCodes.unchecked);
+}
+
+/** Why something could not be done; nothing where it was. */
+function whyNot(work: () => void): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 /** For each check: what, what was found, how, and how by hand; under a heading for each part. */

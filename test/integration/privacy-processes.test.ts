@@ -1,8 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { accessOf } from '../../agent/cli/privacy/process.ts';
 import type { Report } from '../../agent/cli/privacy/report.ts';
+import { localServices } from '../../agent/cli/privacy/sockets.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
 import { failing, findingOf, gid, type Halves, listenerUid, openHalves, type Plant, without } from '../support/privacy.ts';
 
@@ -112,6 +114,60 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     onTestFinished(() => chownSync(halves.at('data'), 0, gid));
     chownSync(halves.at('data'), 0, gid + 1);
     expect(failing(await halves.verify())).toEqual(['listener.identity', 'courier.identity']);
+  });
+
+  test('settings other than those that are verified', async () => {
+    const machine = await halves.machineNow();
+    const other = halves.at('other.yaml');
+    copyFileSync(halves.at('tocsin.yaml'), other);
+    onTestFinished(() => rmSync(other));
+    const found = await verifyMachine({ ...machine, configPath: other });
+    const program = found.filter(({ check, state }) => check === 'program' && state === 'fail');
+    expect(program.map(({ part, found }) => [part, found])).toEqual(
+      ['listener', 'courier'].map((part) => [part, { key: 'privacy.program.config', values: { path: halves.at('tocsin.yaml'), other } }]),
+    );
+  });
+
+  test('what belongs to the user of a half it may give itself, whatever the mode', async () => {
+    const child = spawn('sleep', ['60'], { uid: 64_003, gid: 64_003, stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await new Promise((started) => child.once('spawn', started));
+    const folder = halves.at('closed');
+    mkdirSync(folder, { mode: 0o500 });
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const may = () => accessOf(child.pid as number)(folder);
+    expect(may()).toBe(false);
+    chownSync(folder, 64_003, 0);
+    expect(may()).toBe(true);
+  });
+
+  test('an outcome that cannot be recorded is said, and one whose page cannot be written is recorded and shown', async () => {
+    const config = readFileSync(halves.at('tocsin.yaml'), 'utf8');
+    onTestFinished(() => writeFileSync(halves.at('tocsin.yaml'), config));
+    const verifyInto = (recordPath: string, ...more: string[]) => {
+      writeFileSync(halves.at('tocsin.yaml'), config.replace(/recordPath: .*/, `recordPath: ${recordPath}`));
+      const { stdout, stderr } = halves.tocsin(...halves.verifyArgs(), ...more);
+      return { stderr, failed: (JSON.parse(stdout) as Report).failed };
+    };
+    expect(verifyInto('/dev/null/record.json').stderr).toContain('/dev/null/record.json');
+    const record = halves.at('record.json');
+    const { failed } = verifyInto(record, '--report', '/dev/null/page.html');
+    expect(JSON.parse(readFileSync(record, 'utf8')).failed).toBe(failed);
+  });
+
+  test('a local socket whose path has a space, and one of another network namespace', async () => {
+    const script = "require('net').createServer().listen(process.argv[1], () => console.log())";
+    for (const [path, ...around] of [['/run/tocsin test'], ['/run/tocsin-away', 'unshare', '--net']] as [string, ...string[]][]) {
+      const server = spawn([...around, halves.node][0] as string, [...[...around, halves.node].slice(1), '-e', script, path], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      onTestFinished(() => {
+        server.kill('SIGKILL');
+        rmSync(path, { force: true });
+      });
+      await new Promise((listening) => server.stdout.once('data', listening));
+      expect(localServices()).toContain(path);
+    }
   });
 
   test('NODE_EXTRA_CA_CERTS changes nothing where the configuration names its own authority, and only there', async () => {

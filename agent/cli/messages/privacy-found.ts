@@ -75,6 +75,10 @@ export const privacyFound = {
   'privacy.process.ok': { en: 'process {pid} and {count} capturing', fr: 'processus {pid} et {count} de capture' },
   'privacy.program.exe': { en: 'it runs {exe}, not the Node of the package', fr: 'il exécute {exe}, pas le Node du paquet' },
   'privacy.program.arguments': { en: 'unexpected arguments: {what}', fr: 'arguments inattendus : {what}' },
+  'privacy.program.config': {
+    en: 'it runs with {path}, and what is verified is {other}',
+    fr: 'il lit {path}, et c’est {other} qui est vérifié',
+  },
   'privacy.program.environment': { en: 'variables that change what it runs: {what}', fr: 'variables qui changent ce qu’il exécute : {what}' },
   'privacy.program.code': { en: 'code from elsewhere: {what}', fr: 'code venu d’ailleurs : {what}' },
   'privacy.program.ok': { en: 'the Node of the package: {exe}', fr: 'le Node du paquet : {exe}' },

@@ -89,7 +89,7 @@ function closed(pid: number, { point }: Mount, may: (path: string) => boolean): 
   const root = `/proc/${pid}/root${point}`;
   try {
     const { dev, mode } = statSync(root);
-    if ((mode & 0o777) === 0) return true;
+    if ((mode & 0o777) === 0) return !may(root);
     let left = walked;
     const folders = [root];
     for (const path of folders) {

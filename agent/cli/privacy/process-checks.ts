@@ -1,6 +1,7 @@
 // What runs, as whom, and what it may still ask of the kernel.
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
+import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
@@ -33,7 +34,7 @@ const program: HalfCheck = {
   id: 'program',
   byHand: ({ pid }) =>
     `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps`,
-  run({ name, pid, processes }, { installation, config }) {
+  run({ name, pid, processes }, { installation, config, configPath }) {
     const exe = readlinkSync(`/proc/${pid}/exe`);
     const inside = (path: string) => path.startsWith(`${realpathSync(installation)}/`);
     if (!inside(exe)) return fail('privacy.program.exe', { exe });
@@ -42,6 +43,8 @@ const program: HalfCheck = {
       rest.length === 0 || (rest.length === 2 && /^(-c|--config)$/.test(rest[0] as string)) || (rest.length === 1 && /^--config=/.test(rest[0] as string));
     if (realScript(pid, script) !== realScript(pid, `${installation}/agent/main.ts`) || command !== commands[name] || !given)
       return fail('privacy.program.arguments', { what: argumentsOf(pid).slice(1).join(' ').slice(0, 120) });
+    const settings = settingsOf(pid, rest);
+    if (!isSameFile(`/proc/${pid}/root${settings}`, configPath)) return fail('privacy.program.config', { path: settings, other: configPath });
     // authorities beside Node's own are asked only where the configuration names none
     const harmless = (key: string) => key === 'NODE_EXTRA_CA_CERTS' && config.mqtt.caFile !== undefined;
     const variables = processes.flatMap((one) => [...environmentOf(one).keys()].filter((key) => meddling.test(key) && !harmless(key)));
@@ -52,6 +55,18 @@ const program: HalfCheck = {
     return pass('privacy.program.ok', { exe });
   },
 };
+
+/** The file of settings that a half reads, as its arguments, its environment or the default name it. */
+function settingsOf(pid: number, rest: readonly string[]): string {
+  const path = rest.at(-1)?.replace(/^--config=/, '') ?? environmentOf(pid).get('TOCSIN_CONFIG') ?? serviceConfig;
+  return path.startsWith('/') ? path : `${readlinkSync(`/proc/${pid}/cwd`)}/${path}`;
+}
+
+/** Whether a half sees by one path what is here under another. */
+function isSameFile(seen: string, path: string): boolean {
+  const [there, here] = [statSync(seen, { throwIfNoEntry: false }), statSync(path)];
+  return there?.dev === here.dev && there.ino === here.ino;
+}
 
 function realScript(pid: number, script: string): string {
   try {

@@ -159,7 +159,7 @@ function unescapeOctal(path: string): string {
   return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** Whether the user and groups of a process may write to a path, or else do either, by its mode. */
+/** Whether the user and groups of a process may write to a path, or else do either, by its mode; what is its own it may give itself (chmod(2)). */
 export function accessOf(pid: number, what: 'write' | 'read or write' = 'write'): (path: string) => boolean {
   const bits = what === 'write' ? 0o222 : 0o666;
   const field = statusOf(pid);
@@ -167,7 +167,7 @@ export function accessOf(pid: number, what: 'write' | 'read or write' = 'write')
   const groups = new Set([Number(field('Gid').split(/\s+/)[1]), ...field('Groups').split(/\s+/).filter(Boolean).map(Number)]);
   return (path) => {
     const { mode, uid: owner, gid } = statSync(path);
-    if (uid === 0) return true;
-    return (mode & bits & (owner === uid ? 0o700 : groups.has(gid) ? 0o070 : 0o007)) !== 0;
+    if (uid === 0 || owner === uid) return true;
+    return (mode & bits & (groups.has(gid) ? 0o070 : 0o007)) !== 0;
   };
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { machineProcess, openFiles } from './process.ts';
+import { allProcesses, machineProcess, namespaceOf, openFiles } from './process.ts';
 
 export interface Socket {
   readonly pid: number;
@@ -29,9 +29,18 @@ export function socketsOf(pid: number): Socket[] {
   });
 }
 
-/** The paths of AF_UNIX sockets of the machine that wait for someone. */
+/** The paths of AF_UNIX sockets that wait for someone, of whatever network namespace: by a path they are reached from any. */
 export function localServices(): string[] {
-  return [...tablesOf(machineProcess()).values()].flatMap(({ family, path }) => (family === 'unix' && path?.startsWith('/') ? [path] : []));
+  const namespaces = new Map<string, number>([['', machineProcess()]]);
+  for (const pid of allProcesses()) {
+    try {
+      namespaces.set(namespaceOf(pid, 'net'), pid);
+    } catch {
+      // gone, or a process of the kernel
+    }
+  }
+  const paths = [...namespaces.values()].flatMap((pid) => [...tablesOf(pid).values()].flatMap(({ family, path }) => (family === 'unix' && path ? [path] : [])));
+  return [...new Set(paths.filter((path) => path.startsWith('/')))];
 }
 
 /** Every socket of a process's network namespace, by its inode. */
@@ -43,16 +52,17 @@ function tablesOf(pid: number): Map<string, Omit<Socket, 'pid'>> {
       const listening = family.startsWith('tcp') && state === '0A';
       known.set(columns[9] ?? '', { family: family.replace('6', ''), listening, ...end('local', local), ...end('remote', remote) });
     }
-  for (const columns of table(pid, 'unix')) {
-    const listening = (Number.parseInt(columns[3] ?? '0', 16) & 0x10000) !== 0; // __SO_ACCEPTCON
-    known.set(columns[6] ?? '', { family: 'unix', listening, ...(columns[7] ? { path: columns[7] } : {}) });
+  for (const line of linesOf(pid, 'unix')) {
+    const [, flags = '0', inode = '', path] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.+))?$/.exec(line) ?? []; // a path may have spaces
+    const listening = (Number.parseInt(flags, 16) & 0x10000) !== 0; // __SO_ACCEPTCON
+    known.set(inode, { family: 'unix', listening, ...(path ? { path } : {}) });
   }
   for (const columns of table(pid, 'netlink')) known.set(columns[9] ?? '', { family: 'netlink', listening: false });
   for (const columns of table(pid, 'packet')) known.set(columns[8] ?? '', { family: 'packet', listening: false });
   return known;
 }
 
-function table(pid: number, name: string): string[][] {
+function linesOf(pid: number, name: string): string[] {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/net/${name}`, 'utf8');
@@ -60,11 +70,11 @@ function table(pid: number, name: string): string[][] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // a kernel without this family
     throw error;
   }
-  return text
-    .trimEnd()
-    .split('\n')
-    .slice(1)
-    .map((line) => line.trim().split(/\s+/));
+  return text.trimEnd().split('\n').slice(1);
+}
+
+function table(pid: number, name: string): string[][] {
+  return linesOf(pid, name).map((line) => line.trim().split(/\s+/));
 }
 
 function end(which: 'local' | 'remote', hex: string): Partial<Pick<Socket, 'local' | 'remote'>> {
