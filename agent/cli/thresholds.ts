@@ -40,7 +40,11 @@ export function addThresholds(calibrate: Command, t: Translate): void {
     .option('--days <count>', 'use the last days of listening: 14 by default, more where the budget needs them', positive)
     .option('--write', 'store the thresholds in the configuration file')
     .option('--json', 'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored')
-    .action((_: unknown, command: Command) => thresholds(command.optsWithGlobals<Options>(), t));
+    .action((_: unknown, command: Command) => {
+      const { write, dryRun, ...options } = command.optsWithGlobals<Options & { dryRun?: true }>();
+      // an option of `calibrate`, which takes it also from behind this command: it holds
+      thresholds(write && !dryRun ? { ...options, write } : options, t);
+    });
 }
 
 /** What was counted here, and what follows for the budget. */

@@ -32,6 +32,9 @@ function sensor(days: number, utcDay = (day: number) => 20_700 + day, recognitio
 
 test('thresholds for a budget: proposed, stored beside what else the file says, used by the detector, and shown as the site’s own', () => {
   const { config, run } = sensor(14);
+  const before = readFileSync(config, 'utf8');
+  expect(JSON.parse(run('calibrate', 'thresholds', '--budget', '2/week', '--write', '--dry-run', '--json').stdout).stored).toBe(false);
+  expect(readFileSync(config, 'utf8')).toBe(before);
   const told = run('calibrate', 'thresholds', '--budget', '2/week', '--write', '--json');
   expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });
   const said = JSON.parse(told.stdout);

@@ -95,7 +95,7 @@ const microphone: Check = {
     const { adapter, device, file } = settings;
     if (adapter === 'file') {
       facts.sound = 'file';
-      return probes.read(file as string) === undefined
+      return probes.presence(file as string) !== 'there'
         ? fail('doctor.microphone.absent', { device: file as string, reason: 'microphone.file' })
         : warn('doctor.microphone.file', { file: file as string });
     }
