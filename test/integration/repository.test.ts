@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -105,5 +105,22 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(update(sensor(unsigned))).toMatchObject({ status: 100 });
     publish('old', 'operator', '1.0.0', '-1');
     expect(update(sensor('old'))).toMatchObject({ status: 100, said: expect.stringContaining('expired') });
+  });
+
+  test('a publication that cannot be signed leaves what is served byte for byte, and nothing beside it', () => {
+    publish('guarded', 'operator', '1.0.0');
+    const served = () =>
+      readdirSync(at('guarded'), { recursive: true, withFileTypes: true })
+        .map((entry) => join(entry.parentPath, entry.name) + (entry.isFile() ? ` ${readFileSync(join(entry.parentPath, entry.name), 'base64')}` : ''))
+        .toSorted();
+    const before = served();
+    expect(() => publish('guarded', 'nobody', '1.0.2')).toThrow('nobody@example.org');
+    expect(served()).toEqual(before);
+    expect(update(sensor('guarded'))).toMatchObject({ status: 0 });
+    publish('guarded', 'operator', '1.0.2'); // and the next one succeeds
+    expect(served().length).toBe(before.length + 1);
+    const apt = sensor('guarded');
+    expect(update(apt)).toMatchObject({ status: 0 });
+    expect(apt('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.2');
   });
 });
