@@ -12,11 +12,11 @@ export function fixed(value: number, decimals: number): Fixed {
 
 const formats = new Map<string, Intl.NumberFormat>();
 
-/** A number as the language writes it: 0.5 or 0,5. Digits are not grouped, so that ports and counts stay what a person types. */
+/** A number as the language writes it: 0.5 or 0,5. Digits are not grouped, so that ports and counts stay what a person types; a zero has no sign. */
 export function formatNumber(value: number, language: Language, decimals?: number): string {
   const key = `${language} ${decimals}`;
   const digits = decimals === undefined ? { maximumFractionDigits: 20 } : { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  const format = formats.get(key) ?? new Intl.NumberFormat(language, { ...digits, useGrouping: false });
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, { ...digits, useGrouping: false, signDisplay: 'negative' });
   formats.set(key, format);
   return format.format(value);
 }

@@ -6,7 +6,7 @@ import { frenchHelp } from '../../agent/cli/messages/help.ts';
 import { screenOf, wrap } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
 import { catalogue, languageOf, type MessageKey, openTranslate, text, translateError } from '../../agent/cli/translate.ts';
-import { fixed, typeset } from '../../agent/cli/typography.ts';
+import { fixed, formatNumber, typeset } from '../../agent/cli/typography.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 
 const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).toSorted();
@@ -100,6 +100,16 @@ test('every error and hint that is thrown has its French', () => {
   }
   expect(missing).toEqual([]);
   expect(seen).toBeGreaterThan(30);
+});
+
+test.each([
+  [Math.round(-0.3), undefined, '0', '0'],
+  [-0.04, 1, '0.0', '0,0'],
+  [-0.3, undefined, '-0.3', '-0,3'],
+  [-2, undefined, '-2', '-2'],
+])('%d with %s decimals is %s, in French %s: no zero has a sign', (value, decimals, english, french) => {
+  expect(formatNumber(value, 'en', decimals)).toBe(english);
+  expect(formatNumber(value, 'fr', decimals)).toBe(french);
 });
 
 test('an error in French keeps what came', () => {
