@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
@@ -213,16 +213,35 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)['sensor.pem']?.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
   });
 
-  test('a power cut between the two renames is mended by the same call', async () => {
+  /** A sensor that has a pair, and the pair of the next authority that waits for it. */
+  const moving = async () => {
     const sensor = await provisioned();
-    const cert = operator.sign((await sensor.provision('--renew')).stdout);
-    renameSync(sensor.at('sensor.key.new'), sensor.at('sensor.key')); // as far as it came
+    const next = openOperator('Next Authority');
+    return { sensor, next, cert: next.sign((await sensor.provision('--renew')).stdout) };
+  };
+
+  test.each(['sensor.pem.new', 'ca.pem.new'])('nothing in force changes where %s does not get onto the disk', async (name) => {
+    const { sensor, next, cert } = await moving();
+    const before = everything(sensor);
+    mkdirSync(sensor.at(name)); // in its way
+    const { status, stderr } = await sensor.install(cert, next.ca);
+    expect(status).toBe(10);
+    expect(stderr).toContain('Expected to write the credentials');
+    rmSync(sensor.at(name), { recursive: true });
+    expect(everything(sensor)).toEqual(before);
+  });
+
+  test.each([1, 2])('a power cut after %i of the three renames is mended by the same call', async (renames) => {
+    const { sensor, next, cert } = await moving();
     writeFileSync(sensor.at('sensor.pem.new'), readFileSync(cert));
-    const { status, stderr } = await sensor.provision('--install', cert);
+    writeFileSync(sensor.at('ca.pem.new'), readFileSync(next.ca));
+    for (const name of ['sensor.key', 'sensor.pem'].slice(0, renames)) renameSync(sensor.at(`${name}.new`), sensor.at(name)); // as far as it came
+    const { status, stderr } = await sensor.install(cert, next.ca);
     expect(status, stderr).toBe(0);
     const certificate = new X509Certificate(readFileSync(sensor.at('sensor.pem')));
     expect(certificate.publicKey.equals(createPublicKey(readFileSync(sensor.at('sensor.key'))))).toBe(true);
-    expect(existsSync(sensor.at('sensor.pem.new'))).toBe(false);
+    expect(certificate.checkIssued(new X509Certificate(readFileSync(sensor.at('ca.pem'))))).toBe(true);
+    expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 
   test('French says the same', async () => {

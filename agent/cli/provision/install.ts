@@ -23,8 +23,9 @@ const clientAuth = '1.3.6.1.5.5.7.3.2';
 
 /**
  * Installs the certificate that answers the request: checked against the key, the sensor's name, the dates and the authority
- * first. INVARIANT: nothing in force changes before everything new is on the disk; then the key goes first, and a second call
- * with the same file ends what a power cut between the two renames left half done. Throws a ProvisionError.
+ * first. INVARIANT: nothing in force changes before everything new is on the disk; then the key goes first and the authority
+ * last, for until the new pair is whole the broker known is the one of the old authority. A second call with the same files
+ * ends what a power cut between these renames left half done. Throws a ProvisionError.
  */
 export function installCertificate(
   sensor: string,
@@ -43,11 +44,11 @@ export function installCertificate(
   const certificateText = [leaf as X509Certificate, ...between].join('');
   const again = !waits && holds(paths.certificate, certificateText) && holds(paths.authority, authorityText);
   if (!again) {
-    if (files.authority !== undefined) placeFile(paths.authority, authorityText, 0o600);
-    const beside = `${paths.certificate}.new`;
-    placeFile(beside, certificateText, 0o600);
+    const texts = new Map([[paths.certificate, certificateText]]);
+    if (files.authority !== undefined) texts.set(paths.authority, authorityText);
+    placeBeside(texts);
     if (waits) moveFile(paths.waitingKey, paths.key);
-    moveFile(beside, paths.certificate);
+    for (const path of texts.keys()) moveFile(besideOf(path), path);
   }
   if (!existsSync(paths.waitingKey)) rmSync(paths.request, { force: true }); // else it is the request of the key that waits
   const { issuer, validFrom, validTo, fingerprint256 } = leaf as X509Certificate;
@@ -62,6 +63,22 @@ export function installCertificate(
     authority: paths.authority,
     again,
   };
+}
+
+const besideOf = (path: string) => `${path}.new`;
+
+/** All of them, or none. */
+function placeBeside(texts: ReadonlyMap<string, string>): void {
+  const placed: string[] = [];
+  try {
+    for (const [path, text] of texts) {
+      placeFile(besideOf(path), text, 0o600);
+      placed.push(besideOf(path));
+    }
+  } catch (error) {
+    for (const path of placed) rmSync(path, { force: true });
+    throw error;
+  }
 }
 
 /** True for the key that waits, false for the one in force: a certificate may be renewed with the same key. */
