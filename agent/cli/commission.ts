@@ -68,10 +68,12 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
       say(screen.colours.green(t('commission.kept')));
       continue;
     }
+    let stopped = false;
     await runStage(name, stages, config, options, clock, signal, say, t).catch((error: unknown) => {
-      if (!signal.aborted) throw error; // a stop in the middle of a sound is no fault of the sound
+      if (!(error instanceof StoppedError)) throw error; // a listener that does not start again is told after a stop too
+      stopped = true;
     });
-    if (signal.aborted) throw new StoppedError(t('commission.stopped'), again);
+    if (stopped || signal.aborted) throw new StoppedError(t('commission.stopped'), again);
     progress.keep(stages);
   }
   const whole = stages as Complete;
@@ -119,7 +121,7 @@ async function runStage(
     }
   }
   if (name === 'privacy') {
-    const lines = await runPrivacy(options.config);
+    const lines = await runPrivacy(options.config, signal);
     stages.privacy = lines;
     for (const { state, part, what, found } of lines)
       if (state === 'fail') say(screen.colours.red(wrap(t('commission.privacy.failed', { part: t(`privacy.part.${part}`), what, found }), screen.columns, 6)));

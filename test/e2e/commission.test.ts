@@ -190,10 +190,10 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
   });
 
   // systemctl as a script that keeps the state in a file; that a real systemd starts the real unit is shown by the package's tests
-  function systemd(started = '') {
+  function systemd({ stopping = '', started = '' } = {}) {
     const bin = mkdtempSync(join(folder, 'bin-'));
     const [state, log] = [join(bin, 'state'), join(bin, 'log')];
-    const script = `#!/bin/sh\ncase "$1" in is-active) exec grep -q active ${state} ;; stop) echo down >${state}; echo stop >>${log} ;; start) ${started}\necho active >${state}; echo start >>${log} ;; *) exit 1 ;; esac\n`;
+    const script = `#!/bin/sh\ncase "$1" in is-active) exec grep -q active ${state} ;; stop) ${stopping}\necho down >${state}; echo stop >>${log} ;; start) ${started}\necho active >${state}; echo start >>${log} ;; *) exit 1 ;; esac\n`;
     writeFileSync(join(bin, 'systemctl'), script);
     chmodSync(join(bin, 'systemctl'), 0o755);
     writeFileSync(state, 'active\n');
@@ -217,6 +217,27 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(readFileSync(state, 'utf8')).toBe('active\n');
   });
 
+  test('a Ctrl-C that systemctl gets as well, while it stops the listener, is a stop by hand', async () => {
+    const { log, env } = systemd({ stopping: 'kill -INT $$' });
+    const { status, err } = await run([...sensor().args, '--seconds', '60'], env).ended;
+    expect(status, err).toBe(130);
+    expect(err).toMatch(/^Error: stopped by hand; no report was written/);
+    await vi.waitFor(() => expect(readFileSync(log, 'utf8')).toBe('start\n'), 20_000);
+  });
+
+  test('stopped by hand, it says so where the listener cannot be started again', async () => {
+    const { env } = systemd({ started: 'exit 5' });
+    const { args } = sensor();
+    const it = run([...args, '--seconds', '60'], env);
+    await it.said('gives the microphone up');
+    it.child.kill('SIGINT');
+    const { status, err } = await it.ended;
+    expect({ status, err: err.replace(/\s+/g, ' ').trim() }).toEqual({
+      status: 1,
+      err: 'Error: Expected systemctl start tocsin-listener.service to succeed, got: exit 5 Try: sudo systemctl start tocsin-listener.service',
+    });
+  });
+
   test.each(['listening', 'deaf'] as const)('a listener that tells after its start that it is %s', async (told) => {
     const { args, path } = sensor();
     const outbox = join(path, '..', 'outbox.db');
@@ -231,7 +252,7 @@ import { hearingRecord, limits } from ${from('test/support/samples.ts')};
 const { bootId, monotonicMs } = systemClock();
 openSqliteOutbox('${outbox}', limits).writeHearing(hearingRecord({ bootId, writtenMonotonicMs: monotonicMs(), state: '${told}' }));\n`,
     );
-    const { env } = systemd(`'${process.execPath}' '${tell}' || exit 1`);
+    const { env } = systemd({ started: `'${process.execPath}' '${tell}' || exit 1` });
     const { status, out } = await run([...args, '--seconds', '60'], env).ended;
     expect({ status, hears: /the listener hears again/.test(out) }, out).toEqual(told === 'deaf' ? { status: 8, hears: false } : { status: 9, hears: true });
     if (told === 'deaf') expect(out.replace(/\s+/g, ' ')).toContain('the chain broke at the microphone: the listener was started again and has not told');

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
-import { exitCodes, messageOf, TocsinError } from '../../lib/errors.ts';
+import { exitCodes, messageOf, StoppedError, TocsinError } from '../../lib/errors.ts';
 import { sleep } from '../../lib/sleep.ts';
 import { inspectOutbox } from '../../outbox/view-outbox.ts';
 
@@ -44,7 +44,11 @@ function isActive(): Promise<boolean> {
 
 function stop(): Promise<void> {
   return new Promise((done, fail) => {
-    execFile('systemctl', ['stop', unit], { timeout: 60_000 }, (error) => (error === null ? done() : fail(refused('stop', messageOf(error), error))));
+    execFile('systemctl', ['stop', unit], { timeout: 60_000 }, (error) => {
+      if (error === null) return done();
+      const byHand = error.signal === 'SIGINT'; // Ctrl-C reaches what the terminal runs, systemctl too
+      fail(byHand ? new StoppedError('Expected to come to the end, got a stop by hand', 'start again') : refused('stop', messageOf(error), error));
+    });
   });
 }
 

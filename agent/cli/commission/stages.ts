@@ -1,6 +1,7 @@
 import type { Label } from '../../classify/model-manifest.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { unlessStopped } from '../../lib/stop.ts';
 import { type Result, runChecks } from '../doctor/check.ts';
 import { machineProbes } from '../doctor/probes.ts';
 import { allChecks } from '../doctor.ts';
@@ -83,8 +84,13 @@ export async function runSelftest(
   }
 }
 
-export async function runPrivacy(configPath: string): Promise<Line[]> {
-  return (await verifyRunning(() => findMachine({ configPath }))).lines;
+export async function runPrivacy(configPath: string, signal: AbortSignal): Promise<Line[]> {
+  return (
+    await unlessStopped(
+      signal,
+      verifyRunning(() => findMachine({ configPath })),
+    )
+  ).lines;
 }
 
 /** Nothing failed in it; only such a stage is not run again after an abort. */
