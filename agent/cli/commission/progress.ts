@@ -1,8 +1,9 @@
 // What was found before an abort, so that the same command goes on from there.
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { removeWhereItCan } from './seal.ts';
 import { passed, type StageName, type Stages, stageNames } from './stages.ts';
 
 const freshMs = 30 * 60_000;
@@ -16,6 +17,7 @@ interface Kept {
 export interface Progress {
   /** Stages that passed before, in this boot, of this release and configuration, within half an hour. */
   readonly kept: Stages;
+  /** Where it cannot be written the run goes on all the same: after an abort its stages are run again. */
   keep(stages: Stages): void;
   forget(): void;
 }
@@ -30,10 +32,14 @@ export function openProgress(folder: string, sensor: string, configPath: string,
   return {
     kept: valid ? good(valid.stages) : {},
     keep(stages) {
-      writeFileSync(`${path}.new`, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      try {
+        writeFileSync(`${path}.new`, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), { mode: 0o600 });
+        renameSync(`${path}.new`, path);
+      } catch {
+        removeWhereItCan(`${path}.new`);
+      }
     },
-    forget: () => rmSync(path, { force: true }),
+    forget: () => removeWhereItCan(path),
   };
 }
 

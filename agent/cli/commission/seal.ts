@@ -1,9 +1,9 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secrets.ts';
-import { ConfigError, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
+import { ConfigError, exitCodes, hasCode, isDenied, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
 export interface Signer {
@@ -65,39 +65,53 @@ function readCertificate(path: string, key: KeyObject): string {
 
 /**
  * Makes `folder` with the files, each beside its signature NAME.sig. The folder takes its name only when all of it is on the
- * disk: it is there whole or not at all.
+ * disk: it is there whole or not at all. Throws a TocsinError.
  */
 export function placeSealed(parent: string, name: string, files: Readonly<Record<string, string>>, signer: Signer): string {
-  const beside = mkdtempSync(join(parent, `.${name}-`));
+  const contents = new Map<string, string | Buffer>([['sensor.pub', signer.publicKey]]);
+  for (const [file, content] of Object.entries(files)) contents.set(file, content).set(`${file}.sig`, signer.sign(content));
+  if (signer.certificate) contents.set('sensor.pem', signer.certificate);
+  let beside: string | undefined;
   try {
-    const place = (file: string, content: string | Buffer) => {
-      const descriptor = openSync(join(beside, file), 'wx', 0o644);
-      writeFileSync(descriptor, content);
-      fsyncSync(descriptor);
-      closeSync(descriptor);
-    };
-    for (const [file, content] of Object.entries(files)) {
-      place(file, content);
-      place(`${file}.sig`, signer.sign(content));
-    }
-    place('sensor.pub', signer.publicKey);
-    if (signer.certificate) place('sensor.pem', signer.certificate);
+    beside = mkdtempSync(join(parent, `.${name}-`));
+    for (const [file, content] of contents) writeFileSync(join(beside, file), content, { flag: 'wx', mode: 0o644, flush: true });
     chmodSync(beside, 0o755);
     renameSync(beside, join(parent, name));
     return join(parent, name);
-  } catch (error) {
-    rmSync(beside, { recursive: true, force: true });
-    throw error;
+  } catch (cause) {
+    if (beside !== undefined) removeWhereItCan(beside);
+    throw new TocsinError(
+      `Expected to write the report into ${parent}, got: ${messageOf(cause)}`,
+      'make room there (df -h), or name another folder: --out',
+      exitCodes.failure,
+      { cause },
+    );
   }
 }
 
+const probeBytes = 256 * 1024; // more than a report takes: a full disk takes empty files
+
 /** Whether a report could be placed there, found out before anybody climbs a ladder. Throws a ConfigError. */
 export function checkParent(parent: string): void {
+  let probe: string | undefined;
   try {
-    const probe = mkdtempSync(join(parent, '.commission-'));
-    writeFileSync(join(probe, 'probe'), '');
-    rmSync(probe, { recursive: true });
+    probe = mkdtempSync(join(parent, '.commission-'));
+    writeFileSync(join(probe, 'probe'), Buffer.alloc(probeBytes));
   } catch (cause) {
-    throw new ConfigError(`Expected to write into ${parent}, got: ${messageOf(cause)}`, 'name a folder that exists: --out', { cause });
+    const full = hasCode(cause, /^(ENOSPC|EDQUOT)$/);
+    throw new ConfigError(
+      `Expected to write into ${parent}, got: ${messageOf(cause)}`,
+      full ? 'make room there (df -h), or name another folder: --out' : 'name a folder that exists: --out',
+      { cause },
+    );
+  } finally {
+    if (probe !== undefined) removeWhereItCan(probe);
   }
+}
+
+/** A folder gone read-only keeps what is in it, which is told by what was to be written there. */
+export function removeWhereItCan(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {}
 }

@@ -156,6 +156,8 @@ export const frenchErrors: Record<string, string> = {
   "Expected the certificate of this sensor's key at {1}, got: {2}": 'Attendu le certificat de la clé de ce capteur à {1}, obtenu : {2}',
   'correct mqtt.certFile, or mqtt.keyFile': 'corrigez mqtt.certFile, ou mqtt.keyFile',
   'Expected to write into {1}, got: {2}': 'Attendu de pouvoir écrire dans {1}, obtenu : {2}',
+  'Expected to write the report into {1}, got: {2}': 'Attendu de pouvoir écrire le rapport dans {1}, obtenu : {2}',
+  'make room there (df -h), or name another folder: --out': 'faites-y de la place (df -h), ou nommez un autre dossier : --out',
   'name a folder that exists: --out': 'nommez un dossier qui existe : --out',
   'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
   'expected a whole number from {1} to {2}': 'attendu un nombre entier de {1} à {2}',

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { openProgress } from '../../agent/cli/commission/progress.ts';
+import { checkParent, placeSealed, type Signer } from '../../agent/cli/commission/seal.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { ConfigError, TocsinError } from '../../agent/lib/errors.ts';
+import { mount, run } from '../support/small-disk.ts';
+
+const signer: Signer = { publicKey: 'public', publicKeySha256: '', sign: () => Buffer.from('signed') };
+const seal = (parent: string, size: number) => placeSealed(parent, 'commission-post-1', { 'report.json': 'x'.repeat(size) }, signer);
+function thrownBy(work: () => unknown): unknown {
+  try {
+    return work() && undefined;
+  } catch (error) {
+    return error;
+  }
+}
+/** A progress kept in this folder, with the doctor's stage passed. */
+function keepIn(folder: string) {
+  const config = join(mkdtempSync(join(tmpdir(), 'tocsin-kept-')), 'tocsin.yaml');
+  writeFileSync(config, '');
+  const open = () => openProgress(folder, 'post-1', config, '0', systemClock());
+  const found = 'x'.repeat(100_000);
+  open().keep({ doctor: [{ check: 'config', state: 'pass', finding: 'config.valid', found, ms: 0 } as never] });
+  return open();
+}
+
+describe('where the report cannot be put', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tocsin-sealed-'));
+  });
+  /** A file has no folder in it, for root either. */
+  const noFolder = () => {
+    writeFileSync(join(folder, 'file'), '');
+    return join(folder, 'file');
+  };
+
+  test('a report is there whole, with its signature and its key', () => {
+    checkParent(folder);
+    expect(readdirSync(seal(folder, 1)).toSorted()).toEqual(['report.json', 'report.json.sig', 'sensor.pub']);
+    expect(readdirSync(folder)).toEqual(['commission-post-1']);
+  });
+
+  test('no folder: it is said, with what to do', () => {
+    const sealed = thrownBy(() => seal(noFolder(), 1));
+    expect(sealed).toBeInstanceOf(TocsinError);
+    expect(sealed).toMatchObject({ message: expect.stringContaining('Expected to write the report into'), tryHint: expect.stringContaining('--out') });
+    expect(thrownBy(() => checkParent(noFolder()))).toBeInstanceOf(ConfigError);
+  });
+
+  test('what is found is kept where it can be, and ends no run where it cannot', () => {
+    const kept = keepIn(folder);
+    expect(Object.keys(kept.kept)).toEqual(['doctor']);
+    kept.forget();
+    expect(readdirSync(folder)).toEqual([]);
+    expect(keepIn(noFolder()).kept).toEqual({});
+    keepIn(noFolder()).forget();
+  });
+
+  const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
+  describe.skipIf(noMounts)(`a small disk${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+    const small = (...options: string[]) => {
+      mount('-t', 'tmpfs', '-o', options.join(), 'tmpfs', folder);
+      onTestFinished(() => void run('umount', '-l', folder));
+    };
+
+    test('one that is full: nothing is left behind', () => {
+      small('size=64k');
+      expect(thrownBy(() => seal(folder, 100_000))).toMatchObject({ name: 'TocsinError', exitCode: 1, tryHint: expect.stringContaining('make room') });
+      expect(thrownBy(() => checkParent(folder))).toMatchObject({ name: 'ConfigError', tryHint: expect.stringContaining('make room') });
+      expect(keepIn(folder).kept).toEqual({});
+      expect(readdirSync(folder)).toEqual([]);
+    });
+
+    test('one that has no more files to give: the probe goes again', () => {
+      small('nr_inodes=2'); // of the folder, and of the probe's
+      expect(thrownBy(() => checkParent(folder))).toBeInstanceOf(ConfigError);
+      expect(readdirSync(folder)).toEqual([]);
+    });
+
+    test('one that has gone read-only', () => {
+      small('size=1m');
+      const kept = keepIn(folder);
+      mount('-o', 'remount,ro', folder);
+      expect(thrownBy(() => seal(folder, 1))).toMatchObject({ name: 'TocsinError', message: expect.stringContaining('EROFS') });
+      kept.keep({});
+      kept.forget();
+      expect(existsSync(join(folder, 'commission-post-1.partial.json'))).toBe(true);
+    });
+  });
+});
