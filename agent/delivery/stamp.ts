@@ -1,4 +1,4 @@
-import type { Clock, ClockQuality } from '../lib/clock.ts';
+import { type Clock, type ClockQuality, stepMs } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 
 /** A moment as the outbox keeps it. */
@@ -24,7 +24,6 @@ export interface Stamp {
 // crystal and no slewing daemon is off by more than 500 ppm: where it is known how long ago the stamp was, what is beyond was wrong then.
 const driftMs = 300_000;
 const driftShare = 5e-4;
-const stepMs = 2000;
 
 /**
  * When a moment was, as well as it can be known now. The monotonic clock knows how long after the start of its boot it was;

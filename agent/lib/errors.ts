@@ -84,8 +84,7 @@ export class StoppedError extends TocsinError {
   }
 }
 
-/** The text of whatever was thrown. */
-/** What an error says; of several that came together and say nothing in common, what each does. */
+/** The text of whatever was thrown; of several errors that came together and say nothing in common, that of each. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
   return error instanceof Error ? error.message : String(error);

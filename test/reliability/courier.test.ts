@@ -194,19 +194,24 @@ test('an event refused once, and one under way while fresh ones overtake: that o
   expect([seen.ids().length, tries, seen.connections()]).toEqual([27, 2, 1]);
 });
 
-test('a gap that was refused is told again on the same connection, after the time for that', async () => {
+test('a gap that was refused is told again on the same connection, after the time for that, and logged once', async () => {
   const outbox = openPatient(path);
   outbox.drop(3);
   let tries = 0;
-  const seen = start(outbox, {}, ({ topic }) => {
-    if (!topic.endsWith('/gap') || ++tries > 1) return;
+  const logged: string[] = [];
+  const logger = { ...silentLogger, error: (_facts: object, text: string) => void logged.push(text) };
+  const seen = start(outbox, { logger }, ({ topic }) => {
+    if (!topic.endsWith('/gap') || ++tries > 2) return;
     throw refusal();
   });
   await soon(() => expect(tries).toBe(1));
   await new Promise((resolve) => setTimeout(resolve, 1000));
   expect(tries).toBe(1);
   aheadMs = 61_000;
+  await soon(() => expect(tries).toBe(2));
+  aheadMs = 122_000;
   await soon(() => expect(outbox.gaps(1)).toEqual([]));
+  expect(logged).toEqual(['a gap is refused; it is kept and tried again']);
   expect(seen.of('/gap')).toHaveLength(1);
   expect(seen.connections()).toBe(1);
 });

@@ -13,6 +13,7 @@ export default function announce(): void {
     'crash states and unreadable blocks of test/reliability': missing('gcc'),
     'plants of test/integration/privacy': missing('gcc', 'strace') ?? needsRoot,
     'the power cut of test/unit/calibration': missing('strace'),
+    'the ballast of test/unit/patient-outbox': missing('strace'),
     'test/integration/tls': missing('mosquitto', 'openssl'),
     'test/e2e/egress': missing('gcc', 'ip', 'unshare') ?? needsRoot,
     'test/integration/repository': missing('apt-get', 'apt-ftparchive', 'gpg', 'gpgv', 'dpkg-deb'),

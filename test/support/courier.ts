@@ -4,6 +4,7 @@ import type { Link } from '../../agent/delivery/link.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
+import type { Logger } from '../../agent/lib/logger.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { silentLogger } from './samples.ts';
 
@@ -17,6 +18,7 @@ export interface CourierTrial {
   readonly acknowledgeWithinMs: number;
   readonly summaries: true;
   readonly link: Link;
+  readonly logger: Logger;
   readonly random: () => number;
   readonly progress: () => void;
   /** May wait or throw. */
@@ -27,7 +29,17 @@ export interface CourierTrial {
 
 /** The courier over a publisher that is a fake and takes at once, unless `before` says otherwise; until the test ends. */
 export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<CourierTrial>) {
-  const { maxAgeMs = 1e13, acknowledgeWithinMs = 0, summaries, link, random = () => 0, progress = () => undefined, connect, before } = trial;
+  const {
+    maxAgeMs = 1e13,
+    acknowledgeWithinMs = 0,
+    summaries,
+    link,
+    logger = silentLogger,
+    random = () => 0,
+    progress = () => undefined,
+    connect,
+    before,
+  } = trial;
   const sent: Sent[] = [];
   let connections = 0;
   const publish = async (topic: string, payload: string) => {
@@ -43,7 +55,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs, acknowledgeWithinMs };
   const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
   const stop = new AbortController();
-  const parts = { outbox, openPublisher, clock, logger: silentLogger, random, reports, progress, ...(link ? { link } : {}) };
+  const parts = { outbox, openPublisher, clock, logger, random, reports, progress, ...(link ? { link } : {}) };
   const delivering = deliver(options, parts, stop.signal);
   onTestFinished(async () => {
     stop.abort();

@@ -99,3 +99,10 @@ test('where another configuration was named, the commands to type name it too', 
   expect(configNamedBy(['tocsin', 'status'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('c.yaml');
   expect(configNamedBy(['tocsin', 'status'], {})).toBeUndefined();
 });
+
+test('of several errors that came together each is told', () => {
+  expect(messageOf(new AggregateError([new Error('ETIMEDOUT 192.0.2.1'), new Error('ENETUNREACH 2001:db8::1')]))).toBe(
+    'ETIMEDOUT 192.0.2.1; ENETUNREACH 2001:db8::1',
+  );
+  expect(messageOf(new AggregateError([], 'none of them'))).toBe('none of them');
+});

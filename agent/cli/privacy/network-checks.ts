@@ -1,11 +1,11 @@
 // The listener's network, and what either half is connected to.
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { accessOf, allProcesses, machineProcess, namespaceOf } from './process.ts';
+import { accessOf, allProcesses, isSame, machineProcess, namespaceOf } from './process.ts';
 import { localServices, plainAddress, type Socket, socketsOf } from './sockets.ts';
 
 const network: HalfCheck = {
@@ -149,16 +149,5 @@ const calls: HalfCheck = {
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');
   },
 };
-
-/** Whether the process sees the same socket by that path. */
-function isSame(path: string, seen: string): boolean {
-  try {
-    const [there, here] = [statSync(path), statSync(seen)];
-    return there.ino === here.ino && there.dev === here.dev;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
-    throw error;
-  }
-}
 
 export const networkChecks = [network, listenerSockets, courierSockets, calls, meter] as const;

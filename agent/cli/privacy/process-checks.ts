@@ -5,7 +5,7 @@ import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
-import { argumentsOf, environmentOf, mappings, openFiles, statusOf } from './process.ts';
+import { argumentsOf, environmentOf, isSame, mappings, openFiles, pathOf, statusOf } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
 const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names; and Node with our web-audio capture
@@ -44,7 +44,7 @@ const program: HalfCheck = {
     if (realScript(pid, script) !== realScript(pid, `${installation}/agent/main.ts`) || command !== commands[name] || !given)
       return fail('privacy.program.arguments', { what: argumentsOf(pid).slice(1).join(' ').slice(0, 120) });
     const settings = settingsOf(pid, rest);
-    if (!isSameFile(`/proc/${pid}/root${settings}`, configPath)) return fail('privacy.program.config', { path: settings, other: configPath });
+    if (!isSame(configPath, `/proc/${pid}/root${settings}`)) return fail('privacy.program.config', { path: settings, other: configPath });
     // authorities beside Node's own are asked only where the configuration names none
     const harmless = (key: string) => key === 'NODE_EXTRA_CA_CERTS' && config.mqtt.caFile !== undefined;
     const variables = processes.flatMap((one) => [...environmentOf(one).keys()].filter((key) => meddling.test(key) && !harmless(key)));
@@ -58,19 +58,12 @@ const program: HalfCheck = {
 
 /** The file of settings that a half reads, as its arguments, its environment or the default name it. */
 function settingsOf(pid: number, rest: readonly string[]): string {
-  const path = rest.at(-1)?.replace(/^--config=/, '') ?? environmentOf(pid).get('TOCSIN_CONFIG') ?? serviceConfig;
-  return path.startsWith('/') ? path : `${readlinkSync(`/proc/${pid}/cwd`)}/${path}`;
-}
-
-/** Whether a half sees by one path what is here under another. */
-function isSameFile(seen: string, path: string): boolean {
-  const [there, here] = [statSync(seen, { throwIfNoEntry: false }), statSync(path)];
-  return there?.dev === here.dev && there.ino === here.ino;
+  return pathOf(pid, rest.at(-1)?.replace(/^--config=/, '') ?? environmentOf(pid).get('TOCSIN_CONFIG') ?? serviceConfig);
 }
 
 function realScript(pid: number, script: string): string {
   try {
-    return realpathSync(script.startsWith('/') ? script : `${readlinkSync(`/proc/${pid}/cwd`)}/${script}`);
+    return realpathSync(pathOf(pid, script));
   } catch {
     return '';
   }

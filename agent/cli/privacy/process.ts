@@ -159,6 +159,22 @@ function unescapeOctal(path: string): string {
   return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
+/** A path as a process has it: from its working folder, where it is not from the root. */
+export function pathOf(pid: number, path: string): string {
+  return path.startsWith('/') ? path : `${readlinkSync(`/proc/${pid}/cwd`)}/${path}`;
+}
+
+/** Whether a process sees by the path `seen`, below its root under /proc, the file that is here at `path`. */
+export function isSame(path: string, seen: string): boolean {
+  try {
+    const [there, here] = [statSync(path), statSync(seen)];
+    return there.ino === here.ino && there.dev === here.dev;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}
+
 /** Whether the user and groups of a process may write to a path, or else do either, by its mode; what is its own it may give itself (chmod(2)). */
 export function accessOf(pid: number, what: 'write' | 'read or write' = 'write'): (path: string) => boolean {
   const bits = what === 'write' ? 0o222 : 0o666;

@@ -31,8 +31,8 @@ export function socketsOf(pid: number): Socket[] {
 
 /** The paths of AF_UNIX sockets that wait for someone, of whatever network namespace: by a path they are reached from any. */
 export function localServices(): string[] {
-  const namespaces = new Map<string, number>([['', machineProcess()]]);
-  for (const pid of allProcesses()) {
+  const namespaces = new Map<string, number>();
+  for (const pid of [...allProcesses(), machineProcess()]) {
     try {
       namespaces.set(namespaceOf(pid, 'net'), pid);
     } catch {
