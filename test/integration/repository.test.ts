@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { missing } from '../support/broker.ts';
 
 const without = missing('apt-get', 'apt-ftparchive', 'gpg', 'gpgv', 'dpkg-deb');
@@ -24,7 +24,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     publish('repository', 'operator', '1.0.0');
   }, 60_000);
 
-  function publish(name: string, key: string, version: string, days = '30'): void {
+  function publish(name: string, key: string, version: string, days = '30', more: NodeJS.ProcessEnv = {}): void {
     const folder = at(`package-${version}`);
     mkdirSync(join(folder, 'DEBIAN'), { recursive: true });
     const fields = { Package: 'tocsin', Version: version, Architecture: architecture, Maintainer: 'Nobody <nobody@example.org>', Description: 'empty' };
@@ -37,7 +37,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     const deb = at(`tocsin_${version}_${architecture}.deb`);
     execFileSync('dpkg-deb', ['--root-owner-group', '-b', folder, deb], { stdio: 'ignore' });
     execFileSync('deploy/apt/publish.sh', [at(name), `${key}@example.org`, deb], {
-      env: { ...env, TOCSIN_VALID_DAYS: days },
+      env: { ...env, TOCSIN_VALID_DAYS: days, ...more },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
   }
@@ -105,6 +105,21 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(update(sensor(unsigned))).toMatchObject({ status: 100 });
     publish('old', 'operator', '1.0.0', '-1');
     expect(update(sensor('old'))).toMatchObject({ status: 100, said: expect.stringContaining('expired') });
+  });
+
+  const withoutFrench = existsSync('/usr/share/i18n/locales/fr_FR') ? missing('localedef') : 'needs the package locales';
+  test.skipIf(withoutFrench)(`an operator who speaks French publishes what a sensor takes${withoutFrench ? ` (left out: ${withoutFrench})` : ''}`, () => {
+    execFileSync('localedef', ['-i', 'fr_FR', '-f', 'UTF-8', at('fr_FR.UTF-8')]);
+    publish('french', 'operator', '1.0.0', '30', { LOCPATH: base, LC_ALL: 'fr_FR.UTF-8' });
+    expect(update(sensor('french'))).toMatchObject({ status: 0 });
+  });
+
+  test('what is published can be read by a web server, whatever umask the operator has', () => {
+    const mask = process.umask(0o077);
+    onTestFinished(() => void process.umask(mask));
+    publish('private', 'operator', '1.0.0');
+    for (const { parentPath, name } of readdirSync(at('private'), { recursive: true, withFileTypes: true }))
+      expect(statSync(join(parentPath, name)).mode & 0o004, join(parentPath, name)).toBe(0o004);
   });
 
   test('a publication that cannot be signed leaves what is served byte for byte, and nothing beside it', () => {
