@@ -266,7 +266,9 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     sh('apt-get remove -y tocsin 2>&1');
     expect(sh('ps -eo args | grep -c "[t]ocsin/agent" || true')).toBe('0');
     sh('test -s /etc/tocsin/tocsin.yaml && test -s /etc/tocsin/credentials/sensor.key && test -e /var/lib/tocsin/outbox.db');
+    sh('mount --bind /var/lib/tocsin /var/lib/tocsin && mv /etc/tocsin /srv/settings && ln -s /srv/settings /etc/tocsin'); // a partition of its own, a link
     sh('apt-get purge -y tocsin 2>&1');
+    sh('umount /var/lib/tocsin && rmdir /var/lib/tocsin /srv/settings'); // both are empty
     // the logs of apt and dpkg, the journal, and what this test put there itself
     const left = sh(
       'find / /run -xdev \\( -path /proc -o -path /sys -o -path /mnt -o -path /var/log -o -path /tmp \\) -prune -o -iname "*tocsin*" -print',
