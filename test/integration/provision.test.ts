@@ -1,70 +1,24 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { stringify } from 'yaml';
-import { reportError } from '../../agent/cli/output.ts';
-import { buildProgram } from '../../agent/cli/program.ts';
-import { languageOf } from '../../agent/cli/translate.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { missing } from '../support/broker.ts';
 import { type Operator, openOperator } from '../support/operator.ts';
+import { everything, openSensor, provisionedBy, type Sensor } from '../support/provision.ts';
 
 const without = missing('openssl');
-/** What main.ts does, in this process: a process each takes most of a minute on a busy machine. */
-async function runHere(...args: string[]) {
-  const argv = ['node', 'tocsin', ...args];
-  const language = languageOf(argv, {});
-  const said = { stdout: '', stderr: '' };
-  const spies = (['stdout', 'stderr'] as const).map((name) =>
-    vi.spyOn(process[name], 'write').mockImplementation((text) => {
-      said[name] += text;
-      return true;
-    }),
-  );
-  let status = 0;
-  try {
-    await buildProgram(new AbortController().signal, language).parseAsync(argv);
-  } catch (error) {
-    status = reportError(error, language);
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-  return { status, ...said };
-}
-
 describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`, () => {
   let operator: Operator;
   beforeAll(() => {
     operator = openOperator('City Authority');
   });
 
-  /** A sensor of its own, with nothing in its credentials. */
-  function openSensor(sensor = 'lamp-post-12') {
-    const folder = mkdtempSync(join(tmpdir(), 'tocsin-provision-'));
-    const credentials = join(folder, 'credentials');
-    mkdirSync(credentials, { mode: 0o700 });
-    const at = (name: string) => join(credentials, name);
-    const mqtt = { url: 'mqtts://broker.example.org', keyFile: at('sensor.key'), certFile: at('sensor.pem'), caFile: at('ca.pem') };
-    const config = join(folder, 'tocsin.yaml');
-    writeFileSync(config, stringify({ site: 'old-port', sensor, mqtt }));
-    const provision = (...args: string[]) => runHere('provision', '-c', config, ...args);
-    const install = (cert: string, ca = operator.ca) => provision('--install', cert, '--ca', ca);
-    return { at, credentials, provision, install, names: () => readdirSync(credentials).sort() };
-  }
-  type Sensor = ReturnType<typeof openSensor>;
-
-  const provisioned = async () => {
-    const sensor = openSensor();
-    const installed = await sensor.install(operator.sign((await sensor.provision()).stdout));
-    expect(installed.status, installed.stderr).toBe(0);
-    return sensor;
-  };
-  const everything = (sensor: Sensor) => Object.fromEntries(sensor.names().map((name) => [name, readFileSync(sensor.at(name), 'utf8')]));
+  const provisioned = () => provisionedBy(operator);
 
   test('the request is on stdout, signed by a P-256 key that only its owner reads, and names the sensor', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const { status, stdout, stderr } = await sensor.provision();
     expect(status, stderr).toBe(0);
     const shown = execFileSync('openssl', ['req', '-verify', '-noout', '-text'], { input: stdout, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
@@ -77,7 +31,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   test('the key is in no output and no file but its own', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const runs = [
       await sensor.provision(),
       await sensor.provision('--json'),
@@ -91,7 +45,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   test('asked again it gives the request of the same key, and another only when told to discard it', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const read = async (...args: string[]) => JSON.parse((await sensor.provision('--json', ...args)).stdout) as { publicKeySha256: string; again: boolean };
     const first = await read();
     expect(await read()).toMatchObject({ publicKeySha256: first.publicKeySha256, again: true });
@@ -101,7 +55,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   test('installs key, certificate and authority, and leaves nothing else', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
     const { status, stdout, stderr } = await sensor.provision('--install', cert, '--ca', operator.ca, '--json');
     expect(status, stderr).toBe(0);
@@ -119,7 +73,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
       .match(/```\n([\s\S]+?)```/)?.[1]
       ?.replace("new='", "new='-nodes ")
       .replaceAll('openssl ca ', 'openssl ca -batch ') as string;
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     writeFileSync(join(cwd, 'sensor.csr'), (await sensor.provision()).stdout);
     execFileSync('cp', ['deploy/mosquitto/authority.cnf', cwd]);
     const sh = (script: string) => execFileSync('sh', ['-euc', script], { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -135,7 +89,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   test('what is in force already is not written again, and a request that waits beside it stays', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
     const install = async () => JSON.parse((await sensor.provision('--install', cert, '--ca', operator.ca, '--json')).stdout) as { again: boolean };
     expect((await install()).again).toBe(false);
@@ -165,7 +119,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   test('a certificate may be renewed for the key in force', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const request = (await sensor.provision()).stdout;
     expect((await sensor.install(operator.sign(request))).status).toBe(0);
     const { 'sensor.key': key } = everything(sensor);
@@ -174,7 +128,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   const refusals: [string, RegExp, (sensor: Sensor, request: string) => { cert: string; ca?: string } | Promise<{ cert: string; ca?: string }>][] = [
-    ['for another key', /got one for/, async () => ({ cert: operator.sign((await openSensor().provision()).stdout) })],
+    ['for another key', /got one for/, async () => ({ cert: operator.sign((await openSensor(operator).provision()).stdout) })],
     ['for another name', /CN=other/, (_, request) => ({ cert: operator.sign(request, { subject: '/CN=other' }) })],
     ['that has ended', /that ended/, (_, request) => ({ cert: operator.sign(request, { from: '20200101000000Z', to: '20210101000000Z' }) })],
     ['that has not begun', /clock right/, (_, request) => ({ cert: operator.sign(request, { from: '20900101000000Z', to: '20910101000000Z' }) })],
@@ -191,7 +145,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     ['that is not there', /ENOENT/, (sensor) => ({ cert: sensor.at('nothing.pem') })],
   ];
   test.each(refusals)('a certificate %s is refused, and nothing changes', async (_, said, plant) => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const { cert, ca } = await plant(sensor, (await sensor.provision()).stdout);
     const before = everything(sensor);
     const { status, stderr } = await sensor.install(cert, ca);
@@ -203,7 +157,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
 
   test('an intermediate authority is taken when it comes along, and missed when it does not', async () => {
     const district = openOperator('District', undefined, { ca: operator.ca, key: operator.key });
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);
     expect((await sensor.install(cert)).status).toBe(10);
     const both = join(sensor.credentials, 'chain.pem');
@@ -252,7 +206,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   });
 
   test.skipIf(process.getuid?.() !== 0)('without the right to write it says so, and makes nothing (root alone can become another to show it)', async () => {
-    const sensor = openSensor();
+    const sensor = openSensor(operator);
     chmodSync(sensor.credentials, 0o755);
     chmodSync(join(sensor.credentials, '..'), 0o755);
     const { status, stderr } = spawnSync(process.execPath, [resolve('agent/main.ts'), 'provision', '-c', join(sensor.credentials, '../tocsin.yaml')], {

@@ -91,7 +91,7 @@ test('every error and hint that is thrown has its French', () => {
   for (const path of globSync('agent/**/*.ts')) {
     const source = readFileSync(path, 'utf8');
     for (const match of source.matchAll(/new (?:\w+)Error\(/g)) {
-      if (!/^(Config|Audio|Model|Outbox|Broker|Stopped|Tocsin|InvalidArgument)$/.test(match[0].slice(4, -6))) continue;
+      if (!/^(Config|Audio|Model|Outbox|Broker|Stopped|Provision|Tocsin|InvalidArgument)$/.test(match[0].slice(4, -6))) continue;
       for (const form of literalsOf(source, match.index + match[0].length)) {
         seen++;
         if (!(form in frenchErrors)) missing.push(`${path}: ${form}`);

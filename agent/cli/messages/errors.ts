@@ -134,11 +134,27 @@ export const frenchErrors: Record<string, string> = {
   'Expected a certificate signed by {1}, got one of {2}': 'Attendu un certificat signé par {1}, obtenu un de {2}',
   "--ca names the operator's authority; where the broker has another, put both in that file":
     '--ca nomme l’autorité de l’exploitant ; si le broker en a une autre, mettez les deux dans ce fichier',
+  'Expected an authority valid at {1}, got {2}, from {3} to {4}': 'Attendu une autorité valable au {1}, obtenu {2}, du {3} au {4}',
+  'ask the operator for the one in force; if the clock is wrong, set it first':
+    'demandez à l’exploitant celle en vigueur ; si l’horloge est fausse, mettez-la d’abord à l’heure',
+  'Expected an authority (CA:true, and keyCertSign where it has a key usage), got {1}, which is none':
+    'Attendu une autorité (CA:true, et keyCertSign si elle a un usage de clé), obtenu {1}, qui n’en est pas une',
+  'openssl x509 -in FILE -noout -text shows it; the operator makes one that may sign':
+    'openssl x509 -in FICHIER -noout -text le montre ; l’exploitant en fait une qui peut signer',
+  'Expected an authority that signed itself in {1}, got {2}': 'Attendu une autorité qui s’est signée elle-même dans {1}, obtenu {2}',
+  'put the root above it into that file too: without it the sensor trusts no broker':
+    'mettez aussi dans ce fichier la racine au-dessus d’elle : sans elle le capteur ne fait confiance à aucun broker',
+  'Expected a file each for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got {1} for two':
+    'Attendu un fichier chacun pour mqtt.keyFile, mqtt.certFile et mqtt.caFile, obtenu {1} pour deux',
+  'name another: sensor.key, sensor.pem, ca.pem; the one would be written over the other':
+    'nommez-en un autre : sensor.key, sensor.pem, ca.pem ; l’un serait écrit par-dessus l’autre',
   'Expected a file at {1}, got: {2}': 'Attendu un fichier à {1}, obtenu : {2}',
   'sudo tocsin provision --install sensor.pem --ca ca.pem': 'sudo tocsin provision --install sensor.pem --ca ca.pem',
   'Expected certificates alone in {1}, got a private key': 'Attendu seulement des certificats dans {1}, obtenu une clé privée',
   "a key must never travel: have the sensor's own request signed": 'une clé ne doit jamais voyager : faites signer la demande du capteur',
   'Expected a certificate (PEM) in {1}, got none': 'Attendu un certificat (PEM) dans {1}, obtenu aucun',
+  'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER':
+    'de DER : openssl x509 -in FICHIER -out sensor.pem ; de PKCS#7 (p7b) : openssl pkcs7 -print_certs -in FICHIER -out sensor.pem, pour DER avec -inform DER',
   'Expected a certificate (PEM) in {1}, got: {2}': 'Attendu un certificat (PEM) dans {1}, obtenu : {2}',
   'openssl x509 -in FILE -text shows what it is': 'openssl x509 -in FICHIER -text montre ce que c’est',
   'Expected to write the credentials, got: {1}': 'Attendu de pouvoir écrire les secrets, obtenu : {1}',

@@ -2,6 +2,7 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile } from '../../lib/place-file.ts';
+import { checkChain, checkDates, checkName, checkRoot } from './certificate-checks.ts';
 import type { IdentityPaths } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
 
@@ -18,9 +19,6 @@ export interface InstalledCertificate {
   readonly again: boolean;
 }
 
-/** RFC 5280, 4.2.1.12. */
-const clientAuth = '1.3.6.1.5.5.7.3.2';
-
 /**
  * Installs the certificate that answers the request: checked against the key, the sensor's name, the dates and the authority
  * first. INVARIANT: nothing in force changes before everything new is on the disk; then the key goes first and the authority
@@ -33,15 +31,18 @@ export function installCertificate(
   files: { certificate: string; authority?: string },
   nowMs: number,
 ): InstalledCertificate {
-  const [leaf, ...between] = readCertificates(files.certificate);
-  const authorityText = readText(files.authority ?? paths.authority);
-  const authorities = parse(authorityText, files.authority ?? paths.authority);
-  const waits = keyOf(leaf as X509Certificate, paths);
-  checkName(leaf as X509Certificate, sensor);
-  checkDates(leaf as X509Certificate, nowMs);
-  checkChain(leaf as X509Certificate, between, authorities, nowMs);
+  const certificates = parse(readText(files.certificate), files.certificate);
+  const authorityPath = files.authority ?? paths.authority;
+  const authorityText = readText(authorityPath);
+  const authorities = parse(authorityText, authorityPath);
+  const { leaf, waits } = findOwn(certificates, paths);
+  const between = certificates.filter((one) => one !== leaf);
+  checkName(leaf, sensor);
+  checkDates(leaf, nowMs);
+  checkChain(leaf, between, authorities, nowMs);
+  checkRoot(authorities, authorityPath);
 
-  const certificateText = [leaf as X509Certificate, ...between].join('');
+  const certificateText = [leaf, ...between].join('');
   const again = !waits && holds(paths.certificate, certificateText) && holds(paths.authority, authorityText);
   if (!again) {
     const texts = new Map([[paths.certificate, certificateText]]);
@@ -51,7 +52,7 @@ export function installCertificate(
     for (const path of texts.keys()) moveFile(besideOf(path), path);
   }
   if (!existsSync(paths.waitingKey)) rmSync(paths.request, { force: true }); // else it is the request of the key that waits
-  const { issuer, validFrom, validTo, fingerprint256 } = leaf as X509Certificate;
+  const { issuer, validFrom, validTo, fingerprint256 } = leaf;
   return {
     sensor,
     issuer: issuer.replaceAll('\n', ', '),
@@ -81,76 +82,28 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
   }
 }
 
-/** True for the key that waits, false for the one in force: a certificate may be renewed with the same key. */
-function keyOf(leaf: X509Certificate, { waitingKey, key }: IdentityPaths): boolean {
-  const matches = (path: string) => existsSync(path) && leaf.checkPrivateKey(readKey(path));
-  if (matches(waitingKey)) return true;
-  if (matches(key)) return false;
+/**
+ * The certificate of this sensor's key, wherever it stands in the file: `openssl pkcs7 -print_certs` and some authorities put their own
+ * first. `waits` is true for the key that waits, false for the one in force: a certificate may be renewed with the same key.
+ */
+function findOwn(certificates: readonly X509Certificate[], { waitingKey, key }: IdentityPaths): { leaf: X509Certificate; waits: boolean } {
+  for (const path of [waitingKey, key]) {
+    if (!existsSync(path)) continue;
+    const own = readKey(path);
+    const leaf = certificates.find((one) => one.checkPrivateKey(own));
+    if (leaf) return { leaf, waits: path === waitingKey };
+  }
   if (!existsSync(waitingKey) && !existsSync(key))
     throw new ProvisionError(`Expected a key of this sensor at ${waitingKey}, got none`, 'sudo tocsin provision first');
   const own: KeyObject = readKey(existsSync(waitingKey) ? waitingKey : key);
   throw new ProvisionError(
-    `Expected a certificate for the key ${fingerprintOf(own).slice(0, 16)} of this sensor, got one for ${fingerprintOf(leaf.publicKey).slice(0, 16)}`,
+    `Expected a certificate for the key ${fingerprintOf(own).slice(0, 16)} of this sensor, got one for ${certificates.map((one) => fingerprintOf(one.publicKey).slice(0, 16)).join(', ')}`,
     'sudo tocsin provision prints the request that is to be signed',
-  );
-}
-
-function checkName(leaf: X509Certificate, sensor: string): void {
-  const name = /^CN=(.*)$/m.exec(leaf.subject)?.[1];
-  if (name !== sensor)
-    throw new ProvisionError(
-      `Expected a certificate for CN=${sensor}, got CN=${name ?? ''}`,
-      "the broker's ACL goes by this name: sign the sensor's own request",
-    );
-  const purposes = leaf.keyUsage as string[] | undefined; // Node gives the extended key usage under this name
-  if (purposes && !purposes.includes(clientAuth))
-    throw new ProvisionError(
-      `Expected a certificate for client authentication, got one for ${purposes.join(', ')}`,
-      'sign it with extendedKeyUsage=clientAuth',
-    );
-}
-
-function checkDates(leaf: X509Certificate, nowMs: number): void {
-  const now = new Date(nowMs).toISOString();
-  if (nowMs < Date.parse(leaf.validFrom))
-    throw new ProvisionError(
-      `Expected a certificate valid at ${now}, got one from ${leaf.validFrom} on`,
-      'is the clock right? date; timedatectl shows whether it is synchronised',
-    );
-  if (nowMs > Date.parse(leaf.validTo))
-    throw new ProvisionError(
-      `Expected a certificate valid at ${now}, got one that ended ${leaf.validTo}`,
-      'ask for another; if the clock is wrong, set it first',
-    );
-}
-
-/** From the sensor's certificate over those sent with it to one of the authority's (RFC 5280, 6.1, without revocation: that is the broker's). */
-function checkChain(leaf: X509Certificate, between: readonly X509Certificate[], authorities: readonly X509Certificate[], nowMs: number): void {
-  const signs = (issuer: X509Certificate, subject: X509Certificate) =>
-    issuer.ca && nowMs <= Date.parse(issuer.validTo) && subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
-  let subject = leaf;
-  for (let steps = 0; steps <= between.length; steps++) {
-    if (authorities.some((authority) => signs(authority, subject))) return;
-    const next = between.find((one) => one !== subject && signs(one, subject));
-    if (!next) break;
-    subject = next;
-  }
-  throw new ProvisionError(
-    `Expected a certificate signed by ${authorities.map((authority) => nameOf(authority)).join(' or ')}, got one of ${nameOf(subject, 'issuer')}`,
-    "--ca names the operator's authority; where the broker has another, put both in that file",
   );
 }
 
 function holds(path: string, text: string): boolean {
   return existsSync(path) && readFileSync(path, 'utf8') === text;
-}
-
-function nameOf(certificate: X509Certificate, part: 'subject' | 'issuer' = 'subject'): string {
-  return certificate[part].replaceAll('\n', ', ');
-}
-
-function readCertificates(path: string): X509Certificate[] {
-  return parse(readText(path), path);
 }
 
 function readText(path: string): string {
@@ -165,7 +118,11 @@ function parse(text: string, path: string): X509Certificate[] {
   if (/PRIVATE KEY/.test(text))
     throw new ProvisionError(`Expected certificates alone in ${path}, got a private key`, "a key must never travel: have the sensor's own request signed");
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw new ProvisionError(`Expected a certificate (PEM) in ${path}, got none`, 'openssl x509 -in FILE -text shows what it is');
+  if (blocks.length === 0)
+    throw new ProvisionError(
+      `Expected a certificate (PEM) in ${path}, got none`,
+      'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER',
+    );
   try {
     return blocks.map((block) => new X509Certificate(block));
   } catch (cause) {

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secrets.ts';
+import { ProvisionError } from '../../lib/errors.ts';
 
 /** Where a sensor's identity lies. What has no certificate yet waits beside what is in force. */
 export interface IdentityPaths {
@@ -13,14 +14,22 @@ export interface IdentityPaths {
   readonly request: string;
 }
 
-/** As the configuration names them, or by the names of the example where it names none. */
+/** As the configuration names them, or by the names of the example where it names none. Throws a ProvisionError where one file is to hold two. */
 export function identityPaths({ keyFile, certFile, caFile }: Config['mqtt']): IdentityPaths {
   const key = secretPath(keyFile ?? 'sensor.key');
+  const certificate = secretPath(certFile ?? 'sensor.pem');
+  const authority = secretPath(caFile ?? 'ca.pem');
+  const twice = [key, certificate, authority].find((path, at, all) => all.indexOf(path) !== at);
+  if (twice !== undefined)
+    throw new ProvisionError(
+      `Expected a file each for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got ${twice} for two`,
+      'name another: sensor.key, sensor.pem, ca.pem; the one would be written over the other',
+    );
   return {
     folder: dirname(key),
     key,
-    certificate: secretPath(certFile ?? 'sensor.pem'),
-    authority: secretPath(caFile ?? 'ca.pem'),
+    certificate,
+    authority,
     waitingKey: `${key}.new`,
     request: `${key.replace(/\.key$/, '')}.csr`,
   };

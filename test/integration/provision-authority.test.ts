@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import tls from 'node:tls';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { missing } from '../support/broker.ts';
+import { type Operator, openOperator } from '../support/operator.ts';
+import { everything, openSensor, provisionedBy } from '../support/provision.ts';
+
+const without = missing('openssl');
+describe.skipIf(without)(`what provision takes for an authority, and for its answer${without ? ` (left out: ${without})` : ''}`, () => {
+  let operator: Operator;
+  let district: Operator;
+  beforeAll(() => {
+    operator = openOperator('City Authority');
+    district = openOperator('District', undefined, { ca: operator.ca, key: operator.key });
+  });
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+
+  /** What a client that trusts `ca` alone says of a broker whose certificate is of the district, sent with the district's own. */
+  async function trustOf(ca: string): Promise<string> {
+    const broker = district.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
+    const server = tls.createServer({ key: readFileSync(broker.key), cert: readFileSync(broker.cert, 'utf8') + readFileSync(district.ca, 'utf8') });
+    onTestFinished(() => void server.close());
+    server.on('tlsClientError', () => undefined);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    return new Promise((resolve) => {
+      const client = tls.connect({ port, host: '127.0.0.1', servername: 'broker.example.org', ca: readFileSync(ca) }, () => resolve('trusted'));
+      client.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+      onTestFinished(() => void client.destroy());
+    });
+  }
+
+  test('an authority without its root is refused, for no broker would be trusted by it: what is in force stays', async () => {
+    const sensor = await provisionedBy(operator);
+    const cert = district.sign((await sensor.provision('--renew')).stdout);
+    const before = everything(sensor);
+    const { status, stderr } = await sensor.install(cert, district.ca);
+    expect(status).toBe(10);
+    expect(stderr).toMatch(/Expected an authority that signed itself in .*, got CN=District of CN=City Authority\nTry: put the root above it/);
+    expect(everything(sensor)).toEqual(before);
+    expect(await trustOf(district.ca)).toBe('UNABLE_TO_GET_ISSUER_CERT');
+    const both = sensor.at('../both.pem');
+    writeFileSync(both, district.text(district.ca) + operator.text(operator.ca));
+    expect(await sensor.install(cert, both)).toMatchObject({ status: 0 });
+    expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
+  });
+
+  test('the certificates between may stand before it, as openssl prints those of a PKCS#7', async () => {
+    const sensor = openSensor(operator);
+    const cert = district.sign((await sensor.provision()).stdout);
+    const [p7b, pem] = [sensor.at('../answer.p7b'), sensor.at('../answer.pem')];
+    openssl('crl2pkcs7', '-nocrl', '-certfile', operator.ca, '-certfile', district.ca, '-certfile', cert, '-out', p7b);
+    const refused = await sensor.install(p7b);
+    expect(refused).toMatchObject({ status: 10, stderr: expect.stringContaining('Try: of DER: openssl x509') });
+    openssl(...'pkcs7 -print_certs -in'.split(' '), p7b, '-out', pem);
+    const { status, stderr } = await sensor.install(pem);
+    expect(status, stderr).toBe(0);
+    expect(openssl('x509', '-in', sensor.at('sensor.pem'), '-noout', '-subject').toString()).toMatch(/CN ?= ?lamp-post-12/);
+    openssl('verify', '-CAfile', sensor.at('ca.pem'), '-untrusted', sensor.at('sensor.pem'), sensor.at('sensor.pem'));
+  });
+
+  const itself = { subject: '/CN=City Authority', extensions: ['basicConstraints=critical,CA:true'] };
+  test.each([
+    ['that has ended', /valid at .*, got CN=City Authority, from .* to .* 2021/, { ...itself, from: '20200101000000Z', to: '20210101000000Z' }],
+    ['that is not in force yet', /valid at .*, got CN=City Authority, from .* 2090/, { ...itself, from: '20900101000000Z', to: '20910101000000Z' }],
+    ['that may not sign', /got CN=City Authority, which is none/, { ...itself, extensions: ['basicConstraints=critical,CA:false'] }],
+  ])('an authority %s is told so, and nothing changes', async (_, said, wishes) => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const before = everything(sensor);
+    const { status, stderr } = await sensor.install(
+      cert,
+      operator.sign(openssl('req', '-new', '-key', operator.key, '-subj', wishes.subject).toString(), wishes),
+    );
+    expect(stderr).toMatch(said);
+    expect(status).toBe(10);
+    expect(everything(sensor)).toEqual(before);
+  });
+
+  test.each([
+    [{ certFile: 'sensor.key' }, 'sensor.key'],
+    [{ caFile: 'sensor.pem' }, 'sensor.pem'],
+  ])('one file for two of key, certificate and authority (%o) is refused before a key is made or lost', async (names, twice) => {
+    const sensor = openSensor(operator, names);
+    const { status, stderr } = await sensor.provision();
+    expect(stderr).toContain(`got ${sensor.at(twice)} for two`);
+    expect([status, sensor.names()]).toEqual([10, []]);
+  });
+});
