@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { writeScripts } from '../../deploy/deb/control.ts';
 import { missing } from '../support/broker.ts';
@@ -28,20 +28,46 @@ test('the example inventory names the version of this package', () => {
   expect(readFileSync('deploy/ansible/inventory.ini', 'utf8')).toMatch(new RegExp(`^tocsin_version=${version}$`, 'm'));
 });
 
-test('the configuration that the role writes is one that the agent takes', () => {
-  const values: Record<string, string> = {
-    tocsin_site: 'old-port',
-    tocsin_sensor: 'lamp-post-12',
-    'tocsin_microphone | to_json': '"usb:1-1.3,0d8c:0014"',
-    tocsin_spl_at_full_scale_db: '120.5',
-    tocsin_broker: 'mqtts://broker.example.org:8883',
-    tocsin_health_interval_seconds: '120',
+describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
+  const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
+  /** Does tasks on this machine, with the role's defaults and an inventory of one sensor. */
+  function play(tasks: object[], sensor: string, vars: object = {}): string {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-role-'));
+    const defaults = parse(readFileSync(join(role, 'defaults/main.yml'), 'utf8')) as object;
+    const plays = [{ hosts: 'all', gather_facts: false, vars: { ...defaults, folder, ...vars }, tasks }];
+    writeFileSync(join(folder, 'site.yml'), stringify(plays));
+    writeFileSync(join(folder, 'inventory.ini'), `localhost ansible_connection=local ${sensor}\n[all:vars]\ntocsin_broker=mqtts://broker.example.org:8883\n`);
+    const { status, stdout, stderr } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', 'site.yml'], { cwd: folder, encoding: 'utf8' });
+    expect(status, stdout + stderr).toBe(0);
+    return folder;
+  }
+  const written = (sensor: string, vars?: object) => {
+    const template = { 'ansible.builtin.template': { src: join(role, 'templates/tocsin.yaml.j2'), dest: '{{ folder }}/tocsin.yaml' } };
+    return checkConfig(parse(readFileSync(join(play([template], sensor, vars), 'tocsin.yaml'), 'utf8')), 'tocsin.yaml.j2');
   };
-  const template = readFileSync('deploy/ansible/roles/tocsin/templates/tocsin.yaml.j2', 'utf8');
-  const text = template.replaceAll(/\{%.*?%\}\n/g, '').replaceAll(/\{\{ (.+?) \}\}/g, (_, name: string) => values[name] ?? `missing ${name}`);
-  const config = checkConfig(parse(text), 'tocsin.yaml.j2');
-  expect(config.sensor).toBe('lamp-post-12');
-  expect(config.microphone).toMatchObject({ device: 'usb:1-1.3,0d8c:0014', splAtFullScaleDb: 120.5 });
+
+  test('the configuration that it writes is one that the agent takes, with the defaults of the agent', () => {
+    const { health, model } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org' } }, 'defaults');
+    expect(written('tocsin_site=old-port tocsin_sensor=lamp-post-12')).toMatchObject({ sensor: 'lamp-post-12', health, model });
+    const all = { tocsin_microphone: 'usb:1-1.3,0d8c:0014', tocsin_spl_at_full_scale_db: 120.5, tocsin_thresholds: { shout: 0.9 } };
+    const config = written('tocsin_site=old-port tocsin_sensor=lamp-post-12 tocsin_health_interval_seconds=300', all);
+    expect(config.microphone).toMatchObject({ device: 'usb:1-1.3,0d8c:0014', splAtFullScaleDb: 120.5 });
+    expect([config.model.open, config.health]).toEqual([{ shout: 0.9 }, { intervalSeconds: 300 }]);
+  });
+
+  test('a site and a sensor may be numbers', () => {
+    expect(written('tocsin_site=69001 tocsin_sensor=12')).toMatchObject({ site: '69001', sensor: '12' });
+  });
+
+  test('the request of the key that waits takes the place of an older one, also where the run that made it broke off before', () => {
+    const tasks = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string }[];
+    const bring = tasks.filter(({ name }) => name === 'Bring the request to this machine');
+    const requests = mkdtempSync(join(tmpdir(), 'tocsin-requests-'));
+    const [request, csr] = ['of the key that waits\n', join(requests, 'lamp-post-12.csr')];
+    writeFileSync(csr, 'of the key in force\n');
+    play(bring, 'tocsin_sensor=lamp-post-12', { tocsin_requests: requests, tocsin_request: { stdout: JSON.stringify({ request, again: true }) } });
+    expect(readFileSync(csr, 'utf8')).toBe(request);
+  });
 });
 
 const withoutUdev = spawnSync('udevadm', ['verify', '--version']).status === 0 ? undefined : 'needs udevadm verify (systemd 254)';

@@ -44,14 +44,25 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     for (const [name, text] of Object.entries(everything(sensor))) if (!name.startsWith('sensor.key')) expect(text, name).not.toContain('PRIVATE KEY');
   });
 
+  const ofAnotherName = (sensor: Sensor) =>
+    execFileSync('openssl', ['req', '-new', '-key', sensor.at('sensor.key.new'), '-subj', '/CN=other'], { encoding: 'utf8', stdio: 'pipe' });
   test('asked again it gives the request of the same key, and another only when told to discard it', async () => {
     const sensor = openSensor(operator);
-    const read = async (...args: string[]) => JSON.parse((await sensor.provision('--json', ...args)).stdout) as { publicKeySha256: string; again: boolean };
+    type Made = { request: string; publicKeySha256: string; again: boolean };
+    const read = async (...args: string[]) => JSON.parse((await sensor.provision('--json', ...args)).stdout) as Made;
     const first = await read();
-    expect(await read()).toMatchObject({ publicKeySha256: first.publicKeySha256, again: true });
+    expect(await read(), 'to the byte').toEqual({ ...first, again: true });
+    const stale = everything(sensor)['sensor.csr'] as string;
     const other = await read('--discard');
     expect(other.again).toBe(false);
     expect(other.publicKeySha256).not.toBe(first.publicKeySha256);
+    const subject = (request: string) => execFileSync('openssl', ['req', '-verify', '-noout', '-subject'], { input: request, stdio: 'pipe' }).toString();
+    for (const wrong of [stale, stale.slice(0, 200), '', ofAnotherName(sensor)]) {
+      writeFileSync(sensor.at('sensor.csr'), wrong); // what a power cut may have left
+      const again = await read();
+      expect(again.publicKeySha256).toBe(other.publicKeySha256);
+      expect([again.request === wrong, subject(again.request)]).toEqual([false, subject(first.request)]);
+    }
   });
 
   test('installs key, certificate and authority, and leaves nothing else', async () => {

@@ -14,8 +14,8 @@ export interface CertificateRequest {
 }
 
 /**
- * Makes a key that waits for its certificate and the request for it, or shows the request of the key that waits already. What
- * is in force stays until a certificate is installed. Throws a ProvisionError where a sensor that has a key is not said to get
+ * Makes a key that waits for its certificate and the request for it, or shows the request of the key that waits already, the
+ * same to the byte: who has it can tell. What is in force stays until a certificate is installed. Throws a ProvisionError where a sensor that has a key is not said to get
  * another.
  */
 export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew: boolean; discard: boolean }): CertificateRequest {
@@ -28,8 +28,9 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
   const again = existsSync(paths.waitingKey);
   if (!again) placeFile(paths.waitingKey, newKey(), 0o600);
   const key = readKey(paths.waitingKey);
-  const request = signRequest(sensor, paths.waitingKey);
-  placeFile(paths.request, request, 0o644);
+  const kept = again ? readRequest(sensor, paths.request, key) : undefined;
+  const request = kept ?? signRequest(sensor, paths.waitingKey);
+  if (kept === undefined) placeFile(paths.request, request, 0o644);
   return { request, publicKeySha256: fingerprintOf(key), again };
 }
 
@@ -53,15 +54,28 @@ function newKey(): string {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
-/** PKCS#10 by openssl, which reads the key itself; docs/decisions/0040. The machine's own openssl.cnf has no say; a name is a slug, so nothing needs quoting. */
+/** The request made before, where it is of this key and in this name. */
+function readRequest(sensor: string, path: string, key: KeyObject): string | undefined {
+  try {
+    const shown = openssl('req', '-verify', '-in', path, '-noout', '-subject', '-nameopt', 'RFC2253', '-pubkey');
+    const itsKey = createPublicKey(/-----BEGIN[\s\S]+-----/.exec(shown)?.[0] ?? '');
+    return shown.split('\n').includes(`subject=CN=${sensor}`) && fingerprintOf(itsKey) === fingerprintOf(key) ? readFileSync(path, 'utf8') : undefined;
+  } catch {
+    return undefined; // none, or none any more: another is signed
+  }
+}
+
+/** PKCS#10 by openssl, which reads the key itself; docs/decisions/0040. A name is a slug, so nothing needs quoting. */
 function signRequest(sensor: string, keyPath: string): string {
   try {
     const purposes = ['-addext', 'keyUsage=critical,digitalSignature', '-addext', 'extendedKeyUsage=clientAuth'];
-    return execFileSync('openssl', ['req', '-new', '-sha256', '-config', '/dev/null', '-key', keyPath, '-subj', `/CN=${sensor}`, ...purposes], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    return openssl('req', '-new', '-sha256', '-key', keyPath, '-subj', `/CN=${sensor}`, ...purposes);
   } catch (cause) {
     throw new ProvisionError(`Expected openssl to sign the request, got: ${messageOf(cause)}`, 'apt install openssl', { cause });
   }
+}
+
+/** The machine's own openssl.cnf has no say. */
+function openssl(command: string, ...args: string[]): string {
+  return execFileSync('openssl', [command, '-config', '/dev/null', ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
