@@ -21,6 +21,9 @@ const { values } = parseArgs({
     compression: { type: 'string', default: 'xz' }, // zstd: a tenth of the time and 11 MB more, for trials
   },
 });
+// older ones, as those of Debian 12 and 13, cannot take the parts of another machine, nor name those that they took
+const npm = execFileSync('npm', ['--version'], { encoding: 'utf8' }).trim();
+if (Number.parseInt(npm, 10) < 10) throw new Error(`Expected npm 10 or newer, got ${npm}; try: npx npm@11 run deb`);
 const epochSeconds = Number(process.env.SOURCE_DATE_EPOCH ?? committedAt());
 const environment = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds), LC_ALL: 'C' };
 

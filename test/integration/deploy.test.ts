@@ -70,6 +70,17 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
   });
 });
 
+test('with an npm that is too old no package is built, and it says what to do', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-npm-'));
+  writeFileSync(join(folder, 'npm'), '#!/bin/sh\necho 9.2.0\n', { mode: 0o755 });
+  const { status, stderr } = spawnSync(process.execPath, ['deploy/deb/build.ts', '--out', join(folder, 'out')], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
+  });
+  expect(stderr).toContain('Error: Expected npm 10 or newer, got 9.2.0; try: npx npm@11 run deb\n');
+  expect([status, existsSync(join(folder, 'out'))]).toEqual([1, false]);
+});
+
 const withoutUdev = spawnSync('udevadm', ['verify', '--version']).status === 0 ? undefined : 'needs udevadm verify (systemd 254)';
 describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; test/system has it)` : ''}`, () => {
   test('takes the rules', () => {
