@@ -17,7 +17,9 @@ export function loadConfig(path: string): Config {
   } catch (cause) {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
-      isDenied(cause) ? 'run it again with sudo' : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
+      isDenied(cause)
+        ? `run it again with sudo; where a service says so: sudo chgrp tocsin ${path}; sudo chmod 640 ${path}`
+        : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
       { cause },
     );
   }

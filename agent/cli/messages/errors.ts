@@ -31,6 +31,8 @@ export const frenchErrors: Record<string, string> = {
   "raise the broker's limit (mosquitto: max_packet_size)": 'relevez la limite du broker (mosquitto : max_packet_size)',
   'wait: the event is kept and sent again': 'attendez : l’événement est gardé et sera renvoyé',
   'Expected a configuration file at {1}, got: {2}': 'Attendu un fichier de configuration à {1}, obtenu : {2}',
+  'run it again with sudo; where a service says so: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
+    'recommencez avec sudo ; si c’est un service qui le dit : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
   'Expected YAML in {1}, got: {2}': 'Attendu du YAML dans {1}, obtenu : {2}',
   'check indentation and quotes at the line named': 'vérifiez les retraits et guillemets à la ligne indiquée',
