@@ -10,9 +10,10 @@ export interface Service {
 /** Asks systemd for a unit. */
 export function readService(unit: string): Promise<Service> {
   return new Promise((resolve) => {
-    execFile('systemctl', ['show', unit, '-p', 'ActiveState', '-p', 'StatusText'], { timeout: 3000 }, (error, stdout) => {
+    execFile('systemctl', ['show', unit, '-p', 'LoadState,ActiveState,StatusText'], { timeout: 3000 }, (error, stdout) => {
       const property = (name: string) => stdout.match(new RegExp(`^${name}=(.*)$`, 'm'))?.[1]?.trim() ?? '';
-      const state = (!error && property('ActiveState')) || 'unknown';
+      // of a unit that it does not know it says `inactive`, as of one that was stopped
+      const state = (!error && property('LoadState') !== 'not-found' && property('ActiveState')) || 'unknown';
       resolve({ state, says: state === 'active' ? property('StatusText') : '' });
     });
   });

@@ -148,6 +148,18 @@ describe('what the sensor holds', () => {
   });
 
   // A fake systemctl: that a courier's words come through the real one is shown in test/system/sensor.test.ts.
+  const withSystemctl = (folder: string, says: string) => {
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nprintf '%s\\n' ${says}\n`, { mode: 0o755 });
+    return { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+  };
+  test('where the services are not installed, they are not told as stopped: `tocsin run` may be what runs', () => {
+    const { folder, path, outbox } = sensor(0);
+    const env = withSystemctl(folder, 'LoadState=not-found ActiveState=inactive StatusText='); // as systemd 257 says of a unit that it does not know
+    const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path], { encoding: 'utf8', env });
+    expect(stdout).toMatch(/^ {2}listener +systemd does not tell\n {2}courier +systemd does not tell$/m);
+    outbox.close();
+  });
+
   test.each([
     ['broker: connected', '^  broker +connected$', { broker: 'connected', eventsRefused: false }],
     ['broker: connected, events refused', '^! broker +connected, but refuses this sensor’s events$', { broker: 'connected', eventsRefused: true }],
@@ -155,8 +167,7 @@ describe('what the sensor holds', () => {
     ['', '^  courier +runs\\n(?!..broker)', { broker: 'unknown', eventsRefused: false }],
   ])('the courier says "%s"', (words, line, json) => {
     const { folder, path, outbox } = sensor(0);
-    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nprintf 'ActiveState=active\\nStatusText=%s\\n' '${words}'\n`, { mode: 0o755 });
-    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+    const env = withSystemctl(folder, `LoadState=loaded ActiveState=active 'StatusText=${words}'`);
     const status = (...more: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path, ...more], { encoding: 'utf8', env }).stdout;
     expect(status()).toMatch(new RegExp(line, 'm'));
     expect(JSON.parse(status('--json'))).toMatchObject(json);

@@ -88,7 +88,9 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(said).toContain('tocsin provision');
     expect(said).not.toMatch(/warning|error|not a valid/i);
     const begin = said.split('\n').find((line) => line.includes('/etc/tocsin/')) as string;
-    sh(`set -e; umask 077; ${begin}; for half in listener courier; do runuser -u tocsin-$half -- cat /etc/tocsin/tocsin.yaml; done; rm /etc/tocsin/tocsin.yaml`);
+    sh(
+      `set -e; umask 077; ${begin}; for half in listener courier; do runuser -u tocsin-$half -- cat /etc/tocsin/tocsin.yaml; done; rm /etc/tocsin/tocsin.yaml`,
+    );
     expect(sh('id -nG tocsin-listener; id -nG tocsin-courier')).toBe('tocsin-listener tocsin tocsin-meter\ntocsin-courier tocsin');
     expect(sh('stat -c "%a %U:%G %n" /etc/tocsin /etc/tocsin/credentials /var/lib/tocsin')).toBe(
       '755 root:root /etc/tocsin\n700 root:root /etc/tocsin/credentials\n2770 root:tocsin /var/lib/tocsin',
