@@ -59,6 +59,19 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     expect(written('tocsin_site=69001 tocsin_sensor=12')).toMatchObject({ site: '69001', sensor: '12' });
   });
 
+  test('a half that runs is restarted for a new configuration, also before it has a certificate: a board may have started in between', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-handlers-'));
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\necho "$@" >>${folder}/calls\n`, { mode: 0o755 });
+    const handlers = parse(readFileSync(join(role, 'handlers/main.yml'), 'utf8')) as object[];
+    const path = `${folder}:${process.env.PATH}`;
+    play(
+      handlers.map((handler) => ({ ...handler, environment: { PATH: path } })),
+      'tocsin_sensor=lamp-post-12',
+      { tocsin_certified: { stat: { exists: false } } },
+    );
+    expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\n');
+  });
+
   test('the request of the key that waits takes the place of an older one, also where the run that made it broke off before', () => {
     const tasks = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string }[];
     const bring = tasks.filter(({ name }) => name === 'Bring the request to this machine');
