@@ -30,6 +30,7 @@ test('the example inventory names the version of this package', () => {
 
 describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
   const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
+  const tasksOfRole = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string; 'ansible.builtin.meta'?: string }[];
   /** Does tasks on this machine, with the role's defaults and an inventory of one sensor. */
   function play(tasks: object[], sensor: string, vars: object = {}): string {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-role-'));
@@ -72,9 +73,13 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\n');
   });
 
+  test('nothing that may fail comes between a new configuration and the restart that it takes: a play that failed has no handlers', () => {
+    const written = tasksOfRole.findIndex(({ name }) => name === 'Write the configuration');
+    expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
+  });
+
   test('the request of the key that waits takes the place of an older one, also where the run that made it broke off before', () => {
-    const tasks = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string }[];
-    const bring = tasks.filter(({ name }) => name === 'Bring the request to this machine');
+    const bring = tasksOfRole.filter(({ name }) => name === 'Bring the request to this machine');
     const requests = mkdtempSync(join(tmpdir(), 'tocsin-requests-'));
     const [request, csr] = ['of the key that waits\n', join(requests, 'lamp-post-12.csr')];
     writeFileSync(csr, 'of the key in force\n');
