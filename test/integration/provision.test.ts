@@ -209,6 +209,16 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 
+  test('where a power cut put the key in force before its certificate, it is asked for the request of that key, not for another', async () => {
+    const sensor = openSensor(operator);
+    const request = (await sensor.provision()).stdout;
+    renameSync(sensor.at('sensor.key.new'), sensor.at('sensor.key')); // the first of the three renames
+    const again = await sensor.provision();
+    expect(again, again.stderr).toMatchObject({ status: 0, stdout: request });
+    expect((await sensor.install(operator.sign(request))).status).toBe(0);
+    expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
+  });
+
   test('French says the same', async () => {
     const sensor = await provisioned();
     const { stderr } = await sensor.provision('--lang', 'fr');

@@ -14,24 +14,28 @@ export interface CertificateRequest {
 }
 
 /**
- * Makes a key that waits for its certificate and the request for it, or shows the request of the key that waits already, the
- * same to the byte: who has it can tell. What is in force stays until a certificate is installed. Throws a ProvisionError where a sensor that has a key is not said to get
- * another.
+ * Makes a key that waits for its certificate and the request for it, or shows the request of the key that has none yet, the same to
+ * the byte: who has it can tell. What is in force stays until a certificate is installed. Throws a ProvisionError where a sensor
+ * that has both is not said to get another.
  */
 export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew: boolean; discard: boolean }): CertificateRequest {
-  if (existsSync(paths.key) && !renew && !existsSync(paths.waitingKey))
+  const { key, certificate, waitingKey } = paths;
+  if (existsSync(key) && existsSync(certificate) && !renew && !existsSync(waitingKey))
     throw new ProvisionError(
-      `Expected a sensor without a key, got one at ${paths.key}`,
+      `Expected a sensor without a key, got one at ${key}`,
       'sudo tocsin provision --renew: it stays in force until the new one is installed',
     );
-  if (discard) rmSync(paths.waitingKey, { force: true });
-  const again = existsSync(paths.waitingKey);
-  if (!again) placeFile(paths.waitingKey, newKey(), 0o600);
-  const key = readKey(paths.waitingKey);
-  const kept = again ? readRequest(sensor, paths.request, key) : undefined;
-  const request = kept ?? signRequest(sensor, paths.waitingKey);
+  if (discard) rmSync(waitingKey, { force: true });
+  // a power cut may have put a key in force before its certificate: `--install` once more will end that
+  const halfInForce = existsSync(key) && !existsSync(certificate) && !existsSync(waitingKey) && !renew && !discard;
+  const path = halfInForce ? key : waitingKey;
+  const again = existsSync(path);
+  if (!again) placeFile(path, newKey(), 0o600);
+  const made = readKey(path);
+  const kept = again ? readRequest(sensor, paths.request, made) : undefined;
+  const request = kept ?? signRequest(sensor, path);
   if (kept === undefined) placeFile(paths.request, request, 0o644);
-  return { request, publicKeySha256: fingerprintOf(key), again };
+  return { request, publicKeySha256: fingerprintOf(made), again };
 }
 
 /** The SHA-256 of the public key (SubjectPublicKeyInfo, DER): request and certificate can be told to belong together by it. */
