@@ -55,6 +55,8 @@ test('every line of the units is explained, and what points cannot see is there'
   }
   expect(unitText('courier')).not.toMatch(/SupplementaryGroups|char-alsa/);
   expect(unitText('listener')).not.toMatch(/AF_INET|LoadCredential/);
+  // nothing of another program: chrony's folder would hold a socket
+  expect(unitText('listener')).toMatch(/^BindReadOnlyPaths=\/run\/systemd\/notify -\/run\/systemd\/timesync$/m);
 });
 
 test('a sound card that comes after the start may be opened: what DeviceAllow names is known to the kernel before', () => {
