@@ -78,6 +78,10 @@ try {
   check('what is in force is in force still', [each(credentials), each(pids)], [old, running]);
   check('asked again to renew: nothing changes', apply('-e', 'tocsin_renew=true'), nothing);
   check('applied before the new request is signed: nothing changes', apply(), nothing);
+  const stale = request('lamp-post-1');
+  (sensors[0] as SensorMachine).run('tocsin provision --discard'); // another request, as of a run that broke off before it was brought
+  check('asked once more it succeeds', failures(apply('-e', 'tocsin_renew=true')), none);
+  check('and the request that is here is that of the key that waits', request('lamp-post-1') === stale, false);
 
   const inAnHour = new Date(Date.now() + 3_600_000).toISOString().slice(0, 19).replace(/[-T:]/g, '');
   answer('lamp-post-1');
