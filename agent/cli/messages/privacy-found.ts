@@ -144,8 +144,8 @@ export const privacyFound = {
   'privacy.limits.ok': { en: '{megabytes} MB of memory, {tasks} tasks', fr: '{megabytes} Mo de mémoire, {tasks} tâches' },
   'privacy.swap.used': { en: 'swapped out: {size}', fr: 'en espace d’échange : {size}' },
   'privacy.swap.allowed': {
-    en: 'nothing keeps it from the {areas} swap areas of this machine',
-    fr: 'rien ne l’empêche d’aller dans les {areas} espaces d’échange',
+    en: 'nothing keeps it from the {areas} swap areas of this machine (on a Pi: cgroup_enable=memory in cmdline.txt)',
+    fr: 'rien ne l’empêche d’aller dans les {areas} espaces d’échange (sur un Pi : cgroup_enable=memory dans cmdline.txt)',
   },
   'privacy.swap.forbidden': { en: 'nothing swapped, memory.swap.max 0', fr: 'rien d’échangé, memory.swap.max 0' },
   'privacy.swap.absent': { en: 'nothing swapped, this machine has no swap', fr: 'rien d’échangé, la machine n’a pas d’espace d’échange' },
