@@ -9,7 +9,7 @@ import type { LastOutcome, MeterReading, Outcome } from './reading.ts';
  * values and what became of the last sounds.
  */
 export interface Tap {
-  /** Whether anybody looks on: while nobody does, scores need not be told. */
+  /** Whether anybody looks on: while nobody does, scores need not be told, and no level is kept but the last. */
   readonly watched: boolean;
   level(decibels: number): void;
   /** LAF in dB SPL, asked for when somebody looks on. */
@@ -81,24 +81,26 @@ export function openTap(parts: TapParts): Tap & { watched: boolean; read(): Mete
     return reading;
   }
 
-  return {
+  const tap = {
     watched: false,
-    level(db) {
-      level = { db: level && !level.told ? Math.max(level.db, db) : db, atMs: monotonicMs(), told: false };
+    level(db: number) {
+      level = { db: tap.watched && level && !level.told ? Math.max(level.db, db) : db, atMs: monotonicMs(), told: false };
     },
-    soundPressure(of) {
+    soundPressure(of: () => number) {
       spl = of;
     },
-    scores(now) {
+    scores(now: readonly Track[]) {
+      const before = monotonicMs() - scoredMs < freshMs ? peaks : []; // older ones are of who looked on before, or from before a fault
       tracks = now;
       scoredMs = monotonicMs();
-      peaks = now.map(({ score }, i) => Math.max(score, peaks[i] ?? 0));
+      peaks = now.map(({ score }, i) => Math.max(score, before[i] ?? 0));
     },
-    fired: (label, peak, stored) => note(label, stored ? 'fired' : 'refused', peak),
-    missed: ({ label, reason, peak }) => note(label, reason, peak),
-    hearing(of) {
+    fired: (label: Label, peak: number, stored: boolean) => note(label, stored ? 'fired' : 'refused', peak),
+    missed: ({ label, reason, peak }: Miss) => note(label, reason, peak),
+    hearing(of: Readonly<Hearing>) {
       heard = of;
     },
     read,
   };
+  return tap;
 }

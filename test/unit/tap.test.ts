@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { type Label, labels } from '../../agent/classify/model-manifest.ts';
+import { openTap } from '../../agent/meter/tap.ts';
+
+const rule = { open: 0.8, close: 0.5, minDurationSeconds: 0, smoothingSeconds: 0.04, mergeSeconds: 1, cooldownSeconds: 0.3 };
+
+/** A tap at a time of the test's choosing. */
+function tapAt() {
+  const time = { ms: 0 };
+  const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Record<Label, typeof rule>;
+  const levels = { noiseFloorDb: () => -60, suspicion: () => 'none' as const };
+  const tap = openTap({ labels, rules, own: [], levels, monotonicMs: () => time.ms });
+  return {
+    tap,
+    pass: (ms: number) => {
+      time.ms += ms;
+    },
+    scores: (score: number) => tap.scores(labels.map((label) => ({ label, score, state: 'idle', leftSeconds: 0 }))),
+  };
+}
+
+test('between two readings the loudest level and the highest score are kept', () => {
+  const { tap, pass, scores } = tapAt();
+  tap.watched = true;
+  for (const [level, score] of [
+    [-60, 0.1],
+    [-12, 0.7],
+    [-60, 0.2],
+  ] as const) {
+    tap.level(level);
+    scores(score);
+    pass(30);
+  }
+  expect(tap.read()).toMatchObject({ levelDb: -12, labels: [{ score: 0.7 }, { score: 0.7 }, { score: 0.7 }] });
+  pass(100);
+  tap.level(-60);
+  expect(tap.read()).toMatchObject({ levelDb: -60, labels: [{ score: 0.2 }, { score: 0.2 }, { score: 0.2 }] });
+});
+
+test('whoever begins to look on learns the level of now, not the loudest since somebody did last', () => {
+  const { tap, pass } = tapAt();
+  tap.level(-3); // a bang that nobody saw
+  for (let i = 0; i < 8 * 3600; i++) {
+    pass(125);
+    tap.level(-60);
+  }
+  tap.watched = true;
+  expect(tap.read().levelDb).toBe(-60);
+});
+
+test('nor are scores from before taken for scores of now, whether nobody looked on meanwhile or nothing was heard', () => {
+  const { tap, pass, scores } = tapAt();
+  tap.watched = true;
+  scores(0.95);
+  pass(100);
+  expect(tap.read().labels[0]?.score).toBe(0.95);
+  pass(3_600_000);
+  scores(0.01);
+  pass(50);
+  expect(tap.read().labels[0]?.score).toBe(0.01);
+});
