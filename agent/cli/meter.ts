@@ -78,12 +78,12 @@ async function view({ path, sensor }: Place, configPath: string, over: AbortSign
           break;
         }
         const shown = remember(next.value);
-        again = () => screen.draw(meterRows(sensor, shown, process.stdout.columns, t), coloured);
+        again = () => screen.draw(meterRows(sensor, shown, screen.columns(), t), coloured);
         again();
       }
       if (over.aborted || !trouble) break;
       const { message, tryHint } = await troubleError(trouble, path, configPath, t);
-      again = () => screen.draw(troubleRows(sensor, message, tryHint, process.stdout.columns, t), coloured);
+      again = () => screen.draw(troubleRows(sensor, message, tryHint, screen.columns(), t), coloured);
       again();
       await sleep(1000, over);
     }

@@ -88,8 +88,8 @@ test('a real listener: levels, scores against thresholds, and the event when it 
 const without = missing('script', 'stty');
 describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
   /** The live view on a pseudo-terminal (script(1)). */
-  function openView() {
-    const child = spawn('script', ['-qfec', `stty cols 60 rows 24; exec ${process.execPath} agent/main.ts meter -c ${config}`, '/dev/null'], {
+  function openView(size = 'cols 60 rows 24') {
+    const child = spawn('script', ['-qfec', `stty ${size}; exec ${process.execPath} agent/main.ts meter -c ${config}`, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     onTestFinished(() => void child.kill('SIGKILL'));
@@ -116,6 +116,17 @@ describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : '
     end(view);
     expect(await view.ended).toBe(0);
     expect(view.out().endsWith(restored)).toBe(true);
+  });
+
+  test.each([
+    ['a serial line, which tells no size', 'cols 0 rows 0', 'opens at'],
+    ['one narrower than a name', 'cols 8 rows 24', 'Tocsin m'],
+  ])('%s shows it too', async (_, size, shown) => {
+    await listener();
+    const view = openView(size);
+    await vi.waitFor(() => expect(view.out()).toContain(shown), patient);
+    view.child.stdin.write('q');
+    expect(await view.ended).toBe(0);
   });
 
   test('it draws what has changed, all of it after a resize, and outlives the listener', async () => {

@@ -8,6 +8,8 @@ export type Row = readonly Segment[];
 const codes: Record<Style, string> = { plain: '0', bold: '0;1', dim: '0;2', green: '0;32', yellow: '0;33', red: '0;1;31' };
 const quitKeys = [...Buffer.from('qQ'), 3, 4]; // and Ctrl-C, Ctrl-D
 const bridged = 6; // unchanged cells that are cheaper to write again than to jump over
+const [usualColumns, usualLines] = [80, 24]; // of a serial line, which tells none: 0
+const fewestColumns = 40; // rows are made for so many at least, and cut where there are fewer
 
 export interface Drawn {
   readonly columns: number;
@@ -112,9 +114,11 @@ export function openScreen(output: NodeJS.WriteStream, input: NodeJS.ReadStream,
     input.resume();
   }
   return {
+    /** For how many columns rows are to be made. */
+    columns: () => Math.max(fewestColumns, output.columns || usualColumns),
     /** Writes what has changed and returns how many bytes that took. */
     draw(rows: readonly Row[], coloured: boolean): number {
-      const next = layOut(rows, output.columns, output.rows);
+      const next = layOut(rows, output.columns || usualColumns, output.rows || usualLines);
       const bytes = difference(drawn, next, coloured);
       drawn = next;
       if (bytes) output.write(bytes);
