@@ -8,10 +8,10 @@ import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
 import { type SoundEvent, soundEventSchema } from '../events/event.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
-import { sleep } from '../lib/sleep.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
-import { lateMs, type OutboxView, viewOutbox } from '../outbox/view-outbox.ts';
+import { lateMs, type OutboxView } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
+import { follow, openView } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
@@ -42,52 +42,28 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
       const { outbox } = loadConfig(options.config);
       const state = lookInto(outbox.path);
       const { limit = 20 } = options;
-      const waiting = state.bytes === 0 ? [] : withView(outbox.path, (view) => view.pending(0, limit));
+      // the number first: what is stored between the two is then among those that wait, or comes behind
+      const look = (view: OutboxView) => ({ last: view.lastSequence(), waiting: view.pending(0, limit) });
+      const { last, waiting } = state.bytes === 0 ? { last: 0, waiting: [] } : withView(outbox.path, look);
       const clock = clockBeside(state);
       const screen = screenOf(process.stdout);
       const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
+      const showNumber = (sequence: number) => (options.json ? printJson({ sequence }) : print(t('events.unseen', { sequence })));
       if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
       waiting.forEach(show);
       const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
       if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
       if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
       if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
-      if (options.follow) await follow(outbox.path, waiting.at(-1)?.sequence, show, options, t, signal);
+      if (!options.follow) return;
+      if (!options.json) print(t('events.follow'));
+      await follow(outbox.path, Math.max(last, waiting.at(-1)?.sequence ?? 0), { show, showNumber }, signal);
     });
   addCommand(events, 'explain', 'why an event fired: scores against thresholds, level, gate', ['tocsin events explain 17', 'tocsin events explain event.json'])
     .argument('<id>', 'number of an event that waits, its id, or a file with a published event')
     .addOption(configOption())
     .option('--json', 'one JSON object: event, thresholds')
     .action((id: string, _options: Options, command: Command) => explain(id, command.optsWithGlobals<Options>(), t));
-}
-
-const pollMs = 20; // an event may be sent and gone some tens of milliseconds after it was stored
-
-/** Shows what is stored from now on. An event that was sent between two looks is shown by its number alone. */
-async function follow(path: string, last: number | undefined, show: (event: PendingEvent) => void, { json }: Options, t: Translate, signal: AbortSignal) {
-  if (!json) print(t('events.follow'));
-  while (!isThere(path) && !signal.aborted) await sleep(250, signal);
-  if (signal.aborted) return;
-  const view = open(path);
-  try {
-    let seen = last ?? view.lastSequence();
-    while (!signal.aborted) {
-      const latest = view.lastSequence();
-      if (latest > seen) {
-        const found = new Map(view.pending(seen, latest - seen).map((event) => [event.sequence, event]));
-        for (let sequence = seen + 1; sequence <= latest; sequence++) {
-          const event = found.get(sequence);
-          if (event) show(event);
-          else if (json) printJson({ sequence });
-          else print(t('events.unseen', { sequence }));
-        }
-        seen = latest;
-      }
-      await sleep(pollMs, signal);
-    }
-  } finally {
-    view.close();
-  }
 }
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */
@@ -104,7 +80,8 @@ function showEvent(event: PendingEvent, clock: Clock, t: Translate): string {
   const stamp = stampOfEvent(event, clock);
   const time = new Date(stamp.ms).toISOString().slice(5, 19).replace('T', ' ');
   const age = ageText(stamp, t);
-  const level = `+${t.measure(event.levelAboveBackgroundDb, 'dB')}`;
+  const above = event.levelAboveBackgroundDb;
+  const level = `${above < 0 ? '' : '+'}${t.measure(above, 'dB')}`;
   return columnsOf(`#${event.sequence}`, time, age, t(`label.${event.label}`), t.number(event.confidence, 2), level);
 }
 
@@ -177,11 +154,14 @@ function heardWhen(event: Explained, age: Age, t: Translate): string {
 }
 
 function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age] {
-  const sequence = Number(/^(?:[0-9a-f]{16}-)?(\d+)$/.exec(id)?.[1] ?? Number.NaN);
+  const [, outbox, number = 'none'] = /^(?:([0-9a-f]{16})-)?(\d+)$/.exec(id) ?? [];
+  const sequence = Number(number);
   const { path } = config.outbox;
   const looked = sequence > 0 && isThere(path) ? withView(path, (view) => ({ found: view.pending(sequence - 1, 1)[0], state: view.state() })) : undefined;
   const found = looked?.found;
-  if (!looked || found?.sequence !== sequence) throw new OutboxError(t('explain.unknown', { id }), t('explain.unknown.try'));
+  // a number counts in its own outbox: another sensor, or one before a repair, has the same
+  if (!looked || found?.sequence !== sequence || (outbox ?? looked.state.id) !== looked.state.id)
+    throw new OutboxError(t('explain.unknown', { id }), t('explain.unknown.try'));
   const stamp = stampOfEvent(found, clockBeside(looked.state));
   return [{ ...found, onsetWallMs: stamp.ms, clockRight: stamp.quality !== 'unsynchronised' }, stamp];
 }
@@ -218,15 +198,10 @@ function readEvent(path: string): SoundEvent | string {
 }
 
 function withView<T>(path: string, use: (view: OutboxView) => T): T {
-  const view = open(path);
+  const view = openView(path);
   try {
     return use(view);
   } finally {
     view.close();
   }
-}
-
-function open(path: string): OutboxView {
-  lookInto(path); // says what is wrong with it
-  return viewOutbox(path);
 }

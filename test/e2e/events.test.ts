@@ -1,0 +1,94 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+import { sensor } from '../support/stored-events.ts';
+
+const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
+const numbersIn = (stdout: string) => stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).sequence]));
+
+/** `events --follow --json`, the numbers it has shown, and its end. */
+function startFollow(path: string, ...more: string[]) {
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const out = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].on('data', (text) => {
+      out[name] += text;
+    });
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const shown = () => numbersIn(out.stdout.slice(0, out.stdout.lastIndexOf('\n') + 1));
+  const until = (numbers: readonly number[]) => vi.waitFor(() => expect(shown(), out.stderr).toEqual(numbers), { timeout: 20_000, interval: 20 });
+  return { child, ended, until };
+}
+
+test('follow shows what is stored from now on, not a backlog of which the first were asked for', async () => {
+  const { path, outbox } = sensor(9);
+  const { until, child, ended } = startFollow(path, '-n', '2');
+  await until([1, 2]);
+  outbox.append(recordedEvent(100));
+  await until([1, 2, 10]);
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  outbox.close();
+});
+
+test.each([
+  ['in which numbers go on a thousand further, of which nothing is said', 1002, [1003, 1004]],
+  ['in which they begin anew', 0, [1, 2]],
+])('follow goes on in the file that a repair puts in place of a damaged one, %s', async (_, before, numbers) => {
+  const { path, db, outbox } = sensor(3);
+  const { until } = startFollow(path);
+  await until([1, 2, 3]);
+  outbox.close();
+  const store = (file: string, index: number) => {
+    const opened = openSqliteOutbox(file, limits);
+    opened.append(recordedEvent(index));
+    opened.close();
+  };
+  const repaired = `${db}.new`;
+  openSqliteOutbox(repaired, limits).close();
+  const rows = new Database(repaired);
+  rows.prepare("INSERT INTO sqlite_sequence VALUES ('event', ?)").run(before);
+  rows.close();
+  store(repaired, 100);
+  renameSync(db, `${db}.damaged-1`);
+  for (const end of ['-wal', '-shm']) rmSync(`${db}${end}`, { force: true });
+  renameSync(repaired, db);
+  await until([1, 2, 3, ...numbers.slice(0, 1)]);
+  store(db, 101);
+  await until([1, 2, 3, ...numbers]);
+});
+
+test('follow waits for an outbox that is being made', async () => {
+  const { path, db, outbox } = sensor(0);
+  outbox.close();
+  for (const end of ['', '-wal', '-shm', '.schema']) rmSync(`${db}${end}`, { force: true });
+  const { until, child } = startFollow(path);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  writeFileSync(db, ''); // as it lies there before the listener has put its tables in
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect(child.exitCode).toBeNull();
+  const made = openSqliteOutbox(db, limits);
+  made.append(recordedEvent(0));
+  await until([1]);
+  made.close();
+});
+
+test('an id is explained where its event waits in this outbox, and the number of another outbox is not taken for it', () => {
+  const { path, outbox } = sensor(2);
+  outbox.close();
+  expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path).status).toBe(0);
+  const other = tocsin('events', 'explain', 'ffffffffffffffff-2', '-c', path);
+  expect(other).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('ffffffffffffffff-2 does not wait') });
+});
+
+test('a level below the background has one sign', () => {
+  const { path, outbox } = sensor(0);
+  for (const [index, levelAboveBackgroundDb] of [-3, -0.2, 12].entries()) outbox.append(recordedEvent(index, { levelAboveBackgroundDb }));
+  outbox.close();
+  const { stdout } = tocsin('events', '-c', path);
+  expect(stdout.split('\n').flatMap((line) => (line.startsWith('#') ? [line.slice(52)] : []))).toEqual(['-3 dB', '+0 dB', '+12 dB']);
+});
