@@ -10,6 +10,12 @@ export interface BrokerAddress {
 
 const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
 
+/** Where there is no host, as in mqtts:///broker, or the port is 0, the MQTT client takes this machine, or a port of its own choice. */
+export function hasAddress(url: string): boolean {
+  const { hostname, port } = URL.parse(url) ?? { hostname: '', port: '' };
+  return hostname !== '' && port !== '0';
+}
+
 export function brokerAddress(url: string): BrokerAddress {
   const { protocol, hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');

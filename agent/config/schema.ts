@@ -1,9 +1,10 @@
 // Every key of the configuration file, with its default, its unit and a sentence. Unknown keys are errors.
 import { z } from 'zod';
 import { logLevels } from '../lib/logger.ts';
+import { hasAddress } from './broker-url.ts';
 
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
-const score = z.number().min(0).max(1);
+const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end
 const file = z.string().min(1);
 
 export const configSchema = z.strictObject({
@@ -21,9 +22,15 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(200)
         .default('default')
-        .refine((name) => !/^(plug)?hw:\d|CARD=\d|^usb:(?!\d+-[\d.]+(,[0-9a-f]{4}:[0-9a-f]{4})?$|[0-9a-f]{4}:[0-9a-f]{4}(:.+)?$)/.test(name), {
-          error: 'expected a name that survives a reboot, as `tocsin devices` lists, not a card number',
-        })
+        .refine(
+          (name) =>
+            !/(?<![\w-])(plug)?(hw|dsnoop|sysdefault|default|front):\d|CARD=['"]?\d|^usb:(?!\d+-[\d.]+(,[0-9a-f]{4}:[0-9a-f]{4})?$|[0-9a-f]{4}:[0-9a-f]{4}(:.+)?$)/.test(
+              name,
+            ),
+          {
+            error: 'expected a name that survives a reboot, as `tocsin devices` lists, not a card number',
+          },
+        )
         .describe(
           'Best usb:PORT or usb:PORT,VENDOR:PRODUCT, as `tocsin devices` lists. Or usb:VENDOR:PRODUCT, a path under /dev/snd/by-id or by-path, an ALSA name: after a reboot these may be another microphone of the same make. Or a web-audio device id. Never a card number.',
         ),
@@ -52,7 +59,7 @@ export const configSchema = z.strictObject({
       path: file.default('models/street').describe('Folder with manifest.json and the ONNX file. A relative path starts at the installation.'),
       operatingPoint: z.enum(['balanced', 'strict']).default('balanced').describe('Which thresholds of the manifest to use.'),
       open: z
-        .partialRecord(z.enum(['glass_break', 'shout', 'bang']), score)
+        .partialRecord(z.enum(['glass_break', 'shout', 'bang']), threshold)
         .default({})
         .describe("Thresholds that replace the operating point's, by label."),
     })
@@ -71,7 +78,7 @@ export const configSchema = z.strictObject({
     url: z
       .string()
       .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, { error: 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name', abort: true })
-      .refine((url) => URL.canParse(url), 'expected a host and a port that an address can have')
+      .refine(hasAddress, 'expected a host and a port that an address can have')
       .describe('The broker.'),
     allowPlaintext: z
       .boolean()

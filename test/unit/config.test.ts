@@ -102,3 +102,14 @@ test('without TLS only to a broker on this machine, or where the configuration s
     expect(checkConfig({ ...minimal, mqtt: { url } }, 'x').mqtt.allowPlaintext, url).toBe(false);
   expect(checkConfig({ ...minimal, mqtt: { url: 'mqtt://broker.example.org', allowPlaintext: true } }, 'x').mqtt.url).toContain('example');
 });
+
+test('a broker without a host, or with port 0, is refused: the MQTT client would take this machine in its place', () => {
+  for (const url of ['mqtts:///broker.example.org', 'mqtts://?broker', 'mqtts://#broker', 'mqtts://broker.example.org:0', 'wss://broker.example.org:99999'])
+    expect(problemsOf({ ...minimal, mqtt: { url } }), url).toContain('mqtt.url: expected a host and a port that an address can have');
+  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org:8884/path' } })).toBe('none');
+});
+
+test('a threshold at which a sound would never end is refused', () => {
+  expect(problemsOf({ ...minimal, model: { open: { bang: 0 } } })).toContain('model.open.bang: expected at least 0.001, got 0');
+  expect(problemsOf({ ...minimal, model: { open: { bang: 1, shout: 0.001 } } })).toBe('none');
+});

@@ -129,9 +129,25 @@ test('a USB microphone is best named by its port, another by its card', () => {
   expect(names.filter((name) => bindsBest(name, listed))).toEqual(['usb:1-1.3,0d8c:0014', 'plughw:CARD=sndrpii2scard,DEV=0']);
 });
 
-test('a card number is refused in the configuration', () => {
-  for (const device of ['hw:1,0', 'plughw:0', 'plughw:CARD=1,DEV=0', 'usb:2', 'usb:']) {
+test('a card number is refused in the configuration, whatever ALSA calls what is behind it', () => {
+  const numbered = [
+    'hw:1,0',
+    'plughw:0',
+    'plughw:CARD=1,DEV=0',
+    "plughw:CARD='1'",
+    'dsnoop:1,0',
+    'sysdefault:1',
+    'default:1',
+    'front:1,0',
+    'plug:hw:1',
+    "plug:'hw:1,0'",
+  ];
+  for (const device of [...numbered, 'usb:2', 'usb:']) {
     const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } };
     expect(() => checkConfig(value, 'test'), device).toThrow(/microphone.device: expected a name that survives a reboot/);
+  }
+  for (const device of ['default', 'dsnoop:CARD=Device', 'street_2:1', '/dev/snd/by-path/pci-0000:00:1f.3', 'usb:1-1.3']) {
+    const value = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } };
+    expect(checkConfig(value, 'test').microphone.device).toBe(device);
   }
 });
