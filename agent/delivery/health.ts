@@ -168,7 +168,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
         droppedSamples: row?.droppedSamples ?? 0,
         opens: row?.opens ?? 0,
         starts: row?.starts ?? 0,
-        ...(row?.noiseFloorDb === undefined ? {} : { noiseFloorDb: row.noiseFloorDb }),
+        ...(silent || row.noiseFloorDb === undefined ? {} : { noiseFloorDb: row.noiseFloorDb }),
         reportedSecondsAgo: round(ageMs / 1000),
       },
       ...(row ? { model: row.model } : {}),
