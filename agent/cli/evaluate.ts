@@ -8,7 +8,7 @@ import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
 import { rulesOf } from '../pipeline.ts';
-import { type Curve, evaluationPage } from './evaluation-page.ts';
+import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { print, printJson, screenOf, wrap, writePage } from './output.ts';
 import { addCommand } from './program.ts';
 import { readScenes } from './scenes.ts';
@@ -57,8 +57,12 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
       );
       writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
       const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
-      const said = t('evaluate.score', { f1: fixed(score.macroF1, 3), labels: each, alarms: fixed(score.falseAlarmsPerHourQuiet, 1) });
-      print(`${wrap(said, screenOf(process.stdout).columns)}\n${t('evaluate.written', { path: options.out })}`);
+      const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
+      const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
+      const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
+      const { columns } = screenOf(process.stdout);
+      for (const line of said) print(wrap(line, columns));
+      print(t('evaluate.written', { path: options.out }));
     });
 }
 

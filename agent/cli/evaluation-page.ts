@@ -65,16 +65,13 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
     .toSorted(([, a], [, b]) => b - a)
     .map(([name, n]) => `${causeName(name, t)} ${n}`);
   const { falseAlarmsPerHour, falseAlarmsPerHourQuiet, hours, quietHours, latencySeconds } = score;
-  const absent = labels.filter((label) => score.perLabel[label].reference === 0).map((label) => t(`label.${label}`));
+  const overall = { all: fixed(falseAlarmsPerHour, 1), hours: fixed(hours, 2) };
   const figures = [
-    ...(absent.length > 0 ? [t('evaluation.absent', { list: t.list(absent) })] : []),
-    t('evaluation.alarms', {
-      all: fixed(falseAlarmsPerHour, 1),
-      hours: fixed(hours, 2),
-      quiet: fixed(falseAlarmsPerHourQuiet, 1),
-      quietHours: fixed(quietHours, 2),
-    }),
-    t('evaluation.latency', { median: Math.round(latencySeconds.median * 1000), p95: Math.round(latencySeconds.p95 * 1000) }),
+    ...absentLabels(score, t),
+    falseAlarmsPerHourQuiet === undefined
+      ? t('evaluation.alarms.busy', overall)
+      : t('evaluation.alarms', { ...overall, quiet: fixed(falseAlarmsPerHourQuiet, 1), quietHours: fixed(quietHours, 2) }),
+    ...(latencySeconds ? [t('evaluation.latency', { median: Math.round(latencySeconds.median * 1000), p95: Math.round(latencySeconds.p95 * 1000) })] : []),
     ...(bySnr.length > 0 ? [t('evaluation.bySnr', { list: t.list(bySnr) })] : []),
     t('evaluation.causes', { list: causes.length > 0 ? t.list(causes) : t('evaluation.causes.none') }),
   ];
@@ -87,6 +84,12 @@ ${figures.map((figure) => `<p>${h(figure)}</p>`).join('\n')}
 <div class="plots"><div><h2>${h(t('evaluation.plot.precision'))}</h2>${precision}</div>
 <div><h2>${h(t('evaluation.plot.alarms'))}</h2>${alarms}${beyond ? `<p><small>${h(t('evaluation.plot.beyond', { most }))}</small></p>` : ''}</div></div>
 </section>`;
+}
+
+/** What the scenes do not hold, for the macro counts it as if it had been missed. */
+export function absentLabels({ perLabel }: Score, t: Translate): string[] {
+  const absent = labels.filter((label) => perLabel[label].reference === 0).map((label) => t(`label.${label}`));
+  return absent.length > 0 ? [t('evaluation.absent', { list: t.list(absent) })] : [];
 }
 
 /** The end of the axis: twice what the best threshold of any label costs, or the one in force. The lowest thresholds cost ten times as much, and would fill it. */

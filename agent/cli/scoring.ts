@@ -31,11 +31,11 @@ export interface Score {
   hours: number;
   quietHours: number;
   falseAlarmsPerHour: number;
-  /** In the scenes that hold no target. */
-  falseAlarmsPerHourQuiet: number;
+  /** In the scenes that hold no target, where there are any. */
+  falseAlarmsPerHourQuiet?: number;
   falseAlarmCauses: Record<string, number>;
-  /** From the reference onset to the report, of what was recognised. */
-  latencySeconds: { median: number; p95: number };
+  /** From the reference onset to the report, of what was recognised, if anything was. */
+  latencySeconds?: { median: number; p95: number };
 }
 
 /**
@@ -105,9 +105,9 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     hours,
     quietHours,
     falseAlarmsPerHour: ratio(sum(labels.map((l) => perLabel[l].falseAlarm)), hours),
-    falseAlarmsPerHourQuiet: ratio(quietFalseAlarms, quietHours),
+    ...(quietHours > 0 ? { falseAlarmsPerHourQuiet: quietFalseAlarms / quietHours } : {}),
     falseAlarmCauses: Object.fromEntries(causes),
-    latencySeconds: { median: quantile(latencies, 0.5), p95: quantile(latencies, 0.95) },
+    ...(latencies.length > 0 ? { latencySeconds: { median: quantile(latencies, 0.5), p95: quantile(latencies, 0.95) } } : {}),
   };
 }
 
@@ -118,5 +118,5 @@ function sum(values: number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
 function quantile(sorted: number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] as number;
 }

@@ -40,8 +40,21 @@ test('latency is from the onset in the scenes, not from the one found, and of wh
   const late = { ...at('a', 'shout', 10.9), latencySeconds: 0.3 };
   const falseAlarm = { ...at('b', 'bang', 100), latencySeconds: 0 };
   const { latencySeconds } = scoreEvents(scenes, [late, falseAlarm]);
-  expect(latencySeconds.median).toBeCloseTo(1.2);
-  expect(latencySeconds.p95).toBeCloseTo(1.2);
+  expect(latencySeconds?.median).toBeCloseTo(1.2);
+  expect(latencySeconds?.p95).toBeCloseTo(1.2);
+});
+
+test('what cannot be told of the scenes is left out: no rate of quiet hours where there are none, no latency where nothing was recognised', () => {
+  const busy = scoreEvents(scenes.slice(0, 1), [at('a', 'glass_break', 1000)]);
+  expect(busy).toMatchObject({ falseAlarmsPerHour: 2, quietHours: 0 });
+  expect(busy).not.toHaveProperty('falseAlarmsPerHourQuiet');
+  expect(busy).not.toHaveProperty('latencySeconds');
+  const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, busy, [
+    { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
+  ]);
+  expect(page).toContain('2.0 false alarms an hour over 0.50 h; no scene is without a sound to be reported.');
+  expect(page).not.toMatch(/0\.0 an hour|reported 0 ms/);
+  expect(scoreEvents(scenes, []).falseAlarmsPerHourQuiet, 'quiet hours without a false alarm').toBe(0);
 });
 
 test('an event outside the collar and outside the reference is a false alarm', () => {

@@ -12,6 +12,10 @@ export const recordings = {
     en: 'macro F1 {f1} ({labels}), {alarms} false alarms an hour without a target',
     fr: 'F1 macro {f1} ({labels}), {alarms} fausses alertes par heure sans cible',
   },
+  'evaluate.score.busy': {
+    en: 'macro F1 {f1} ({labels}), {alarms} false alarms an hour; no scene is without a target',
+    fr: 'F1 macro {f1} ({labels}), {alarms} fausses alertes par heure ; aucune scène n’est sans cible',
+  },
   'evaluate.written': { en: 'written: {path}', fr: 'écrit : {path}' },
 
   'evaluation.title': { en: 'What the sensor recognises in labelled scenes', fr: 'Ce que le capteur reconnaît dans des scènes étiquetées' },
@@ -37,6 +41,10 @@ export const recordings = {
   'evaluation.alarms': {
     en: '{all} false alarms an hour over {hours} h; {quiet} an hour in the {quietHours} h of scenes without a sound to be reported.',
     fr: '{all} fausses alertes par heure sur {hours} h ; {quiet} par heure dans les {quietHours} h de scènes sans son à signaler.',
+  },
+  'evaluation.alarms.busy': {
+    en: '{all} false alarms an hour over {hours} h; no scene is without a sound to be reported.',
+    fr: '{all} fausses alertes par heure sur {hours} h ; aucune scène n’est sans son à signaler.',
   },
   'evaluation.latency': {
     en: 'What was recognised was reported {median} ms after its onset in the median, {p95} ms at the 95th percentile.',
