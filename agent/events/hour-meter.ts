@@ -84,7 +84,7 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
       const over = utc && hourOf(now) > hourOf(beganMs + (full ? setBackMs : 0));
       if (!over && now - beganMs < hourMs + (utc ? setBackMs : 0)) return;
       end();
-      full = over;
+      full = over && clock.wallMs() % hourMs < setBackMs; // else the clock has just been set, and this hour has begun in its middle
     },
     close: end,
   };

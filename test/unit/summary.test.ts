@@ -7,40 +7,18 @@ import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
 import { openSummaries, toSummary } from '../../agent/delivery/summaries.ts';
-import { openHourMeter } from '../../agent/events/hour-meter.ts';
-import type { HourSummary } from '../../agent/events/summary.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
+import { metered } from '../support/hour-meter.ts';
 import { bootId, fixedClock, hourSummary, limits, silentLogger } from '../support/samples.ts';
 
 const hour = 3_600_000;
 const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validate = ajv.compile(JSON.parse(readFileSync('docs/summary.schema.json', 'utf8')));
-const model = { name: 'street', version: '0.1.0' };
 
-/** A meter on a clock that the test moves, fed 8 steps a second at a level. */
-function metered(startWallMs: number, synchronised = true) {
-  const time = { wallMs: startWallMs, monotonicMs: 50_000, synchronised };
-  const clock = fixedClock({ wallMs: () => time.wallMs, monotonicMs: () => time.monotonicMs, synchronised: () => time.synchronised });
-  const hours: HourSummary[] = [];
-  const meter = openHourMeter(clock, { model }, (summary) => hours.push(summary));
-  let listened = 0;
-  const pass = (seconds: number, fastDb?: number) => {
-    for (let i = 0; i < seconds; i++) {
-      time.wallMs += 1000;
-      time.monotonicMs += 1000;
-      if (fastDb !== undefined) {
-        listened++;
-        for (let step = 0; step < 8; step++) meter.level(fastDb, 10 ** (fastDb / 10) / 2);
-      }
-      meter.tick(listened);
-    }
-  };
-  return { time, hours, meter, pass };
-}
 const noonTwenty = Date.UTC(2026, 10, 20, 12, 20);
 
 test('an hour is a full hour of UTC; the first one is short, and nothing is counted twice', () => {
@@ -128,6 +106,14 @@ test('what there is before a full hour stays apart from it, after a start and af
   Object.assign(time, { wallMs: Date.UTC(2026, 10, 20, 15, 59, 30), synchronised: true });
   pass(3630, -50);
   expect(hours.slice(2).map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([3600, 30, 3600]);
+});
+
+test('an hour that begins in the last minute of one, for the clock has been set then, ends with that one', () => {
+  const { time, hours, pass } = metered(Date.UTC(2026, 10, 20, 9, 59, 50), false);
+  pass(3570, -50);
+  time.synchronised = true; // at 10:59:20
+  pass(3640, -50);
+  expect(hours.map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([3571, 39, 3600]);
 });
 
 test('the sound level meter hands out the level F and the power of every step', () => {
