@@ -15,7 +15,7 @@ import { mqttPublisher } from '../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../delivery/privacy-report.ts';
 import type { Report } from '../delivery/publisher.ts';
 import { openSummaries } from '../delivery/summaries.ts';
-import { topicsOf } from '../delivery/topics.ts';
+import { clientIdOf, topicsOf } from '../delivery/topics.ts';
 import { waryPublisher } from '../delivery/wary-publisher.ts';
 import { isPublishable } from '../events/published.ts';
 import { readBoard } from '../lib/board.ts';
@@ -142,7 +142,7 @@ async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  const gated = closedPublisher(mqttPublisher(mqtt, credentials, `tocsin-${site}-${sensor}`), isPublishable(topics));
+  const gated = closedPublisher(mqttPublisher(mqtt, credentials, clientIdOf(config)), isPublishable(topics));
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);

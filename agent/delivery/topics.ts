@@ -11,3 +11,8 @@ export function topicsOf(site: string, sensor: string) {
     privacy: `${root}/privacy`,
   } as const;
 }
+
+/** Its name at the broker, which ends an older connection of the same name. No `_` is in a site or a sensor: `a-b` and `c` are not `a` and `b-c`. */
+export function clientIdOf({ site, sensor }: { readonly site: string; readonly sensor: string }, trial?: 'doctor' | 'selftest'): string {
+  return ['tocsin', site, sensor, ...(trial ? [trial] : [])].join('_');
+}

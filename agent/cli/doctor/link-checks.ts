@@ -6,7 +6,7 @@ import type { Config } from '../../config/schema.ts';
 import { type Credentials, secretPath } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
-import { topicsOf } from '../../delivery/topics.ts';
+import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
@@ -171,7 +171,7 @@ const broker: Check = {
     }
     const began = performance.now();
     try {
-      const link = closedProbe(await probes.openLink(mqtt, credentials, `tocsin-${site}-${sensor}-doctor`, 3500), isPublishable(topicsOf(site, sensor)));
+      const link = closedProbe(await probes.openLink(mqtt, credentials, clientIdOf({ site, sensor }, 'doctor'), 3500), isPublishable(topicsOf(site, sensor)));
       // cut off meanwhile, nobody else would close it, and an open link keeps the process
       if (signal.aborted) await link.close();
       else facts.link = link;

@@ -9,7 +9,7 @@ import { readCredentials } from '../../config/secrets.ts';
 import { type ClosedProbe, closedProbe } from '../../delivery/closed-publisher.ts';
 import { linkFaultOf } from '../../delivery/link-fault.ts';
 import { openMqttProbe } from '../../delivery/mqtt-publisher.ts';
-import { topicsOf } from '../../delivery/topics.ts';
+import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -164,6 +164,6 @@ async function openLink(config: Config): Promise<ClosedProbe> {
     if (fault === 'other') throw error;
     throw broken('broker', 'selftest.link', { broker: mqtt.url, what: text(`link.${fault}`) });
   };
-  const probe = await openMqttProbe(mqtt, readCredentials(mqtt), `tocsin-${site}-${sensor}-selftest`, mqtt.ackTimeoutSeconds * 1000).catch(named);
+  const probe = await openMqttProbe(mqtt, readCredentials(mqtt), clientIdOf(config, 'selftest'), mqtt.ackTimeoutSeconds * 1000).catch(named);
   return closedProbe(probe, isPublishable(topicsOf(site, sensor)));
 }
