@@ -97,7 +97,9 @@ async function findTone(config: Config, seconds: number, wait: number, signal: A
 async function measure(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
   const { splAtFullScaleDb } = config.microphone;
-  const { laeqDb, lafMaxDb, lasMaxDb, seconds: heard } = await unlessStopped(signal, levelsOf(await open(config, options.seconds), options.seconds, signal));
+  const measured = await unlessStopped(signal, levelsOf(await open(config, options.seconds), options.seconds, signal));
+  const { laeqDb, lafMaxDb, lasMaxDb, seconds: heard, sounded } = measured;
+  if (!sounded) throw new AudioError(t('calibrate.silent', { seconds: heard }), t('calibrate.silent.try'));
   const show = (db: number) => Math.round((db + (splAtFullScaleDb ?? 0)) * 10) / 10;
   const levels = { laeq: show(laeqDb), lafmax: show(lafMaxDb), lasmax: show(lasMaxDb), unit: splAtFullScaleDb === undefined ? 'dBFS' : 'dB SPL' };
   if (options.json) return printJson({ ...levels, seconds: heard });
@@ -114,11 +116,15 @@ async function measure(options: Options, signal: AbortSignal, t: Translate): Pro
   if (splAtFullScaleDb === undefined) say.line(t('calibrate.uncalibrated'));
 }
 
-/** Those of all that was heard, which may be less than was asked for: a file ends. */
-async function levelsOf(source: AudioSource, seconds: number, signal: AbortSignal): Promise<SoundLevels> {
+/** Those of all that was heard, which may be less than was asked for: a file ends. Whether it sounded: exact zeros are a dead microphone, and no level. */
+async function levelsOf(source: AudioSource, seconds: number, signal: AbortSignal): Promise<SoundLevels & { sounded: boolean }> {
   const meter = openSoundLevelMeter(source.sampleRate);
-  for await (const { samples } of stretches(source, seconds, signal)) meter.push(samples);
-  return meter.levels();
+  let sounded = false;
+  for await (const { samples } of stretches(source, seconds, signal)) {
+    sounded ||= samples.some((sample) => sample !== 0);
+    meter.push(samples);
+  }
+  return { ...meter.levels(), sounded };
 }
 
 function open(config: Config, wait: number): Promise<AudioSource> {

@@ -46,10 +46,10 @@ test.skipIf(without)(`the tone of a calibrator through a real capture chain${wit
 });
 
 /** A sensor that hears a file instead of a microphone. */
-function hearing(seconds: number) {
+function hearing(seconds: number, value = 3) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
   const path = join(home, 'tocsin.yaml');
-  writeFileSync(join(home, 'quiet.wav'), wavFile(new Int16Array(16_000 * seconds).fill(3), 16_000));
+  writeFileSync(join(home, 'quiet.wav'), wavFile(new Int16Array(16_000 * seconds).fill(value), 16_000));
   writeFileSync(path, `site: a\nsensor: b\nmicrophone: { adapter: file, file: ${join(home, 'quiet.wav')} }\nmqtt: { url: mqtt://127.0.0.1 }\n`);
   return path;
 }
@@ -59,6 +59,15 @@ test('--measure names the seconds that were heard, not those that were asked for
     encoding: 'utf8',
   });
   expect(JSON.parse(stdout).seconds).toBe(1);
+});
+
+test.each([1, 0.1])('--measure gives no level of a microphone that is dead: %d s of exact zeros', (seconds) => {
+  const args = ['agent/main.ts', 'calibrate', '--measure', '--seconds', '1', '--json', '-c', hearing(seconds, 0)];
+  expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({
+    status: 4,
+    stdout: '',
+    stderr: expect.stringContaining('no sound to measure'),
+  });
 });
 
 test('Ctrl-C is a stop by hand: neither a tone that was not found nor a file that was written', async () => {

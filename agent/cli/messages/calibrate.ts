@@ -49,5 +49,13 @@ export const calibrate = {
     en: 'LAeq {laeq}, LAFmax {lafmax}, LASmax {lasmax} {unit} over {seconds} s',
     fr: 'LAeq {laeq}, LAFmax {lafmax}, LASmax {lasmax} {unit} en {seconds} s',
   },
+  'calibrate.silent': {
+    en: 'no sound to measure: of {seconds} s heard nothing but exact zeros',
+    fr: 'aucun son à mesurer : sur {seconds} s entendues, que des zéros',
+  },
+  'calibrate.silent.try': {
+    en: 'check the plug, the mute switch and the capture volume (alsamixer)',
+    fr: 'vérifiez la fiche, l’interrupteur et le volume de capture (alsamixer)',
+  },
   'calibrate.uncalibrated': { en: 'not calibrated: dB below full scale, not dB SPL', fr: 'non calibré : dB sous la pleine échelle, pas dB SPL' },
 } as const satisfies Record<string, Message>;
