@@ -4,7 +4,7 @@ import type { z } from 'zod';
 export function problemsOf(issue: z.core.$ZodIssue, root: unknown): string[] {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => `${path ? `${path}.` : ''}${key}: expected no such key, got ${show(valueAt(root, [...issue.path, key]))}`);
+    return issue.keys.map((key) => `${path ? `${path}.` : ''}${key}: expected no such key, got ${show(valueAt(root, [...issue.path, key]), key)}`);
   return [`${path || '(file)'}: expected ${expectedOf(issue)}, got ${show(valueAt(root, issue.path))}`];
 }
 
@@ -42,6 +42,14 @@ export function printable(text: string): string {
   return text.replace(/(?![\n\t])\p{Cc}/gu, '?');
 }
 
-export function show(value: unknown): string {
-  return value === undefined ? 'nothing' : printable(JSON.stringify(value).slice(0, 80));
+/** `name`: its key. A secret has no place in the file, and where one stands there it must not reach the journal as well. */
+export function show(value: unknown, name = ''): string {
+  return value === undefined ? 'nothing' : printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
+}
+
+export const redacted = '(redacted)';
+
+function withoutSecret(name: string, value: unknown): unknown {
+  if (/(password|passwd|passphrase|secret|token)$/i.test(name)) return redacted;
+  return typeof value === 'string' ? value.replace(/(?<=:\/\/).*(?=@)/s, redacted) : value;
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { ConfigError, messageOf } from '../lib/errors.ts';
+import { redacted } from './problems.ts';
 import type { Config } from './schema.ts';
 
 export interface Credentials {
@@ -32,7 +33,7 @@ export function readCredentials(mqtt: Config['mqtt']): Credentials {
 
 /** The configuration as it may be shown: a user name is a secret here, files are named but not read. */
 export function redact(config: Config): Config {
-  const mqtt = config.mqtt.username ? { ...config.mqtt, username: '(redacted)' } : config.mqtt;
+  const mqtt = config.mqtt.username ? { ...config.mqtt, username: redacted } : config.mqtt;
   return { ...config, mqtt };
 }
 

@@ -88,6 +88,15 @@ test('a password in the URL is refused and secrets are not shown', () => {
   expect(shown).not.toContain('secret-user');
 });
 
+test('a secret that stands in the file is refused and not shown: what is wrong with it goes to the journal at every start', () => {
+  const mqtt = { url: 'mqtts://post-1:a/b@hunter2@broker.example.org', password: 'hunter2' };
+  const said = problemsOf({ ...minimal, mqtt, broker: { name: 'b', apiToken: 'hunter2' }, Passwd: 'hunter2' });
+  expect(said).not.toContain('hunter2');
+  for (const line of ['got "mqtts://(redacted)@broker.example.org"', 'mqtt.password: expected no such key, got "(redacted)"', '"name":"b"'])
+    expect(said).toContain(line);
+  expect(problemsOf({ ...minimal, mqtt: { ...minimal.mqtt, passwordFile: 7 } })).toContain('mqtt.passwordFile: expected text, got 7');
+});
+
 test('a file that is absent or no YAML says so', () => {
   expect(() => loadConfig('/nowhere.yaml')).toThrow(/Expected a configuration file at \/nowhere.yaml/);
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'bad.yaml');
