@@ -67,8 +67,9 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
     recall(earlier: readonly UsualLevel[]): void {
       for (const level of earlier) known.set(level.hour, level);
     },
-    /** Forgets the last minutes, and what there is of the quarter. */
+    /** Forgets the last minutes, and what there is of the quarter. Nothing is suspected of what is not heard. */
     begin(): void {
+      suspicion = 'none';
       minutes.splice(0, minutes.length, new Int32Array(bins));
       steps = 0;
       beginQuarter();

@@ -165,6 +165,21 @@ test('what is clipped is not covered, whatever was suspected before', () => {
   expect(history.suspicion()).toBe('none');
 });
 
+test('what is not heard is not covered either, nor suspected again before a quarter of an hour of sound', () => {
+  const { heard, history, quarters } = gated();
+  heard.hearing('listening');
+  quarters(13, -50, -35);
+  quarters(1, -65, -50);
+  expect(history.suspicion()).toBe('covered');
+  heard.hearing('deaf');
+  expect(history.suspicion()).toBe('none'); // it may stay so for days
+  heard.hearing('listening');
+  quarters(0.9, -65, -50);
+  expect(history.suspicion()).toBe('none');
+  quarters(0.2, -65, -50);
+  expect(history.suspicion()).toBe('covered');
+});
+
 test('what is clipped is a noise floor, but not what is usual: the gain put right after days is no cover', () => {
   const { heard, history, learnt, quarters } = gated();
   heard.hearing('listening');

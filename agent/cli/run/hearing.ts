@@ -54,8 +54,8 @@ export async function hearStreet(config: Config, { open, classifier, outbox, not
     listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter: heard.counter }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
   const report = (hearing: Readonly<Hearing>) => {
+    heard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
     record(hearing);
-    heard.hearing(hearing.state, hearing.fault);
     hourMeter.tick(hearing.listenedSeconds);
     summaries.retry();
     noteBoot();
