@@ -149,7 +149,8 @@ function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: C
   if (!hearing || hearing.bootId !== clock.bootId) return undefined;
   const agoMs = clock.monotonicMs() - hearing.writtenMonotonicMs;
   const gone = openListenerProbe(outbox.path)() === false;
-  return { ...hearing, agoMs, silent: hearing.state !== 'stopped' && (gone || agoMs > (1.25 * health.intervalSeconds + 5) * 1000) };
+  const silent = hearing.state !== 'stopped' && (gone || agoMs > (1.25 * health.intervalSeconds + 5) * 1000);
+  return { ...hearing, suspicion: silent ? ('none' as const) : hearing.suspicion, agoMs, silent };
 }
 
 function hearingJson(state: OutboxState, config: Config, clock: Clock): object {

@@ -161,7 +161,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       hearing: {
         state: silent ? 'silent' : row.state,
         fault: row?.fault ?? 'none',
-        suspicion: row?.suspicion ?? 'none',
+        suspicion: silent ? 'none' : row.suspicion,
         elapsedSeconds: round(elapsed),
         listenedSeconds: round(listened),
         notHeardSeconds: round(elapsed - listened),

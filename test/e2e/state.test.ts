@@ -113,7 +113,7 @@ describe('what the sensor holds', () => {
     ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of the time', 'no line'],
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of the time; the microphone went\\s+away', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of the time; much quieter', 'no line'],
-    ['has died', {}, 900_000, '! hearing +the listener has not reported for 1\\d min', 'no line'],
+    ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
   ] as const)('a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
     const now = systemClock().monotonicMs();

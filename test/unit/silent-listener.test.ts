@@ -11,12 +11,12 @@ test('a listener that stops reporting is silent, and its time goes on unheard', 
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 170, listenedSeconds: 9, notHeardSeconds: 161 } });
 });
 
-test('the noise floor that it told last is not told while it is silent', async () => {
+test('the noise floor and the suspicion that it told last are not told while it is silent', async () => {
   const { outbox, at } = healthCourier();
-  outbox.writeHearing(hearingRecord({ noiseFloorDb: -58 }));
-  expect((await at(21_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -58 });
+  outbox.writeHearing(hearingRecord({ noiseFloorDb: -58, suspicion: 'covered' }));
+  expect((await at(21_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -58, suspicion: 'covered' });
   const { hearing } = await at(180_000);
-  expect(hearing.state).toBe('silent');
+  expect(hearing).toMatchObject({ state: 'silent', suspicion: 'none' });
   expect(hearing).not.toHaveProperty('noiseFloorDb');
   outbox.writeHearing(hearingRecord({ noiseFloorDb: -57, writtenMonotonicMs: 181_000 }));
   expect((await at(182_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -57 });
