@@ -52,16 +52,16 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
       const score = scoreEvents(scenes, detect(heard, rules, frameSeconds, manifest.latencySeconds));
       const model = `${manifest.name} ${manifest.version}`;
       if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
-      const curves = labels.map((label) =>
-        curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
-      );
-      writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
       const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
       const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
       const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
       const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
       const { columns } = screenOf(process.stdout);
       for (const line of said) print(wrap(line, columns));
+      const curves = labels.map((label) =>
+        curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
+      );
+      writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
       print(t('evaluate.written', { path: options.out }));
     });
 }

@@ -66,8 +66,14 @@ describe('the command line, as a person runs it', () => {
     );
     expect(JSON.parse(run('replay', file, '--json').stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ label: 'glass_break' });
     expect(JSON.parse(run('evaluate', folder, '--json').stdout).perLabel.glass_break.hit).toBe(1);
-    const said = run('evaluate', folder, '--out', join(folder, 'page.html')).stdout.replace(/\s+/g, ' ');
-    expect(said).toContain('no scene is without a target In these scenes there is none of: shout, bang.');
+    for (const [page, status] of [
+      [join(folder, 'page.html'), 0],
+      ['/nowhere/page.html', 2], // what took hours is not lost for that
+    ] as const) {
+      const evaluated = run('evaluate', folder, '--out', page);
+      expect(evaluated.status, page).toBe(status);
+      expect(evaluated.stdout.replace(/\s+/g, ' ')).toContain('no scene is without a target In these scenes there is none of: shout, bang.');
+    }
   });
 
   test.each([
