@@ -1,7 +1,7 @@
 // Chooses the operating points on held-out scenes, with the agent's own classifier and detector, and writes them to the
-// manifest: node choose-thresholds.ts SCENES_DIR MODEL_DIR. The labels share the budget so that macro F1 is highest, or
-// as good as highest with fewer false alarms over all scenes; half of what is found is to be told soon enough, and of
-// nearly as few false alarms those are taken where the latest are told sooner.
+// manifest: node choose-thresholds.ts MODEL_DIR SCENES_DIR... The labels share the budget so that macro F1 is highest, or
+// as good as highest with fewer false alarms over all scenes; what is found is to be told soon enough, and of nearly as
+// few false alarms those are taken where the latest are told sooner.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openRecording } from '../../agent/audio/audio-file.ts';
@@ -16,16 +16,17 @@ interface Scene {
   events: { onset: number; offset: number; label?: Label }[];
 }
 const budgets = { balanced: 20, strict: 3 }; // false alarms an hour of all labels together, in scenes packed with confusers
+const margin = 1.5; // how many times as many false alarms recordings of other sources may make
 const collarSeconds = 1;
 const soonSeconds = 0.4; // from an onset to its event, in the median
 const nearly = 1.05; // times as few false alarms
 const indifference = 0.01; // of macro F1, which so few references do not tell apart: then fewer false alarms are better
-const [scenesDir = '', modelDir = ''] = process.argv.slice(2);
-const scenes = JSON.parse(readFileSync(join(scenesDir, 'scenes.json'), 'utf8')) as Scene[];
+const [modelDir = '', ...scenesDirs] = process.argv.slice(2);
+const scenes = scenesDirs.flatMap((dir) => (JSON.parse(readFileSync(join(dir, 'scenes.json'), 'utf8')) as Scene[]).map((scene) => ({ ...scene, file: join(dir, scene.file) })));
 const classifier = await openOnnxClassifier(modelDir);
 const frames: ScoreFrame[][] = [];
 for (const scene of scenes) {
-  const source = await openRecording(join(scenesDir, scene.file), classifier.sampleRate);
+  const source = await openRecording(scene.file, classifier.sampleRate);
   const heard: ScoreFrame[] = [];
   for await (const frame of source.frames(new AbortController().signal)) heard.push(...(await classifier.push(frame.samples)));
   classifier.reset();
@@ -116,12 +117,12 @@ for (const [point, budget] of Object.entries(budgets)) {
       for (const b of bang) {
         const alarms = g.result.falseAlarmsPerHour + s.result.falseAlarmsPerHour + b.result.falseAlarmsPerHour;
         const f1 = (g.result.f1 + s.result.f1 + b.result.f1) / 3;
-        if (isWithin(alarms, budget)) allowed.push({ rules: [g, s, b], f1, falseAlarms: g.result.falseAlarms + s.result.falseAlarms + b.result.falseAlarms });
+        if (isWithin(alarms, budget / margin)) allowed.push({ rules: [g, s, b], f1, falseAlarms: g.result.falseAlarms + s.result.falseAlarms + b.result.falseAlarms });
       }
-  const bestF1 = Math.max(...allowed.map(({ f1 }) => f1));
-  const asGood = allowed.filter(({ f1 }) => f1 > bestF1 - indifference);
-  const soon = asGood.filter(({ rules }) => told(rules, 0.5) <= soonSeconds);
-  const fit = soon.length > 0 ? soon : asGood;
+  const soon = allowed.filter(({ rules }) => told(rules, 0.5) <= soonSeconds);
+  const fast = soon.length > 0 ? soon : allowed;
+  const bestF1 = Math.max(...fast.map(({ f1 }) => f1));
+  const fit = fast.filter(({ f1 }) => f1 > bestF1 - indifference);
   const fewest = Math.min(...fit.map(({ falseAlarms }) => falseAlarms));
   const [best] = fit
     .filter(({ falseAlarms }) => falseAlarms <= fewest * nearly)
@@ -137,6 +138,6 @@ for (const [point, budget] of Object.entries(budgets)) {
     );
   });
 }
-manifest.thresholdsChosenOn = `${scenes.length} scenes of 60 s mixed from training recordings held out by group; the fewest false alarms within ${indifference} of the highest macro F1 with a median latency of at most ${soonSeconds} s (of up to ${nearly} times as many, where the 95th percentile is lowest), under ${budgets.balanced} (balanced) and ${budgets.strict} (strict) false alarms per hour of all labels, by one standard error, in scenes of confusers only`;
+manifest.thresholdsChosenOn = `${scenes.length} scenes of 60 s mixed from training recordings held out by group: of those with a median latency of at most ${soonSeconds} s the fewest false alarms within ${indifference} of the highest macro F1 (of up to ${nearly} times as many, where the 95th percentile of latency is lowest), where scenes of confusers only have by one standard error at most ${Object.values(budgets).map((budget) => (budget / margin).toFixed(1)).join(' (balanced) and ')} (strict) false alarms an hour of all labels, ${margin} times fewer than the budgets`;
 writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
 await classifier.close();

@@ -9,9 +9,11 @@ import json
 import os
 
 import torch
+from torch import nn
 
 from corpus import LABELS, SAMPLE_RATE
-from network import DELAY, STRIDE, Network, Streaming, Windowed
+from network import DELAY, FRAME, HOP as FRAME_HOP, STRIDE, Network, Streaming, Windowed
+from train import read
 
 HOP = 3840  # 240 ms: six output frames a run
 TURN = 16  # 3.84 s
@@ -49,18 +51,30 @@ def check_stream(network: Network, streaming: Streaming) -> float:
     return float((torch.cat(parts, 1) - whole).abs().max())
 
 
+def multiply_accumulates(network: Network) -> int:
+    """Of one second of sound, in round numbers: the Fourier transform folded once, the mel bands, each convolution and layer; the recurrent layer twice, for its two memories."""
+    counts = []
+    sizes = {nn.Conv2d: lambda m, out: out.numel() * m.weight[0].numel(), nn.Linear: lambda m, out: out.numel() * m.in_features}
+    hooks = [m.register_forward_hook(lambda m, _, out: counts.append(sizes[type(m)](m, out))) for m in network.modules() if type(m) in sizes]
+    with torch.no_grad():
+        network(torch.zeros(1, SAMPLE_RATE))
+    for hook in hooks:
+        hook.remove()
+    frames, bins = SAMPLE_RATE // FRAME_HOP, FRAME // 2 + 1
+    recurrent = sum(w.numel() for name, w in network.gru.named_parameters() if "weight" in name) * SAMPLE_RATE // STRIDE
+    return round(sum(counts) + 2 * recurrent + frames * bins * (2 * bins + network.mel.shape[0]), -6)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
     parser.add_argument("out")
-    parser.add_argument("--version", default="0.8.0")
+    parser.add_argument("--version", default="0.9.0")
     parser.add_argument("--window", type=float)
     parser.add_argument("--turn", type=int, default=TURN, help="runs of the graph after which the other memory answers")
     args = parser.parse_args()
-    weights = torch.load(args.weights, map_location="cpu")
-    network = Network(3, parts=len(weights["norm.weight"]) // 2)
-    network.load_state_dict({name: value for name, value in weights.items() if not name.startswith("aux.")})
-    network.eval()
+    network = read(args.weights).eval()
+    network.aux = None  # it only teaches
     streaming = Streaming(network, args.turn).eval()
     size = streaming.state_size
     difference = check_stream(network, streaming)
@@ -94,8 +108,7 @@ def main():
         "thresholdsChosenOn": "not yet chosen",
         "trainingData": [{"source": "public recordings, see MODEL_CARD.md"}],
         "parameters": sum(p.numel() for p in network.parameters()),
-        # counted by hand from the layers of network.py: for the mel bands, and for each part
-        "multiplyAccumulatesPerSecond": (15_000_000 + 15_600_000 * network.parts) * window // hop,
+        "multiplyAccumulatesPerSecond": multiply_accumulates(network) * window // hop,
     }
     with open(os.path.join(args.out, "manifest.json"), "w") as f:
         json.dump(manifest, f, indent=2)

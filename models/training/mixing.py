@@ -1,10 +1,11 @@
-"""Street scenes of four seconds, mixed on the fly: a bed, confusers, targets, a distance, a microphone.
+"""Street scenes of four seconds, mixed on the fly, a batch at a time, on any device: a bed, confusers, targets, a distance, a microphone.
 
 Every class passes through the same distances, equalisers, band limits and quantisers, so that a model cannot tell a
-clip by where it was published.
+clip by where it was published. What is drawn is drawn with numpy and is the same on every device; what is computed is
+computed by torch where the recordings lie.
 """
 import numpy as np
-from scipy.signal import fftconvolve
+import torch
 
 from corpus import BEDS, ENVELOPE, SAMPLE_RATE, Clip, activity
 from network import DELAY, STRIDE
@@ -12,207 +13,242 @@ from network import DELAY, STRIDE
 SECONDS = 4
 LENGTH = SECONDS * SAMPLE_RATE
 FRAMES = LENGTH // STRIDE
+FFT = 131072  # the longest stretch, played the slowest, and the longest room
+TAIL = 4000  # samples of a room that are heard after the sound
 CONFUSING = {
     "crying": 3.0, "laughter": 2.0, "door": 2.5, "impact_other": 2.5, "tools": 1.5, "music": 1.5, "speech": 1.5, "other": 1.5,
     "crowd": 1.3, "dog": 1.3, "footsteps": 1.5, "siren": 2.5, "weather": 1.5, "clap": 1.3,
 }
 BED_WEIGHTS = {"ambience": 3.0, "weather": 2.0}
 TARGET_WEIGHTS = {"effort": 0.6}  # kinds of one label; 1 unless named
+SLOWEST, FASTEST = 0.75, 1.35
+KNOTS = np.geomspace(60, 8000, 6)
 
 
-def loudest_third(x: np.ndarray) -> float:
-    """Root mean square of the loudest third of the 20 ms steps: the level of a sound, whatever silence surrounds it."""
-    n = len(x) // ENVELOPE
-    if n < 3:
-        return float(np.sqrt((x**2).mean() + 1e-9))
-    e = np.sort((x[: n * ENVELOPE].reshape(n, ENVELOPE) ** 2).mean(1))
-    return float(np.sqrt(e[-max(1, n // 3) :].mean()) + 1e-6)
+def loudest_third(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Sounds [n, samples] of which `lengths` count -> root mean square of the loudest third of the 20 ms steps of each: its level, whatever silence surrounds it."""
+    steps = (lengths // ENVELOPE).clamp(min=1)
+    energy = x[:, : x.shape[1] // ENVELOPE * ENVELOPE].reshape(len(x), -1, ENVELOPE).square().mean(2)
+    energy = energy.masked_fill(torch.arange(energy.shape[1], device=x.device) >= steps[:, None], 0)
+    sums = energy.sort(1, descending=True).values.cumsum(1)
+    third = (steps // 3).clamp(min=1)
+    return (sums.gather(1, third[:, None] - 1)[:, 0] / third).sqrt() + 1e-6
+
+
+def room(rng) -> np.ndarray:
+    """A synthetic impulse response: exponentially decaying noise 60 dB down after T60, below a direct sound of 1."""
+    t60, direct_to_reverberant = rng.uniform(0.15, 1.2), rng.uniform(0, 14)
+    n = int(t60 * SAMPLE_RATE)
+    ir = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
+    ir *= 10 ** (-direct_to_reverberant / 20) / np.sqrt((ir**2).sum())
+    ir[0] = 1
+    return ir.astype("float32")
+
+
+def street(rng) -> np.ndarray:
+    """A synthetic impulse response between facades: a few single echoes over a weak diffuse tail, direct sound of 1."""
+    n = int(rng.uniform(0.4, 1.6) * SAMPLE_RATE)
+    ir = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
+    ir *= 10 ** (-rng.uniform(8, 22) / 20) / np.sqrt((ir**2).sum())
+    for delay_seconds in rng.uniform(0.004, 0.25, rng.integers(2, 9)):
+        at = int(delay_seconds * SAMPLE_RATE)
+        if at < n:
+            # spherical spreading from a direct path of some 10 m (0.03 s), and what the wall swallows
+            ir[at] += rng.choice([-1, 1]) * rng.uniform(0.3, 0.9) * 0.03 / (0.03 + delay_seconds)
+    ir[0] = 1
+    return ir.astype("float32")
+
+
+def shares(clips: list[Clip], chosen: list[int], weight_of: dict[str, float], by_group: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """(indices of clips, the sums of their chances): a kind by its weight, a group of it, a clip of that; or clips by the weight of their kind."""
+    groups: dict[str, dict[str, list[int]]] = {}
+    for i in chosen:
+        groups.setdefault(clips[i].kind, {}).setdefault(clips[i].group if by_group else "", []).append(i)
+    indices, chances = [], []
+    for kind, parts in sorted(groups.items()):
+        for members in parts.values():
+            indices += members
+            chances += [weight_of.get(kind, 1.0) / (len(parts) * len(members) if by_group else 1)] * len(members)
+    return np.array(indices), np.cumsum(chances) / np.sum(chances)
 
 
 class Mixer:
-    """Draws examples: waveform float32 [64000], targets int8 [3, 100] (-1 is ignored), auxiliary float32 [classes, 100]."""
+    """Draws batches: waveforms float32 [batch, 64000], targets int8 [batch, 3, 100] (-1 is ignored), auxiliary float32 [batch, classes, 100] (NaN is unknown)."""
 
-    def __init__(self, clips: list[Clip], seed: int):
+    def __init__(self, clips: list[Clip], seed: int, device: str = "cpu"):
         self.rng = np.random.default_rng(seed)
+        self.noise = torch.Generator(device).manual_seed(seed)
+        self.device = device
         self.kinds = sorted({c.kind for c in clips if c.label is None})
-        self.targets = [by_group([c for c in clips if c.label == i]) for i in range(3)]
-        self.kinds_of = [sorted({c.kind for c in clips if c.label == i}) for i in range(3)]
-        self.by_kind = [{k: by_group([c for c in clips if c.kind == k]) for k in kinds} for kinds in self.kinds_of]
-        self.negatives = {k: by_group([c for c in clips if c.kind == k]) for k in self.kinds}
-        weights = np.array([CONFUSING.get(k, 1.0) for k in self.kinds])
-        self.kind_weights = weights / weights.sum()
-        self.beds = [c for c in clips if c.label is None and c.kind in BEDS and len(c.samples) > 3 * SAMPLE_RATE]
-        bed_weight = np.array([BED_WEIGHTS.get(c.kind, 1.0) for c in self.beds])
-        self.bed_weights = bed_weight / bed_weight.sum()
-        self.act = {c.path: activity(c) for c in clips if c.label is not None}
         self.classes = clips[0].teacher.shape[1]
-        weights = [np.array([TARGET_WEIGHTS.get(k, 1.0) for k in kinds]) for kinds in self.kinds_of]
-        self.kind_shares = [w / w.sum() for w in weights]
-        self.rooms = [self.room() for _ in range(80)] + [self.street() for _ in range(40)]
+        which = lambda wanted: [i for i, c in enumerate(clips) if wanted(c)]
+        self.confusers = shares(clips, which(lambda c: c.label is None), CONFUSING)
+        self.targets = [shares(clips, which(lambda c: c.label == label), TARGET_WEIGHTS) for label in range(3)]
+        is_bed = lambda c: c.label is None and c.kind in BEDS and len(c.samples) > 3 * SAMPLE_RATE
+        self.beds = shares(clips, which(is_bed), BED_WEIGHTS, by_group=False)
+        act = [activity(c) if c.label is not None else np.zeros(0, "int8") for c in clips]
+        self.active = [np.where(a == 1)[0] for a in act]
+        self.label_of = np.array([-1 if c.label is None else c.label for c in clips])
+        self.kind_of = np.array([self.kinds.index(c.kind) if c.label is None else -1 for c in clips])
+        self.samples, self.start_of, self.length_of = self.flat([c.samples for c in clips])
+        self.act, self.act_start_of, self.act_length_of = self.flat(act)
+        # unknown is more than any score, so that it stays the greatest of what is heard at once
+        self.teacher, self.teacher_start_of, self.teacher_length_of = self.flat([np.nan_to_num(c.teacher, nan=2) for c in clips])
+        self.frequencies = torch.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1, device=device)
+        f = self.frequencies.cpu().numpy()
+        self.hats = torch.tensor(np.stack([np.interp(f, KNOTS, row) for row in np.eye(len(KNOTS))]), dtype=torch.float32, device=device)
+        rooms = [room(self.rng) for _ in range(80)] + [street(self.rng) for _ in range(40)]
+        self.rooms = torch.stack([torch.fft.rfft(torch.tensor(ir, device=device), FFT) for ir in [np.ones(1, "float32"), *rooms]])
 
-    def room(self) -> np.ndarray:
-        """A synthetic impulse response: exponentially decaying noise 60 dB down after T60, below a direct sound of 1."""
-        t60, direct_to_reverberant = self.rng.uniform(0.15, 1.2), self.rng.uniform(0, 14)
-        n = int(t60 * SAMPLE_RATE)
-        ir = self.rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
-        ir *= 10 ** (-direct_to_reverberant / 20) / np.sqrt((ir**2).sum())
-        ir[0] = 1
-        return ir.astype("float32")
+    def flat(self, arrays: list[np.ndarray]) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+        """(all one after the other, where each begins, how long each is)."""
+        lengths = np.array([len(a) for a in arrays])
+        return torch.tensor(np.concatenate(arrays), device=self.device), np.cumsum(lengths) - lengths, lengths
 
-    def street(self) -> np.ndarray:
-        """A synthetic impulse response between facades: a few single echoes over a weak diffuse tail, direct sound of 1."""
-        rng = self.rng
-        n = int(rng.uniform(0.4, 1.6) * SAMPLE_RATE)
-        ir = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
-        ir *= 10 ** (-rng.uniform(8, 22) / 20) / np.sqrt((ir**2).sum())
-        for delay_seconds in rng.uniform(0.004, 0.25, rng.integers(2, 9)):
-            at = int(delay_seconds * SAMPLE_RATE)
-            if at < n:
-                # spherical spreading from a direct path of some 10 m (0.03 s), and what the wall swallows
-                ir[at] += rng.choice([-1, 1]) * rng.uniform(0.3, 0.9) * 0.03 / (0.03 + delay_seconds)
-        ir[0] = 1
-        return ir.astype("float32")
+    def draw(self, chances: tuple[np.ndarray, np.ndarray], count: int) -> np.ndarray:
+        return chances[0][np.minimum(np.searchsorted(chances[1], self.rng.random(count), "right"), len(chances[0]) - 1)]
 
-    def draw(self, groups: list[list[Clip]]) -> Clip:
-        group = groups[self.rng.integers(len(groups))]
-        return group[self.rng.integers(len(group))]
+    def put(self, values) -> torch.Tensor:
+        values = np.asarray(values)
+        return torch.as_tensor(values.astype("float32") if values.dtype == np.float64 else values).to(self.device)
 
-    def travel(self, x: np.ndarray) -> tuple[np.ndarray, float]:
-        """The sound as it arrives: speed (returned, as the factor by which time shrinks), band, room, distance."""
-        rng, speed = self.rng, 1.0
-        if rng.random() < 0.5:
-            speed = rng.uniform(0.85, 1.18)
-            n = int(len(x) / speed)
-            x = np.interp(np.linspace(0, len(x) - 1, n), np.arange(len(x)), x).astype("float32")
-        if rng.random() < 0.75:
-            n = 1 << int(np.ceil(np.log2(len(x) + 1)))
-            f = np.linspace(0, SAMPLE_RATE / 2, n // 2 + 1)
-            gain = np.ones(len(f))
-            if rng.random() < 0.6:
-                gain /= np.sqrt(1 + (f / rng.uniform(1800, 8000)) ** rng.choice([2, 4, 12]))
-            if rng.random() < 0.4:
-                gain /= np.sqrt(1 + (rng.uniform(40, 400) / (f + 1)) ** 2)
-            if rng.random() < 0.5:
-                knots = np.interp(f, np.geomspace(60, 8000, 6), rng.uniform(-6, 6, 6))
-                gain *= 10 ** (knots / 20)
-            x = np.fft.irfft(np.fft.rfft(x, n) * gain, n)[: len(x)].astype("float32")
-        if rng.random() < 0.5:
-            x = fftconvolve(x, self.rooms[rng.integers(len(self.rooms))])[: len(x) + 4000].astype("float32")
-        if rng.random() < 0.15:
-            step = 2.0 ** -rng.integers(6, 10)
-            x = (np.round(x / step) * step).astype("float32")
-        return x, speed
+    def travel(self, clips: np.ndarray, cuts: np.ndarray, lengths: np.ndarray) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+        """Stretches of clips as they arrive: speed, band, room, quantiser -> (sounds [n, FFT], length of each, factor by which its time shrinks)."""
+        rng, n = self.rng, len(clips)
+        chance = lambda p: rng.random(n) < p
+        speeds = np.where(chance(0.5), rng.uniform(SLOWEST, FASTEST, n), 1.0)
+        arrived = np.maximum((lengths / speeds).astype(int), 1)
+        equalised = chance(0.75)
+        low_pass = np.where(equalised & chance(0.6), rng.uniform(1800, 8000, n), np.inf)
+        order = rng.choice([2.0, 4.0, 12.0], n)
+        high_pass = np.where(equalised & chance(0.4), rng.uniform(40, 400, n), 0)
+        knots = rng.uniform(-6, 6, (n, len(KNOTS))) * (equalised & chance(0.5))[:, None]
+        room = np.where(chance(0.5), rng.integers(1, len(self.rooms), n), 0)
+        step = np.where(chance(0.15), 2.0 ** -rng.integers(6, 10, n), 0)
 
-    def confuser(self) -> Clip:
-        kind = self.kinds[self.rng.choice(len(self.kinds), p=self.kind_weights)]
-        return self.draw(self.negatives[kind])
+        longest = int(arrived.max())
+        position = torch.arange(longest, device=self.device) * self.put(speeds)[:, None]
+        last = self.put(lengths - 1)[:, None]
+        whole = position.long()
+        first = self.put(self.start_of[clips] + cuts)[:, None]
+        here, there = self.samples[first + whole.minimum(last)], self.samples[first + (whole + 1).minimum(last)]
+        x = here + (there - here.float()) * (position - whole)
+        x = x * (torch.arange(longest, device=self.device) < self.put(arrived)[:, None]) / 32768
+        f = self.frequencies
+        gain = 10 ** (self.put(knots) @ self.hats / 20)
+        gain = gain / (1 + (f / self.put(low_pass)[:, None]) ** self.put(order)[:, None]).sqrt()
+        gain = gain / (1 + (self.put(high_pass)[:, None] / (f + 1)) ** 2).sqrt()
+        x = torch.fft.irfft(torch.fft.rfft(x, FFT) * gain * self.rooms[self.put(room)], FFT)
+        heard = arrived + np.where(room > 0, TAIL, 0)
+        x = x * (torch.arange(FFT, device=self.device) < self.put(heard)[:, None])
+        step = self.put(step)[:, None]
+        x = torch.where(step > 0, (x / step.clamp(min=1e-9)).round() * step, x)
+        return x, heard, speeds
 
-    def place(self, mix, clip: Clip, aux, low: float, high: float, from_start: bool):
-        """Adds a clip at a random place; level in dB over the bed's.
+    def place(self, clips: np.ndarray, low: float):
+        """Clips, targets by the stretch that is active, as they arrive at random places, -`low` to 28 dB over the bed's level of 1.
 
-        Returns (samples, offset in the mix, first sample of the stretch, speed).
+        Returns (sounds [n, 64000], where each begins, samples of each, first sample of the stretch, speed).
         """
         rng = self.rng
-        x = clip.samples.astype("float32") / 32768
-        cut = 0
-        if len(x) > LENGTH:  # a random stretch, kept near an active part for targets
-            if clip.label is None:
-                cut = int(rng.integers(len(x) - LENGTH))
+        lengths = self.length_of[clips]
+        cuts = np.zeros(len(clips), int)
+        for i in np.where(lengths > LENGTH)[0]:
+            active, over = self.active[clips[i]], lengths[i] - LENGTH
+            if self.label_of[clips[i]] < 0:
+                cuts[i] = rng.integers(over)
             else:
-                steps = np.where(self.act[clip.path] == 1)[0]
-                start = int(rng.choice(steps)) * ENVELOPE if len(steps) else 0
-                cut = int(np.clip(start - rng.integers(LENGTH), 0, len(x) - LENGTH))
-            x = x[cut : cut + LENGTH]
-        x, speed = self.travel(x)
-        x = x * (10 ** (rng.uniform(low, high) / 20) / loudest_third(x))
-        earliest = -len(x) // 3 if not from_start or len(x) > 2 * SAMPLE_RATE else -800
-        at = int(rng.integers(earliest, LENGTH - min(len(x), SAMPLE_RATE // 2)))
-        a, e = max(0, at), max(0, min(LENGTH, at + len(x)))
-        if e > a:
-            mix[a:e] += x[a - at : e - at]
-            self.tell(aux, clip, cut, at, a, e, speed)
-        return x, at, cut, speed
+                start = int(rng.choice(active)) * ENVELOPE if len(active) else 0
+                cuts[i] = np.clip(start - rng.integers(LENGTH), 0, over)
+        x, heard, speeds = self.travel(clips, cuts, np.minimum(lengths, LENGTH))
+        x = x * (10 ** (self.put(rng.uniform(low, 28, len(clips))) / 20) / loudest_third(x, self.put(heard)))[:, None]
+        from_start = (self.label_of[clips] >= 0) & (heard <= 2 * SAMPLE_RATE)
+        at = rng.integers(np.where(from_start, -800, -heard // 3), LENGTH - np.minimum(heard, SAMPLE_RATE // 2))
+        where = torch.arange(LENGTH, device=self.device) - self.put(at)[:, None]
+        return x.gather(1, where.clamp(0, FFT - 1)) * (where >= 0) * (where < FFT), at, heard, cuts, speeds
 
-    def tell(self, aux, clip, cut, at, a, e, speed):
-        """Writes what the teacher heard in this stretch of the clip, and the clip's kind, to the auxiliary targets."""
-        first, last = a // STRIDE, min(FRAMES, e // STRIDE + 1)
-        seconds = (np.arange(first, last) * STRIDE - at) * speed / SAMPLE_RATE + cut / SAMPLE_RATE
-        window = np.clip(np.round(seconds - 1).astype(int), 0, len(clip.teacher) - 1)
-        region = aux[: self.classes, first:last]
-        np.maximum(region, clip.teacher[window].T, out=region)
-        if clip.label is None:
-            aux[self.classes + self.kinds.index(clip.kind), first:last] = 1
+    def bed(self, count: int) -> tuple[torch.Tensor, np.ndarray, np.ndarray, np.ndarray]:
+        """(backgrounds [count, 64000] of a root mean square of 1, their clips, first samples, lengths of what is repeated)."""
+        clips = self.draw(self.beds, count)
+        lengths = self.length_of[clips]
+        at = self.rng.integers(np.maximum(1, lengths - LENGTH))
+        lengths = np.minimum(lengths - at, LENGTH)
+        where = torch.arange(LENGTH, device=self.device) % self.put(lengths)[:, None]
+        x = self.samples[self.put(self.start_of[clips] + at)[:, None] + where].float() / 32768
+        return x / (x.square().mean(1, keepdim=True).sqrt() + 1e-5), clips, at, lengths
 
-    def bed(self, aux) -> np.ndarray:
-        clip = self.beds[self.rng.choice(len(self.beds), p=self.bed_weights)]
-        n = len(clip.samples)
-        at = int(self.rng.integers(max(1, n - LENGTH)))
-        x = clip.samples[at : at + LENGTH].astype("float32") / 32768
-        self.tell(aux, clip, at, 0, 0, len(x), 1.0)
-        if len(x) < LENGTH:
-            x = np.tile(x, LENGTH // len(x) + 1)[:LENGTH]
-        return x / (np.sqrt((x**2).mean()) + 1e-5)
+    def tell(self, aux, examples, clips, cuts, at, lengths, speeds):
+        """Writes what the teacher heard in these stretches of the clips, and the kinds of the clips, to the auxiliary targets."""
+        frames = torch.arange(FRAMES, device=self.device)
+        begin, end = np.maximum(0, at), np.clip(at + lengths, 0, LENGTH)
+        inside = (frames >= self.put(begin // STRIDE)[:, None]) & (frames < self.put(end // STRIDE + 1)[:, None]) & self.put(end > begin)[:, None]
+        seconds = ((frames * STRIDE - self.put(at)[:, None]) * self.put(speeds)[:, None] + self.put(cuts)[:, None]) / SAMPLE_RATE
+        window = (seconds - 1).round().long().clamp(min=0).minimum(self.put(self.teacher_length_of[clips] - 1)[:, None])
+        heard = self.teacher[self.put(self.teacher_start_of[clips])[:, None] + window] * inside[..., None]
+        kinds = torch.nn.functional.one_hot(self.put(self.kind_of[clips]).clamp(min=0), len(self.kinds)) * self.put(self.label_of[clips] < 0)[:, None]
+        told = torch.cat([heard, kinds[:, None] * inside[..., None]], 2).transpose(1, 2)
+        aux.scatter_reduce_(0, self.put(examples)[:, None, None].expand_as(told), told, "amax")
 
-    def example(self):
+    def mark(self, x, clips, at, lengths, cuts, speeds) -> torch.Tensor:
+        """[n, 100]: 2 where a placed target is there, 1 where that is unclear: what lies far under the bed (whose level is 1) is ignored, not demanded."""
+        frames = torch.arange(FRAMES, device=self.device) * STRIDE
+        inside = frames - self.put(at)[:, None]
+        step = (((inside + STRIDE / 2) * self.put(speeds)[:, None] + self.put(cuts)[:, None]) / ENVELOPE).floor().long()
+        heard = (inside + STRIDE).minimum(self.put(lengths)[:, None]) - inside.clamp(min=0)
+        known = (step >= 0) & (step < self.put(self.act_length_of[clips])[:, None]) & (heard >= 160)
+        state = self.act[self.put(self.act_start_of[clips])[:, None] + step.clamp(min=0).minimum(self.put(self.act_length_of[clips] - 1)[:, None])]
+        loud = x.reshape(len(x), FRAMES, STRIDE).square().sum(2) / heard.clamp(min=1) >= 0.25**2
+        return torch.where(known, torch.where(state == 1, 1 + loud.long(), (state == -1).long()), 0)
+
+    def batch(self, count: int):
         rng = self.rng
-        target = np.zeros((3, FRAMES), "int8")
-        aux = np.zeros((self.classes + len(self.kinds), FRAMES), "float32")
-        mix = self.bed(aux)
-        if rng.random() < 0.35:
-            mix = mix + self.bed(aux) * rng.uniform(0.2, 1)
-        for _ in range(rng.choice([0, 1, 2, 3], p=[0.2, 0.4, 0.25, 0.15])):
-            self.place(mix, self.confuser(), aux, -3, 28, False)
-        for _ in range(rng.choice([0, 1, 2], p=[0.42, 0.46, 0.12])):
-            label = int(rng.integers(3))
-            kind = rng.choice(self.kinds_of[label], p=self.kind_shares[label])
-            clip = self.draw(self.by_kind[label][kind])
-            x, at, cut, speed = self.place(mix, clip, aux, -4, 28, True)
-            self.mark(target[label], clip, x, at, cut, speed)
-        return self.microphone(mix.astype("float32")), delay(target), aux
+        aux = torch.zeros(count, self.classes + len(self.kinds), FRAMES, device=self.device)
+        every = np.arange(count)
+        mix, clips, at, lengths = self.bed(count)
+        self.tell(aux, every, clips, at, np.zeros(count, int), lengths, np.ones(count))
+        second = np.where(rng.random(count) < 0.35)[0]
+        if len(second):
+            more, clips, at, lengths = self.bed(len(second))
+            mix.index_add_(0, self.put(second), more * self.put(rng.uniform(0.2, 1, len(second)))[:, None])
+            self.tell(aux, second, clips, at, np.zeros(len(second), int), lengths, np.ones(len(second)))
+        examples = np.repeat(every, rng.choice(4, count, p=[0.2, 0.4, 0.25, 0.15]))
+        if len(examples):
+            clips = self.draw(self.confusers, len(examples))
+            x, at, lengths, cuts, speeds = self.place(clips, -3)
+            mix.index_add_(0, self.put(examples), x)
+            self.tell(aux, examples, clips, cuts, at, lengths, speeds)
+        target = torch.zeros(count, 3, FRAMES, dtype=torch.long, device=self.device)
+        examples = np.repeat(every, rng.choice(3, count, p=[0.42, 0.46, 0.12]))
+        if len(examples):
+            labels = rng.integers(3, size=len(examples))
+            clips = np.select([labels == label for label in range(3)], [self.draw(chances, len(examples)) for chances in self.targets])
+            x, at, lengths, cuts, speeds = self.place(clips, -4)
+            mix.index_add_(0, self.put(examples), x)
+            self.tell(aux, examples, clips, cuts, at, lengths, speeds)
+            marks = self.mark(x, clips, at, lengths, cuts, speeds)
+            where = self.put(examples * 3 + labels)[:, None].expand_as(marks)
+            target.view(-1, FRAMES).scatter_reduce_(0, where, marks, "amax")
+        target = torch.where(target == 2, 1, -target).to(torch.int8)
+        return self.microphone(mix), delay(target), aux.masked_fill_(aux > 1.5, torch.nan)
 
-    def mark(self, row, clip, x, at, cut, speed):
-        """Marks the frames of a placed target; what lies far under the bed (whose level is 1) is ignored, not demanded."""
-        act = self.act[clip.path]
-        first, last = max(0, at // STRIDE), min(FRAMES, (at + len(x)) // STRIDE + 1)
-        for frame in range(first, last):
-            a = frame * STRIDE - at
-            step = int((a + STRIDE / 2) * speed + cut) // ENVELOPE
-            piece = x[max(0, a) : max(0, a + STRIDE)]
-            if step >= len(act) or step < 0 or len(piece) < 160:
-                continue
-            state = act[step]
-            if state == 1 and np.sqrt((piece**2).mean()) < 0.25:
-                state = -1
-            if state == 1 or row[frame] == 0:
-                row[frame] = state
-
-    def microphone(self, x: np.ndarray) -> np.ndarray:
+    def microphone(self, x: torch.Tensor) -> torch.Tensor:
         """Gain from whisper to overload, wind, DC offset, clipping, 16-bit."""
-        rng = self.rng
-        if rng.random() < 0.12:
-            wind = np.cumsum(rng.standard_normal(LENGTH).astype("float32"))
-            wind -= np.linspace(wind[0], wind[-1], LENGTH)
-            gust = np.interp(np.arange(LENGTH), np.linspace(0, LENGTH, 9), rng.uniform(0, 1, 9))
-            x = x + (wind / (wind.std() + 1e-6) * gust * rng.uniform(0.5, 6)).astype("float32")
-        if rng.random() < 0.2:  # a narrow microphone or codec, the same for all there is to hear
-            f = np.linspace(0, SAMPLE_RATE / 2, LENGTH // 2 + 1)
-            x = np.fft.irfft(np.fft.rfft(x) / np.sqrt(1 + (f / rng.uniform(2800, 7600)) ** 16), LENGTH).astype("float32")
-        peak_limited = 10 ** (rng.uniform(-3, 12) / 20) / (np.abs(x).max() + 1e-6)
-        x = x * min(10 ** (rng.uniform(-72, -20) / 20), peak_limited)
-        if rng.random() < 0.1:
-            x = x + rng.uniform(-0.05, 0.05)
-        return (np.round(np.clip(x, -1, 1) * 32767) / 32768).astype("float32")
+        rng, n = self.rng, len(x)
+        windy = np.where(rng.random(n) < 0.12)[0]
+        if len(windy):
+            wind = torch.randn(len(windy), LENGTH, generator=self.noise, device=self.device).cumsum(1)
+            wind = wind - wind[:, :1] - (wind[:, -1:] - wind[:, :1]) * torch.linspace(0, 1, LENGTH, device=self.device)
+            gust = torch.nn.functional.interpolate(self.put(rng.uniform(0, 1, (len(windy), 1, 9))), LENGTH, mode="linear", align_corners=True)[:, 0]
+            x.index_add_(0, self.put(windy), wind / (wind.std(1, keepdim=True) + 1e-6) * gust * self.put(rng.uniform(0.5, 6, len(windy)))[:, None])
+        narrow = np.where(rng.random(n) < 0.2, rng.uniform(2800, 7600, n), np.inf)  # a narrow microphone or codec, the same for all there is to hear
+        f = torch.linspace(0, SAMPLE_RATE / 2, LENGTH // 2 + 1, device=self.device)
+        x = torch.fft.irfft(torch.fft.rfft(x) / (1 + (f / self.put(narrow)[:, None]) ** 16).sqrt(), LENGTH)
+        peak_limited = self.put(10 ** (rng.uniform(-3, 12, n) / 20)) / (x.abs().amax(1) + 1e-6)
+        x = x * self.put(10 ** (rng.uniform(-72, -20, n) / 20)).minimum(peak_limited)[:, None]
+        x = x + self.put(np.where(rng.random(n) < 0.1, rng.uniform(-0.05, 0.05, n), 0))[:, None]
+        return (x.clamp(-1, 1) * 32767).round() / 32768
 
 
-def delay(target: np.ndarray) -> np.ndarray:
+def delay(target: torch.Tensor) -> torch.Tensor:
     """Shifts the targets by the network's output delay."""
-    out = np.zeros_like(target)
-    out[:, DELAY:] = target[:, :-DELAY]
-    return out
-
-
-def by_group(clips: list[Clip]) -> list[list[Clip]]:
-    groups: dict[str, list[Clip]] = {}
-    for clip in clips:
-        groups.setdefault(clip.group, []).append(clip)
-    return list(groups.values())
+    return torch.nn.functional.pad(target[..., :-DELAY], (DELAY, 0))

@@ -65,14 +65,14 @@ class Cache:
 
 
 class Block(nn.Module):
-    """Two depthwise-separable convolutions; the first strides. The parts of a network do not see each other's channels."""
+    """Two depthwise-separable convolutions; the first strides."""
 
-    def __init__(self, i: int, o: int, stride, parts: int):
+    def __init__(self, i: int, o: int, stride):
         super().__init__()
         self.a, self.b = CausalConv(i, i, (3, 3), stride, i), CausalConv(o, o, (3, 3), (1, 1), o)
         norm = nn.BatchNorm2d
-        self.a2 = nn.Sequential(norm(i), nn.ReLU(), nn.Conv2d(i, o, 1, groups=parts, bias=False), norm(o), nn.ReLU())
-        self.b2 = nn.Sequential(norm(o), nn.ReLU(), nn.Conv2d(o, o, 1, groups=parts, bias=False), norm(o))
+        self.a2 = nn.Sequential(norm(i), nn.ReLU(), nn.Conv2d(i, o, 1, bias=False), norm(o), nn.ReLU())
+        self.b2 = nn.Sequential(norm(o), nn.ReLU(), nn.Conv2d(o, o, 1, bias=False), norm(o))
 
     def forward(self, x, cache=None):
         x = self.a2(self.a(x, cache))
@@ -86,7 +86,7 @@ def background(features: torch.Tensor, cache: "Cache | None" = None) -> torch.Te
     """
     count = features.shape[1]
     age = np.arange(count)[:, None] - np.arange(count)
-    shares = torch.tensor(np.where(age >= 0, FADE ** np.maximum(age, 0), 0), dtype=torch.float32)
+    shares = torch.tensor(np.where(age >= 0, FADE ** np.maximum(age, 0), 0), dtype=torch.float32, device=features.device)
     total, weight = shares @ features, shares.sum(1)[:, None]
     if cache is not None:
         older = torch.tensor(FADE ** np.arange(1, count + 1), dtype=torch.float32)[:, None]
@@ -99,30 +99,35 @@ def background(features: torch.Tensor, cache: "Cache | None" = None) -> torch.Te
 
 def hide_bands(features: torch.Tensor) -> torch.Tensor:
     """[batch, frames, bands]: in half of the examples up to eight neighbouring bands are as loud as the mean of all, so that none is relied on."""
-    low = torch.randint(MELS, (len(features), 1, 1))
-    high = low + torch.randint(1, 9, (len(features), 1, 1)) * (torch.rand(len(features), 1, 1) < 0.5)
-    band = torch.arange(MELS)
+    shape, device = (len(features), 1, 1), features.device
+    low = torch.randint(MELS, shape, device=device)
+    high = low + torch.randint(1, 9, shape, device=device) * (torch.rand(shape, device=device) < 0.5)
+    band = torch.arange(MELS, device=device)
     return torch.where((band >= low) & (band < high), features.mean((1, 2), keepdim=True), features)
 
 
 class Network(nn.Module):
-    """`classes` outputs are exported; `auxiliary` outputs only teach (what else is heard). `parts` are as many networks side by side (join.py)."""
+    """`classes` outputs are exported; `auxiliary` outputs only teach (what else is heard).
 
-    def __init__(self, classes: int = 3, auxiliary: int = 0, parts: int = 1, hidden: int = 128):
+    `both_ways` is for a teacher, which may hear what comes after: its recurrent layer also runs from the end to the beginning, and keeps no memory.
+    """
+
+    def __init__(self, classes: int = 3, auxiliary: int = 0, hidden: int = 128, both_ways: bool = False):
         super().__init__()
-        channels = [parts * c for c in (24, 48, 72, 96, 128)]
-        self.parts, self.hidden = parts, hidden
+        channels = (48, 96, 144, 192, 256)
+        self.hidden, self.both_ways = hidden, both_ways
+        heard = hidden * (1 + both_ways) + channels[-1] * 2
         self.register_buffer("mel", mel_filters())
         self.register_buffer("window", torch.hann_window(FRAME, periodic=True))
-        self.norm = nn.BatchNorm2d(2 * parts)
-        self.first = CausalConv(2 * parts, channels[0], (5, 3), (2, 2), parts)
+        self.norm = nn.BatchNorm2d(2)
+        self.first = CausalConv(2, channels[0], (5, 3), (2, 2))
         self.first2 = nn.Sequential(nn.BatchNorm2d(channels[0]), nn.ReLU())
         strides = [(2, 2), (1, 2), (1, 2), (1, 2)]
-        self.blocks = nn.ModuleList(Block(i, o, s, parts) for i, o, s in zip(channels, channels[1:], strides))
-        self.grus = nn.ModuleList(nn.GRU(channels[-1] * 2 // parts, hidden, batch_first=True) for _ in range(parts))
+        self.blocks = nn.ModuleList(Block(i, o, s) for i, o, s in zip(channels, channels[1:], strides))
+        self.gru = nn.GRU(channels[-1] * 2, hidden, batch_first=True, bidirectional=both_ways)
         self.drop = nn.Dropout(0.15)
-        self.out = nn.Linear(hidden * parts + channels[-1] * 2, classes)
-        self.aux = nn.Linear(hidden * parts + channels[-1] * 2, auxiliary) if auxiliary else None
+        self.out = nn.Linear(heard, classes)
+        self.aux = nn.Linear(heard, auxiliary) if auxiliary else None
 
     def log_mel(self, x: torch.Tensor) -> torch.Tensor:
         """[batch, samples] -> [batch, samples / 160, 64]; the past before the first sample is silence."""
@@ -131,7 +136,7 @@ class Network(nn.Module):
 
     def convolve(self, features: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
         """[batch, frames of 10 ms, 64] -> [batch, frames of 40 ms, features]."""
-        x = torch.stack([features, features - background(features, cache)], 1).repeat(1, self.parts, 1, 1)
+        x = torch.stack([features, features - background(features, cache)], 1)
         x = self.first2(self.first(self.norm(x), cache))
         for block in self.blocks:
             x = block(x, cache)
@@ -139,14 +144,13 @@ class Network(nn.Module):
         return x.transpose(1, 2).reshape(b, t, c * f)
 
     def remember(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features [batch, frames, features], memory [1, batch, parts * hidden] -> what each part makes of its own, memory."""
-        memories = [None] * self.parts if memory is None else memory.split(self.hidden, 2)
-        own = zip(self.grus, x.chunk(self.parts, 2), memories)
-        heard, memories = zip(*(gru(features, None if m is None else m.contiguous()) for gru, features, m in own))
-        return torch.cat(heard, 2), torch.cat(memories, 2)
+        """Features [batch, frames, features], memory [1, batch, hidden] -> what the recurrent layer makes of them, memory; both ways there is none to carry on."""
+        if self.both_ways:
+            return self.gru(x)[0], torch.zeros(1, len(x), self.hidden, device=x.device)
+        return self.gru(x, memory)
 
     def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None):
-        """[batch, samples], memory [1, batch, parts * hidden] (zeros unless given) -> logits [batch, frames, classes], auxiliary logits, memory."""
+        """[batch, samples], memory [1, batch, hidden] (zeros unless given) -> logits [batch, frames, classes], auxiliary logits, memory."""
         x = self.log_mel(x)
         x = self.convolve(hide_bands(x) if self.training else x)
         h, memory = self.remember(x, memory)
@@ -197,7 +201,7 @@ class Streaming(nn.Module):
     def take_turns(self, x: torch.Tensor, cache: Cache) -> torch.Tensor:
         run = cache.take((1, 1))
         remembers = torch.cat([run != 0, run != self.turn], 1).float()[..., None]
-        h, memories = self.network.remember(x.expand(2, -1, -1), cache.take((1, 2, self.network.parts * self.network.hidden)) * remembers)
+        h, memories = self.network.remember(x.expand(2, -1, -1), cache.take((1, 2, self.network.hidden)) * remembers)
         cache.keep((run + 1) * (run < 2 * self.turn - 1).float())
         cache.keep(memories)
         return torch.where(run < self.turn, h[1:], h[:1])

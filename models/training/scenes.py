@@ -12,18 +12,77 @@ import os
 
 import numpy as np
 import soundfile as sf
+from scipy.signal import fftconvolve
 
-from corpus import BEDS, ENVELOPE, LABELS, SAMPLE_RATE, is_held_out, load
-from mixing import Mixer, loudest_third
+from corpus import BEDS, ENVELOPE, LABELS, SAMPLE_RATE, Clip, activity, is_held_out, load
+from mixing import BED_WEIGHTS, room, street
 from packages import package_clips
 
 SECONDS, SCENES = 60, 160
 LIKELY = ["crying", "laughter", "door", "impact_other", "tools", "music", "speech", "dog", "horn", "siren", "clap", "crowd", "alarm", "other"]
 
 
-def build(mixer: Mixer, rng, quiet: bool, snr_db: float):
+def loudest_third(x: np.ndarray) -> float:
+    """Root mean square of the loudest third of the 20 ms steps: the level of a sound, whatever silence surrounds it."""
+    n = len(x) // ENVELOPE
+    if n < 3:
+        return float(np.sqrt((x**2).mean() + 1e-9))
+    e = np.sort((x[: n * ENVELOPE].reshape(n, ENVELOPE) ** 2).mean(1))
+    return float(np.sqrt(e[-max(1, n // 3) :].mean()) + 1e-6)
+
+
+def by_group(clips: list[Clip]) -> list[list[Clip]]:
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(clip.group, []).append(clip)
+    return list(groups.values())
+
+
+class Recordings:
+    """Held-out recordings to draw from, and the ways by which their sound arrives: milder than those of training, and one sound at a time."""
+
+    def __init__(self, clips: list[Clip], seed: int):
+        self.rng = np.random.default_rng(seed)
+        of = lambda wanted: {k: by_group([c for c in clips if c.kind == k and wanted(c)]) for k in sorted({c.kind for c in clips if wanted(c)})}
+        self.negatives = of(lambda c: c.label is None)
+        self.by_kind = [of(lambda c: c.label == label) for label in range(3)]
+        self.beds = [c for c in clips if c.label is None and c.kind in BEDS and len(c.samples) > 3 * SAMPLE_RATE]
+        weights = np.array([BED_WEIGHTS.get(c.kind, 1.0) for c in self.beds])
+        self.bed_weights = weights / weights.sum()
+        self.rooms = [room(self.rng) for _ in range(80)] + [street(self.rng) for _ in range(40)]
+
+    def draw(self, groups: list[list[Clip]]) -> Clip:
+        group = groups[self.rng.integers(len(groups))]
+        return group[self.rng.integers(len(group))]
+
+    def travel(self, x: np.ndarray) -> np.ndarray:
+        """The sound as it arrives: speed, band, room, quantiser."""
+        rng = self.rng
+        if rng.random() < 0.5:
+            n = int(len(x) / rng.uniform(0.85, 1.18))
+            x = np.interp(np.linspace(0, len(x) - 1, n), np.arange(len(x)), x).astype("float32")
+        if rng.random() < 0.75:
+            n = 1 << int(np.ceil(np.log2(len(x) + 1)))
+            f = np.linspace(0, SAMPLE_RATE / 2, n // 2 + 1)
+            gain = np.ones(len(f))
+            if rng.random() < 0.6:
+                gain /= np.sqrt(1 + (f / rng.uniform(1800, 8000)) ** rng.choice([2, 4, 12]))
+            if rng.random() < 0.4:
+                gain /= np.sqrt(1 + (rng.uniform(40, 400) / (f + 1)) ** 2)
+            if rng.random() < 0.5:
+                gain *= 10 ** (np.interp(f, np.geomspace(60, 8000, 6), rng.uniform(-6, 6, 6)) / 20)
+            x = np.fft.irfft(np.fft.rfft(x, n) * gain, n)[: len(x)].astype("float32")
+        if rng.random() < 0.5:
+            x = fftconvolve(x, self.rooms[rng.integers(len(self.rooms))])[: len(x) + 4000].astype("float32")
+        if rng.random() < 0.15:
+            step = 2.0 ** -rng.integers(6, 10)
+            x = (np.round(x / step) * step).astype("float32")
+        return x
+
+
+def build(recordings: Recordings, rng, quiet: bool, snr_db: float):
     length = SECONDS * SAMPLE_RATE
-    bed_clip = mixer.beds[rng.choice(len(mixer.beds), p=mixer.bed_weights)]
+    bed_clip = recordings.beds[rng.choice(len(recordings.beds), p=recordings.bed_weights)]
     bed = bed_clip.samples.astype("float32") / 32768
     mix = np.tile(bed, length // len(bed) + 1)[:length]
     mix = mix / (np.sqrt((mix**2).mean()) + 1e-6)
@@ -33,19 +92,19 @@ def build(mixer: Mixer, rng, quiet: bool, snr_db: float):
     for slot, index in zip(slots, order):
         label = sounds[index]
         if label is None:
-            kind = str(rng.choice([k for k in LIKELY if k in mixer.negatives]))
-            clip, level = mixer.draw(mixer.negatives[kind]), float(rng.uniform(0, 24))
+            kind = str(rng.choice([k for k in LIKELY if k in recordings.negatives]))
+            clip, level = recordings.draw(recordings.negatives[kind]), float(rng.uniform(0, 24))
         else:
-            kind = str(rng.choice(mixer.kinds_of[label]))
-            clip, level = mixer.draw(mixer.by_kind[label][kind]), snr_db
+            kind = str(rng.choice(list(recordings.by_kind[label])))
+            clip, level = recordings.draw(recordings.by_kind[label][kind]), snr_db
         x = clip.samples.astype("float32") / 32768
         if label is not None:
-            active = np.where(mixer.act[clip.path] == 1)[0]
+            active = np.where(activity(clip) == 1)[0]
             start = (active[0] if len(active) else 0) * ENVELOPE
             x = x[max(0, start - 800) :]
         x = x[: 4 * SAMPLE_RATE]
         if rng.random() < 0.5:
-            x, _ = mixer.travel(x)
+            x = recordings.travel(x)
         x = x * 10 ** (level / 20) / loudest_third(x)
         at = int(slot * SAMPLE_RATE)
         x = x[: length - at]
@@ -97,8 +156,8 @@ def main():
     else:
         clips, classes = load(args.audio, args.work)
         clips += package_clips(args.work, len(classes)) if args.packages else []
-        mixer = Mixer([c for c in clips if is_held_out(c.kind, c.group)], 7)
-        mixes = (build(mixer, rng, i % 3 > 0, [0, 6, 12, 20][i // 3 % 4]) for i in range(SCENES))
+        recordings = Recordings([c for c in clips if is_held_out(c.kind, c.group)], 7)
+        mixes = (build(recordings, rng, i % 3 > 0, [0, 6, 12, 20][i // 3 % 4]) for i in range(SCENES))
     os.makedirs(args.out, exist_ok=True)
     scenes = []
     for i, (mix, events) in enumerate(mixes):

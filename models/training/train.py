@@ -1,10 +1,10 @@
-"""Trains the network: train.py AUDIO_DIR WORK_DIR --steps N. Writes WORK_DIR/model.pt and prints its log. voices.py goes before it."""
+"""Trains one network: train.py AUDIO_DIR WORK_DIR NAME. Writes WORK_DIR/NAME.pt and prints its log. packages.py and voices.py go before it."""
 import argparse
 import copy
+import math
 import os
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -15,48 +15,104 @@ from packages import package_clips
 from sirens import siren_clips
 from voices import changed_voices
 
-BATCH = 32
+BATCH = 64
 CARRIED = 0.7  # share of examples that begin with the memory left by another example
+TAUGHT = 0.7  # how much of the loss is by what the teachers say, where there are any; the rest is by the labels
+WARM_UP = 0.08  # of the steps
+EVERY = 200  # steps between two lines of the log
 
 
 class Stream(torch.utils.data.IterableDataset):
-    """An endless stream of mixed examples."""
+    """An endless stream of mixed batches."""
 
-    def __init__(self, clips, seed):
-        self.clips, self.seed = clips, seed
+    def __init__(self, clips, seed, device="cpu"):
+        self.clips, self.seed, self.device = clips, seed, device
 
     def __iter__(self):
-        worker = torch.utils.data.get_worker_info()
-        mixer = Mixer(self.clips, self.seed + (worker.id if worker else 0))
+        mixer = Mixer(self.clips, self.seed, self.device)
         while True:
-            yield mixer.example()
+            yield mixer.batch(BATCH)
 
 
-def loss_of(out, aux, target, aux_target, positive_weight=2.0):
-    """Frame-wise cross-entropy; ignored frames count nothing; the auxiliary head at a third of the weight."""
-    logits = out.transpose(1, 2)
-    known = (target >= 0).float()
-    main = F.binary_cross_entropy_with_logits(logits, target.clamp(min=0).float(), reduction="none", pos_weight=torch.tensor(positive_weight))
-    # focal weight: confusers that are still scored high matter, the long quiet does not
-    p = torch.sigmoid(logits.detach())
-    focus = torch.where(target > 0, 1 - p, p).clamp(min=0.02) ** 0.5
-    main = (main * focus * known).sum() / (focus * known).sum()
+def focal(logits, target, known=1.0, positive_weight=1.0):
+    """Cross-entropy [batch, classes, frames] -> scalar: where target and output differ little it counts little. Confusers that are scored high matter, the long quiet does not."""
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=torch.tensor(positive_weight, device=logits.device))
+    focus = (torch.sigmoid(logits.detach()) - target).abs().clamp(min=0.02).sqrt() * known
+    return (loss * focus).sum() / focus.sum()
+
+
+def loss_of(logits, aux, target, aux_target, taught):
+    """(by the labels, all): frame-wise; ignored frames count nothing for the labels; what the teachers say, if anything, is a probability for every frame."""
+    main = focal(logits, target.clamp(min=0).float(), (target >= 0).float(), 2.0)
     heard = torch.isfinite(aux_target)  # of clips from the packages a tagger's scores are not known
-    side = F.binary_cross_entropy_with_logits(aux.transpose(1, 2), aux_target.nan_to_num(0), reduction="none")[heard].mean()
-    return main, main + 1.0 * side
+    side = F.binary_cross_entropy_with_logits(aux, aux_target.nan_to_num(0), reduction="none")
+    side = (side * heard).sum() / heard.sum()
+    if taught is None:
+        return main, main + side
+    return main, (1 - TAUGHT) * main + 2 * TAUGHT * focal(logits, taught) + side
+
+
+class Teachers:
+    """What networks say in the mean of their logits."""
+
+    def __init__(self, paths, device):
+        self.networks = [read(path).to(device).eval() for path in paths]
+        self.memories = [None] * len(paths)
+
+    @torch.no_grad()
+    def __call__(self, x, kept):
+        """Waveforms [batch, samples], which memories are kept [batch, 1] -> probabilities [batch, classes, frames]."""
+        said = []
+        for i, network in enumerate(self.networks):
+            logits, _, memory = network(x, None if self.memories[i] is None else self.memories[i] * kept)
+            self.memories[i] = memory
+            said.append(logits)
+        return torch.sigmoid(sum(said) / len(said)).transpose(1, 2)
+
+
+def save(path, network, options):
+    torch.save({"network": options, "weights": network.state_dict()}, path + ".new")
+    os.replace(path + ".new", path)
+
+
+def read(path) -> Network:
+    """A network that `save` wrote."""
+    saved = torch.load(path, map_location="cpu")
+    network = Network(**saved["network"])
+    network.load_state_dict(saved["weights"])
+    return network
+
+
+def average_precision(scores, target):
+    """Area under precision over recall of all known frames of one class."""
+    order = scores[target >= 0].argsort(descending=True)
+    hits = target[target >= 0][order].float()
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1, device=hits.device)
+    return float((precision * hits).sum() / hits.sum())
+
+
+@torch.no_grad()
+def heard_well(network, batches, device):
+    """The average precision of each class in mixtures of held-out recordings."""
+    scores = torch.cat([network.eval()(x.to(device))[0].transpose(1, 2).cpu() for x, _ in batches])
+    target = torch.cat([target for _, target in batches])
+    return [round(average_precision(scores[:, i].flatten(), target[:, i].flatten()), 3) for i in range(scores.shape[1])]
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("audio")
     parser.add_argument("work")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("name")
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--teacher", action="store_true", help="twice as much memory, and it hears what comes after")
+    parser.add_argument("--taught-by", nargs="*", default=[], metavar="WEIGHTS")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     clips, classes = load(args.audio, args.work)
     clips += package_clips(args.work, len(classes)) + siren_clips(len(classes))
     training = [c for c in clips if not is_held_out(c.kind, c.group)]
@@ -66,47 +122,60 @@ def main():
         f"{len(training)} clips to train on and {len(voices)} changed voices, {len(clips) - len(training)} held out; "
         f"{len(classes)} teacher classes, {len(kinds)} kinds of negatives", flush=True,
     )
-    # more than twice as fast on a CPU as the usual layout: the gradient of depthwise convolutions has a path of its own
-    net = Network(3, len(classes) + len(kinds)).to(memory_format=torch.channels_last)
-    print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
-    average = copy.deepcopy(net)
-    batches = iter(torch.utils.data.DataLoader(Stream(training + voices, 1000 * args.seed), batch_size=BATCH, num_workers=1, prefetch_factor=6))
-    optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.steps, pct_start=0.08)
-    memory = torch.zeros(1, BATCH, net.parts * net.hidden)
-    began, running, waited = time.time(), None, 0.0
+    unheard = Mixer([c for c in clips if is_held_out(c.kind, c.group)], 5, args.device)
+    held_out = [tuple(x.cpu() for x in unheard.batch(BATCH)[:2]) for _ in range(24)]
+    options = {"classes": 3, "auxiliary": len(classes) + len(kinds), "hidden": 256 if args.teacher else 128, "both_ways": args.teacher}
+    network = Network(**options)
+    network.drop.p = 0.3 if args.teacher else 0.15
+    print("parameters", sum(p.numel() for p in network.parameters()), flush=True)
+    # on a CPU more than twice as fast as the usual layout: the gradient of depthwise convolutions has a path of its own
+    layout = torch.channels_last if args.device == "cpu" else torch.contiguous_format
+    network = network.to(args.device, memory_format=layout)
+    average = copy.deepcopy(network)
+    teachers = Teachers(args.taught_by, args.device) if args.taught_by else None
+    stream = Stream(training + voices, 1000 * args.seed, args.device)
+    batches = iter(stream if args.device != "cpu" else torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=6))
+    optimiser = torch.optim.AdamW(network.parameters(), args.rate, weight_decay=1e-2)
+    memory = torch.zeros(1, BATCH, network.hidden, device=args.device)
+    path = os.path.join(args.work, f"{args.name}.pt")
+    began, running = time.time(), None
     for step in range(args.steps):
-        t = time.time()
+        done = step / args.steps
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * max(1e-3, done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2)
         x, target, aux_target = next(batches)
-        waited += time.time() - t
-        net.train()
+        network.train()
         # most examples follow another, so that what was heard long ago is no reason to hear worse
-        memory = memory * (torch.rand(BATCH, 1) < CARRIED)
-        out, aux, memory = net(x, memory)
+        kept = (torch.rand(BATCH, 1, device=args.device) < CARRIED).float()
+        out, aux, memory = network(x, memory * kept)
         memory = memory.detach()
-        main_loss, loss = loss_of(out, aux, target, aux_target)
+        main_loss, loss = loss_of(out.transpose(1, 2), aux.transpose(1, 2), target, aux_target, teachers(x, kept) if teachers else None)
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
-        follow(average, net, min(0.998, (step + 1) / (step + 10)))
-        value = np.array([main_loss.item(), loss.item()])
-        running = value if running is None else 0.98 * running + 0.02 * value
-        if step % 50 == 0:
-            print(f"step {step} loss {running[0]:.4f} with auxiliary {running[1]:.4f} seconds {time.time() - began:.0f} waiting for examples {waited:.0f}", flush=True)
-        if step % 200 == 199 or step == args.steps - 1:
-            torch.save(average.state_dict(), os.path.join(args.work, "model.pt.new"))
-            os.replace(os.path.join(args.work, "model.pt.new"), os.path.join(args.work, "model.pt"))
+        follow(average, network, min(0.998, (step + 1) / (step + 10)))
+        if step % EVERY == 0:
+            value = torch.stack([main_loss, loss]).detach()
+            running = value if running is None else 0.7 * running + 0.3 * value
+            print(f"step {step} loss {running[0]:.4f} with all {running[1]:.4f} seconds {time.time() - began:.0f}", flush=True)
+        if (step + 1) % (10 * EVERY) == 0:
+            print(f"average precision on held-out mixtures (glass, shout, bang) {heard_well(average, held_out, args.device)}", flush=True)
+            save(path, average, options)
+    print(f"{args.steps} steps, {time.time() - began:.0f} seconds, average precision on held-out mixtures {heard_well(average, held_out, args.device)}", flush=True)
+    save(path, average, options)
 
 
 @torch.no_grad()
-def follow(average, net, keep):
+def follow(average, network, keep):
     """Exponential moving average of the weights; counters are copied."""
-    for a, b in zip(average.state_dict().values(), net.state_dict().values()):
-        if a.dtype.is_floating_point:
-            a.mul_(keep).add_(b, alpha=1 - keep)
-        else:
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
+    floating = [(a, b) for a, b in pairs if a.dtype.is_floating_point]
+    averages = [a for a, _ in floating]
+    torch._foreach_mul_(averages, keep)
+    torch._foreach_add_(averages, [b for _, b in floating], alpha=1 - keep)
+    for a, b in pairs:
+        if not a.dtype.is_floating_point:
             a.copy_(b)
 
 
