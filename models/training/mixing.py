@@ -146,7 +146,7 @@ class Mixer:
         return x, heard, speeds
 
     def place(self, clips: np.ndarray, low: float):
-        """Clips, targets by the stretch that is active, as they arrive at random places, -`low` to 28 dB over the bed's level of 1.
+        """Clips, targets by the stretch that is active, as they arrive at random places, `low` to 28 dB over the bed's level of 1.
 
         Returns (sounds [n, 64000], where each begins, samples of each, first sample of the stretch, speed).
         """

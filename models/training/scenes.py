@@ -147,16 +147,17 @@ def main():
     parser.add_argument("work")
     parser.add_argument("out")
     parser.add_argument("--target-free", action="store_true")
+    parser.add_argument("--seed", type=int, default=7, help="another one mixes other scenes of the same recordings")
     parser.add_argument("--packages", action="store_true", help="with held-out recordings of Debian's packages")
     args = parser.parse_args()
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(args.seed)
     if args.target_free:
         clips, _ = load(args.audio, args.work, "dev", clean=False)
         mixes = target_free([c for c in clips if c.label is None], rng)
     else:
         clips, classes = load(args.audio, args.work)
         clips += package_clips(args.work, len(classes)) if args.packages else []
-        recordings = Recordings([c for c in clips if is_held_out(c.kind, c.group)], 7)
+        recordings = Recordings([c for c in clips if is_held_out(c.kind, c.group)], args.seed)
         mixes = (build(recordings, rng, i % 3 > 0, [0, 6, 12, 20][i // 3 % 4]) for i in range(SCENES))
     os.makedirs(args.out, exist_ok=True)
     scenes = []
