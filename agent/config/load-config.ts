@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { brokerAddress } from './broker-url.ts';
 import { printable, problemsOf, show } from './problems.ts';
+import { readYaml } from './read-yaml.ts';
 import { type Config, configSchema } from './schema.ts';
 
 const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -23,25 +23,13 @@ export function loadConfig(path: string): Config {
       { cause },
     );
   }
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (cause) {
-    throw new ConfigError(
-      `Expected YAML in ${path}, got: ${printable(messageOf(cause).trim().replace(/\n+/g, '\n'))}`,
-      'check indentation and quotes at the line named',
-      {
-        cause,
-      },
-    );
-  }
-  return checkConfig(value, path);
+  return checkConfig(readYaml(text, path), path);
 }
 
 /** The part of the outbox of a file whose other parts may be refused; nothing where that cannot be read or is itself wrong. */
 export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   try {
-    return configSchema.shape.outbox.parse((parse(readFileSync(path, 'utf8')) as { outbox?: unknown } | null)?.outbox);
+    return configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox);
   } catch {
     return undefined;
   }

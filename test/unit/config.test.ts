@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { checkConfig, loadConfig } from '../../agent/config/load-config.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { redact } from '../../agent/config/secrets.ts';
+import { ConfigError } from '../../agent/lib/errors.ts';
 
 const minimal = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } };
 const example = 'deploy/tocsin.example.yaml';
@@ -97,11 +98,49 @@ test('a secret that stands in the file is refused and not shown: what is wrong w
   expect(problemsOf({ ...minimal, mqtt: { ...minimal.mqtt, passwordFile: 7 } })).toContain('mqtt.passwordFile: expected text, got 7');
 });
 
+function loaded(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'tocsin.yaml');
+  writeFileSync(path, text);
+  try {
+    loadConfig(path);
+    return 'right';
+  } catch (error) {
+    expect(error, text.slice(0, 80)).toBeInstanceOf(ConfigError);
+    return `${(error as ConfigError).message.replace(path, 'FILE')}; ${(error as ConfigError).tryHint}`;
+  }
+}
+
 test('a file that is absent or no YAML says so', () => {
   expect(() => loadConfig('/nowhere.yaml')).toThrow(/Expected a configuration file at \/nowhere.yaml/);
-  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'bad.yaml');
-  writeFileSync(path, 'site: [');
-  expect(() => loadConfig(path)).toThrow(/Expected YAML/);
+  expect(loaded('site: [')).toMatch(/^Expected YAML in FILE, got: Flow sequence .* at line 1, column 8; check indentation and quotes/);
+  for (const tagged of ['!!binary aGVsbG8=', 'site: a\nsensor: !!binary aGVsbG8=', 'site: !own a'])
+    expect(loaded(tagged)).toMatch(/^Expected YAML in FILE, got: Unresolved tag at line \d, column \d; check/);
+});
+
+test('an alias of itself, of nothing or of too much is told as one', () => {
+  const laughs = [...'abcdefgh'].map((name, i, all) => `${name}: &${name} [${Array(9).fill(i === 0 ? 'ha' : `*${all[i - 1]}`)}]`).join('\n');
+  for (const text of ['site: &a [*a]', '&a [*a]', '&a\nsite: *a', 'site: *a', laughs])
+    expect(loaded(text)).toBe('Expected YAML in FILE, got: an alias (*name) of nothing, of itself or of too much; write the value in the place of each *name');
+  expect(loaded(`site: a\nsensor: b\nmqtt: ${'['.repeat(20_000)}`)).toMatch(/^Expected YAML in FILE/);
+  expect(loaded('site: &a here\nsensor: *a\nmqtt: {url: mqtt://localhost}')).toBe('right');
+});
+
+test('what stands at the place where a file is no YAML is not shown: it may be a password with a quote too few', async () => {
+  const warned: Error[] = [];
+  const note = (warning: Error) => void warned.push(warning);
+  process.on('warning', note);
+  for (const line of [
+    'password: "hunter2',
+    'password: !hunter2',
+    'password: *hunter2',
+    'password: |hunter2',
+    'a: b\nhunter2',
+    '[hunter2: ]: 3, ? {hunter2}: 4',
+  ])
+    expect(loaded(`${line}\n`), line).not.toContain('hunter2');
+  await new Promise((resolve) => setImmediate(resolve)); // until a warning would have been told
+  process.off('warning', note);
+  expect(warned).toEqual([]);
 });
 
 test('without TLS only to a broker on this machine, or where the configuration says so in as many words', () => {

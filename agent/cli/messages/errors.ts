@@ -34,8 +34,11 @@ export const frenchErrors: Record<string, string> = {
   'run it again with sudo; where a service says so: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
     'recommencez avec sudo ; si c’est un service qui le dit : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
-  'Expected YAML in {1}, got: {2}': 'Attendu du YAML dans {1}, obtenu : {2}',
+  'Expected YAML in {1}, got: {2} at line {3}, column {4}': 'Attendu du YAML dans {1}, obtenu : {2}, ligne {3}, colonne {4}',
   'check indentation and quotes at the line named': 'vérifiez les retraits et guillemets à la ligne indiquée',
+  'Expected YAML in {1}, got: an alias (*name) of nothing, of itself or of too much':
+    'Attendu du YAML dans {1}, obtenu : un alias (*nom) de rien, de lui-même ou de trop',
+  'write the value in the place of each *name': 'écrivez la valeur à la place de chaque *nom',
   '{1} has {2} problem{3}:\n{4}': '{1} : à corriger ({2}) :\n{4}',
   'tocsin config example shows every key with its default': 'tocsin config example montre chaque clé et sa valeur par défaut',
   '{1}: expected a readable file, got: {2}': '{1} : attendu un fichier lisible, obtenu : {2}',
