@@ -2,9 +2,10 @@ import type { z } from 'zod';
 
 /** What is wrong with a value, one line for each key: `key: expected what, got what`. `root` is the whole that was read. */
 export function problemsOf(issue: z.core.$ZodIssue, root: unknown): string[] {
-  const path = issue.path.join('.');
+  const named = (path: readonly PropertyKey[]) => path.map((key) => (holdsKey(String(key)) ? redacted : String(key))).join('.');
+  const path = named(issue.path);
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => `${path ? `${path}.` : ''}${key}: expected no such key, got ${show(valueAt(root, [...issue.path, key]), key)}`);
+    return issue.keys.map((key) => `${named([...issue.path, key])}: expected no such key, got ${show(valueAt(root, [...issue.path, key]), key)}`);
   return [`${path || '(file)'}: expected ${expectedOf(issue)}, got ${show(valueAt(root, issue.path))}`];
 }
 
@@ -49,7 +50,14 @@ export function show(value: unknown, name = ''): string {
 
 export const redacted = '(redacted)';
 
+/** Whether a text looks like a key, whole or a line of it: PEM, or base64 as long as no name is, but for a digest. */
+export function holdsKey(text: string): boolean {
+  return /-----BEGIN|(?![0-9a-f]{40})[A-Za-z0-9+/]{40}/.test(text);
+}
+
 function withoutSecret(name: string, value: unknown): unknown {
   if (/(password|passwd|passphrase|secret|token)$/i.test(name)) return redacted;
-  return typeof value === 'string' ? value.replace(/(?<=:\/\/).*(?=@)/s, redacted) : value;
+  if (typeof value === 'object' && value !== null && Object.keys(value).some(holdsKey)) return redacted;
+  if (typeof value !== 'string') return value;
+  return holdsKey(value) ? redacted : value.replace(/(?<=:\/\/).*(?=@)/s, redacted);
 }

@@ -2,10 +2,12 @@
 import { z } from 'zod';
 import { logLevels } from '../lib/logger.ts';
 import { hasAddress } from './broker-url.ts';
+import { namesSecret } from './secrets.ts';
 
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
 const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end
 const file = z.string().min(1);
+const secretFile = file.refine(namesSecret, 'expected the name of a file, and the secret in that file');
 
 export const configSchema = z.strictObject({
   site: slug.describe('Where the sensor stands: the first level of its topics, for instance a district.'),
@@ -91,12 +93,12 @@ export const configSchema = z.strictObject({
         'MQTT version. With 3.1.1 a broker acknowledges what its access control refused, and such an event is lost: use it only on a broker without access control.',
       ),
     username: z.string().min(1).max(128).optional().describe('Only where certificates are not used.'),
-    passwordFile: file
+    passwordFile: secretFile
       .optional()
       .describe('File that holds the password. A plain name, here and below, is a file in /etc/tocsin/credentials; secrets are never in this file.'),
-    caFile: file.optional().describe('Certificate authority that signed the broker, PEM.'),
-    certFile: file.optional().describe("This sensor's certificate, PEM."),
-    keyFile: file.optional().describe("This sensor's private key, PEM."),
+    caFile: secretFile.optional().describe('Certificate authority that signed the broker, PEM.'),
+    certFile: secretFile.optional().describe("This sensor's certificate, PEM."),
+    keyFile: secretFile.optional().describe("This sensor's private key, PEM."),
     keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
     ackTimeoutSeconds: z.number().min(1).max(60).default(15).describe('No PUBACK within this time: reconnect and send again.'),
     maxInFlight: z.number().int().min(1).max(16).default(16).describe('Events sent and not yet acknowledged.'),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { ConfigError, messageOf } from '../lib/errors.ts';
-import { redacted } from './problems.ts';
+import { holdsKey, redacted } from './problems.ts';
 import type { Config } from './schema.ts';
 
 export interface Credentials {
@@ -18,6 +18,11 @@ const folder = '/etc/tocsin/credentials';
 export function secretPath(path: string, handedOver = process.env.CREDENTIALS_DIRECTORY): string {
   if (isAbsolute(path)) return path;
   return handedOver ? join(handedOver, `credentials_${path}`) : join(folder, path);
+}
+
+/** Whether it is the name of a secret's file, and not the secret itself. */
+export function namesSecret(path: string): boolean {
+  return isAbsolute(path) || !holdsKey(path);
 }
 
 /** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */

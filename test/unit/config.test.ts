@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -109,6 +110,36 @@ function loaded(text: string): string {
     return `${(error as ConfigError).message.replace(path, 'FILE')}; ${(error as ConfigError).tryHint}`;
   }
 }
+
+test('a private key that is pasted in the place of its file is refused and not shown, however it was pasted', () => {
+  const pem = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const lines = pem.privateKey.trim().split('\n');
+  const body = lines.slice(1, -1);
+  const base = 'site: a\nsensor: b\nmqtt:\n  url: mqtts://broker.example.org\n  certFile: sensor.pem\n';
+  const said = [
+    ...['|\n    ', '>\n    ', ''].map((begin) => loaded(`${base}  keyFile: ${begin}${lines.join('\n    ')}\n`)),
+    loaded(`${base}  keyFile: "${lines.join('\\n')}"\n`),
+    loaded(`${base}  keyFile: ${body.join('\n    ')}\n`),
+    loaded(`${base}  keyFile: ${body.join('')}\n`),
+    loaded(`${base}  keyFile: ${body[0]?.replaceAll('/', 'a')}\n`),
+    loaded(`${base}  certFile: ${lines.join('\n    ')}\n`.replace('  certFile: sensor.pem\n', '')),
+    loaded(`${base}  keyFile:\n    - ${lines.join('\n    - ')}\n`),
+    loaded(`${base}  keyFile:\n    ${lines.join(': 1\n    ')}: 1\n`),
+    loaded(`${base}  ${lines.join(': 1\n  ')}: 1\n`),
+    ...['', '  ', '"', '|\n'].map((begin) => loaded(`${base}  keyFile: ${begin}${lines.join('\n')}\n`)),
+  ];
+  for (const one of said) {
+    expect(one).toMatch(/^(FILE has|Expected YAML in FILE)/);
+    for (const line of body) for (let at = 0; at + 12 <= line.length; at++) expect(one).not.toContain(line.slice(at, at + 12));
+  }
+  expect(said[0]).toContain('mqtt.keyFile: expected the name of a file, and the secret in that file, got "(redacted)"');
+  for (const name of [`${'0123456789abcdef'.repeat(4)}.pem`, `/srv/${'keys/'.repeat(12)}sensor`])
+    expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org', certFile: name, keyFile: name } }), name).toBe('none');
+});
 
 test('a file that is absent or no YAML says so', () => {
   expect(() => loadConfig('/nowhere.yaml')).toThrow(/Expected a configuration file at \/nowhere.yaml/);

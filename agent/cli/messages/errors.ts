@@ -209,6 +209,7 @@ export const frenchErrors: Record<string, string> = {
   'expected its name to be {1}': 'attendu comme nom {1}',
   'expected no such key': 'cette clé n’existe pas',
   'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit': 'attendu 1 à 32 caractères parmi a-z, 0-9 et « - », lettre ou chiffre d’abord',
+  'expected the name of a file, and the secret in that file': 'attendu le nom d’un fichier, et le secret dans ce fichier',
   'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':
     'attendu un nom qui survit au redémarrage, comme en donne `tocsin devices`, pas un numéro de carte',
   'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':
