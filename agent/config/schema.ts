@@ -7,7 +7,10 @@ import { namesSecret } from './secrets.ts';
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
 const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end
 const file = z.string().min(1);
-const secretFile = file.refine(namesSecret, 'expected the name of a file, and the secret in that file');
+const secretFile = file.refine(
+  namesSecret,
+  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from /, and the secret in that file',
+);
 
 export const configSchema = z.strictObject({
   site: slug.describe('Where the sensor stands: the first level of its topics, for instance a district.'),

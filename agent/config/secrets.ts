@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { ConfigError, messageOf } from '../lib/errors.ts';
 import { holdsKey, redacted } from './problems.ts';
@@ -20,9 +20,9 @@ export function secretPath(path: string, handedOver = process.env.CREDENTIALS_DI
   return handedOver ? join(handedOver, `credentials_${path}`) : join(folder, path);
 }
 
-/** Whether it is the name of a secret's file, and not the secret itself. */
+/** Whether it is the name of a secret's file, one that systemd hands over under that name, and not the secret itself. */
 export function namesSecret(path: string): boolean {
-  return isAbsolute(path) || !holdsKey(path);
+  return isAbsolute(path) || (/^(?!\.)[ -.0-9;-~]+$/.test(path) && !holdsKey(path)); // of folder/name it makes folder_name
 }
 
 /** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */
@@ -43,8 +43,14 @@ export function redact(config: Config): Config {
 }
 
 function readSecret(key: string, path: string): Buffer {
+  const found = secretPath(path);
+  if (!isAbsolute(path) && lstatSync(found, { throwIfNoEntry: false })?.isSymbolicLink())
+    throw new ConfigError(
+      `${key}: expected a file, got a symbolic link at ${found}: systemd does not hand it to the courier`,
+      'copy the file itself to the place of the link',
+    );
   try {
-    return readFileSync(secretPath(path));
+    return readFileSync(found);
   } catch (cause) {
     throw new ConfigError(`${key}: expected a readable file, got: ${messageOf(cause)}`, 'check that the file exists and that the service user may read it', {
       cause,

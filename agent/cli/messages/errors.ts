@@ -42,6 +42,9 @@ export const frenchErrors: Record<string, string> = {
   '{1} has {2} problem{3}:\n{4}': '{1} : à corriger ({2}) :\n{4}',
   'tocsin config example shows every key with its default': 'tocsin config example montre chaque clé et sa valeur par défaut',
   '{1}: expected a readable file, got: {2}': '{1} : attendu un fichier lisible, obtenu : {2}',
+  '{1}: expected a file, got a symbolic link at {2}: systemd does not hand it to the courier':
+    '{1} : attendu un fichier, obtenu un lien symbolique à {2} : systemd ne le remet pas au courrier',
+  'copy the file itself to the place of the link': 'copiez le fichier lui-même à la place du lien',
   'check that the file exists and that the service user may read it': 'vérifiez que le fichier existe et que l’utilisateur du service peut le lire',
   'Expected arecord to list devices, got: {1}': 'Attendu que arecord énumère les appareils, obtenu : {1}',
   'apt install alsa-utils': 'apt install alsa-utils',
@@ -209,7 +212,8 @@ export const frenchErrors: Record<string, string> = {
   'expected its name to be {1}': 'attendu comme nom {1}',
   'expected no such key': 'cette clé n’existe pas',
   'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit': 'attendu 1 à 32 caractères parmi a-z, 0-9 et « - », lettre ou chiffre d’abord',
-  'expected the name of a file, and the secret in that file': 'attendu le nom d’un fichier, et le secret dans ce fichier',
+  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from /, and the secret in that file':
+    'attendu le nom d’un fichier de /etc/tocsin/credentials (lettres et chiffres, sans dossier), ou un chemin depuis /, et le secret dans ce fichier',
   'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':
     'attendu un nom qui survit au redémarrage, comme en donne `tocsin devices`, pas un numéro de carte',
   'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':

@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { readCredentials } from '../../agent/config/secrets.ts';
+
+const mqtt = (caFile: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', caFile } }, 'x').mqtt;
+
+// What systemd 257 makes of a folder (LoadCredential=credentials:FOLDER), as seen in a container: plain.pem becomes credentials_plain.pem and sub/x.pem
+// credentials_sub_x.pem, links and .hidden are left out, and with a colon or an accent in a name the unit does not start.
+test('a name that systemd would hand over under another, or not at all, is refused', () => {
+  for (const name of ['sub/x.pem', './ca.pem', '../ca.pem', '.hidden', 'a:b.pem', 'autorité.pem', 'ca.pem\n'])
+    expect(() => mqtt(name), name).toThrow(/mqtt.caFile: expected the name of a file in \/etc\/tocsin\/credentials \(letters and digits, no folder\)/);
+  for (const name of ['ca.pem', 'two words', 'a..b', '/srv/sub/.autorité:1.pem']) expect(mqtt(name).caFile).toBe(name);
+});
+
+test('a symbolic link among the credentials is refused: systemd leaves it out', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-credentials-'));
+  const place = join(folder, 'credentials_ca.pem');
+  writeFileSync(join(folder, 'real.pem'), 'PEM');
+  symlinkSync('real.pem', place);
+  vi.stubEnv('CREDENTIALS_DIRECTORY', folder); // in the place of /etc/tocsin/credentials, where a test has nothing to write
+  expect(() => readCredentials(mqtt('ca.pem'))).toThrow(
+    `mqtt.caFile: expected a file, got a symbolic link at ${place}: systemd does not hand it to the courier`,
+  );
+  expect(readCredentials(mqtt(place)).ca?.toString()).toBe('PEM'); // a path from / is read as it stands
+  rmSync(place);
+  expect(() => readCredentials(mqtt('ca.pem'))).toThrow('mqtt.caFile: expected a readable file, got: ENOENT');
+  writeFileSync(place, 'PEM');
+  expect(readCredentials(mqtt('ca.pem')).ca?.toString()).toBe('PEM');
+  vi.unstubAllEnvs();
+});
