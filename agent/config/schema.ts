@@ -132,7 +132,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       socket: file
         .optional()
-        .describe('Local socket for `tocsin meter`. By default /run/tocsin/meter.sock beside /var/lib/tocsin/outbox.db, else meter.sock beside the outbox.'),
+        .describe(
+          'Local socket for `tocsin meter`. By default /run/tocsin/meter.sock beside /var/lib/tocsin/outbox.db, else meter.sock beside the outbox. Two listeners need one each.',
+        ),
     })
     .prefault({}),
 

@@ -1,5 +1,5 @@
 // The one socket of the listener. It only writes, to programs of this machine, and only what reading.ts can say.
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../lib/errors.ts';
@@ -24,10 +24,11 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
   let connections = 0;
   let counting: NodeJS.Timeout | undefined;
   let closed = false;
+  let own: number | undefined; // the inode of our socket: no other has it while we hold it
 
   const server = createServer((client) => {
     if (++connections > mostConnections && server.listening) {
-      server.close();
+      closeServer();
       logger.warn({}, 'the meter socket rests: too many connections');
     }
     counting ??= setTimeout(rested, restMs).unref();
@@ -74,8 +75,29 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
       if (before && !before.isSocket()) throw new Error(`${path} is no socket`);
       if (before) rmSync(path); // of a listener that was killed
       server.listen({ path }, () => chmodSync(path, 0o660));
+      own = inodeAt(path);
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'no meter socket');
+    }
+  }
+
+  /** A server that closes removes what lies at its path: the socket of another, which took the place of ours, stands aside meanwhile. */
+  function closeServer(): void {
+    const there = inodeAt(path);
+    const aside = server.listening && there !== undefined && there !== own ? `${path}.${process.pid}` : undefined;
+    if (aside) {
+      logger.warn({ path }, 'another listener has taken the place of the meter socket: each needs a meter.socket of its own');
+      move(path, aside);
+    }
+    server.close();
+    if (aside) move(aside, path);
+  }
+
+  function move(from: string, to: string): void {
+    try {
+      renameSync(from, to);
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'the meter socket of another listener is lost');
     }
   }
 
@@ -85,7 +107,15 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
       closed = true;
       clearTimeout(counting);
       for (const client of clients) client.destroy();
-      server.close();
+      closeServer();
     },
   };
+}
+
+function inodeAt(path: string): number | undefined {
+  try {
+    return lstatSync(path).ino;
+  } catch {
+    return undefined; // nothing that could be removed either
+  }
 }

@@ -1,7 +1,7 @@
-import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { readings } from '../../agent/cli/meter/connection.ts';
 import { decodeReading, encodeReading, readingBytes, readingsPerSecond } from '../../agent/meter/reading.ts';
@@ -122,6 +122,22 @@ test('the socket of a listener that was killed is replaced; any other file is le
   expect(openSocket(file).said.join()).toContain('is no socket');
   expect(statSync(file).size).toBe(8);
   expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
+});
+
+test('a listener that ends leaves the socket of another that took the place of its own', async () => {
+  const first = openSocket();
+  await ready(first.path);
+  const second = openSocket(first.path);
+  await ready(first.path);
+  first.socket.close();
+  const { bytes } = await openClient(first.path);
+  await vi.waitFor(() => expect(bytes().length).toBeGreaterThan(0), patient);
+  expect(readdirSync(dirname(first.path))).toEqual(['meter.sock']);
+  expect(first.said).toHaveLength(1);
+  expect(first.said[0]).toMatch(/^another listener has taken the place of the meter socket/);
+  expect(second.said).toEqual([]);
+  second.socket.close();
+  expect(readdirSync(dirname(first.path))).toEqual([]); // its own it takes away
 });
 
 test('a listener that hangs is told of, and its last reading is not shown for ever', async () => {
