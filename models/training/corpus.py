@@ -1,4 +1,4 @@
-"""The recordings: decoded once to 16-bit mono at 16 kHz, split by recording group, cleaned with the teacher's scores.
+"""The recordings: decoded once to 16-bit mono at 16 kHz, split by recording group, cleaned with the tagger's scores.
 
 A clip is never cut across splits: `held_out` takes whole groups (a group is an original recording, session or speaker).
 """
@@ -18,7 +18,7 @@ LABELS = ["glass_break", "shout", "bang"]
 LABEL_OF = {"glass": 0, "scream": 1, "shout": 1, "acted": 1, "bang_gunshot": 2, "bang_explosion": 2, "bang_firework": 2}
 IGNORED = {"bang_other"}  # could be either side of the line
 BEDS = {"ambience", "weather", "engine", "crowd", "tools", "birds", "other", "music"}
-TEACHER_OF = [
+TAGGER_OF = [
     ["Glass", "Shatter", "Smash", "Breaking"],
     ["Shout", "Yell", "Screaming", "Bellow", "Whoop", "Children shouting"],
     ["Gunshot", "Machine gun", "Explosion", "Fireworks", "Firecracker", "Bang", "Boom"],
@@ -29,13 +29,13 @@ ENVELOPE = 320  # samples in an envelope step: 20 ms
 
 @dataclass
 class Clip:
-    """One recording. `samples`: int16 [n]; `teacher`: float32 [windows of 2 s every 1 s, classes]; `label`: index or None."""
+    """One recording. `samples`: int16 [n]; `tagger`: float32 [windows of 2 s every 1 s, classes]; `label`: index or None."""
 
     path: str
     kind: str
     group: str
     samples: np.ndarray
-    teacher: np.ndarray
+    tagger: np.ndarray
     label: int | None
     evidence: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), "float32"))
 
@@ -68,7 +68,7 @@ def envelope(x: np.ndarray) -> np.ndarray:
 
 
 def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tuple[list[Clip], list[str]]:
-    """Every usable clip of a split (trusted ones only if `clean`) and the names of the teacher's classes.
+    """Every usable clip of a split (trusted ones only if `clean`) and the names of the tagger's classes.
 
     Decoded samples are kept in `cache`.
     """
@@ -83,16 +83,16 @@ def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tu
     with np.load(store) as saved:
         samples, lengths = saved["samples"], saved["lengths"]
     ends = np.cumsum(lengths)
-    teacher = pd.read_csv(os.path.join(audio, "teacher.csv"))
-    classes = [c for c in teacher.columns if c not in ("path", "start_s", "top5")]
-    heard = {p: g.sort_values("start_s")[classes].to_numpy("float32") for p, g in teacher.groupby("path")}
+    tagged = pd.read_csv(os.path.join(audio, "teacher.csv"))
+    classes = [c for c in tagged.columns if c not in ("path", "start_s", "top5")]
+    heard = {p: g.sort_values("start_s")[classes].to_numpy("float32") for p, g in tagged.groupby("path")}
     clips = []
     for i, row in enumerate(rows.itertuples()):
         x = samples[ends[i] - lengths[i] : ends[i]]
         if len(x) < SAMPLE_RATE // 10:
             continue
         scores = heard.get(row.path, np.zeros((1, len(classes)), "float32"))
-        evidence = np.stack([scores[:, [classes.index(c) for c in names]].max(1) for names in TEACHER_OF], 1)
+        evidence = np.stack([scores[:, [classes.index(c) for c in names]].max(1) for names in TAGGER_OF], 1)
         clip = Clip(row.path, row.label, str(row.group), x, scores, LABEL_OF.get(row.label), evidence)
         if not clean or is_trusted(clip, bool(row.doubtful) and row.doubtful == row.doubtful):
             clips.append(clip)
@@ -100,7 +100,7 @@ def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tu
 
 
 def is_trusted(clip: Clip, doubtful: bool) -> bool:
-    """A target may not be both doubted by measurements and unheard by the teacher; a negative may not sound like a target."""
+    """A target may not be both doubted by measurements and unheard by the tagger; a negative may not sound like a target."""
     best = clip.evidence.max(0)
     if clip.label is not None:
         return not doubtful or best[clip.label] > 0.05
@@ -111,7 +111,7 @@ def is_trusted(clip: Clip, doubtful: bool) -> bool:
 
 
 def activity(clip: Clip) -> np.ndarray:
-    """Per 20 ms step of a target clip: 1 the sound is there, 0 it is not, -1 unclear (quiet tail, unconvinced teacher)."""
+    """Per 20 ms step of a target clip: 1 the sound is there, 0 it is not, -1 unclear (quiet tail, unconvinced tagger)."""
     e = envelope(clip.samples)
     smooth = np.maximum(e, np.concatenate([e[:1], e[:-1]]))
     level = smooth / (smooth.max() + 1e-9)

@@ -80,7 +80,7 @@ class Mixer:
         self.noise = torch.Generator(device).manual_seed(seed)
         self.device = device
         self.kinds = sorted({c.kind for c in clips if c.label is None})
-        self.classes = clips[0].teacher.shape[1]
+        self.classes = clips[0].tagger.shape[1]
         which = lambda wanted: [i for i, c in enumerate(clips) if wanted(c)]
         self.confusers = shares(clips, which(lambda c: c.label is None), CONFUSING)
         self.targets = [shares(clips, which(lambda c: c.label == label), TARGET_WEIGHTS) for label in range(3)]
@@ -93,7 +93,7 @@ class Mixer:
         self.samples, self.start_of, self.length_of = self.flat([c.samples for c in clips])
         self.act, self.act_start_of, self.act_length_of = self.flat(act)
         # unknown is more than any score, so that it stays the greatest of what is heard at once
-        self.teacher, self.teacher_start_of, self.teacher_length_of = self.flat([np.nan_to_num(c.teacher, nan=2) for c in clips])
+        self.tagger, self.tagger_start_of, self.tagger_length_of = self.flat([np.nan_to_num(c.tagger, nan=2) for c in clips])
         self.frequencies = torch.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1, device=device)
         f = self.frequencies.cpu().numpy()
         self.hats = torch.tensor(np.stack([np.interp(f, KNOTS, row) for row in np.eye(len(KNOTS))]), dtype=torch.float32, device=device)
@@ -178,13 +178,13 @@ class Mixer:
         return x / (x.square().mean(1, keepdim=True).sqrt() + 1e-5), clips, at, lengths
 
     def tell(self, aux, examples, clips, cuts, at, lengths, speeds):
-        """Writes what the teacher heard in these stretches of the clips, and the kinds of the clips, to the auxiliary targets."""
+        """Writes what the tagger heard in these stretches of the clips, and the kinds of the clips, to the auxiliary targets."""
         frames = torch.arange(FRAMES, device=self.device)
         begin, end = np.maximum(0, at), np.clip(at + lengths, 0, LENGTH)
         inside = (frames >= self.put(begin // STRIDE)[:, None]) & (frames < self.put(end // STRIDE + 1)[:, None]) & self.put(end > begin)[:, None]
         seconds = ((frames * STRIDE - self.put(at)[:, None]) * self.put(speeds)[:, None] + self.put(cuts)[:, None]) / SAMPLE_RATE
-        window = (seconds - 1).round().long().clamp(min=0).minimum(self.put(self.teacher_length_of[clips] - 1)[:, None])
-        heard = self.teacher[self.put(self.teacher_start_of[clips])[:, None] + window] * inside[..., None]
+        window = (seconds - 1).round().long().clamp(min=0).minimum(self.put(self.tagger_length_of[clips] - 1)[:, None])
+        heard = self.tagger[self.put(self.tagger_start_of[clips])[:, None] + window] * inside[..., None]
         kinds = torch.nn.functional.one_hot(self.put(self.kind_of[clips]).clamp(min=0), len(self.kinds)) * self.put(self.label_of[clips] < 0)[:, None]
         told = torch.cat([heard, kinds[:, None] * inside[..., None]], 2).transpose(1, 2)
         aux.scatter_reduce_(0, self.put(examples)[:, None, None].expand_as(told), told, "amax")

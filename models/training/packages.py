@@ -155,7 +155,7 @@ def usable(job: tuple[str, str, str]) -> np.ndarray:
 
 
 def package_clips(work: str, classes: int) -> list[Clip]:
-    """The clips of packages.npz. No tagger has heard them: their teacher's scores are not numbers, which the loss leaves out."""
+    """The clips of packages.npz. No tagger has heard them: their scores by it are not numbers, which the loss leaves out."""
     with np.load(os.path.join(work, "packages.npz")) as saved:
         paths, kinds, groups, lengths, samples = (saved[k] for k in ("paths", "kinds", "groups", "lengths", "samples"))
     ends = np.cumsum(lengths)

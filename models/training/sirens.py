@@ -49,7 +49,7 @@ def siren(kind: str, rng) -> np.ndarray:
 
 
 def siren_clips(classes: int) -> list[Clip]:
-    """The same clips each time. No tagger has heard them: their teacher's scores are not numbers."""
+    """The same clips each time. No tagger has heard them: their scores by it are not numbers."""
     unknown = np.full((1, classes), np.nan, "float32")
     clips = []
     for source in range(SOURCES):

@@ -49,6 +49,7 @@ def loss_of(logits, aux, target, aux_target, taught):
     side = (side * heard).sum() / heard.sum()
     if taught is None:
         return main, main + side
+    # twice, for in the loss by the labels what is there already counts twice
     return main, (1 - TAUGHT) * main + 2 * TAUGHT * focal(logits, taught) + side
 
 
@@ -120,7 +121,7 @@ def main():
     kinds = sorted({c.kind for c in training if c.label is None})
     print(
         f"{len(training)} clips to train on and {len(voices)} changed voices, {len(clips) - len(training)} held out; "
-        f"{len(classes)} teacher classes, {len(kinds)} kinds of negatives", flush=True,
+        f"{len(classes)} classes of the tagger, {len(kinds)} kinds of negatives", flush=True,
     )
     unheard = Mixer([c for c in clips if is_held_out(c.kind, c.group)], 5, args.device)
     held_out = [tuple(x.cpu() for x in unheard.batch(BATCH)[:2]) for _ in range(24)]

@@ -93,7 +93,7 @@ def changed_voices(clips: list[Clip], work: str) -> list[Clip]:
         if origin is None or is_held_out(origin.kind, origin.group):
             continue
         label = 1 if kind in (EFFORT, "shout", "scream", "acted") else None
-        heard = origin.teacher.max(0, keepdims=True)
+        heard = origin.tagger.max(0, keepdims=True)
         out.append(Clip(f"{path}#{i}", str(kind), origin.group, samples[ends[i] - lengths[i] : ends[i]], heard, label))
     return out
 
