@@ -22,7 +22,8 @@ const soonSeconds = 0.4; // from an onset to its event, in the median
 const nearly = 1.05; // times as few false alarms
 const indifference = 0.01; // of macro F1, which so few references do not tell apart: then fewer false alarms are better
 const [modelDir = '', ...scenesDirs] = process.argv.slice(2);
-if (scenesDirs.length === 0) throw new Error('Expected the folders of a model and of scenes, got none of scenes; try: node choose-thresholds.ts MODEL_DIR SCENES_DIR');
+if (scenesDirs.length === 0)
+  throw new Error('Expected the folders of a model and of scenes, got none of scenes; try: node choose-thresholds.ts MODEL_DIR SCENES_DIR');
 const scenes = scenesDirs.flatMap((dir) =>
   (JSON.parse(readFileSync(join(dir, 'scenes.json'), 'utf8')) as Scene[]).map((scene) => ({ ...scene, file: join(dir, scene.file) })),
 );
