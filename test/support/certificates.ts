@@ -7,35 +7,48 @@ export interface Identity {
   readonly key: string;
 }
 
-/** A certificate authority of a test's own, made with openssl in a folder. */
+const dayMs = 86_400_000;
+const hour = 1 / 24;
+
+/**
+ * A certificate authority of a test's own, made with openssl in a folder. What it signs is valid from an hour ago, so that a clock
+ * that is set back meanwhile, as that of a virtual machine may be, does not make it one of the future.
+ */
 export function openAuthority(folder: string, name: string) {
   const path = (file: string) => join(folder, file);
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   const ca = path(`${name}.pem`);
   const caKey = path(`${name}.key`);
-  openssl('req', '-x509', ...newKey, '-keyout', caKey, '-out', ca, '-subj', `/CN=${name}`, '-days', '3650');
+
+  /** Signs a request; `from` and `to` in days from now. */
+  function sign(id: string, request: string, cert: string, extensions: string, from: number, to: number, by: string[]): void {
+    const [settings, database] = [path(`${id}.cnf`), path(`${id}.index`)];
+    writeFileSync(database, '');
+    const lines = [`database=${database}`, `new_certs_dir=${folder}`, `serial=${database}.serial`, 'default_md=sha256', 'policy=p', 'x509_extensions=e'];
+    writeFileSync(settings, ['[ca]', 'default_ca=x', '[x]', ...lines, '[p]', 'commonName=supplied', '[e]', extensions, ''].join('\n'));
+    const date = (ahead: number) => `${new Date(Date.now() + ahead * dayMs).toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`;
+    const dates = ['-startdate', date(from), '-enddate', date(to)];
+    openssl('ca', '-batch', '-notext', '-config', settings, '-keyfile', caKey, '-rand_serial', ...dates, '-in', request, '-out', cert, ...by);
+  }
+
+  function certify(id: string, subject: string, alternative: string, from: number, to: number): Identity {
+    const [key, request, cert] = [path(`${id}.key`), path(`${id}.csr`), path(`${id}.pem`)];
+    openssl('req', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${subject}`);
+    sign(id, request, cert, `subjectAltName=${alternative}`, from, to, ['-cert', ca]);
+    return { cert, key };
+  }
+
+  const own = path(`${name}.csr`);
+  openssl('req', ...newKey, '-keyout', caKey, '-out', own, '-subj', `/CN=${name}`);
+  sign(name, own, ca, 'basicConstraints=critical,CA:true', -2, 3650, ['-selfsign']);
   return {
     ca,
     /** A certificate that is valid only from tomorrow on. */
-    issueEarly(subject: string): Identity {
-      const [key, request, cert] = [path(`${subject}-early.key`), path(`${subject}-early.csr`), path(`${subject}-early.pem`)];
-      openssl('req', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${subject}`);
-      const config = path(`${subject}-early.conf`);
-      const index = path(`${subject}-early.index`);
-      writeFileSync(index, '');
-      writeFileSync(
-        config,
-        `[ca]\ndefault_ca=x\n[x]\ndatabase=${index}\nnew_certs_dir=${folder}\nserial=${index}.serial\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:${subject}\n`,
-      );
-      const day = (ahead: number) => `${new Date(Date.now() + ahead * 86_400_000).toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`;
-      const dates = ['-startdate', day(1), '-enddate', day(400)];
-      openssl('ca', '-batch', '-notext', '-config', config, '-cert', ca, '-keyfile', caKey, '-rand_serial', ...dates, '-in', request, '-out', cert);
-      return { cert, key };
-    },
+    issueEarly: (subject: string): Identity => certify(`${subject}-early`, subject, `DNS:${subject}`, 1, 400),
     /** A list of revoked certificates with these in it. */
     revocations(...revoked: Identity[]): string {
-      const [settings, database, list] = [path(`${name}.cnf`), path(`${name}.index`), path(`${name}.crl`)];
+      const [settings, database, list] = [path(`${name}-revoked.cnf`), path(`${name}-revoked.index`), path(`${name}.crl`)];
       writeFileSync(database, '');
       writeFileSync(settings, `[ca]\ndefault_ca=d\n[d]\ndatabase=${database}\ndefault_md=sha256\ndefault_crl_days=30\n`);
       const authority = ['ca', '-config', settings, '-keyfile', caKey, '-cert', ca];
@@ -43,14 +56,8 @@ export function openAuthority(folder: string, name: string) {
       openssl(...authority, '-gencrl', '-out', list);
       return list;
     },
-    /** Signs a certificate for a name (and 127.0.0.1 with `local`), good for `days` from now; -1: expired (openssl goes no further back). */
-    issue(subject: string, days: number, alternative = `DNS:${subject}`): Identity {
-      const id = `${subject}-${days}`;
-      const [key, request, cert, extensions] = [path(`${id}.key`), path(`${id}.csr`), path(`${id}.pem`), path(`${id}.ext`)];
-      openssl('req', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${subject}`);
-      writeFileSync(extensions, `subjectAltName=${alternative}\n`);
-      openssl('x509', '-req', '-in', request, '-CA', ca, '-CAkey', caKey, '-days', String(days), '-out', cert, '-extfile', extensions);
-      return { cert, key };
-    },
+    /** Signs a certificate for a name, good until `days` from now: with -1 it expired yesterday. */
+    issue: (subject: string, days: number, alternative = `DNS:${subject}`): Identity =>
+      certify(`${subject}-${days}`, subject, alternative, days < 0 ? days - hour : -hour, days),
   };
 }
