@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { openRecording } from '../audio/audio-file.ts';
@@ -36,6 +37,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
     .action(async (dir: string, options: Options) => {
       const scenes = readScenes(dir);
+      requireFiles(dir, scenes);
       const classifier = await openOnnxClassifier(options.model);
       const { manifest, frameSeconds } = classifier;
       const heard = new Map<string, ScoreFrame[]>();
@@ -64,6 +66,26 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
       writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
       print(t('evaluate.written', { path: options.out }));
     });
+}
+
+/** Hours of scenes are not heard for nothing: what cannot be read is told before the first. */
+function requireFiles(dir: string, scenes: readonly Scene[]): void {
+  const absent = scenes.map(({ file }) => join(dir, file)).filter((path) => !isReadable(path));
+  const [first] = absent;
+  if (first !== undefined)
+    throw new AudioError(
+      `Expected all ${scenes.length} files that scenes.json names, got ${absent.length} that cannot be read, first ${first}`,
+      'check the path: ls shows what is there',
+    );
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const lengthTolerance = 0.5; // an mp3 is padded at both ends

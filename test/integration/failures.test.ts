@@ -121,6 +121,14 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`evaluate ${nowhere}`, audio, /Expected scenes.json in /],
   [`evaluate ${scenes('empty', [])}`, audio, /Expected a scene in .*\/empty\/scenes.json, got an empty list\nTry: tocsin evaluate --help/],
   [
+    `evaluate ${scenes('absent', [
+      { file: 'silence.wav', seconds: 60, events: [] }, // its length is wrong too: the absent file is told before anything is heard
+      { file: 'gone.wav', seconds: 1, events: [] },
+    ])}`,
+    audio,
+    /Expected all 2 files that scenes.json names, got 1 that cannot be read, first .*gone.wav\nTry: /,
+  ],
+  [
     `evaluate ${scenes('longer', [{ file: 'silence.wav', seconds: 60, events: [] }])}`,
     audio,
     /Expected 60 s of sound in .*silence.wav, as scenes.json says, got 1 s$/m,

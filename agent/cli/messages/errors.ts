@@ -50,6 +50,8 @@ export const frenchErrors: Record<string, string> = {
   'apt install alsa-utils': 'apt install alsa-utils',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
     'Attendu scenes.json dans {1} : une liste de {file, seconds, events}, obtenu : {2}',
+  'Expected all {1} files that scenes.json names, got {2} that cannot be read, first {3}':
+    'Attendu les {1} fichiers que nomme scenes.json, obtenu {2} illisibles, le premier {3}',
   'Expected a scene in {1}, got an empty list': 'Attendu une scène dans {1}, obtenu une liste vide',
   'Expected {1} s of sound in {2}, as scenes.json says, got {3} s': 'Attendu {1} s de son dans {2}, comme le dit scenes.json, obtenu {3} s',
   'is the file whole? if it is, correct its "seconds" in scenes.json': 'le fichier est-il entier ? si oui, corrigez ses « seconds » dans scenes.json',
