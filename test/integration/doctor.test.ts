@@ -153,6 +153,26 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(results.find(({ check }) => check === 'services')?.state).toBe('skip');
   });
 
+  test('while the runtime of the model is loaded, which holds everything up, no answer is late, and the link waits', async () => {
+    const path = writeConfig({}, broker.url);
+    const probes = machineProbes(path, clock);
+    const order: string[] = [];
+    const tryModel = async () => {
+      await new Promise((resolve) => setImmediate(resolve)); // after which time-outs come before answers
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500); // longer than systemctl has to answer
+      order.push('model');
+      return { name: 'street', version: '1', costMs: 1 };
+    };
+    const reach = async (...to: Parameters<typeof probes.reach>) => {
+      order.push('port');
+      return probes.reach(...to);
+    };
+    const command = (_name: string, _args: readonly string[], stop: AbortSignal) => probes.command('sh', ['-c', 'sleep 0.1; exit 1'], stop);
+    const results = await examine(path, { tryModel, reach, command });
+    expect(results.filter(({ state }) => state === 'fail')).toEqual([]);
+    expect(order).toEqual(['model', 'port']);
+  });
+
   test('a check that hangs is cut off, and all of them stay under 15 s', async () => {
     const hang = () => new Promise<never>(() => undefined);
     const began = performance.now();

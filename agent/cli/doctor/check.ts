@@ -59,6 +59,8 @@ function withHint(state: 'warn' | 'fail', key: MessageKey, values: Record<string
   return { state, found: { key, values }, ...(hint in catalogue ? { hint: { key: hint as MessageKey, values } } : {}) };
 }
 
+const tickMs = 50;
+
 /** `blockedBy` names the failed check that what needs this one has to wait for. */
 type Outcome = Result & { readonly blockedBy?: CheckId };
 
@@ -100,8 +102,15 @@ async function runOne(
   const late = new Promise<Finding>((resolve) => {
     const allowedMs = Math.max(0, Math.min(check.timeoutMs, until - began));
     const finding = fail('doctor.timeout', { seconds: Math.round(allowedMs / 100) / 10 });
-    const timer = setTimeout(() => resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding), allowedMs);
-    done.signal.addEventListener('abort', () => clearTimeout(timer));
+    let [leftMs, seen] = [allowedMs, began];
+    // while this process stands still (a runtime is loaded from a slow card, it is stopped by hand) no answer is late
+    const timer = setInterval(() => {
+      const now = performance.now();
+      leftMs -= Math.min(now - seen, 2 * tickMs);
+      seen = now;
+      if (leftMs <= 0) resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding);
+    }, tickMs);
+    done.signal.addEventListener('abort', () => clearInterval(timer));
     // what was stopped is never shown: nothing is waited for
     signal.addEventListener('abort', () => resolve(skip('doctor.stopped')), { signal: done.signal });
   });

@@ -24,6 +24,7 @@ const network: Check = {
   id: 'network',
   timeoutMs: 1000,
   needs: ['config'],
+  after: ['model'], // its runtime is loaded in one go, for seconds from a slow card: connections would meanwhile run out of time
   run(probes, facts) {
     if (brokerOf(required(facts)).local) return pass('doctor.network.local');
     const rows = (path: string) => (probes.read(path) ?? '').split('\n').map((line) => line.trim().split(/\s+/));
