@@ -1,13 +1,16 @@
 const forgetSeconds = 10;
 const alike = 0.5; // of the correlation: two capsules beside each other come nowhere near -0.5 for long
+const cutoffHz = 300;
 
 /**
  * Two channels as one: their mean, as ALSA itself would make it, but with one turned over where they go against each other. A balanced
  * microphone on a stereo input gives the same sound twice with opposite signs, whose mean is silence that is no fault of any other kind.
  */
 export function openDownmix(sampleRate: number) {
-  let [product, power] = [0, 0]; // of the two without their offsets, summed over the last seconds: what is loud speaks for most
+  let [product, power] = [0, 0]; // of the two without their offsets and what is slow, summed over the last seconds: what is loud speaks for most
   let sign = 1;
+  // wind is each capsule's own, and so slow that a tenth of a second of it is alike, or against, by chance
+  const [fastLeft, fastRight] = [openHighPass(sampleRate), openHighPass(sampleRate)];
   return {
     /** Whether the channels go against each other. */
     get antiphase(): boolean {
@@ -26,11 +29,12 @@ export function openDownmix(sampleRate: number) {
       for (let i = 0; i < count; i++) {
         const l = channels[2 * i] as number;
         const r = channels[2 * i + 1] as number;
-        left += l;
-        right += r;
-        both += l * r;
-        squares += l * l + r * r;
         if (l === 32767 || l === -32768 || r === 32767 || r === -32768) atFullScale++;
+        const [a, b] = [fastLeft(l), fastRight(r)];
+        left += a;
+        right += b;
+        both += a * b;
+        squares += a * a + b * b;
       }
       const kept = Math.exp(-count / (sampleRate * forgetSeconds));
       product = product * kept + both - (left * right) / count;
@@ -39,5 +43,18 @@ export function openDownmix(sampleRate: number) {
       for (let i = 0; i < count; i++) samples[i] = ((channels[2 * i] as number) + sign * (channels[2 * i + 1] as number)) / 65536;
       return atFullScale;
     },
+  };
+}
+
+/** Two one-pole high-passes in a row. They begin at the first sample: an offset is no sound. */
+function openHighPass(sampleRate: number): (sample: number) => number {
+  const kept = Math.exp((-2 * Math.PI * cutoffHz) / sampleRate);
+  let slow: number | undefined;
+  let slower = 0;
+  return (sample) => {
+    slow = sample + kept * ((slow ?? sample) - sample);
+    const fast = sample - slow;
+    slower = fast + kept * (slower - fast);
+    return fast - slower;
   };
 }

@@ -56,6 +56,30 @@ test('a sound that is louder than what came before turns them at once, silence a
   expect(downmix.antiphase).toBe(false);
 });
 
+test('wind in two capsules turns nothing over, however it begins', () => {
+  const wind = (belowHz: number) => {
+    const step = 1 - Math.exp((-2 * Math.PI * belowHz) / sampleRate);
+    let [once, twice] = [0, 0];
+    const next = () => {
+      once += step * (noise(32767) - once);
+      twice += step * (once - twice);
+      return twice * (20 / Math.sqrt(belowHz)); // some thousand rms
+    };
+    for (let i = 0; i < sampleRate; i++) next();
+    return next;
+  };
+  for (const belowHz of [5, 20, 50])
+    for (let opening = 0; opening < 20; opening++) {
+      const [left, right] = [wind(belowHz), wind(belowHz)];
+      const downmix = openDownmix(sampleRate);
+      const channels = () => ((sound) => [sound + left(), sound + right()] as const)(noise(10));
+      for (let tenths = 0; tenths < 20; tenths++) {
+        mixed(downmix, 0.1, channels);
+        expect(downmix.antiphase, `wind below ${belowHz} Hz, opened ${opening} times`).toBe(false);
+      }
+    }
+});
+
 test('what is at full scale in one channel is counted, for the mean of the two is not', () => {
   const pcm = Buffer.alloc(16);
   [32767, 5, 5, -32768, 32766, -32767, 32767, -32768].forEach((value, i) => void pcm.writeInt16LE(value, i * 2));
