@@ -28,9 +28,14 @@ import type { Outbox } from './outbox/outbox.ts';
 
 export { type DeliveryOptions, type DeliveryParts, deliver } from './delivery/deliver.ts';
 
+const marginSeconds = 0.25; // an onset is placed to a frame or two
+const tailSeconds = 2; // more than the latency and the hop that a manifest may have
+
 export interface Heard {
   readonly detection: Detection;
   readonly levels: { aboveBackgroundDb: number; fullScaleDb: number };
+  /** From its onset to the end of what has come: what the model is behind, and a reader that was late, included. */
+  readonly sinceOnsetSeconds: number;
 }
 
 /** The detection rules of an operating point, with the configuration's thresholds in place of the manifest's. */
@@ -54,13 +59,13 @@ export interface HearCallbacks {
   level?(decibels: number): void;
   /** Recognition begins, or begins afresh. */
   began?(): void;
-  /** After each frame of scores. */
+  /** After each frame of scores of what was heard. */
   scored?(frame: ScoreFrame, detector: EventDetector): void;
 }
 
 /**
- * Hears a source to its end or until the signal aborts. After a gap in the samples recognition begins afresh. Every buffer is
- * overwritten with zeros after use, whatever ends it.
+ * Hears a source to its end or until the signal aborts. After a gap in the samples recognition begins afresh; what came just before
+ * the gap, the end or an AudioError is judged all the same. Every buffer is overwritten with zeros after use, whatever ends it.
  */
 export async function hear(
   source: AudioSource,
@@ -84,14 +89,29 @@ export async function hear(
     onsetSeconds: detection.onsetSeconds + beganSeconds,
     offsetSeconds: detection.offsetSeconds + beganSeconds,
   });
-  const finish = () => {
+  const judge = async (samples: Float32Array, scored?: HearCallbacks['scored']) => {
+    for (const scores of await classifier.push(samples)) {
+      const step = detector.push(scores);
+      for (const detection of step.confirmed) {
+        const sinceOnsetSeconds = samplesHeard / source.sampleRate - beganSeconds - detection.onsetSeconds;
+        on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(sinceOnsetSeconds + marginSeconds), sinceOnsetSeconds });
+      }
+      for (const detection of step.ended) on.ended?.(placed(detection));
+      for (const miss of step.missed) on.missed?.(miss);
+      scored?.(scores, detector);
+    }
+  };
+  /** A sound is told only once what comes after it has been heard: silence, where nothing is. */
+  const end = async () => {
+    const samples = resampler.push(new Float32Array(source.sampleRate * tailSeconds)); // the last of the sound comes before the silence
+    await judge(samples).finally(() => samples.fill(0));
     for (const detection of detector.finish()) on.ended?.(placed(detection));
   };
   on.began?.();
   try {
     for await (const frame of source.frames(signal)) {
       if (frame.firstSample !== samplesHeard) {
-        finish();
+        if (samplesHeard > 0) await end();
         resampler.clear();
         classifier.reset();
         resampler = openResampler(source.sampleRate, classifier.sampleRate);
@@ -103,19 +123,15 @@ export async function hear(
       const samples = resampler.push(frame.samples);
       try {
         meter.push(samples);
-        for (const scores of await classifier.push(samples)) {
-          const step = detector.push(scores);
-          for (const detection of step.confirmed)
-            on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(detection.offsetSeconds - detection.onsetSeconds + 0.5) });
-          for (const detection of step.ended) on.ended?.(placed(detection));
-          for (const miss of step.missed) on.missed?.(miss);
-          on.scored?.(scores, detector);
-        }
+        await judge(samples, on.scored);
       } finally {
         samples.fill(0);
       }
     }
-    finish();
+    await end();
+  } catch (error) {
+    if (error instanceof AudioError) await end();
+    throw error;
   } finally {
     resampler.clear();
     classifier.reset();
@@ -160,7 +176,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       }
     },
   };
-  const confirmed = ({ detection, levels }: Heard) => {
+  const confirmed = ({ detection, levels, sinceOnsetSeconds }: Heard) => {
     const onsetMonotonicMs = beganMs + detection.onsetSeconds * 1000;
     const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
     hour?.recognised(detection.label);
@@ -173,9 +189,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
       confidence: detection.confidence,
       levelAboveBackgroundDb: levels.aboveBackgroundDb,
-      ...(splAtFullScaleDb !== undefined
-        ? { soundPressureLevelDb: soundLevel.fastMaximum(detection.offsetSeconds - detection.onsetSeconds + 0.5) + splAtFullScaleDb }
-        : {}),
+      ...(splAtFullScaleDb !== undefined ? { soundPressureLevelDb: soundLevel.fastMaximum(sinceOnsetSeconds + marginSeconds) + splAtFullScaleDb } : {}),
       scores: { glass_break, shout, bang },
       model: { name, version },
     });

@@ -41,7 +41,7 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
   return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, frames };
 }
 
-/** A recording to be judged, as quick as it is read: a second of silence follows it, for a sound is told only once what comes after it has been heard. */
+/** A recording to be scored frame by frame, as quick as it is read: a second of silence follows it, for a sound is scored only once what comes after it has been heard. */
 export async function openRecording(path: string, sampleRate: number): Promise<AudioSource & { readonly seconds: number }> {
   const recording = await openAudioFile(path, sampleRate, 'fast');
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {

@@ -32,8 +32,8 @@ export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) =
     },
     aboveBackground(seconds) {
       const recent = Math.max(1, Math.ceil(seconds / stepSeconds));
-      const partial = count > 0 ? 10 * Math.log10((2 * sum) / count + 1e-10) : -100;
-      const fullScaleDb = Math.max(partial, ...levels.slice(-recent));
+      const unfinished = 10 * Math.log10((2 * sum) / length + 1e-10); // of a step like the others, or a click in its first millisecond would be louder
+      const fullScaleDb = Math.max(unfinished, ...levels.slice(-recent));
       const before = levels.slice(0, -recent);
       const sorted = (before.length > 0 ? before : levels).toSorted((a, b) => a - b);
       const background = sorted[Math.floor(sorted.length / 10)] ?? fullScaleDb;

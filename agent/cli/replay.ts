@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { openRecording } from '../audio/audio-file.ts';
+import { openAudioFile } from '../audio/audio-file.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { configSchema } from '../config/schema.ts';
@@ -55,7 +55,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   try {
     for (const file of files) {
       const found: Detection[] = [];
-      const source = await openRecording(file, classifier.sampleRate);
+      const source = await openAudioFile(file, classifier.sampleRate, 'fast');
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       recognised += found.length;
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);

@@ -2,7 +2,7 @@
 // node robustness.ts SCENES_DIR MODEL_DIR. Prints Markdown.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openRecording } from '../../agent/audio/audio-file.ts';
+import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import { labels } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
@@ -66,7 +66,7 @@ const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {
 async function find(rate: number, change: Change): Promise<Found[]> {
   const found: Found[] = [];
   for (const { file } of scenes) {
-    const source = await openRecording(join(dir, file), rate);
+    const source = await openAudioFile(join(dir, file), rate, 'fast');
     const apply = change();
     async function* frames(signal: AbortSignal) {
       for await (const frame of source.frames(signal)) {

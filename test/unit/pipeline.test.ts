@@ -3,6 +3,7 @@ import type { AudioFrame, AudioSource } from '../../agent/audio/frame.ts';
 import type { Classifier } from '../../agent/classify/classifier.ts';
 import { labels } from '../../agent/classify/model-manifest.ts';
 import type { RecordedEvent } from '../../agent/events/event.ts';
+import { AudioError } from '../../agent/lib/errors.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { hear, type ListenParts, listen } from '../../agent/pipeline.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
@@ -29,6 +30,22 @@ function loudness(): Classifier {
       windows = 0;
     },
     close: async () => undefined,
+  };
+}
+/** The same, a quarter of a second late, as a model that hears what comes after before it tells. */
+function late(): Classifier {
+  const inner = loudness();
+  let held: Awaited<ReturnType<Classifier['push']>> = [];
+  return {
+    ...inner,
+    async push(samples) {
+      held = [...held, ...(await inner.push(samples))];
+      return held.splice(0, held.length - 6);
+    },
+    reset() {
+      inner.reset();
+      held = [];
+    },
   };
 }
 const rule = { open: 0.5, close: 0.4, minDurationSeconds: 0.08, mergeSeconds: 0.2, cooldownSeconds: 0.2, smoothingSeconds: 0.04 };
@@ -58,6 +75,47 @@ test('after samples were lost, sounds are placed where they were, and one across
   expect(onsets[1]).toBeCloseTo(6.2, 1);
   expect(ended).toHaveLength(2);
   expect(secondsHeard).toBeCloseTo((38_400 + gap) / 16000, 5);
+});
+
+test('a sound just before a loss, the end or a fault of the microphone is told; before a fault of the model it cannot be', async () => {
+  const before = [...Array.from({ length: 10 }, (_, i) => ({ first: i * 1600, value: 0 })), { first: 16_000, value: 0.9 }];
+  const told = async (frames: typeof before, fault?: Error) => {
+    const onsets: number[] = [];
+    const stopped: AudioSource = {
+      ...source(frames),
+      async *frames(signal) {
+        yield* source(frames).frames(signal);
+        if (fault) throw fault;
+      },
+    };
+    const on = { confirmed: (h: { detection: { onsetSeconds: number } }) => onsets.push(Math.round(h.detection.onsetSeconds * 10) / 10) };
+    const heard = hear(stopped, late(), rules, on, new AbortController().signal);
+    if (fault) await expect(heard).rejects.toBe(fault);
+    else await heard;
+    return onsets;
+  };
+  expect(await told(before)).toEqual([1]);
+  expect(await told([...before, { first: 80_000, value: 0 }])).toEqual([1]);
+  expect(await told(before, new AudioError('unplugged', 'plug it in'))).toEqual([1]);
+  expect(await told(before, new Error('the model fails'))).toEqual([]);
+});
+
+test('the level of a sound is that of the sound, however late it is told and however much is read at once', async () => {
+  const levels = async (length: number) => {
+    const found: number[] = [];
+    const sound = new Float32Array(32_000).fill(0.001).fill(0.9, 16_000, 17_600);
+    const read: AudioSource = {
+      ...source([]),
+      async *frames() {
+        for (let first = 0; first < sound.length; first += length) yield { samples: sound.slice(first, first + length), firstSample: first };
+      },
+    };
+    await hear(read, late(), rules, { confirmed: (h) => found.push(h.levels.fullScaleDb, h.levels.aboveBackgroundDb) }, new AbortController().signal);
+    return found.map((level) => level.toFixed(3));
+  };
+  const one = await levels(320);
+  expect(one).toHaveLength(2);
+  for (const length of [1600, 2000, 8000, 16_000]) expect(await levels(length), `${length} samples at once`).toEqual(one);
 });
 
 test('an event is stamped with when its sound began, by both clocks, not with when it was sure', async () => {

@@ -86,7 +86,7 @@ export async function recognise(
     if (!trace) enough.abort();
   };
   try {
-    const traced = trace ? tracing(classifier, trace) : classifier;
+    const traced = trace ? tracing(classifier, trace, enough.signal) : classifier;
     const on = { confirmed, ...(trace ? { level: trace.level } : {}) };
     await hear(watched, traced, rulesOf(classifier.manifest, config.model), on, AbortSignal.any([signal, enough.signal]));
   } catch (error) {
@@ -99,12 +99,13 @@ export async function recognise(
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
 }
 
-function tracing(classifier: Classifier, trace: TraceRecorder): Classifier {
+/** Records the scores until it is `over`. */
+function tracing(classifier: Classifier, trace: TraceRecorder, over: AbortSignal): Classifier {
   return {
     ...classifier,
     async push(samples) {
       const frames = await classifier.push(samples);
-      for (const { scores } of frames) trace.score(scores);
+      if (!over.aborted) for (const { scores } of frames) trace.score(scores);
       return frames;
     },
   };
