@@ -21,7 +21,7 @@ import { type Detection, type EventDetector, type Miss, openEventDetector } from
 import type { HourMeter } from './events/hour-meter.ts';
 import type { ThresholdCounter } from './events/threshold-counts.ts';
 import type { Clock } from './lib/clock.ts';
-import { AudioError } from './lib/errors.ts';
+import { AudioError, ConfigError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Tap } from './meter/tap.ts';
 import type { Outbox } from './outbox/outbox.ts';
@@ -75,7 +75,7 @@ export async function hear(
   signal: AbortSignal,
 ): Promise<{ secondsHeard: number }> {
   if (source.sampleRate < classifier.sampleRate)
-    throw new AudioError(
+    throw new ConfigError(
       `Expected sound of at least ${classifier.sampleRate} Hz, as the model takes, got ${source.sampleRate} Hz`,
       'raise microphone.sampleRateHz to a rate that the microphone has, or take another model',
     );

@@ -6,6 +6,8 @@ import type { AudioFrame, AudioSource } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
 
+const loudest = 100; // 40 dB over full scale, for floats: what is louder was not written with 1 as full scale
+
 /** An audio file (wav, flac, ogg, mp3) as a source: `realtime` as from a microphone, `fast` as quick as it is read. All of it, or an AudioError. */
 export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioSource & { readonly seconds: number }> {
   let sound: Float32Array;
@@ -61,10 +63,12 @@ async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate
     samples.fill(0);
     throw new Error(`a file that is damaged or cut short: ${samples.length} of ${announced} samples`);
   }
-  const wrong = samples.findIndex((sample) => !Number.isFinite(sample));
+  const wrong = samples.findIndex((sample) => !(Math.abs(sample) <= loudest));
   if (wrong >= 0) {
+    const sample = samples[wrong] as number;
     samples.fill(0);
-    throw new Error(`a sample that is no finite number, ${(wrong / rate).toFixed(2)} s in`);
+    const what = Number.isFinite(sample) ? `a sample of ${Number(sample.toPrecision(3))} where full scale is 1` : 'a sample that is no finite number';
+    throw new Error(`${what}, ${(wrong / rate).toFixed(2)} s in`);
   }
   return { samples, rate };
 }

@@ -8,9 +8,10 @@ export const labels = ['glass_break', 'shout', 'bang'] as const;
 export type Label = (typeof labels)[number];
 
 const seconds = z.number().min(0).max(60);
+const threshold = z.number().min(0.001).max(1); // no score is under 0: at 0 a sound would begin at once, and never end
 const rule = z.strictObject({
-  open: z.number().min(0).max(1),
-  close: z.number().min(0).max(1),
+  open: threshold,
+  close: threshold,
   minDurationSeconds: seconds,
   smoothingSeconds: seconds,
   mergeSeconds: seconds,
@@ -38,7 +39,7 @@ export const manifestSchema = z.strictObject({
   states: z.array(z.strictObject({ input: z.string(), output: z.string(), shape: z.array(z.number().int().positive()) })).default([]),
   framesPerHop: z.number().int().min(1),
   frameSeconds: z.number().positive(),
-  latencySeconds: z.number().min(0).default(0),
+  latencySeconds: z.number().min(0).max(1).default(0),
   classes: z.array(z.string()).min(1),
   labels: z.strictObject({ glass_break: mapped, shout: mapped, bang: mapped }),
   operatingPoints: z.strictObject({ balanced: operatingPoint, strict: operatingPoint }),
@@ -103,6 +104,11 @@ export function recognitionOf(manifest: ModelManifest): number {
 
 /** What the schema cannot tell: fields that must fit one another. Wrong ones would give every event a wrong time, or none. */
 function checkShape({ windowSamples, hopSamples, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
+  if (windowSamples > sampleRate)
+    throw new ModelError(
+      `windowSamples: expected at most the ${sampleRate} of a second, for sound is forgotten within two, got ${windowSamples}`,
+      'see models/README.md for each field',
+    );
   if (hopSamples > windowSamples)
     throw new ModelError(`hopSamples: expected at most the ${windowSamples} of windowSamples, got ${hopSamples}`, 'see models/README.md for each field');
   const shaped = waveformShape?.reduce((product, size) => product * size, 1) ?? windowSamples;

@@ -51,7 +51,8 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     });
     const { data: values, dims, type } = results[manifest.scoresOutput] as Tensor;
     const classes = manifest.classes.length;
-    if (!(values instanceof Float32Array) || values.length !== framesPerHop * classes)
+    const isShaped = values.length === framesPerHop * classes && (framesPerHop === 1 || dims.at(-1) === classes); // not classes by frames
+    if (!(values instanceof Float32Array) || !isShaped)
       throw new ModelError(
         `Expected ${framesPerHop} x ${classes} float32 scores from ${manifest.file}, got ${dims.join(' x ')} ${type}`,
         'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32',

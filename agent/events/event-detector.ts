@@ -113,7 +113,7 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
     if (state === 'idle' && score >= rule.open) {
       stirred = 0;
       const onsetSeconds = Math.max(0, now - frameSeconds * (1 + (size - 1) / 2));
-      current = { label, onsetSeconds, offsetSeconds: now, confidence: 0, scores: frame.scores };
+      current = { label, onsetSeconds, offsetSeconds: Math.max(onsetSeconds, now), confidence: 0, scores: frame.scores };
       until = now - frameSeconds + rule.minDurationSeconds;
       state = 'open';
     }

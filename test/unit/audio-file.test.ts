@@ -157,6 +157,11 @@ test.each([
   ['flac without its last ten bytes', flac.subarray(0, -10), /damaged or cut short: \d+ of 416000 samples/],
   ['flac, one byte changed', changed(flac, (copy) => copy.fill(0x55, flac.length / 2, flac.length / 2 + 1)), /damaged or cut short: \d+ of 416000 samples/],
   ['wav, float, a sample that is no number', changed(floats, (copy) => copy.writeFloatLE(Number.NaN, 44 + 4 * 16_000)), /no finite number, 1.00 s in/],
+  [
+    'wav, float, as loud as 16-bit numbers',
+    changed(floats, (copy) => copy.writeFloatLE(-20_000, 44 + 4 * 8000)),
+    /a sample of -20000 where full scale is 1, 0.50 s in/,
+  ],
   ['nothing', Buffer.alloc(0), /no header/],
 ])('%s: refused, and never heard in part', async (_, bytes, message) => {
   const refused = hear(bytes);

@@ -97,10 +97,23 @@ test('a model that is not what its manifest says is refused', async () => {
   const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0267 })));
   await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float32 scores from model.onnx, got 1 x 6 x 3 float32/);
   await wrong.close();
+  const across = { classes: ['glass_break', 'shout', 'bang', 'a', 'b', 'c'], framesPerHop: 3, frameSeconds: 0.08 }; // as many scores, laid out otherwise
+  const turned = await openOnnxClassifier(copyOf((m) => Object.assign(m, across)));
+  await expect(turned.push(new Float32Array(16000))).rejects.toThrow(/Expected 3 x 6 float32 scores from model.onnx, got 1 x 6 x 3 float32/);
+  await turned.close();
   await expect(openOnnxClassifier('/nowhere')).rejects.toThrow(/Expected manifest.json in \/nowhere/);
 });
 
+function pointsAt(open: number, close: number) {
+  const rule = { open, close, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 0 };
+  const point = { falseAlarmsPerHour: 1, labels: { glass_break: rule, shout: rule, bang: rule } };
+  return { balanced: point, strict: point };
+}
 test.each<[Record<string, unknown>, RegExp]>([
+  [{ windowSamples: 1e12 }, /windowSamples: expected at most the 16000 of a second, for sound is forgotten within two, got 1000000000000/],
+  [{ latencySeconds: 240 }, /latencySeconds: /], // of milliseconds
+  [{ operatingPoints: pointsAt(0.5, 0) }, /has 6 problems:\n {2}operatingPoints.balanced.labels.glass_break.close: /],
+  [{ operatingPoints: pointsAt(0, 0) }, /has 12 problems:/],
   [{ hopSamples: 20_000 }, /hopSamples: expected at most the 3840 of windowSamples, got 20000/],
   [{ hopSamples: 1920 }, /frameSeconds: expected 0.02, a hop of 1920 samples over 6 frames, got 0.04/],
   [{ frameSeconds: 0.24 }, /frameSeconds: expected 0.04, a hop of 3840 samples over 6 frames, got 0.24/],
@@ -116,8 +129,6 @@ test.each<[Record<string, unknown>, RegExp]>([
 
 function taggerFolder(change: Record<string, unknown> = {}, graph = readFileSync('test/fixtures/tagger/tagger.onnx')): string {
   const folder = copyOf((m) => {
-    const rule = { open: 0.2, close: 0.1, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 0 };
-    const point = { falseAlarmsPerHour: 1, labels: { glass_break: rule, shout: rule, bang: rule } };
     Object.assign(m, {
       name: 'tagger',
       file: 'tagger.onnx',
@@ -133,7 +144,7 @@ function taggerFolder(change: Record<string, unknown> = {}, graph = readFileSync
       frameSeconds: 0.48,
       classes: Array.from({ length: 521 }, (_, i) => `class ${i}`),
       labels: { glass_break: { classes: ['class 500', 'class 0'] }, shout: { classes: ['class 1'] }, bang: { classes: ['class 520'] } },
-      operatingPoints: { balanced: point, strict: point },
+      operatingPoints: pointsAt(0.2, 0.1),
       ...change,
     });
   });

@@ -168,9 +168,9 @@ test('whatever ends it, nothing of the sound is kept: what was resampled is zero
   expect(handed.at(-1)?.length).toBe(16_000); // more than a window
 });
 
-test('a microphone slower than the model is an error that says so: half of what the model knows would be missing', async () => {
+test('a microphone slower than the model is an error that says so, of the configuration: the supervisor would try the microphone again for ever', async () => {
   const slow = { ...source([]), sampleRate: 8000 };
   await expect(hear(slow, loudness(), rules, {}, new AbortController().signal)).rejects.toThrow(
-    expect.objectContaining({ name: 'AudioError', message: 'Expected sound of at least 16000 Hz, as the model takes, got 8000 Hz' }),
+    expect.objectContaining({ name: 'ConfigError', message: 'Expected sound of at least 16000 Hz, as the model takes, got 8000 Hz' }),
   );
 });

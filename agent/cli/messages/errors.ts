@@ -74,6 +74,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected scores from 0 to 1 from {1}, got {2}': 'Attendu de {1} des scores de 0 à 1, obtenu {2}',
   'export the model with a sigmoid or softmax behind its last layer': 'exportez le modèle avec une sigmoïde ou un softmax après sa dernière couche',
   'hopSamples: expected at most the {1} of windowSamples, got {2}': 'hopSamples : attendu au plus les {1} de windowSamples, obtenu {2}',
+  'windowSamples: expected at most the {1} of a second, for sound is forgotten within two, got {2}':
+    'windowSamples : attendu au plus les {1} d’une seconde, car le son est oublié en deux, obtenu {2}',
   'waveformShape: expected sizes whose product is the {1} of windowSamples, got {2}':
     'waveformShape : attendu des dimensions dont le produit est {1}, comme windowSamples, obtenu {2}',
   'frameSeconds: expected {1}, a hop of {2} samples over {3} frames, got {4}':
