@@ -40,7 +40,7 @@ export interface DeliveryParts {
 const pollMs = 100; // how often an empty outbox is looked at again
 const steadyMs = 10_000;
 const acknowledgeTogether = 256;
-const gapRetryMs = 60_000; // how often a gap that the broker refuses is told again
+const retryMs = 60_000; // how often a birth or a gap that the broker refuses is told again
 const stuckMs = 90_000; // longer than any publish may take: its time-out has not worked
 
 /**
@@ -58,6 +58,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
   const expireOld = openExpiry(options.maxAgeMs, { outbox, clock, logger });
   const refusals = new Refusals(random);
+  let birthMs = Number.POSITIVE_INFINITY; // when to tell the birth again
+  let isBirthRefused = false;
   for (let attempt = 0; !signal.aborted; ) {
     let publisher: Publisher | undefined;
     let connectedMs = Number.POSITIVE_INFINITY;
@@ -66,10 +68,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       connectedMs = clock.monotonicMs();
       link?.connected();
       progress(); // the connection and the birth may each take as long as a time-out
-      await publisher.publish(topics.status, status('online', pendingNow()), { retain: true }).catch((error: unknown) => {
-        if (!(error instanceof BrokerError && error.refused)) throw error;
-        logger.error({ reason: error.message }, 'the broker refuses the status; events are sent all the same');
-      });
+      await bear(publisher);
       await outboxReadable(publisher);
       logger.info({ pending: pendingNow() }, 'connected');
       while (!signal.aborted) await drain(publisher);
@@ -181,11 +180,13 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           reorder();
           reorder = undefined;
         }
+        if (clock.monotonicMs() >= birthMs) track(bear(publisher).catch((error) => failure.abort(error)));
         const gap = reporting || clock.monotonicMs() < gapMs ? undefined : outbox.gaps(1)[0];
         if (!isSame()) break;
         if (!gap) gapMs = Math.max(gapMs, clock.monotonicMs() + (reporting ? 0 : pollMs));
         else {
           reporting = true;
+          queue.reread(); // what the listener has removed is not sent after the gap that names it
           track(
             report(publisher, outboxId, gap)
               .then(
@@ -195,7 +196,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
                 },
                 (error) => {
                   if (!(error instanceof BrokerError && error.refused)) throw error;
-                  gapMs = clock.monotonicMs() + gapRetryMs; // it holds up no event
+                  gapMs = clock.monotonicMs() + retryMs; // it holds up no event
                   if (!isGapRefused) logger.error({ reason: error.message, hint: error.tryHint }, 'a gap is refused; it is kept and tried again');
                   isGapRefused = true;
                 },
@@ -233,6 +234,20 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     }
     if (failure.signal.aborted) throw failure.signal.reason;
     if (publisher.lost.aborted && !signal.aborted) throw publisher.lost.reason;
+  }
+
+  /** The birth. One that the broker refuses is told again over the same connection, or the will of an earlier one would stand for as long as this holds. */
+  async function bear(publisher: Publisher): Promise<void> {
+    birthMs = Number.POSITIVE_INFINITY;
+    try {
+      await publisher.publish(topics.status, status('online', pendingNow()), { retain: true });
+      isBirthRefused = false;
+    } catch (error) {
+      if (!(error instanceof BrokerError && error.refused)) throw error;
+      birthMs = clock.monotonicMs() + retryMs;
+      if (!isBirthRefused) logger.error({ reason: error.message }, 'the broker refuses the status; it is tried again, and events are sent all the same');
+      isBirthRefused = true;
+    }
   }
 
   function pendingNow(): number | undefined {

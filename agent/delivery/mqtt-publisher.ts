@@ -171,6 +171,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
       // a polite end waits for every PUBACK: on a frozen link for ever, and it cannot be forced afterwards
       const polite = farewell && client.connected && unanswered === 0;
       await Promise.race([client.endAsync(!polite).catch(() => undefined), patience()]);
+      client.stream.destroy(); // a peer that never answers the end would keep the process from its own
     },
   };
 }

@@ -9,6 +9,7 @@ import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
 import { type CourierTrial, soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -214,6 +215,54 @@ test('a gap that was refused is told again on the same connection, after the tim
   expect(logged).toEqual(['a gap is refused; it is kept and tried again']);
   expect(seen.of('/gap')).toHaveLength(1);
   expect(seen.connections()).toBe(1);
+});
+
+test('a birth that was refused is told again on the same connection, and logged once: an earlier will would stand for as long as it holds', async () => {
+  let allowed = false;
+  let tries = 0;
+  const logged: string[] = [];
+  const logger = { ...silentLogger, error: (_facts: object, text: string) => void logged.push(text) };
+  const seen = start(openPatient(path), { logger }, ({ topic }) => {
+    if (!topic.endsWith('/status') || allowed) return;
+    tries++;
+    throw refusal();
+  });
+  for (const count of [1, 2, 3]) {
+    await soon(() => expect(tries).toBe(count));
+    aheadMs += 61_000;
+  }
+  allowed = true;
+  aheadMs += 61_000;
+  await soon(() => expect(seen.of('/status')).toEqual([expect.objectContaining({ state: 'online' })]));
+  expect(logged).toEqual(['the broker refuses the status; it is tried again, and events are sent all the same']);
+  expect(seen.connections()).toBe(1);
+});
+
+test('what the listener removes to make room is not sent after the gap that names it, but for what is under way', async () => {
+  const small = { ...limits, maxMegabytes: 1 };
+  openSqliteOutbox(path, small).close();
+  layBacklog(path, 30_000, (i) => recordedEvent(i));
+  const open = () => openSqliteOutbox(path, small, { repair: true });
+  const [listener, courier] = [openPatient(path, { open }), openPatient(path, { open })];
+  const told: string[] = [];
+  let slow = () => {};
+  const link = new Promise<void>((resolve) => {
+    slow = resolve;
+  });
+  const { first, last } = await new Promise<{ first: number; last: number }>((resolve) => {
+    let flying = 0;
+    start(courier, {}, async ({ topic, message }) => {
+      if (topic.endsWith('/gap')) resolve(message as never);
+      if (!topic.endsWith('/event')) return;
+      if (++flying === 16) listener.append(recordedEvent(30_001)); // the oldest 100 make way
+      await link;
+      told.push(topic + message.data.sequence);
+    });
+  });
+  expect([first, last]).toEqual([1, 100]);
+  slow();
+  await soon(() => expect(told.length).toBeGreaterThan(200));
+  expect(told.filter((event) => Number(/\d+$/.exec(event)?.[0]) <= last)).toHaveLength(16);
 });
 
 test('a gap and an hour that are told while the disk takes no deletes are told once, the connection is kept, and they go when it does', async () => {

@@ -111,11 +111,25 @@ test('over events: all else arrives, health can say that they are refused, and t
   expect([of(topics.event), link.read().eventsRefused]).toEqual([40, false]);
 });
 
-test('over the status, the first of each connection: events are sent all the same', async () => {
+test('over the status, the first of each connection: events are sent all the same, and the birth once it is allowed', async () => {
   hangsUpOver = (topic) => topic === topics.status;
   const broker = await scripted();
   const outbox = start(broker.url);
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
+  hangsUpOver = () => false;
+  await pass(20);
+  await soon(() => expect(of(topics.status)).toBe(1));
+});
+
+test('a stopped courier leaves no connection open to a broker that does not answer the end: its process would not end', async () => {
+  const broker = await openScriptedBroker({ puback: () => 0, neverEnds: true });
+  onTestFinished(() => broker.close());
+  const config = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
+  const publisher = await mqttPublisher(config.mqtt, {}, 'tocsin-a-b')({ topic: topics.status, payload: '{}' }, new AbortController().signal);
+  const open = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+  const before = open();
+  await publisher.close(true);
+  await soon(() => expect(open()).toBe(before - 1)); // the broker's end is left
 });
 
 test('a real broker of MQTT 3.1.1, which has no reason codes, over what comes first: all events arrive', async () => {

@@ -67,10 +67,12 @@ export async function openScriptedBroker(answer: {
   oneSession?: true;
   receiveMaximum?: number;
   maximumPacketSize?: number;
+  /** Its end of a connection stays open, as where the link is gone. */
+  neverEnds?: true;
 }) {
   let connections = 0;
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+  const server = createServer({ allowHalfOpen: answer.neverEnds ?? false }, (socket) => {
     connections++;
     sockets.add(socket.on('close', () => sockets.delete(socket)).on('error', () => undefined));
     let rest = Buffer.alloc(0);
@@ -97,7 +99,7 @@ export async function openScriptedBroker(answer: {
           ];
           socket.write(Buffer.from([0x20, 3 + properties.length, 0, answer.connack?.() ?? 0, properties.length, ...properties]));
         } else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
-        else if (type === 14) socket.end();
+        else if (type === 14 && !answer.neverEnds) socket.end();
         else if (maximumPacketSize !== undefined && packet.bytes > maximumPacketSize) socket.end(Buffer.from([0xe0, 2, 149, 0]));
         else if (type === 3) {
           const topicEnd = 2 + body.readUInt16BE(0);
