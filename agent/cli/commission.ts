@@ -10,7 +10,7 @@ import { exitCodes, StoppedError, TocsinError } from '../lib/errors.ts';
 import { rulesOf } from '../pipeline.ts';
 import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
-import { type Complete, commissionJson, type Subject, verdictOf } from './commission/report.ts';
+import { type Complete, commissionJson, type Subject, untried, verdictOf } from './commission/report.ts';
 import { checkParent, openSigner, placeSealed } from './commission/seal.ts';
 import { passed, runDoctor, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
 import { showResult } from './doctor.ts';
@@ -160,6 +160,5 @@ function conclude(stages: Complete, t: Translate): void {
   if (verdict === 'accepted') return;
   const names = stageNames.filter((name) => !passed(stages, name));
   if (verdict === 'refused') throw new TocsinError(t('commission.refused', { names: names.join(', ') }), t('commission.refused.try'), exitCodes.check);
-  const open = [...(stages.selftest.sound === 'file' ? ['selftest'] : []), ...(countOf(stages.privacy).unchecked > 0 ? ['privacy'] : [])];
-  throw new TocsinError(t('commission.incomplete', { names: open.join(', ') }), t('commission.incomplete.try'), exitCodes.unchecked);
+  throw new TocsinError(t('commission.incomplete', { names: untried(stages).join(', ') }), t('commission.incomplete.try'), exitCodes.unchecked);
 }

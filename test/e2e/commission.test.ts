@@ -239,7 +239,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
   });
 
   test.each(['listening', 'deaf'] as const)('a listener that tells after its start that it is %s', async (told) => {
-    const { args, path } = sensor();
+    const { args, path, out: reports } = sensor();
     const outbox = join(path, '..', 'outbox.db');
     openSqliteOutbox(outbox, limits).close();
     const tell = join(path, '..', 'tell.ts');
@@ -255,6 +255,9 @@ openSqliteOutbox('${outbox}', limits).writeHearing(hearingRecord({ bootId, writt
     const { env } = systemd({ started: `'${process.execPath}' '${tell}' || exit 1` });
     const { status, out } = await run([...args, '--seconds', '60'], env).ended;
     expect({ status, hears: /the listener hears again/.test(out) }, out).toEqual(told === 'deaf' ? { status: 8, hears: false } : { status: 9, hears: true });
+    const [name = ''] = readdirSync(reports);
+    // what was heard is a file, though a person was asked
+    expect((JSON.parse(readFileSync(join(reports, name, 'report.json'), 'utf8')) as Report).selftest.sound).toBe('file');
     if (told === 'deaf') expect(out.replace(/\s+/g, ' ')).toContain('the chain broke at the microphone: the listener was started again and has not told');
   });
 });

@@ -65,7 +65,8 @@ function selftestPart(outcome: SelftestOutcome, { thresholds }: Subject, t: Tran
   const { ok, sound, label, confidence, latencyMs, brokeAt, reason, hint, trace } = outcome;
   const say = (said: Text | string | undefined) => (said === undefined ? '' : typeof said === 'string' ? translateError(said, t.language) : t.of(said));
   const lines = [t(`commission.sound.${sound}`)];
-  if (ok && label) lines.push(t('commission.selftest.ok', { label: t(`label.${label}`), confidence: fixed(confidence ?? 0, 2), ms: wholeMs(latencyMs) }));
+  const way = latencyMs.returned === undefined ? 'commission.selftest.oneWay' : 'commission.selftest.ok';
+  if (ok && label) lines.push(t(way, { label: t(`label.${label}`), confidence: fixed(confidence ?? 0, 2), ms: wholeMs(latencyMs) }));
   else if (brokeAt) lines.push(`${t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: say(reason) })}. ${t('try')} ${say(hint)}`);
   const steps = Object.entries(latencyMs).map(([step, ms]) => `${t(`selftest.step.${step as 'heard'}`)} ${t.measure(ms, 'ms')}`);
   if (steps.length > 0) lines.push(t('commission.selftest.steps', { steps: t.list(steps) }));

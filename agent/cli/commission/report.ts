@@ -5,7 +5,7 @@ import { countOf } from '../privacy/verify.ts';
 import { wholeMs } from '../selftest/trial.ts';
 import { type Text, type Translate, translateError } from '../translate.ts';
 import type { Signer } from './seal.ts';
-import { passed, type Stages } from './stages.ts';
+import { passed, type StageName, type Stages } from './stages.ts';
 
 /** refused: something failed; incomplete: nothing did, but something could not be tried. */
 export type Verdict = 'accepted' | 'incomplete' | 'refused';
@@ -23,7 +23,13 @@ export type Complete = Required<Stages>;
 
 export function verdictOf(stages: Complete): Verdict {
   if (!passed(stages, 'doctor') || !passed(stages, 'selftest') || !passed(stages, 'privacy')) return 'refused';
-  return countOf(stages.privacy).unchecked > 0 || stages.selftest.sound === 'file' ? 'incomplete' : 'accepted';
+  return untried(stages).length > 0 ? 'incomplete' : 'accepted';
+}
+
+/** Stages of which a part could not be tried: the microphone, the way back from the broker, a check. */
+export function untried({ selftest, privacy }: Complete): StageName[] {
+  const wasHeardAndReturned = selftest.sound !== 'file' && selftest.latencyMs.returned !== undefined;
+  return [...(wasHeardAndReturned ? [] : ['selftest' as const]), ...(countOf(privacy).unchecked > 0 ? ['privacy' as const] : [])];
 }
 
 /** The report as JSON: names that stay, and sentences in the language of `t`. */

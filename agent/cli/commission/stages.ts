@@ -16,7 +16,7 @@ import { hearsAgain, withoutListener } from './listener.ts';
 
 export interface SelftestOutcome {
   readonly ok: boolean;
-  /** What made the sound: a person, a loudspeaker, or the bundled file with the microphone left out. */
+  /** What made the sound: a person, a loudspeaker, or a file with the microphone left out. */
   readonly sound: 'person' | 'speaker' | 'file';
   readonly label?: Label;
   readonly confidence?: number;
@@ -58,7 +58,8 @@ export async function runSelftest(
   const traced = (read: Trace) => {
     trace = read;
   };
-  const sound = options.ask ? 'person' : options.speaker ? 'speaker' : 'file';
+  const needsMicrophone = options.ask || options.speaker !== undefined;
+  const sound = config.microphone.adapter === 'file' || !needsMicrophone ? 'file' : options.ask ? 'person' : 'speaker';
   const trial = () => runTrial(config, options, clock, signal, { done: on.done, latencyMs, traced });
   const seen = () => (trace ? { trace } : {});
   let stoppedMs = 0;
@@ -73,7 +74,7 @@ export async function runSelftest(
     if (hears) on.listener('resumed');
   };
   try {
-    const { event } = sound === 'file' ? await trial() : await withoutListener(trial, { stopped, started });
+    const { event } = needsMicrophone ? await withoutListener(trial, { stopped, started }) : await trial();
     if (!hears) throw broken('microphone', 'commission.unheard');
     const { label, confidence } = event.data;
     return { ok: true, sound, label, confidence, latencyMs, ...seen() };

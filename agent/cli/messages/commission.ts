@@ -35,8 +35,8 @@ export const commission = {
   'commission.refused.try': { en: 'mend what the stage above says, then once more', fr: 'réparez ce que dit l’étape ci-dessus, puis recommencez' },
   'commission.incomplete': { en: 'nothing failed, but not everything could be tried: {names}', fr: 'aucun échec, mais tout n’a pas pu être essayé : {names}' },
   'commission.incomplete.try': {
-    en: 'as root on the sensor, with both services running and the microphone in use',
-    fr: 'en root sur le capteur, les deux services en marche et avec le microphone',
+    en: 'as root on the sensor, with both services running and the microphone in use, without --one-way',
+    fr: 'en root sur le capteur, les deux services en marche et avec le microphone, sans --one-way',
   },
 
   'commission.report': { en: 'Acceptance report of an acoustic sensor', fr: 'Rapport de réception d’un capteur acoustique' },
@@ -49,12 +49,16 @@ export const commission = {
   'commission.sound.person': { en: 'The sound was made by a person near the sensor.', fr: 'Le son a été fait par une personne près du capteur.' },
   'commission.sound.speaker': { en: 'The bundled sound was played by a loudspeaker.', fr: 'Le son fourni a été joué par un haut-parleur.' },
   'commission.sound.file': {
-    en: 'The bundled sound was fed in; the microphone was left out.',
-    fr: 'Le son fourni a été injecté ; le microphone n’a pas servi.',
+    en: 'A sound file was fed in; the microphone was left out.',
+    fr: 'Un fichier son a été injecté ; le microphone n’a pas servi.',
   },
   'commission.selftest.ok': {
     en: 'Recognised: {label}, {confidence} sure. From the onset to the broker and back: {ms} ms.',
     fr: 'Reconnu : {label}, sûr à {confidence}. Du début du son au broker et retour : {ms} ms.',
+  },
+  'commission.selftest.oneWay': {
+    en: 'Recognised: {label}, {confidence} sure. From the onset to the broker: {ms} ms; that it comes back was not tried.',
+    fr: 'Reconnu : {label}, sûr à {confidence}. Du début du son au broker : {ms} ms ; son retour n’a pas été essayé.',
   },
   'commission.selftest.steps': { en: 'Each stage: {steps}.', fr: 'Par étape : {steps}.' },
   'commission.plot.seconds': { en: 'seconds', fr: 'secondes' },

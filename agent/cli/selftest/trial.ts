@@ -79,7 +79,7 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
   const until = AbortSignal.any([signal, over.signal]);
   const { seconds } = options;
   const trace = traced && openTrace(classifier.frameSeconds);
-  const timer = setTimeout(() => over.abort(), seconds * 1000);
+  const timer = options.speaker || options.ask ? setTimeout(() => over.abort(), seconds * 1000) : undefined; // a file has an end of its own
   try {
     const { source, what } = await at('microphone', () => openSound(config, options, seconds, clock, until));
     done('sound', what);
