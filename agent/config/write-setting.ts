@@ -38,9 +38,10 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
   let beside: string | undefined;
   try {
     const place = realpathSync(path);
-    beside = `${place}.new`;
     const { mode, uid, gid } = statSync(place);
-    writeFileSync(beside, text, { mode, flush: true });
+    const own = `${place}.${process.pid}.tmp`;
+    writeFileSync(own, text, { mode, flush: true, flag: 'wx' }); // no file of another's, nor what a link there points to
+    beside = own;
     chmodSync(beside, mode);
     chownSync(beside, uid, gid);
     then(beside, place);

@@ -133,7 +133,19 @@ describe('a value is written', () => {
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect(readlinkSync(link)).toBe('../linked.yaml');
     expect(loadConfig(path).microphone.splAtFullScaleDb).toBe(110);
-    expect(readdirSync(folder).filter((name) => name.endsWith('.new'))).toEqual([]);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  test('beside it under a name of its own: no other file is overwritten, nor what a link there leads to', () => {
+    const path = writeConfig('beside', silence);
+    const [draft, victim] = [`${path}.new`, join(folder, 'victim')];
+    writeFileSync(draft, 'draft');
+    writeFileSync(victim, 'victim');
+    writeSetting(path, keys, 110, 'x');
+    expect(readFileSync(draft, 'utf8')).toBe('draft');
+    symlinkSync(victim, `${path}.${process.pid}.tmp`);
+    expect(() => writeSetting(path, keys, 111, 'x')).toThrow(/Expected to write .*EEXIST/);
+    expect([readFileSync(victim, 'utf8'), loadConfig(path).microphone.splAtFullScaleDb]).toEqual(['victim', 110]);
   });
 
   test.skipIf(missing('strace'))('onto the disk before it takes the place of the file: a power cut leaves one or the other', () => {
@@ -154,9 +166,10 @@ describe('a value is written', () => {
         line
           .replace(/^\d+ +/, '')
           .replaceAll(inner, '')
+          .replace(/\d+\.tmp/, 'PID.tmp')
           .replace(/\d+</, '<')
           .replace(/ += .*/, ''),
       ),
-    ).toEqual(['fsync(</tocsin.yaml.new>)', 'rename("/tocsin.yaml.new", "/tocsin.yaml")', 'fsync(<>)']);
+    ).toEqual(['fsync(</tocsin.yaml.PID.tmp>)', 'rename("/tocsin.yaml.PID.tmp", "/tocsin.yaml")', 'fsync(<>)']);
   });
 });
