@@ -61,9 +61,9 @@ interface Proposal {
 
 function thresholds(options: Options, t: Translate): void {
   const proposal = propose(options, t);
-  if (options.write) store(options, proposal);
-  if (options.json) printJson(asJson(options, proposal));
-  else show(options, proposal, t);
+  const isStored = options.write === true && store(options, proposal);
+  if (options.json) printJson(asJson(options, proposal, isStored));
+  else show(options, proposal, isStored, t);
 }
 
 function propose(options: Options, t: Translate): Proposal {
@@ -102,16 +102,19 @@ function hintFor(span: number, needed: number, wanted: number, t: Translate): st
   return wanted < needed ? t('thresholds.less', { bound }) : t('thresholds.few.try', { bound });
 }
 
-function store(options: Options, { span, labels: of }: Proposal): void {
+/** Whether there was anything to change: else the file stays untouched, or `privacy verify` would ask for a restart. */
+function store(options: Options, { span, labels: of }: Proposal): boolean {
   const comment = `tocsin calibrate thresholds, ${brief(options.budget)} a week, ${span.toFixed(1)} days, ${new Date().toISOString().slice(0, 10)}`;
   const changed = labels.filter((label) => of[label].proposed !== of[label].now);
+  if (changed.length === 0) return false;
   writeSettings(
     options.config,
     changed.map((label) => ({ keys: ['model', 'open', label], value: of[label].proposed, comment })),
   );
+  return true;
 }
 
-function asJson(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal): object {
+function asJson(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal, stored: boolean): object {
   const curve = (events: readonly number[]) => countedThresholds.map((threshold, step) => ({ threshold, events: events[step] ?? 0 }));
   return {
     days: span,
@@ -123,11 +126,11 @@ function asJson(options: Options, { manifest, config, days, span, counted, choic
     events: choice.events,
     allowedEvents: choice.allowed,
     labels: Object.fromEntries(counted.map(({ label, events }) => [label, { ...of[label], curve: curve(events) }])),
-    stored: options.write === true,
+    stored,
   };
 }
 
-function show(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal, t: Translate): void {
+function show(options: Options, { manifest, config, days, span, counted, choice, labels: of }: Proposal, isStored: boolean, t: Translate): void {
   const screen = screenOf(process.stdout);
   const line = (text: string) => print(wrap(text, screen.columns));
   const listenedDays = fixed(span, 1);
@@ -155,7 +158,8 @@ function show(options: Options, { manifest, config, days, span, counted, choice,
   const week = brief((choice.events / span) * weekDays);
   line(t('thresholds.together', { events: choice.events, week, bound: brief(weeklyBound(choice.events, span)) }));
   line(t('thresholds.real'));
-  line(options.write ? t('thresholds.stored', { path: options.config }) : t('thresholds.notStored'));
+  const isSame = labels.every((label) => of[label].proposed === of[label].now);
+  line(isStored ? t('thresholds.stored', { path: options.config }) : t(isSame ? 'thresholds.unchanged' : 'thresholds.notStored'));
 }
 
 /** The counted threshold that is not above: its events are at least those of the threshold itself. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -52,6 +52,16 @@ test('thresholds for a budget: proposed, stored beside what else the file says, 
   expect(rules.glass_break.open).toBe(manifest.operatingPoints.balanced.labels.glass_break.open);
   expect(run('config', 'check').status).toBe(0);
   expect(JSON.parse(run('status', '--json').stdout).ownThresholds.shout).toBe(0.9526);
+});
+
+test('where nothing is to change nothing is written: `privacy verify` would ask for a restart', () => {
+  const { config, run } = sensor(14);
+  const store = (...more: string[]) => run('calibrate', 'thresholds', '--budget', '2/week', '--write', ...more).stdout;
+  expect(JSON.parse(store('--json')).stored).toBe(true);
+  const { ino, mtimeMs } = statSync(config);
+  expect(JSON.parse(store('--json')).stored).toBe(false);
+  expect(store().replace(/\s+/g, ' ')).toContain('These are in force already: there is nothing to store.');
+  expect(statSync(config)).toMatchObject({ ino, mtimeMs });
 });
 
 test('a budget that lets everything through is answered at once', () => {

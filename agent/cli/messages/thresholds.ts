@@ -35,6 +35,7 @@ export const thresholds = {
     en: 'Stored as model.open in {path}. From now on: systemctl restart tocsin.target',
     fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin.target',
   },
+  'thresholds.unchanged': { en: 'These are in force already: there is nothing to store.', fr: 'Ils sont déjà en vigueur : rien à écrire.' },
   'thresholds.notStored': { en: 'Nothing is stored. To store them: the same with --write', fr: 'Rien n’est écrit. Pour l’écrire : de même avec --write' },
   'thresholds.few': {
     en: 'Expected {needed} days of listening for a budget of {budget} a week, got {days}',
