@@ -15,7 +15,8 @@ import { follow, openView } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
-import { ageText, clockBeside, isThere, lookInto } from './status.ts';
+import { ageText } from './span.ts';
+import { clockBeside, isThere, lookInto } from './status.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -79,7 +80,7 @@ function eventHead(t: Translate): string {
 function showEvent(event: PendingEvent, clock: Clock, t: Translate): string {
   const stamp = stampOfEvent(event, clock);
   const time = new Date(stamp.ms).toISOString().slice(5, 19).replace('T', ' ');
-  const age = ageText(stamp, t);
+  const age = t.of(ageText(stamp));
   const above = event.levelAboveBackgroundDb;
   const level = `${above < 0 ? '' : '+'}${t.measure(above, 'dB')}`;
   return columnsOf(`#${event.sequence}`, time, age, t(`label.${event.label}`), t.number(event.confidence, 2), level);
@@ -150,7 +151,7 @@ function scoreLine(label: Label, event: Explained, open: number, t: Translate, {
 function heardWhen(event: Explained, age: Age, t: Translate): string {
   const time = `${new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
   const right = t(event.clockRight ? 'explain.clock.good' : 'explain.clock.bad');
-  return t('explain.heard', { time, clock: right, age: ageText(age, t) });
+  return t('explain.heard', { time, clock: right, age: t.of(ageText(age)) });
 }
 
 function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age] {

@@ -3,7 +3,7 @@ import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readLinkWords } from '../delivery/link.ts';
-import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
+import { stampOfEvent } from '../delivery/stamp.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { openListenerProbe } from '../outbox/half-lock.ts';
@@ -12,6 +12,7 @@ import { inspectOutbox, isMade, lateMs, noFates, type OutboxState, recallBoot } 
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import { readService, type Service } from './service.ts';
+import { ageText, spanOf } from './span.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -120,7 +121,7 @@ function eventFields({ pending, oldest, fates }: OutboxState, config: Config, cl
   const age = oldest && stampOfEvent(oldest, clock);
   const { stored, sent, expired, refused, dropped, unreadable } = fates;
   const gone = expired + refused + dropped + unreadable;
-  const waiting = pending === 0 || !age ? t('waiting.none') : t('waiting.some', { n: pending, age: ageText(age, t) });
+  const waiting = pending === 0 || !age ? t('waiting.none') : t('waiting.some', { n: pending, age: t.of(ageText(age)) });
   const lost = gone === 0 ? t('lost.none') : t('lost.some', { expired, refused, dropped, unreadable });
   return [
     normal(t('field.waiting'), waiting, !age || age.ageMs < lateMs, t('waiting.note')),
@@ -214,18 +215,4 @@ export function clockBeside(state: OutboxState): Clock {
   const clock = systemClock();
   recallBoot(state, clock);
   return clock;
-}
-
-/** How long ago that was, or longer ago than what. */
-export function ageText({ ageMs, ageKnown }: Pick<Stamp, 'ageMs' | 'ageKnown'>, t: Translate): string {
-  return ageKnown ? spanOf(ageMs, t) : t('span.over', { span: spanOf(ageMs, t) });
-}
-
-/** A span of time as a person says it. */
-export function spanOf(ms: number, t: Translate): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 90) return t('span.seconds', { n: seconds });
-  if (seconds < 5400) return t('span.minutes', { n: Math.round(seconds / 60) });
-  if (seconds < 172_800) return t('span.hours', { n: Math.round(seconds / 3600) });
-  return t('span.days', { n: Math.round(seconds / 86_400) });
 }

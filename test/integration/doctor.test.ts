@@ -8,7 +8,7 @@ import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks } from '../../agent/cli/doctor.ts';
 import { catalogue, languages, openTranslate, type Text } from '../../agent/cli/translate.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
-import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, routed, signal } from '../support/doctor.ts';
+import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, routed, signal, store } from '../support/doctor.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
 import { machineFaults, twins } from '../support/doctor-machine-faults.ts';
 
@@ -115,6 +115,17 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
       })();
     });
     await closed;
+  });
+
+  test('an event of an earlier boot waits for longer than it is known to, in the words of `status`', async () => {
+    const path = writeConfig({}, broker.url);
+    store(path);
+    const now = { ...clock, synchronised: () => false, monotonicMs: () => 10 * 3_600_000 };
+    const outbox = allChecks.filter(({ id }) => ['config', 'outbox'].includes(id));
+    const said: string[] = [];
+    for await (const { check, found } of runChecks(outbox, { ...machineProbes(path, clock), clock: now }, signal))
+      if (check === 'outbox') said.push(...languages.map((language) => openTranslate(language).of(found)));
+    expect(said).toEqual(['3 waiting, the oldest for >10 h', '3 en attente, le plus ancien depuis >10\u00a0h']);
   });
 
   test('timedatectl is named only where systemd runs', async () => {

@@ -8,6 +8,7 @@ import { isDenied, messageOf } from '../../lib/errors.ts';
 import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
+import { ageText, spanText } from '../span.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, type Finding, fail, pass, skip, warn } from './check.ts';
@@ -78,7 +79,7 @@ const clock: Check = {
     if (wallMs() < Date.UTC(2026, 0, 1)) return fail('doctor.clock.unset', { time });
     // the uptime counts on while a board sleeps; the monotonic clock, by which events are put in time, does not
     const sleptMs = 1000 * Number(read('/proc/uptime')?.split(' ')[0]) - monotonicMs();
-    if (sleptMs > 5000) return warn('doctor.clock.slept', { age: span(sleptMs) });
+    if (sleptMs > 5000) return warn('doctor.clock.slept', { age: spanText(sleptMs) });
     if (synchronised()) return pass('doctor.clock.ok', { time });
     const unsure = warn('doctor.clock.unsynchronised', { time });
     return presence('/run/systemd/system') === 'there' ? unsure : { ...unsure, hint: text('doctor.clock.noSystemd') };
@@ -196,8 +197,8 @@ const outbox: Check = {
       const state = probes.inspectOutbox(path);
       recallBoot(state, probes.clock);
       const { pending, oldest, fates } = state;
-      const ageMs = oldest === undefined ? 0 : stampOfEvent(oldest, probes.clock).ageMs;
-      if (pending > 0 && ageMs > lateMs) return warn('doctor.outbox.late', { pending, age: span(ageMs) });
+      const age = oldest && stampOfEvent(oldest, probes.clock);
+      if (pending > 0 && age && age.ageMs > lateMs) return warn('doctor.outbox.late', { pending, age: ageText(age) });
       const { expired, refused, dropped, unreadable } = fates;
       if (expired + refused + dropped + unreadable > 0) return warn('doctor.outbox.lost', { expired, refused, dropped, unreadable });
       return pass('doctor.outbox.ok', { pending, sent: fates.sent });
@@ -281,12 +282,4 @@ export const serviceChecks = [services, privacy] as const;
 export function required(facts: Facts) {
   if (!facts.config) throw new Error('a check that needs the configuration ran without it');
   return facts.config;
-}
-
-/** A span of time as a person says it: 40 s, 12 min, 5 h, 3 d. */
-export function span(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 90) return `${seconds} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }

@@ -1,7 +1,7 @@
 import { type Label, labels } from '../../classify/model-manifest.ts';
 import type { LabelReading, LastOutcome, MeterReading } from '../../meter/reading.ts';
 import { wrap } from '../output.ts';
-import { spanOf } from '../status.ts';
+import { spanOf } from '../span.ts';
 import type { Translate } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import type { Row, Segment, Style } from './screen.ts';
