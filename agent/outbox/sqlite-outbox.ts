@@ -8,6 +8,7 @@ import { hasCode, messageOf, OutboxError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import { lowBytes } from './disk.ts';
 import { findTooOld } from './expiry.ts';
+import { gapsOf, noteGap } from './gaps.ts';
 import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
@@ -258,15 +259,13 @@ class SqliteOutbox implements Outbox {
     const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
     // the other half may have removed or acknowledged some since they were looked for
     const removed = sequences.filter((sequence) => remove.run(sequence).changes === 1);
-    for (const sequence of removed) this.#gap({ first: sequence, last: sequence, reason });
+    for (const gap of gapsOf(removed, reason)) this.#gap(gap);
     this.#count('expired', removed.length);
     return removed.length;
   }
 
-  /** Notes a gap, or lengthens the one that ends just before it. */
-  #gap({ first, last, reason }: Gap): void {
-    if (this.#prepare('UPDATE gap SET last = ? WHERE last = ? AND reason = ?').run(last, first - 1, reason).changes > 0) return;
-    this.#prepare('INSERT INTO gap (first, last, reason) VALUES (?, ?, ?)').run(first, last, reason);
+  #gap(gap: Gap): void {
+    noteGap((sql) => this.#prepare(sql), gap);
   }
 
   #count(fate: Fate, events: number): void {

@@ -1,0 +1,23 @@
+import type { Gap } from './outbox.ts';
+
+type Prepare = (sql: string) => { run(gap: Gap): { changes: number } };
+
+// the gap before is found by its key: there may be as many of them as events
+const lengthenSql = 'UPDATE gap SET last = @last WHERE first = (SELECT max(first) FROM gap WHERE first < @first) AND last = @first - 1 AND reason = @reason';
+const insertSql = 'INSERT INTO gap (first, last, reason) VALUES (@first, @last, @reason)';
+
+/** Notes a gap, or lengthens the one that ends just before it. */
+export function noteGap(prepare: Prepare, gap: Gap): void {
+  if (prepare(lengthenSql).run(gap).changes === 0) prepare(insertSql).run(gap);
+}
+
+/** Numbers that ascend, those that follow one another as one gap. */
+export function gapsOf(sequences: readonly number[], reason: Gap['reason']): Gap[] {
+  const ranges: { first: number; last: number }[] = [];
+  for (const sequence of sequences) {
+    const range = ranges.at(-1);
+    if (range?.last === sequence - 1) range.last = sequence;
+    else ranges.push({ first: sequence, last: sequence });
+  }
+  return ranges.map((range) => ({ ...range, reason }));
+}
