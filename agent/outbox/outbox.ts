@@ -74,8 +74,8 @@ export interface Outbox {
   readUsualLevels(): UsualLevel[];
   /** Adds to the counts of would-be events by threshold, in days of listening of which the last 60 are kept. */
   addThresholdCounts(record: ThresholdRecord): void;
-  /** Stores the sums of an hour; of more than a month of them the oldest go, told by nothing but the numbers that are missing. */
-  writeSummary(summary: HourSummary): void;
+  /** Stores the sums of an hour; of more than a month of them the oldest go, told by nothing but the numbers that are missing. So are those of the `lost` hours just before it. */
+  writeSummary(summary: HourSummary, lost?: number): void;
   /** The oldest summaries, after a number, that the platform does not have yet, and the word that it has one. */
   summaries(limit: number, after?: number): PendingSummary[];
   summaryReported(sequence: number): void;

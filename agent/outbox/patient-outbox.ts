@@ -150,8 +150,8 @@ class PatientOutbox implements Outbox {
     this.#do((outbox) => outbox.addThresholdCounts(record));
   }
 
-  writeSummary(summary: HourSummary): void {
-    this.#do((outbox) => outbox.writeSummary(summary));
+  writeSummary(summary: HourSummary, lost?: number): void {
+    this.#do((outbox) => outbox.writeSummary(summary, lost));
   }
 
   summaries(limit: number, after?: number): PendingSummary[] {

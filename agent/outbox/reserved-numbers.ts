@@ -55,7 +55,7 @@ export function skipLostNumbers(db: SqliteDatabase, path: string): void {
     db.prepare("INSERT OR REPLACE INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
     number(db, 'event', reserved);
   }
-  number(db, 'hour_summary', numbered(db, 'hour_summary') + hoursAhead);
+  skipHours(db, hoursAhead);
   db.prepare('UPDATE outbox SET reserved = NULL').run();
 }
 
@@ -94,6 +94,11 @@ export function releaseNumbers(db: SqliteDatabase): void {
   } catch {
     // then they are skipped, at worst
   }
+}
+
+/** Leaves out the next numbers of hours. Call within a transaction. */
+export function skipHours(db: SqliteDatabase, count: number): void {
+  number(db, 'hour_summary', numbered(db, 'hour_summary') + count);
 }
 
 function numbered(db: SqliteDatabase, table: string): number {

@@ -14,7 +14,7 @@ import * as hearingRows from './hearing-rows.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { Quarantine } from './quarantine.ts';
 import { inodeOf, repairOutbox } from './repair.ts';
-import { ReservedNumbers, releaseNumbers } from './reserved-numbers.ts';
+import { ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, openNoted, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
@@ -216,8 +216,9 @@ class SqliteOutbox implements Outbox {
     });
   }
 
-  writeSummary(summary: HourSummary): void {
+  writeSummary(summary: HourSummary, lost = 0): void {
     this.#transaction(() => {
+      if (lost > 0) skipHours(this.#db, lost);
       this.#know(summary);
       this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
       this.#prepare(summaryRows.dropOldSummariesSql).run(maxSummaries);

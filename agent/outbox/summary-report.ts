@@ -9,16 +9,21 @@ const retryMs = 60_000;
 /** Stores summaries in order; what the disk does not take is held and tried again at `retry`, which may be called often. */
 export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: () => number) {
   const held: HourSummary[] = [];
+  let lost = 0; // just before the first that is held
   let nextMs = 0;
   function store(): void {
     try {
       for (let next = held[0]; next; next = held[0]) {
-        outbox.writeSummary(next);
+        outbox.writeSummary(next, lost);
         held.shift();
+        lost = 0;
       }
     } catch (error) {
       const isRefused = hasCode(error, /^SQLITE_CONSTRAINT/); // by the schema: it would be for ever, and those behind it with it
-      if (isRefused) held.shift();
+      if (isRefused) {
+        held.shift();
+        lost++;
+      }
       logger.error({ reason: messageOf(error), held: held.length }, `the summary of an hour could not be stored${isRefused ? '' : '; trying again'}`);
       nextMs = monotonicMs() + retryMs;
     }
@@ -26,7 +31,11 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
   return {
     add(summary: HourSummary): void {
       held.push(summary);
-      if (held.length > most) held.shift();
+      if (held.length > most) {
+        held.shift();
+        if (lost === 0) logger.error({}, 'too many hours held in memory: the oldest are dropped, and their numbers left out');
+        lost++;
+      }
       store();
     },
     retry(): void {

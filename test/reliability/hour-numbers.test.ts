@@ -6,8 +6,9 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { unusedHour } from '../../agent/outbox/reserved-numbers.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
 import { overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
-import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -83,6 +84,48 @@ test('nothing says any more how far the numbers of events went: the outbox goes 
   clock.mockRestore();
   expect(outbox.id).not.toBe(id);
   expect(outbox.append(recordedEvent(6))).toBe('stored');
+  outbox.close();
+});
+
+test('hours that memory has no room for while the disk takes none, and one that the schema refuses, leave numbers that are missing', () => {
+  const outbox = open();
+  const logged: string[] = [];
+  const inner = outbox.writeSummary.bind(outbox);
+  let full = false;
+  outbox.writeSummary = (...hour) => {
+    if (full) throw Object.assign(new Error('full'), { code: 'SQLITE_FULL' });
+    inner(...hour);
+  };
+  let now = 0;
+  const report = openSummaryReport(outbox, { ...silentLogger, error: (_, message) => logged.push(message) }, () => now);
+  const add = (hour: number, change = {}) => report.add(hourSummary({ beganMonotonicMs: hour * 3_600_000, ...change }));
+  const numbers = () => outbox.summaries(100).map(({ sequence, beganMonotonicMs }) => [sequence, beganMonotonicMs / 3_600_000]);
+  add(1);
+  full = true;
+  for (let hour = 2; hour <= 60; hour++) add(hour);
+  full = false;
+  now += 60_000;
+  report.retry();
+  add(61);
+  expect(numbers()).toEqual([1, ...Array.from({ length: 49 }, (_, i) => i + 13)].map((hour) => [hour, hour]));
+  expect(logged.filter((message) => message.startsWith('too many hours'))).toHaveLength(1);
+  add(62, { recognised: { glass_break: -1, shout: 0, bang: 0 } });
+  add(63);
+  add(64);
+  expect(
+    numbers()
+      .slice(-3)
+      .map(([sequence]) => sequence),
+  ).toEqual([61, 63, 64]);
+  outbox.close();
+});
+
+test('an hour that is not stored takes no numbers with it', () => {
+  const outbox = open();
+  expect(() => outbox.writeSummary(hourSummary({ recognised: { glass_break: -1, shout: 0, bang: 0 } }), 5)).toThrow();
+  outbox.writeSummary(hourSummary());
+  outbox.writeSummary(hourSummary(), 2);
+  expect(outbox.summaries(10).map(({ sequence }) => sequence)).toEqual([1, 4]);
   outbox.close();
 });
 
