@@ -1,6 +1,7 @@
 // One listener and one courier to an outbox, and how the courier learns that the listener has died, without a write: locks that the kernel lets go
 // with the process.
 import { existsSync } from 'node:fs';
+import { emptyLock } from './repair.ts';
 import { openDatabase, type SqliteDatabase } from './sqlite-database.ts';
 
 export type Half = 'listener' | 'courier';
@@ -15,7 +16,9 @@ const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a
  * for longer than `waitMs`.
  */
 export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): () => void {
-  const db = openDatabase(lockOf(outboxPath, half));
+  const path = lockOf(outboxPath, half);
+  if (![...held].some(({ name }) => name === path)) emptyLock(path);
+  const db = openDatabase(path);
   try {
     db.pragma(`busy_timeout = ${waitMs}`);
     db.pragma(withoutJournal);

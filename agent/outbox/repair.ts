@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { copyCounts } from './counts.ts';
 import { mendHeader } from './header.ts';
@@ -27,6 +27,7 @@ const kept = 3; // damaged files kept beside the outbox
  * memory and deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean, progress: () => void = () => undefined): void {
+  emptyLock(`${path}.lock`);
   const lock = open(`${path}.lock`);
   let damaged: SqliteDatabase | undefined;
   try {
@@ -75,6 +76,19 @@ export function createFile(path: string): void {
   const file = openSync(path, 'a', 0o600);
   if (shared) fchmodSync(file, 0o660);
   closeSync(file);
+}
+
+/**
+ * A lock is an empty file: one in which a damaged file system has left something is no database, and could not be locked. It stays the same file, for another process
+ * may hold it. Not to be called where this process does: when it closes a file, in whatever way it was opened, the kernel lets go of all its locks on that.
+ */
+export function emptyLock(path: string): void {
+  try {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (stats?.isFile() && stats.size > 0) truncateSync(path); // nothing that a link leads to
+  } catch {
+    // what keeps it from that is told by who wants the lock
+  }
 }
 
 /** Tells a file from one that was put in its place, on another file system too; empty where there is none. */

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { holdHalfLock, openListenerProbe } from '../../agent/outbox/half-lock.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+const noise = Buffer.alloc(4096, 0x55);
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-lock-')), 'outbox.db');
+});
+const listenersLock = () => `${path}.listener.lock`;
+const hold = () => holdHalfLock(path, 'listener', 0);
+const busy = expect.objectContaining({ code: 'SQLITE_BUSY' });
+
+/** Another process that does this with `half-lock.ts` and says what came of it, then lives until its end is asked for. */
+async function otherProcess(work: string): Promise<{ said: string; end: () => Promise<unknown> }> {
+  const script = `import { holdHalfLock } from '${join(process.cwd(), 'agent/outbox/half-lock.ts')}';
+    import { openDatabase } from '${join(process.cwd(), 'agent/outbox/sqlite-database.ts')}';
+    try { ${work}; console.log('held'); } catch (error) { console.log(error.code); }
+    setInterval(() => undefined, 1e6);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const end = () => {
+    child.kill('SIGKILL');
+    return once(child, 'exit');
+  };
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [said] = await once(child.stdout, 'data');
+  return { said: String(said).trim(), end };
+}
+const otherListener = () => otherProcess(`holdHalfLock('${path}', 'listener', 0)`);
+
+/** An outbox one of whose pages of events is damaged. */
+function leaveDamaged(): void {
+  const outbox = openSqliteOutbox(path, limits);
+  for (let i = 1; i <= 200; i++) outbox.append(recordedEvent(i));
+  outbox.close();
+  overwrite(path, pagesOf(path).findLastIndex(({ table }) => table === 'event') * pageBytes, pageBytes, () => 0xaa);
+}
+const openRepaired = () => openSqliteOutbox(path, limits, { repair: true });
+
+test('the lock of a repair holds something: it is emptied, and the outbox repaired', () => {
+  leaveDamaged();
+  writeFileSync(`${path}.lock`, noise);
+  const outbox = openRepaired();
+  expect(outbox.pendingCount()).toBeGreaterThan(100);
+  outbox.close();
+  expect(quarantined(path)).toHaveLength(1);
+  expect(statSync(`${path}.lock`).size).toBe(0);
+});
+
+test('the other half repairs, and its lock holds something: it is not repaired twice at once', async () => {
+  leaveDamaged();
+  const other = await otherProcess(`globalThis.lock = openDatabase('${path}.lock').exec('BEGIN EXCLUSIVE')`);
+  expect(other.said).toBe('held');
+  writeFileSync(`${path}.lock`, noise);
+  for (let i = 0; i < 2; i++) expect(openRepaired).toThrow(/database is locked/);
+  expect(quarantined(path)).toEqual([]);
+  await other.end();
+  openRepaired().close();
+  expect(quarantined(path)).toHaveLength(1);
+});
+
+test('the lock of a half holds something: it is emptied and held, and asked for', async () => {
+  writeFileSync(listenersLock(), noise);
+  const other = await otherListener();
+  expect(other.said).toBe('held');
+  expect(statSync(listenersLock()).size).toBe(0);
+  const runs = openListenerProbe(path);
+  expect(runs()).toBe(true);
+  await other.end();
+  expect(runs()).toBe(false);
+});
+
+test('the lock of a listener that runs comes to hold something: it stays its lock, whoever else wants it', async () => {
+  const other = await otherListener();
+  const runs = openListenerProbe(path);
+  for (let i = 0; i < 2; i++) {
+    writeFileSync(listenersLock(), noise);
+    expect(runs()).toBe(true);
+    for (let j = 0; j < 2; j++) expect(hold).toThrow(busy);
+    expect(runs()).toBe(true);
+  }
+  await other.end();
+  expect(runs()).toBe(false);
+  hold()();
+});
+
+test('this process holds it, and wants it again: it does not let go', async () => {
+  const release = hold();
+  const held = statSync(listenersLock()).ino;
+  const other = await otherProcess(`(await import('node:fs')).writeFileSync('${listenersLock()}', 'noise')`);
+  await other.end();
+  expect(hold).toThrow();
+  const second = await otherListener();
+  expect(second.said).toBe('SQLITE_BUSY');
+  await second.end();
+  expect(statSync(listenersLock())).toMatchObject({ ino: held, size: 0 });
+  release();
+  expect((await otherListener()).said).toBe('held');
+});
