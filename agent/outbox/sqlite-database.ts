@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { hasCode } from '../lib/errors.ts';
+import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
@@ -109,6 +110,7 @@ function check(db: SqliteDatabase, path: string): void {
   if (db.prepare('SELECT 1 FROM pragma_foreign_key_check LIMIT 1').get()) throw damage('a row refers to one that is not there');
   if (isFalselyNumbered(db)) throw damage('the number given out last is not right');
   settleCounts(db);
+  forgetBoots(db);
 }
 
 /** Whether nothing is wrong with it, if only once the pages of its schema are put back; not where its log is damaged too, which would no longer show. */

@@ -1,0 +1,24 @@
+import type { SqliteDatabase } from './sqlite-database.ts';
+
+export const mostBoots = 64; // to look for those to forget is to read all events
+export const keptBoots = 16; // the newest, this one among them
+
+/**
+ * Forgets boots that nothing refers to any more: at one a boot they would take the room of events in the end. What refers to them is asked of the schema, to which a
+ * later release may have added since it was checked.
+ */
+export function forgetBoots(db: SqliteDatabase): void {
+  try {
+    if ((db.prepare('SELECT count(*) FROM boot').pluck().get() as number) <= mostBoots) return;
+    db.pragma('foreign_keys = OFF'); // else each that goes is looked for among all events
+    db.transaction(() => {
+      const references = 'SELECT t.name, f."from" FROM sqlite_master AS t JOIN pragma_foreign_key_list(t.name) AS f WHERE f."table" = \'boot\'';
+      const used = (db.prepare(references).raw().all() as [string, string][]).map(([table, column]) => `SELECT ${column} FROM ${table}`).join(' UNION ');
+      db.exec(`DELETE FROM boot WHERE id NOT IN (${used} UNION SELECT * FROM (SELECT id FROM boot ORDER BY id DESC LIMIT ${keptBoots}))`);
+    }).immediate();
+  } catch {
+    // where the disk takes nothing: at the next start
+  } finally {
+    db.pragma('foreign_keys = ON');
+  }
+}
