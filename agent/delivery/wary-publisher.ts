@@ -6,7 +6,7 @@ import type { OpenPublisher, Publisher } from './publisher.ts';
 
 const enough = 4; // connections in a row that end over a topic before it is taken for the reason
 const retryMs = 60_000;
-const longestRetryMs = 600_000; // an access control that was mended is noticed within so long
+const longestRetryMs = 600_000; // who sends there may wait as long again: an access control that was mended is noticed within twice that
 /** Of DISCONNECT (MQTT 5, 3.14.2.1), what is over no message: busy, shutting down, keep alive, administrative action, another server, longest time. */
 const overNoMessage = /reason code (137|139|141|152|156|157|160)$/;
 
