@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { openRecording } from '../audio/audio-file.ts';
@@ -6,11 +6,11 @@ import type { ScoreFrame } from '../classify/classifier.ts';
 import { type DetectionRule, type Label, labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { openEventDetector } from '../events/event-detector.ts';
-import { AudioError } from '../lib/errors.ts';
+import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
 import { rulesOf } from '../pipeline.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
-import { print, printJson, screenOf, wrap, writePage } from './output.ts';
+import { checkPage, print, printJson, screenOf, wrap, writePage } from './output.ts';
 import { addCommand } from './program.ts';
 import { readScenes } from './scenes.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
@@ -38,6 +38,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     .action(async (dir: string, options: Options) => {
       const scenes = readScenes(dir);
       requireFiles(dir, scenes);
+      if (!options.json) requirePage(options.out, dir, scenes);
       const classifier = await openOnnxClassifier(options.model);
       const { manifest, frameSeconds } = classifier;
       const heard = new Map<string, ScoreFrame[]>();
@@ -77,6 +78,21 @@ function requireFiles(dir: string, scenes: readonly Scene[]): void {
       `Expected all ${scenes.length} files that scenes.json names, got ${absent.length} that cannot be read, first ${first}`,
       'check the path: ls shows what is there',
     );
+}
+
+function requirePage(out: string, dir: string, scenes: readonly Scene[]): void {
+  checkPage(out);
+  const place = placeOf(out);
+  if (place !== undefined && ['scenes.json', ...scenes.map(({ file }) => file)].some((file) => placeOf(join(dir, file)) === place))
+    throw new TocsinError(`Expected a page of its own, got ${out}, which belongs to the scenes`, 'name another file: --out', exitCodes.usage);
+}
+
+function placeOf(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined; // not there yet
+  }
 }
 
 function isReadable(path: string): boolean {

@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { chownSync, closeSync, openSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
-import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
+import { exitCodes, isFull, messageOf, TocsinError } from '../lib/errors.ts';
+import { placeFile } from '../lib/place-file.ts';
 import { type Language, openTranslate, translateError, withConfig } from './translate.ts';
 
 /** What can be drawn on: colours only on a terminal, and between 40 and 100 columns of it. */
@@ -80,12 +81,38 @@ export function isCommand(hint: string): boolean {
   return /^(?:sudo )?tocsin(?: (?:[\w./@:=+-]+|'[^']*'))*$/.test(hint);
 }
 
-/** Writes a page that was asked for. Throws a TocsinError. */
+/** Writes a page that was asked for, whole or not at all. Throws a TocsinError. */
 export function writePage(path: string, page: string): void {
+  orSay(path, () => {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there && !there.isFile()) return writeFileSync(path, page); // a device or a pipe keeps its place
+    const place = there ? realpathSync(path) : path;
+    placeFile(place, page, there ? there.mode & 0o777 : 0o666 & ~process.umask());
+    if (there && process.getuid?.() === 0) chownSync(place, there.uid, there.gid); // with sudo, over the page of the one who asked
+  });
+}
+
+/** Throws what `writePage` would, before the work whose outcome it is to write; leaves nothing. */
+export function checkPage(path: string): void {
+  orSay(path, () => {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there && !there.isFile()) return closeSync(openSync(path, 'r+'));
+    const probe = `${there ? realpathSync(path) : path}.try`;
+    placeFile(probe, '', 0o600);
+    rmSync(probe);
+  });
+}
+
+function orSay(path: string, write: () => void): void {
   try {
-    writeFileSync(path, page);
+    write();
   } catch (cause) {
-    throw new TocsinError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'name a file in a folder that exists', exitCodes.usage, { cause });
+    throw new TocsinError(
+      `Expected to write ${path}, got: ${messageOf(cause)}`,
+      isFull(cause) ? 'make room there (df -h), or name a file elsewhere' : 'name a file in a folder that exists and that you may write to',
+      isFull(cause) ? exitCodes.failure : exitCodes.usage,
+      { cause },
+    );
   }
 }
 

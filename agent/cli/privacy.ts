@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
-import { print, printJson, type Screen, screenOf, wrap, writePage } from './output.ts';
+import { print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
 import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
@@ -101,8 +101,13 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
     const stream = options.json ? process.stderr : process.stdout;
     stream.write(`${wrap(t('privacy.unrecorded', { path: privacy.recordPath, reason: unrecorded }), screenOf(stream).columns)}\n`);
   }
-  if (options.report !== undefined) writePage(options.report, reportPage(lines, report));
   const { failed, unchecked, passed } = report;
+  try {
+    if (options.report !== undefined) writePage(options.report, reportPage(lines, report));
+  } catch (error) {
+    if (failed === 0) throw error;
+    reportError(error, t.language); // a failed check says more, and has the exit code
+  }
   if (failed > 0) throw new TocsinError(t('privacy.failed', { failed, all: lines.length }), t('privacy.failed.try'), exitCodes.check);
   if (unchecked > 0) throw new TocsinError(t('privacy.incomplete', { unchecked, passed }), t('privacy.incomplete.try'), exitCodes.unchecked);
 }

@@ -16,6 +16,11 @@ export function isDenied(error: unknown): boolean {
   return code === 'EACCES' || code === 'EPERM' || (cause !== undefined && isDenied(cause));
 }
 
+/** Whether the disk, or this user's share of it, is full. */
+export function isFull(error: unknown): boolean {
+  return hasCode(error, /^(ENOSPC|EDQUOT)$/);
+}
+
 /** Exit codes are part of the CLI's contract: see docs/cli.md. */
 export const exitCodes = {
   failure: 1,

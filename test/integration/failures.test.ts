@@ -56,7 +56,7 @@ const removed = config('removed');
 const notToBeWritten = `/proc/self/fd/${openSync(removed, 'r')}`; // still read, and in no folder: root may write nearly everywhere else
 rmSync(removed);
 
-const { usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
+const { failure, usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
 const readers = [
   'listen',
   'deliver',
@@ -169,7 +169,19 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`provision --ca ${text} -c ${good}`, usage, /Expected --ca beside --install/],
   [`privacy list ${nowhere}`, usage, /Expected an installation in .*, got: ENOENT/],
   [`privacy list ${recorded}`, usage, /Expected an installation in .*, got a folder without agent\nTry: name the folder/],
-  [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write /],
+  [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write .*\nTry: name a file in a folder that exists and/m],
+  [
+    `evaluate ${scenes('unheard', [{ file: 'silence.wav', seconds: 60, events: [] }])} --out ${recorded}`, // told before the scenes, which are wrong too
+    usage,
+    /Expected to write .*\/recorded, got: EISDIR/,
+  ],
+  [`evaluate ${recorded} --out ${recorded}/../recorded/scenes.json`, usage, /Expected a page of its own, got .*scenes.json, which/],
+  [`evaluate ${recorded} --out /dev/full`, failure, /got: ENOSPC.*\nTry: make room there \(df -h\)/],
+  [
+    `privacy verify --no-record --listener-pid 4194303 --package-list ${nowhere} -c ${good} --report ${nowhere}/page.html`,
+    check,
+    /^Error: Expected to write .*page.html, got: ENOENT.*\nTry: .*\nError: failed checks: /m,
+  ],
 ];
 
 /** Runs a command line as main.ts does, in this process, and gives what went to stderr; a terminal is none of its outputs. */

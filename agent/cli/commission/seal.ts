@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secrets.ts';
-import { ConfigError, exitCodes, hasCode, isDenied, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
+import { ConfigError, exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
 export interface Signer {
@@ -98,10 +98,9 @@ export function checkParent(parent: string): void {
     probe = mkdtempSync(join(parent, '.commission-'));
     writeFileSync(join(probe, 'probe'), Buffer.alloc(probeBytes));
   } catch (cause) {
-    const full = hasCode(cause, /^(ENOSPC|EDQUOT)$/);
     throw new ConfigError(
       `Expected to write into ${parent}, got: ${messageOf(cause)}`,
-      full ? 'make room there (df -h), or name another folder: --out' : 'name a folder that exists: --out',
+      isFull(cause) ? 'make room there (df -h), or name another folder: --out' : 'name a folder that exists: --out',
       { cause },
     );
   } finally {

@@ -4,7 +4,10 @@ export const frenchErrors: Record<string, string> = {
   'Expected a message of the closed schema of {1}, got another: it is not sent':
     'Attendu un message du schéma fermé de {1}, obtenu un autre : il n’est pas envoyé',
   'tocsin privacy verify shows whether the outbox was changed': 'tocsin privacy verify montre si la file a été modifiée',
-  'name a file in a folder that exists': 'nommez un fichier dans un dossier qui existe',
+  'name a file in a folder that exists and that you may write to': 'nommez un fichier dans un dossier qui existe et où vous pouvez écrire',
+  'make room there (df -h), or name a file elsewhere': 'faites-y de la place (df -h), ou nommez un fichier ailleurs',
+  'Expected a page of its own, got {1}, which belongs to the scenes': 'Attendu une page à part, obtenu {1}, qui appartient aux scènes',
+  'name another file: --out': 'nommez un autre fichier : --out',
   'Expected schema version {1} or an earlier one, got {2}: {3} is of a later release':
     'Attendu la version de schéma {1} ou une plus ancienne, obtenu {2} : {3} vient d’une version plus récente',
   'install the later release again; nothing in the file was changed': 'réinstallez la version plus récente ; rien n’a changé dans le fichier',
@@ -243,6 +246,7 @@ export const frenchCauses: Record<string, string> = {
   'not a directory': 'ce n’est pas un dossier',
   'illegal operation on a directory': 'c’est un dossier',
   'no space left on device': 'disque plein',
+  'disk quota exceeded': 'quota de disque dépassé',
   'read-only file system': 'disque en lecture seule',
   'i/o error': 'erreur du disque',
 };

@@ -1,0 +1,45 @@
+import { chmodSync, chownSync, closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { checkPage, writePage } from '../../agent/cli/output.ts';
+import { exitCodes } from '../../agent/lib/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-page-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a page takes the place of the old one whole: who reads that one reads all of it; its mode stays, and a link to it', () => {
+  const path = join(folder, 'page.html');
+  writeFileSync(path, 'old');
+  chmodSync(path, 0o640);
+  symlinkSync('page.html', join(folder, 'link.html'));
+  const reader = openSync(path, 'r');
+  checkPage(join(folder, 'link.html'));
+  expect(readFileSync(path, 'utf8')).toBe('old');
+  writePage(join(folder, 'link.html'), 'new');
+  expect([readFileSync(reader, 'utf8'), readFileSync(path, 'utf8'), statSync(path).mode & 0o777]).toEqual(['old', 'new', 0o640]);
+  closeSync(reader);
+  expect(readdirSync(folder)).toEqual(['link.html', 'page.html']);
+});
+
+test.skipIf(process.getuid?.() !== 0)('with sudo the page stays that of its owner', () => {
+  const path = join(folder, 'owned.html');
+  writeFileSync(path, 'old');
+  chownSync(path, 64_000, 64_001);
+  writePage(path, 'new');
+  expect([statSync(path).uid, statSync(path).gid]).toEqual([64_000, 64_001]);
+  rmSync(path);
+});
+
+test('what is no file is written to and keeps its place; a full one says so, and is no wrong call', () => {
+  writePage('/dev/null', 'x');
+  expect(statSync('/dev/null').isCharacterDevice()).toBe(true);
+  const full = { exitCode: exitCodes.failure, tryHint: 'make room there (df -h), or name a file elsewhere' };
+  expect(() => writePage('/dev/full', 'x')).toThrow(expect.objectContaining(full));
+});
+
+test('that a page cannot be written is found out before', () => {
+  for (const path of [folder, join(folder, 'none', 'page.html')]) expect(() => checkPage(path)).toThrow(expect.objectContaining({ exitCode: exitCodes.usage }));
+  checkPage(join(folder, 'other.html'));
+  expect(readdirSync(folder)).not.toContain('other.html');
+});
