@@ -96,9 +96,9 @@ function propose(options: Options, t: Translate): Proposal {
 
 /** What helps where `span` days are fewer than are `needed`. */
 function hintFor(span: number, needed: number, wanted: number, t: Translate): string {
-  if (needed > keptDays) return t('thresholds.kept', { days: keptDays, bound: brief(weeklyBound(0, keptDays)) });
+  if (needed > keptDays) return t('thresholds.kept', { days: keptDays, bound: briefBound(weeklyBound(0, keptDays)) });
   if (span === 0) return t('thresholds.wait');
-  const bound = brief(weeklyBound(0, span));
+  const bound = briefBound(weeklyBound(0, span));
   return wanted < needed ? t('thresholds.less', { bound }) : t('thresholds.few.try', { bound });
 }
 
@@ -137,8 +137,8 @@ function show(options: Options, { manifest, config, days, span, counted, choice,
   const { from, to } = utcRange(days);
   const model = `${manifest.name} ${manifest.version}, ${config.model.operatingPoint}`;
   const basis = [
-    { name: t('thresholds.based'), value: `${t('thresholds.days', { days: listenedDays })}${from && to ? `, ${from} - ${to}` : ''}; ${model}` },
-    { name: t('thresholds.bound'), value: t('thresholds.bound.is', { days: listenedDays, bound: brief(weeklyBound(0, span)) }) },
+    { name: t('thresholds.based'), value: t.clauses([`${t('thresholds.days', { days: listenedDays })}${from && to ? `, ${from} - ${to}` : ''}`, model]) },
+    { name: t('thresholds.bound'), value: t('thresholds.bound.is', { days: listenedDays, bound: briefBound(weeklyBound(0, span)) }) },
     ...(span < weekDays ? [{ name: '', value: t('thresholds.short'), state: 'warn' as const }] : []),
   ];
   const outcome = counted.map(({ label }) => {
@@ -156,7 +156,7 @@ function show(options: Options, { manifest, config, days, span, counted, choice,
   line(`${t('thresholds.legend')}\n`);
   print(showFields(outcome, screen));
   const week = brief((choice.events / span) * weekDays);
-  line(t('thresholds.together', { events: choice.events, week, bound: brief(weeklyBound(choice.events, span)) }));
+  line(t('thresholds.together', { events: choice.events, week, bound: briefBound(weeklyBound(choice.events, span)) }));
   line(t('thresholds.real'));
   const isSame = labels.every((label) => of[label].proposed === of[label].now);
   line(isStored ? t('thresholds.stored', { path: options.config }) : t(isSame ? 'thresholds.unchanged' : 'thresholds.notStored'));
@@ -227,7 +227,13 @@ function positive(text: string): number {
   return Number(text);
 }
 
-/** One decimal under ten. */
+/** Two significant digits, and all before the decimal sign. */
 function brief(value: number): number {
-  return Number(value.toFixed(value < 10 ? 1 : 0));
+  return value < 10 ? Number(value.toPrecision(2)) : Math.round(value);
+}
+
+/** Up: what is below a bound is not always below one that was rounded down. */
+function briefBound(bound: number): number {
+  const shown = brief(bound);
+  return shown >= bound ? shown : brief(shown + (bound < 10 ? 10 ** (Math.floor(Math.log10(bound)) - 1) : 1));
 }

@@ -83,6 +83,18 @@ test('too little listening is no basis: it says how much is needed, and stores n
   expect(wide.stdout).toContain('* en vigueur, > proposé');
 });
 
+test('a bound is rounded up, so that it holds, and a small budget is not shown as 0', () => {
+  const { config, run } = sensor(60);
+  const long = run('calibrate', 'thresholds', '--budget', '2/week', '--days', '52').stdout.replace(/\s+/g, ' ');
+  expect(long).toContain('no event in 52.0 days means fewer than 0.41 a week'); // 0.4033
+  expect(long).toMatch(/Events of all together: 0, 0 a week; at 95 % fewer than 0\.41 a week/);
+  expect(run('calibrate', 'thresholds', '--budget', '0.04/week').stderr).toMatch(/for a budget of 0\.04 a week, .*\n.* fewer than 0\.35 a week/);
+  run('calibrate', 'thresholds', '--budget', '1.6/month', '--write');
+  expect(readFileSync(config, 'utf8')).toMatch(/# tocsin calibrate thresholds, 0\.37 a week, 57\.0 days, /);
+  const french = run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stdout;
+  expect(french).toMatch(/jours d’écoute, [\d -]+\u00a0; street/);
+});
+
 test('days whose clock was set back by a week are between the earliest date and the latest', () => {
   const { run } = sensor(14, (day) => (day < 7 ? 20_707 + day : 20_693 + day));
   const { stdout } = run('calibrate', 'thresholds', '--budget', '2/week', '--json');
