@@ -12,7 +12,7 @@ import { rulesOf } from '../pipeline.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { checkPage, print, printJson, screenOf, wrap, writePage } from './output.ts';
 import { addCommand } from './program.ts';
-import { readScenes } from './scenes.ts';
+import { lengthTolerance, readScenes } from './scenes.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -103,8 +103,6 @@ function isReadable(path: string): boolean {
     return false;
   }
 }
-
-const lengthTolerance = 0.5; // an mp3 is padded at both ends
 
 /** False alarms are counted by the hour: the hours must be those that were heard. */
 async function openScene(dir: string, { file, seconds }: Scene, sampleRate: number) {

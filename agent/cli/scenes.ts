@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
 import { printable, problemsOf } from '../config/problems.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import type { Scene } from './scoring.ts';
+
+/** Seconds by which a file may be longer or shorter than is said of it: an mp3 is padded at both ends. */
+export const lengthTolerance = 0.5;
 
 const none = (value: unknown) => (value === '' || value === null ? undefined : value);
 const seconds = z.number().min(0);
@@ -28,12 +31,16 @@ const event = z
 const scene = z
   .looseObject({ file: z.string().min(1), seconds: z.number().refine((length) => length > 0, { error: 'expected more than 0' }), events: z.array(event) })
   .superRefine(({ seconds: length, events }, context) => {
-    events.forEach(({ onset }, i) => {
-      if (onset > length) context.addIssue({ code: 'custom', path: ['events', i, 'onset'], message: 'expected no more than the seconds of its scene' });
+    const message = 'expected no more than the seconds of its scene';
+    const written = events.map(({ onset, offset, label, kind }) => JSON.stringify([onset, offset, label, kind]));
+    events.forEach(({ onset, offset }, i) => {
+      if (onset > length) context.addIssue({ code: 'custom', path: ['events', i, 'onset'], message });
+      else if (offset > length + lengthTolerance) context.addIssue({ code: 'custom', path: ['events', i, 'offset'], message });
+      if (written.indexOf(written[i] as string) < i) context.addIssue({ code: 'custom', path: ['events', i], message: 'expected each event once' });
     });
   });
 const schema = z.array(scene).superRefine((scenes, context) => {
-  const names = scenes.map(({ file }) => file);
+  const names = scenes.map(({ file }) => normalize(file));
   names.forEach((name, i) => {
     if (names.indexOf(name) < i) context.addIssue({ code: 'custom', path: [i, 'file'], message: 'expected each file once' });
   });

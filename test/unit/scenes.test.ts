@@ -28,7 +28,7 @@ const withEvent = (event: object) => [{ ...scene, events: [{ onset: 1, offset: 2
 test('an event without a label, also an empty one, is a confuser; more keys are let be', () => {
   const events = [
     { onset: 0, offset: 0, label: 'bang', snr: 12, source: 'own' },
-    { onset: 60, offset: 61, label: '', kind: 'door', clip: 'a' },
+    { onset: 60, offset: 60.5, label: '', kind: 'door', clip: 'a' },
     { onset: 3, offset: 4, label: null, snr: null },
   ];
   const [read0] = read([{ ...scene, file: 'été/a "b" <c>.wav', bed: ['street'], events }]);
@@ -54,6 +54,13 @@ test.each<[string, unknown, RegExp]>([
   ['a length of 0', [{ ...scene, seconds: 0 }], /0\.seconds: expected more than 0, got 0/],
   ['a length below 0', [{ ...scene, seconds: -60 }], /0\.seconds: expected more than 0, got -60/],
   ['a file twice', [scene, scene], /1\.file: expected each file once, got "a\.wav"/],
+  ['a file twice, spelt in two ways', [scene, { ...scene, file: './b/../a.wav' }], /1\.file: expected each file once, got "\.\/b\/\.\.\/a\.wav"/],
+  ['an offset long behind the end', withEvent({ offset: 60.6 }), /0\.events\.0\.offset: expected no more than the seconds of its scene, got 60\.6/],
+  [
+    'an event twice',
+    [{ ...scene, events: ['shout', 'bang', 'bang'].map((label) => ({ onset: 1, offset: 2, label })) }],
+    /has 1 problem:\n {2}0\.events\.2: expected each event once, got \{"onset":1/,
+  ],
   ['no events', [{ file: 'a.wav', seconds: 1 }], /0\.events: expected a list, got nothing/],
 ])('%s is refused with its place', (_, value, message) => {
   expect(refused(value)).toMatch(message);

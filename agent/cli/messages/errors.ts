@@ -212,6 +212,7 @@ export const frenchErrors: Record<string, string> = {
   'expected no less than the onset': 'attendu pas moins que « onset »',
   'expected more than 0': 'attendu plus que 0',
   'expected no more than the seconds of its scene': 'attendu pas plus que « seconds » de sa scène',
+  'expected each event once': 'attendu chaque événement une seule fois',
   'expected each file once': 'attendu chaque fichier une seule fois',
   'expected at least {1}': 'attendu au moins {1}',
   'expected at most {1}': 'attendu au plus {1}',
