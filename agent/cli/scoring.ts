@@ -107,7 +107,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     falseAlarmsPerHour: ratio(sum(labels.map((l) => perLabel[l].falseAlarm)), hours),
     ...(quietHours > 0 ? { falseAlarmsPerHourQuiet: quietFalseAlarms / quietHours } : {}),
     falseAlarmCauses: Object.fromEntries(causes),
-    ...(latencies.length > 0 ? { latencySeconds: { median: quantile(latencies, 0.5), p95: quantile(latencies, 0.95) } } : {}),
+    ...(latencies.length > 0 ? { latencySeconds: { median: medianOf(latencies), p95: p95Of(latencies) } } : {}),
   };
 }
 
@@ -117,6 +117,11 @@ function ratio(a: number, b: number): number {
 function sum(values: number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
-function quantile(sorted: number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] as number;
+/** Of an even number the upper of the two in the middle. */
+function medianOf(sorted: number[]): number {
+  return sorted[sorted.length >> 1] as number;
+}
+/** The least that 95 % do not exceed. */
+function p95Of(sorted: number[]): number {
+  return sorted[Math.ceil((95 * sorted.length) / 100) - 1] as number;
 }

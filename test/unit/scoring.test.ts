@@ -44,6 +44,21 @@ test('latency is from the onset in the scenes, not from the one found, and of wh
   expect(latencySeconds?.p95).toBeCloseTo(1.2);
 });
 
+test('the 95th percentile is not exceeded by 95 of 100: of twenty, one late is not it, of nineteen it is', () => {
+  const latenciesOf = (count: number) => {
+    const events = Array.from({ length: count }, (_, i) => ({ onset: 10 * i, offset: 10 * i + 1, label: 'bang' as const }));
+    const late = (i: number) => ({ ...at('a', 'bang', 10 * i), latencySeconds: i === 0 ? 3 : 0.3 });
+    const { latencySeconds } = scoreEvents(
+      [{ file: 'a', seconds: 1000, events }],
+      events.map((_, i) => late(i)),
+    );
+    return [latencySeconds?.median, latencySeconds?.p95].map((seconds) => Number(seconds?.toFixed(3)));
+  };
+  expect(latenciesOf(20)).toEqual([0.3, 0.3]);
+  expect(latenciesOf(19)).toEqual([0.3, 3]);
+  expect(latenciesOf(1)).toEqual([3, 3]);
+});
+
 test('what cannot be told of the scenes is left out: no rate of quiet hours where there are none, no latency where nothing was recognised', () => {
   const busy = scoreEvents(scenes.slice(0, 1), [at('a', 'glass_break', 1000)]);
   expect(busy).toMatchObject({ falseAlarmsPerHour: 2, quietHours: 0 });
