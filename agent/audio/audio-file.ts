@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import { readFileHeader } from './file-header.ts';
@@ -6,15 +6,17 @@ import type { AudioFrame, AudioSource } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
 
+const largestMegabytes = 2000; // Node reads no more in one go
 const loudest = 100; // 40 dB over full scale, for floats: what is louder was not written with 1 as full scale
 
 /** An audio file (wav, flac, ogg, mp3) as a source: `realtime` as from a microphone, `fast` as quick as it is read. All of it, or an AudioError. */
 export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioSource & { readonly seconds: number }> {
   let sound: Float32Array;
   try {
-    const { samples, rate } = await decodeWhole(await readFile(path));
+    const { samples, rate } = await decodeWhole(await readWhole(path));
     sound = atRate(samples, rate, sampleRate);
   } catch (cause) {
+    if (cause instanceof AudioError) throw cause;
     const isThere = (cause as NodeJS.ErrnoException).code !== 'ENOENT';
     throw new AudioError(
       `Expected a wav, flac, ogg or mp3 file at ${path}, got: ${messageOf(cause)}`,
@@ -51,6 +53,17 @@ export async function openRecording(path: string, sampleRate: number): Promise<A
     if (!signal.aborted) yield { samples: new Float32Array(sampleRate), firstSample: Math.round(recording.seconds * sampleRate) };
   }
   return { ...recording, frames };
+}
+
+/** Not from a pipe or a device: it may never begin, or never end, and neither can be stopped. */
+async function readWhole(path: string): Promise<Buffer> {
+  const found = await stat(path);
+  if (!found.isFile() && !found.isDirectory())
+    throw new AudioError(`Expected an audio file at ${path}, got a pipe or a device`, 'store the sound in a file first, and name that');
+  const megabytes = Math.ceil(found.size / 1e6);
+  if (megabytes > largestMegabytes)
+    throw new AudioError(`Expected at most ${largestMegabytes} MB at ${path}, got ${megabytes} MB`, 'cut it into shorter files');
+  return readFile(path);
 }
 
 /** At the file's own rate: the decoder converts by straight lines between samples, which folds back what the lower rate cannot hold. */

@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -204,4 +205,18 @@ test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut
     const frame = changed(Buffer.alloc(4), (copy) => copy.writeUInt32BE(head));
     expect(readFileHeader(Buffer.concat([tag, frame]))).toEqual({ sampleRate });
   }
+});
+
+test('a pipe, a device and more than can be read are refused before any of it is', async () => {
+  const fifo = join(folder, 'pipe');
+  spawnSync('mkfifo', [fifo]);
+  const child = spawnSync(process.execPath, ['agent/main.ts', 'replay', fifo], { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' }); // opened, it could not be stopped
+  expect([child.status, child.stderr]).toEqual([
+    4,
+    `Error: Expected an audio file at ${fifo}, got a pipe or a device\nTry: store the sound in a file first, and name that\n`,
+  ]);
+  const huge = join(folder, 'huge.wav');
+  writeFileSync(huge, '');
+  truncateSync(huge, 2_000_000_001); // nothing but a hole
+  await expect(openAudioFile(huge, 16_000, 'fast')).rejects.toThrow(/Expected at most 2000 MB at .*huge.wav, got 2001 MB/);
 });

@@ -98,6 +98,10 @@ export const frenchErrors: Record<string, string> = {
   'Expected the {1} {2}, got {3}': 'Attendu pour {1} {2}, obtenu {3}',
   'name the {1} of the graph in manifest.json': 'nommez {1} du graphe dans manifest.json',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
+  'Expected an audio file at {1}, got a pipe or a device': 'Attendu un fichier audio à {1}, obtenu un tube ou un périphérique',
+  'store the sound in a file first, and name that': 'enregistrez d’abord le son dans un fichier, et nommez celui-ci',
+  'Expected at most {1} MB at {2}, got {3} MB': 'Attendu au plus {1} Mo à {2}, obtenu {3} Mo',
+  'cut it into shorter files': 'découpez-le en fichiers plus courts',
   'check the path: ls shows what is there': 'vérifiez le chemin : ls montre ce qui s’y trouve',
   'play the file elsewhere to check it, or convert it to wav': 'écoutez le fichier ailleurs pour le vérifier, ou convertissez-le en wav',
   'Expected sound from {1}, got {2} s of exact zeros, or zeros most of the time':
