@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isMap, parseDocument, Scalar } from 'yaml';
-import { ConfigError, messageOf } from '../lib/errors.ts';
+import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
 import { moveFile } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
@@ -11,8 +11,8 @@ export interface Setting {
 }
 
 /**
- * Writes values into a configuration file, each with a comment behind it. All else in the file stays as it is, comments too; the
- * result is checked and on the disk before it takes the file's place, in one step and with its owner and mode. Behind a symbolic
+ * Writes values into a configuration file, each with a comment behind it. All other values and comments stay, if not their
+ * spacing; the result is checked and on the disk before it takes the file's place, in one step and with its owner and mode. Behind a symbolic
  * link it is the file linked to that changes.
  */
 export function writeSettings(path: string, settings: readonly Setting[]): void {
@@ -47,7 +47,15 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
     then(beside, place);
   } catch (cause) {
     if (beside !== undefined) rmSync(beside, { force: true });
-    throw new ConfigError(`Expected to write ${path}, got: ${messageOf(cause)}`, 'run it again with sudo', { cause });
+    throw new ConfigError(
+      `Expected to write ${path}, got: ${messageOf(cause)}`,
+      isFull(cause)
+        ? 'make room there (df -h)'
+        : hasCode(cause, /^EROFS$/)
+          ? 'the file system is read-only: findmnt shows its options; change the file where it can be written'
+          : 'run it again with sudo',
+      { cause },
+    );
   }
 }
 

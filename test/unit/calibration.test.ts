@@ -2,12 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { judgeTone, readTone } from '../../agent/audio/calibration-tone.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
 import { checkWritable, writeSetting } from '../../agent/config/write-setting.ts';
 import { wavFile } from '../demo/synthesise-scene.ts';
 import { missing } from '../support/broker.ts';
+import { mount } from '../support/small-disk.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
 const rate = 48000;
@@ -146,6 +147,20 @@ describe('a value is written', () => {
     symlinkSync(victim, `${path}.${process.pid}.tmp`);
     expect(() => writeSetting(path, keys, 111, 'x')).toThrow(/Expected to write .*EEXIST/);
     expect([readFileSync(victim, 'utf8'), loadConfig(path).microphone.splAtFullScaleDb]).toEqual(['victim', 110]);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('or not, and where the disk is full or read-only sudo is not advised', () => {
+    const disk = mkdtempSync(join(folder, 'disk-'));
+    mount('-t', 'tmpfs', '-o', 'size=16k', 'none', disk);
+    onTestFinished(() => void spawnSync('umount', ['-l', disk]));
+    const path = join(disk, 'tocsin.yaml');
+    writeFileSync(path, readFileSync(writeConfig('small', silence)));
+    writeFileSync(join(disk, 'full'), Buffer.alloc(12 * 1024));
+    const refused = (tryHint: string) => expect.objectContaining({ tryHint: expect.stringContaining(tryHint) });
+    expect(() => writeSetting(path, keys, 110, 'x')).toThrow(refused('make room there (df -h)'));
+    mount('-o', 'remount,ro', disk);
+    expect(() => checkWritable(path)).toThrow(refused('the file system is read-only'));
+    expect(readdirSync(disk)).toEqual(['full', 'tocsin.yaml']);
   });
 
   test.skipIf(missing('strace'))('onto the disk before it takes the place of the file: a power cut leaves one or the other', () => {

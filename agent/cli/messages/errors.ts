@@ -5,6 +5,9 @@ export const frenchErrors: Record<string, string> = {
     'Attendu un message du schéma fermé de {1}, obtenu un autre : il n’est pas envoyé',
   'tocsin privacy verify shows whether the outbox was changed': 'tocsin privacy verify montre si la file a été modifiée',
   'name a file in a folder that exists and that you may write to': 'nommez un fichier dans un dossier qui existe et où vous pouvez écrire',
+  'make room there (df -h)': 'faites-y de la place (df -h)',
+  'the file system is read-only: findmnt shows its options; change the file where it can be written':
+    'le système de fichiers est en lecture seule : findmnt montre ses options ; changez le fichier là où il peut être écrit',
   'make room there (df -h), or name a file elsewhere': 'faites-y de la place (df -h), ou nommez un fichier ailleurs',
   'Expected a page of its own, got {1}, which belongs to the scenes': 'Attendu une page à part, obtenu {1}, qui appartient aux scènes',
   'name another file: --out': 'nommez un autre fichier : --out',
