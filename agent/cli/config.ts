@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { loadConfig } from '../config/load-config.ts';
-import { type Config, configSchema } from '../config/schema.ts';
+import { checkConfig, loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { type Field, print, printJson, screenOf, showFields, wrap } from './output.ts';
@@ -50,16 +51,15 @@ function checked(path: string): Config {
 
 /** A field for each section: what differs from the defaults, and behind it what does not. */
 function sections(config: Config, path: string, t: Translate): Field[] {
-  const { site, sensor, mqtt } = config;
-  const defaults = configSchema.parse({ site, sensor, mqtt: { url: mqtt.url } });
+  const { site, sensor } = config;
+  const defaults = checkConfig({ site, sensor, mqtt: { url: 'mqtts://broker' } }, path);
   const shown = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
   return [
     { name: t('config.file'), value: path },
     ...Object.entries(config).flatMap(([name, section]): Field[] => {
       if (typeof section === 'string') return [{ name, value: section }];
       const normal = defaults[name as keyof Config] as Record<string, unknown>;
-      const isDefault = ([key, value]: [string, unknown]) =>
-        key !== 'url' && (shown(normal[key]) === shown(value) || (key === 'path' && shown(value).endsWith(`/${normal[key]}`))); // loadConfig made it absolute
+      const isDefault = ([key, value]: [string, unknown]) => key !== 'url' && shown(normal[key]) === (key === 'path' ? resolve(shown(value)) : shown(value));
       const said = (entries: [string, unknown][]) => entries.map(([key, value]) => `${key} ${shown(value)}`).join(', ');
       const values: [string, unknown][] = Object.entries(section).filter(([, value]) => shown(value) !== '{}');
       if (values.length === 0) return [];

@@ -179,6 +179,8 @@ describe('what the sensor holds', () => {
     const { stdout } = tocsin('config', 'show', '-c', path);
     expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +as by default: allowPlaintext false, protocol 5/);
     expect(stdout).toMatch(/model +as by default: path \S+street/);
+    writeFileSync(path, `${readFileSync(path, 'utf8')}\nmodel: { path: /elsewhere/models/street }\n`);
+    expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +as by default: /);
     expect(stdout).not.toMatch(/\{\}|: *$/m); // what holds nothing is not shown
     outbox.close();
   });
