@@ -80,8 +80,12 @@ async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate
   if (wrong >= 0) {
     const sample = samples[wrong] as number;
     samples.fill(0);
-    const what = Number.isFinite(sample) ? `a sample of ${Number(sample.toPrecision(3))} where full scale is 1` : 'a sample that is no finite number';
-    throw new Error(`${what}, ${(wrong / rate).toFixed(2)} s in`);
+    const at = (wrong / rate).toFixed(2);
+    throw new Error(
+      Number.isFinite(sample)
+        ? `a sample of ${Number(sample.toPrecision(3))} where full scale is 1, ${at} s in`
+        : `a sample that is no finite number, ${at} s in`,
+    );
   }
   return { samples, rate };
 }

@@ -134,24 +134,32 @@ export function translateHelp(english: string, language: Language): string {
 }
 
 /** The form that says most comes first: a shorter one may match as well. */
-const errorPatterns = Object.entries(frenchErrors)
-  .toSorted(([a], [b]) => said(b) - said(a))
-  .map(([english, french]) => ({ pattern: patternOf(english), french: typeset(french, 'fr') }));
+const patternsOf = (forms: Record<string, string>) =>
+  Object.entries(forms)
+    .toSorted(([a], [b]) => said(b) - said(a))
+    .map(([english, french]) => ({ pattern: patternOf(english), french: typeset(french, 'fr') }));
+const errorPatterns = patternsOf(frenchErrors);
+const causePatterns = patternsOf(frenchCauses);
 
 /** Errors are thrown in English by layers that know no language; a line that matches a known form is put in French. */
 export function translateError(english: string, language: Language): string {
   if (language === 'en') return english;
-  for (const { pattern, french } of errorPatterns) {
+  return inFrench(english, errorPatterns, (value) => translateCause(value, english)) ?? inFrench(english, causePatterns) ?? english;
+}
+
+function inFrench(english: string, forms: typeof errorPatterns, sayValue = (value: string) => value): string | undefined {
+  for (const { pattern, french } of forms) {
     const match = pattern.exec(english);
-    if (match) return fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), translateCause(value, english)])));
+    if (match) return fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), sayValue(value)])));
   }
-  return english;
+  return undefined;
 }
 
 /** What the system said, and lines of `key: expected what, got what` as of a configuration file; anything else stays. */
 function translateCause(value: string, english: string): string {
-  const [, code, said = '', path] = /^([A-Z]+): ([^,]+), \w+(?: '(.*)')?$/s.exec(value) ?? [];
-  const french = frenchCauses[said];
+  const [, code, said = value, path] = /^([A-Z]+): ([^,]+), \w+(?: '(.*)')?$/s.exec(value) ?? [];
+  const french = inFrench(said, causePatterns);
+  if (french && code === undefined) return french;
   if (french) return path === undefined || english.split(path).length > 2 ? `${french} (${code})` : `${path}${noBreak}: ${french} (${code})`;
   return value.replace(
     /^( *\S+): (expected .+), got (.*)$/gm,

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { frenchErrors } from '../../agent/cli/messages/errors.ts';
+import { frenchCauses, frenchErrors } from '../../agent/cli/messages/errors.ts';
 import { frenchHelp } from '../../agent/cli/messages/help.ts';
 import { screenOf, wrap } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
@@ -100,6 +100,19 @@ test('every error and hint that is thrown has its French', () => {
   }
   expect(missing).toEqual([]);
   expect(seen).toBeGreaterThan(30);
+});
+
+test('what is wrong with a sound file has its French', () => {
+  const forms = ['audio-file', 'file-header'].flatMap((name) => {
+    const source = readFileSync(`agent/audio/${name}.ts`, 'utf8');
+    return [...source.matchAll(/new Error\(/g)].flatMap(({ index }) => literalsOf(source, index + 'new Error('.length));
+  });
+  expect(forms.filter((form) => !(form in frenchCauses))).toEqual([]);
+  expect(forms).toContain('a sample that is no finite number, {1} s in');
+  const of = (cause: string) => translateError(`Expected a wav, flac, ogg or mp3 file at /a, got: ${cause}`, 'fr').split(' obtenu\u00a0: ')[1];
+  expect(of('a file that is cut short: 10 of 20 bytes of sound')).toBe('un fichier tronqué\u00a0: 10 octets de son sur 20');
+  expect(translateError('Expected to read the outbox /a, got: file is not a database', 'fr')).toContain('obtenu\u00a0: ce n’est pas une base de données');
+  expect(openTranslate('fr')('selftest.broke', { link: 'x', reason: 'database is locked' })).toContain('la base de données est occupée');
 });
 
 test.each([

@@ -246,7 +246,7 @@ export const frenchErrors: Record<string, string> = {
   'name the folder that holds agent/ and package.json': 'nommez le dossier qui contient agent/ et package.json',
 };
 
-/** What the system says of a file, as Node puts it. */
+/** What the system says of a file, as Node puts it, SQLite of an outbox, and agent/audio of a sound file. */
 export const frenchCauses: Record<string, string> = {
   'no such file or directory': 'fichier ou dossier absent',
   'permission denied': 'accès refusé',
@@ -257,4 +257,23 @@ export const frenchCauses: Record<string, string> = {
   'disk quota exceeded': 'quota de disque dépassé',
   'read-only file system': 'disque en lecture seule',
   'i/o error': 'erreur du disque',
+  'file is not a database': 'ce n’est pas une base de données',
+  'database disk image is malformed': 'la base de données est endommagée',
+  'database or disk is full': 'disque plein',
+  'disk I/O error': 'erreur du disque',
+  'attempt to write a readonly database': 'base de données en lecture seule',
+  'unable to open database file': 'la base de données ne peut être ouverte',
+  'database is locked': 'la base de données est occupée',
+  'no header of such a file': 'aucun en-tête d’un tel fichier',
+  'a header that is cut short': 'un en-tête tronqué',
+  'a sampling rate of {1} Hz, not 8000 to 192000': 'une fréquence d’échantillonnage de {1} Hz, et non de 8000 à 192000',
+  'a wav file without a format': 'un fichier wav sans format',
+  'a file that is cut short: {1} of {2} bytes of sound': 'un fichier tronqué : {1} octets de son sur {2}',
+  'a file that is cut short: its last page is missing': 'un fichier tronqué : sa dernière page manque',
+  'ogg with neither Vorbis nor FLAC in it': 'un ogg sans Vorbis ni FLAC',
+  'a file without sound in it': 'un fichier sans son',
+  'a file that is damaged or cut short: {1} of {2} samples': 'un fichier endommagé ou tronqué : {1} échantillons sur {2}',
+  'a sample of {1} where full scale is 1, {2} s in': 'un échantillon de {1} où la pleine échelle est 1, à {2} s',
+  'a sample that is no finite number, {1} s in': 'un échantillon qui n’est pas un nombre fini, à {1} s',
+  "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };
