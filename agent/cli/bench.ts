@@ -13,7 +13,7 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
   addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
     .option('--seconds <count>', 'seconds of sound', wholeNumber(1, 86_400), 300)
     .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
-    .option('--json', 'one JSON object')
+    .option('--json', 'one JSON object: secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes')
     .action(async (options: { seconds: number; model: string; json?: true }) => {
       const { seconds } = options;
       const classifier = await openOnnxClassifier(options.model);

@@ -41,7 +41,7 @@ export function addSelftest(program: Command, signal: AbortSignal, t: Translate)
     .addOption(new Option('--ask', 'ask for a sound and hear it with the microphone').conflicts('speaker'))
     .option('--one-way', 'do not wait for the event to come back')
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 30)
-    .option('--json', 'one JSON object: ok, brokeAt, reason, try, label, latencyMs')
+    .option('--json', 'one JSON object: ok, brokeAt, reason, try, label, confidence, latencyMs')
     .action((options: Options) => selftest(options, signal, t));
 }
 

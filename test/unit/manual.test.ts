@@ -8,6 +8,8 @@ import { fieldCard } from '../../agent/cli/manual/field-card.ts';
 import { manPage } from '../../agent/cli/manual/man-page.ts';
 import { documents, stale } from '../../agent/cli/manual/write-documents.ts';
 import { completions, treeOf } from '../../agent/cli/manual.ts';
+import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
+import { halfChecks } from '../../agent/cli/privacy/verify.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
 import { languages, openTranslate } from '../../agent/cli/translate.ts';
 import { exitCodes } from '../../agent/lib/errors.ts';
@@ -40,6 +42,18 @@ test('the man page names every command, option, argument, example, exit code and
     expect(said).toContain(command.description);
   }
   for (const code of [0, ...Object.values(exitCodes)]) expect(page).toMatch(new RegExp(`\\.B ${code}\\n\\w`));
+});
+
+test('docs/cli.md names every check of privacy verify, and what --help says that --json prints', () => {
+  const rows = readFileSync('docs/cli.md', 'utf8').split('\n');
+  const checks = rows.slice(rows.indexOf('| check | of | what must be so |')).filter((row) => row.startsWith('| `'));
+  expect([...sensorChecks, ...halfChecks].map(({ id }) => id).filter((id) => !checks.some((row) => row.includes(`\`${id}\``)))).toEqual([]);
+  for (const { words, options } of everyCommand(tree)) {
+    const shape = /^one JSON object(?: a line)?: (.*)/.exec(options.find(({ long }) => long === '--json')?.description ?? '')?.[1] ?? '';
+    const keys = shape.replace(/\[.*\]/, '').split(/[,;:] */);
+    const row = rows.find((line) => line.startsWith(`| \`${words.join(' ').replace('config check', 'config check / show / example')}`)) ?? '';
+    for (const key of keys.filter((word) => /^\w+$/.test(word))) expect(row, `${words.join(' ')}: ${key}`).toContain(`\`${key}\``);
+  }
 });
 
 test('in French nothing is parted from the sign behind it', () => {

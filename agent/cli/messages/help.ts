@@ -18,6 +18,8 @@ export const frenchHelp: Record<string, string> = {
   'measure the cost of recognition on this machine': 'mesurer le coût de la reconnaissance sur cette machine',
   'model folder': 'dossier du modèle',
   'one JSON object': 'un objet JSON',
+  'one JSON object: secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes':
+    'un objet JSON : secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes',
   'one JSON object: ok, problems': 'un objet JSON : ok, problems',
   'one JSON object a line': 'un objet JSON par ligne',
   'one JSON object a line: device, description': 'un objet JSON par ligne : device, description',
@@ -42,7 +44,7 @@ export const frenchHelp: Record<string, string> = {
   'ask for a sound and hear it with the microphone': 'demander un son et l’écouter au microphone',
   'do not wait for the event to come back': 'ne pas attendre que l’événement revienne',
   'how long to wait for a sound': 'combien de temps attendre un son',
-  'one JSON object: ok, brokeAt, reason, try, label, latencyMs': 'un objet JSON : ok, brokeAt, reason, try, label, latencyMs',
+  'one JSON object: ok, brokeAt, reason, try, label, confidence, latencyMs': 'un objet JSON : ok, brokeAt, reason, try, label, confidence, latencyMs',
   'find the sensitivity of the microphone with a 94 or 114 dB, 1 kHz calibrator':
     'trouver la sensibilité du microphone avec un calibreur de 94 ou 114 dB à 1 kHz',
   'what the calibrator gives': 'ce que donne le calibreur',
