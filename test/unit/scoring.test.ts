@@ -68,6 +68,7 @@ test('what cannot be told of the scenes is left out: no rate of quiet hours wher
     { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
   ]);
   expect(page).toContain('2.0 false alarms an hour over 0.50 h; no scene is without a sound to be reported.');
+  for (const said of ['thresholds “balanced”, scenes: 1.', 'scènes\u00a0: 1.']) expect(page).toContain(said);
   expect(page).not.toMatch(/0\.0 an hour|reported 0 ms/);
   expect(scoreEvents(scenes, []).falseAlarmsPerHourQuiet, 'quiet hours without a false alarm').toBe(0);
 });

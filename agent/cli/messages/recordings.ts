@@ -19,7 +19,7 @@ export const recordings = {
   'evaluate.written': { en: 'written: {path}', fr: 'écrit : {path}' },
 
   'evaluation.title': { en: 'What the sensor recognises in labelled scenes', fr: 'Ce que le capteur reconnaît dans des scènes étiquetées' },
-  'evaluation.of': { en: 'Model {model}, thresholds “{point}”, {scenes} scenes.', fr: 'Modèle {model}, seuils « {point} », {scenes} scènes.' },
+  'evaluation.of': { en: 'Model {model}, thresholds “{point}”, scenes: {scenes}.', fr: 'Modèle {model}, seuils « {point} », scènes : {scenes}.' },
   'evaluation.macro': { en: 'Macro F1 {f1}', fr: 'F1 macro {f1}' },
   'evaluation.macro.is': {
     en: 'F1 is 1 where every sound is reported and nothing else; macro: the mean of the labels.',
