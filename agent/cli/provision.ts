@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
@@ -25,7 +25,9 @@ export function addProvision(program: Command, t: Translate): void {
     'sudo tocsin provision --renew > lamp-post-12.csr',
   ])
     .addOption(configOption())
-    .option('--install <file>', 'certificate of this sensor as the authority gave it, PEM; with those between, if any')
+    .addOption(
+      new Option('--install <file>', 'certificate of this sensor as the authority gave it, PEM; with those between, if any').conflicts(['renew', 'discard']),
+    )
     .option('--ca <file>', "the operator's certificate authority, PEM: kept as mqtt.caFile")
     .option('--renew', 'a new key and request; the present ones stay in force until --install')
     .option('--discard', 'forget a request that waits, and make another')

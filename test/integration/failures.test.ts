@@ -99,6 +99,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['calibrate --level 100', usage, /expected one of 94, 114, got '100'/],
   ['selftest --ask --speaker', usage, /cannot be used with one another/],
   ['commission --speaker --no-microphone', usage, /cannot be used with one another/],
+  ['provision --install a --ca b --renew --discard', usage, /cannot be used with one another: '--install <file>', '--renew'\nTry: tocsin provision --help$/m],
   [`model -c ${good} models/street`, usage, /cannot be used with one another: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
   ['privacy verify --listener-pid me', usage, /expected the number of a process, got 'me'/],
   ...[
