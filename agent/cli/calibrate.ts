@@ -99,6 +99,7 @@ async function measure(options: Options, signal: AbortSignal, t: Translate): Pro
   const { splAtFullScaleDb } = config.microphone;
   const measured = await unlessStopped(signal, levelsOf(await open(config, options.seconds), options.seconds, signal));
   const { laeqDb, lafMaxDb, lasMaxDb, seconds: heard, sounded } = measured;
+  if (heard === 0) throw new AudioError(t('calibrate.brief', { seconds: stretchSeconds }), t('calibrate.brief.try'));
   if (!sounded) throw new AudioError(t('calibrate.silent', { seconds: heard }), t('calibrate.silent.try'));
   const show = (db: number) => Math.round((db + (splAtFullScaleDb ?? 0)) * 10) / 10;
   const levels = { laeq: show(laeqDb), lafmax: show(lafMaxDb), lasmax: show(lasMaxDb), unit: splAtFullScaleDb === undefined ? 'dBFS' : 'dB SPL' };

@@ -61,12 +61,15 @@ test('--measure names the seconds that were heard, not those that were asked for
   expect(JSON.parse(stdout).seconds).toBe(1);
 });
 
-test.each([1, 0.1])('--measure gives no level of a microphone that is dead: %d s of exact zeros', (seconds) => {
-  const args = ['agent/main.ts', 'calibrate', '--measure', '--seconds', '1', '--json', '-c', hearing(seconds, 0)];
+test.each([
+  ['a microphone that is dead', 1, 0, 'of 1 s heard nothing but exact zeros'],
+  ['a file that is too short, which sounds', 0.1, 3, 'expected 0.25 s at least, got less\nTry: take a longer recording'],
+])('--measure gives no level of %s: %d s of %d', (_, seconds, value, why) => {
+  const args = ['agent/main.ts', 'calibrate', '--measure', '--seconds', '1', '--json', '-c', hearing(seconds, value)];
   expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({
     status: 4,
     stdout: '',
-    stderr: expect.stringContaining('no sound to measure'),
+    stderr: expect.stringContaining(`no sound to measure: ${why}`),
   });
 });
 

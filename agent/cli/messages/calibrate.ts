@@ -49,6 +49,11 @@ export const calibrate = {
     en: 'LAeq {laeq}, LAFmax {lafmax}, LASmax {lasmax} {unit} over {seconds} s',
     fr: 'LAeq {laeq}, LAFmax {lafmax}, LASmax {lasmax} {unit} en {seconds} s',
   },
+  'calibrate.brief': {
+    en: 'no sound to measure: expected {seconds} s at least, got less',
+    fr: 'aucun son à mesurer : attendu {seconds} s au moins, obtenu moins',
+  },
+  'calibrate.brief.try': { en: 'take a longer recording', fr: 'prenez un enregistrement plus long' },
   'calibrate.silent': {
     en: 'no sound to measure: of {seconds} s heard nothing but exact zeros',
     fr: 'aucun son à mesurer : sur {seconds} s entendues, que des zéros',
