@@ -54,7 +54,11 @@ function read(folder: string, name: string): Buffer {
   try {
     return readFileSync(join(folder, name));
   } catch (cause) {
-    throw new ModelError(`Expected ${name} in ${folder}, got: ${messageOf(cause)}`, 'set model.path to a folder as models/README.md describes', { cause });
+    throw new ModelError(
+      `Expected ${name} in ${folder}, got: ${messageOf(cause)}`,
+      'name a folder as models/README.md describes; in the configuration it is model.path',
+      { cause },
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { deviceTree, listCards, type SoundCard } from '../audio/identity.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { AudioError, messageOf } from '../lib/errors.ts';
+import { AudioError, hasCode, messageOf } from '../lib/errors.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
@@ -15,7 +15,11 @@ export function addDevices(program: Command, t: Translate): void {
     .option('--json', 'one JSON object a line: device, description')
     .action(async (options: { config: string; json?: true }) => {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
-        throw new AudioError(`Expected arecord to list devices, got: ${messageOf(cause)}`, 'apt install alsa-utils', { cause });
+        throw new AudioError(
+          `Expected arecord to list devices, got: ${messageOf(cause).trim()}`,
+          hasCode(cause, /^ENOENT$/) ? 'apt install alsa-utils' : 'arecord -L by hand shows the same',
+          { cause },
+        );
       });
       const cards = listCards(deviceTree);
       const listed = [...usbDevices(cards), ...parseDevices(stdout)];

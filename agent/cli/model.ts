@@ -4,7 +4,7 @@ import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
-import { addCommand } from './program.ts';
+import { addCommand, namedFile } from './program.ts';
 import { ownThresholds } from './status.ts';
 import type { Translate } from './translate.ts';
 
@@ -16,7 +16,7 @@ export function addModel(program: Command, t: Translate): void {
     'tocsin model --config /etc/tocsin/tocsin.yaml',
   ])
     .addArgument(new Argument('[folder]', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
-    .option('-c, --config <file>', 'take model and thresholds from this configuration')
+    .option('-c, --config <file>', 'take model and thresholds from this configuration', namedFile)
     .option('--json', 'the manifest as one JSON object')
     .action(async (folder: string, options: { json?: true; config?: string }, command: Command) => {
       if (options.config !== undefined && command.args.length > 0)

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { serviceConfig } from '../config/load-config.ts';
 import { exitCodes } from '../lib/errors.ts';
 import { addBench } from './bench.ts';
@@ -113,7 +113,13 @@ function showHelp(command: Command & { unknownCommand?: () => void }, [word, ...
 
 /** The --config option that most commands share. */
 export function configOption(): Option {
-  return new Option('-c, --config <file>', 'configuration file').default(serviceConfig).env('TOCSIN_CONFIG');
+  return new Option('-c, --config <file>', 'configuration file').default(serviceConfig).env('TOCSIN_CONFIG').argParser(namedFile);
+}
+
+/** A variable of the shell that is empty names no file. */
+export function namedFile(path: string): string {
+  if (path === '') throw new InvalidArgumentError('expected the path of a file');
+  return path;
 }
 
 const examplesByCommand = new WeakMap<Command, readonly string[]>();

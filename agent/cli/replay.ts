@@ -9,7 +9,7 @@ import type { Detection } from '../events/event-detector.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { print, screenOf, wrap } from './output.ts';
-import { addCommand } from './program.ts';
+import { addCommand, namedFile } from './program.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -29,7 +29,7 @@ export function addReplay(program: Command, signal: AbortSignal, t: Translate): 
   ])
     .argument('<file...>', 'audio files')
     .option('--json', 'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence')
-    .option('-c, --config <file>', 'take model and thresholds from this configuration')
+    .option('-c, --config <file>', 'take model and thresholds from this configuration', namedFile)
     .option('--model <folder>', 'model folder')
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']))
     .action((files: string[], options: ReplayOptions) => replay(files, options, signal, t));
@@ -37,7 +37,7 @@ export function addReplay(program: Command, signal: AbortSignal, t: Translate): 
 
 async function replay(files: string[], options: ReplayOptions, signal: AbortSignal, t: Translate): Promise<void> {
   const bundled = new URL('../../models/street', import.meta.url).pathname;
-  const settings = options.config ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
+  const settings = options.config !== undefined ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
   const classifier = await openOnnxClassifier(options.model ?? settings.path);
   const operatingPoint = options.operatingPoint ?? settings.operatingPoint;
   const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint });

@@ -102,7 +102,7 @@ export function languageOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lan
 export function configNamedBy(argv: readonly string[], env: NodeJS.ProcessEnv): string | undefined {
   const isPath = (arg: string, i: number) => ['-c', '--config'].includes(argv[i - 1] ?? '') || /^(--config=|-c.)/.test(arg);
   const flag = argv.findLast(isPath)?.replace(/^(--config=|-c(?=.))/, '');
-  return flag ?? (env.TOCSIN_CONFIG || undefined);
+  return (flag ?? env.TOCSIN_CONFIG) || undefined;
 }
 
 const takeConfig = [

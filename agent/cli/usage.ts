@@ -49,10 +49,10 @@ function usageMessage(error: CommanderError, t: Translate): string {
   return t.of({ key: key as MessageKey, values: { what } });
 }
 
-/** Commander says `option 'X' argument 'Y' is invalid. WHY`, or `command-argument value 'Y' is invalid for argument 'X'. WHY`. */
+/** Commander says `option 'X' argument 'Y' is invalid. WHY`, `option 'X' value 'Y' from env 'Z' is invalid. WHY`, or `command-argument value 'Y' is invalid for argument 'X'. WHY`. */
 function refusal(said: string, { language }: Translate): Record<'what' | 'expected' | 'got', string> | undefined {
   const [, option, value, argument, why] =
-    /^(?:option '(.+)' argument|command-argument value) '(.*)' is invalid(?: for argument '(.+)')?\. (.+)$/s.exec(said) ?? [];
+    /^(?:option '(.+?)' (?:argument|value)|command-argument value) '(.*?)'(?: from env '\w+')? is invalid(?: for argument '(.+)')?\. (.+)$/s.exec(said) ?? [];
   const what = option ?? argument;
   if (what === undefined || value === undefined || why === undefined) return undefined;
   return { what, expected: translateError(why.replace(/^Allowed choices are (.*)\.$/, 'expected one of $1'), language), got: `'${value}'` };

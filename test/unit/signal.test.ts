@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openLevelMeter } from '../../agent/audio/level.ts';
 import { openResampler } from '../../agent/audio/resample.ts';
@@ -65,4 +69,12 @@ test('devices are offered by names that survive a reboot', () => {
   const listing =
     'null\n    Discard all samples\nhw:1,0\n    USB\nplughw:CARD=Device,DEV=0\n    USB PnP Sound Device, USB Audio\n    Hardware device with all software conversions\n';
   expect(parseDevices(listing)).toEqual([{ device: 'plughw:CARD=Device,DEV=0', description: 'USB PnP Sound Device, USB Audio' }]);
+});
+
+test('devices: a package is to be installed where arecord is absent, not where it fails', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-devices-'));
+  const run = () => spawnSync(process.execPath, ['agent/main.ts', 'devices'], { encoding: 'utf8', env: { PATH: folder } });
+  expect(run()).toMatchObject({ status: 4, stderr: expect.stringMatching(/got: spawn arecord ENOENT\nTry: apt install alsa-utils\n$/) });
+  writeFileSync(join(folder, 'arecord'), '#!/bin/sh\necho cannot open >&2; exit 1\n', { mode: 0o755 });
+  expect(run()).toMatchObject({ status: 4, stderr: expect.stringMatching(/cannot open\nTry: arecord -L by hand shows the same\n$/) });
 });

@@ -54,6 +54,7 @@ export const frenchErrors: Record<string, string> = {
   'check that the file exists and that the service user may read it': 'vérifiez que le fichier existe et que l’utilisateur du service peut le lire',
   'Expected arecord to list devices, got: {1}': 'Attendu que arecord énumère les appareils, obtenu : {1}',
   'apt install alsa-utils': 'apt install alsa-utils',
+  'arecord -L by hand shows the same': 'arecord -L à la main montre la même chose',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
     'Attendu scenes.json dans {1} : une liste de {file, seconds, events}, obtenu : {2}',
   'Expected all {1} files that scenes.json names, got {2} that cannot be read, first {3}':
@@ -65,7 +66,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected both processes to run, got exit {1} from one': 'Attendu que les deux processus tournent, l’un a fini avec {1}',
   'read the line above': 'lisez la ligne ci-dessus',
   'Expected {1} in {2}, got: {3}': 'Attendu {1} dans {2}, obtenu : {3}',
-  'set model.path to a folder as models/README.md describes': 'mettez model.path à un dossier comme le décrit models/README.md',
+  'name a folder as models/README.md describes; in the configuration it is model.path':
+    'nommez un dossier comme le décrit models/README.md ; dans la configuration c’est model.path',
   'Expected JSON in {1}/manifest.json, got: {2}': 'Attendu du JSON dans {1}/manifest.json, obtenu : {2}',
   'see models/README.md': 'voyez models/README.md',
   '{1}/manifest.json has {2} problems:\n{3}': '{1}/manifest.json a {2} problèmes :\n{3}',
@@ -203,6 +205,7 @@ export const frenchErrors: Record<string, string> = {
   'expected a budget of at most {1}/day': 'attendu un budget de {1}/day au plus',
   'expected a number of days above 0': 'attendu un nombre de jours supérieur à 0',
   'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
+  'expected the path of a file': 'attendu le chemin d’un fichier',
   'expected the number of a process': 'attendu le numéro d’un processus',
   'Expected an event of Tocsin as JSON in {1}, got: {2}': 'Attendu un événement de Tocsin en JSON dans {1}, obtenu : {2}',
   'the payload as published, see docs/event.schema.json': 'le message tel que publié, voyez docs/event.schema.json',
