@@ -154,6 +154,15 @@ test('the plot fits 60 columns, marks what is in force and what is proposed, and
   expect(rows.filter((row) => row.includes('>'))).toHaveLength(1);
 });
 
+test('columns of the plot stay where they are when counts have more than five digits', () => {
+  const counted = [falling('glass_break', 3_000_000, 0.1), falling('shout', 7, 0.5), falling('bang', 3, 0.5)];
+  const rows = plotRows(counted, { proposed: () => 30, inForce: () => 21 }, ['a', 'b', 'c'], 60, (value, decimals) => value.toFixed(decimals));
+  for (const row of rows) expect(row.length).toBeLessThanOrEqual(60);
+  const [first = '', second = ''] = rows.slice(1);
+  expect(first).toMatch(/^0\.7773 +\* 3000000 #+/);
+  expect(first.search(/7 #/)).toBe(second.search(/3 #/));
+});
+
 test('counts are stored once an hour and at the end; what the disk does not take is kept for the next', () => {
   let nowMs = 0;
   let full = true;

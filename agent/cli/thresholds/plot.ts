@@ -19,15 +19,17 @@ export function plotRows(
   const most = Math.max(1, ...counted.flatMap(({ events, floor }) => events.slice(floor)));
   const first = Math.min(...counted.flatMap(({ label, floor }) => [floor, inForce(label)]));
   const end = Math.max(...counted.map(({ label, events }) => Math.max(events.findLastIndex((count) => count > 0) + 1, proposed(label), inForce(label))));
+  const last = Math.min(end, countedThresholds.length - 1);
+  const digits = Math.max(5, ...counted.flatMap(({ events }) => events.slice(first, last + 1).map((count) => String(count).length)));
   const rows = [`${' '.repeat(thresholdColumns)}${names.map((name) => `  ${name}`.padEnd(width)).join('')}`.trimEnd()];
-  for (let step = first; step <= Math.min(end, countedThresholds.length - 1); step++) {
+  for (let step = first; step <= last; step++) {
     const cells = counted.map(({ label, events, floor }) => {
       const mark = `${step === inForce(label) ? '*' : ' '}${step === proposed(label) ? '>' : ' '}`;
       if (step < floor && step !== inForce(label)) return mark.padEnd(width);
       const count = events[step] ?? 0;
-      const room = width - mark.length - 7;
+      const room = width - mark.length - digits - 2;
       const bar = '#'.repeat(count === 0 ? 0 : Math.max(1, Math.round((Math.log(count + 1) / Math.log(most + 1)) * room)));
-      return `${mark}${String(count).padStart(5)} ${bar}`.padEnd(width);
+      return `${mark}${String(count).padStart(digits)} ${bar}`.padEnd(width);
     });
     rows.push(`${number(countedThresholds[step] as number, 4).padEnd(thresholdColumns)}${cells.join('')}`.trimEnd());
   }
