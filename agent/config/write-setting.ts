@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isMap, parseDocument, Scalar } from 'yaml';
 import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
 import { moveFile } from '../lib/place-file.ts';
@@ -40,8 +40,9 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
     const place = realpathSync(path);
     const { mode, uid, gid } = statSync(place);
     const own = `${place}.${process.pid}.tmp`;
-    writeFileSync(own, text, { mode, flush: true, flag: 'wx' }); // no file of another's, nor what a link there points to
+    closeSync(openSync(own, 'wx', mode)); // no file of another's, nor what a link there points to
     beside = own;
+    writeFileSync(beside, text, { flush: true });
     chmodSync(beside, mode);
     chownSync(beside, uid, gid);
     then(beside, place);
