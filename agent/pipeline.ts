@@ -9,7 +9,7 @@
 // The listener also leaves figures of its own hearing in the outbox, and how many events other thresholds would have made; the courier publishes them as health.
 //
 // The two run as two processes; the outbox file is all they share.
-import type { AudioSource } from './audio/frame.ts';
+import { type AudioSource, tailSeconds } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
 import { openSampleClock } from './audio/sample-clock.ts';
@@ -29,7 +29,6 @@ import type { Outbox } from './outbox/outbox.ts';
 export { type DeliveryOptions, type DeliveryParts, deliver } from './delivery/deliver.ts';
 
 const marginSeconds = 0.25; // an onset is placed to a frame or two
-const tailSeconds = 2; // more than the latency and the hop that a manifest may have
 
 export interface Heard {
   readonly detection: Detection;
@@ -59,6 +58,8 @@ export interface HearCallbacks {
   level?(decibels: number): void;
   /** Recognition begins, or begins afresh. */
   began?(): void;
+  /** Before a frame is heard; what came before a gap has been judged by then. */
+  frame?(samples: Float32Array): void;
   /** After each frame of scores of what was heard. */
   scored?(frame: ScoreFrame, detector: EventDetector): void;
 }
@@ -119,6 +120,7 @@ export async function hear(
         beganSeconds = frame.firstSample / source.sampleRate;
         on.began?.();
       }
+      on.frame?.(frame.samples);
       samplesHeard = frame.firstSample + frame.samples.length;
       const samples = resampler.push(frame.samples);
       try {
@@ -171,7 +173,6 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     async *frames(stop) {
       for await (const frame of source.frames(stop)) {
         beganMs = sampleClock.arrived(frame, clock.monotonicMs());
-        soundLevel.push(frame.samples);
         yield frame;
       }
     },
@@ -211,6 +212,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
         tap?.level(decibels);
       },
       began: () => counter?.restart(),
+      frame: (samples) => soundLevel.push(samples),
       scored(frame, detector) {
         counter?.push(frame);
         if (tap?.watched) tap.scores(detector.look());

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import { readFileHeader } from './file-header.ts';
-import type { AudioFrame, AudioSource } from './frame.ts';
+import { type AudioFrame, type AudioSource, tailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
 
@@ -45,12 +45,12 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
   return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, frames };
 }
 
-/** A recording to be scored frame by frame, as quick as it is read: a second of silence follows it, for a sound is scored only once what comes after it has been heard. */
+/** A recording to be scored frame by frame, as quick as it is read: silence follows it, for a sound is scored only once what comes after it has been heard. */
 export async function openRecording(path: string, sampleRate: number): Promise<AudioSource & { readonly seconds: number }> {
   const recording = await openAudioFile(path, sampleRate, 'fast');
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
     yield* recording.frames(signal);
-    if (!signal.aborted) yield { samples: new Float32Array(sampleRate), firstSample: Math.round(recording.seconds * sampleRate) };
+    if (!signal.aborted) yield { samples: new Float32Array(sampleRate * tailSeconds), firstSample: Math.round(recording.seconds * sampleRate) };
   }
   return { ...recording, frames };
 }

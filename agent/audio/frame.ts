@@ -1,3 +1,6 @@
+/** Silence that is heard behind the last sound, so that it is judged: more than the latency and the hop that a model's manifest may have. */
+export const tailSeconds = 2;
+
 /** A stretch of mono sound. `samples` holds it until the next is asked for or the reader leaves, for whatever reason: then the source overwrites it with zeros. */
 export interface AudioFrame {
   readonly samples: Float32Array;

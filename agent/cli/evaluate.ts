@@ -75,7 +75,7 @@ function requireFiles(dir: string, scenes: readonly Scene[]): void {
   const [first] = absent;
   if (first !== undefined)
     throw new AudioError(
-      `Expected all ${scenes.length} files that scenes.json names, got ${absent.length} that cannot be read, first ${first}`,
+      `Expected every file that scenes.json names, got ${absent.length} of ${scenes.length} that cannot be read, first ${first}`,
       'check the path: ls shows what is there',
     );
 }

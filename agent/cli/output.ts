@@ -1,4 +1,4 @@
-import { chownSync, closeSync, openSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, closeSync, lstatSync, openSync, realpathSync, rmSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
@@ -85,7 +85,7 @@ export function isCommand(hint: string): boolean {
 export function writePage(path: string, page: string): void {
   orSay(path, () => {
     const there = statSync(path, { throwIfNoEntry: false });
-    if (there && !there.isFile()) return writeFileSync(path, page); // a device or a pipe keeps its place
+    if (keepsItsPlace(path, there)) return writeFileSync(path, page);
     const place = there ? realpathSync(path) : path;
     placeFile(place, page, there ? there.mode & 0o777 : 0o666 & ~process.umask());
     if (there && process.getuid?.() === 0) chownSync(place, there.uid, there.gid); // with sudo, over the page of the one who asked
@@ -96,11 +96,17 @@ export function writePage(path: string, page: string): void {
 export function checkPage(path: string): void {
   orSay(path, () => {
     const there = statSync(path, { throwIfNoEntry: false });
-    if (there && !there.isFile()) return closeSync(openSync(path, 'r+'));
-    const probe = `${there ? realpathSync(path) : path}.try`;
-    placeFile(probe, '', 0o600);
+    if (keepsItsPlace(path, there)) return there && closeSync(openSync(path, 'r+'));
+    const probe = `${there ? realpathSync(path) : path}.${process.pid}.try`;
+    closeSync(openSync(probe, 'wx', 0o600));
     rmSync(probe);
   });
+}
+
+/** A device, a pipe, what a shell has open (/dev/stdout) and a link to what is not there yet are written to where they are. */
+function keepsItsPlace(path: string, there: Stats | undefined): boolean {
+  if (there) return !there.isFile() || /^\/(?:dev|proc)\//.test(path);
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function orSay(path: string, write: () => void): void {

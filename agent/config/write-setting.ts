@@ -40,9 +40,13 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
     const place = realpathSync(path);
     const { mode, uid, gid } = statSync(place);
     const own = `${place}.${process.pid}.tmp`;
-    closeSync(openSync(own, 'wx', mode)); // no file of another's, nor what a link there points to
+    const file = openSync(own, 'wx', mode); // no file of another's, nor what a link there points to
     beside = own;
-    writeFileSync(beside, text, { flush: true });
+    try {
+      writeFileSync(file, text, { flush: true });
+    } finally {
+      closeSync(file);
+    }
     chmodSync(beside, mode);
     chownSync(beside, uid, gid);
     then(beside, place);
@@ -54,7 +58,9 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
         ? 'make room there (df -h)'
         : hasCode(cause, /^EROFS$/)
           ? 'the file system is read-only: findmnt shows its options; change the file where it can be written'
-          : 'run it again with sudo',
+          : hasCode(cause, /^EEXIST$/)
+            ? 'move that file away'
+            : 'run it again with sudo',
       { cause },
     );
   }

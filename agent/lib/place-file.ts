@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 /** Writes a file whole or not at all: beside its place, onto the disk, then in one step into it. `mode` whatever the umask. */
 export function placeFile(path: string, content: string, mode: number): void {
   const beside = `${path}.${process.pid}.tmp`;
+  const file = openSync(beside, 'wx', mode); // no file of another's: from here on it is ours to take away
   try {
-    const file = openSync(beside, 'wx', mode);
     try {
       writeFileSync(file, content); // writeSync says nothing of what does not fit
       chmodSync(beside, mode);

@@ -13,7 +13,9 @@ export function forgetBoots(db: SqliteDatabase): void {
     db.pragma('foreign_keys = OFF'); // else each that goes is looked for among all events
     db.transaction(() => {
       const references = 'SELECT t.name, f."from" FROM sqlite_master AS t JOIN pragma_foreign_key_list(t.name) AS f WHERE f."table" = \'boot\'';
-      const used = (db.prepare(references).raw().all() as [string, string][]).map(([table, column]) => `SELECT ${column} FROM ${table}`).join(' UNION ');
+      const used = (db.prepare(references).raw().all() as [string, string][])
+        .map(([table, column]) => `SELECT ${column} FROM ${table} WHERE ${column} IS NOT NULL`)
+        .join(' UNION ');
       db.exec(`DELETE FROM boot WHERE id NOT IN (${used} UNION SELECT * FROM (SELECT id FROM boot ORDER BY id DESC LIMIT ${keptBoots}))`);
     }).immediate();
   } catch {

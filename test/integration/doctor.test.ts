@@ -182,6 +182,11 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     const results = await examine(path, { tryModel, reach, command });
     expect(results.filter(({ state }) => state === 'fail')).toEqual([]);
     expect(order).toEqual(['model', 'port']);
+    // nor is the time of all together used up by it
+    const held = { ...probes, tryModel, reach, command };
+    const late: string[] = [];
+    for await (const { state, check } of runChecks(allChecks, held, signal, 3000)) if (state === 'fail') late.push(check);
+    expect(late).toEqual([]);
   });
 
   test('a check that hangs is cut off, and all of them stay under 15 s', async () => {

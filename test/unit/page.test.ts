@@ -36,6 +36,28 @@ test('what is no file is written to and keeps its place; a full one says so, and
   expect(statSync('/dev/null').isCharacterDevice()).toBe(true);
   const full = { exitCode: exitCodes.failure, tryHint: 'make room there (df -h), or name a file elsewhere' };
   expect(() => writePage('/dev/full', 'x')).toThrow(expect.objectContaining(full));
+  const path = join(folder, 'shell.html'); // as `--out /dev/stdout > shell.html` has it
+  const file = openSync(path, 'w');
+  const { ino } = statSync(path);
+  writePage(`/proc/self/fd/${file}`, 'page');
+  closeSync(file);
+  expect([readFileSync(path, 'utf8'), statSync(path).ino]).toEqual(['page', ino]);
+  rmSync(path);
+});
+
+test('a link to what is not there yet is followed, and no file of another is touched, by the trial neither', () => {
+  const own = mkdtempSync(join(folder, 'own-'));
+  const [path, link] = [join(own, 'page.html'), join(own, 'link.html')];
+  const others = [`${path}.try`, `${path}.${process.pid}.tmp`];
+  for (const other of others) writeFileSync(other, 'other');
+  checkPage(path);
+  expect(() => writePage(path, 'page')).toThrow(/EEXIST/);
+  expect(others.map((other) => readFileSync(other, 'utf8'))).toEqual(['other', 'other']);
+  symlinkSync('target.html', link);
+  checkPage(link);
+  writePage(link, 'page');
+  expect(readFileSync(join(own, 'target.html'), 'utf8')).toBe('page');
+  rmSync(own, { recursive: true });
 });
 
 test('that a page cannot be written is found out before', () => {

@@ -118,6 +118,37 @@ test('the level of a sound is that of the sound, however late it is told and how
   for (const length of [1600, 2000, 8000, 16_000]) expect(await levels(length), `${length} samples at once`).toEqual(one);
 });
 
+test('the sound pressure level of a sound just before a gap is that of the sound, not of what comes behind the gap', async () => {
+  const manifest = { name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels: rules } } } as unknown as ListenParts['classifier']['manifest'];
+  const levelWith = async (behind: Float32Array) => {
+    const events: RecordedEvent[] = [];
+    const captured: AudioSource = {
+      ...source([]),
+      async *frames() {
+        for (let i = 0; i < 11; i++)
+          yield { samples: Float32Array.from({ length: 1600 }, (_, at) => (i < 10 ? 0 : 0.6 * Math.sin(at))), firstSample: i * 1600 };
+        yield { samples: behind, firstSample: 80_000 };
+      },
+    };
+    await listen(
+      { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: { splAtFullScaleDb: 100 } as never },
+      {
+        source: captured,
+        classifier: { ...late(), manifest },
+        outbox: { append: (event: RecordedEvent) => void events.push(event) } as unknown as Outbox,
+        clock: fixedClock({}),
+        logger: silentLogger,
+      },
+      new AbortController().signal,
+    );
+    return events[0]?.soundPressureLevelDb;
+  };
+  const quiet = await levelWith(new Float32Array(1600));
+  expect(quiet).toBeGreaterThan(80);
+  expect(await levelWith(new Float32Array(8000))).toBe(quiet);
+  expect(await levelWith(Float32Array.from({ length: 8000 }, (_, at) => Math.sin(at)))).toBe(quiet);
+});
+
 test('an event is stamped with when its sound began, by both clocks, not with when it was sure', async () => {
   const time = { ms: 5000 };
   const wallBeganMs = Date.UTC(2026, 10, 20, 10);

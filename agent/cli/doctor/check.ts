@@ -64,13 +64,42 @@ const tickMs = 50;
 /** `blockedBy` names the failed check that what needs this one has to wait for. */
 type Outcome = Result & { readonly blockedBy?: CheckId };
 
+/**
+ * Counts the time in which this process ran: while it stands still (a runtime is loaded from a slow card, it is stopped by hand) no
+ * answer is late.
+ */
+function openPatience() {
+  let ms = 0;
+  let seen = performance.now();
+  const waiting = new Set<() => void>();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    ms += Math.min(now - seen, 2 * tickMs);
+    seen = now;
+    for (const look of waiting) look();
+  }, tickMs);
+  return {
+    ran: () => ms,
+    /** Calls once so many have passed, until `signal` aborts. */
+    after(count: number, call: () => void, signal: AbortSignal): void {
+      const until = ms + count;
+      const look = () => {
+        if (ms >= until) call();
+      };
+      waiting.add(look);
+      signal.addEventListener('abort', () => waiting.delete(look));
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
 /** Runs all checks, each as soon as those before it allow, all within `budgetMs`, and yields their results in order; throws when stopped. */
 export async function* runChecks(checks: readonly Check[], probes: Probes, signal: AbortSignal, budgetMs = 14_000): AsyncGenerator<Result> {
-  const until = performance.now() + budgetMs;
+  const patience = openPatience();
   const facts: Facts = {};
   const running = new Map<CheckId, Promise<Outcome>>();
   try {
-    for (const check of checks) running.set(check.id, runOne(check, running, probes, facts, signal, until));
+    for (const check of checks) running.set(check.id, runOne(check, running, probes, facts, signal, { patience, budgetMs }));
     for (const result of running.values()) {
       const { blockedBy: _, ...shown } = await result;
       stopIf(signal);
@@ -78,6 +107,7 @@ export async function* runChecks(checks: readonly Check[], probes: Probes, signa
     }
   } finally {
     await Promise.allSettled(running.values());
+    patience.close();
     await facts.link?.close();
   }
 }
@@ -88,7 +118,7 @@ async function runOne(
   probes: Probes,
   facts: Facts,
   signal: AbortSignal,
-  until: number,
+  { patience, budgetMs }: { patience: ReturnType<typeof openPatience>; budgetMs: number },
 ): Promise<Outcome> {
   await Promise.resolve(); // until all are in `running`: one may have to wait for another that is shown after it
   for (const id of check.after ?? []) await running.get(id);
@@ -100,17 +130,9 @@ async function runOne(
   const began = performance.now();
   const done = new AbortController();
   const late = new Promise<Finding>((resolve) => {
-    const allowedMs = Math.max(0, Math.min(check.timeoutMs, until - began));
+    const allowedMs = Math.max(0, Math.min(check.timeoutMs, budgetMs - patience.ran()));
     const finding = fail('doctor.timeout', { seconds: Math.round(allowedMs / 100) / 10 });
-    let [leftMs, seen] = [allowedMs, began];
-    // while this process stands still (a runtime is loaded from a slow card, it is stopped by hand) no answer is late
-    const timer = setInterval(() => {
-      const now = performance.now();
-      leftMs -= Math.min(now - seen, 2 * tickMs);
-      seen = now;
-      if (leftMs <= 0) resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding);
-    }, tickMs);
-    done.signal.addEventListener('abort', () => clearInterval(timer));
+    patience.after(allowedMs, () => resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding), done.signal);
     // what was stopped is never shown: nothing is waited for
     signal.addEventListener('abort', () => resolve(skip('doctor.stopped')), { signal: done.signal });
   });

@@ -57,8 +57,8 @@ export const frenchErrors: Record<string, string> = {
   'arecord -L by hand shows the same': 'arecord -L à la main montre la même chose',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
     'Attendu scenes.json dans {1} : une liste de {file, seconds, events}, obtenu : {2}',
-  'Expected all {1} files that scenes.json names, got {2} that cannot be read, first {3}':
-    'Attendu les {1} fichiers que nomme scenes.json, obtenu {2} illisibles, le premier {3}',
+  'Expected every file that scenes.json names, got {1} of {2} that cannot be read, first {3}':
+    'Attendu tous les fichiers que nomme scenes.json, illisibles : {1} sur {2}, le premier {3}',
   'Expected a scene in {1}, got an empty list': 'Attendu une scène dans {1}, obtenu une liste vide',
   'Expected {1} s of sound in {2}, as scenes.json says, got {3} s': 'Attendu {1} s de son dans {2}, comme le dit scenes.json, obtenu {3} s',
   'is the file whole? if it is, correct its "seconds" in scenes.json': 'le fichier est-il entier ? si oui, corrigez ses « seconds » dans scenes.json',
@@ -134,6 +134,7 @@ export const frenchErrors: Record<string, string> = {
   'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it':
     'sudo systemctl stop tocsin-courier, ou arrêtez l’autre ; tocsin status le montre',
   'run it again with sudo': 'recommencez avec sudo',
+  'move that file away': 'déplacez ce fichier',
   'Expected to read the outbox {1}, got: {2}': 'Attendu de pouvoir lire la file {1}, obtenu : {2}',
   'sudo tocsin doctor says more': 'sudo tocsin doctor en dit plus',
   'Expected a sensor without a key, got one at {1}': 'Attendu un capteur sans clé, obtenu une clé à {1}',
@@ -260,6 +261,7 @@ export const frenchCauses: Record<string, string> = {
   'disk quota exceeded': 'quota de disque dépassé',
   'read-only file system': 'disque en lecture seule',
   'i/o error': 'erreur du disque',
+  'spawn {1} ENOENT': 'programme {1} absent',
   'file is not a database': 'ce n’est pas une base de données',
   'database disk image is malformed': 'la base de données est endommagée',
   'database or disk is full': 'disque plein',

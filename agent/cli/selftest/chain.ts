@@ -12,7 +12,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { isDenied, messageOf, TocsinError } from '../../lib/errors.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { inspectOutbox, isMade } from '../../outbox/view-outbox.ts';
-import { type Heard, hear, rulesOf } from '../../pipeline.ts';
+import { type HearCallbacks, type Heard, hear, rulesOf } from '../../pipeline.ts';
 import type { MessageKey, Text, Value } from '../translate.ts';
 import { text } from '../translate.ts';
 import type { TraceRecorder } from './trace.ts';
@@ -86,9 +86,8 @@ export async function recognise(
     if (!trace) enough.abort();
   };
   try {
-    const traced = trace ? tracing(classifier, trace, enough.signal) : classifier;
-    const on = { confirmed, ...(trace ? { level: trace.level } : {}) };
-    await hear(watched, traced, rulesOf(classifier.manifest, config.model), on, AbortSignal.any([signal, enough.signal]));
+    const on: HearCallbacks = { confirmed, ...(trace ? { level: trace.level, scored: ({ scores }) => trace.score(scores) } : {}) };
+    await hear(watched, classifier, rulesOf(classifier.manifest, config.model), on, AbortSignal.any([signal, enough.signal]));
   } catch (error) {
     if (!(error instanceof TocsinError)) throw error;
     if (/busy/i.test(error.message)) throw broken('microphone', 'selftest.busy');
@@ -97,18 +96,6 @@ export async function recognise(
   if (first) return first;
   const level = Math.round(20 * Math.log10(peak + 1e-5));
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
-}
-
-/** Records the scores until it is `over`. */
-function tracing(classifier: Classifier, trace: TraceRecorder, over: AbortSignal): Classifier {
-  return {
-    ...classifier,
-    async push(samples) {
-      const frames = await classifier.push(samples);
-      if (!over.aborted) for (const { scores } of frames) trace.score(scores);
-      return frames;
-    },
-  };
 }
 
 /** Stores the sound in an outbox of its own beside the real one, reads it back, and takes the outbox away again. */

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import type { AudioSource } from '../../agent/audio/frame.ts';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { recognise } from '../../agent/cli/selftest/chain.ts';
+import { openTrace } from '../../agent/cli/selftest/trace.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { fixedClock } from '../support/samples.ts';
+
+test('a trial in which nothing was recognised shows what was heard to the end, and no silence behind it', async () => {
+  const tone = Float32Array.from({ length: 1600 }, (_, i) => 0.1 * Math.sin((2 * Math.PI * i) / 16));
+  const source: AudioSource = {
+    sampleRate: 16_000,
+    dropped: 0,
+    async *frames() {
+      for (let i = 0; i < 30; i++) yield { samples: tone.slice(), firstSample: i * 1600 };
+    },
+  };
+  const classifier = await openOnnxClassifier('models/street');
+  const trace = openTrace(classifier.frameSeconds);
+  const config = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://127.0.0.1' } }, 'test');
+  const trial = recognise(source, classifier, config, fixedClock({}), new AbortController().signal, trace);
+  await expect(trial).rejects.toThrow();
+  await classifier.close();
+  expect(trace.read().levelDb).toEqual(Array.from({ length: 12 }, () => -20)); // three seconds
+});
