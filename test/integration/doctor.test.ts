@@ -176,6 +176,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     };
     const reach = async (...to: Parameters<typeof probes.reach>) => {
       order.push('port');
+      await new Promise((resolve) => setTimeout(resolve, 200));
       return probes.reach(...to);
     };
     const command = (_name: string, _args: readonly string[], stop: AbortSignal) => probes.command('sh', ['-c', 'sleep 0.1; exit 1'], stop);
