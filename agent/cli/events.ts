@@ -69,7 +69,7 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */
 function columnsOf(number: string, time: string, ago: string, what: string, sure: string, level: string): string {
-  return `${number.padEnd(6)}${time.padEnd(15)}${ago.padEnd(10)}${what.padEnd(15)}${sure.padEnd(6)}${level}`.trimEnd();
+  return `${number.padEnd(Math.max(6, number.length + 1))}${time.padEnd(15)}${ago.padEnd(10)}${what.padEnd(15)}${sure.padEnd(6)}${level}`.trimEnd();
 }
 
 function eventHead(t: Translate): string {
