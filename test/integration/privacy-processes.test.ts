@@ -92,8 +92,8 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
   }
 
   /** A program of the machine that anyone may call by a local socket, as a resolver. */
-  async function localProgram(): Promise<() => void> {
-    const path = `/run/tocsin-test-${process.pid}`;
+  async function localProgram(folder = '/run'): Promise<() => void> {
+    const path = `${folder}/tocsin-test-${process.pid}`;
     const server = createServer().listen(path);
     await new Promise((listening) => server.once('listening', listening));
     chmodSync(path, 0o666);
@@ -107,6 +107,19 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     server.unref();
     return `127.0.0.1:${(server.address() as { port: number }).port}`;
   }
+
+  test('other code that is mounted over the installed, for a half alone; a program whose socket is named through /var/run is out of reach all the same', async () => {
+    const { installation } = await halves.machineNow();
+    const inside = (...command: string[]) => spawnSync('nsenter', ['-t', String(halves.pidOf('listen')), '-m', ...command], { encoding: 'utf8' });
+    const over = `${installation}/agent/meter`;
+    onTestFinished(await localProgram('/var/run'));
+    expect(failing(await halves.verify())).toEqual([]);
+    expect(inside('mount', '--bind', halves.at('street'), over).stderr).toBe('');
+    onTestFinished(() => void inside('umount', over));
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['listener.program']);
+    expect(findingOf(report, 'listener.program')?.found).toContain(over);
+  });
 
   test('a group that is not the outbox’s; the datagram socket by which the C library sorts addresses, and which sends nothing, is no fault', async () => {
     onTestFinished(() => halves.start('deliver'));

@@ -68,8 +68,8 @@ export const privacyFound = {
   'privacy.process.down': { en: 'it does not run', fr: 'il ne tourne pas' },
   'privacy.process.strangers': { en: 'something else runs with it: {what}', fr: 'autre chose tourne avec lui : {what}' },
   'privacy.process.hidden': {
-    en: 'its control group holds a process that cannot be seen from here',
-    fr: 'son groupe de contrôle contient un processus invisible d’ici',
+    en: 'its control group cannot be read, or holds a process that cannot be seen from here',
+    fr: 'son groupe de contrôle est illisible, ou contient un processus invisible d’ici',
   },
   'privacy.process.alone': { en: 'process {pid} alone', fr: 'processus {pid} seul' },
   'privacy.process.ok': { en: 'process {pid} and {count} capturing', fr: 'processus {pid} et {count} de capture' },
@@ -80,6 +80,7 @@ export const privacyFound = {
     fr: 'il lit {path}, et c’est {other} qui est vérifié',
   },
   'privacy.program.environment': { en: 'variables that change what it runs: {what}', fr: 'variables qui changent ce qu’il exécute : {what}' },
+  'privacy.program.mounted': { en: 'for it something else lies at {what}', fr: 'pour lui, autre chose se trouve à {what}' },
   'privacy.program.code': { en: 'code from elsewhere: {what}', fr: 'code venu d’ailleurs : {what}' },
   'privacy.program.ok': { en: 'the Node of the package: {exe}', fr: 'le Node du paquet : {exe}' },
   'privacy.network.shared': { en: 'it shares the network of the machine', fr: 'il partage le réseau de la machine' },
@@ -92,6 +93,10 @@ export const privacyFound = {
   'privacy.sockets.unix': { en: '{count} local (AF_UNIX), no other', fr: '{count} locaux (AF_UNIX), aucun autre' },
   'privacy.sockets.peer': { en: 'not the broker ({host}:{port}): {what}', fr: 'autre que le broker ({host}:{port}) : {what}' },
   'privacy.sockets.name': { en: 'connected, but {host} cannot be looked up now', fr: 'relié, mais {host} ne peut être résolu à présent' },
+  'privacy.sockets.moved': {
+    en: 'connected over TLS to {what}, an address that {host} does not have now',
+    fr: 'relié par TLS à {what}, une adresse que {host} n’a pas à présent',
+  },
   'privacy.sockets.none': { en: 'no connection at the moment, nothing listens', fr: 'aucune connexion en ce moment, rien n’écoute' },
   'privacy.sockets.broker': {
     en: 'the broker {host}:{port} ({address}) alone, nothing listens',

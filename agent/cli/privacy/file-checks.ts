@@ -1,5 +1,5 @@
 // What either half may write to, and which devices it holds or could reach.
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
@@ -63,13 +63,14 @@ const writable: HalfCheck = {
   byHand: ({ pid }) => `sudo awk '$6 ~ /^rw/ {print $5}' /proc/${pid}/mountinfo`,
   run({ name, pid }, machine) {
     const folder = dirname(machine.config.outbox.path);
+    const place = realpathSync(folder); // as mounts are named
     // in memory, and holds the meter's socket alone; the courier sees it not
     const meter = name === 'listener' ? dirname(meterSocketPath(machine.config)) : undefined;
     const isMeter = ({ point, type }: Mount) =>
       point === meter && type === 'tmpfs' && readdirSync(`/proc/${pid}/root${point}`).every((one) => one === 'meter.sock');
     const may = accessOf(pid);
     const wrong = topMounts(mountsOf(pid)).filter(
-      (mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== folder && !isMeter(mount) && !closed(pid, mount, may),
+      (mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== place && !isMeter(mount) && !closed(pid, mount, may),
     );
     return wrong.length > 0
       ? fail('privacy.writable.wrong', { what: listed(wrong.map(({ point }) => point)), folder })

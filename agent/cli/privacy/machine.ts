@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { installation } from './manifest.ts';
@@ -72,13 +73,15 @@ async function findHalf(name: HalfName, pid: number | undefined): Promise<Half |
   return { name, pid: main, processes: [...processes], hidden: group.includes(0), unit };
 }
 
-/** All that the unit has started, also what has left its parent. */
+/** All that the unit has started, in groups below its own too, also what has left its parent; 0 for what cannot be seen from here. */
 function inGroup(group: string | undefined): number[] {
-  if (!group) return [];
+  if (!group) return [0];
+  const folder = `/sys/fs/cgroup${group}`;
   try {
-    return readFileSync(`/sys/fs/cgroup${group}/cgroup.procs`, 'utf8').trim().split('\n').filter(Boolean).map(Number);
+    const groups = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.name === 'cgroup.procs');
+    return groups.flatMap((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8').trim().split('\n').filter(Boolean).map(Number));
   } catch {
-    return [];
+    return [0];
   }
 }
 

@@ -1,5 +1,5 @@
 // The listener's network, and what either half is connected to.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
@@ -64,13 +64,16 @@ const courierSockets: HalfCheck = {
     const held = processes.flatMap(socketsOf).filter(({ family }) => family !== 'unix');
     const waiting = processes.flatMap(socketsOf).filter(({ listening }) => listening);
     if (waiting.length > 0) return fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) });
-    const { host, port, addresses } = await brokerOf(machine);
+    const { host, port, encrypted, addresses } = await brokerOf(machine);
     const resolvers = resolversOf(pid);
     const wrong = held.filter((socket) => !allowed(socket, { port, addresses: new Set(addresses), resolvers }));
     if (wrong.length === 0) return connected(held, host, port);
     // the name could not be looked up here: whether the far end is the broker cannot be told
     if (addresses.length === 0 && wrong.every(({ family, remote }) => family === 'tcp' && remote?.port === port))
       return unchecked('privacy.sockets.name', { host });
+    // names of large brokers change their addresses; with TLS the one it is connected to has shown that it is the broker
+    if (encrypted && addresses.length > 0 && wrong.every(({ family, remote }) => family === 'tcp' && remote?.port === port))
+      return unchecked('privacy.sockets.moved', { what: listed(wrong.map(describe)), host });
     return fail('privacy.sockets.peer', { what: listed(wrong.map(describe)), host, port });
   },
 };
@@ -101,8 +104,8 @@ function connected(held: readonly Socket[], host: string, port: number): Finding
 }
 
 async function brokerOf({ config, addressesOf }: Machine) {
-  const { host, port } = brokerAddress(config.mqtt.url);
-  return { host, port, addresses: await addressesOf(host).catch(() => []) };
+  const { host, port, encrypted } = brokerAddress(config.mqtt.url);
+  return { host, port, encrypted, addresses: await addressesOf(host).catch(() => []) };
 }
 
 function resolversOf(pid: number): Set<string> {
@@ -143,7 +146,9 @@ const calls: HalfCheck = {
   byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s 2>/dev/null | grep . || echo none`,
   run({ pid }, { config }) {
     const may = accessOf(pid);
-    const reachable = localServices().filter(
+    // without the links on the way, such as /var/run, which would lead out of its root
+    const paths = [...new Set(localServices().flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
+    const reachable = paths.filter(
       (path) => path !== meterSocketPath(config) && !harmlessServices.test(path) && isSame(path, `/proc/${pid}/root${path}`) && may(`/proc/${pid}/root${path}`),
     );
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');

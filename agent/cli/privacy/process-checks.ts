@@ -1,11 +1,12 @@
 // What runs, as whom, and what it may still ask of the kernel.
-import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
+import { hasCode } from '../../lib/errors.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
-import { argumentsOf, environmentOf, isSame, mappings, openFiles, pathOf, statusOf } from './process.ts';
+import { argumentsOf, environmentOf, isSame, mappings, mountsOf, openFiles, pathOf, statusOf } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
 const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names; and Node with our web-audio capture
@@ -28,7 +29,7 @@ const process: HalfCheck = {
 };
 
 /** What changes the program that Node, its OpenSSL or the loader runs, whom it trusts and by whom it speaks, or lets someone else look into it. */
-const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_CONFIG_\w+|MALLOC_\w+|GLIBC_TUNABLES)$/;
+const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_\w+|GCONV_PATH|MALLOC_\w+|GLIBC_TUNABLES)$/;
 
 const program: HalfCheck = {
   id: 'program',
@@ -37,12 +38,17 @@ const program: HalfCheck = {
   run({ name, pid, processes }, { installation, config, configPath }) {
     const exe = readlinkSync(`/proc/${pid}/exe`);
     const inside = (path: string) => path.startsWith(`${realpathSync(installation)}/`);
-    if (!inside(exe)) return fail('privacy.program.exe', { exe });
+    if (!inside(exe) || !isSame(exe, `/proc/${pid}/exe`)) return fail('privacy.program.exe', { exe });
     const [, script = '', command = '', ...rest] = argumentsOf(pid);
     const given =
       rest.length === 0 || (rest.length === 2 && /^(-c|--config)$/.test(rest[0] as string)) || (rest.length === 1 && /^--config=/.test(rest[0] as string));
     if (realScript(pid, script) !== realScript(pid, `${installation}/agent/main.ts`) || command !== commands[name] || !given)
       return fail('privacy.program.arguments', { what: argumentsOf(pid).slice(1).join(' ').slice(0, 120) });
+    const hidden = mountedOver(
+      pid,
+      [installation, config.model.path].filter(existsSync).map((path) => realpathSync(path)),
+    );
+    if (hidden.length > 0) return fail('privacy.program.mounted', { what: listed(hidden) });
     const settings = settingsOf(pid, rest);
     if (!isSame(configPath, `/proc/${pid}/root${settings}`)) return fail('privacy.program.config', { path: settings, other: configPath });
     // authorities beside Node's own are asked only where the configuration names none
@@ -55,6 +61,12 @@ const program: HalfCheck = {
     return pass('privacy.program.ok', { exe });
   },
 };
+
+/** Of folders, and what is mounted below them for a process, those where it sees something else than is here: its unit may put other files over them. */
+function mountedOver(pid: number, folders: readonly string[]): string[] {
+  const below = mountsOf(pid).flatMap(({ point }) => (folders.some((folder) => point.startsWith(`${folder}/`)) ? [point] : []));
+  return [...folders, ...below].filter((path) => !isSame(path, `/proc/${pid}/root${path}`));
+}
 
 /** The file of settings that a half reads, as its arguments, its environment or the default name it. */
 function settingsOf(pid: number, rest: readonly string[]): string {
@@ -77,13 +89,23 @@ const core: HalfCheck = {
     const most = limits.flat().find((limit) => limit !== '0');
     if (most !== undefined) return fail('privacy.core.limit', { limit: most });
     // A limit of 0 stops files, but not a program that core_pattern names (core(5)): only an empty filter gives it no memory.
-    const filters = processes.map((pid) => readFileSync(`/proc/${pid}/coredump_filter`, 'utf8').trim());
+    const filters = processes.map(coreFilterOf);
     const open = filters.find((filter) => Number.parseInt(filter, 16) !== 0);
     const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
-    if (open !== undefined && pattern.startsWith('|')) return fail('privacy.core.pipe', { pattern: pattern.split(' ')[0] as string, filter: open });
+    if (open !== undefined && /^[|@]/.test(pattern)) return fail('privacy.core.pipe', { pattern: pattern.split(' ')[0] as string, filter: open });
     return pass('privacy.core.ok', { filter: filters[0] as string });
   },
 };
+
+/** What of a process a dump would hold; nothing where the kernel makes none. */
+function coreFilterOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/coredump_filter`, 'utf8').trim();
+  } catch (error) {
+    if (hasCode(error, /^ENOENT$/) && existsSync(`/proc/${pid}`)) return '0';
+    throw error;
+  }
+}
 
 const privileges: HalfCheck = {
   id: 'privileges',

@@ -1,5 +1,5 @@
 // What systemd says that it holds a half to, and what of it can be seen in the kernel.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { type HalfName, unitNames } from './machine.ts';
 import { statusOf } from './process.ts';
@@ -110,9 +110,10 @@ const swap: HalfCheck = {
     `grep VmSwap ${processes.map((one) => `/proc/${one}/status`).join(' ')}; cat /proc/swaps /sys/fs/cgroup$(grep ^0:: /proc/${pid}/cgroup | cut -d: -f3)/memory.swap.max`,
   run({ pid, processes }) {
     const swapped = processes.map((one) => statusOf(one)('VmSwap')).find((size) => size !== '0 kB');
-    if (swapped !== undefined) return fail('privacy.swap.used', { size: swapped || '?' });
+    if (swapped === '') return fail('privacy.gone'); // ended, and nobody has looked at how yet
+    if (swapped !== undefined) return fail('privacy.swap.used', { size: swapped });
     if (limitOf(pid, 'memory.swap.max') === '0') return pass('privacy.swap.forbidden');
-    const areas = readFileSync('/proc/swaps', 'utf8').trim().split('\n').length - 1;
+    const areas = existsSync('/proc/swaps') ? readFileSync('/proc/swaps', 'utf8').trim().split('\n').length - 1 : 0; // a kernel that cannot swap has no list
     return areas === 0 ? pass('privacy.swap.absent') : fail('privacy.swap.allowed', { areas });
   },
 };
