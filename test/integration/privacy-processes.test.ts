@@ -121,6 +121,21 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(findingOf(report, 'listener.program')?.found).toContain(over);
   });
 
+  test('a connection to an address that the broker’s name does not have now: with TLS it cannot be told, without it is a fault', async () => {
+    const machine = await halves.machineNow();
+    const found = async (scheme: string, port = '$1') => {
+      const url = machine.config.mqtt.url.replace(/^mqtt:\/\/.*:(\d+)$/, `${scheme}://broker.example.org:${port}`);
+      const config = { ...machine.config, mqtt: { ...machine.config.mqtt, url } };
+      const lines = await verifyMachine({ ...machine, config, addressesOf: async () => ['192.0.2.1'] });
+      return lines.find(({ check, part }) => check === 'sockets' && part === 'courier')?.found.key;
+    };
+    expect([await found('mqtts'), await found('mqtt'), await found('mqtts', '1')]).toEqual([
+      'privacy.sockets.moved',
+      'privacy.sockets.peer',
+      'privacy.sockets.peer',
+    ]);
+  });
+
   test('a group that is not the outbox’s; the datagram socket by which the C library sorts addresses, and which sends nothing, is no fault', async () => {
     onTestFinished(() => halves.start('deliver'));
     await halves.start('deliver', { datagrams: '127.0.0.1:0' });
