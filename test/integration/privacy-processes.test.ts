@@ -121,6 +121,22 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(findingOf(report, 'listener.program')?.found).toContain(over);
   });
 
+  test('a fallback tunnel of the kernel’s is no way out while it is down; one that is up is, and so is any other interface', async () => {
+    const ip = (...command: string[]) => spawnSync('nsenter', ['-t', String(halves.pidOf('listen')), '-n', 'ip', ...command], { encoding: 'utf8' }).stderr;
+    const found = async () => findingOf(await halves.verify(), 'listener.network');
+    const add = (name: string, peer: string) => {
+      expect(ip('link', 'add', name, 'type', 'veth', 'peer', 'name', peer)).toBe('');
+      onTestFinished(() => void ip('link', 'delete', name));
+    };
+    add('sit0', 'tunl0');
+    expect(await found()).toMatchObject({ state: 'pass', found: expect.stringMatching(/sit0.*tunl0|tunl0.*sit0/) });
+    expect(ip('link', 'set', 'sit0', 'up')).toBe('');
+    expect(await found()).toMatchObject({ state: 'fail', found: expect.stringContaining('sit0') });
+    expect(ip('link', 'set', 'sit0', 'down')).toBe('');
+    add('other0', 'gre0');
+    expect(await found()).toMatchObject({ state: 'fail', found: expect.stringContaining('other0') });
+  });
+
   test('a connection to an address that the broker’s name does not have now: with TLS it cannot be told, without it is a fault', async () => {
     const machine = await halves.machineNow();
     const found = async (scheme: string, port = '$1') => {

@@ -18,7 +18,7 @@ const rate = 16_000;
 // others in each file of tests: files run at the same time, and a listener of one could open the meter of the other
 const users = 64_100 + 10 * Number(process.env.VITEST_POOL_ID);
 export const [listenerUid, courierUid, gid] = [users + 1, users + 2, users + 7];
-export const without = missing('gcc', 'strace') ?? (process.getuid?.() === 0 ? undefined : 'needs root to make namespaces');
+export const without = missing('gcc', 'strace', 'ip') ?? (process.getuid?.() === 0 ? undefined : 'needs root to make namespaces');
 
 /** What sandbox.c does to a half, in this order; a test leaves something out or puts a fault in. */
 export type Layers = Record<string, string>;

@@ -87,6 +87,10 @@ export const privacyFound = {
   'privacy.network.several': { en: 'its processes are in {count} network namespaces', fr: 'ses processus sont dans {count} espaces réseau' },
   'privacy.network.interfaces': { en: 'it has interfaces: {names}', fr: 'il a des interfaces : {names}' },
   'privacy.network.strangers': { en: 'other processes are in its network namespace: {pids}', fr: 'd’autres processus sont dans son espace réseau : {pids}' },
+  'privacy.network.idle': {
+    en: 'a namespace of its own ({namespace}) with lo, and tunnels of the kernel that are down: {names}',
+    fr: 'un espace à lui ({namespace}) avec lo, et des tunnels du noyau, à l’arrêt : {names}',
+  },
   'privacy.network.ok': { en: 'a namespace of its own ({namespace}) with lo alone', fr: 'un espace à lui ({namespace}) avec lo seul' },
   'privacy.sockets.listener': { en: 'it holds: {what}', fr: 'il tient : {what}' },
   'privacy.sockets.listening': { en: 'it waits for callers: {what}', fr: 'attend des appels : {what}' },
