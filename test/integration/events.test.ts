@@ -92,3 +92,15 @@ test('a level below the background has one sign', () => {
   const { stdout } = tocsin('events', '-c', path);
   expect(stdout.split('\n').flatMap((line) => (line.startsWith('#') ? [line.slice(52)] : []))).toEqual(['-3 dB', '+0 dB', '+12 dB']);
 });
+
+test('a number of five digits does not run into its time', () => {
+  const { path, db, outbox } = sensor(1);
+  outbox.close();
+  const numbers = new Database(db);
+  numbers.prepare("UPDATE sqlite_sequence SET seq = 12344 WHERE name = 'event'").run();
+  numbers.close();
+  const again = openSqliteOutbox(db, limits);
+  again.append(recordedEvent(1));
+  again.close();
+  expect(tocsin('events', '-c', path).stdout).toMatch(/^#12345 \S/m);
+});
