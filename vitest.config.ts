@@ -10,7 +10,7 @@ export default defineConfig({
     pool: 'forks',
     projects: [
       // these wait for timers and brokers more than they compute
-      { extends: true, test: { name: 'parts', include: files('unit', 'contract', 'integration', 'reliability'), maxWorkers: 2, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'parts', include: files('unit', 'contract', 'integration', 'reliability'), maxWorkers: 3, sequence: { groupOrder: 1 } } },
       // these play sound in real time: side by side on a small machine they would starve each other
       { extends: true, test: { name: 'whole', include: files('e2e', 'system'), maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
