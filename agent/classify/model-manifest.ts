@@ -107,7 +107,7 @@ export function recognitionOf(manifest: ModelManifest): number {
 }
 
 /** What the schema cannot tell: fields that must fit one another. Wrong ones would give every event a wrong time, or none. */
-function checkShape({ windowSamples, hopSamples, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
+function checkShape({ windowSamples, hopSamples, states, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
   if (windowSamples > sampleRate)
     throw new ModelError(
       `windowSamples: expected at most the ${sampleRate} of a second, for sound is forgotten within two, got ${windowSamples}`,
@@ -115,6 +115,11 @@ function checkShape({ windowSamples, hopSamples, waveformShape, framesPerHop, fr
     );
   if (hopSamples > windowSamples)
     throw new ModelError(`hopSamples: expected at most the ${windowSamples} of windowSamples, got ${hopSamples}`, 'see models/README.md for each field');
+  if (states.length > 0 && hopSamples !== windowSamples)
+    throw new ModelError(
+      `hopSamples: expected the ${windowSamples} of windowSamples, for a model with states hears each sample once, got ${hopSamples}`,
+      'see models/README.md for each field',
+    );
   const shaped = waveformShape?.reduce((product, size) => product * size, 1) ?? windowSamples;
   if (shaped !== windowSamples || waveformShape?.some((size) => size < 1))
     throw new ModelError(

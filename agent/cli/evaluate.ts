@@ -51,8 +51,11 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
         heard.set(scene.file, frames);
       }
       await classifier.close();
-      const rules = rulesOf(manifest, { operatingPoint: options.operatingPoint, open: {} });
-      const score = scoreEvents(scenes, detect(heard, rules, frameSeconds, manifest.latencySeconds));
+      const scoreAt = (open: Partial<Record<Label, number>>) => {
+        const rules = rulesOf(manifest, { operatingPoint: options.operatingPoint, open });
+        return scoreEvents(scenes, detect(heard, rules, frameSeconds, manifest.latencySeconds));
+      };
+      const score = scoreAt({});
       const model = `${manifest.name} ${manifest.version}`;
       if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
       const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
@@ -61,9 +64,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
       const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
       const { columns } = screenOf(process.stdout);
       for (const line of said) print(wrap(line, columns));
-      const curves = labels.map((label) =>
-        curve(label, rules, (changed) => scoreEvents(scenes, detect(heard, changed, frameSeconds, manifest.latencySeconds))),
-      );
+      const curves = labels.map((label) => curve(label, (open) => scoreAt({ [label]: open })));
       writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
       print(t('evaluate.written', { path: options.out }));
     });
@@ -136,10 +137,10 @@ function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, D
   return found;
 }
 
-function curve(label: Label, rules: Record<Label, DetectionRule>, score: (rules: Record<Label, DetectionRule>) => ReturnType<typeof scoreEvents>): Curve {
+function curve(label: Label, scoreAt: (open: number) => ReturnType<typeof scoreEvents>): Curve {
   const points = Array.from({ length: 19 }, (_, i) => {
     const threshold = (i + 1) / 20;
-    const { perLabel, hours } = score({ ...rules, [label]: { ...rules[label], open: threshold, close: threshold * 0.6 } });
+    const { perLabel, hours } = scoreAt(threshold);
     const { recall, precision, f1, falseAlarm } = perLabel[label];
     return { threshold, recall, precision, f1, falseAlarmsPerHour: hours > 0 ? falseAlarm / hours : 0 };
   });

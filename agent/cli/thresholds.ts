@@ -78,10 +78,7 @@ function propose(options: Options, t: Translate): Proposal {
   const fail = (message: string, hint: string) => new TocsinError(message, hint, exitCodes.check);
   if (span < needed) throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hintFor(span, needed, wanted, t));
   const point = manifest.operatingPoints[operatingPoint].labels;
-  const counted = labels.map((label): Counted => {
-    const floor = countedThresholds.findIndex((threshold) => threshold >= point[label].open - 1e-6);
-    return { label, events: sumsOf(days, label), floor: floor < 0 ? countedThresholds.length - 1 : floor };
-  });
+  const counted = labels.map((label): Counted => ({ label, events: sumsOf(days, label), floor: stepOf(point[label].open) }));
   const choice = chooseThresholds(counted, span, options.budget);
   if (!choice) throw fail(t('thresholds.none', { budget }), t('thresholds.none.try'));
   const rules = rulesOf(manifest, config.model);
@@ -200,10 +197,10 @@ function sumsOf(days: readonly ListeningDay[], label: Label): number[] {
   return sums;
 }
 
-/** At the floor it is the operating point's threshold to the digit, else the counted one. */
+/** At the floor it is the operating point's own threshold, which has at most the events counted there; else the counted one. */
 function thresholdOf(step: number, pointOpen: number): number {
   const threshold = countedThresholds[step] as number;
-  return Math.abs(threshold - pointOpen) < 1e-4 ? pointOpen : threshold;
+  return step === stepOf(pointOpen) ? Math.max(threshold, pointOpen) : threshold;
 }
 
 /** By the dates alone: a clock that was set back meanwhile gave later days of listening earlier ones. */

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { loadModel, type ModelManifest, recognitionOf } from '../../agent/classify/model-manifest.ts';
+import { labels, loadModel, type ModelManifest, recognitionOf } from '../../agent/classify/model-manifest.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
 import { countedThresholds } from '../../agent/events/threshold-counts.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -69,6 +69,21 @@ test('a budget that lets everything through is answered at once', () => {
   const { stdout } = run('calibrate', 'thresholds', '--budget', '1000/day', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ budgetPerWeek: 7000, events: 336, allowedEvents: 13_805 });
   expect(run('calibrate', 'thresholds', '--budget', '86401/day').stderr).toContain('expected a budget of at most 86400/day');
+});
+
+test('thresholds of a model that lie between the counted ones, or above the last, are neither raised for nothing nor lowered', () => {
+  const of = structuredClone(manifest);
+  const own = { glass_break: 0.45, shout: 0.45, bang: 0.9995 };
+  for (const label of labels) of.operatingPoints.balanced.labels[label].open = own[label];
+  const model = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
+  writeFileSync(join(model, 'manifest.json'), JSON.stringify(of));
+  copyFileSync(join('models/street', manifest.file), join(model, manifest.file));
+  const { config, run } = sensor(14, undefined, recognitionOf(of));
+  writeFileSync(config, readFileSync(config, 'utf8').replace(/^model: .*$/m, `model: { path: ${model} }`));
+  const said = JSON.parse(run('calibrate', 'thresholds', '--budget', '1000/day', '--json').stdout);
+  for (const label of labels) expect(said.labels[label], label).toMatchObject({ now: own[label], proposed: own[label] });
+  const raised = JSON.parse(run('calibrate', 'thresholds', '--budget', '2/week', '--json').stdout);
+  expect(raised.labels.shout).toMatchObject({ now: 0.45, proposed: 0.9526 });
 });
 
 test('too little listening is no basis: it says how much is needed, and stores nothing', () => {

@@ -4,7 +4,7 @@ import type { Label } from '../../classify/model-manifest.ts';
 export interface Counted {
   readonly label: Label;
   readonly events: readonly number[];
-  /** Index of the lowest threshold that may be proposed: the operating point's own. */
+  /** Index of the lowest threshold that may be proposed: the highest that is not above the operating point's own, which is proposed in its place. */
   readonly floor: number;
 }
 
