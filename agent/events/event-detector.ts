@@ -14,7 +14,7 @@ export interface Detection {
 
 /**
  * Why a sound made no event of its own: it never reached `open` (under), fell before its time (short), was joined to the event
- * before it (merged), or began while nothing may (cooldown).
+ * before it (merged), or was over before the next may begin (cooldown).
  */
 export interface Miss {
   readonly label: Label;
@@ -48,7 +48,8 @@ export interface Track {
  *
  * Per label: idle -(score >= open)-> open -(held >= close for minDuration)-> confirmed -(score < close)-> tail
  * tail -(score >= open within merge)-> confirmed; tail -(merge over)-> cooldown -> idle. An open sound that falls under
- * close before it is confirmed goes back to idle. The score is a causal mean over `smoothingSeconds`.
+ * close before it is confirmed goes back to idle. One that begins in the cool-down and outlasts it opens behind it, with the
+ * onset it had. The score is a causal mean over `smoothingSeconds`.
  */
 export function openEventDetector(labels: readonly Label[], rules: Record<Label, DetectionRule>, frameSeconds: number) {
   const tracks = labels.map((label, index) => openTrack(label, index, rules[label], frameSeconds));
@@ -76,7 +77,7 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
   let now = 0;
   let score = 0;
   let stirred = 0; // the highest score since it rose over `close`, while that has opened nothing
-  let blocked = false; // it is over `open` in the cool-down
+  let waiting: { onsetSeconds: number; passed: number } | undefined; // it is over `open` in the cool-down
 
   function follow(frame: ScoreFrame): void {
     if (!current) return;
@@ -99,10 +100,12 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
       until += rule.cooldownSeconds;
     }
     if (state === 'cooldown' && now > until + slack) state = 'idle';
-    if (state === 'cooldown') {
-      if (score >= rule.open && !blocked) step.missed.push({ label, reason: 'cooldown', peak: score });
-      blocked = score >= rule.open;
-    } else blocked = false;
+    const risenSeconds = Math.max(0, now - frameSeconds * (1 + (size - 1) / 2));
+    if (state === 'cooldown' && score >= rule.open) waiting ??= { onsetSeconds: risenSeconds, passed: score };
+    if (waiting && score < rule.open) {
+      step.missed.push({ label, reason: 'cooldown', peak: waiting.passed });
+      waiting = undefined;
+    }
     if (state === 'idle' && score < rule.open) {
       if (score >= rule.close) stirred = Math.max(stirred, score);
       else if (stirred > 0) {
@@ -112,7 +115,8 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
     }
     if (state === 'idle' && score >= rule.open) {
       stirred = 0;
-      const onsetSeconds = Math.max(0, now - frameSeconds * (1 + (size - 1) / 2));
+      const onsetSeconds = waiting?.onsetSeconds ?? risenSeconds;
+      waiting = undefined;
       current = { label, onsetSeconds, offsetSeconds: Math.max(onsetSeconds, now), confidence: 0, scores: frame.scores };
       until = now - frameSeconds + rule.minDurationSeconds;
       state = 'open';

@@ -10,6 +10,7 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
   const detector = openEventDetector(['bang'], { bang: { ...rule, ...change } } as Record<Label, DetectionRule>, frameSeconds);
   const confirmed: { at: number; onset: number }[] = [];
   const ended: Detection[] = [];
+  const missed: string[] = [];
   let frame = 0;
   for (const [seconds, score] of stretches)
     for (let i = 0; i < Math.round(seconds / frameSeconds); i++) {
@@ -17,9 +18,10 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
       const step = detector.push({ scores: [score], endSeconds });
       for (const d of step.confirmed) confirmed.push({ at: endSeconds, onset: d.onsetSeconds });
       ended.push(...step.ended);
+      missed.push(...step.missed.map(({ reason }) => reason));
     }
   ended.push(...detector.finish());
-  return { confirmed, ended };
+  return { confirmed, ended, missed };
 }
 
 test('a bang of 50 ms is one event, reported with its first frame', () => {
@@ -66,14 +68,26 @@ test('repeats within the merge time join one event, later ones are new', () => {
 });
 
 test('a sound in the cool-down is not a new event', () => {
-  expect(
-    detect([
-      [0.1, 0.9],
-      [0.7, 0],
-      [0.1, 0.9],
-      [3, 0],
-    ]).confirmed,
-  ).toHaveLength(1);
+  const { confirmed, missed } = detect([
+    [0.1, 0.9],
+    [0.7, 0],
+    [0.1, 0.9],
+    [3, 0],
+  ]);
+  expect(confirmed).toHaveLength(1);
+  expect(missed).toEqual(['cooldown']);
+});
+
+test('a sound that begins in the cool-down and outlasts it is one, told once, with its own onset', () => {
+  const { confirmed, missed } = detect([
+    [0.1, 0.9],
+    [0.8, 0],
+    [1, 0.9],
+    [3, 0],
+  ]);
+  expect(confirmed.map(({ onset }) => onset)).toEqual([0, expect.closeTo(0.9, 5)]);
+  expect(confirmed[1]?.at).toBeGreaterThan(1.1);
+  expect(missed).toEqual([]);
 });
 
 test('what does not last the minimum duration is no event', () => {
