@@ -1,6 +1,6 @@
 """The recordings: decoded once to 16-bit mono at 16 kHz, split by recording group, cleaned with the tagger's scores.
 
-A clip is never cut across splits: `held_out` takes whole groups (a group is an original recording, session or speaker).
+A clip is never cut across splits: `is_held_out` takes all clips of one kind of a group (an original recording, session or speaker).
 """
 import hashlib
 import os
@@ -41,7 +41,10 @@ class Clip:
 
 
 def is_held_out(kind: str, group: str) -> bool:
-    """Whether a whole group is kept from training, decided by a hash so that no list has to be kept."""
+    """Whether the clips of one kind of a group are kept from training, decided by a hash so that no list has to be kept.
+
+    A group with clips of several kinds can lie on both sides; to hash the group alone would be another split than that of the weights.
+    """
     digest = hashlib.sha256(f"{kind}/{group}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % 100 < HELD_OUT_PERCENT
 

@@ -4,11 +4,11 @@
 # python3-soundfile praat libjemalloc2 debian-archive-keyring. A quarter of an hour on a data-centre GPU, which train.py takes where
 # there is one and torch sees it; some two days on two cores.
 set -eu
-audio=$1 work=$2
+mkdir -p "$2"
+audio=$(realpath "$1") work=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 model=$here/../street
 PATH="$here/../../node_modules/.bin:$PATH"
-mkdir -p "$work"
 cd "$here"
 # the default allocator gives memory back after every step and faults it in again: a third of the time
 train() {
