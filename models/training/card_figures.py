@@ -2,7 +2,8 @@
 
 Matching is that of the scenes' scorer: right label and an onset within 1 s of the reference onset, or inside the
 reference event; the most confident event takes a reference first. The 95 % intervals resample whole scenes with
-replacement (percentile bootstrap, Efron 1979), because the sounds of one scene share a bed.
+replacement (percentile bootstrap, Efron 1979), because the sounds of one scene share a bed; those by recording resample
+the recordings of each label with all their references, because one recording stands in many scenes, and scenes for false alarms.
 """
 import json
 import os
@@ -21,8 +22,8 @@ def matches(onset, reference):
 
 
 def score_scene(scene, events):
-    """Per scene: hits, false alarms and references per label [3], (snr -> [hits, references]), causes of false alarms."""
-    counts, by_snr, causes = np.zeros((3, 3)), {}, Counter()
+    """Per scene: hits, false alarms and references per label [3, 3], (label, snr) and (label, recording) -> [hits, references], causes of false alarms."""
+    counts, by_snr, by_clip, causes = np.zeros((3, 3)), {}, {}, Counter()
     references = [e for e in scene["events"] if e.get("label")]
     taken = set()
     for event in sorted(events, key=lambda e: -e["confidence"]):
@@ -38,9 +39,25 @@ def score_scene(scene, events):
             causes[f"{event['label']} on {heard[0]['kind'] if heard else 'background'}"] += 1
     for i, reference in enumerate(references):
         counts[LABELS.index(reference["label"]), 2] += 1
-        cell = by_snr.setdefault((reference["label"], int(reference["snr"])), np.zeros(2))
-        cell += [i in taken, 1]
-    return counts, by_snr, causes
+        recording = (reference["source"], reference["clip"]) if "clip" in reference else (scene["file"], i)
+        for cells, key in ((by_snr, int(reference["snr"])), (by_clip, recording)):
+            cell = cells.setdefault((reference["label"], key), np.zeros(2))
+            cell += [i in taken, 1]
+    return counts, by_snr, by_clip, causes
+
+
+def draw_recordings(parts, sums, random):
+    """parts of `score_scene`, counts of draws of scenes [draws, 3, 3] -> the same with hits and references of drawn recordings; recordings per label [3]."""
+    sums, recordings = sums.copy(), []
+    for row, label in enumerate(LABELS):
+        clips = {}
+        for _, _, by_clip, _ in parts:
+            for key in (k for k in by_clip if k[0] == label):
+                clips[key] = clips.get(key, 0) + by_clip[key]
+        recordings.append(len(clips))
+        if clips:
+            sums[:, row, [0, 2]] = np.stack(list(clips.values()))[random.integers(len(clips), size=(len(sums), len(clips)))].sum(1)
+    return sums, recordings
 
 
 def f1(counts):
@@ -58,16 +75,19 @@ def report(scenes, events_path):
     per_scene = np.stack([p[0] for p in parts])
     hours = np.array([s["seconds"] / 3600 for s in scenes])
     quiet = np.array([not any(e.get("label") for e in s["events"]) for s in scenes])
-    draws = np.random.default_rng(0).integers(len(scenes), size=(RESAMPLES, len(scenes)))
+    random = np.random.default_rng(0)
+    draws = random.integers(len(scenes), size=(RESAMPLES, len(scenes)))
     sums = per_scene[draws].sum(1)
     boot = np.stack([f1(c) for c in sums])
+    sums, recordings = draw_recordings(parts, sums, random)
+    by_recording = np.stack([f1(c) for c in sums])
     interval = lambda x: "{:.2f} to {:.2f}".format(*np.percentile(x, [2.5, 97.5]))
     total = per_scene.sum(0)
-    print(f"\n### {os.path.basename(events_path)}\n\n| label | references | recall | precision | F1 | 95 % interval of F1 |\n| --- | --- | --- | --- | --- | --- |")
+    print(f"\n### {os.path.basename(events_path)}\n\n| label | references (recordings) | recall | precision | F1 | 95 % interval of F1 | by recording |\n| --- | --- | --- | --- | --- | --- | --- |")
     for i, label in enumerate(LABELS):
         hits, wrong, wanted = total[i]
-        print(f"| {label} | {wanted:.0f} | {hits / max(1, wanted):.2f} | {hits / max(1, hits + wrong):.2f} | {f1(total)[i]:.2f} | {interval(boot[:, i])} |")
-    print(f"| macro | {total[:, 2].sum():.0f} | | | {f1(total).mean():.2f} | {interval(boot.mean(1))} |")
+        print(f"| {label} | {wanted:.0f} ({recordings[i]}) | {hits / max(1, wanted):.2f} | {hits / max(1, hits + wrong):.2f} | {f1(total)[i]:.2f} | {interval(boot[:, i])} | {interval(by_recording[:, i])} |")
+    print(f"| macro | {total[:, 2].sum():.0f} | | | {f1(total).mean():.2f} | {interval(boot.mean(1))} | {interval(by_recording.mean(1))} |")
     falses = per_scene[:, :, 1].sum(1)
     rates = [falses[d][quiet[d]].sum() / max(1e-9, hours[d][quiet[d]].sum()) for d in draws]
     print(f"\nFalse alarms: {falses.sum() / hours.sum():.1f} an hour over all scenes; {falses[quiet].sum() / hours[quiet].sum():.1f} an hour "
@@ -79,7 +99,7 @@ def report(scenes, events_path):
         print(f"| {label} | " + " | ".join(f"{a / max(1, b):.2f} ({a:.0f} of {b:.0f})" for a, b in cells) + " |")
     hours_all = hours.sum()
     print("\nFalse alarms an hour by label: " + ", ".join(f"{label} {total[i, 1] / hours_all:.1f}" for i, label in enumerate(LABELS)) + ".")
-    causes = sum((p[2] for p in parts), Counter())
+    causes = sum((p[3] for p in parts), Counter())
     print("\nFalse alarms by what was heard: " + (", ".join(f"{k} {v}" for k, v in causes.most_common()) or "none") + ".")
 
 
