@@ -174,7 +174,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     try {
       while (!stop.aborted && isSame()) {
         for (const each of parts.reports ?? []) each.tick(publisher);
-        if ((await expireOld(stop, alive)) > 0) queue.reread();
+        if ((await expireOld(stop, alive, acknowledge)) > 0) queue.reread();
         if (reorder) {
           acknowledge(); // what was tried before its turn is not to be found again
           reorder();
@@ -208,7 +208,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           );
         }
         if (clock.monotonicMs() >= acknowledgeMs) acknowledge();
-        if (refusals.isDue(clock.monotonicMs(), inFlight.size)) {
+        if (inFlight.size < options.maxInFlight && refusals.isDue(clock.monotonicMs(), inFlight.size)) {
           acknowledge();
           const event = refusals.next(queue);
           if (!isSame()) break;

@@ -19,12 +19,13 @@ const steadyClockMs = 3_600_000;
  * once a minute, and goes on until nothing more is found. What had piled up before the start is looked through whole, once: where the outbox cannot be read yet, at
  * the first turn at which it can, before anything is sent. What fails otherwise is tried again a minute later.
  */
-export function openExpiry(maxAgeMs: number, parts: ExpiryParts): (signal: AbortSignal, progress: () => void) => Promise<number> {
+export function openExpiry(maxAgeMs: number, parts: ExpiryParts): (signal: AbortSignal, progress: () => void, acknowledge?: () => void) => Promise<number> {
   const { outbox, clock, logger } = parts;
   let nextMs = Number.NEGATIVE_INFINITY;
   let whole = true;
-  return async (signal, progress) => {
+  return async (signal, progress, acknowledge) => {
     if (clock.monotonicMs() < nextMs) return 0;
+    acknowledge?.(); // what the platform has did not expire
     let expired = 0;
     try {
       const calls = whole ? 1 + Math.ceil(outbox.pendingCount() / eventsACall) : 1;

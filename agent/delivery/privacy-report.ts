@@ -21,6 +21,7 @@ export function openPrivacyReport(topic: string, fixed: Omit<PrivacyMessage, 'bo
   let published = '';
   let nextMs = 0;
   let busy = false;
+  let failing = false;
   return {
     tick(publisher: Publisher): void {
       const now = clock.monotonicMs();
@@ -37,10 +38,12 @@ export function openPrivacyReport(topic: string, fixed: Omit<PrivacyMessage, 'bo
         .then(
           () => {
             published = payload;
+            failing = false;
           },
           (error: unknown) => {
             nextMs = now + retryMs;
-            logger.warn({ reason: messageOf(error) }, 'the privacy message was not taken; trying again');
+            if (!failing) logger.warn({ reason: messageOf(error) }, 'the privacy message was not taken; trying again');
+            failing = true;
           },
         )
         .finally(() => {

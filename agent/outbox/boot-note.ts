@@ -14,6 +14,7 @@ const retryMs = 10_000;
 export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () => void {
   let noted: number | undefined;
   let recalled = false;
+  let failing = false;
   let nextMs = 0;
   let nextRecallMs = 0;
   const recall = () => {
@@ -38,8 +39,10 @@ export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () =
       outbox.noteBoot(clock.bootId, beganMs);
       if (noted === undefined) logger.debug({}, 'the clock is right');
       noted = beganMs;
+      failing = false;
     } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'the time of this boot could not be stored; trying again');
+      if (!failing) logger.warn({ reason: messageOf(error) }, 'the time of this boot could not be stored; trying again');
+      failing = true;
     }
   };
 }

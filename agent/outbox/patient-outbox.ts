@@ -97,6 +97,8 @@ class PatientOutbox implements Outbox {
   }
 
   expire(now: Now, maxAgeMs: number): number {
+    this.#deleteArrived();
+    if (this.#arrived.events.size > 0) return 0; // what the platform has did not expire
     return this.#quietly(() => this.#do((outbox) => outbox.expire(now, maxAgeMs))) ?? 0;
   }
 

@@ -36,7 +36,7 @@ export function makingRoom<T>(path: string, work: () => T): T {
 }
 
 /**
- * Whether a damaged file was set aside within the last week that this has run. The hours are counted in the outbox that took its
+ * Whether a damaged file was set aside within the last week that this has run; then it is deleted. The hours are counted in the outbox that took its
  * place: the times of the file are of a wall clock that may have been wrong then, and may be set at any time, also while nobody runs who would see it.
  */
 export class Quarantine {
@@ -61,6 +61,8 @@ export class Quarantine {
         this.#countedMs += hours * hourMs;
       }
       this.#recent = this.#isCounting();
+      // it holds events that were delivered long ago
+      if (this.#read.get() === weekHours) for (const number of quarantined(this.#path)) discard(this.#path, number);
     } catch {
       // an outbox that cannot be used is told of by itself: what it said last holds
     }

@@ -11,6 +11,7 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
   const held: HourSummary[] = [];
   let lost = 0; // just before the first that is held
   let nextMs = 0;
+  let failing = false;
   function store(): void {
     try {
       for (let next = held[0]; next; next = held[0]) {
@@ -18,13 +19,16 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
         held.shift();
         lost = 0;
       }
+      failing = false;
     } catch (error) {
       const isRefused = hasCode(error, /^SQLITE_CONSTRAINT/); // by the schema: it would be for ever, and those behind it with it
       if (isRefused) {
         held.shift();
         lost++;
       }
-      logger.error({ reason: messageOf(error), held: held.length }, `the summary of an hour could not be stored${isRefused ? '' : '; trying again'}`);
+      if (isRefused || !failing)
+        logger.error({ reason: messageOf(error), held: held.length }, `the summary of an hour could not be stored${isRefused ? '' : '; trying again'}`);
+      failing = !isRefused;
       nextMs = monotonicMs() + retryMs;
     }
   }

@@ -154,3 +154,24 @@ test('all refused, and the connection breaks: the next one begins with one try, 
   await soon(() => expect(outbox.pendingCount()).toBe(0));
   expect(link.read().eventsRefused).toBe(false);
 });
+
+test('the trial of an event that was refused waits for room as any other: never more than 16 are under way', async () => {
+  const outbox = waiting(160);
+  let [underway, most, trials] = [0, 0, 0];
+  startCourier(outbox, clock, {
+    random: () => 0.5,
+    async before({ topic, message }) {
+      if (!topic.endsWith('/event')) return;
+      most = Math.max(most, ++underway);
+      aheadMs += 5000; // so that a trial is due again and again while the others are under way
+      await new Promise((resolve) => setTimeout(resolve, 350)); // longer than the loop waits
+      underway--;
+      if (message.data.sequence !== 1) return;
+      trials++;
+      throw refusal();
+    },
+  });
+  await soon(() => expect(outbox.fates().sent).toBe(159));
+  expect(trials).toBeGreaterThan(3);
+  expect(most).toBe(16);
+});

@@ -260,7 +260,7 @@ test('a repair tells systemd while it moves: before the start is over it asks fo
   }
 });
 
-test('that it was damaged is told for a week, wherever the wall clock stands, and over restarts', () => {
+test('that it was damaged is told for a week, wherever the wall clock stands, and over restarts; then the damaged file goes', () => {
   const id = leaveOutbox(path);
   writeFileSync(`${path}.new`, '');
   const { kept, outbox } = recoveredOutbox(path, id);
@@ -283,8 +283,10 @@ test('that it was damaged is told for a week, wherever the wall clock stands, an
   expect(restarted.faults()).toEqual(['outbox_damaged']);
   clock.mockReturnValue(monotonic + (100.5 + 67.9) * hourMs);
   expect(restarted.faults()).toEqual(['outbox_damaged']);
+  expect(quarantined(path)).toHaveLength(1);
   clock.mockReturnValue(monotonic + (100.5 + 68) * hourMs);
   expect(restarted.faults()).toEqual([]);
+  expect(readdirSync(join(path, '..')).filter((name) => name.includes('damaged'))).toEqual([]);
   wallClock.mockReturnValue(wall);
   restarted.close();
   expect(restart().faults(), 'it is over for good').toEqual([]);

@@ -75,6 +75,31 @@ test.each(['append', 'acknowledge', 'drop'] as const)(
   },
 );
 
+test('what the platform has, and the disk would not let go, does not expire', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-arrived-')), 'outbox.db');
+  let broken = true;
+  const open = () => {
+    const inner = openSqliteOutbox(path, limits);
+    const { acknowledge } = inner;
+    inner.acknowledge = (sequences) => {
+      if (broken) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
+      acknowledge.call(inner, sequences);
+    };
+    return inner;
+  };
+  const outbox = openPatientOutbox({ path, open, isDamage, logger: silentLogger, retryMs: 1_000_000 });
+  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+  outbox.acknowledge([1, 2, 3]);
+  const { bootId } = recordedEvent(1);
+  const expire = () => outbox.expire({ bootId, monotonicMs: 1e9 }, 1000);
+  expect(expire()).toBe(0);
+  broken = false;
+  expect(expire()).toBe(2);
+  expect(outbox.fates()).toMatchObject({ sent: 3, expired: 2 });
+  expect(outbox.gaps(10)).toMatchObject([{ first: 4, last: 5 }]);
+  outbox.close();
+});
+
 test('another program that keeps it from writes for a moment is waited for, also after one that did so for long', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-busy-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);

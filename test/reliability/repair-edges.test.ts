@@ -1,0 +1,47 @@
+// What a repair meets rarely: very many gaps, and a kill between its two renames.
+import { existsSync, mkdtempSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
+import { leaveOutbox, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-edges-')), 'outbox.db');
+});
+
+test('130,000 events of which every other number is missing are repaired, and each hole is a gap', () => {
+  openSqliteOutbox(path, limits).close();
+  layBacklog(path, 260_000, (i) => recordedEvent(i));
+  const db = new Database(path);
+  db.exec('DELETE FROM event WHERE sequence % 2 = 0');
+  db.close();
+  writeFileSync(`${path}.new`, ''); // a repair that was interrupted: it begins anew
+  const outbox = openSqliteOutbox(path, limits, { repair: true });
+  expect(outbox.pendingCount()).toBe(130_000);
+  expect(outbox.gaps(200_000).length).toBeGreaterThanOrEqual(129_999);
+  outbox.close();
+});
+
+test('killed between the two renames, a repair sets the log aside beside the file that it belongs to', () => {
+  const id = leaveOutbox(path);
+  writeFileSync(`${path}.new`, '');
+  const repaired = openSqliteOutbox(path, limits, { repair: true });
+  repaired.close();
+  const names = () =>
+    readdirSync(dirname(path))
+      .filter((name) => name.includes('.damaged-'))
+      .toSorted();
+  expect(names()).toEqual(['outbox.db.damaged-1', 'outbox.db.damaged-1-wal']);
+  // as it was before its second rename
+  renameSync(path, `${path}.new`);
+  renameSync(`${path}.damaged-1-wal`, `${path}-wal`);
+  const { kept } = recoveredOutbox(path, id);
+  expect(kept).toEqual(range(101, stored));
+  expect(names()).toEqual(['outbox.db.damaged-1', 'outbox.db.damaged-1-wal']);
+  expect(existsSync(`${path}.new`)).toBe(false);
+});

@@ -1,0 +1,97 @@
+// What fails for days is said once, not at each try: the journal of a small board is short.
+import { expect, test, vi } from 'vitest';
+import { openPrivacyReport } from '../../agent/delivery/privacy-report.ts';
+import type { Publisher } from '../../agent/delivery/publisher.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { openBootNote } from '../../agent/outbox/boot-note.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
+import { fixedClock, hourSummary, silentLogger } from '../support/samples.ts';
+
+const hourMs = 3_600_000;
+const watched = () => {
+  const said = vi.fn();
+  return { said, logger: { ...silentLogger, warn: said, error: said } };
+};
+const full = (): never => {
+  throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+};
+
+/** Calls it every ten seconds of an hour in which it fails, of one in which it does not, and of one in which it does again. */
+async function threeHours(tick: (nowMs: number) => void, fails: (does: boolean) => void): Promise<void> {
+  for (let hour = 0; hour < 3; hour++) {
+    fails(hour !== 1);
+    for (let ms = 0; ms < hourMs; ms += 10_000) {
+      tick(hour * hourMs + ms);
+      await new Promise(setImmediate);
+    }
+  }
+}
+
+test('a privacy message that the broker refuses', async () => {
+  const { said, logger } = watched();
+  let nowMs = 0;
+  let refused = false;
+  let tries = 0;
+  const publish = async () => {
+    tries++;
+    if (refused) throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
+  };
+  const publisher: Publisher = { lost: new AbortController().signal, publish, close: async () => undefined };
+  let checkedAt = 0; // another outcome each time, or there would be nothing to publish once it was taken
+  const verification = () => ({ state: 'passed' as const, checkedAt: checkedAt++ }) as never;
+  const report = openPrivacyReport('privacy', {} as never, { clock: fixedClock({ monotonicMs: () => nowMs }), logger, verification });
+  await threeHours(
+    (ms) => {
+      nowMs = ms;
+      report.tick(publisher);
+    },
+    (does) => {
+      refused = does;
+    },
+  );
+  expect(tries).toBeGreaterThan(100);
+  expect(said).toHaveBeenCalledTimes(2);
+});
+
+test('the time of this boot, and the summary of an hour, on a disk that takes nothing', async () => {
+  const { said, logger } = watched();
+  let nowMs = 0;
+  let isFull = false;
+  let tries = 0;
+  const write = () => {
+    tries++;
+    if (isFull) full();
+  };
+  const outbox = { bootBegan: () => undefined, noteBoot: write, writeSummary: write } as Partial<Outbox> as Outbox;
+  let wallMs = 1_800_000_000_000;
+  const note = openBootNote(outbox, fixedClock({ monotonicMs: () => nowMs, wallMs: () => wallMs }), logger);
+  await threeHours(
+    (ms) => {
+      nowMs = ms;
+      wallMs += 60_000; // and so it has something to note each time
+      note();
+    },
+    (does) => {
+      isFull = does;
+    },
+  );
+  expect(tries).toBeGreaterThan(700);
+  expect(said).toHaveBeenCalledTimes(2);
+
+  said.mockClear();
+  tries = 0;
+  const report = openSummaryReport(outbox, logger, () => nowMs);
+  await threeHours(
+    (ms) => {
+      nowMs = ms;
+      if (ms % hourMs === 0) report.add(hourSummary());
+      report.retry();
+    },
+    (does) => {
+      isFull = does;
+    },
+  );
+  expect(tries).toBeGreaterThan(100);
+  expect(said).toHaveBeenCalledTimes(2);
+});
