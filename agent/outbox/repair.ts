@@ -33,8 +33,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   try {
     lock.pragma('busy_timeout = 0'); // a half that waits for the other hears nothing and sends nothing: it comes back in a second
     lock.exec('BEGIN EXCLUSIVE');
-    // without the file but with PATH.new, a repair was cut off between two renames: its log belongs to the file that it set aside
-    const isCutOff = !existsSync(path) && existsSync(`${path}.new`);
+    const isCutOff = !existsSync(path) && existsSync(`${path}.new`); // between two renames: the log belongs to the file that was set aside
     const number = Math.max(isCutOff ? 1 : 0, ...quarantined(path)) + (isCutOff ? 0 : 1);
     if (existsSync(path)) {
       mendHeader(path);

@@ -82,6 +82,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected scores from 0 to 1 from {1}, got {2}': 'Attendu de {1} des scores de 0 à 1, obtenu {2}',
   'export the model with a sigmoid or softmax behind its last layer': 'exportez le modèle avec une sigmoïde ou un softmax après sa dernière couche',
   'hopSamples: expected at most the {1} of windowSamples, got {2}': 'hopSamples : attendu au plus les {1} de windowSamples, obtenu {2}',
+  'hopSamples: expected the {1} of windowSamples, for a model with states hears each sample once, got {2}':
+    'hopSamples : attendu les {1} de windowSamples, car un modèle avec états entend chaque échantillon une fois, obtenu {2}',
   'windowSamples: expected at most the {1} of a second, for sound is forgotten within two, got {2}':
     'windowSamples : attendu au plus les {1} d’une seconde, car le son est oublié en deux, obtenu {2}',
   'waveformShape: expected sizes whose product is the {1} of windowSamples, got {2}':
