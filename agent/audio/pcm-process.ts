@@ -224,7 +224,7 @@ async function within(longestMs: number, event: Promise<unknown>, signal: AbortS
 
 /** What the child itself said last; alsa-lib's account of its search, a dozen lines long, only where it said nothing. */
 function lastWords(complaint: string): string {
-  const lines = complaint.trim().split('\n');
+  const lines = complaint.split('\n').filter((line) => line.trim() !== '');
   const own = lines.filter((line) => !line.startsWith('ALSA lib '));
   return (own.length > 0 ? own : lines).slice(-2).join('; ').slice(-400);
 }

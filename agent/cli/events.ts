@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type DetectionRule, type Label, labels, loadModel } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -95,9 +95,12 @@ type Explained = Pick<PendingEvent, 'label' | 'confidence' | 'durationSeconds' |
   readonly clockRight: boolean;
 };
 
+/** A number alone, or behind the id of its outbox. */
+const eventId = /^(?:([0-9a-f]{16})-)?(\d+)$/;
+
 function explain(id: string, options: Options, t: Translate): void {
   const config = loadConfig(options.config);
-  const [event, age] = existsSync(id) ? published(id) : waitingEvent(id, config, t);
+  const [event, age] = eventId.test(id) ? waitingEvent(id, config, t) : published(id);
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
   if (options.json) {
@@ -155,7 +158,7 @@ function heardWhen(event: Explained, age: Age, t: Translate): string {
 }
 
 function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age] {
-  const [, outbox, number = 'none'] = /^(?:([0-9a-f]{16})-)?(\d+)$/.exec(id) ?? [];
+  const [, outbox, number = 'none'] = eventId.exec(id) ?? [];
   const sequence = Number(number);
   const { path } = config.outbox;
   const looked = sequence > 0 && isThere(path) ? withView(path, (view) => ({ found: view.pending(sequence - 1, 1)[0], state: view.state() })) : undefined;

@@ -192,8 +192,11 @@ async function runBoth(path: string, signal: AbortSignal): Promise<void> {
   signal.addEventListener('abort', stopBoth, { once: true });
   const [courierEnd, listenerEnd] = ended as [Promise<number>, Promise<number>];
   const first = await Promise.race([courierEnd, listenerEnd]);
-  if (first === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
-  stopBoth();
+  try {
+    if (first === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
+  } finally {
+    stopBoth(); // also where the outbox cannot be opened
+  }
   const codes = await Promise.all(ended);
   const bad = codes.find((code) => code !== 0);
   if (bad !== undefined && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad} from one`, 'read the line above', bad);
@@ -203,6 +206,9 @@ async function runBoth(path: string, signal: AbortSignal): Promise<void> {
 async function drained(path: string, signal: AbortSignal): Promise<void> {
   const config = loadConfig(path);
   const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
-  for (let i = 0; i < 150 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
-  outbox.close();
+  try {
+    for (let i = 0; i < 150 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
+  } finally {
+    outbox.close();
+  }
 }

@@ -119,7 +119,7 @@ const takeConfig = [
 ]
   .concat(['listen', 'meter', 'outbox', 'privacy manifest', 'privacy verify', 'provision', 'run', 'selftest', 'status'])
   .join('|');
-const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:-c|explain|thresholds))`, 'g');
+const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:-c|explain|thresholds))(?![^\\n]* --config[ =])`, 'g');
 
 /** Adds the named configuration to the commands that a text tells to type. */
 export function withConfig(said: string, named: string | undefined): string {

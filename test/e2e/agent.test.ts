@@ -139,6 +139,15 @@ test('both processes: sound in, events out, nothing but the outbox written', asy
   await broker.close();
 });
 
+test('a file that has been played, and an outbox that cannot be opened: both processes end, with its exit code', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
+  const file = join(folder, 'second.wav');
+  writeFileSync(file, wavFile(synthesiseScene().subarray(0, 16_000), 16_000));
+  mkdirSync(join(folder, 'outbox.db'));
+  const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })]);
+  expect(await exit(agent)).toBe(6);
+});
+
 const withoutPulse = missing('pulseaudio', 'paplay', 'arecord');
 describe.skipIf(withoutPulse)(`a real capture chain: PulseAudio null sink${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));

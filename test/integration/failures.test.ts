@@ -169,6 +169,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ],
   [`events explain ${file('list.json', '[1]')} -c ${good}`, wrongOutbox, /got: \(file\): expected a group of keys, got \[1\]\n/],
   [`events explain . -c ${good}`, wrongOutbox, /got: EISDIR/],
+  [`events explain missing.json -c ${good}`, wrongOutbox, /in missing\.json, got: ENOENT/],
   [`selftest -c ${good}`, broker, /the chain broke at the broker/],
   [`doctor -c ${nowhere}`, check, /failed checks: 1 of 18 \(config\)|failed checks: \d of 18 \(config/],
   [`commission -c ${good}`, identity, /Expected the private key of this sensor/],

@@ -79,6 +79,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['one of a telephone', () => ({ ...alsa(), probes: { listen: async () => telephone } }), 'microphone', 'warn', 'microphone.rate'],
     ['two that are alike', () => ({ ...alsa('usb:0d8c:0014'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.wrong'],
     ['none at its port', () => ({ ...alsa('usb:1-1.5'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.absent'],
+    ['a file that is not there', () => ({ microphone: { adapter: 'file', file: '/nowhere.wav' } }), 'microphone', 'fail', 'microphone.noFile'],
     ['a file instead of a microphone', () => ({}), 'microphone', 'warn', 'microphone.file'],
     ['exact zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
     ['a constant', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],

@@ -97,7 +97,7 @@ const microphone: Check = {
     if (adapter === 'file') {
       facts.sound = 'file';
       return probes.presence(file as string) !== 'there'
-        ? fail('doctor.microphone.absent', { device: file as string, reason: 'microphone.file' })
+        ? fail('doctor.microphone.noFile', { file: file as string })
         : warn('doctor.microphone.file', { file: file as string });
     }
     try {

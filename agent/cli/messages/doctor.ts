@@ -108,6 +108,8 @@ export const doctor = {
     en: 'plug it in again; tocsin devices lists the names for microphone.device',
     fr: 'rebranchez-le ; tocsin devices donne les noms pour microphone.device',
   },
+  'doctor.microphone.noFile': { en: '{file} is not there (microphone.file)', fr: '{file} est absent (microphone.file)' },
+  'doctor.microphone.noFile.try': { en: 'check the path in microphone.file', fr: 'vérifiez le chemin dans microphone.file' },
   'doctor.microphone.busy': { en: '{device} is held by another program', fr: '{device} est tenu par un autre programme' },
   'doctor.microphone.busy.try': { en: 'see which: fuser -v /dev/snd/*', fr: 'voyez lequel : fuser -v /dev/snd/*' },
   'doctor.microphone.deaf': {
