@@ -72,7 +72,7 @@ function crossChecks(config: Config): string[] {
       `mqtt.url: expected mqtts:// or wss://, for the broker is not on this machine (mqtt.allowPlaintext: true lets anyone on the way read and forge events), got ${show(mqtt.url)}`,
     );
   // the MQTT client would speak TLS to a plain port without a word
-  if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got "${mqtt.url}"`);
+  if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got ${show(mqtt.url)}`);
   if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name beside passwordFile, got nothing');
   return problems;
 }

@@ -7,7 +7,10 @@ umask 022 # a web server reads it, whatever the operator keeps for himself
 repository=$1 key=$2
 shift 2
 suite=$repository/dists/stable
+for deb; do dpkg-deb --fsys-tarfile "$deb" >/dev/null; done # apt-ftparchive leaves out one that was cut short, and says so to nobody
 mkdir -p "$repository/pool" "$repository/dists"
+exec 9>"$repository/.lock"
+flock 9 # of two at once the later would put its older index over the newer
 new=$(mktemp -d "$repository/.publish-XXXXXX")
 end() {
   [ -e "$suite" ] || [ ! -e "$new/old" ] || mv "$new/old" "$suite"

@@ -46,6 +46,16 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
+  test('two authorities joined without a newline between them are trusted both', async () => {
+    const sensor = openSensor(operator);
+    const cert = district.sign((await sensor.provision()).stdout);
+    const joined = sensor.at('../joined.pem');
+    writeFileSync(joined, district.text(district.ca).trimEnd() + operator.text(operator.ca));
+    expect(await sensor.install(cert, joined)).toMatchObject({ status: 0 });
+    expect(await trustOf(joined)).not.toBe('trusted');
+    expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
+  });
+
   test('the certificates between may stand before it, as openssl prints those of a PKCS#7', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);

@@ -122,6 +122,18 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
       expect(statSync(join(parentPath, name)).mode & 0o004, join(parentPath, name)).toBe(0o004);
   });
 
+  test('a package that was cut short is refused, and what is served stays', () => {
+    publish('whole', 'operator', '3.0.0');
+    const deb = at(`tocsin_3.0.0_${architecture}.deb`);
+    const pool = at('whole/pool', `tocsin_3.0.0_${architecture}.deb`);
+    const before = readFileSync(pool);
+    writeFileSync(deb, before.subarray(0, before.length - 100));
+    const { status, stderr } = spawnSync('deploy/apt/publish.sh', [at('whole'), 'operator@example.org', deb], { env, encoding: 'utf8' });
+    expect(status, stderr).not.toBe(0);
+    expect(stderr).toContain('dpkg-deb');
+    expect(readFileSync(pool)).toEqual(before);
+  });
+
   test('a publication that cannot be signed leaves what is served byte for byte, and nothing beside it', () => {
     publish('guarded', 'operator', '1.0.0');
     const served = () =>

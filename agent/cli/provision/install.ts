@@ -33,7 +33,8 @@ export function installCertificate(
 ): InstalledCertificate {
   const certificates = parse(readText(files.certificate), files.certificate);
   const authorityPath = files.authority ?? paths.authority;
-  const authorityText = readText(authorityPath);
+  // joined without a newline between them OpenSSL reads none, and the sensor would trust no broker
+  const authorityText = readText(authorityPath).replaceAll('-----END CERTIFICATE----------BEGIN', '-----END CERTIFICATE-----\n-----BEGIN');
   const authorities = parse(authorityText, authorityPath);
   const { leaf, waits } = findOwn(certificates, paths);
   const between = certificates.filter((one) => one !== leaf);
