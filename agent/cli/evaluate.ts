@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { openRecording } from '../audio/audio-file.ts';
 import type { ScoreFrame } from '../classify/classifier.ts';
-import { type DetectionRule, type Label, labels } from '../classify/model-manifest.ts';
+import { type DetectionRule, type Label, labels, type ModelManifest } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
@@ -51,10 +51,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
         heard.set(scene.file, frames);
       }
       await classifier.close();
-      const scoreAt = (open: Partial<Record<Label, number>>) => {
-        const rules = rulesOf(manifest, { operatingPoint: options.operatingPoint, open });
-        return scoreEvents(scenes, detect(heard, rules, frameSeconds, manifest.latencySeconds));
-      };
+      const scoreAt = openScorer(scenes, heard, { manifest, operatingPoint: options.operatingPoint, frameSeconds });
       const score = scoreAt({});
       const model = `${manifest.name} ${manifest.version}`;
       if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
@@ -135,6 +132,18 @@ function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, D
     add(detector.finish());
   }
   return found;
+}
+
+interface Scored {
+  readonly manifest: ModelManifest;
+  readonly operatingPoint: 'balanced' | 'strict';
+  readonly frameSeconds: number;
+}
+
+/** Scores what was heard under thresholds of one's own, as the agent would have with the same in `model.open`. */
+export function openScorer(scenes: readonly Scene[], heard: ReadonlyMap<string, ScoreFrame[]>, { manifest, operatingPoint, frameSeconds }: Scored) {
+  return (open: Partial<Record<Label, number>>) =>
+    scoreEvents(scenes, detect(heard, rulesOf(manifest, { operatingPoint, open }), frameSeconds, manifest.latencySeconds));
 }
 
 function curve(label: Label, scoreAt: (open: number) => ReturnType<typeof scoreEvents>): Curve {

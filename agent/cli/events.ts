@@ -63,7 +63,7 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
   addCommand(events, 'explain', 'why an event fired: scores against thresholds, level, gate', ['tocsin events explain 17', 'tocsin events explain event.json'])
     .argument('<id>', 'number of an event that waits, its id, or a file with a published event')
     .addOption(configOption())
-    .option('--json', 'one JSON object: event, thresholds')
+    .option('--json', 'one JSON object: event, thresholds, model')
     .action((id: string, _options: Options, command: Command) => explain(id, command.optsWithGlobals<Options>(), t));
 }
 

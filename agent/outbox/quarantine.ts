@@ -36,8 +36,8 @@ export function makingRoom<T>(path: string, work: () => T): T {
 }
 
 /**
- * Whether a damaged file was set aside within the last week that this has run; then it is deleted. The hours are counted in the outbox that took its
- * place: the times of the file are of a wall clock that may have been wrong then, and may be set at any time, also while nobody runs who would see it.
+ * Keeps a damaged file that was set aside for a week that this has run. The hours are counted in the outbox that took its place: the
+ * times of the file are of a wall clock that may have been wrong then, and may be set at any time, also while nobody runs who would see it.
  */
 export class Quarantine {
   readonly #path: string;
@@ -52,16 +52,16 @@ export class Quarantine {
     this.#add = db.prepare<[number]>(`UPDATE outbox SET repaired_hours = min(${weekHours}, repaired_hours + ?)`);
   }
 
-  isRecent(): boolean {
+  /** Whether there is one that was set aside within the week, which is told. After it, it is deleted: it holds events that were delivered long ago. Call often. */
+  keeps(): boolean {
     if (quarantined(this.#path).length === 0) return false;
     const hours = Math.floor((performance.now() - this.#countedMs) / hourMs);
     try {
-      if (this.#isCounting() && hours > 0) {
+      if (hours > 0 && this.#isCounting()) {
         this.#add.run(hours);
         this.#countedMs += hours * hourMs;
       }
       this.#recent = this.#isCounting();
-      // it holds events that were delivered long ago
       if (this.#read.get() === weekHours) for (const number of quarantined(this.#path)) discard(this.#path, number);
     } catch {
       // an outbox that cannot be used is told of by itself: what it said last holds

@@ -189,7 +189,7 @@ class SqliteOutbox implements Outbox {
 
   faults(): OutboxFault[] {
     const { bavail, bsize } = statfsSync(dirname(this.#path));
-    return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(this.#quarantine.isRecent() ? (['outbox_damaged'] as const) : [])];
+    return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(this.#quarantine.keeps() ? (['outbox_damaged'] as const) : [])];
   }
 
   writeHearing(record: HearingRecord, learnt: readonly UsualLevel[] = []): void {

@@ -102,7 +102,7 @@ complete -c tocsin -n '__tocsin_at "events"' -s f -l follow -d 'go on and show e
 complete -c tocsin -n '__tocsin_at "events"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "events"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "events explain"' -s c -l config -r -F -d 'configuration file'
-complete -c tocsin -n '__tocsin_at "events explain"' -l json -d 'one JSON object: event, thresholds'
+complete -c tocsin -n '__tocsin_at "events explain"' -l json -d 'one JSON object: event, thresholds, model'
 complete -c tocsin -n '__tocsin_at "events explain"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "events explain"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "events explain"' -F

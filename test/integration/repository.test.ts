@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -132,6 +132,20 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(status, stderr).not.toBe(0);
     expect(stderr).toContain('dpkg-deb');
     expect(readFileSync(pool)).toEqual(before);
+  });
+
+  test('of two publications at once the second waits for the first', () => {
+    publish('shared', 'operator', '1.0.0');
+    const deb = at(`tocsin_1.0.0_${architecture}.deb`);
+    const shared = at('shared');
+    // whoever holds the lock is the first; without one the second is through in a fraction of these seconds
+    const second = () => spawnSync('timeout', ['5', 'deploy/apt/publish.sh', shared, 'operator@example.org', deb], { env }).status;
+    const first = spawn('flock', [join(shared, '.lock'), 'sleep', '60'], { stdio: 'ignore', detached: true });
+    const end = () => process.kill(-(first.pid as number), 'SIGKILL');
+    while (spawnSync('flock', ['-n', join(shared, '.lock'), 'true']).status === 0);
+    expect(second()).toBe(124);
+    end();
+    expect(second()).toBe(0);
   });
 
   test('a publication that cannot be signed leaves what is served byte for byte, and nothing beside it', () => {

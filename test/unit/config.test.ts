@@ -96,6 +96,8 @@ test('a secret that stands in the file is refused and not shown: what is wrong w
   expect(said).not.toContain('hunter2');
   for (const line of ['got "mqtts://(redacted)@broker.example.org"', 'mqtt.password: expected no such key, got "(redacted)"', '"name":"b"'])
     expect(said).toContain(line);
+  const token = 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMw';
+  expect(problemsOf({ ...minimal, mqtt: { url: `mqtt://localhost/${token}`, certFile: 'a', keyFile: 'b' } })).toMatch(/beside certFile, got (?!.*c2Vj)/);
   expect(problemsOf({ ...minimal, mqtt: { ...minimal.mqtt, passwordFile: 7 } })).toContain('mqtt.passwordFile: expected text, got 7');
 });
 

@@ -3,7 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Label } from '../../agent/classify/model-manifest.ts';
+import { type Label, loadModel } from '../../agent/classify/model-manifest.ts';
+import { openScorer } from '../../agent/cli/evaluate.ts';
 import { evaluationPage } from '../../agent/cli/evaluation-page.ts';
 import { type Found, type Scene, scoreEvents } from '../../agent/cli/scoring.ts';
 import { missing } from '../support/broker.ts';
@@ -34,6 +35,21 @@ test('hits within the collar or inside, repeats, false alarms and their causes',
   expect(score.perLabel.bang).toMatchObject({ reference: 1, hit: 0, falseAlarm: 2, f1: 0 });
   expect(score.falseAlarmCauses).toEqual({ door: 1, '<dishes>': 1, background: 1 });
   expect(score).toMatchObject({ macroF1: 1 / 3, falseAlarmsPerHour: 3, falseAlarmsPerHourQuiet: 4, recallBySnr: { 0: 0, 20: 1 } });
+});
+
+test('other thresholds are scored as the agent would have them: a label closes where its model says', () => {
+  const { manifest } = structuredClone(loadModel('models/street'));
+  Object.assign(manifest.operatingPoints.balanced.labels.bang, { open: 0.9, close: 0.3, mergeSeconds: 0.2 });
+  // a bang that sinks to 0.4 for a second and comes back: one sound where it closes at 0.3, two where it closed at 0.6 of the threshold
+  const heard = [0.1, 0.95, 0.4, 0.95, 0.1].flatMap((score, i) =>
+    Array.from({ length: 25 }, (_, k) => ({ scores: [0, 0, score], endSeconds: i + (k + 1) / 25 })),
+  );
+  const scene: Scene = { file: 'c', seconds: 60, events: [{ onset: 30, offset: 31, label: 'bang', snr: 20 }] };
+  const scoreAt = openScorer([scene], new Map([['c', heard]]), { manifest, operatingPoint: 'balanced', frameSeconds: 0.04 });
+  const bangs = (open?: number) => scoreAt(open === undefined ? {} : { bang: open }).perLabel.bang.falseAlarm;
+  expect([bangs(), bangs(0.9), bangs(0.7), bangs(0.2)]).toEqual([1, 1, 1, 1]);
+  Object.assign(manifest.operatingPoints.balanced.labels.bang, { close: 0.5 });
+  expect([bangs(), bangs(0.9), bangs(0.45)]).toEqual([2, 2, 2]);
 });
 
 test('latency is from the onset in the scenes, not from the one found, and of what was recognised alone', () => {

@@ -85,7 +85,7 @@ export const frenchHelp: Record<string, string> = {
   'end after so long': 'finir après ce temps',
   'lines instead of a live view': 'des lignes au lieu d’une vue animée',
   'one JSON object for each reading, ten a second': 'un objet JSON par mesure, dix par seconde',
-  'one JSON object: event, thresholds': 'un objet JSON : event, thresholds',
+  'one JSON object: event, thresholds, model': 'un objet JSON : event, thresholds, model',
   'what this sensor may publish, and whether it can do no more than that': 'ce que ce capteur peut publier, et s’il ne peut rien de plus',
   'check on the running sensor that what hears cannot speak and what speaks cannot hear':
     'vérifier sur le capteur en marche que ce qui entend ne peut parler et que ce qui parle ne peut entendre',
