@@ -127,6 +127,13 @@ test.each([1, 2] as const)('samples that come in two pieces are put together: %i
   expect(heard).toEqual(Array.from({ length: Math.floor(3003 / (2 * channels)) }, (_, i) => expected(i)));
 });
 
+test('what the child said last is told, without blank lines between', async () => {
+  const said = 'ALSA lib pcm.c:1: search\n\narecord: main:831: audio open error: No such file\n';
+  await expect(drain(`printf '${said.replaceAll('\n', '\\n')}' >&2; exit 1`, 5)).rejects.toThrow(
+    'got: exit 1 (arecord: main:831: audio open error: No such file)',
+  );
+});
+
 test('a read that the kernel refuses is a fault of the capture, not a defect', async () => {
   const sockets = () =>
     readdirSync('/proc/self/fd').flatMap((name) => {
