@@ -27,7 +27,7 @@ export function addStatus(program: Command, t: Translate): void {
     .addOption(configOption())
     .option(
       '--json',
-      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds once the listener ran in this boot',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot',
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
@@ -157,13 +157,14 @@ function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: C
 function hearingJson(state: OutboxState, config: Config, clock: Clock): object {
   const told = lastTold(state, config, clock);
   if (!told) return {};
-  const { fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs } = told;
+  const { fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, agoMs } = told;
   return {
     hearing: told.silent ? 'silent' : told.state,
     fault,
     suspicion,
     listenedSeconds: Math.round(listenedSeconds),
     elapsedSeconds: Math.round((writtenMonotonicMs - sinceMonotonicMs) / 1000),
+    toldSecondsAgo: Math.round(agoMs / 1000),
   };
 }
 
@@ -180,7 +181,8 @@ function hearingField(outbox: OutboxState, config: Config, clock: Clock, t: Tran
   const what = [
     silent
       ? t('hearing.silent', { age: spanOf(agoMs, t) })
-      : t(`hearing.${state}`, { share: fixed(Math.min(100, share), 1) }) + (state === 'listening' ? floor : ''),
+      : t(`hearing.${state}`, { share: fixed(Math.min(100, share), 1), span: spanOf(elapsedSeconds * 1000, t), age: spanOf(agoMs, t) }) +
+        (state === 'listening' ? floor : ''),
     ...(fault === 'none' ? [] : [t(`fault.${fault}`)]),
     ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),
   ];

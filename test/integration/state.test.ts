@@ -109,10 +109,10 @@ describe('what the sensor holds', () => {
 
   type Change = Partial<HearingRecord> & { elapsedMs?: number };
   test.each([
-    ['hears', {}, 60_000, '  hearing +hears, 90.0 % of the time', 'normal: hears'],
-    ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of the time', 'no line'],
-    ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of the time; the microphone went\\s+away', 'no line'],
-    ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of the time; much quieter', 'no line'],
+    ['hears', {}, 60_000, '  hearing +hears, 90.0 % of 10 s until 6\\d s ago', 'normal: hears'],
+    ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of 2 min until 6\\d s ago', 'no line'],
+    ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s until 6\\d s ago; the\\s+microphone went\\s+away', 'no line'],
+    ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s until 6\\d s ago; much\\s+quieter', 'no line'],
     ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
   ] as const)('a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
@@ -131,7 +131,7 @@ describe('what the sensor holds', () => {
     outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, sinceMonotonicMs: now - 60_000, writtenMonotonicMs: now - 2000, listenedSeconds: 57 }));
     const asJson = () => JSON.parse(tocsin('status', '-c', path, '--json').stdout);
     expect(tocsin('status', '-c', path).stdout).toMatch(/^ {2}hearing +hears/m);
-    expect(asJson()).toMatchObject({ hearing: 'listening', listenedSeconds: 57 });
+    expect(asJson()).toMatchObject({ hearing: 'listening', listenedSeconds: 57, elapsedSeconds: 58, toldSecondsAgo: expect.toSatisfy((n) => n >= 2) });
     writeFileSync(`${db}.listener.lock`, '');
     expect(tocsin('status', '-c', path).stdout).toMatch(/^! hearing +the listener has not reported for \d+ s/m);
     expect(asJson()).toMatchObject({ hearing: 'silent', listenedSeconds: 57 });
