@@ -111,7 +111,7 @@ describe('what the sensor holds', () => {
   test.each([
     ['hears', {}, 60_000, '  hearing +hears, 90.0 % of 10 s until 6\\d s ago', 'normal: hears'],
     ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of 2 min until 6\\d s ago', 'no line'],
-    ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s until 6\\d s ago; the\\s+microphone went\\s+away', 'no line'],
+    ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s until 6\\d s ago; the\\s+microphone', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s until 6\\d s ago; much\\s+quieter', 'no line'],
     ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
   ] as const)('a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {

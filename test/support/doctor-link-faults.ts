@@ -1,5 +1,6 @@
 // From the way out to the broker's access control: what can be wrong between the board and the platform.
 import { spawnSync } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ export interface Link {
   readonly brokers: Record<BrokerName, Broker>;
   readonly ca: string;
   readonly foreignCa: string;
-  readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign', Identity>;
+  readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign' | 'neighbour', Identity>;
 }
 
 /** Brokers with and without a fault, and certificates for this sensor. */
@@ -30,6 +31,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     expired: authority.issue('post-1', -1),
     early: authority.issueEarly('post-1'),
     foreign: foreign.issue('stranger', 400),
+    neighbour: authority.issue('post-2', 400),
   };
   const started: Broker[] = [];
   undo.push(() => Promise.all(started.map((broker) => broker.close())));
@@ -106,6 +108,18 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
   function secured({ cert, key }: { cert: string; key: string }, url: string): Planted {
     return { url, mqtt: { caFile: link().ca, certFile: cert, keyFile: key } };
   }
+  function kept(content: string | Buffer): string {
+    const path = join(mkdtempSync(join(folder, 'file-')), 'file');
+    writeFileSync(path, content);
+    return path;
+  }
+  const inDer = (path: string) => new X509Certificate(readFileSync(path)).raw;
+  const swapped = ({ cert, key }: Identity) => ({ cert: key, key: cert });
+  const requested = ({ cert, key }: Identity) => ({ cert, key: key.replace(/key$/, 'csr') });
+  function locked({ cert, key }: Identity): Identity {
+    const pem = createPrivateKey(readFileSync(key)).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' });
+    return { cert, key: kept(pem) };
+  }
   function password(text: string): object {
     const passwordFile = join(mkdtempSync(join(folder, 'secret-')), 'password');
     writeFileSync(passwordFile, text);
@@ -140,6 +154,11 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a certificate demanded', () => ({ url: link().brokers.demanding.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.client'],
     ['a stranger’s certificate', () => secured(link().own.foreign, link().brokers.demanding.url), 'tls', 'fail', 'tls.client'],
     ['a key of another', () => secured({ cert: link().own.good.cert, key: link().own.foreign.key }, link().brokers.demanding.url), 'tls', 'fail', 'tls.key'],
+    ['another sensor’s certificate', () => secured(link().own.neighbour, link().brokers.demanding.url), 'tls', 'warn', 'tls.stranger'],
+    ['an authority in DER', () => ({ url: link().brokers.good.url, mqtt: { caFile: kept(inDer(link().ca)) } }), 'tls', 'fail', 'tls.notCertificate'],
+    ['certificate and key swapped', () => secured(swapped(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notCertificate'],
+    ['a key with a passphrase', () => secured(locked(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],
+    ['the request in place of the key', () => secured(requested(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],
     ['our certificate expired', () => secured(link().own.expired, link().brokers.good.url), 'dates', 'fail', 'dates.expired'],
     ['our certificate of tomorrow', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
     ['an authority that is no certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],

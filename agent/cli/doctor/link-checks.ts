@@ -12,6 +12,7 @@ import { isPublishable } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import { text } from '../translate.ts';
 import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
+import { nameOfStranger, unusableFile } from './credential-checks.ts';
 import { required } from './machine-checks.ts';
 import type { Handshake, Probes } from './probes.ts';
 
@@ -89,10 +90,16 @@ const tls: Check = {
       if (isDenied(error)) return fail('doctor.forbidden', { path: '/etc/tocsin/credentials' });
       return fail('doctor.tls.files', { reason: messageOf(error) });
     }
+    const unusable = unusableFile(credentials);
+    if (unusable) return unusable;
     try {
       const handshake = await probes.handshake(host, number, credentials, signal);
       facts.handshake = handshake;
-      return handshake.refusal === undefined ? pass('doctor.tls.ok', { protocol: handshake.protocol }) : untrusted(handshake, host, number);
+      if (handshake.refusal !== undefined) return untrusted(handshake, host, number);
+      const stranger = nameOfStranger(credentials, config.sensor);
+      return stranger === undefined
+        ? pass('doctor.tls.ok', { protocol: handshake.protocol })
+        : warn('doctor.tls.stranger', { name: stranger, sensor: config.sensor });
     } catch (error) {
       return broken(error, host, number);
     }
@@ -111,11 +118,9 @@ function broken(error: unknown, host: string, number: number): Finding {
   const said = messageOf(error);
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = (/alert ([a-z ]+)/.exec(said)?.[1] ?? (code || said)).trim().slice(0, 80);
-  if (/key values mismatch/i.test(said) || code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH') return fail('doctor.tls.key', { reason: 'key values mismatch' });
   if (/wrong version number|packet length too long|unexpected message|http request|ECONNRESET|before secure TLS/i.test(said))
     return fail('doctor.tls.plain', { host, port: number });
   if (/alert (bad certificate|unknown ca|certificate|handshake failure)|certificate required/i.test(said)) return fail('doctor.tls.client', { reason });
-  if (/PEM|no start line|asn1/i.test(said)) return fail('doctor.tls.files', { reason: `mqtt.caFile, certFile, keyFile: ${said.slice(0, 80)}` });
   return fail('doctor.tls.other', { host, port: number, reason });
 }
 
