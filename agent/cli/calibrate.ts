@@ -7,7 +7,7 @@ import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { checkWritable, writeSetting } from '../config/write-setting.ts';
 import { systemClock } from '../lib/clock.ts';
-import { AudioError } from '../lib/errors.ts';
+import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
@@ -20,7 +20,7 @@ interface Options {
   config: string;
   level: '94' | '114';
   seconds: number;
-  wait: number;
+  wait?: number;
   dryRun?: true;
   measure?: true;
   json?: true;
@@ -38,19 +38,24 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
     .addOption(configOption())
     .addOption(new Option('--level <dB>', 'what the calibrator gives').choices(['94', '114']).default('94'))
     .option('--seconds <count>', 'how long the tone must be steady, or how long to measure', wholeNumber(1, 3600), 5)
-    .option('--wait <seconds>', 'how long to wait for the tone', wholeNumber(1, 3600), 30)
+    .option('--wait <seconds>', 'how long to wait for the tone; 30, or --seconds where that is more, unless given', wholeNumber(1, 3600))
     .option('--dry-run', 'store nothing')
-    .option('--measure', 'no tone: measure LAeq, LAFmax and LASmax')
+    .addOption(new Option('--measure', 'no tone: measure LAeq, LAFmax and LASmax').conflicts(['level', 'wait', 'dryRun']))
     .option('--json', 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels')
     .action((options: Options) => (options.measure ? measure(options, signal, t) : calibrate(options, signal, t)));
   addThresholds(command, t);
 }
 
 async function calibrate(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const { seconds, wait = Math.max(seconds, 30) } = options;
+  if (wait < seconds)
+    throw new TocsinError(
+      `Expected --wait of ${seconds} or more, as long as the tone must be steady, got ${wait}`,
+      'wait longer, or a shorter tone: --seconds',
+      exitCodes.usage,
+    );
   const config = loadConfig(options.config);
   if (!options.dryRun) checkWritable(options.config);
-  const { seconds } = options;
-  const wait = Math.max(seconds, options.wait);
   const say = speaker(options);
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
-import { print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
+import { checkPage, print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
 import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
@@ -78,6 +78,7 @@ export function addPrivacy(program: Command, t: Translate): void {
 }
 
 async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
+  if (options.report !== undefined) checkPage(options.report);
   const clock = systemClock();
   const where = {
     configPath: options.config,

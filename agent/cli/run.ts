@@ -181,7 +181,10 @@ function openOutbox({ outbox }: Config, logger: Logger, use: OutboxUse): Outbox 
 }
 
 /** Two children under one parent. When one ends by itself, the other is stopped and its exit code is passed on. */
-async function runBoth(path: string, signal: AbortSignal): Promise<void> {
+async function runBoth(path: string, stopped: AbortSignal): Promise<void> {
+  const terminal = new AbortController();
+  process.once('SIGHUP', () => terminal.abort()); // the halves do not see it go
+  const signal = AbortSignal.any([stopped, terminal.signal]);
   const config = loadConfig(path);
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });

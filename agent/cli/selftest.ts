@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
-import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { ConfigError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
@@ -47,6 +47,11 @@ export function addSelftest(program: Command, signal: AbortSignal, t: Translate)
 
 async function selftest(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
+  if (config.microphone.adapter === 'file' && (options.speaker || options.ask))
+    throw new ConfigError(
+      `Expected a microphone beside ${options.ask ? '--ask' : '--speaker'}, got the file ${config.microphone.file}`,
+      'set microphone.adapter and microphone.device, or leave the option out',
+    );
   const screen = screenOf(process.stdout);
   const latencyMs: Latency = {};
   const done = (step: Step, what: Text, ms?: number) => {

@@ -64,7 +64,7 @@ complete -c tocsin -n '__tocsin_at "calibrate"' -a 'thresholds' -d 'thresholds f
 complete -c tocsin -n '__tocsin_at "calibrate"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l level -x -a '94 114' -d 'what the calibrator gives'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l seconds -x -d 'how long the tone must be steady, or how long to measure'
-complete -c tocsin -n '__tocsin_at "calibrate"' -l wait -x -d 'how long to wait for the tone'
+complete -c tocsin -n '__tocsin_at "calibrate"' -l wait -x -d 'how long to wait for the tone; 30, or --seconds where that is more, unless given'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l dry-run -d 'store nothing'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l measure -d 'no tone: measure LAeq, LAFmax and LASmax'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l json -d 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels'

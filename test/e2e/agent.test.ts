@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { sceneSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
 import { missing, openEmbeddedBroker } from '../support/broker.ts';
@@ -147,6 +147,25 @@ test('a file that has been played, and an outbox that cannot be opened: both pro
   const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })]);
   expect(await exit(agent)).toBe(6);
 });
+
+test('the terminal goes away from `run`: both processes end', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
+  const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
+  const halves = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`${folder}/tocsin.yaml`) && Number(pid) !== agent.pid);
+  await vi.waitFor(() => expect(existsSync(join(folder, 'outbox.db'))).toBe(true), 20_000);
+  expect(halves()).toHaveLength(2);
+  agent.kill('SIGHUP');
+  expect(await exit(agent)).toBe(0);
+  expect(halves()).toEqual([]);
+});
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // it ended meanwhile
+  }
+}
 
 const withoutPulse = missing('pulseaudio', 'paplay', 'arecord');
 describe.skipIf(withoutPulse)(`a real capture chain: PulseAudio null sink${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {

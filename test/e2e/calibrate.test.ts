@@ -54,6 +54,19 @@ function hearing(seconds: number, value = 3) {
   return path;
 }
 
+test.each([
+  [['--seconds', '10', '--wait', '9'], 'Expected --wait of 10 or more, as long as the tone must be steady, got 9\nTry: wait longer'],
+  [['--measure', '--wait', '9'], "'--measure', '--wait <seconds>'"],
+  [['--measure', '--level', '114'], "'--measure', '--level <dB>'"],
+  [['--measure', '--dry-run'], "'--measure', '--dry-run'"],
+])('calibrate %j is refused before anything is heard', (args, why) => {
+  expect(spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '-c', hearing(1), ...args], { encoding: 'utf8' })).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: expect.stringContaining(why),
+  });
+});
+
 test('--measure names the seconds that were heard, not those that were asked for', () => {
   const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '--measure', '--seconds', '60', '--json', '-c', hearing(1)], {
     encoding: 'utf8',

@@ -106,6 +106,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['commission --speaker --no-microphone', usage, /cannot be used with one another/],
   ['provision --install a --ca b --renew --discard', usage, /cannot be used with one another: '--install <file>', '--renew'\nTry: tocsin provision --help$/m],
   [`model -c ${good} models/street`, usage, /cannot be used with one another: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
+  [`privacy verify -c ${good} --report ${nowhere}/page.html`, usage, /Expected to write .*page.html, got: ENOENT/],
   ['privacy verify --listener-pid me', usage, /expected the number of a process, got 'me'/],
   ...[
     'bench --seconds 0',
@@ -144,7 +145,8 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
     audio,
     /got "gunshot"\nTry: tocsin evaluate --help/,
   ],
-  [`selftest --ask -c ${noFile}`, audio, /the chain broke at the microphone/],
+  [`selftest --ask -c ${noCard}`, audio, /the chain broke at the microphone/],
+  [`selftest --speaker -c ${noFile}`, wrongConfig, /Expected a microphone beside --speaker, got the file .*\nTry: set microphone/],
   [`calibrate --dry-run -c ${noCard}`, audio, /./],
   [`calibrate -c ${notToBeWritten}`, wrongConfig, /Expected to write .*, got: ENOENT.*\nTry: run it again with sudo/],
   [`model ${nowhere}`, model, /Expected manifest.json in .*\nTry: name a folder as models/],
@@ -185,9 +187,9 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`evaluate ${recorded} --out ${recorded}/../recorded/scenes.json`, usage, /Expected a page of its own, got .*scenes.json, which/],
   [`evaluate ${recorded} --out /dev/full`, failure, /got: ENOSPC.*\nTry: make room there \(df -h\)/],
   [
-    `privacy verify --no-record --listener-pid 4194303 --package-list ${nowhere} -c ${good} --report ${nowhere}/page.html`,
+    `privacy verify --no-record --listener-pid 4194303 --package-list ${nowhere} -c ${good} --report /dev/full`,
     check,
-    /^Error: Expected to write .*page.html, got: ENOENT.*\nTry: .*\nError: failed checks: /m,
+    /^Error: Expected to write .*full, got: ENOSPC.*\nTry: .*\nError: failed checks: /m,
   ],
 ];
 
@@ -270,7 +272,7 @@ test.each([
   `calibrate -c ${good} --json`,
   `calibrate --measure -c ${good} --json`,
   `selftest -c ${good} --json`,
-  `selftest --ask -c ${good} --json`,
+  `selftest --ask -c ${noCard} --json`,
   'replay deploy/selftest.wav --json',
   'bench --json',
   `doctor -c ${good} --json`,

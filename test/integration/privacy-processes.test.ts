@@ -196,7 +196,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     };
     expect(verifyInto('/dev/null/record.json').stderr).toContain('/dev/null/record.json');
     const record = halves.at('record.json');
-    const { failed } = verifyInto(record, '--report', '/dev/null/page.html');
+    const { failed } = verifyInto(record, '--report', '/dev/full');
     expect(JSON.parse(readFileSync(record, 'utf8')).failed).toBe(failed);
   });
 

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { openProgress } from '../../agent/cli/commission/progress.ts';
 import { checkParent, placeSealed, type Signer } from '../../agent/cli/commission/seal.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
-import { ConfigError, TocsinError } from '../../agent/lib/errors.ts';
+import { exitCodes, TocsinError } from '../../agent/lib/errors.ts';
 import { mount, run } from '../support/small-disk.ts';
 
 const signer: Signer = { publicKey: 'public', publicKeySha256: '', sign: () => Buffer.from('signed') };
@@ -49,7 +49,7 @@ describe('where the report cannot be put', () => {
     const sealed = thrownBy(() => seal(noFolder(), 1));
     expect(sealed).toBeInstanceOf(TocsinError);
     expect(sealed).toMatchObject({ message: expect.stringContaining('Expected to write the report into'), tryHint: expect.stringContaining('--out') });
-    expect(thrownBy(() => checkParent(noFolder()))).toBeInstanceOf(ConfigError);
+    expect(thrownBy(() => checkParent(noFolder()))).toMatchObject({ exitCode: exitCodes.usage, tryHint: expect.stringContaining('--out') });
   });
 
   test('what is found is kept where it can be, and ends no run where it cannot', () => {
@@ -71,14 +71,14 @@ describe('where the report cannot be put', () => {
     test('one that is full: nothing is left behind', () => {
       small('size=64k');
       expect(thrownBy(() => seal(folder, 100_000))).toMatchObject({ name: 'TocsinError', exitCode: 1, tryHint: expect.stringContaining('make room') });
-      expect(thrownBy(() => checkParent(folder))).toMatchObject({ name: 'ConfigError', tryHint: expect.stringContaining('make room') });
+      expect(thrownBy(() => checkParent(folder))).toMatchObject({ exitCode: exitCodes.failure, tryHint: expect.stringContaining('make room') });
       expect(keepIn(folder).kept).toEqual({});
       expect(readdirSync(folder)).toEqual([]);
     });
 
     test('one that has no more files to give: the probe goes again', () => {
       small('nr_inodes=2'); // of the folder, and of the probe's
-      expect(thrownBy(() => checkParent(folder))).toBeInstanceOf(ConfigError);
+      expect(thrownBy(() => checkParent(folder))).toMatchObject({ exitCode: exitCodes.failure });
       expect(readdirSync(folder)).toEqual([]);
     });
 

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secrets.ts';
-import { ConfigError, exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
+import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
 export interface Signer {
@@ -91,16 +91,17 @@ export function placeSealed(parent: string, name: string, files: Readonly<Record
 
 const probeBytes = 256 * 1024; // more than a report takes: a full disk takes empty files
 
-/** Whether a report could be placed there, found out before anybody climbs a ladder. Throws a ConfigError. */
+/** Whether a report could be placed there, found out before anybody climbs a ladder. Throws a TocsinError. */
 export function checkParent(parent: string): void {
   let probe: string | undefined;
   try {
     probe = mkdtempSync(join(parent, '.commission-'));
     writeFileSync(join(probe, 'probe'), Buffer.alloc(probeBytes));
   } catch (cause) {
-    throw new ConfigError(
+    throw new TocsinError(
       `Expected to write into ${parent}, got: ${messageOf(cause)}`,
-      isFull(cause) ? 'make room there (df -h), or name another folder: --out' : 'name a folder that exists: --out',
+      isFull(cause) ? 'make room there (df -h), or name another folder: --out' : 'name a folder that exists and that you may write to: --out',
+      isFull(cause) ? exitCodes.failure : exitCodes.usage,
       { cause },
     );
   } finally {

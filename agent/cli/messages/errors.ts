@@ -10,6 +10,11 @@ export const frenchErrors: Record<string, string> = {
     'le système de fichiers est en lecture seule : findmnt montre ses options ; changez le fichier là où il peut être écrit',
   'make room there (df -h), or name a file elsewhere': 'faites-y de la place (df -h), ou nommez un fichier ailleurs',
   'Expected a page of its own, got {1}, which belongs to the scenes': 'Attendu une page à part, obtenu {1}, qui appartient aux scènes',
+  'Expected --wait of {1} or more, as long as the tone must be steady, got {2}':
+    'Attendu --wait de {1} ou plus, le temps que le son doit être stable, obtenu {2}',
+  'wait longer, or a shorter tone: --seconds': 'attendez plus longtemps, ou un son plus court : --seconds',
+  'Expected a microphone beside {1}, got the file {2}': 'Attendu un microphone avec {1}, obtenu le fichier {2}',
+  'set microphone.adapter and microphone.device, or leave the option out': 'réglez microphone.adapter et microphone.device, ou enlevez l’option',
   'name another file: --out': 'nommez un autre fichier : --out',
   'Expected schema version {1} or an earlier one, got {2}: {3} is of a later release':
     'Attendu la version de schéma {1} ou une plus ancienne, obtenu {2} : {3} vient d’une version plus récente',
@@ -201,7 +206,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected to write into {1}, got: {2}': 'Attendu de pouvoir écrire dans {1}, obtenu : {2}',
   'Expected to write the report into {1}, got: {2}': 'Attendu de pouvoir écrire le rapport dans {1}, obtenu : {2}',
   'make room there (df -h), or name another folder: --out': 'faites-y de la place (df -h), ou nommez un autre dossier : --out',
-  'name a folder that exists: --out': 'nommez un dossier qui existe : --out',
+  'name a folder that exists and that you may write to: --out': 'nommez un dossier qui existe et où vous pouvez écrire : --out',
   'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
   'expected a whole number from {1} to {2}': 'attendu un nombre entier de {1} à {2}',
   'expected a count and a span such as 2/week, 1/day or 5/month': 'attendu un nombre et une durée comme 2/week, 1/day ou 5/month',

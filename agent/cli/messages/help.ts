@@ -49,7 +49,8 @@ export const frenchHelp: Record<string, string> = {
     'trouver la sensibilité du microphone avec un calibreur de 94 ou 114 dB à 1 kHz',
   'what the calibrator gives': 'ce que donne le calibreur',
   'how long the tone must be steady, or how long to measure': 'durée pendant laquelle le son doit être stable, ou durée de mesure',
-  'how long to wait for the tone': 'combien de temps attendre le son',
+  'how long to wait for the tone; 30, or --seconds where that is more, unless given':
+    'combien de temps attendre le son ; sans elle 30, ou --seconds si c’est plus',
   'store nothing': 'ne rien écrire',
   'no tone: measure LAeq, LAFmax and LASmax': 'sans son de référence : mesurer LAeq, LAFmax et LASmax',
   'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels':
