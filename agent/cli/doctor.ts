@@ -5,7 +5,7 @@ import { type CheckId, type Result, runChecks, type State } from './doctor/check
 import { linkChecks } from './doctor/link-checks.ts';
 import { machineChecks, serviceChecks } from './doctor/machine-checks.ts';
 import { machineProbes } from './doctor/probes.ts';
-import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
+import { isCommand, print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -67,7 +67,7 @@ export function showResult({ check, state, found, hint }: Result, t: Translate, 
   const line = head + wrap(t.of(found), columns, indent);
   if (!hint) return line;
   const label = `${t('try')} `;
-  return `${line}\n${' '.repeat(stateWidth)}${colours.cyan(label)}${wrap(t.of(hint), columns, stateWidth + label.length)}`;
+  return `${line}\n${' '.repeat(stateWidth)}${colours.cyan(label)}${isCommand(t.of(hint)) ? t.of(hint) : wrap(t.of(hint), columns, stateWidth + label.length)}`;
 }
 
 function nameOf(check: CheckId, t: Translate): string {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -20,11 +20,11 @@ const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const valid = ajv.compile(JSON.parse(readFileSync('docs/selftest.schema.json', 'utf8')));
 
-function writeConfig(url: string, change: object = {}): string {
+function writeConfig(url: string, change: object = {}, mqtt: object = {}): string {
   const home = mkdtempSync(join(folder, 'sensor-'));
   const path = join(home, 'tocsin.yaml');
   const config = { site: 'test', sensor: 'post-1', outbox: { path: join(home, 'outbox.db') }, ...change };
-  writeFileSync(path, stringify({ ...config, mqtt: { url, ackTimeoutSeconds: 3 } }));
+  writeFileSync(path, stringify({ ...config, mqtt: { url, ackTimeoutSeconds: 3, ...mqtt } }));
   return path;
 }
 
@@ -100,6 +100,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     ['no folder for the outbox', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
     ['a damaged outbox', damaged, [], 'outbox', 6, /is damaged/],
     ['no broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /cannot be reached/],
+    ['an authority that is none', () => writeConfig('mqtts://127.0.0.1', {}, { caFile: resolve('README.md') }), [], 'broker', 7, /^mqtt.caFile holds no/],
     ['no right to write', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/event\n')), [], 'acl', 7, /refuses .*135/],
     ['no right to read', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/#\n')), [], 'acl', 7, /did not give it back/],
   ])('%s breaks the chain there', async (_name, configure, args, brokeAt, code, reason) => {

@@ -1,11 +1,14 @@
 import { globSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
+import type { Result } from '../../agent/cli/doctor/check.ts';
+import { showResult } from '../../agent/cli/doctor.ts';
 import { everyCommand } from '../../agent/cli/manual/command-tree.ts';
 import { treeOf } from '../../agent/cli/manual.ts';
 import { frenchErrors } from '../../agent/cli/messages/errors.ts';
+import { screenOf } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
-import { catalogue, configNamedBy, openTranslate, withConfig } from '../../agent/cli/translate.ts';
+import { catalogue, configNamedBy, openTranslate, text, withConfig } from '../../agent/cli/translate.ts';
 import { messageOf } from '../../agent/lib/errors.ts';
 
 class Reached extends Error {}
@@ -98,6 +101,12 @@ test('where another configuration was named, the commands to type name it too', 
   expect(twice).toBe('tocsin events explain -c /a.yaml event.json; tocsin calibrate thresholds -c /a.yaml');
   expect(configNamedBy(['tocsin', 'status'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('c.yaml');
   expect(configNamedBy(['tocsin', 'status'], {})).toBeUndefined();
+});
+
+test('a hint that is a command stays on its line, to be copied', () => {
+  const config = `/etc/${'long/'.repeat(20)}tocsin.yaml`;
+  const result: Result = { check: 'tls', state: 'fail', found: text('doctor.tls.ca'), hint: text('doctor.forbidden.try'), ms: 0 };
+  expect(showResult(result, openTranslate('en', config), screenOf(process.stdout)).split('\n').at(-1)).toContain(`sudo tocsin doctor -c ${config}`);
 });
 
 test('of several errors that came together each is told', () => {

@@ -15,9 +15,10 @@ import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { stopIf } from '../../lib/stop.ts';
+import { unusableFile } from '../doctor/credential-checks.ts';
 import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
-import { at, broken, recognise, send, store } from './chain.ts';
+import { at, BrokenChain, broken, recognise, send, store } from './chain.ts';
 import { openTrace, type Trace } from './trace.ts';
 
 const sound = fileURLToPath(new URL('../../../deploy/selftest.wav', import.meta.url));
@@ -164,6 +165,9 @@ async function openLink(config: Config): Promise<ClosedProbe> {
     if (fault === 'other') throw error;
     throw broken('broker', 'selftest.link', { broker: mqtt.url, what: text(`link.${fault}`) });
   };
-  const probe = await openMqttProbe(mqtt, readCredentials(mqtt), clientIdOf(config, 'selftest'), mqtt.ackTimeoutSeconds * 1000).catch(named);
+  const credentials = readCredentials(mqtt);
+  const unusable = unusableFile(credentials);
+  if (unusable?.hint) throw new BrokenChain('broker', unusable.found, unusable.hint);
+  const probe = await openMqttProbe(mqtt, credentials, clientIdOf(config, 'selftest'), mqtt.ackTimeoutSeconds * 1000).catch(named);
   return closedProbe(probe, isPublishable(topicsOf(site, sensor)));
 }
