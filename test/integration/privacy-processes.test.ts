@@ -1,11 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { accessOf } from '../../agent/cli/privacy/process.ts';
 import type { Report } from '../../agent/cli/privacy/report.ts';
 import { localServices } from '../../agent/cli/privacy/sockets.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
+import { missing } from '../support/broker.ts';
 import { failing, findingOf, gid, type Halves, listenerUid, openHalves, type Plant, without } from '../support/privacy.ts';
 
 let halves: Halves;
@@ -158,6 +159,49 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     onTestFinished(() => chownSync(halves.at('data'), 0, gid));
     chownSync(halves.at('data'), 0, gid + 1);
     expect(failing(await halves.verify())).toEqual(['listener.identity', 'courier.identity']);
+  });
+
+  // There is no sound card here: a descriptor of a card's node that is not open for reading (O_PATH) stands for one that is.
+  test('a program that holds a microphone and waits at a local socket which the courier may open', async () => {
+    const [card, socket] = [halves.at('pcmC0D0c'), halves.at('asked.sock')];
+    execFileSync('mknod', [card, 'c', '116', '24']);
+    const script =
+      'process.umask(0o177); require("fs").openSync(process.argv[1], 0o10000000); require("net").createServer().listen(process.argv[2], () => console.log())';
+    const server = spawn(halves.node, ['-e', script, card, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => {
+      server.kill('SIGKILL');
+      rmSync(card);
+      rmSync(socket);
+    });
+    await new Promise((waiting) => server.stdout.once('data', waiting));
+    const found = async () => findingOf(await halves.verify(), 'courier.hearing');
+    expect(await found()).toMatchObject({ state: 'pass', found: expect.stringContaining('beside the listener') });
+    chownSync(socket, 0, gid);
+    chmodSync(socket, 0o660);
+    expect(await found()).toMatchObject({ state: 'fail', found: expect.stringContaining(`[${server.pid}] ${socket}`) });
+  });
+
+  const noServer = missing('pulseaudio', 'nsenter');
+  test.skipIf(noServer)(`a sound server at a port of the courier’s network${noServer ? ` (left out: ${noServer})` : ''}`, async () => {
+    onTestFinished(() => halves.start('deliver'));
+    await halves.start('deliver', { network: 'none' }); // of its own, so that no other test’s courier sees the port
+    const home = halves.at('pulse');
+    mkdirSync(home, { mode: 0o700 });
+    const inside = ['-t', String(halves.pidOf('deliver')), '-n'];
+    const load = ['--load=module-null-sink', '--load=module-native-protocol-tcp auth-anonymous=1 port=4713'];
+    const server = spawn('nsenter', [...inside, 'pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no', ...load], {
+      stdio: 'ignore',
+      env: { ...halves.environment, HOME: home, XDG_RUNTIME_DIR: home },
+    });
+    onTestFinished(() => void server.kill('SIGKILL'));
+    await vi.waitFor(
+      async () => {
+        const report = await halves.verify();
+        expect(failing(report)).toEqual(['courier.hearing']);
+        expect(findingOf(report, 'courier.hearing')?.found).toMatch(/pulseaudio \[\d+\] 0\.0\.0\.0:4713/);
+      },
+      { timeout: 30_000, interval: 500 },
+    );
   });
 
   test('settings other than those that are verified', async () => {

@@ -27,7 +27,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const unchecked = report.checks.filter((line) => ours(line) && line.state === 'unchecked').map(({ part, check }) => `${part}.${check}`);
     expect(unchecked).toEqual(['sensor.package', 'listener.unit', 'courier.unit']);
     expect([8, 9]).toContain(status); // 9, but for a machine with swap
-    expect(new Set(report.checks.map(({ part, check }) => `${part}.${check}`)).size).toBe(41);
+    expect(new Set(report.checks.map(({ part, check }) => `${part}.${check}`)).size).toBe(42);
     for (const line of report.checks) for (const said of [line.what, line.how, line.found, line.byHand]) expect(said).not.toBe('');
 
     const last = () => JSON.parse(halves.seen.messages.findLast(({ topic }) => topic.endsWith('/privacy'))?.text ?? '{}');

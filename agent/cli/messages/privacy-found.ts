@@ -109,6 +109,12 @@ export const privacyFound = {
   'privacy.calls.reachable': { en: 'it could call: {what}', fr: 'il pourrait appeler : {what}' },
   'privacy.meter.reachable': { en: 'it may open {path}', fr: 'il peut ouvrir {path}' },
   'privacy.meter.ok': { en: 'it cannot reach the meter', fr: 'il ne peut atteindre le meter' },
+  'privacy.hearing.reachable': { en: 'programs that hear and can be asked: {what}', fr: 'programmes qui entendent et peuvent être sollicités : {what}' },
+  'privacy.hearing.apart': {
+    en: 'programs that hear beside the listener: {count}, none within reach',
+    fr: 'programmes qui entendent en plus de l’écouteur : {count}, aucun à portée',
+  },
+  'privacy.hearing.none': { en: 'no program hears but the listener', fr: 'aucun programme n’entend sauf l’écouteur' },
   'privacy.calls.ok': { en: 'only systemd’s notify socket and the log', fr: 'seulement le socket notify de systemd et le journal' },
   'privacy.files.wrong': { en: 'open for writing: {what}', fr: 'ouverts en écriture : {what}' },
   'privacy.files.ok': { en: 'open for writing: {what}', fr: 'ouverts en écriture : {what}' },

@@ -4,7 +4,7 @@ import type { Half, HalfName, Machine } from './machine.ts';
 
 export type SensorCheckId = 'package' | 'model' | 'outbox' | 'access' | 'config' | 'unchanged';
 export type HalfCheckId =
-  | ('process' | 'program' | 'network' | 'sockets' | 'calls' | 'meter' | 'files' | 'writable' | 'devices' | 'reach')
+  | ('process' | 'program' | 'network' | 'sockets' | 'calls' | 'meter' | 'files' | 'writable' | 'devices' | 'reach' | 'hearing')
   | ('unit' | 'limits' | 'core' | 'swap' | 'privileges' | 'capabilities' | 'seccomp' | 'identity' | 'traced');
 export type CheckId = SensorCheckId | HalfCheckId;
 export type Part = HalfName | 'sensor';

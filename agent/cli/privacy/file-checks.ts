@@ -108,7 +108,7 @@ function closed(pid: number, { point }: Mount, may: (path: string) => boolean): 
 
 /** null, zero, full, random, urandom: of the memory devices those that hold nothing. */
 const harmless = ({ major, minor }: Pick<OpenFile, 'major' | 'minor'>) => major === 1 && [3, 5, 7, 8, 9].includes(minor);
-const isSound = ({ major }: Pick<OpenFile, 'major'>) => major === 116 || major === 14; // ALSA, OSS
+export const isSound = ({ major }: Pick<OpenFile, 'major'>) => major === 116 || major === 14; // ALSA, OSS
 
 const devices: HalfCheck = {
   id: 'devices',
@@ -145,7 +145,7 @@ const reach: HalfCheck = {
   },
 };
 
-function numbersOf(path: string) {
+export function numbersOf(path: string) {
   const { rdev } = statSync(path);
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }

@@ -1,13 +1,21 @@
 import { text } from '../translate.ts';
 import { type Finding, fail, type HalfCheck, type Line, runCheck, type SensorCheck, type SensorCheckId, type State, unchecked } from './check.ts';
 import { fileChecks } from './file-checks.ts';
+import { hearingChecks } from './hearing-checks.ts';
 import type { Half, HalfName, Machine } from './machine.ts';
 import { networkChecks } from './network-checks.ts';
 import { processChecks } from './process-checks.ts';
 import { sensorChecks } from './sensor-checks.ts';
 import { unitChecks } from './unit-checks.ts';
 
-export const halfChecks: readonly HalfCheck[] = [...processChecks.slice(0, 2), ...networkChecks, ...fileChecks, ...processChecks.slice(2), ...unitChecks];
+export const halfChecks: readonly HalfCheck[] = [
+  ...processChecks.slice(0, 2),
+  ...networkChecks,
+  ...fileChecks,
+  ...hearingChecks,
+  ...processChecks.slice(2),
+  ...unitChecks,
+];
 
 /** Every line of the report, in order: the sensor, then each half. Nothing is changed on the sensor. `except` leaves out what takes long. */
 export async function verify(machine: Machine, except: readonly SensorCheckId[] = []): Promise<Line[]> {
@@ -45,7 +53,9 @@ async function halfLine(check: HalfCheck, name: HalfName, machine: Machine): Pro
   const half = machine.halves[name];
   // where the halves have different rules, the wording has too
   const about =
-    only === undefined || id === 'network' || id === 'calls' || id === 'meter' ? (id as Exclude<typeof id, 'sockets'>) : (`sockets.${only}` as const);
+    only === undefined || id === 'network' || id === 'calls' || id === 'meter' || id === 'hearing'
+      ? (id as Exclude<typeof id, 'sockets'>)
+      : (`sockets.${only}` as const);
   const [finding, byHand] =
     typeof half === 'string'
       ? [absent(half, id), `systemctl status tocsin-${name}`]
