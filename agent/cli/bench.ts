@@ -3,9 +3,9 @@ import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
+import { addCommand } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
-import { addCommand } from './program.ts';
 import type { Translate } from './translate.ts';
 
 /** bench: what a second of sound costs on this board, from samples to events, on synthetic noise. */

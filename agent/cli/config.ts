@@ -5,8 +5,8 @@ import { checkConfig, loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
 import { ConfigError } from '../lib/errors.ts';
+import { addCommand, configOption } from './command.ts';
 import { type Field, print, printJson, screenOf, showFields, wrap } from './output.ts';
-import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
 
 export function addConfig(program: Command, t: Translate): void {

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import { deviceTree, listCards, type SoundCard } from '../audio/identity.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { AudioError, hasCode, messageOf } from '../lib/errors.ts';
+import { addCommand, configOption } from './command.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
-import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
 
 /** devices: what microphone.device may be set to, by names that survive a reboot. Opens none of them. */

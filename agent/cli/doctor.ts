@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { addCommand, configOption } from './command.ts';
 import { type CheckId, type Result, runChecks, type State } from './doctor/check.ts';
 import { linkChecks } from './doctor/link-checks.ts';
 import { machineChecks, serviceChecks } from './doctor/machine-checks.ts';
 import { machineProbes } from './doctor/probes.ts';
 import { isCommand, print, printJson, type Screen, screenOf, wrap } from './output.ts';
-import { addCommand, configOption } from './program.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 

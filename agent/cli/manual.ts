@@ -1,12 +1,12 @@
 import { Argument, type Command } from 'commander';
 import { releasedOn } from '../lib/clock.ts';
+import { addCommand, examplesOf, version } from './command.ts';
 import { bashCompletion } from './manual/bash-completion.ts';
 import { type CommandShape, commandTree } from './manual/command-tree.ts';
 import { fieldCard } from './manual/field-card.ts';
 import { fishCompletion } from './manual/fish-completion.ts';
 import { manPage } from './manual/man-page.ts';
 import { zshCompletion } from './manual/zsh-completion.ts';
-import { addCommand, examplesOf, version } from './program.ts';
 import type { Translate } from './translate.ts';
 
 export const completions: Record<'bash' | 'zsh' | 'fish', (root: CommandShape) => string> = {

@@ -4,12 +4,12 @@ import { loadConfig, meterSocketPath, serviceConfig, serviceMeterSocket } from '
 import { AudioError, isDenied, type TocsinError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { MeterReading } from '../meter/reading.ts';
+import { addCommand, configOption } from './command.ts';
 import { type MeterTrouble, readings } from './meter/connection.ts';
 import { openScreen } from './meter/screen.ts';
 import { meterRows, microphone, reason, type Shown, troubleRows } from './meter/view.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
-import { addCommand, configOption } from './program.ts';
 import { readService } from './service.ts';
 import type { MessageKey, Translate } from './translate.ts';
 import { fixed } from './typography.ts';

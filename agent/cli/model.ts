@@ -3,8 +3,8 @@ import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { addCommand, namedFile } from './command.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
-import { addCommand, namedFile } from './program.ts';
 import { ownThresholds } from './status.ts';
 import type { Translate } from './translate.ts';
 

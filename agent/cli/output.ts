@@ -4,7 +4,8 @@ import { CommanderError } from 'commander';
 import colours from 'picocolors';
 import { exitCodes, isFull, messageOf, TocsinError } from '../lib/errors.ts';
 import { placeFile } from '../lib/place-file.ts';
-import { type Language, openTranslate, translateError, withConfig } from './translate.ts';
+import type { Language } from './message.ts';
+import { openTranslate, translateError, withConfig } from './translate.ts';
 
 /** What can be drawn on: colours only on a terminal, and between 40 and 100 columns of it. */
 export interface Screen {

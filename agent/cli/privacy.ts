@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
+import { addCommand, configOption, version } from './command.ts';
 import { checkPage, print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
 import { findMachine } from './privacy/machine.ts';
@@ -13,7 +14,6 @@ import { writeVerification } from './privacy/record.ts';
 import { type Report, reportOf, verificationOf } from './privacy/report.ts';
 import { reportPage } from './privacy/report-page.ts';
 import { verifyRunning } from './privacy/verify.ts';
-import { addCommand, configOption, version } from './program.ts';
 import type { Translate } from './translate.ts';
 
 interface VerifyOptions {

@@ -1,8 +1,8 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { serviceConfig } from '../config/load-config.ts';
+import { Command, Option } from 'commander';
 import { exitCodes } from '../lib/errors.ts';
 import { addBench } from './bench.ts';
 import { addCalibrate } from './calibrate.ts';
+import { version } from './command.ts';
 import { addCommission } from './commission.ts';
 import { addConfig } from './config.ts';
 import { addDevices } from './devices.ts';
@@ -10,6 +10,7 @@ import { addDoctor } from './doctor.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addEvents } from './events.ts';
 import { addManual } from './manual.ts';
+import { type Language, languages } from './message.ts';
 import { addMeter } from './meter.ts';
 import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
@@ -19,11 +20,9 @@ import { addReplay } from './replay.ts';
 import { addRun } from './run.ts';
 import { addSelftest } from './selftest.ts';
 import { addStatus } from './status.ts';
-import { catalogue, type Language, languages, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
+import { catalogue, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
 import { noBreak } from './typography.ts';
 import { usageError } from './usage.ts';
-
-export const version = '0.1.0';
 
 /** The headings of the help, in the order of a visit. */
 const groups: Readonly<Record<string, readonly string[]>> = {
@@ -109,30 +108,6 @@ function showHelp(command: Command & { unknownCommand?: () => void }, [word, ...
   if (child) showHelp(child, words);
   command.args = [word];
   command.unknownCommand?.(); // says it and what may have been meant; commander's types leave it out
-}
-
-/** The --config option that most commands share. */
-export function configOption(): Option {
-  return new Option('-c, --config <file>', 'configuration file').default(serviceConfig).env('TOCSIN_CONFIG').argParser(namedFile);
-}
-
-/** A variable of the shell that is empty names no file. */
-export function namedFile(path: string): string {
-  if (path === '') throw new InvalidArgumentError('expected the path of a file');
-  return path;
-}
-
-const examplesByCommand = new WeakMap<Command, readonly string[]>();
-
-/** Adds a command with its examples; errors of usage are thrown, not exited on. */
-export function addCommand(program: Command, name: string, description: string, examples: readonly string[]): Command {
-  const command = program.command(name).description(description).exitOverride();
-  examplesByCommand.set(command, examples);
-  return command.addHelpText('after', () => `\n${command.createHelp().styleTitle('Examples:')}\n${examples.map((e) => `  ${e}`).join('\n')}\n`);
-}
-
-export function examplesOf(command: Command): readonly string[] {
-  return examplesByCommand.get(command) ?? [];
 }
 
 function exitCodeLine(t: Translate): string {

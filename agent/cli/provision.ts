@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
+import { addCommand, configOption } from './command.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
-import { addCommand, configOption } from './program.ts';
 import { type InstalledCertificate, installCertificate } from './provision/install.ts';
 import { identityPaths } from './provision/paths.ts';
 import { requestCertificate } from './provision/request.ts';

@@ -8,8 +8,8 @@ import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
+import { addCommand, namedFile } from './command.ts';
 import { print, screenOf, wrap } from './output.ts';
-import { addCommand, namedFile } from './program.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 

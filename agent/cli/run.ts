@@ -33,9 +33,9 @@ import { openPatientOutbox } from '../outbox/patient-outbox.ts';
 import { isDamage } from '../outbox/sqlite-database.ts';
 import { type OutboxUse, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { deliver } from '../pipeline.ts';
+import { addCommand, configOption, version } from './command.ts';
 import { privacyFacts } from './privacy/manifest.ts';
 import { readVerification } from './privacy/record.ts';
-import { addCommand, configOption, version } from './program.ts';
 import { hearStreet } from './run/hearing.ts';
 
 const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead

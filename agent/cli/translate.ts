@@ -1,3 +1,4 @@
+import type { Language } from './message.ts';
 import { calibrate } from './messages/calibrate.ts';
 import { commission } from './messages/commission.ts';
 import { doctor } from './messages/doctor.ts';
@@ -16,10 +17,6 @@ import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
 import { thresholds } from './messages/thresholds.ts';
 import { type Fixed, formatNumber, noBreak, typeset } from './typography.ts';
-
-export const languages = ['en', 'fr'] as const;
-export type Language = (typeof languages)[number];
-export type Message = Record<Language, string>;
 
 /** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
 export const catalogue = {

@@ -1,4 +1,4 @@
-import type { Language } from './translate.ts';
+import type { Language } from './message.ts';
 
 /** A number with so many decimals, put in figures once the language is known. */
 export interface Fixed {

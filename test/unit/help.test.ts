@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { buildProgram, examplesOf } from '../../agent/cli/program.ts';
-import { languages } from '../../agent/cli/translate.ts';
+import { examplesOf } from '../../agent/cli/command.ts';
+import { languages } from '../../agent/cli/message.ts';
+import { buildProgram } from '../../agent/cli/program.ts';
 
 function everyOne(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyOne)];

@@ -8,10 +8,11 @@ import { fieldCard } from '../../agent/cli/manual/field-card.ts';
 import { manPage } from '../../agent/cli/manual/man-page.ts';
 import { documents, stale } from '../../agent/cli/manual/write-documents.ts';
 import { completions, treeOf } from '../../agent/cli/manual.ts';
+import { languages } from '../../agent/cli/message.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { halfChecks } from '../../agent/cli/privacy/verify.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
-import { languages, openTranslate } from '../../agent/cli/translate.ts';
+import { openTranslate } from '../../agent/cli/translate.ts';
 import { exitCodes } from '../../agent/lib/errors.ts';
 import { missing } from '../support/broker.ts';
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { languages } from '../../agent/cli/message.ts';
 import { type Drawn, difference, layOut, type Row, type Style } from '../../agent/cli/meter/screen.ts';
 import { meterRows, troubleRows } from '../../agent/cli/meter/view.ts';
-import { languages, openTranslate } from '../../agent/cli/translate.ts';
+import { openTranslate } from '../../agent/cli/translate.ts';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
 import type { MeterReading } from '../../agent/meter/reading.ts';
 import { seededRandom } from '../support/random.ts';

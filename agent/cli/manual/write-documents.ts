@@ -2,9 +2,11 @@
 // With --check it writes nothing and fails where one is not what the definitions give.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { releasedOn } from '../../lib/clock.ts';
+import { version } from '../command.ts';
 import { completions, treeOf } from '../manual.ts';
-import { buildProgram, version } from '../program.ts';
-import { type Language, languages, openTranslate } from '../translate.ts';
+import { type Language, languages } from '../message.ts';
+import { buildProgram } from '../program.ts';
+import { openTranslate } from '../translate.ts';
 import { fieldCard } from './field-card.ts';
 import { manPage } from './man-page.ts';
 

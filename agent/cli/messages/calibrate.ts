@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 export const calibrate = {
   'calibrate.title': { en: 'Tocsin calibrate: {level} dB at 1 kHz', fr: 'Tocsin calibrate : {level} dB à 1 kHz' },

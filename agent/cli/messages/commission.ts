@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 export const commission = {
   'commission.title': { en: 'Tocsin commission: three stages and a report', fr: 'Tocsin commission : trois étapes et un rapport' },

@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // From the network interface to the broker's access control.
 export const doctorLink = {

@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // `doctor.CHECK.FINDING`, and `.try` beside every finding that warns or fails. Keys are part of the contract of --json.
 export const doctor = {

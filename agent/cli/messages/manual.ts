@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // What the man page, the field card and the help say beside the descriptions of commands and options.
 export const manual = {

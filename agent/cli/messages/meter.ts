@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // What meter says. The reasons are short: on 60 columns they stand behind time, label and score.
 export const meter = {

@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // `privacy.CHECK.FINDING`: what was found. Keys are part of the contract of --json.
 export const privacyFound = {

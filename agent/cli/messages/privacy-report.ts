@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // The page that a technician hands to a data-protection officer.
 export const privacyReport = {

@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // `privacy.what.CHECK` and `privacy.how.CHECK`: what a line of `tocsin privacy verify` checks, and from where.
 export const privacy = {

@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // What replay, evaluate and bench say.
 export const recordings = {

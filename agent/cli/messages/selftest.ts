@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 export const selftest = {
   'selftest.title': { en: 'Tocsin selftest: sound in, event back from the broker', fr: 'Tocsin selftest : un son entre, l’événement revient du broker' },

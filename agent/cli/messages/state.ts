@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 // What status, outbox, events, model, devices and config say.
 export const state = {

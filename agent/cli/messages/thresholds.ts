@@ -1,4 +1,4 @@
-import type { Message } from '../translate.ts';
+import type { Message } from '../message.ts';
 
 export const thresholds = {
   'thresholds.title': { en: 'Thresholds for {budget} a week', fr: 'Seuils pour {budget} par semaine' },

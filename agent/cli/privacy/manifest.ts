@@ -8,7 +8,7 @@ import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../..
 import { schemaFiles } from '../../events/write-schema.ts';
 import { schemaOfRelease } from '../../outbox/view-outbox.ts';
 import { rulesOf } from '../../pipeline.ts';
-import { version } from '../program.ts';
+import { version } from '../command.ts';
 import { digestOf, listName } from './package-list.ts';
 
 /** The folder that holds package.json. */

@@ -1,0 +1,29 @@
+// What every command is made with.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { serviceConfig } from '../config/load-config.ts';
+
+export const version = '0.1.0';
+
+/** The --config option that most commands share. */
+export function configOption(): Option {
+  return new Option('-c, --config <file>', 'configuration file').default(serviceConfig).env('TOCSIN_CONFIG').argParser(namedFile);
+}
+
+/** A variable of the shell that is empty names no file. */
+export function namedFile(path: string): string {
+  if (path === '') throw new InvalidArgumentError('expected the path of a file');
+  return path;
+}
+
+const examplesByCommand = new WeakMap<Command, readonly string[]>();
+
+/** Adds a command with its examples; errors of usage are thrown, not exited on. */
+export function addCommand(program: Command, name: string, description: string, examples: readonly string[]): Command {
+  const command = program.command(name).description(description).exitOverride();
+  examplesByCommand.set(command, examples);
+  return command.addHelpText('after', () => `\n${command.createHelp().styleTitle('Examples:')}\n${examples.map((e) => `  ${e}`).join('\n')}\n`);
+}
+
+export function examplesOf(command: Command): readonly string[] {
+  return examplesByCommand.get(command) ?? [];
+}
