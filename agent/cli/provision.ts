@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
@@ -49,8 +50,8 @@ export function addProvision(program: Command, t: Translate): void {
 function notWritten(cause: unknown): ProvisionError {
   const what = `Expected to write the credentials, got: ${messageOf(cause)}`;
   if (isDenied(cause)) return new ProvisionError(what, 'run it again with sudo', { cause });
-  if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
-    return new ProvisionError(what, 'install the package, or make the folder: mkdir -m 700 -p /etc/tocsin/credentials', { cause });
+  const { code, path } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT' && path !== undefined) return new ProvisionError(what, `make the folder: sudo mkdir -m 700 -p ${dirname(path)}`, { cause });
   return new ProvisionError(what, 'sudo tocsin doctor shows whether the disk is full or read-only', { cause });
 }
 

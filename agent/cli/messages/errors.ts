@@ -190,8 +190,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected a certificate (PEM) in {1}, got: {2}': 'Attendu un certificat (PEM) dans {1}, obtenu : {2}',
   'openssl x509 -in FILE -text shows what it is': 'openssl x509 -in FICHIER -text montre ce que c’est',
   'Expected to write the credentials, got: {1}': 'Attendu de pouvoir écrire les secrets, obtenu : {1}',
-  'install the package, or make the folder: mkdir -m 700 -p /etc/tocsin/credentials':
-    'installez le paquet, ou créez le dossier : mkdir -m 700 -p /etc/tocsin/credentials',
+  'make the folder: sudo mkdir -m 700 -p {1}': 'créez le dossier : sudo mkdir -m 700 -p {1}',
   'sudo tocsin doctor shows whether the disk is full or read-only': 'sudo tocsin doctor dit si le disque est plein ou en lecture seule',
   'Expected to write the output, got: {1}': 'Attendu de pouvoir écrire la sortie, obtenu : {1}',
   'is the disk full? df -h': 'le disque est-il plein ? df -h',

@@ -1,11 +1,9 @@
-import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secrets.ts';
 import { ProvisionError } from '../../lib/errors.ts';
 
 /** Where a sensor's identity lies. What has no certificate yet waits beside what is in force. */
 export interface IdentityPaths {
-  readonly folder: string;
   readonly key: string;
   readonly certificate: string;
   readonly authority: string;
@@ -26,7 +24,6 @@ export function identityPaths({ keyFile, certFile, caFile }: Config['mqtt']): Id
       'name another: sensor.key, sensor.pem, ca.pem; the one would be written over the other',
     );
   return {
-    folder: dirname(key),
     key,
     certificate,
     authority,
