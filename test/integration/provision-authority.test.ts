@@ -88,6 +88,42 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     expect(everything(sensor)).toEqual(before);
   });
 
+  const rootOf = (from: string, to: string) =>
+    operator.sign(openssl('req', '-new', '-key', operator.key, '-subj', itself.subject).toString(), { ...itself, from, to });
+  test('a root that has ended is refused, though the authority below it is in force: over TLS neither is trusted; with the next root beside it they are', async () => {
+    const sensor = await provisionedBy(operator);
+    const cert = district.sign((await sensor.provision('--renew')).stdout);
+    const before = everything(sensor);
+    const ended = sensor.at('../ended.pem');
+    writeFileSync(ended, district.text(district.ca) + operator.text(rootOf('20200101000000Z', '20210101000000Z')));
+    for (const more of ['', operator.text(openOperator('Other Authority').ca)]) {
+      writeFileSync(ended, operator.text(ended) + more);
+      const { status, stderr } = await sensor.install(cert, ended);
+      expect(stderr).toMatch(/valid at .*, got CN=City Authority, from .* to .* 2021/);
+      expect(status).toBe(10);
+      expect(everything(sensor)).toEqual(before);
+      expect(await trustOf(ended)).toBe('CERT_HAS_EXPIRED');
+    }
+    const renewed = sensor.at('../renewed.pem');
+    writeFileSync(renewed, operator.text(ended) + operator.text(operator.ca));
+    expect(await sensor.install(cert, renewed)).toMatchObject({ status: 0 });
+    expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
+  });
+
+  test('nor is the root of another for the broker, where it has ended', async () => {
+    const sensor = openSensor(operator);
+    const cert = district.sign((await sensor.provision()).stdout);
+    const other = openOperator('Other Authority');
+    const request = openssl('req', '-new', '-key', other.key, '-subj', '/CN=Other Authority').toString();
+    const ended = other.sign(request, { ...itself, subject: '/CN=Other Authority', from: '20200101000000Z', to: '20210101000000Z' });
+    const both = sensor.at('../both.pem');
+    const withRoot = (root: string) => writeFileSync(both, district.text(district.ca) + operator.text(root));
+    withRoot(ended);
+    expect(await sensor.install(cert, both)).toMatchObject({ status: 10, stderr: expect.stringMatching(/got CN=Other Authority, from .* 2021/) });
+    withRoot(other.ca);
+    expect(await sensor.install(cert, both)).toMatchObject({ status: 0 });
+  });
+
   test.each([
     [{ certFile: 'sensor.key' }, 'sensor.key'],
     [{ caFile: 'sensor.pem' }, 'sensor.pem'],

@@ -33,24 +33,23 @@ export function checkDates(leaf: X509Certificate, nowMs: number): void {
     );
 }
 
-/** From the sensor's certificate over those sent with it to one of the authority's (RFC 5280, 6.1, without revocation: that is the broker's). */
+/**
+ * From the sensor's certificate over those sent with it to one of the authority's, and on to the root where that stands in its file too
+ * (RFC 5280, 6.1, without revocation: that is the broker's). OpenSSL goes that way as well, and trusts nothing under a root that has ended.
+ */
 export function checkChain(leaf: X509Certificate, between: readonly X509Certificate[], authorities: readonly X509Certificate[], nowMs: number): void {
-  const isInForce = ({ validFrom, validTo }: X509Certificate) => Date.parse(validFrom) <= nowMs && nowMs <= Date.parse(validTo);
-  const signed = (issuer: X509Certificate, subject: X509Certificate) => subject.issuer === issuer.subject && subject.verify(issuer.publicKey);
-  const signs = (issuer: X509Certificate, subject: X509Certificate) => issuer.ca && isInForce(issuer) && subject.checkIssued(issuer) && signed(issuer, subject);
+  const signs = (issuer: X509Certificate, subject: X509Certificate) =>
+    issuer.ca && isInForce(issuer, nowMs) && subject.checkIssued(issuer) && signed(issuer, subject);
   let subject = leaf;
-  for (let steps = 0; steps <= between.length; steps++) {
-    if (authorities.some((authority) => signs(authority, subject))) return;
-    const next = between.find((one) => one !== subject && signs(one, subject));
+  for (let steps = 0; steps <= between.length + authorities.length; steps++) {
+    const trusted = authorities.includes(subject);
+    if (trusted && (signed(subject, subject) || !authorities.some((one) => signed(one, subject)))) return;
+    const next = [...authorities, ...(trusted ? [] : between)].find((one) => one !== subject && signs(one, subject));
     if (!next) break;
     subject = next;
   }
   const unfit = [...authorities, ...between].find((one) => one !== subject && signed(one, subject));
-  if (unfit && !isInForce(unfit))
-    throw new ProvisionError(
-      `Expected an authority valid at ${new Date(nowMs).toISOString()}, got ${nameOf(unfit)}, from ${unfit.validFrom} to ${unfit.validTo}`,
-      'ask the operator for the one in force; if the clock is wrong, set it first',
-    );
+  if (unfit && !isInForce(unfit, nowMs)) throw outOfDate(unfit, nowMs);
   if (unfit)
     throw new ProvisionError(
       `Expected an authority (CA:true, and keyCertSign where it has a key usage), got ${nameOf(unfit)}, which is none`,
@@ -62,12 +61,29 @@ export function checkChain(leaf: X509Certificate, between: readonly X509Certific
   );
 }
 
-/** Without one that signed itself nothing is trusted over TLS, the broker neither: OpenSSL takes no other for the end of a chain. */
-export function checkRoot(authorities: readonly X509Certificate[], path: string): void {
-  if (authorities.some((one) => one.subject === one.issuer && one.verify(one.publicKey))) return;
+/** Without one in force that signed itself nothing is trusted over TLS, the broker neither: OpenSSL takes no other for the end of a chain. */
+export function checkRoot(authorities: readonly X509Certificate[], path: string, nowMs: number): void {
+  const roots = authorities.filter((one) => signed(one, one));
+  if (roots.some((one) => isInForce(one, nowMs))) return;
+  if (roots[0]) throw outOfDate(roots[0], nowMs);
   throw new ProvisionError(
     `Expected an authority that signed itself in ${path}, got ${authorities.map((one) => `${nameOf(one)} of ${nameOf(one, 'issuer')}`).join(', ')}`,
     'put the root above it into that file too: without it the sensor trusts no broker',
+  );
+}
+
+function isInForce({ validFrom, validTo }: X509Certificate, nowMs: number): boolean {
+  return Date.parse(validFrom) <= nowMs && nowMs <= Date.parse(validTo);
+}
+
+function signed(issuer: X509Certificate, subject: X509Certificate): boolean {
+  return subject.issuer === issuer.subject && subject.verify(issuer.publicKey);
+}
+
+function outOfDate(authority: X509Certificate, nowMs: number): ProvisionError {
+  return new ProvisionError(
+    `Expected an authority valid at ${new Date(nowMs).toISOString()}, got ${nameOf(authority)}, from ${authority.validFrom} to ${authority.validTo}`,
+    'ask the operator for the one in force; if the clock is wrong, set it first',
   );
 }
 

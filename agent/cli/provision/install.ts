@@ -41,7 +41,7 @@ export function installCertificate(
   checkName(leaf, sensor);
   checkDates(leaf, nowMs);
   checkChain(leaf, between, authorities, nowMs);
-  checkRoot(authorities, authorityPath);
+  checkRoot(authorities, authorityPath, nowMs);
 
   const certificateText = [leaf, ...between].join('');
   const again = !waits && holds(paths.certificate, certificateText) && holds(paths.authority, authorityText);
