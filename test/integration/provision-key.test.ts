@@ -1,8 +1,10 @@
-import { rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { missing } from '../support/broker.ts';
 import { type Operator, openOperator } from '../support/operator.ts';
-import { openSensor } from '../support/provision.ts';
+import { everything, openSensor, provisionedBy } from '../support/provision.ts';
 
 const without = missing('openssl');
 describe.skipIf(without)(`what provision says of a key that it cannot use, or make${without ? ` (left out: ${without})` : ''}`, () => {
@@ -17,5 +19,48 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     const { status, stderr } = await sensor.provision();
     expect(stderr).toContain(`Try: make the folder: sudo mkdir -m 700 -p ${sensor.credentials}\n`);
     expect(status).toBe(10);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('what may not be looked at is not called absent (root alone can become another to show it)', async () => {
+    const sensor = await provisionedBy(operator);
+    const folder = join(sensor.credentials, '..');
+    chmodSync(folder, 0o755);
+    const cert = join(folder, 'answer.pem');
+    copyFileSync(sensor.at('sensor.pem'), cert);
+    copyFileSync(operator.ca, join(folder, 'ca.pem'));
+    for (const path of [cert, join(folder, 'ca.pem')]) chmodSync(path, 0o644);
+    for (const [what, ...ca] of [['private key', '--ca', join(folder, 'ca.pem')], ['file']]) {
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        [resolve('agent/main.ts'), 'provision', '-c', join(folder, 'tocsin.yaml'), '--install', cert, ...ca],
+        { uid: 65_534, gid: 65_534, encoding: 'utf8', env: { PATH: process.env.PATH, LC_ALL: 'C' } },
+      );
+      expect(stderr).toMatch(new RegExp(`^Error: Expected a ${what} at ${sensor.credentials}.*, got: EACCES: .*\nTry: run it again with sudo\n`));
+      expect(status).toBe(10);
+    }
+  });
+
+  test('a damaged key leads to the option that makes another: --renew for the one in force, --discard for one that waits', async () => {
+    const sensor = await provisionedBy(operator);
+    const cert = operator.sign((await sensor.provision('--renew')).stdout);
+    const wrong = async (run: ReturnType<typeof sensor.provision>, hint: string) =>
+      expect(await run).toMatchObject({
+        status: 10,
+        stderr: expect.stringMatching(`Expected a private key at .*\nTry: sudo tocsin provision .*${hint} makes another`),
+      });
+    writeFileSync(sensor.at('sensor.key.new'), 'damaged');
+    await wrong(sensor.install(cert), '--discard');
+    await wrong(sensor.provision(), '--discard');
+    const discarded = await sensor.provision('--discard');
+    expect(discarded.status, discarded.stderr).toBe(0);
+    rmSync(sensor.at('sensor.key.new'));
+    writeFileSync(sensor.at('sensor.key'), 'damaged');
+    await wrong(sensor.install(cert), '--renew');
+    rmSync(sensor.at('sensor.pem')); // as a power cut may leave it
+    await wrong(sensor.provision(), '--renew');
+    const renewed = await sensor.provision('--renew');
+    expect(renewed.status, renewed.stderr).toBe(0);
+    expect(await sensor.install(operator.sign(renewed.stdout))).toMatchObject({ status: 0 });
+    expect(Object.keys(everything(sensor))).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 });

@@ -148,7 +148,7 @@ export const frenchErrors: Record<string, string> = {
   'sudo tocsin provision --renew: it stays in force until the new one is installed':
     'sudo tocsin provision --renew : elle reste en vigueur jusqu’à l’installation de la nouvelle',
   'Expected a private key at {1}, got: {2}': 'Attendu une clé privée à {1}, obtenu : {2}',
-  'sudo tocsin provision --discard makes another': 'sudo tocsin provision --discard en fait une autre',
+  'sudo tocsin provision {1} makes another': 'sudo tocsin provision {1} en fait une autre',
   'Expected openssl to sign the request, got: {1}': 'Attendu que openssl signe la demande, obtenu : {1}',
   'apt install openssl': 'apt install openssl',
   'Expected a key of this sensor at {1}, got none': 'Attendu une clé de ce capteur à {1}, obtenu aucune',

@@ -1,6 +1,6 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { messageOf, ProvisionError } from '../../lib/errors.ts';
+import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile } from '../../lib/place-file.ts';
 import { checkChain, checkDates, checkName, checkRoot } from './certificate-checks.ts';
 import type { IdentityPaths } from './paths.ts';
@@ -87,20 +87,30 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
  * The certificate of this sensor's key, wherever it stands in the file: `openssl pkcs7 -print_certs` and some authorities put their own
  * first. `waits` is true for the key that waits, false for the one in force: a certificate may be renewed with the same key.
  */
-function findOwn(certificates: readonly X509Certificate[], { waitingKey, key }: IdentityPaths): { leaf: X509Certificate; waits: boolean } {
-  for (const path of [waitingKey, key]) {
-    if (!existsSync(path)) continue;
-    const own = readKey(path);
+function findOwn(certificates: readonly X509Certificate[], paths: IdentityPaths): { leaf: X509Certificate; waits: boolean } {
+  const keys: KeyObject[] = [];
+  for (const path of [paths.waitingKey, paths.key]) {
+    const own = keyAt(path, paths);
+    if (!own) continue;
     const leaf = certificates.find((one) => one.checkPrivateKey(own));
-    if (leaf) return { leaf, waits: path === waitingKey };
+    if (leaf) return { leaf, waits: path === paths.waitingKey };
+    keys.push(own);
   }
-  if (!existsSync(waitingKey) && !existsSync(key))
-    throw new ProvisionError(`Expected a key of this sensor at ${waitingKey}, got none`, 'sudo tocsin provision first');
-  const own: KeyObject = readKey(existsSync(waitingKey) ? waitingKey : key);
+  const [own] = keys;
+  if (!own) throw new ProvisionError(`Expected a key of this sensor at ${paths.waitingKey}, got none`, 'sudo tocsin provision first');
   throw new ProvisionError(
     `Expected a certificate for the key ${fingerprintOf(own).slice(0, 16)} of this sensor, got one for ${certificates.map((one) => fingerprintOf(one.publicKey).slice(0, 16)).join(', ')}`,
     'sudo tocsin provision prints the request that is to be signed',
   );
+}
+
+function keyAt(path: string, paths: IdentityPaths): KeyObject | undefined {
+  try {
+    return readKey(path, paths);
+  } catch (error) {
+    if (hasCode(error, /^ENOENT$/)) return undefined;
+    throw error;
+  }
 }
 
 function holds(path: string, text: string): boolean {
@@ -111,7 +121,8 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, 'sudo tocsin provision --install sensor.pem --ca ca.pem', { cause });
+    const hint = isDenied(cause) ? 'run it again with sudo' : 'sudo tocsin provision --install sensor.pem --ca ca.pem';
+    throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, hint, { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { messageOf, ProvisionError } from '../../lib/errors.ts';
+import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { placeFile } from '../../lib/place-file.ts';
 import type { IdentityPaths } from './paths.ts';
 
@@ -31,7 +31,7 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
   const path = halfInForce ? key : waitingKey;
   const again = existsSync(path);
   if (!again) placeFile(path, newKey(), 0o600);
-  const made = readKey(path);
+  const made = readKey(path, paths);
   const kept = again ? readRequest(sensor, paths.request, made) : undefined;
   const request = kept ?? signRequest(sensor, path);
   if (kept === undefined) placeFile(paths.request, request, 0o644);
@@ -44,11 +44,13 @@ export function fingerprintOf(key: KeyObject): string {
   return createHash('sha256').update(spki).digest('hex');
 }
 
-export function readKey(path: string): KeyObject {
+/** `path` is one of the two keys of `paths`. */
+export function readKey(path: string, { key }: IdentityPaths): KeyObject {
   try {
     return createPrivateKey(readFileSync(path));
   } catch (cause) {
-    throw new ProvisionError(`Expected a private key at ${path}, got: ${messageOf(cause)}`, 'sudo tocsin provision --discard makes another', { cause });
+    const another = `sudo tocsin provision ${path === key ? '--renew' : '--discard'} makes another`;
+    throw new ProvisionError(`Expected a private key at ${path}, got: ${messageOf(cause)}`, isDenied(cause) ? 'run it again with sudo' : another, { cause });
   }
 }
 
