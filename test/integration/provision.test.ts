@@ -138,6 +138,22 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)['sensor.key']).toBe(key);
   });
 
+  test.each([0, 1])('of several certificates of the key in one file, the latest that is in force is installed, wherever it stands (from %i)', async (first) => {
+    const sensor = openSensor(operator);
+    const request = (await sensor.provision()).stdout;
+    const [late, ...others] = [
+      operator.sign(request, { days: 60 }),
+      operator.sign(request),
+      operator.sign(request, { from: '20900101000000Z', to: '20910101000000Z' }),
+    ];
+    const file = sensor.at('../answer.pem');
+    const order = first === 0 ? [late, ...others] : [...others, late];
+    writeFileSync(file, order.map((path) => readFileSync(path as string, 'utf8')).join(''));
+    const { status, stderr } = await sensor.install(file);
+    expect(status, stderr).toBe(0);
+    expect(everything(sensor)['sensor.pem']).toBe(readFileSync(late as string, 'utf8'));
+  });
+
   const refusals: [string, RegExp, (sensor: Sensor, request: string) => { cert: string; ca?: string } | Promise<{ cert: string; ca?: string }>][] = [
     ['for another key', /got one for/, async () => ({ cert: operator.sign((await openSensor(operator).provision()).stdout) })],
     ['for another name', /CN=other/, (_, request) => ({ cert: operator.sign(request, { subject: '/CN=other' }) })],
@@ -151,7 +167,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     ],
     // the same name is not the same authority
     ['of a namesake', /signed by CN=City Authority, got one of CN=City Authority/, (_, request) => ({ cert: openOperator('City Authority').sign(request) })],
-    ['that is a request', /got none/, (sensor) => ({ cert: sensor.at('sensor.csr') })],
+    ['that is a request', /got a certificate request\nTry: send the request to the authority/, (sensor) => ({ cert: sensor.at('sensor.csr') })],
     ['beside a private key', /private key/, (sensor) => ({ cert: sensor.at('sensor.key.new') })],
     ['that is not there', /ENOENT/, (sensor) => ({ cert: sensor.at('nothing.pem') })],
   ];

@@ -184,6 +184,9 @@ export const frenchErrors: Record<string, string> = {
   'sudo tocsin provision --install sensor.pem --ca ca.pem': 'sudo tocsin provision --install sensor.pem --ca ca.pem',
   'Expected certificates alone in {1}, got a private key': 'Attendu seulement des certificats dans {1}, obtenu une clé privée',
   "a key must never travel: have the sensor's own request signed": 'une clé ne doit jamais voyager : faites signer la demande du capteur',
+  'Expected a certificate (PEM) in {1}, got a certificate request': 'Attendu un certificat (PEM) dans {1}, obtenu une demande de certificat',
+  'send the request to the authority that signs; --install takes the certificate that comes back':
+    'envoyez la demande à l’autorité qui signe ; --install prend le certificat qui en revient',
   'Expected a certificate (PEM) in {1}, got none': 'Attendu un certificat (PEM) dans {1}, obtenu aucun',
   'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER':
     'de DER : openssl x509 -in FICHIER -out sensor.pem ; de PKCS#7 (p7b) : openssl pkcs7 -print_certs -in FICHIER -out sensor.pem, pour DER avec -inform DER',

@@ -72,7 +72,7 @@ export function checkRoot(authorities: readonly X509Certificate[], path: string,
   );
 }
 
-function isInForce({ validFrom, validTo }: X509Certificate, nowMs: number): boolean {
+export function isInForce({ validFrom, validTo }: X509Certificate, nowMs: number): boolean {
   return Date.parse(validFrom) <= nowMs && nowMs <= Date.parse(validTo);
 }
 

@@ -2,7 +2,7 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile } from '../../lib/place-file.ts';
-import { checkChain, checkDates, checkName, checkRoot } from './certificate-checks.ts';
+import { checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import type { IdentityPaths } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
 
@@ -36,8 +36,8 @@ export function installCertificate(
   // joined without a newline between them OpenSSL reads none, and the sensor would trust no broker
   const authorityText = readText(authorityPath).replaceAll('-----END CERTIFICATE----------BEGIN', '-----END CERTIFICATE-----\n-----BEGIN');
   const authorities = parse(authorityText, authorityPath);
-  const { leaf, waits } = findOwn(certificates, paths);
-  const between = certificates.filter((one) => one !== leaf);
+  const { leaf, waits } = findOwn(certificates, paths, nowMs);
+  const between = certificates.filter((one) => !one.publicKey.equals(leaf.publicKey));
   checkName(leaf, sensor);
   checkDates(leaf, nowMs);
   checkChain(leaf, between, authorities, nowMs);
@@ -85,14 +85,16 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
 
 /**
  * The certificate of this sensor's key, wherever it stands in the file: `openssl pkcs7 -print_certs` and some authorities put their own
- * first. `waits` is true for the key that waits, false for the one in force: a certificate may be renewed with the same key.
+ * first. Of several the one in force that lasts longest. `waits` is true for the key that waits, false for the one in force: a certificate
+ * may be renewed with the same key.
  */
-function findOwn(certificates: readonly X509Certificate[], paths: IdentityPaths): { leaf: X509Certificate; waits: boolean } {
+function findOwn(certificates: readonly X509Certificate[], paths: IdentityPaths, nowMs: number): { leaf: X509Certificate; waits: boolean } {
   const keys: KeyObject[] = [];
   for (const path of [paths.waitingKey, paths.key]) {
     const own = keyAt(path, paths);
     if (!own) continue;
-    const leaf = certificates.find((one) => one.checkPrivateKey(own));
+    const ofKey = certificates.filter((one) => one.checkPrivateKey(own)).sort((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+    const leaf = ofKey.find((one) => isInForce(one, nowMs)) ?? ofKey[0];
     if (leaf) return { leaf, waits: path === paths.waitingKey };
     keys.push(own);
   }
@@ -130,6 +132,11 @@ function parse(text: string, path: string): X509Certificate[] {
   if (/PRIVATE KEY/.test(text))
     throw new ProvisionError(`Expected certificates alone in ${path}, got a private key`, "a key must never travel: have the sensor's own request signed");
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0 && /-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(text))
+    throw new ProvisionError(
+      `Expected a certificate (PEM) in ${path}, got a certificate request`,
+      'send the request to the authority that signs; --install takes the certificate that comes back',
+    );
   if (blocks.length === 0)
     throw new ProvisionError(
       `Expected a certificate (PEM) in ${path}, got none`,
