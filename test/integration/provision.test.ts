@@ -235,8 +235,18 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 
-  test('French says the same', async () => {
-    const sensor = await provisioned();
+  test('French says the same, and both what puts the certificate in force', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const install = async (language: string) =>
+      (await sensor.provision('--install', cert, '--ca', operator.ca, '--lang', language)).stdout.replace(/\s+/g, ' ');
+    for (const [language, said] of [
+      ['en', 'The courier reads key and certificate when it starts'],
+      ['fr', 'Le courrier lit clé et certificat à son démarrage'],
+    ] as const)
+      expect(await install(language)).toMatch(
+        new RegExp(`${said} ?: sudo systemctl restart tocsin-courier ?;.* sudo systemctl start tocsin.target. .*: sudo tocsin doctor`),
+      );
     const { stderr } = await sensor.provision('--lang', 'fr');
     expect(stderr).toMatch(/^Erreur\u00a0: Attendu un capteur sans clé, obtenu une clé à /);
     expect(stderr).toContain('Essayez\u00a0: sudo tocsin provision --renew');

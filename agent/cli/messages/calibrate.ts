@@ -20,7 +20,7 @@ export const calibrate = {
   },
   'calibrate.stored': { en: 'stored', fr: 'écrit' },
   'calibrate.stored.in': {
-    en: 'microphone.splAtFullScaleDb in {path}. From now on: systemctl restart tocsin.target',
+    en: 'microphone.splAtFullScaleDb in {path}. To apply it: systemctl restart tocsin.target',
     fr: 'microphone.splAtFullScaleDb dans {path}. Pour l’appliquer : systemctl restart tocsin.target',
   },
   'calibrate.stored.not': { en: 'not stored (--dry-run)', fr: 'non écrit (--dry-run)' },

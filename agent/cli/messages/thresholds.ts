@@ -32,7 +32,7 @@ export const thresholds = {
     fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes sont au plus autant. Un seuil plus haut en manque aussi davantage.',
   },
   'thresholds.stored': {
-    en: 'Stored as model.open in {path}. From now on: systemctl restart tocsin.target',
+    en: 'Stored as model.open in {path}. To apply it: systemctl restart tocsin.target',
     fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin.target',
   },
   'thresholds.unchanged': { en: 'These are in force already: there is nothing to store.', fr: 'Ils sont déjà en vigueur : rien à écrire.' },
