@@ -104,9 +104,10 @@ export function isSame(before: SoundCard, now: SoundCard): boolean {
   return modelOf(before) === modelOf(now) && (now.usb?.serial !== undefined || before.usb?.path === now.usb?.path);
 }
 
+/** By the names that the configuration takes, which are of no language. */
 export function describe(cards: readonly SoundCard[]): string {
-  const name = ({ id, usb }: SoundCard) => (usb ? `usb:${usb.path},${usb.id}${usb.serial ? ` (serial ${usb.serial})` : ''}` : `CARD=${id}`);
-  return cards.map(name).join(' and ') || 'none';
+  const name = ({ id, usb }: SoundCard) => (usb ? `usb:${usb.path},${usb.id}${usb.serial ? `:${usb.serial}` : ''}` : `CARD=${id}`);
+  return cards.map(name).join('; ') || 'no microphone';
 }
 
 function modelOf({ id, usb }: SoundCard): string {

@@ -11,7 +11,7 @@ import { catalogue, openTranslate, type Text } from '../../agent/cli/translate.t
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, routed, signal, store } from '../support/doctor.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
-import { machineFaults, twins } from '../support/doctor-machine-faults.ts';
+import { machineFaults, twins, unplugged } from '../support/doctor-machine-faults.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
 const bench = openDoctorBench();
@@ -57,12 +57,14 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   });
 
   test('what is there in place of the microphone is named', async () => {
-    const found = async (device: string) => {
-      const results = await examine(writeConfig(alsa(device), broker.url), { ...routed, listen: twins });
-      return openTranslate('en').of(results.find(({ check }) => check === 'microphone')?.found as Text);
+    const found = async (device: string, listen = twins, language: 'en' | 'fr' = 'en') => {
+      const results = await examine(writeConfig(alsa(device), broker.url), { ...routed, listen });
+      return openTranslate(language).of(results.find(({ check }) => check === 'microphone')?.found as Text);
     };
-    expect(await found('usb:0d8c:0014')).toBe('usb:0d8c:0014 leads to usb:1-1.3,0d8c:0014 and usb:1-1.4,0d8c:0014');
-    expect(await found('usb:1-1.5')).toBe('usb:1-1.5 is not there (usb:1-1.3,0d8c:0014 and usb:1-1.4,0d8c:0014)');
+    expect(await found('usb:0d8c:0014')).toBe('usb:0d8c:0014 leads to usb:1-1.3,0d8c:0014; usb:1-1.4,0d8c:0014');
+    expect(await found('usb:1-1.5')).toBe('usb:1-1.5 is not there (usb:1-1.3,0d8c:0014; usb:1-1.4,0d8c:0014)');
+    expect(await found('usb:1-1.5', unplugged)).toBe('usb:1-1.5 is not there (no microphone)');
+    expect(await found('usb:1-1.5', unplugged, 'fr')).toBe('usb:1-1.5 est absent (aucun microphone)');
   });
 
   test('every finding that has a hint is planted', () => {

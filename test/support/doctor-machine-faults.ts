@@ -20,6 +20,11 @@ export async function twins({ device }: { device: string }): Promise<never> {
   throw new Error(resolveDevice(device, tree).pcm);
 }
 
+/** Opens what is named, where none is plugged in. */
+export async function unplugged({ device }: { device: string }): Promise<never> {
+  throw new Error(resolveDevice(device, cardTree().tree).pcm);
+}
+
 const busy = 'echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1';
 
 export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[] {

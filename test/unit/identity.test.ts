@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { type DeviceTree, heldBy, listCards, resolveDevice } from '../../agent/audio/identity.ts';
 import { bindsBest, usbDevices } from '../../agent/cli/devices.ts';
+import { translateError } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { cardTree } from '../support/cards.ts';
 
@@ -44,6 +45,22 @@ test('another microphone in its port, or two alike, are refused', () => {
   cards.plug(3, 'Device_1', { ...usb, port: '1-1.2', serial: 'B8' });
   expect(faultOf(() => resolveDevice('usb:0d8c:0014', tree))).toBe('wrong_device');
   expect(resolveDevice('usb:0d8c:0014:B8', tree).card?.index).toBe(3);
+});
+
+test('what is there in its place is told in French as well, without a word of English', () => {
+  const said = () => {
+    try {
+      return resolveDevice('usb:0d8c:0014', tree).pcm;
+    } catch (error) {
+      return translateError((error as Error).message, 'fr');
+    }
+  };
+  expect(said()).toBe('Attendu le microphone usb:0d8c:0014, obtenu aucun microphone');
+  cards.plug(1, 'Other', { port: '1-1.3', model: '1234:5678', serial: 'Z' });
+  cards.plug(2, 'Card');
+  expect(said()).toBe('Attendu le microphone usb:0d8c:0014, obtenu usb:1-1.3,1234:5678:Z; CARD=Card');
+  for (const port of ['1-1.4', '1-1.5']) cards.plug(Number(port.at(-1)), `Device_${port.at(-1)}`, { ...usb, port });
+  expect(said()).toBe('Attendu un seul microphone usb:0d8c:0014, obtenu usb:1-1.4,0d8c:0014:A7; usb:1-1.5,0d8c:0014:A7');
 });
 
 const plain = { model: '0d8c:0014' }; // as most are: no serial number

@@ -278,6 +278,7 @@ export const frenchCauses: Record<string, string> = {
   'attempt to write a readonly database': 'base de données en lecture seule',
   'unable to open database file': 'la base de données ne peut être ouverte',
   'database is locked': 'la base de données est occupée',
+  'no microphone': 'aucun microphone',
   'no header of such a file': 'aucun en-tête d’un tel fichier',
   'a header that is cut short': 'un en-tête tronqué',
   'a sampling rate of {1} Hz, not 8000 to 192000': 'une fréquence d’échantillonnage de {1} Hz, et non de 8000 à 192000',
