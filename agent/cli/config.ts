@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { checkConfig, loadConfig } from '../config/load-config.ts';
+import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
 import { ConfigError } from '../lib/errors.ts';
@@ -24,7 +25,7 @@ export function addConfig(program: Command, t: Translate): void {
       const { columns, colours } = screenOf(process.stdout);
       print(colours.green(wrap(t('config.right', { path }), columns)));
       const device = microphone.adapter === 'file' ? (microphone.file as string) : microphone.device;
-      print(wrap(t('config.ofSensor', { sensor, site, adapter: microphone.adapter, device, url: mqtt.url }), columns));
+      print(wrap(t('config.ofSensor', { sensor, site, adapter: microphone.adapter, device, url: shownUrl(mqtt.url) }), columns));
     });
   addCommand(config, 'show', 'all values in force, defaults included, secrets redacted', ['tocsin config show'])
     .addOption(configOption())

@@ -59,5 +59,13 @@ function withoutSecret(name: string, value: unknown): unknown {
   if (/(password|passwd|passphrase|secret|token)$/i.test(name)) return redacted;
   if (typeof value === 'object' && value !== null && Object.keys(value).some(holdsKey)) return redacted;
   if (typeof value !== 'string') return value;
-  return holdsKey(value) ? redacted : value.replace(/(?<=:\/\/).*(?=@)/s, redacted);
+  return shownUrl(value);
+}
+
+/** A broker's address, or what stands in its place, without a user, a query and a fragment: there may be a password or a token in them. */
+export function shownUrl(url: string): string {
+  if (holdsKey(url)) return redacted;
+  // of user?word@host or host?token=a@b nothing tells which it is
+  if (/:\/\/[^?#]*[?#].*@/s.test(url)) return url.replace(/(?<=:\/\/).*/s, redacted);
+  return url.replace(/(?<=:\/\/).*(?=@)/s, redacted).replace(/(?<=:\/\/[^?#]*[?#]).+/s, redacted);
 }

@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { ConfigError, messageOf } from '../lib/errors.ts';
-import { holdsKey, redacted } from './problems.ts';
+import { holdsKey, redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
 
 export interface Credentials {
@@ -36,10 +36,10 @@ export function readCredentials(mqtt: Config['mqtt']): Credentials {
   return credentials;
 }
 
-/** The configuration as it may be shown: a user name is a secret here, files are named but not read. */
+/** The configuration as it may be shown: a user name and what the broker's URL asks for are secrets here, files are named but not read. */
 export function redact(config: Config): Config {
-  const mqtt = config.mqtt.username ? { ...config.mqtt, username: redacted } : config.mqtt;
-  return { ...config, mqtt };
+  const { mqtt } = config;
+  return { ...config, mqtt: { ...mqtt, url: shownUrl(mqtt.url), ...(mqtt.username ? { username: redacted } : {}) } };
 }
 
 function readSecret(key: string, path: string): Buffer {

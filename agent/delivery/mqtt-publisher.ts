@@ -1,6 +1,7 @@
 // The only file that imports mqtt, and only when a connection is opened: the listener never loads it, and help is there sooner.
 import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import type { IClientOptions, MqttClient } from 'mqtt';
+import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
@@ -41,7 +42,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
     takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
     const { client, limits } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
       throw new BrokerError(
-        `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
+        `Expected the broker at ${shownUrl(mqtt.url)} to accept the sensor, got: ${messageOf(cause)}`,
         'check mqtt.url, the certificates and that the broker runs',
         false,
         { cause },
@@ -212,7 +213,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
   takeTimeForEachAddress(timeoutMs);
   const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
     throw new BrokerError(
-      `Expected the broker at ${mqtt.url} to accept the sensor, got: ${messageOf(cause)}`,
+      `Expected the broker at ${shownUrl(mqtt.url)} to accept the sensor, got: ${messageOf(cause)}`,
       'check mqtt.url, the certificates and that the broker runs',
       false,
       { cause },

@@ -1,12 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig, loadConfig } from '../../agent/config/load-config.ts';
+import { shownUrl } from '../../agent/config/problems.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { redact } from '../../agent/config/secrets.ts';
+import { mqttPublisher, openMqttProbe } from '../../agent/delivery/mqtt-publisher.ts';
 import { ConfigError } from '../../agent/lib/errors.ts';
 
 const minimal = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } };
@@ -88,6 +90,24 @@ test('a password in the URL is refused and secrets are not shown', () => {
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://u:p@host' } })).toContain('mqtt.url');
   const shown = JSON.stringify(redact(checkConfig({ ...minimal, mqtt: { url: 'mqtt://localhost', username: 'secret-user', passwordFile: '/p' } }, 'x')));
   expect(shown).not.toContain('secret-user');
+});
+
+test('what stands behind the address of a broker is not shown: it may be a token', async () => {
+  const url = 'ws://127.0.0.1:9/mqtt?token=hunter2&user=post-1';
+  const config = checkConfig({ ...minimal, mqtt: { url } }, 'x');
+  expect(redact(config).mqtt.url).toBe('ws://127.0.0.1:9/mqtt?(redacted)');
+  expect(shownUrl('mqtts://broker.example.org:8884/path#hunter2')).toBe('mqtts://broker.example.org:8884/path#(redacted)');
+  for (const unclear of ['mqtts://post-1:hunt?er2@broker', 'mqtts://broker?token=h@unter2']) expect(shownUrl(unclear)).toBe('mqtts://(redacted)');
+  expect(shownUrl('mqtts://broker.example.org:8884/path')).toBe('mqtts://broker.example.org:8884/path');
+  expect(problemsOf({ ...minimal, mqtt: { url: url.replace('127.0.0.1', 'broker.example.org') } })).toMatch(
+    /got "ws:\/\/broker.example.org:9\/mqtt\?\(redacted\)"$/,
+  );
+  // what a failed connection says goes to the journal
+  const refused = [openMqttProbe(config.mqtt, {}, 'a', 1000), mqttPublisher(config.mqtt, {}, 'a')({ topic: 'a', payload: '' }, AbortSignal.timeout(5000))];
+  for (const attempt of refused) await expect(attempt).rejects.toThrow('the broker at ws://127.0.0.1:9/mqtt?(redacted) to accept');
+  const known = /(shownUrl|show|brokerAddress|digestOf|opened|connectAsync)\((config\.)?mqtt\.url/g;
+  const shown = (path: string) => /[:({] ?(config\.)?mqtt\.url[,)} ]/.test(readFileSync(path, 'utf8').replace(known, ''));
+  expect(globSync('agent/**/*.ts').filter(shown)).toEqual([]);
 });
 
 test('a secret that stands in the file is refused and not shown: what is wrong with it goes to the journal at every start', () => {

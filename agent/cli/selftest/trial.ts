@@ -4,6 +4,7 @@ import { openAudioFile } from '../../audio/audio-file.ts';
 import type { AudioSource } from '../../audio/frame.ts';
 import { microphoneOpener } from '../../audio/microphone.ts';
 import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
+import { shownUrl } from '../../config/problems.ts';
 import type { Config } from '../../config/schema.ts';
 import { readCredentials } from '../../config/secrets.ts';
 import { type ClosedProbe, closedProbe } from '../../delivery/closed-publisher.ts';
@@ -61,7 +62,7 @@ export async function runTrial(
   const link = await at('broker', () => openLink(config));
   try {
     const { acceptedMs, returnedMs, topic } = await send(link, event, config, clock, options.oneWay ?? false);
-    done('accepted', text('selftest.accepted.ok', { broker: config.mqtt.url }), acceptedMs);
+    done('accepted', text('selftest.accepted.ok', { broker: shownUrl(config.mqtt.url) }), acceptedMs);
     done('returned', returnedMs === undefined ? text('selftest.returned.oneWay') : text('selftest.returned.ok', { topic }), returnedMs);
   } finally {
     await link.close();
@@ -163,7 +164,7 @@ async function openLink(config: Config): Promise<ClosedProbe> {
   const named = (error: unknown): never => {
     const fault = linkFaultOf(error);
     if (fault === 'other') throw error;
-    throw broken('broker', 'selftest.link', { broker: mqtt.url, what: text(`link.${fault}`) });
+    throw broken('broker', 'selftest.link', { broker: shownUrl(mqtt.url), what: text(`link.${fault}`) });
   };
   const credentials = readCredentials(mqtt);
   const unusable = unusableFile(credentials);
