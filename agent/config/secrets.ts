@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
-import { ConfigError, messageOf } from '../lib/errors.ts';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { holdsKey, redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
 
@@ -16,13 +16,26 @@ const folder = '/etc/tocsin/credentials';
 
 /** Where a secret lies: a plain name is in /etc/tocsin/credentials, which systemd hands to the courier alone (LoadCredential). */
 export function secretPath(path: string, handedOver = process.env.CREDENTIALS_DIRECTORY): string {
-  if (isAbsolute(path)) return path;
-  return handedOver ? join(handedOver, `credentials_${path}`) : join(folder, path);
+  const name = nameIn(path);
+  return name !== undefined && handedOver ? join(handedOver, `credentials_${name}`) : writtenPath(path);
+}
+
+const plain = /^(?!\.)[ -.0-9;-~]+$/; // of folder/name systemd makes folder_name
+
+/** Its name, where it is one of those that systemd hands over; the courier's user could not read that file by its path. */
+function nameIn(path: string): string | undefined {
+  if (!isAbsolute(path)) return path;
+  return dirname(path) === folder && plain.test(basename(path)) ? basename(path) : undefined;
+}
+
+/** Where whoever wrote the file put it. */
+function writtenPath(path: string): string {
+  return isAbsolute(path) ? path : join(folder, path);
 }
 
 /** Whether it is the name of a secret's file, one that systemd hands over under that name, and not the secret itself. */
 export function namesSecret(path: string): boolean {
-  return isAbsolute(path) || (/^(?!\.)[ -.0-9;-~]+$/.test(path) && !holdsKey(path)); // of folder/name it makes folder_name
+  return isAbsolute(path) || (plain.test(path) && !holdsKey(path));
 }
 
 /** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */
@@ -43,17 +56,22 @@ export function redact(config: Config): Config {
 }
 
 function readSecret(key: string, path: string): Buffer {
-  const found = secretPath(path);
-  if (!isAbsolute(path) && lstatSync(found, { throwIfNoEntry: false })?.isSymbolicLink())
+  const [found, written] = [secretPath(path), writtenPath(path)];
+  const isHandedOver = nameIn(path) !== undefined;
+  if (isHandedOver && lstatSync(found, { throwIfNoEntry: false })?.isSymbolicLink())
     throw new ConfigError(
-      `${key}: expected a file, got a symbolic link at ${found}: systemd does not hand it to the courier`,
+      `${key}: expected a file, got a symbolic link at ${written}: systemd does not hand it to the courier`,
       'copy the file itself to the place of the link',
     );
   try {
     return readFileSync(found);
   } catch (cause) {
-    throw new ConfigError(`${key}: expected a readable file, got: ${messageOf(cause)}`, 'check that the file exists and that the service user may read it', {
-      cause,
-    });
+    throw new ConfigError(
+      `${key}: expected a readable file, got: ${messageOf(cause).replaceAll(found, written)}`,
+      isHandedOver && !isDenied(cause)
+        ? `check that it is there, a file: sudo ls -l ${folder}`
+        : 'check that the file exists and that the service user may read it',
+      { cause },
+    );
   }
 }

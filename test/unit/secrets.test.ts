@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
-import { readCredentials } from '../../agent/config/secrets.ts';
+import { readCredentials, secretPath } from '../../agent/config/secrets.ts';
 
 const mqtt = (caFile: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', caFile } }, 'x').mqtt;
 
@@ -22,12 +22,28 @@ test('a symbolic link among the credentials is refused: systemd leaves it out', 
   symlinkSync('real.pem', place);
   vi.stubEnv('CREDENTIALS_DIRECTORY', folder); // in the place of /etc/tocsin/credentials, where a test has nothing to write
   expect(() => readCredentials(mqtt('ca.pem'))).toThrow(
-    `mqtt.caFile: expected a file, got a symbolic link at ${place}: systemd does not hand it to the courier`,
+    'mqtt.caFile: expected a file, got a symbolic link at /etc/tocsin/credentials/ca.pem: systemd does not hand it to the courier',
   );
   expect(readCredentials(mqtt(place)).ca?.toString()).toBe('PEM'); // a path from / is read as it stands
   rmSync(place);
-  expect(() => readCredentials(mqtt('ca.pem'))).toThrow('mqtt.caFile: expected a readable file, got: ENOENT');
-  writeFileSync(place, 'PEM');
-  expect(readCredentials(mqtt('ca.pem')).ca?.toString()).toBe('PEM');
   vi.unstubAllEnvs();
+});
+
+test('a credential is told of, and taken, by the file that was written, also where its whole path was', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-credentials-'));
+  const [path, place] = ['/etc/tocsin/credentials/ca.pem', join(folder, 'credentials_ca.pem')];
+  vi.stubEnv('CREDENTIALS_DIRECTORY', folder);
+  for (const named of ['ca.pem', path]) {
+    rmSync(place, { force: true });
+    const refused = expect.objectContaining({
+      message: `mqtt.caFile: expected a readable file, got: ENOENT: no such file or directory, open '${path}'`,
+      tryHint: 'check that it is there, a file: sudo ls -l /etc/tocsin/credentials',
+    });
+    expect(() => readCredentials(mqtt(named))).toThrow(refused);
+    writeFileSync(place, 'PEM');
+    expect(readCredentials(mqtt(named)).ca?.toString()).toBe('PEM');
+  }
+  for (const other of ['/etc/tocsin/credentials/sub/ca.pem', '/etc/tocsin/credentials/autorité.pem', '/srv/ca.pem']) expect(secretPath(other)).toBe(other);
+  vi.unstubAllEnvs();
+  expect(secretPath('ca.pem')).toBe(path);
 });

@@ -56,6 +56,7 @@ export const frenchErrors: Record<string, string> = {
   '{1}: expected a file, got a symbolic link at {2}: systemd does not hand it to the courier':
     '{1} : attendu un fichier, obtenu un lien symbolique à {2} : systemd ne le remet pas au courrier',
   'copy the file itself to the place of the link': 'copiez le fichier lui-même à la place du lien',
+  'check that it is there, a file: sudo ls -l {1}': 'vérifiez qu’il est là, et un fichier : sudo ls -l {1}',
   'check that the file exists and that the service user may read it': 'vérifiez que le fichier existe et que l’utilisateur du service peut le lire',
   'Expected arecord to list devices, got: {1}': 'Attendu que arecord énumère les appareils, obtenu : {1}',
   'apt install alsa-utils': 'apt install alsa-utils',
