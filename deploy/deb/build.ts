@@ -1,13 +1,14 @@
 // npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either, and beside each the list of its
 // files for `tocsin privacy verify --package-list`, whose digest it prints for `--package-digest`.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { digestOf, listName } from '../../agent/cli/privacy/package-list.ts';
+import { digestOf } from '../../agent/cli/privacy/package-list.ts';
 import { writeControl } from './control.ts';
+import { pack } from './pack.ts';
 import { type Architecture, architectures } from './platforms.ts';
 import { stageTree, touch } from './tree.ts';
 
@@ -43,16 +44,7 @@ function build(architecture: Architecture, file: string, list: string): void {
     stageTree(source, root, architecture, epochSeconds);
     writeControl(source, root, architecture, values.version, epochSeconds);
     touch(root, epochSeconds);
-    copyFileSync(join(root, 'usr/lib/tocsin', listName), list);
-    // one thread: with more, xz cuts its blocks by their number
-    execFileSync(
-      'dpkg-deb',
-      ['--root-owner-group', `-Z${values.compression}`, ...(values.compression === 'zstd' ? ['-z9'] : []), '--threads-max=1', '--build', root, file],
-      {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: environment,
-      },
-    );
+    pack(root, file, list, values.compression, environment);
   } finally {
     rmSync(work, { recursive: true });
   }

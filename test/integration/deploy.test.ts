@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { writeScripts } from '../../deploy/deb/control.ts';
+import { pack } from '../../deploy/deb/pack.ts';
 import { missing } from '../support/broker.ts';
 import { range } from '../support/damaged-outbox.ts';
 import { versions } from '../support/older-outbox.ts';
@@ -97,6 +98,25 @@ test('with an npm that is too old no package is built, and it says what to do', 
   });
   expect(stderr).toContain('Error: Expected npm 10 or newer, got 9.2.0; try: npx npm@11 run deb\n');
   expect([status, existsSync(join(folder, 'out'))]).toEqual([1, false]);
+});
+
+test('a package that is cut short while it is packed is not called one, and the next build makes it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-pack-'));
+  const [root, out] = [join(folder, 'root'), join(folder, 'out')];
+  for (const path of [join(root, 'usr/lib/tocsin'), out]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(root, 'usr/lib/tocsin/tocsin.sha256'), 'list');
+  // A fake, so that no package is built: it cannot show that dpkg-deb takes the name, which test/system does.
+  const dpkg = (end: string) =>
+    writeFileSync(join(folder, 'dpkg-deb'), `#!/bin/sh\nfor file; do :; done\necho whole | head -c 3 >"$file"\n${end}\necho whole >"$file"\n`, { mode: 0o755 });
+  const build = () => pack(root, join(out, 'tocsin.deb'), join(out, 'tocsin.sha256'), 'xz', { ...process.env, PATH: `${folder}:${process.env.PATH}` });
+  const made = () => readdirSync(out).filter((name) => !name.endsWith('.part'));
+  dpkg('kill -9 $$');
+  expect(build).toThrow();
+  expect(made()).toEqual([]);
+  dpkg('');
+  build();
+  expect(readdirSync(out)).toEqual(['tocsin.deb', 'tocsin.sha256']);
+  expect(readFileSync(join(out, 'tocsin.deb'), 'utf8')).toBe('whole\n');
 });
 
 const withoutUdev = spawnSync('udevadm', ['verify', '--version']).status === 0 ? undefined : 'needs udevadm verify (systemd 254)';
