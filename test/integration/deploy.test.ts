@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -129,11 +129,17 @@ describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; t
 
 test('before the package is unpacked: a release that cannot use the outbox does not take the place of the one that does', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
-  const [outbox, again, installation] = [join(folder, 'outbox.db'), join(folder, 'again'), join(folder, 'installed')];
+  const [outbox, again, installation, config] = ['outbox.db', 'again', 'installed', 'tocsin.yaml'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   writeScripts('.', folder);
   const text = readFileSync(join(folder, 'preinst'), 'utf8')
     .replaceAll('/var/lib/tocsin/outbox.db', outbox)
     .replaceAll('/run/tocsin-installed-again', again)
+    .replaceAll('/etc/tocsin/tocsin.yaml', config)
     .replaceAll('/usr/lib/tocsin', installation);
   const preinst = (...args: string[]) => spawnSync('sh', ['-c', text, 'preinst', ...args], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
   const isTaken = (...args: string[]) => preinst(...args).status === 0;
@@ -169,4 +175,18 @@ test('before the package is unpacked: a release that cannot use the outbox does 
   writeFileSync(`${outbox}-wal`, 'of halves that run');
   expect(isTaken('upgrade', '0.3.0')).toBe(true);
   expect([isTaken('install', '0.3.0'), existsSync(again)]).toEqual([true, true]);
+  // an outbox elsewhere, by the configuration
+  schemaVersion(versions + 1);
+  install(versions + 1);
+  const [usual, elsewhere] = [outbox, join(folder, 'elsewhere.db')];
+  for (const line of [`path: ${elsewhere} # on the disk`, `# path: x\n\n  path: "${elsewhere}"`, `path: '${elsewhere}'`]) {
+    writeFileSync(config, `model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\n  ${line}\nlog:\n  path: /no\n`);
+    rmSync(elsewhere, { force: true });
+    expect(isTaken('upgrade', '0.3.0'), `${line}: none there`).toBe(true);
+    renameSync(usual, elsewhere);
+    expect(preinst('upgrade', '0.3.0'), line).toMatchObject({ status: 1, stderr: expect.stringContaining(`got that of a later one: ${elsewhere}\n`) });
+    renameSync(elsewhere, usual);
+  }
+  writeFileSync(config, 'model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\nlog:\n  level: info\n');
+  expect(isTaken('upgrade', '0.3.0')).toBe(false);
 });
