@@ -127,6 +127,34 @@ describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; t
   });
 });
 
+test('a group tocsin of somebody who was there before is not taken for that of the outbox', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-people-'));
+  // A fake: it cannot show that sysusers takes the group, nor that groupmod mends it.
+  const people = (group: string, ...passwd: string[]) => {
+    const lines = ['root:x:0:0:root:/root:/bin/bash', 'tocsin-listener:x:997:996::/:/usr/sbin/nologin', ...passwd].join('\n');
+    writeFileSync(join(folder, 'getent'), `#!/bin/sh\ncase $* in passwd) echo '${lines}' ;; *) ${group ? `echo '${group}'` : 'exit 2'} ;; esac\n`, {
+      mode: 0o755,
+    });
+  };
+  const installed = (language: string, ...args: string[]) => {
+    const env = { PATH: `${folder}:${process.env.PATH}`, LC_ALL: language };
+    const { status, stderr } = spawnSync('sh', ['deploy/deb/scripts/preinst', ...args], { encoding: 'utf8', env });
+    return { status, stderr };
+  };
+  const taken = { status: 0, stderr: '' };
+  people('');
+  expect(installed('C', 'install')).toEqual(taken);
+  people('tocsin:x:999:tocsin-listener,tocsin-courier');
+  expect(installed('C', 'install')).toEqual(taken);
+  people('tocsin:x:1000:', 'tocsin:x:1000:1000:,,,:/home/tocsin:/bin/bash', 'pi:x:1001:1000:,,,:/home/pi:/bin/bash');
+  expect(installed('C', 'install')).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^Error: .*, got that of: tocsin pi\nTry: .*groupmod -n NAME tocsin;/),
+  });
+  expect(installed('fr_FR.UTF-8', 'install')).toEqual({ status: 1, stderr: expect.stringMatching(/^Erreur : .* obtenu celui de : tocsin pi\nEssayez : /) });
+  expect(installed('C', 'upgrade', '0.1.0').stderr, 'a sensor that runs goes on').toBe('');
+});
+
 test('before the package is unpacked: a release that cannot use the outbox does not take the place of the one that does', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
   const [outbox, again, installation, config] = ['outbox.db', 'again', 'installed', 'tocsin.yaml'].map((name) => join(folder, name)) as [
