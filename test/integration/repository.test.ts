@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -91,7 +91,8 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(update(apt)).toMatchObject({ status: 0 });
     appendFileSync(at(changed, `pool/tocsin_1.0.1_${architecture}.deb`), 'x');
     expect(apt('download', 'tocsin=1.0.1')).toMatchObject({ status: 100, said: expect.stringMatching(/unexpected size|Hash Sum mismatch/) });
-    for (const end of ['', '.gz']) appendFileSync(at(changed, `dists/stable/main/binary-${architecture}/Packages${end}`), '\n');
+    for (const { parentPath, name } of readdirSync(at(changed, `dists/stable/main/binary-${architecture}`), { recursive: true, withFileTypes: true }))
+      if (!/^(by-hash|SHA512)$/.test(name)) appendFileSync(join(parentPath, name), '\n');
     expect(update(sensor(changed))).toMatchObject({ status: 100 });
   });
 
@@ -158,10 +159,47 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(() => publish('guarded', 'nobody', '1.0.2')).toThrow('nobody@example.org');
     expect(served()).toEqual(before);
     expect(update(sensor('guarded'))).toMatchObject({ status: 0 });
-    publish('guarded', 'operator', '1.0.2'); // and the next one succeeds
-    expect(served().length).toBe(before.length + 1);
+    publish('guarded', 'operator', '1.0.2'); // and the next one succeeds: a package more, and its index under two digests
+    expect(served().length).toBe(before.length + 3);
+    publish('guarded', 'operator', '1.0.3');
+    expect(served().length, 'of the indices under digests those of the last two').toBe(before.length + 4);
     const apt = sensor('guarded');
     expect(update(apt)).toMatchObject({ status: 0 });
-    expect(apt('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.2');
+    expect(apt('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.3');
+  });
+
+  // Each command that changes what is served is a mv or an rm; a kill before any of them is a kill at any time between two.
+  test('killed at any moment, what is served is whole: a sensor takes the version before or the new one, and the next publication succeeds', () => {
+    publish('killed', 'operator', '1.0.0');
+    const bin = at('killed-bin');
+    mkdirSync(bin);
+    for (const name of ['mv', 'rm']) {
+      const real = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+      writeFileSync(join(bin, name), `#!/bin/sh\necho >>${bin}/count\n[ $(wc -l <${bin}/count) -ne $KILLED_AT ] || kill -9 $PPID\nexec ${real} "$@"\n`, {
+        mode: 0o755,
+      });
+    }
+    const offered: string[] = [];
+    for (let killedAt = 1; ; killedAt++) {
+      const name = copyOf('killed');
+      rmSync(join(bin, 'count'), { force: true });
+      const more = { PATH: `${bin}:${process.env.PATH}`, KILLED_AT: String(killedAt) };
+      try {
+        publish(name, 'operator', '1.0.1', '30', more);
+        break;
+      } catch {
+        const apt = sensor(name);
+        expect(update(apt), `before change ${killedAt}`).toMatchObject({ status: 0 });
+        expect(apt('download', 'tocsin')).toMatchObject({ status: 0 });
+        offered.push(/^Inst tocsin \((\S+)/m.exec(apt('install', '--simulate', 'tocsin').said)?.[1] ?? 'none');
+        publish(name, 'operator', '1.0.2');
+        const next = sensor(name);
+        expect(update(next)).toMatchObject({ status: 0 });
+        expect(next('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.2');
+        expect(readdirSync(at(name)).filter((entry) => entry.startsWith('.publish'))).toEqual([]);
+      }
+    }
+    expect(offered.length).toBeGreaterThan(5);
+    expect([offered[0], offered.at(-1), offered.toSorted()]).toEqual(['1.0.0', '1.0.1', offered]);
   });
 });
