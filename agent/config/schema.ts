@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { logLevels } from '../lib/logger.ts';
 import { hasAddress } from './broker-url.ts';
-import { namesSecret } from './secrets.ts';
+import { namesSecret } from './secret-path.ts';
 
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
 const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end

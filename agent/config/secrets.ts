@@ -1,8 +1,8 @@
 import { lstatSync, readFileSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join } from 'node:path';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
-import { holdsKey, redacted, shownUrl } from './problems.ts';
+import { redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
+import { credentialsFolder, nameIn, secretPath, writtenPath } from './secret-path.ts';
 
 export interface Credentials {
   username?: string;
@@ -10,32 +10,6 @@ export interface Credentials {
   ca?: Buffer;
   cert?: Buffer;
   key?: Buffer;
-}
-
-const folder = '/etc/tocsin/credentials';
-
-/** Where a secret lies: a plain name is in /etc/tocsin/credentials, which systemd hands to the courier alone (LoadCredential). */
-export function secretPath(path: string, handedOver = process.env.CREDENTIALS_DIRECTORY): string {
-  const name = nameIn(path);
-  return name !== undefined && handedOver ? join(handedOver, `credentials_${name}`) : writtenPath(path);
-}
-
-const plain = /^(?!\.)[ -.0-9;-~]+$/; // of folder/name systemd makes folder_name
-
-/** Its name, where it is one of those that systemd hands over; the courier's user could not read that file by its path. */
-function nameIn(path: string): string | undefined {
-  if (!isAbsolute(path)) return path;
-  return dirname(path) === folder && plain.test(basename(path)) ? basename(path) : undefined;
-}
-
-/** Where whoever wrote the file put it. */
-function writtenPath(path: string): string {
-  return isAbsolute(path) ? path : join(folder, path);
-}
-
-/** Whether it is the name of a secret's file, one that systemd hands over under that name, and not the secret itself. */
-export function namesSecret(path: string): boolean {
-  return isAbsolute(path) || (plain.test(path) && !holdsKey(path));
 }
 
 /** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */
@@ -69,7 +43,7 @@ function readSecret(key: string, path: string): Buffer {
     throw new ConfigError(
       `${key}: expected a readable file, got: ${messageOf(cause).replaceAll(found, written)}`,
       isHandedOver && !isDenied(cause)
-        ? `check that it is there, a file: sudo ls -l ${folder}`
+        ? `check that it is there, a file: sudo ls -l ${credentialsFolder}`
         : 'check that the file exists and that the service user may read it',
       { cause },
     );

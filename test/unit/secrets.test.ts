@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
-import { readCredentials, secretPath } from '../../agent/config/secrets.ts';
+import { secretPath } from '../../agent/config/secret-path.ts';
+import { readCredentials } from '../../agent/config/secrets.ts';
 
 const mqtt = (caFile: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', caFile } }, 'x').mqtt;
 

@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, X5
 import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
-import { secretPath } from '../../config/secrets.ts';
+import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/schema.ts';
-import { secretPath } from '../../config/secrets.ts';
+import { secretPath } from '../../config/secret-path.ts';
 import { ProvisionError } from '../../lib/errors.ts';
 
 /** Where a sensor's identity lies. What has no certificate yet waits beside what is in force. */
