@@ -195,9 +195,9 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       model: { name, version },
     });
     tap?.fired(detection.label, detection.confidence, fate !== 'refused');
-    if (fate === 'stored') logger.info({ label: detection.label, confidence: detection.confidence }, 'event stored');
-    else if (fate === 'held') logger.warn({ label: detection.label }, 'event held in memory: the outbox cannot be written');
-    else logger.error({ label: detection.label }, 'event refused: more than outbox.maxEventsPerMinute');
+    // without what was heard: the journal keeps its lines when the event is long delivered and deleted
+    if (fate === 'held') logger.warn({}, 'event held in memory: the outbox cannot be written');
+    if (fate === 'refused') logger.error({}, 'event refused: more than outbox.maxEventsPerMinute');
   };
   logger.info({ model: name, version }, 'listening');
   const { secondsHeard } = await hear(

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { checkConfig, loadConfig } from '../config/load-config.ts';
+import { checkConfig, loadConfig, meterSocketPath } from '../config/load-config.ts';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
@@ -16,7 +16,10 @@ export function addConfig(program: Command, t: Translate): void {
     'tocsin config check --config tocsin.yaml',
     'tocsin config show --json',
   ]);
-  addCommand(config, 'check', 'report every problem at once', ['tocsin config check --config tocsin.yaml', 'tocsin config check --json'])
+  addCommand(config, 'check', 'report every problem, those between keys once each key is right', [
+    'tocsin config check --config tocsin.yaml',
+    'tocsin config check --json',
+  ])
     .addOption(configOption())
     .option('--json', 'one JSON object: ok, problems')
     .action(({ config: path, json }: { config: string; json?: true }) => {
@@ -31,7 +34,8 @@ export function addConfig(program: Command, t: Translate): void {
     .addOption(configOption())
     .option('--json', 'one JSON object')
     .action(({ config: path, json }: { config: string; json?: true }) => {
-      const shown = redact(loadConfig(path));
+      const config = loadConfig(path);
+      const shown = redact({ ...config, meter: { socket: meterSocketPath(config) } });
       if (json) printJson(shown);
       else print(showFields(sections(shown, path, t), screenOf(process.stdout)));
     });

@@ -30,10 +30,10 @@ interface Options {
 /** events: what waits, what comes, and why one fired. Whoever reads it reads everything that could leave the sensor. */
 export function addEvents(program: Command, signal: AbortSignal, t: Translate): void {
   const events = addCommand(program, 'events', 'events that wait for delivery', [
-    'tocsin events',
-    'tocsin events --limit 5 --json',
-    'tocsin events --follow',
-    'tocsin events explain 17',
+    'sudo tocsin events',
+    'sudo tocsin events --limit 5 --json',
+    'sudo tocsin events --follow',
+    'sudo tocsin events explain 17',
   ])
     .addOption(configOption())
     .option('--json', 'one JSON object a line')
@@ -60,7 +60,10 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
       if (!options.json) print(t('events.follow'));
       await follow(outbox.path, Math.max(last, waiting.at(-1)?.sequence ?? 0), { show, showNumber }, signal);
     });
-  addCommand(events, 'explain', 'why an event fired: scores against thresholds, level, gate', ['tocsin events explain 17', 'tocsin events explain event.json'])
+  addCommand(events, 'explain', 'why an event fired: scores against thresholds, level, gate', [
+    'sudo tocsin events explain 17',
+    'tocsin events explain event.json',
+  ])
     .argument('<id>', 'number of an event that waits, its id, or a file with a published event')
     .addOption(configOption())
     .option('--json', 'one JSON object: event, thresholds, model')
@@ -173,7 +176,10 @@ function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age
 function published(path: string): [Explained, Age] {
   const read = readEvent(path);
   if (typeof read === 'string')
-    throw new OutboxError(`Expected an event of Tocsin as JSON in ${path}, got: ${read}`, 'the payload as published, see docs/event.schema.json');
+    throw new OutboxError(
+      `Expected an event of Tocsin as JSON in ${path}, got: ${read}`,
+      'the payload as published: event.schema.json in /usr/share/doc/tocsin or docs',
+    );
   const { time, data } = read;
   const onsetWallMs = Date.parse(time);
   const clockRight = data.clock !== 'unsynchronised';

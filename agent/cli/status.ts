@@ -23,7 +23,7 @@ interface Options {
 
 /** status and outbox: one screen each, with what is normal beside what is not. They change nothing, and make no file. */
 export function addStatus(program: Command, t: Translate): void {
-  addCommand(program, 'status', 'one screen: services, clock, what became of every event', ['tocsin status', 'tocsin status --json'])
+  addCommand(program, 'status', 'one screen: services, clock, what became of every event', ['sudo tocsin status', 'sudo tocsin status --json'])
     .addOption(configOption())
     .option(
       '--json',
@@ -65,7 +65,7 @@ export function addStatus(program: Command, t: Translate): void {
       const screen = screenOf(process.stdout);
       print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
     });
-  addCommand(program, 'outbox', 'the file between listener and courier: size, what waits, what was lost', ['tocsin outbox', 'tocsin outbox --json'])
+  addCommand(program, 'outbox', 'the file between listener and courier: size, what waits, what was lost', ['sudo tocsin outbox', 'sudo tocsin outbox --json'])
     .addOption(configOption())
     .option('--json', 'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable')
     .action((options: Options) => {

@@ -31,8 +31,8 @@ const fewestDays = 3; // whatever the budget: one day is not like the next
 
 /** calibrate thresholds: from what was counted at this site to thresholds for a budget of events a week. */
 export function addThresholds(calibrate: Command, t: Translate): void {
-  addCommand(calibrate, 'thresholds', 'thresholds for a budget of false alarms a week, from what this sensor has counted', [
-    'tocsin calibrate thresholds --budget 2/week',
+  addCommand(calibrate, 'thresholds', 'thresholds for a budget of events a week, from what this sensor has counted', [
+    'sudo tocsin calibrate thresholds --budget 2/week',
     'sudo tocsin calibrate thresholds --budget 1/day --write',
   ])
     .addOption(configOption())

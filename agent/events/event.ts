@@ -42,7 +42,9 @@ export const soundEventSchema = z
       clock: z
         .enum(['synchronised', 'corrected', 'unsynchronised'])
         .describe('Whether `time` can be trusted; corrected: heard before the clock was set, and put right since.'),
-      historical: z.boolean().describe('Delivered late: the sensor was offline.'),
+      historical: z
+        .boolean()
+        .describe('Delivered more than `mqtt.historicalAfterSeconds` after its onset, for whatever reason, or nobody knows how long after it.'),
     }),
   })
   .describe('One recognised sound, as Tocsin publishes it.');

@@ -16,7 +16,14 @@ const levels = (reference: string, min: number, max: number) =>
 export const summarySchema = z
   .strictObject({
     outbox: z.string().regex(/^[0-9a-f]{16}$/),
-    sequence: z.number().int().min(1).max(1e12).describe('With `outbox`, the deduplication key. A number that is missing is an hour that was lost.'),
+    sequence: z
+      .number()
+      .int()
+      .min(1)
+      .max(1e12)
+      .describe(
+        'With `outbox`, the deduplication key. A number that is missing is an hour that was lost, but for those that a repair skips: 1,000 or more, up to a million.',
+      ),
     bootId: z.uuid(),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }),
     time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC; full hours once the clock is right.'),

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { AudioFrame, AudioSource } from '../../agent/audio/frame.ts';
 import type { Classifier } from '../../agent/classify/classifier.ts';
 import { labels } from '../../agent/classify/model-manifest.ts';
@@ -178,6 +178,27 @@ test('an event is stamped with when its sound began, by both clocks, not with wh
   expect(events).toHaveLength(1);
   expect(Math.abs((events[0]?.onsetMonotonicMs ?? 0) - 8000)).toBeLessThan(50);
   expect(events[0]?.onsetWallMs).toBeCloseTo(wallBeganMs + (events[0]?.onsetMonotonicMs ?? 0), 3);
+});
+
+test.each(['stored', 'held', 'refused'] as const)('of an event that is %s no line of the log says what was heard', async (fate) => {
+  const lines: string[] = [];
+  const keep = (...said: unknown[]) => void lines.push(JSON.stringify(said));
+  const manifest = { name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels: rules } } } as unknown as ListenParts['classifier']['manifest'];
+  const append = vi.fn(() => fate);
+  await listen(
+    { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: {} as never },
+    {
+      source: source(Array.from({ length: 20 }, (_, i) => ({ first: i * 1600, value: i < 10 ? 0 : 0.9 }))),
+      classifier: { ...loudness(), manifest },
+      outbox: { append } as unknown as Outbox,
+      clock: fixedClock({}),
+      logger: { debug: keep, info: keep, warn: keep, error: keep },
+    },
+    new AbortController().signal,
+  );
+  expect(append).toHaveBeenCalledOnce();
+  expect(lines.filter((line) => /glass|label|confidence|score/.test(line))).toEqual([]);
+  expect(lines.filter((line) => line.includes('event'))).toHaveLength(fate === 'stored' ? 0 : 1);
 });
 
 test('whatever ends it, nothing of the sound is kept: what was resampled is zeros, and the last thing that the model heard is silence', async () => {

@@ -12,7 +12,7 @@ const steps: readonly [words: string, example: string, good: MessageKey][] = [
   ['meter', 'sudo tocsin meter', 'card.good.meter'],
   ['selftest', 'sudo tocsin selftest --ask --seconds 60', 'card.good.selftest'],
   ['calibrate', 'sudo tocsin calibrate', 'card.good.calibrate'],
-  ['status', 'tocsin status', 'card.good.status'],
+  ['status', 'sudo tocsin status', 'card.good.status'],
   ['commission', 'sudo tocsin commission', 'card.good.commission'],
 ];
 

@@ -241,10 +241,10 @@ export const doctor = {
   'doctor.services.none': { en: 'systemd does not run here', fr: 'systemd ne tourne pas ici' },
   'doctor.services.missing': { en: '{unit} is not installed', fr: '{unit} n’est pas installé' },
   'doctor.services.missing.try': {
-    en: 'apt install --reinstall tocsin, or see systemd/README.md',
-    fr: 'apt install --reinstall tocsin, ou voyez systemd/README.md',
+    en: 'apt install --reinstall tocsin; /usr/share/doc/tocsin/units.md',
+    fr: 'apt install --reinstall tocsin ; /usr/share/doc/tocsin/units.md',
   },
-  'doctor.services.down': { en: '{unit} is {state}', fr: '{unit} est {state}' },
+  'doctor.services.down': { en: '{unit} is {state}', fr: '{unit} n’est pas actif (systemd : {state})' },
   'doctor.services.down.try': {
     en: 'systemctl restart tocsin.target; journalctl -u {unit} -n 20',
     fr: 'systemctl restart tocsin.target ; journalctl -u {unit} -n 20',

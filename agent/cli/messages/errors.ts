@@ -219,7 +219,8 @@ export const frenchErrors: Record<string, string> = {
   'expected the path of a file': 'attendu le chemin d’un fichier',
   'expected the number of a process': 'attendu le numéro d’un processus',
   'Expected an event of Tocsin as JSON in {1}, got: {2}': 'Attendu un événement de Tocsin en JSON dans {1}, obtenu : {2}',
-  'the payload as published, see docs/event.schema.json': 'le message tel que publié, voyez docs/event.schema.json',
+  'the payload as published: event.schema.json in /usr/share/doc/tocsin or docs':
+    'le message tel que publié : event.schema.json dans /usr/share/doc/tocsin ou docs',
   // what a key of the configuration file should have been, or one of an event
   'expected JSON': 'attendu du JSON',
   'expected text of the form {1}': 'attendu un texte de la forme {1}',

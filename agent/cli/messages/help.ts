@@ -28,7 +28,7 @@ export const frenchHelp: Record<string, string> = {
   'print a commented example': 'afficher un exemple commenté',
   'publish stored events over MQTT; never opens a sound device': 'publier les événements gardés par MQTT ; n’ouvre jamais d’appareil audio',
   'recognise sounds in audio files (wav, flac, ogg, mp3)': 'reconnaître les sons de fichiers audio (wav, flac, ogg, mp3)',
-  'report every problem at once': 'signaler tous les problèmes à la fois',
+  'report every problem, those between keys once each key is right': 'signaler tous les problèmes, ceux entre clés une fois chaque clé juste',
   'run listener and courier as two processes, for development and trials': 'lancer écouteur et courrier en deux processus, pour développement et essais',
   'score the sensor on labelled scenes and write a page with plots': 'noter le capteur sur des scènes étiquetées et écrire une page avec courbes',
   'seconds of sound': 'secondes de son',
@@ -62,7 +62,7 @@ export const frenchHelp: Record<string, string> = {
   'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable':
     'un objet JSON : path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable',
   'go on and show each event as it is stored': 'continuer et montrer chaque événement dès qu’il est gardé',
-  'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores, seuils, niveau',
+  'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores et seuils, niveau, déclenchement',
   'number of an event that waits, its id, or a file with a published event': 'numéro d’un événement en attente, son id, ou un fichier avec un événement publié',
   'doctor, selftest and privacy verify in one run, and a signed acceptance report':
     'doctor, selftest et privacy verify d’un trait, et un rapport de réception signé',
@@ -75,7 +75,7 @@ export const frenchHelp: Record<string, string> = {
   'print the manual page': 'afficher la page de manuel',
   'print the one-page card for the field as HTML': 'afficher la fiche de terrain d’une page en HTML',
   'what the sensor hears now, and why it fires or does not': 'ce que le capteur entend, et pourquoi il se déclenche ou non',
-  'thresholds for a budget of false alarms a week, from what this sensor has counted':
+  'thresholds for a budget of events a week, from what this sensor has counted':
     'seuils pour un budget de fausses alertes par semaine, d’après ce que ce capteur a compté',
   'events of all labels together: 2/week, 1/day, 5/month': 'événements de toutes les étiquettes : 2/week, 1/day, 5/month',
   'use the last days of listening: 14 by default, more where the budget needs them':

@@ -21,7 +21,7 @@ export const meter = {
   'meter.opens': { en: 'opens at {open}: ', fr: 'seuil {open} : ' },
   'meter.quiet': { en: 'nothing', fr: 'rien' },
   'meter.below': { en: 'under its threshold', fr: 'sous son seuil' },
-  'meter.open': { en: 'an event if {left} s more', fr: 'événement dans {left} s' },
+  'meter.open': { en: 'an event if {left} s more', fr: 'événement si encore {left} s' },
   'meter.confirmed': { en: 'EVENT, going on', fr: 'ÉVÉNEMENT en cours' },
   'meter.tail': { en: 'ended; repeats join, {left} s', fr: 'fini ; reprise jointe, {left} s' },
   'meter.cooldown': { en: 'cool-down, {left} s', fr: 'temps mort, {left} s' },
@@ -46,7 +46,7 @@ export const meter = {
   },
   'meter.trouble.noSocket': {
     en: 'Expected a socket at {path}, got none, though the listener runs',
-    fr: 'Attendu une socket à {path}, obtenu aucune ; l’écouteur tourne pourtant',
+    fr: 'Attendu un socket à {path}, obtenu aucun ; l’écouteur tourne pourtant',
   },
   'meter.trouble.noSocket.try': {
     en: 'journalctl -u tocsin-listener -g "meter socket"; then systemctl restart tocsin-listener',

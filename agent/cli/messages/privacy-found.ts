@@ -94,7 +94,7 @@ export const privacyFound = {
   'privacy.network.ok': { en: 'a namespace of its own ({namespace}) with lo alone', fr: 'un espace à lui ({namespace}) avec lo seul' },
   'privacy.sockets.listener': { en: 'it holds: {what}', fr: 'il tient : {what}' },
   'privacy.sockets.listening': { en: 'it waits for callers: {what}', fr: 'attend des appels : {what}' },
-  'privacy.sockets.unix': { en: '{count} local (AF_UNIX), no other', fr: '{count} locaux (AF_UNIX), aucun autre' },
+  'privacy.sockets.unix': { en: '{count} local (AF_UNIX), no other', fr: 'locaux (AF_UNIX) : {count}, aucun autre' },
   'privacy.sockets.peer': { en: 'not the broker ({host}:{port}): {what}', fr: 'autre que le broker ({host}:{port}) : {what}' },
   'privacy.sockets.name': { en: 'connected, but {host} cannot be looked up now', fr: 'relié, mais {host} ne peut être résolu à présent' },
   'privacy.sockets.moved': {
@@ -140,7 +140,7 @@ export const privacyFound = {
   'privacy.seccomp.wrong': { en: 'no filter', fr: 'pas de filtre' },
   'privacy.seccomp.rings': { en: 'io_uring goes past the filter: process {pids}', fr: 'io_uring passe outre le filtre : processus {pids}' },
   'privacy.seccomp.ok': { en: 'filtered ({filters} filters)', fr: 'filtrés ({filters} filtres)' },
-  'privacy.traced.wrong': { en: 'traced by process {pids}', fr: 'suivie par le processus {pids}' },
+  'privacy.traced.wrong': { en: 'traced by process {pids}', fr: 'suivi par le processus {pids}' },
   'privacy.traced.ok': { en: 'nobody', fr: 'personne' },
   'privacy.core.limit': { en: 'core dumps are on (limit {limit})', fr: 'les images mémoire sont permises (limite {limit})' },
   'privacy.core.pipe': {
@@ -148,7 +148,7 @@ export const privacyFound = {
     fr: 'un plantage donnerait sa mémoire à {pattern}, quelle que soit la limite (filtre {filter})',
   },
   'privacy.core.ok': { en: 'limit 0, filter {filter}', fr: 'limite 0, filtre {filter}' },
-  'privacy.unit.none': { en: 'not run by systemd here', fr: 'pas lancée par systemd ici' },
+  'privacy.unit.none': { en: 'not run by systemd here', fr: 'pas lancé par systemd ici' },
   'privacy.unit.wrong': { en: 'in force, and what was shipped: {what}', fr: 'en vigueur, et ce qui fut livré : {what}' },
   'privacy.unit.ok': { en: '{count} settings as shipped; drop-ins: {dropIns}', fr: '{count} réglages comme livrés ; ajouts : {dropIns}' },
   'privacy.limits.open': { en: 'no limit: memory {memory}, tasks {tasks}', fr: 'sans limite : mémoire {memory}, tâches {tasks}' },

@@ -2,7 +2,7 @@ import type { Message } from '../message.ts';
 
 // The page that a technician hands to a data-protection officer.
 export const privacyReport = {
-  'report.title': { en: 'Privacy verification of an acoustic sensor', fr: 'Vérification de la vie privée d’un capteur acoustique' },
+  'report.title': { en: 'Privacy verification of an acoustic sensor', fr: 'Vérification de la protection de la vie privée par un capteur acoustique' },
   'report.sensor': { en: 'Sensor', fr: 'Capteur' },
   'report.site': { en: 'Site', fr: 'Site' },
   'report.time': { en: 'Checked', fr: 'Vérifié' },

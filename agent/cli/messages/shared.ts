@@ -12,7 +12,7 @@ export const shared = {
   'usage.invalidArgument': { en: '{what}: {expected}, got {got}', fr: '{what} : {expected}, obtenu {got}' },
   'usage.missingMandatoryOptionValue': { en: 'missing option {what}', fr: 'il manque l’option {what}' },
   'usage.conflictingOption': { en: 'these options cannot be used with one another: {what}', fr: 'ces options ne vont pas ensemble : {what}' },
-  'usage.meant': { en: '; did you mean {meant}?', fr: ' ; vouliez-vous {meant} ?' },
+  'usage.meant': { en: '; did you mean {meant}?', fr: ' ; vouliez-vous dire {meant} ?' },
   'help.Usage:': { en: 'Usage:', fr: 'Usage :' },
   'help.Options:': { en: 'Options:', fr: 'Options :' },
   'help.Commands:': { en: 'Commands:', fr: 'Commandes :' },

@@ -61,10 +61,10 @@ export const state = {
   'waiting.some': { en: '{n}, the oldest for {age}', fr: '{n}, le plus ancien depuis {age}' },
   'waiting.note': { en: 'normal: gone within a minute. See: sudo tocsin doctor', fr: 'normal : partis en une minute. Voyez : sudo tocsin doctor' },
   'field.hearing': { en: 'hearing', fr: 'écoute' },
-  'hearing.starting': { en: 'starting; heard {share} % of {span} until {age} ago', fr: 'démarre ; a entendu {share} % de {span}, il y a {age}' },
-  'hearing.listening': { en: 'hears, {share} % of {span} until {age} ago', fr: 'entend, {share} % de {span}, il y a {age}' },
-  'hearing.deaf': { en: 'deaf; heard {share} % of {span} until {age} ago', fr: 'sourd ; a entendu {share} % de {span}, il y a {age}' },
-  'hearing.stopped': { en: 'stopped; heard {share} % of {span} until {age} ago', fr: 'arrêté ; a entendu {share} % de {span}, il y a {age}' },
+  'hearing.starting': { en: 'starting; heard {share} % of {span} until {age} ago', fr: 'démarre ; a entendu {share} % de {span}, jusqu’à il y a {age}' },
+  'hearing.listening': { en: 'hears, {share} % of {span} until {age} ago', fr: 'entend, {share} % de {span}, jusqu’à il y a {age}' },
+  'hearing.deaf': { en: 'deaf; heard {share} % of {span} until {age} ago', fr: 'sourd ; a entendu {share} % de {span}, jusqu’à il y a {age}' },
+  'hearing.stopped': { en: 'stopped; heard {share} % of {span} until {age} ago', fr: 'arrêté ; a entendu {share} % de {span}, jusqu’à il y a {age}' },
   'hearing.silent': { en: 'the listener has not reported for {age}', fr: 'l’écouteur ne dit plus rien depuis {age}' },
   'hearing.floor': { en: 'background {level} dBFS', fr: 'fond à {level} dBFS' },
   'hearing.note': { en: 'normal: hears, over 99 %. See: sudo tocsin doctor', fr: 'normal : entend, plus de 99 %. Voyez : sudo tocsin doctor' },
@@ -120,7 +120,7 @@ export const state = {
 
   'explain.unknown': {
     en: 'event {id} does not wait in the outbox: it was sent, or never was',
-    fr: 'l’événement {id} n’est pas en attente : il est transmis, ou n’a jamais été',
+    fr: 'l’événement {id} n’est pas en attente : il a été transmis, ou n’a jamais existé',
   },
   'explain.unknown.try': {
     en: 'save it from the platform as JSON: tocsin events explain event.json',
@@ -148,7 +148,10 @@ export const state = {
 
   'model.verified': { en: '{digest}..., verified', fr: '{digest}..., vérifiée' },
   'model.input': { en: '{rate} Hz, a score every {ms} ms', fr: '{rate} Hz, un score toutes les {ms} ms' },
-  'model.point': { en: '{name}: at most {alarms} false alarms an hour', fr: '{name} : au plus {alarms} fausses alertes par heure' },
+  'model.point': {
+    en: '{name}: chosen for a budget of {alarms} false alarms an hour',
+    fr: '{name} : choisi pour un budget de {alarms} fausses alertes par heure',
+  },
   'model.inForce': { en: 'in force', fr: 'en vigueur' },
   'model.chosen': { en: 'chosen, as their author says, on: {where}', fr: 'choisis, selon leur auteur, sur : « {where} »' },
 

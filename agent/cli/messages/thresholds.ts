@@ -55,7 +55,7 @@ export const thresholds = {
   },
   'thresholds.wait': {
     en: 'let tocsin-listener run: it stores its counts every hour, for this model and operating point',
-    fr: 'laissez tourner tocsin-listener : il garde ses comptes chaque heure, pour ce modèle et ce point de réglage',
+    fr: 'laissez tourner tocsin-listener : il garde ses comptes chaque heure, pour ce modèle et ce point de fonctionnement',
   },
   'thresholds.none': {
     en: 'Expected a threshold that holds {budget} a week, got more events at the highest',
