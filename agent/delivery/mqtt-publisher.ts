@@ -6,12 +6,12 @@ import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
+import { contentTypeOf } from './topics.ts';
 
 /** mqtt.js hands what it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
 /** `wss` takes its own; neither heeds NODE_TLS_REJECT_UNAUTHORIZED then. */
 const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true, wsOptions: { minVersion: 'TLSv1.2', rejectUnauthorized: true } } as const;
-const contentType = 'application/json';
 
 /**
  * Of a name with several addresses Node gives each but the last 250 ms, which is less than a handshake over a weak link: the one that answers would
@@ -37,7 +37,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       connectTimeout: mqtt.ackTimeoutSeconds * 1000,
       reconnectPeriod: 0,
       queueQoSZero: false,
-      will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
+      will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true, properties: { contentType: contentTypeOf(will.topic) } },
     };
     takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
     const { client, limits } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
@@ -163,7 +163,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
             why = `no PUBACK in ${ackTimeoutSeconds} s`;
             onLost();
           }, ackTimeoutSeconds * 1000);
-          client.publish(topic, payload, { qos: 1, retain, properties: { contentType } }, answered);
+          client.publish(topic, payload, { qos: 1, retain, properties: { contentType: contentTypeOf(topic) } }, answered);
         });
         startNext();
       });
@@ -179,7 +179,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
 
 /** Of a PUBLISH with QoS 1 and a content type (MQTT 5, 3.3): a byte, the length of what follows, topic, packet identifier, properties, payload. */
 function packetBytes(topic: string, payload: string): number {
-  const follows = 2 + Buffer.byteLength(topic) + 2 + 1 + 3 + contentType.length + Buffer.byteLength(payload);
+  const follows = 2 + Buffer.byteLength(topic) + 2 + 1 + 3 + contentTypeOf(topic).length + Buffer.byteLength(payload);
   return 1 + [128, 16_384, 2_097_152].filter((limit) => follows >= limit).length + 1 + follows;
 }
 
@@ -241,7 +241,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
           ended(topic),
           new Promise<number>((resolve, reject) => {
             unanswered++;
-            client.publish(topic, payload, { qos: 1 }, (error, packet) => {
+            client.publish(topic, payload, { qos: 1, properties: { contentType: contentTypeOf(topic) } }, (error, packet) => {
               unanswered--;
               const code = codeOf(error, packet);
               if (error && typeof code !== 'number') reject(error);
