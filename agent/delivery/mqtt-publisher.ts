@@ -40,7 +40,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true, properties: { contentType: contentTypeOf(will.topic) } },
     };
     takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
-    const { client, limits } = await opened(mqtt.url, options, signal).catch((cause: unknown) => {
+    return opened(mqtt.url, options, mqtt.ackTimeoutSeconds, signal).catch((cause: unknown) => {
       throw new BrokerError(
         `Expected the broker at ${shownUrl(mqtt.url)} to accept the sensor, got: ${messageOf(cause)}`,
         'check mqtt.url, the certificates and that the broker runs',
@@ -48,7 +48,6 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
         { cause },
       );
     });
-    return wrap(client, limits, mqtt.ackTimeoutSeconds);
   };
 }
 
@@ -58,8 +57,11 @@ interface Limits {
   readonly maximumPacketSize: number;
 }
 
-/** Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. */
-async function opened(url: string, options: IClientOptions, signal: AbortSignal): Promise<{ client: MqttClient; limits: Limits }> {
+/**
+ * Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. What follows the CONNACK in the same
+ * segment, as a DISCONNECT may, finds the publisher there.
+ */
+async function opened(url: string, options: IClientOptions, ackTimeoutSeconds: number, signal: AbortSignal): Promise<Publisher> {
   const { connect } = await import('mqtt');
   const client = connect(url, options);
   return new Promise((resolve, reject) => {
@@ -83,7 +85,7 @@ async function opened(url: string, options: IClientOptions, signal: AbortSignal)
       settle();
       client.removeListener('error', fail);
       const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = properties ?? {};
-      resolve({ client, limits: { receiveMaximum: Math.max(1, receiveMaximum), maximumPacketSize } });
+      resolve(wrap(client, { receiveMaximum: Math.max(1, receiveMaximum), maximumPacketSize }, ackTimeoutSeconds));
     });
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });

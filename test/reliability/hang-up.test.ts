@@ -121,6 +121,16 @@ test('over the status, the first of each connection: events are sent all the sam
   await soon(() => expect(of(topics.status)).toBe(1));
 });
 
+test('one that accepts a connection and ends it in the same segment: why is known, and all is sent once it does not', async () => {
+  let isTaken = true;
+  const broker = await openScriptedBroker({ connack: () => (isTaken ? { disconnect: 142 } : 0), puback: () => 0 });
+  onTestFinished(() => broker.close());
+  const outbox = start(broker.url);
+  await soon(() => expect(link.read()).toMatchObject({ lastFault: 'session_taken' }));
+  isTaken = false;
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
+});
+
 test('a stopped courier leaves no connection open to a broker that does not answer the end: its process would not end', async () => {
   const open = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
   await soon(() => expect(open()).toBe(0)); // those of the tests before are closed

@@ -62,7 +62,8 @@ export async function openFaultProxy(brokerPort: number) {
  * packet, with reason code 149 (3.2.2.3.6).
  */
 export async function openScriptedBroker(answer: {
-  connack?: () => number;
+  /** With `disconnect` it accepts, and ends the connection in the same segment. */
+  connack?: () => number | { disconnect: number };
   puback: (topic: string, payload: string, bytes: number) => number | { disconnect: number } | undefined;
   oneSession?: true;
   receiveMaximum?: number;
@@ -97,7 +98,10 @@ export async function openScriptedBroker(answer: {
             ...(receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 255]),
             ...(maximumPacketSize === undefined ? [] : [0x27, 0, 0, maximumPacketSize >> 8, maximumPacketSize & 255]),
           ];
-          socket.write(Buffer.from([0x20, 3 + properties.length, 0, answer.connack?.() ?? 0, properties.length, ...properties]));
+          const code = answer.connack?.() ?? 0;
+          const connack = (reason: number) => [0x20, 3 + properties.length, 0, reason, properties.length, ...properties];
+          if (typeof code === 'object') socket.end(Buffer.from([...connack(0), 0xe0, 2, code.disconnect, 0]));
+          else socket.write(Buffer.from(connack(code)));
         } else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
         else if (type === 14 && !answer.neverEnds) socket.end();
         else if (maximumPacketSize !== undefined && packet.bytes > maximumPacketSize) socket.end(Buffer.from([0xe0, 2, 149, 0]));
