@@ -218,11 +218,11 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, pr
   return { sound, last, holes };
 }
 
-/** When boots began, those of no event as well: hours have theirs, and a half that noted it in this boot does not again. */
+/** Boots in their order, for the one that came last is looked for, and when they began: hours have theirs, and a half that noted it in this boot does not again. */
 function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
-  const began = reading(() => from.prepare('SELECT boot_id, began_wall_ms FROM boot WHERE began_wall_ms IS NOT NULL').all());
+  const boots = reading(() => from.prepare<[], object>('SELECT boot_id, began_wall_ms FROM boot ORDER BY id').all());
   const insert = to.prepare('INSERT INTO boot (boot_id, began_wall_ms) VALUES (@boot_id, @began_wall_ms)');
-  for (const boot of began ?? []) writing(() => insert.run(boot));
+  for (const boot of boots ?? []) writing(() => insert.run(boot)) ?? writing(() => insert.run({ ...boot, began_wall_ms: null }));
 }
 
 /** What the listener told last, where that can be read: it tells the next time in ten minutes, and would be taken for silent until then. */

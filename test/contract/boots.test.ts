@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test } from 'vitest';
 import { forgetBoots, keptBoots, mostBoots } from '../../agent/outbox/boots.ts';
+import { repairOutbox } from '../../agent/outbox/repair.ts';
 import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { bootId, hearingRecord, hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
@@ -88,4 +90,33 @@ test('what a later release has refer to a boot keeps it; while another program w
   expect(boots()).toEqual([later, ...others.slice(-keptBoots)]);
   expect(() => db.prepare('DELETE FROM boot').run()).toThrow('FOREIGN KEY');
   db.close();
+});
+
+test('a repair keeps boots in their order, with a beginning or without, so that this one is found as the last', () => {
+  const [first, second, third] = [randomUUID(), randomUUID(), randomUUID()];
+  const outbox = open();
+  outbox.noteBoot(first, 1_795_000_000_000);
+  outbox.append(recordedEvent(1, { bootId: second })); // whose clock was never set
+  outbox.append(recordedEvent(2, { bootId: third }));
+  outbox.noteBoot(third, 1_797_000_000_000);
+  outbox.close();
+  repairOutbox(path, openDatabase, () => false);
+  expect(boots()).toEqual([first, second, third]);
+  const view = viewOutbox(path);
+  expect(view.state().boot).toEqual({ bootId: third, beganMs: 1_797_000_000_000 });
+  view.close();
+});
+
+test('a beginning that the schema refuses does not take its boot out of its place', () => {
+  const [first, second] = [randomUUID(), randomUUID()];
+  const outbox = open();
+  outbox.append(recordedEvent(1, { bootId: first }));
+  outbox.noteBoot(second, 1_797_000_000_000);
+  outbox.close();
+  const db = new Database(path);
+  db.pragma('ignore_check_constraints = ON');
+  db.prepare('UPDATE boot SET began_wall_ms = -1 WHERE boot_id = ?').run(first);
+  db.close();
+  repairOutbox(path, openDatabase, () => false);
+  expect(boots()).toEqual([first, second]);
 });
