@@ -60,6 +60,8 @@ export class OutboxError extends TocsinError {
     super(message, tryHint, exitCodes.outbox, options);
   }
 }
+/** The schema of the outbox refuses what is to be stored, and would for ever: no fault of the disk. */
+export class UnstorableError extends OutboxError {}
 /** The broker refused, did not answer, or is not there. `refused` is true when sending the same again cannot help by itself. */
 export class BrokerError extends TocsinError {
   readonly refused: boolean;

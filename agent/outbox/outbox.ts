@@ -44,8 +44,11 @@ export interface Gap {
  */
 export interface Outbox {
   readonly id: string;
-  /** Stores an event, or counts it as refused when events come faster than allowed, or holds it in memory while the disk takes none. */
-  append(event: RecordedEvent): 'stored' | 'refused' | 'held';
+  /**
+   * Stores an event, or counts it as refused when events come faster than allowed, or holds it in memory while the disk takes none, or drops it, counted, where the
+   * schema refuses it.
+   */
+  append(event: RecordedEvent): 'stored' | 'refused' | 'held' | 'dropped';
   /** The oldest events after a sequence number, in order. */
   pending(after: number, limit: number): PendingEvent[];
   pendingCount(): number;

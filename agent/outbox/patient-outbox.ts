@@ -1,18 +1,19 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
-import { hasCode, messageOf, OutboxError } from '../lib/errors.ts';
+import { hasCode, messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived, together } from './arrived.ts';
+import { Ballast, ballastBytes } from './ballast.ts';
 import { freeBeside, isFull, isReadOnly, Room } from './disk.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
-export const ballastBytes = 1_000_000;
 const [reopenMs, mostTurnMs] = [5000, 1000]; // on a slow card to store a thousand held events takes longer than the watchdog waits
-const refillBytes = 16 * ballastBytes; // free space at which the ballast is laid again
+
+type Fate = ReturnType<Outbox['append']>;
 
 export interface PatientOptions {
   readonly path: string;
@@ -28,10 +29,8 @@ export interface PatientOptions {
  * An outbox that outlives its disk, for the two halves: it opens again what was damaged or replaced, and holds in memory
  * what cannot be written.
  *
- *   append ─▶ stored │ held ─▶ (every second) ─▶ stored, or dropped when `maxHeld` is passed: a gap
+ *   append ─▶ stored │ held ─▶ (every second) ─▶ stored, or dropped when `maxHeld` is passed, or the schema refuses it: a gap
  *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile; so are gaps and summaries that were told
- *
- * On a full disk even deleting needs room: PATH.ballast is released then, and laid again once there is space.
  */
 export function openPatientOutbox(options: PatientOptions): Outbox {
   return new PatientOutbox(options);
@@ -48,9 +47,11 @@ class PatientOutbox implements Outbox {
   #id: string | undefined; // of the outbox that was opened last
   readonly #arrived = new Arrived();
   readonly #room = new Room();
+  readonly #ballast: Ballast;
 
   constructor(options: PatientOptions) {
     this.#options = options;
+    this.#ballast = new Ballast(options.path);
     this.#timer = setInterval(() => this.#retry(), options.retryMs ?? 1000).unref();
     this.#retry();
   }
@@ -59,7 +60,7 @@ class PatientOutbox implements Outbox {
     return this.#id ?? this.#do((outbox) => outbox.id);
   }
 
-  append(event: RecordedEvent): 'stored' | 'refused' | 'held' {
+  append(event: RecordedEvent): Fate {
     this.#held.push(event);
     const fates = this.#storeHeld();
     const excess = this.#held.length - (this.#options.maxHeld ?? 1000);
@@ -179,29 +180,38 @@ class PatientOutbox implements Outbox {
     this.#quietly(() => {
       if (this.#trouble) this.#do((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
     });
-    this.#quietly(() => this.#layBallast());
+    this.#quietly(() => this.#ballast.lay());
   }
 
   /** Stores what is held, oldest first, until one cannot be or the turn is over; returns the fate of each that was taken. */
-  #storeHeld(turnMs = mostTurnMs): ('stored' | 'refused' | 'held')[] {
-    const fates: ('stored' | 'refused' | 'held')[] = [];
+  #storeHeld(turnMs = mostTurnMs): Fate[] {
+    const fates: Fate[] = [];
     this.#quietly(() => {
-      if (this.#dropped > 0) {
-        this.#do((outbox) => outbox.drop(this.#dropped));
-        this.#dropped = 0;
-      }
-      for (const beganMs = performance.now(); this.#held[0] && performance.now() - beganMs < turnMs; this.#held.shift()) {
-        const event = this.#held[0];
-        try {
-          fates.push(this.#do((outbox) => outbox.append(event)));
-        } catch (error) {
-          // what the schema itself refuses it will refuse for ever: it must not hold up what comes after
-          if (!isRefusedBySchema(error)) throw error;
-          this.#dropped++;
-        }
+      this.#storeDropped();
+      for (const beganMs = performance.now(); this.#held[0] && performance.now() - beganMs < turnMs; this.#storeDropped()) {
+        fates.push(this.#store(this.#held[0]));
+        this.#held.shift();
       }
     });
     return fates;
+  }
+
+  /** What the schema refuses it will refuse for ever: that must not hold up what comes after. */
+  #store(event: RecordedEvent): Fate {
+    try {
+      return this.#do((outbox) => outbox.append(event));
+    } catch (error) {
+      if (!(error instanceof UnstorableError)) throw error;
+      this.#options.logger.error({ reason: error.message, hint: error.tryHint }, 'an event that cannot be stored is dropped, counted');
+      this.#dropped++;
+      return 'dropped';
+    }
+  }
+
+  #storeDropped(): void {
+    if (this.#dropped === 0) return;
+    this.#do((outbox) => outbox.drop(this.#dropped));
+    this.#dropped = 0;
   }
 
   #deleteArrived(): void {
@@ -231,6 +241,7 @@ class PatientOutbox implements Outbox {
         }
         return result;
       } catch (error) {
+        if (error instanceof UnstorableError) throw error; // the disk is not to blame
         // where -shm or -wal cannot grow, SQLite speaks of I/O errors
         const full = isFull(error) || (isUnusable(error) && this.#isLow() && !isReadOnly(this.#options.path));
         if (this.#options.isDamage(error)) {
@@ -263,24 +274,9 @@ class PatientOutbox implements Outbox {
   }
 
   #releaseBallast(): boolean {
-    const ballast = `${this.#options.path}.ballast`;
-    if (!existsSync(ballast)) return false;
-    return (
-      this.#quietly(() => {
-        rmSync(ballast);
-        this.#room.made();
-        return true;
-      }) ?? false
-    );
-  }
-
-  #layBallast(): void {
-    const ballast = `${this.#options.path}.ballast`;
-    const size = statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
-    if (size >= ballastBytes || freeBeside(ballast) <= refillBytes) return;
-    if (size > 0 && readFileSync(ballast).some((byte) => byte !== 0)) return; // no ballast of ours: `privacy verify` is to find it
-    // onto the disk: what a power cut leaves of it is short, or takes no room
-    writeFileSync(ballast, Buffer.alloc(ballastBytes), { flush: true });
+    if (!this.#quietly(() => this.#ballast.release())) return false;
+    this.#room.made();
+    return true;
   }
 
   /** What fails here is tried again by the timer, and has been logged where it matters. */
@@ -295,4 +291,3 @@ class PatientOutbox implements Outbox {
 }
 
 const isUnusable = (error: unknown) => hasCode(error, /^SQLITE_(IOERR|READONLY|CANTOPEN)|^E(ROFS|IO)$/);
-const isRefusedBySchema = (error: unknown) => hasCode(error, /^SQLITE_CONSTRAINT/);

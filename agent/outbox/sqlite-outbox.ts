@@ -4,13 +4,14 @@ import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
-import { hasCode, messageOf, OutboxError } from '../lib/errors.ts';
+import { hasCode, messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import { lowBytes } from './disk.ts';
 import { findTooOld } from './expiry.ts';
 import { gapsOf, noteGap } from './gaps.ts';
 import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
+import { know } from './known.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { Quarantine } from './quarantine.ts';
 import { inodeOf, repairOutbox } from './repair.ts';
@@ -239,15 +240,8 @@ class SqliteOutbox implements Outbox {
     this.#db.close();
   }
 
-  /** Gives a boot and a model the numbers that rows refer to. */
-  #know({ bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {
-    this.#prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
-    if (this.#prepare('SELECT 1 FROM model WHERE name = ? AND version = ?').get(model.name, model.version)) return;
-    // the schema has room for 64: those that nothing refers to any more make way
-    const used = '(SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day)';
-    if (this.#prepare('SELECT count(*) >= 64 FROM model').pluck().get()) this.#db.exec(`DELETE FROM model WHERE id NOT IN ${used}`);
-    const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
-    this.#prepare(`INSERT INTO model (id, name, version) VALUES ((${free}), ?, ?)`).run(model.name, model.version);
+  #know(of: Pick<RecordedEvent, 'bootId' | 'model'>): void {
+    know((sql) => this.#prepare(sql), of);
   }
 
   #makeRoom(): void {
@@ -292,6 +286,12 @@ class SqliteOutbox implements Outbox {
       return result;
     } catch (cause) {
       this.#wasBusy = hasCode(cause, /^SQLITE_BUSY/);
+      if (hasCode(cause, /^SQLITE_CONSTRAINT/))
+        throw new UnstorableError(
+          `Expected what the schema of the outbox allows, got: ${messageOf(cause)}`,
+          'report it: what is stored next is not held up by it, and what was not is counted',
+          { cause },
+        );
       throw new OutboxError(`Expected to write the outbox, got: ${messageOf(cause)}`, 'check free space and that the file belongs to the service', { cause });
     }
   }

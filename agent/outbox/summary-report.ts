@@ -1,5 +1,5 @@
 import type { HourSummary } from '../events/summary.ts';
-import { hasCode, messageOf } from '../lib/errors.ts';
+import { messageOf, UnstorableError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -21,7 +21,7 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
       }
       failing = false;
     } catch (error) {
-      const isRefused = hasCode(error, /^SQLITE_CONSTRAINT/); // by the schema: it would be for ever, and those behind it with it
+      const isRefused = error instanceof UnstorableError; // it would be for ever, and those behind it with it
       if (isRefused) {
         held.shift();
         lost++;

@@ -259,7 +259,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
   test('an event that the schema refuses for ever holds up none behind it, and is a gap', () => {
     const outbox = open();
     outbox.append(recordedEvent(1));
-    expect(outbox.append(recordedEvent(2, { model: { name: 'Not a name', version: '1' } }))).toBe('held');
+    expect(outbox.append(recordedEvent(2, { model: { name: 'Not a name', version: '1' } }))).toBe('dropped');
     expect(outbox.append(recordedEvent(3))).toBe('stored');
     expect(outbox.fates()).toMatchObject({ stored: 2, dropped: 1 });
     expect(outbox.gaps(10)).toEqual([{ first: 2, last: 2, reason: 'dropped' }]);

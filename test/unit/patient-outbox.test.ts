@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test, vi } from 'vitest';
-import { ballastBytes, openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { UnstorableError } from '../../agent/lib/errors.ts';
+import { ballastBytes } from '../../agent/outbox/ballast.ts';
+import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';
-import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { hearingRecord, hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 // a card whose every commit takes 30 ms would keep the listener from everything else for half a minute, which is when its watchdog ends it
 test('events that were held are stored for a second at a time, in order, and all of them at the end', () => {
@@ -74,6 +76,25 @@ test.each(['append', 'acknowledge', 'drop'] as const)(
     outbox.close();
   },
 );
+
+test('what the schema refuses is no fault of the disk: it is told, counted and named in a gap, and the rest is stored', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unstorable-')), 'outbox.db');
+  const error = vi.fn();
+  const outbox = openPatient(path, { logger: { ...silentLogger, error }, retryMs: 1_000_000 });
+  const model = { name: 'Not a name', version: '1' };
+  expect(outbox.append(recordedEvent(1))).toBe('stored');
+  expect(outbox.append(recordedEvent(2, { model }))).toBe('dropped');
+  expect(outbox.gaps(10)).toEqual([{ first: 2, last: 2, reason: 'dropped' }]);
+  expect(outbox.fates()).toMatchObject({ stored: 1, dropped: 1 });
+  for (const write of [() => outbox.writeHearing(hearingRecord({ model })), () => outbox.writeSummary(hourSummary({ model }))])
+    expect(write).toThrow(UnstorableError);
+  expect(outbox.faults()).toEqual([]);
+  expect(outbox.append(recordedEvent(3))).toBe('stored');
+  const said = [
+    [{ reason: expect.stringContaining('CHECK constraint failed'), hint: expect.any(String) }, 'an event that cannot be stored is dropped, counted'],
+  ];
+  expect(error.mock.calls).toEqual(said);
+});
 
 test('what the platform has, and the disk would not let go, does not expire', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-arrived-')), 'outbox.db');

@@ -23,6 +23,9 @@ export const frenchErrors: Record<string, string> = {
   'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start':
     'vérifiez le chemin, son propriétaire et la place libre ; un fichier endommagé est réparé au démarrage de `tocsin deliver` et `tocsin listen`',
   'Expected to write the outbox, got: {1}': 'Attendu de pouvoir écrire la file d’attente, obtenu : {1}',
+  'Expected what the schema of the outbox allows, got: {1}': 'Attendu ce que permet le schéma de la file d’attente, obtenu : {1}',
+  'report it: what is stored next is not held up by it, and what was not is counted':
+    'signalez-le : ce qui suit est stocké tout de même, et ce qui ne l’a pas été est compté',
   'check free space and that the file belongs to the service': 'vérifiez la place libre et que le fichier appartient au service',
   'Expected the broker at {1} to accept the sensor, got: {2}': 'Attendu que le broker {1} accepte le capteur, obtenu : {2}',
   'Expected the broker to hold the connection, got: {1}': 'Attendu que le broker garde la connexion, obtenu : {1}',

@@ -3,7 +3,7 @@ import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, type 
 import { basename, dirname, join, resolve } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
-import { ballastBytes } from '../../outbox/patient-outbox.ts';
+import { ballastBytes } from '../../outbox/ballast.ts';
 import { isFalseNote } from '../../outbox/schema-note.ts';
 import type { Machine } from './machine.ts';
 import { statusOf } from './process.ts';
