@@ -53,6 +53,17 @@ test('a gap before it of another reason, or that does not reach it, stays as it 
   outbox.close();
 });
 
+test('a gap that damage put where an event is does not keep that from expiring, nor what is heard from being stored', () => {
+  const outbox = outboxOf(6, []);
+  const db = new Database(path);
+  db.exec("INSERT INTO gap VALUES (1, 1, 'dropped'), (5, 9, 'unreadable')");
+  db.close();
+  expect(expireTo(outbox, 4)).toBe(4);
+  expect(expireTo(outbox, 6)).toBe(2);
+  expect(spans(outbox)).toEqual(['1-4 dropped', '5-9 unreadable']);
+  outbox.close();
+});
+
 test('to note gaps costs a statement or two for each, by its key, however many there are', () => {
   const asked = new Map<string, number>();
   const spy = vi.spyOn(Database.prototype, 'prepare').mockImplementation(function (this: Database.Database, sql: string) {
