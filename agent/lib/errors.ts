@@ -16,9 +16,9 @@ export function isDenied(error: unknown): boolean {
   return code === 'EACCES' || code === 'EPERM' || (cause !== undefined && isDenied(cause));
 }
 
-/** Whether the disk, or this user's share of it, is full. */
+/** Whether the disk, or this user's share of it, is full. SHMSIZE: no room for the shared memory of a write-ahead log. */
 export function isFull(error: unknown): boolean {
-  return hasCode(error, /^(ENOSPC|EDQUOT)$/);
+  return hasCode(error, /^(ENOSPC|EDQUOT|SQLITE_FULL|SQLITE_IOERR_SHMSIZE)$/);
 }
 
 /** Exit codes are part of the CLI's contract: see docs/cli.md. */

@@ -1,8 +1,8 @@
 import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { hasCode } from '../lib/errors.ts';
+import { hasCode, isFull } from '../lib/errors.ts';
 
-export const lowBytes = 1_000_000; // less free space than this is a fault
+const lowBytes = 1_000_000; // less free space than this is a fault
 const moreBytes = 65_536; // additional free space that makes another try worthwhile
 const waitMs = 60_000; // after which it is tried anyway
 
@@ -55,13 +55,17 @@ export function isReadOnly(outboxPath: string): boolean {
   }
 }
 
-/** As `isFull`, for an error met beside a path: SQLite speaks of I/O errors where -shm or -wal cannot grow. */
-export function isFullBeside(path: string, error: unknown): boolean {
-  return isFull(error) || (hasCode(error, /^SQLITE_(IOERR|CANTOPEN)/) && existsSync(path) && freeBeside(path) < lowBytes);
+/** Whether there is an outbox, and hardly any space beside it. */
+export function isLow(outboxPath: string): boolean {
+  return existsSync(outboxPath) && freeBeside(outboxPath) < lowBytes;
 }
 
-/** Whether an error comes from a full disk. */
-export function isFull(error: unknown): boolean {
-  // SHMSIZE: no room for the shared memory of the WAL
-  return hasCode(error, /^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC)$/);
+/** Whether an error met at an outbox comes from a full disk: SQLite speaks of I/O errors where -shm or -wal cannot grow. */
+export function isFullAt(outboxPath: string, error: unknown): boolean {
+  return isFull(error) || (isUnusable(error) && isLow(outboxPath) && !isReadOnly(outboxPath));
+}
+
+/** Whether an error comes from a disk that fails, is read-only or gone. */
+export function isUnusable(error: unknown): boolean {
+  return hasCode(error, /^SQLITE_(IOERR|READONLY|CANTOPEN)|^E(ROFS|IO)$/);
 }

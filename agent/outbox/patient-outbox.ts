@@ -1,14 +1,13 @@
-import { existsSync } from 'node:fs';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
-import { hasCode, messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
+import { messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived, together } from './arrived.ts';
-import { Ballast, ballastBytes } from './ballast.ts';
-import { freeBeside, isFull, isReadOnly, Room } from './disk.ts';
+import { Ballast } from './ballast.ts';
+import { isFullAt, isLow, isReadOnly, isUnusable, Room } from './disk.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 
 const [reopenMs, mostTurnMs] = [5000, 1000]; // on a slow card to store a thousand held events takes longer than the watchdog waits
@@ -242,8 +241,7 @@ class PatientOutbox implements Outbox {
         return result;
       } catch (error) {
         if (error instanceof UnstorableError) throw error; // the disk is not to blame
-        // where -shm or -wal cannot grow, SQLite speaks of I/O errors
-        const full = isFull(error) || (isUnusable(error) && this.#isLow() && !isReadOnly(this.#options.path));
+        const full = isFullAt(this.#options.path, error);
         if (this.#options.isDamage(error)) {
           const damaged = this.#inner;
           this.#inner = undefined;
@@ -266,11 +264,7 @@ class PatientOutbox implements Outbox {
   /** Whether the trouble is not over, by what still waits for a write and by the disk itself: to read, or to write nothing, goes well on one that takes no writes. */
   #lasts(trouble: OutboxFault): boolean {
     if (this.#held.length > 0 || this.#dropped > 0 || this.#arrived.any) return true;
-    return trouble === 'disk_full' ? this.#isLow() : isReadOnly(this.#options.path);
-  }
-
-  #isLow(): boolean {
-    return existsSync(this.#options.path) && freeBeside(this.#options.path) < ballastBytes;
+    return trouble === 'disk_full' ? isLow(this.#options.path) : isReadOnly(this.#options.path);
   }
 
   #releaseBallast(): boolean {
@@ -289,5 +283,3 @@ class PatientOutbox implements Outbox {
     }
   }
 }
-
-const isUnusable = (error: unknown) => hasCode(error, /^SQLITE_(IOERR|READONLY|CANTOPEN)|^E(ROFS|IO)$/);

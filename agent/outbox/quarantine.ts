@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { isFullBeside } from './disk.ts';
+import { isFullAt } from './disk.ts';
 import type { SqliteDatabase, Statement } from './sqlite-database.ts';
 
 const weekHours = 168;
@@ -29,7 +29,7 @@ export function makingRoom<T>(path: string, work: () => T): T {
       return work();
     } catch (error) {
       const copies = quarantined(path);
-      if (copies.length === 0 || !isFullBeside(path, error)) throw error;
+      if (copies.length === 0 || !isFullAt(path, error)) throw error;
       discard(path, Math.min(...copies));
     }
   }

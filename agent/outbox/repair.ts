@@ -6,7 +6,7 @@ import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows
 import type { Gap } from './outbox.ts';
 import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
 import { readableEvents, reading, readReferredTo, writing } from './readable-rows.ts';
-import { isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
+import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import { forgetSchema } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
@@ -190,8 +190,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     gaps.push({ first: last + 1, last: last + skipped, reason: 'unreadable' });
     const insertGap = to.prepare('INSERT OR REPLACE INTO gap (first, last, reason) VALUES (@first, @last, @reason)');
     for (const gap of gaps) writing(() => insertGap.run({ ...gap }));
-    to.prepare("DELETE FROM sqlite_sequence WHERE name = 'event'").run();
-    to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)").run(last + skipped);
+    giveOutAfter(to, 'event', last + skipped);
     // and where the next repair finds it if it cannot read that one; so long before any event it counts in no minute
     to.prepare('INSERT INTO recent (sequence, boot, onset_monotonic_ms) SELECT ?, id, -600000 FROM boot LIMIT 1').run(last + skipped);
   })();
@@ -252,8 +251,7 @@ function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: numb
     });
   const waiting = hours.at(-1)?.sequence ?? 0;
   const newest = isNumber(last, most) && last >= waiting ? last : Math.max(waiting, unusedHour(lastEvent));
-  to.prepare("DELETE FROM sqlite_sequence WHERE name = 'hour_summary'").run();
-  to.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('hour_summary', ?)").run(newest + skippedHours);
+  giveOutAfter(to, 'hour_summary', newest + skippedHours);
 }
 
 /** What the listener has learnt of this place in two weeks, as far as it can be read. */

@@ -53,7 +53,7 @@ export function skipLostNumbers(db: SqliteDatabase, path: string): void {
   const first = numbered(db, 'event') + 1;
   if (first <= reserved) {
     db.prepare("INSERT OR REPLACE INTO gap (first, last, reason) VALUES (?, ?, 'unreadable')").run(first, reserved);
-    number(db, 'event', reserved);
+    giveOutAfter(db, 'event', reserved);
   }
   skipHours(db, hoursAhead);
   db.prepare('UPDATE outbox SET reserved = NULL').run();
@@ -98,14 +98,15 @@ export function releaseNumbers(db: SqliteDatabase): void {
 
 /** Leaves out the next numbers of hours. Call within a transaction. */
 export function skipHours(db: SqliteDatabase, count: number): void {
-  number(db, 'hour_summary', numbered(db, 'hour_summary') + count);
+  giveOutAfter(db, 'hour_summary', numbered(db, 'hour_summary') + count);
 }
 
 function numbered(db: SqliteDatabase, table: string): number {
   return (db.prepare('SELECT seq FROM sqlite_sequence WHERE name = ?').pluck().get(table) as number | undefined) ?? 0;
 }
 
-function number(db: SqliteDatabase, table: string, last: number): void {
+/** The next number of that table is the one after `last`. Call within a transaction. */
+export function giveOutAfter(db: SqliteDatabase, table: 'event' | 'hour_summary', last: number): void {
   db.prepare('DELETE FROM sqlite_sequence WHERE name = ?').run(table);
   db.prepare('INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)').run(table, last);
 }

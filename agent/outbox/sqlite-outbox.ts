@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
@@ -6,7 +6,7 @@ import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { hasCode, messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
-import { lowBytes } from './disk.ts';
+import { isLow } from './disk.ts';
 import { findTooOld } from './expiry.ts';
 import { gapsOf, noteGap } from './gaps.ts';
 import { pageBytes } from './header.ts';
@@ -15,7 +15,7 @@ import { know } from './known.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { Quarantine } from './quarantine.ts';
 import { inodeOf, repairOutbox } from './repair.ts';
-import { ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
+import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, openNoted, type SqliteDatabase, type Statement } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
@@ -166,8 +166,7 @@ class SqliteOutbox implements Outbox {
   drop(count: number): void {
     this.#transaction(() => {
       const newest = this.newest();
-      if (newest === 0) this.#prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', 0)").run();
-      this.#prepare("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'").run(newest + count);
+      giveOutAfter(this.#db, 'event', newest + count);
       this.#gap({ first: newest + 1, last: newest + count, reason: 'dropped' });
       this.#count('dropped', count);
     });
@@ -189,8 +188,7 @@ class SqliteOutbox implements Outbox {
   }
 
   faults(): OutboxFault[] {
-    const { bavail, bsize } = statfsSync(dirname(this.#path));
-    return [...(bavail * bsize < lowBytes ? (['disk_full'] as const) : []), ...(this.#quarantine.keeps() ? (['outbox_damaged'] as const) : [])];
+    return [...(isLow(this.#path) ? (['disk_full'] as const) : []), ...(this.#quarantine.keeps() ? (['outbox_damaged'] as const) : [])];
   }
 
   writeHearing(record: HearingRecord, learnt: readonly UsualLevel[] = []): void {
