@@ -92,16 +92,6 @@ export function emptyLock(path: string): void {
   }
 }
 
-/** Tells a file from one that was put in its place, on another file system too; empty where there is none. */
-export function inodeOf(path: string): string {
-  try {
-    const { dev, ino } = statSync(path);
-    return `${dev}:${ino}`;
-  } catch {
-    return '';
-  }
-}
-
 /** Makes PATH.new of what can be read; returns the damaged file with its lock held, where it can be opened. */
 function salvage(path: string, number: number, open: OpenDatabase, progress: () => void): SqliteDatabase | undefined {
   makeEmpty(`${path}.new`);

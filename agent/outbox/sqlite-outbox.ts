@@ -12,9 +12,10 @@ import { gapsOf, noteGap } from './gaps.ts';
 import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
 import { know } from './known.ts';
+import { OpenedFile } from './opened-file.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { Quarantine } from './quarantine.ts';
-import { inodeOf, repairOutbox } from './repair.ts';
+import { repairOutbox } from './repair.ts';
 import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, openNoted, type SqliteDatabase, type Statement } from './sqlite-database.ts';
@@ -43,7 +44,10 @@ export interface OutboxUse {
 export function openSqliteOutbox(path: string, limits: OutboxLimits, use: OutboxUse = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });
-    const open = () => new SqliteOutbox(path, use.repair ? openNoted(path) : openChecked(path), limits, use);
+    const open = () => {
+      const file = new OpenedFile(path);
+      return new SqliteOutbox(path, file, use.repair ? openNoted(path) : openChecked(path), limits, use);
+    };
     try {
       return open();
     } catch (error) {
@@ -68,23 +72,30 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, use: Outbox
 class SqliteOutbox implements Outbox {
   readonly id: string;
   readonly #path: string;
-  readonly #inode: string;
+  readonly #file: OpenedFile;
   readonly #db: SqliteDatabase;
   readonly #limits: OutboxLimits;
   readonly #statements = new Map<string, Statement>();
   readonly #use: OutboxUse;
   readonly #numbers: ReservedNumbers | undefined;
   readonly #quarantine: Quarantine;
+  /** Compiled once: a statement holds memory outside the heap until it is collected, and polling compiles many. */
+  readonly #prepare = <Bound extends unknown[] = unknown[], Result = unknown>(sql: string): Statement<Bound, Result> => {
+    const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
+    this.#statements.set(sql, known);
+    return known as unknown as Statement<Bound, Result>;
+  };
   #expiry = { after: 0, before: 0 };
   #wasBusy = false;
 
-  constructor(path: string, db: SqliteDatabase, limits: OutboxLimits, use: OutboxUse) {
+  constructor(path: string, file: OpenedFile, db: SqliteDatabase, limits: OutboxLimits, use: OutboxUse) {
     this.#path = path;
-    this.#inode = inodeOf(path);
+    this.#file = file;
     this.#db = db;
     this.#limits = limits;
     this.#use = use;
     try {
+      this.#file.check();
       this.#quarantine = new Quarantine(path, db);
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
@@ -115,14 +126,14 @@ class SqliteOutbox implements Outbox {
     ).get(event.bootId, onset, event.label);
     if (same) return 'stored';
     this.#makeRoom();
-    this.#know(event);
+    know(this.#prepare, event);
     this.#prepare(insertSql).run(toRow(event, null));
     this.#count('stored', 1);
     return 'stored';
   }
 
   pending(after: number, limit: number): PendingEvent[] {
-    if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
+    this.#file.check();
     return this.#prepare<[number, number], Row>(pendingSql).all(after, limit).map(fromRow);
   }
 
@@ -167,7 +178,7 @@ class SqliteOutbox implements Outbox {
     this.#transaction(() => {
       const newest = this.newest();
       giveOutAfter(this.#db, 'event', newest + count);
-      this.#gap({ first: newest + 1, last: newest + count, reason: 'dropped' });
+      noteGap(this.#prepare, { first: newest + 1, last: newest + count, reason: 'dropped' });
       this.#count('dropped', count);
     });
     this.#numbers?.keepAhead();
@@ -193,7 +204,7 @@ class SqliteOutbox implements Outbox {
 
   writeHearing(record: HearingRecord, learnt: readonly UsualLevel[] = []): void {
     this.#transaction(() => {
-      this.#know(record);
+      know(this.#prepare, record);
       for (const level of learnt) this.#prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level));
       this.#prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
     });
@@ -210,7 +221,7 @@ class SqliteOutbox implements Outbox {
 
   addThresholdCounts(record: ThresholdRecord): void {
     this.#transaction(() => {
-      this.#know(record);
+      know(this.#prepare, record);
       addThresholdCounts(this.#db, record);
     });
   }
@@ -218,7 +229,7 @@ class SqliteOutbox implements Outbox {
   writeSummary(summary: HourSummary, lost = 0): void {
     this.#transaction(() => {
       if (lost > 0) skipHours(this.#db, lost);
-      this.#know(summary);
+      know(this.#prepare, summary);
       this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
       this.#prepare(summaryRows.dropOldSummariesSql).run(maxSummaries);
     });
@@ -233,13 +244,9 @@ class SqliteOutbox implements Outbox {
   }
 
   close(): void {
-    const inPlace = inodeOf(this.#path) === this.#inode; // a file that was set aside stays as it is
-    if (inPlace && (this.#use.reserve || this.#use.listenerRuns?.() === false)) releaseNumbers(this.#db);
+    // a file that was set aside stays as it is
+    if (this.#file.isInPlace() && (this.#use.reserve || this.#use.listenerRuns?.() === false)) releaseNumbers(this.#db);
     this.#db.close();
-  }
-
-  #know(of: Pick<RecordedEvent, 'bootId' | 'model'>): void {
-    know((sql) => this.#prepare(sql), of);
   }
 
   #makeRoom(): void {
@@ -252,35 +259,24 @@ class SqliteOutbox implements Outbox {
     const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
     // the other half may have removed or acknowledged some since they were looked for
     const removed = sequences.filter((sequence) => remove.run(sequence).changes === 1);
-    for (const gap of gapsOf(removed, reason)) this.#gap(gap);
+    for (const gap of gapsOf(removed, reason)) noteGap(this.#prepare, gap);
     this.#count('expired', removed.length);
     return removed.length;
-  }
-
-  #gap(gap: Gap): void {
-    noteGap((sql) => this.#prepare(sql), gap);
   }
 
   #count(fate: Fate, events: number): void {
     if (events > 0) this.#prepare('UPDATE fate SET events = events + ? WHERE name = ?').run(events, fate);
   }
 
-  /** Compiled once: a statement holds memory outside the heap until it is collected, and polling compiles many. */
-  #prepare<Bound extends unknown[] = unknown[], Result = unknown>(sql: string): Statement<Bound, Result> {
-    const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
-    this.#statements.set(sql, known);
-    return known as unknown as Statement<Bound, Result>;
-  }
-
   #transaction<T>(work: () => T): T {
     try {
-      if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
+      this.#file.check();
       // the other half may be repairing it, or another program keep it from writes for long: to wait for the end of that is to hear nothing and to send nothing
       this.#db.pragma(`busy_timeout = ${this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : busyMs}`);
       const result = this.#db.transaction(work).immediate();
       this.#wasBusy = false;
       // replaced meanwhile: what was written is in the file set aside, and is to be written again
-      if (inodeOf(this.#path) !== this.#inode) throw damage('the file was replaced');
+      this.#file.check();
       return result;
     } catch (cause) {
       this.#wasBusy = hasCode(cause, /^SQLITE_BUSY/);

@@ -1,9 +1,9 @@
-// What a repair meets rarely: very many gaps, and a kill between its two renames.
-import { existsSync, mkdtempSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+// What a repair meets rarely: very many gaps, a kill between its two renames, and a half that opens the file meanwhile.
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
@@ -44,4 +44,26 @@ test('killed between the two renames, a repair sets the log aside beside the fil
   expect(kept).toEqual(range(101, stored));
   expect(names()).toEqual(['outbox.db.damaged-1', 'outbox.db.damaged-1-wal']);
   expect(existsSync(`${path}.new`)).toBe(false);
+});
+
+test.each([true, false])('a file that is put in the place of the one that is being opened is the one that is used (repair: %s)', (repair) => {
+  openSqliteOutbox(path, limits, { repair: true }).close();
+  copyFileSync(path, `${path}.sound`);
+  const { pragma } = Database.prototype;
+  const spy = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, ...of) {
+    const found = pragma.apply(this, of);
+    if (of[0] === 'quick_check' && existsSync(`${path}.sound`)) {
+      for (const end of ['', '-wal']) renameSync(`${path}${end}`, `${path}.damaged-1${end}`);
+      rmSync(`${path}-shm`);
+      renameSync(`${path}.sound`, path);
+    }
+    return found;
+  });
+  const open = () => openSqliteOutbox(path, limits, { repair });
+  if (repair) expect(open().append(recordedEvent(1))).toBe('stored');
+  else expect(open).toThrow(/replaced/);
+  spy.mockRestore();
+  const file = openSqliteOutbox(path, limits);
+  expect(file.pendingCount()).toBe(repair ? 1 : 0);
+  file.close();
 });
