@@ -32,7 +32,7 @@ const marginSeconds = 0.25; // an onset is placed to a frame or two
 
 export interface Heard {
   readonly detection: Detection;
-  readonly levels: { aboveBackgroundDb: number; fullScaleDb: number };
+  readonly aboveBackgroundDb: number;
   /** From its onset to the end of what has come: what the model is behind, and a reader that was late, included. */
   readonly sinceOnsetSeconds: number;
 }
@@ -95,7 +95,7 @@ export async function hear(
       const step = detector.push(scores);
       for (const detection of step.confirmed) {
         const sinceOnsetSeconds = samplesHeard / source.sampleRate - beganSeconds - detection.onsetSeconds;
-        on.confirmed?.({ detection: placed(detection), levels: meter.aboveBackground(sinceOnsetSeconds + marginSeconds), sinceOnsetSeconds });
+        on.confirmed?.({ detection: placed(detection), aboveBackgroundDb: meter.aboveBackgroundDb(sinceOnsetSeconds + marginSeconds), sinceOnsetSeconds });
       }
       for (const detection of step.ended) on.ended?.(placed(detection));
       for (const miss of step.missed) on.missed?.(miss);
@@ -177,7 +177,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       }
     },
   };
-  const confirmed = ({ detection, levels, sinceOnsetSeconds }: Heard) => {
+  const confirmed = ({ detection, aboveBackgroundDb, sinceOnsetSeconds }: Heard) => {
     const onsetMonotonicMs = beganMs + detection.onsetSeconds * 1000;
     const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
     hour?.recognised(detection.label);
@@ -189,7 +189,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       clockSynchronised: clock.synchronised(),
       durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
       confidence: detection.confidence,
-      levelAboveBackgroundDb: levels.aboveBackgroundDb,
+      levelAboveBackgroundDb: aboveBackgroundDb,
       ...(splAtFullScaleDb !== undefined ? { soundPressureLevelDb: soundLevel.fastMaximum(sinceOnsetSeconds + marginSeconds) + splAtFullScaleDb } : {}),
       scores: { glass_break, shout, bang },
       model: { name, version },

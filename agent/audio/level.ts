@@ -5,7 +5,7 @@
 export interface LevelMeter {
   push(samples: Float32Array): void;
   /** The loudest step of the last `seconds`, above the background before them, in dB. */
-  aboveBackground(seconds: number): { aboveBackgroundDb: number; fullScaleDb: number };
+  aboveBackgroundDb(seconds: number): number;
 }
 
 const stepSeconds = 0.125;
@@ -30,14 +30,14 @@ export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) =
         count = 0;
       }
     },
-    aboveBackground(seconds) {
+    aboveBackgroundDb(seconds) {
       const recent = Math.max(1, Math.ceil(seconds / stepSeconds));
       const unfinished = 10 * Math.log10((2 * sum) / length + 1e-10); // of a step like the others, or a click in its first millisecond would be louder
-      const fullScaleDb = Math.max(unfinished, ...levels.slice(-recent));
+      const loudest = Math.max(unfinished, ...levels.slice(-recent));
       const before = levels.slice(0, -recent);
       const sorted = (before.length > 0 ? before : levels).toSorted((a, b) => a - b);
-      const background = sorted[Math.floor(sorted.length / 10)] ?? fullScaleDb;
-      return { aboveBackgroundDb: fullScaleDb - background, fullScaleDb };
+      const background = sorted[Math.floor(sorted.length / 10)] ?? loudest;
+      return loudest - background;
     },
   };
 }

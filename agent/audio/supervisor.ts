@@ -26,7 +26,7 @@ export interface SupervisorParts {
   /** Hears a source to its end. Errors that are not of the microphone end the supervisor. */
   use(source: AudioSource, signal: AbortSignal): Promise<void>;
   /** Called at every change of state or fault, with every frame, and each second between attempts. */
-  report(hearing: Readonly<Hearing>, changed: boolean): void;
+  report(hearing: Readonly<Hearing>): void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -63,9 +63,9 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
     else if (state === 'listening') logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
     hearing.state = state;
     hearing.fault = fault;
-    report(hearing, true);
+    report(hearing);
   };
-  report(hearing, true);
+  report(hearing);
   let attempt = 0;
   let toldRate = false;
   let toldAntiphase = false;
@@ -128,7 +128,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             tellAntiphase(source);
           }
           yield frame;
-          report(hearing, false); // the receiver has taken the frame: its work is done
+          report(hearing); // the receiver has taken the frame: its work is done
           askedMs = clock.monotonicMs();
         }
       } finally {
@@ -156,7 +156,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
       if (once) throw error;
       turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error);
       for (let leftMs = backoffMs(attempt++, random, 500, longestWaitMs); leftMs > 0 && !signal.aborted; leftMs -= 1000) {
-        report(hearing, false);
+        report(hearing);
         await sleep(Math.min(leftMs, 1000), signal);
       }
     }

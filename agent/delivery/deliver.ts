@@ -84,7 +84,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
       const waitMs = backoffMs(attempt, random);
       if (!signal.aborted) link?.failed(fault);
-      if (attempt === 0) logger.warn({ fault, reason: messageOf(error), attempt }, 'not connected; events are kept');
+      if (attempt === 0) logger.warn({ fault, reason: messageOf(error) }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;
       // the time may be what was missing: certificates are not yet valid in 1970

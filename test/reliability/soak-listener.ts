@@ -95,14 +95,16 @@ const levels = openLevelHistory(
 );
 const record = openHearingReport({ outbox: patient, clock, logger: silentLogger, levels }, classifier.manifest, 600_000);
 const noteBoot = openBootNote(patient, clock, silentLogger);
+let toldFault: string | undefined;
 await superviseMicrophone(
   {
     open,
     use: (source, signal) => listen(config, { source, classifier, outbox, clock, logger: silentLogger, level: levels.push }, signal),
-    report(hearing, changed) {
+    report(hearing) {
       record(hearing);
       noteBoot();
-      if (changed && hearing.fault) writeSync(1, `fault ${hearing.fault}\n`);
+      if (hearing.fault && hearing.fault !== toldFault) writeSync(1, `fault ${hearing.fault}\n`);
+      toldFault = hearing.fault;
     },
     clock,
     logger: silentLogger,

@@ -15,9 +15,10 @@ export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds
       async use(source, signal) {
         for await (const frame of source.frames(signal)) frame.samples.fill(0);
       },
-      report(hearing, changed) {
+      report(hearing) {
+        const { state, fault } = hearing;
+        if (state !== latest.hearing?.state || fault !== latest.hearing.fault) seen.push({ state, fault, atMs: performance.now() });
         latest.hearing = { ...hearing };
-        if (changed) seen.push({ state: hearing.state, fault: hearing.fault, atMs: performance.now() });
       },
       clock: systemClock(),
       logger,

@@ -35,10 +35,11 @@ async function supervised(frames: number, sound: (frame: number) => Float32Array
       async use(watched, signal) {
         for await (const { samples } of watched.frames(signal)) samples.fill(0);
       },
-      report(hearing, changed) {
+      report(hearing) {
         latest = { ...hearing };
-        if (!changed) return;
-        changes.push(`${hearing.state} ${hearing.fault ?? ''}`.trim());
+        const kind = `${hearing.state} ${hearing.fault ?? ''}`.trim();
+        if (kind === changes.at(-1)) return;
+        changes.push(kind);
         atSeconds.push(nowMs / 1000);
       },
     },

@@ -119,7 +119,7 @@ export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelMa
     clockSynchronised: clock.synchronised(),
     durationSeconds: heard.detection.offsetSeconds - heard.detection.onsetSeconds,
     confidence: heard.detection.confidence,
-    levelAboveBackgroundDb: heard.levels.aboveBackgroundDb,
+    levelAboveBackgroundDb: heard.aboveBackgroundDb,
     scores: { glass_break, shout, bang },
     model: { name: manifest.name, version: manifest.version },
   };

@@ -91,8 +91,8 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
       throw error;
     });
     if (trace) traced(trace.read(recognised.heard.detection.onsetSeconds));
-    const { detection, levels } = recognised.heard;
-    const level = Math.round(levels.aboveBackgroundDb);
+    const { detection, aboveBackgroundDb } = recognised.heard;
+    const level = Math.round(aboveBackgroundDb);
     done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: fixed(detection.confidence, 2), level }), recognised.ms);
     const { event, ms } = store(recognised, classifier.manifest, config, clock);
     done('stored', text('selftest.stored.ok'), ms);
