@@ -14,6 +14,7 @@ export function commitsBeyondDamage(walPath: string): number {
   const salts = wal.subarray(16, 24);
   let sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
   let intact = sums[0] === wal.readUInt32BE(24) && sums[1] === wal.readUInt32BE(28);
+  if (!intact && isHalfBegun(wal)) return 0;
   let commits = 0;
   for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
     if (!wal.subarray(at + 8, at + 16).equals(salts)) {
@@ -42,15 +43,38 @@ export function lacksCommits(path: string): boolean {
   const index = readIndex(`${path}-shm`);
   if (!index || index.frames <= index.inMainFile) return false;
   const log = intactFrames(`${path}-wal`);
-  if (log?.isHeaderIntact && isLater(log.salts, index.salts)) return false;
+  if (log?.isHalfBegun || (log?.isHeaderIntact && isLater(log.salts, index.salts))) return false;
   const short = !log?.salts.equals(index.salts) || log.frames < index.frames;
   // another process may have begun the log anew in between
   return short && readIndex(`${path}-shm`)?.header.equals(index.header) === true;
 }
 
-/** Whether there is no WAL, or none that SQLite would read: what the outbox shows is then in its file. One that begins anew has its header. */
+/**
+ * Whether there is no WAL, or none that SQLite would read: what the outbox shows is then in its file. One that begins anew has its header, or a part of it where the
+ * power went while that was written.
+ */
 export function isWithoutHeader(walPath: string): boolean {
-  return intactFrames(walPath)?.isHeaderIntact !== true;
+  const log = intactFrames(walPath);
+  return !log?.isHeaderIntact && !log?.isHalfBegun;
+}
+
+/**
+ * Whether a header that is not whole is one that was being written over the one before, for a log that begins anew, once all was brought into the file: of that before
+ * the first frame has the salts, its count was one less, and its end is still there.
+ */
+function isHalfBegun(wal: Buffer): boolean {
+  if (wal.length < 32 + 24) return false;
+  const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
+  const before = Buffer.from(wal.subarray(0, 24));
+  before.writeUInt32BE((wal.readUInt32BE(12) - 1) >>> 0, 12);
+  wal.copy(before, 16, 32 + 8, 32 + 16);
+  const [written, earlier] = [wal.subarray(0, 24), before].map((header) => {
+    const sums = Buffer.alloc(8);
+    checksum([0, 0], header, littleEndian).forEach((sum, i) => void sums.writeUInt32BE(sum, 4 * i));
+    return sums;
+  }) as [Buffer, Buffer];
+  const found = wal.subarray(24, 32);
+  return Array.from({ length: 8 }, (_, at) => Buffer.concat([written.subarray(0, at), earlier.subarray(at)])).some((sums) => sums.equals(found));
 }
 
 /** Whether a log of these salts began after one of those: the first goes up by one, and begins with 0 behind its greatest value. */
@@ -79,7 +103,7 @@ function readIndex(path: string): WalIndex | undefined {
 }
 
 /** How many frames of a WAL are whole, from its first on. */
-function intactFrames(path: string): { isHeaderIntact: boolean; salts: Buffer; frames: number } | undefined {
+function intactFrames(path: string): { isHeaderIntact: boolean; isHalfBegun: boolean; salts: Buffer; frames: number } | undefined {
   const wal = readOrNothing(path);
   if (!wal || wal.length < 32) return undefined;
   const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
@@ -87,14 +111,14 @@ function intactFrames(path: string): { isHeaderIntact: boolean; salts: Buffer; f
   const salts = wal.subarray(16, 24);
   let sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
   let frames = 0;
-  if (sums[0] !== wal.readUInt32BE(24) || sums[1] !== wal.readUInt32BE(28)) return { isHeaderIntact: false, salts, frames };
+  if (sums[0] !== wal.readUInt32BE(24) || sums[1] !== wal.readUInt32BE(28)) return { isHeaderIntact: false, isHalfBegun: isHalfBegun(wal), salts, frames };
   for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
     if (!wal.subarray(at + 8, at + 16).equals(salts)) break;
     sums = checksum(checksum(sums, wal.subarray(at, at + 8), littleEndian), wal.subarray(at + 24, at + frameBytes), littleEndian);
     if (sums[0] !== wal.readUInt32BE(at + 16) || sums[1] !== wal.readUInt32BE(at + 20)) break;
     frames++;
   }
-  return { isHeaderIntact: true, salts, frames };
+  return { isHeaderIntact: true, isHalfBegun: false, salts, frames };
 }
 
 function readOrNothing(path: string): Buffer | undefined {

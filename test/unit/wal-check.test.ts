@@ -1,0 +1,37 @@
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { commitsBeyondDamage, isWithoutHeader, lacksCommits } from '../../agent/outbox/wal-check.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+test('a header of a log that begins anew, cut off after any of its 32 bytes, is neither damage nor a lost log; one of which a byte is wrong is', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-wal-'));
+  const path = join(folder, 'outbox.db');
+  const torn = join(folder, 'torn.db');
+  const outbox = openSqliteOutbox(path, limits);
+  let before = Buffer.alloc(0);
+  let memory = Buffer.alloc(0);
+  const header = () => readFileSync(`${path}-wal`).subarray(0, 32);
+  for (let i = 1; before.length === 0 || header().equals(before.subarray(0, 32)); i++) {
+    before = readFileSync(`${path}-wal`);
+    if (i === 200) memory = readFileSync(`${path}-shm`); // which the disk has of it: some seconds old
+    outbox.append(recordedEvent(i));
+  }
+  const anew = header();
+  cpSync(path, torn);
+  writeFileSync(`${torn}-shm`, memory);
+  const judge = (head: Buffer) => {
+    writeFileSync(`${torn}-wal`, Buffer.concat([head, before.subarray(32)]));
+    return [commitsBeyondDamage(`${torn}-wal`), isWithoutHeader(`${torn}-wal`), lacksCommits(torn)];
+  };
+  outbox.close();
+  for (let at = 0; at < 32; at++) {
+    expect(judge(Buffer.concat([anew.subarray(0, at), before.subarray(at, 32)])), `after ${at} bytes`).toEqual([0, false, false]);
+    const wrong = Buffer.from(before.subarray(0, 32));
+    wrong[at] = (wrong[at] as number) ^ 0x55;
+    const [commits, isWithout, lacks] = judge(wrong);
+    expect([isWithout, lacks || (commits as number) > 1], `byte ${at}`).toEqual([true, true]);
+  }
+});
