@@ -1,5 +1,5 @@
 // Numbers are not given out twice, even where the WAL that knew of them is lost together with the shared memory beside it.
-import type { SqliteDatabase } from './sqlite-database.ts';
+import { bringIntoFile, type SqliteDatabase } from './sqlite-database.ts';
 import { isWithoutHeader } from './wal-check.ts';
 
 const ahead = 1000; // numbers reserved at a time
@@ -78,9 +78,7 @@ export class ReservedNumbers {
       const newest = this.#newest();
       if (newest + margin < this.#upTo) return;
       this.#db.prepare('UPDATE outbox SET reserved = ?').run(newest + ahead);
-      const [{ busy, log, checkpointed }] = this.#db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
-      // else a reader was in the way, or a checkpoint of the other half, for which SQLite says -1 and -1: again after the next event
-      if (busy === 0 && log >= 0 && log === checkpointed) this.#upTo = newest + ahead;
+      if (bringIntoFile(this.#db)) this.#upTo = newest + ahead; // else again after the next event
     } catch {
       // what keeps the disk from taking this keeps it from taking events, and is told by them
     }

@@ -76,8 +76,7 @@ export function openNoted(path: string): SqliteDatabase {
     // one that only reads, and has read, leaves the log where it is the last to close: where that is gone, numbers that are reserved are held for lost
     reader = openReadOnly(path);
     reader.pragma('schema_version');
-    const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
-    if (busy !== 0 || log < 0 || log !== checkpointed) return db; // some of it stands in the log alone
+    if (!bringIntoFile(db)) return db; // some of it stands in the log alone
     db.close();
     reader.close();
     noteSchema(path, noted);
@@ -89,6 +88,12 @@ export function openNoted(path: string): SqliteDatabase {
   if (db.open) return db;
   if (existsSync(`${path}.new`)) throw damage('a repair has begun');
   return openDatabase(path);
+}
+
+/** Whether all that stands in the log stands in the file as well now: a reader may be in the way, or a checkpoint of the other half, for which SQLite says -1 and -1. */
+export function bringIntoFile(db: SqliteDatabase): boolean {
+  const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
+  return busy === 0 && log >= 0 && log === checkpointed;
 }
 
 /** What shows before SQLite opens the file, and may not after that. */

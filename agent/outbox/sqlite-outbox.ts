@@ -12,6 +12,7 @@ import { gapsOf, noteGap } from './gaps.ts';
 import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
 import { know } from './known.ts';
+import { LogErasure } from './log-erasure.ts';
 import { OpenedFile } from './opened-file.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { Quarantine } from './quarantine.ts';
@@ -78,6 +79,7 @@ class SqliteOutbox implements Outbox {
   readonly #statements = new Map<string, Statement>();
   readonly #use: OutboxUse;
   readonly #numbers: ReservedNumbers | undefined;
+  readonly #erasure: LogErasure | undefined;
   readonly #quarantine: Quarantine;
   /** Compiled once: a statement holds memory outside the heap until it is collected, and polling compiles many. */
   readonly #prepare = <Bound extends unknown[] = unknown[], Result = unknown>(sql: string): Statement<Bound, Result> => {
@@ -100,6 +102,7 @@ class SqliteOutbox implements Outbox {
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
       this.#numbers = use.reserve ? new ReservedNumbers(db) : undefined;
+      this.#erasure = use.reserve ? new LogErasure(path, file, db) : undefined;
     } catch (error) {
       db.close();
       throw error;
@@ -203,11 +206,14 @@ class SqliteOutbox implements Outbox {
   }
 
   writeHearing(record: HearingRecord, learnt: readonly UsualLevel[] = []): void {
-    this.#transaction(() => {
-      know(this.#prepare, record);
-      for (const level of learnt) this.#prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level));
-      this.#prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
-    });
+    const write = () =>
+      this.#transaction(() => {
+        know(this.#prepare, record);
+        for (const level of learnt) this.#prepare(hearingRows.writeUsualSql).run(hearingRows.toUsualRow(level));
+        this.#prepare(hearingRows.writeHearingSql).run(hearingRows.toHearingRow(record));
+      });
+    if (this.#erasure) this.#erasure.with(write);
+    else write();
   }
 
   readHearing(): HearingRecord | undefined {

@@ -83,6 +83,21 @@ function isLater(salts: Buffer, than: Buffer): boolean {
   return ahead > 0 && ahead < 2 ** 31;
 }
 
+/** The first bytes of a WAL, which differ once it has begun anew. */
+export function headerOf(walPath: string): Buffer | undefined {
+  return readOrNothing(walPath)?.subarray(0, 32);
+}
+
+/** From where on SQLite reads nothing of a WAL any more; nothing where a frame of this log stands behind one that is not whole. */
+export function staleFrom(walPath: string): number | undefined {
+  const [wal, log] = [readOrNothing(walPath), intactFrames(walPath)];
+  if (!wal || !log?.isHeaderIntact) return undefined;
+  const frameBytes = 24 + wal.readUInt32BE(8);
+  const end = 32 + log.frames * frameBytes;
+  for (let at = end; at + 16 <= wal.length; at += frameBytes) if (wal.subarray(at + 8, at + 16).equals(log.salts)) return undefined;
+  return end;
+}
+
 interface WalIndex {
   readonly header: Buffer;
   readonly frames: number;

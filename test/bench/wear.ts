@@ -36,7 +36,10 @@ try {
       ) * 512
     );
   };
-  const outbox = openSqliteOutbox(join(mounted, 'outbox.db'), { maxMegabytes: 64, maxEventsPerMinute: 60 });
+  const now = performance.now.bind(performance);
+  let aheadMs = 0;
+  performance.now = () => now() + aheadMs;
+  const outbox = openSqliteOutbox(join(mounted, 'outbox.db'), { maxMegabytes: 64, maxEventsPerMinute: 60 }, { reserve: true });
   let minute = 0;
   const store = (events: number) => {
     for (let i = 0; i < events; i++) outbox.append(recordedEvent(++minute));
@@ -62,11 +65,21 @@ try {
     store(5);
     acknowledgeAll();
   });
-  const health = await measured(count, apartMs, () => outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 + minute++ })));
+  const tellHealth = () => outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 + minute++ }));
+  const health = await measured(count, apartMs, tellHealth);
   const summary = await measured(count, apartMs, () => {
     outbox.writeSummary(hourSummary());
     outbox.summaryReported(outbox.summaries(1)[0]?.sequence ?? 0);
   });
+  // an hour after an event was delivered the log is overwritten
+  const passHour = () => {
+    store(1);
+    acknowledgeAll();
+    aheadMs += 3_600_000;
+    tellHealth();
+  };
+  passHour(); // all of it at the first time
+  const erased = await measured(count, apartMs, passHour);
   outbox.close();
   const round = (value: number) => Math.round(value * 10) / 10;
   console.log(
@@ -77,6 +90,7 @@ try {
         kilobytesForAnEventAlone: round(appended + deleted),
         kilobytesForAnEventOfFiveInTenSeconds: round(five / 5),
         kilobytesForHealth: round(health),
+        kilobytesForAnEventHealthAndErasureTogether: round(erased),
         megabytesForAnIdleDay: round((day.health * health + day.summary * summary) / 1000),
       },
       null,

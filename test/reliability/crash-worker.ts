@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { seededRandom } from '../support/random.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 
 const [folder = '', events = '100', plant] = process.argv.slice(2);
 if (plant === 'normal') {
@@ -17,6 +17,8 @@ const marks = openSync(join(folder, 'marks'), 'a');
 const mark = (what: object) => writeSync(marks, `${JSON.stringify(what)}\n`);
 const random = seededRandom(20_261_120);
 const path = join(folder, 'outbox.db');
+let aheadMs = 0; // an hour goes by with each record of health: the log is overwritten
+performance.now = () => aheadMs;
 const listener = openSqliteOutbox(path, limits, { reserve: true });
 const courier = openSqliteOutbox(path, limits);
 let sequence = 0;
@@ -32,6 +34,9 @@ for (let i = 0; i < Number(events); ) {
   mark({ acknowledge, state: 'begun' });
   courier.acknowledge(acknowledge);
   mark({ acknowledge, state: 'returned' });
+  if (random() > 0.1) continue;
+  aheadMs += 3_600_000;
+  listener.writeHearing(hearingRecord());
 }
 listener.close();
 courier.close();

@@ -1,0 +1,85 @@
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import type { OpenedFile } from './opened-file.ts';
+import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite-database.ts';
+import { headerOf, staleFrom } from './wal-check.ts';
+
+const everyMs = 3_600_000; // each costs the disk as much as an event
+const retryMs = 600_000; // where another process was in the way
+
+/**
+ * What is deleted is overwritten in the file itself (secure_delete), and stands in the write-ahead log until that is written over from its start, after days. So once an
+ * hour at most, and only if an event has left the outbox since, the log is begun anew, and what stands behind is overwritten with zeros.
+ *
+ * INVARIANTS: the log begins anew by SQLite's own rules, with the write that follows all of it having been brought into the file. Only bytes are overwritten that
+ * SQLite reads no more: behind the last frame, none of this log among them, while this connection keeps all others from writing. The log keeps its
+ * length: one that grows costs the disk half as much again for each write.
+ */
+export class LogErasure {
+  readonly #path: string;
+  readonly #file: OpenedFile;
+  readonly #db: SqliteDatabase;
+  readonly #countGone: Statement<[], number>;
+  #gone = 0; // events, when it was done last
+  #nextMs = performance.now() + everyMs;
+
+  constructor(path: string, file: OpenedFile, db: SqliteDatabase) {
+    this.#path = `${path}-wal`;
+    this.#file = file;
+    this.#db = db;
+    this.#countGone = db.prepare<[], number>("SELECT sum(events) FROM fate WHERE name IN ('sent', 'expired')").pluck();
+  }
+
+  /** Does `write`, and erases with it if that is due. Call often. */
+  with(write: () => void): void {
+    const gone = this.#dueFor();
+    const before = gone === undefined ? undefined : quietly(() => bringIntoFile(this.#db) && headerOf(this.#path));
+    write();
+    if (!before || headerOf(this.#path)?.equals(before) || !quietly(() => this.#overwrite())) return;
+    this.#gone = gone ?? 0;
+    this.#nextMs = performance.now() + everyMs;
+  }
+
+  /** How many events have gone, where there are more than at the last time and it is long ago. */
+  #dueFor(): number | undefined {
+    const now = performance.now();
+    if (now < this.#nextMs) return undefined;
+    const gone = quietly(() => this.#countGone.get());
+    if (gone === this.#gone) return undefined;
+    this.#nextMs = now + retryMs;
+    return gone;
+  }
+
+  #overwrite(): boolean {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      this.#file.check(); // none takes its place while this holds it
+      const from = staleFrom(this.#path);
+      if (from === undefined) return false;
+      const to = readFileSync(this.#path).findLastIndex((byte) => byte !== 0) + 1;
+      if (to > from) overwrite(this.#path, from, to);
+      return true;
+    } finally {
+      this.#db.exec('ROLLBACK');
+    }
+  }
+}
+
+/** The log bears no locks: to close a file lets go of all that the process has on it. */
+function overwrite(path: string, from: number, to: number): void {
+  const log = openSync(path, 'r+');
+  try {
+    writeSync(log, Buffer.alloc(to - from), 0, to - from, from);
+    fsyncSync(log);
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** What keeps the disk from this keeps it from taking events, and is told by them. */
+function quietly<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,215 @@
+// What was delivered is in no file of the outbox an hour later: the write-ahead log is overwritten, and not taken for a damaged one. The clock is the test's own.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { staleFrom } from '../../agent/outbox/wal-check.ts';
+import { liveBytes, overwrite, range } from '../support/damaged-outbox.ts';
+import { seededRandom } from '../support/random.ts';
+import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
+
+const hourMs = 3_600_000;
+let path: string;
+let nowMs: number;
+let listener: Outbox;
+let courier: Outbox;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-')), 'outbox.db');
+  nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  listener = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+  courier = openSqliteOutbox(path, limits, { repair: true });
+  onTestFinished(() => {
+    for (const half of [listener, courier]) half.close();
+    vi.restoreAllMocks();
+  });
+});
+
+function store(first: number, last: number): void {
+  for (const i of range(first, last)) listener.append(recordedEvent(i));
+}
+
+function pass(ms: number): void {
+  nowMs += ms;
+  listener.writeHearing(hearingRecord());
+}
+
+/** Files beside the outbox, and itself, in which the time of one of these events stands as SQLite writes it. */
+function filesWith(first: number, last: number): string[] {
+  const times = range(first, last).map((i) => {
+    const time = Buffer.alloc(6);
+    time.writeUIntBE(recordedEvent(i).onsetWallMs, 0, 6);
+    return time;
+  });
+  const holds = (name: string) => {
+    const bytes = readFileSync(join(dirname(path), name));
+    return times.some((time) => bytes.includes(time));
+  };
+  return readdirSync(dirname(path)).filter(holds).toSorted();
+}
+
+/** The outbox as a power cut leaves it, or a kill, opened by the next listener. */
+function after(ends: readonly string[], memory?: Buffer): Outbox {
+  const copy = join(mkdtempSync(join(tmpdir(), 'tocsin-erased-')), 'outbox.db');
+  for (const end of ends) cpSync(`${path}${end}`, `${copy}${end}`);
+  if (memory) writeFileSync(`${copy}-shm`, memory);
+  const next = openSqliteOutbox(copy, limits, { repair: true, reserve: true });
+  onTestFinished(() => next.close());
+  return next;
+}
+
+test('an hour after events were delivered nothing of them is in any file, what waits is, and numbers go on', () => {
+  store(1, 300);
+  courier.acknowledge(range(1, 250));
+  expect(filesWith(1, 250)).toContain('outbox.db-wal');
+  pass(hourMs - 1);
+  expect(filesWith(1, 250)).toContain('outbox.db-wal');
+  const bytes = statSync(`${path}-wal`).size;
+  pass(1);
+  expect(filesWith(1, 250)).toEqual([]);
+  expect(filesWith(251, 300)).toEqual(['outbox.db']);
+  expect(statSync(`${path}-wal`).size, 'one that grows again costs the disk more for each write').toBe(bytes);
+  expect(courier.pending(0, 100).map((event) => event.sequence)).toEqual(range(251, 300));
+  store(301, 301);
+  expect(courier.pending(300, 10).map((event) => event.sequence)).toEqual([301]);
+  expect(courier.readHearing()).toEqual(hearingRecord());
+});
+
+test('it is overwritten once an hour at most, and only where an event has left since', () => {
+  const asked = vi.spyOn(Database.prototype, 'exec');
+  const count = () => asked.mock.calls.filter(([text]) => text === 'BEGIN IMMEDIATE').length;
+  for (let hour = 0; hour < 3; hour++) pass(hourMs);
+  store(1, 20);
+  pass(hourMs);
+  expect(count()).toBe(0);
+  courier.acknowledge([1]);
+  pass(0);
+  expect(count()).toBe(1);
+  courier.acknowledge([2]);
+  for (let tenth = 0; tenth < 9; tenth++) pass(hourMs / 10);
+  expect(count()).toBe(1);
+  pass(hourMs / 10);
+  expect(count()).toBe(2);
+  courier.expire({ bootId: recordedEvent(1).bootId, monotonicMs: 1e9 }, 1000);
+  for (let hour = 0; hour < 3; hour++) pass(hourMs);
+  expect(count()).toBe(3);
+});
+
+test('while another program reads it stays, and is overwritten ten minutes later; what is stored meanwhile is there', () => {
+  store(1, 20);
+  courier.acknowledge(range(1, 20));
+  const reader = new Database(path, { readonly: true });
+  reader.exec('BEGIN; SELECT * FROM event');
+  pass(hourMs);
+  expect(filesWith(1, 20)).toEqual(['outbox.db-wal']);
+  store(21, 21);
+  reader.close();
+  pass(hourMs / 6 - 1);
+  expect(filesWith(1, 20)).toEqual(['outbox.db-wal']);
+  pass(1);
+  expect(filesWith(1, 20)).toEqual([]);
+  expect(courier.pending(0, 100).map((event) => event.sequence)).toEqual([21]);
+});
+
+test('nobody writes in the log while it is overwritten', () => {
+  store(1, 20);
+  courier.acknowledge([1]);
+  const other = new Database(path, { timeout: 0 });
+  const { exec } = Database.prototype;
+  const writes = vi.fn(() => exec.call(other, 'BEGIN IMMEDIATE'));
+  vi.spyOn(Database.prototype, 'exec').mockImplementation(function (this: Database.Database, sql: string) {
+    exec.call(this, sql);
+    if (sql === 'BEGIN IMMEDIATE') expect(writes).toThrow(/locked/);
+    return this;
+  });
+  pass(hourMs);
+  expect(writes).toHaveBeenCalledTimes(1);
+  other.close();
+  expect(filesWith(1, 1)).toEqual([]);
+});
+
+test('what SQLite reads no more of it begins behind its last frame, and nowhere where one of it stands behind damage', () => {
+  for (let i = 1; i <= 300; i++) store(i, i);
+  const log = `${path}-wal`;
+  const copy = `${path}.copy`;
+  cpSync(log, copy);
+  expect(staleFrom(copy)).toBe(liveBytes(log));
+  expect(liveBytes(log)).toBeLessThan(statSync(log).size);
+  overwrite(copy, 32 + 2 * 1048 + 500, 1, (i) => i);
+  expect(staleFrom(copy)).toBeUndefined();
+  rmSync(copy);
+});
+
+test.each([
+  ['a power cut', ['', '-wal']],
+  ['a kill', ['', '-wal', '-shm']],
+] as const)('after that %s is no damage and takes no number', (_what, ends) => {
+  store(1, 20);
+  courier.acknowledge(range(1, 10));
+  pass(hourMs);
+  const next = after(ends);
+  expect([next.faults(), next.gaps(10), next.newest()]).toEqual([[], [], 20]);
+  expect(next.pending(0, 100).map((event) => event.sequence)).toEqual(range(11, 20));
+});
+
+test('nor is shared memory from before that, as a power cut leaves it', () => {
+  store(1, 20);
+  courier.acknowledge(range(1, 10));
+  const memory = readFileSync(`${path}-shm`);
+  pass(hourMs);
+  const next = after(['', '-wal'], memory);
+  expect([next.id, next.faults(), next.gaps(10)]).toEqual([listener.id, [], []]);
+});
+
+test.each([
+  ['gone', () => rmSync(`${path}-wal`)],
+  ['of zero length', () => truncateSync(`${path}-wal`)],
+])('a log that is lost after that, %s, is noticed: the events in it are a gap', (_how, lose) => {
+  store(1, 20);
+  courier.acknowledge(range(1, 10));
+  pass(hourMs);
+  store(21, 30);
+  const files = ['', '-wal', '-shm'];
+  const kept = join(dirname(path), 'kept');
+  mkdirSync(kept);
+  for (const end of files) cpSync(`${path}${end}`, join(kept, `outbox.db${end}`));
+  path = join(kept, 'outbox.db');
+  lose();
+  for (const ends of [files, ['']]) {
+    const next = after(ends.filter((end) => statSync(`${path}${end}`, { throwIfNoEntry: false })));
+    expect(next.gaps(10).some(({ first, last }) => first <= 21 && last >= 30)).toBe(true);
+    next.append(recordedEvent(40));
+    expect(next.pending(20, 10)[0]?.sequence).toBeGreaterThan(1000);
+  }
+});
+
+test('killed at random 25 times while it is overwritten after each event: no number is skipped or used twice, and nothing is set aside', async () => {
+  const random = seededRandom(5);
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-kill-')), 'outbox.db');
+  let newest = 0;
+  for (let i = 0; i < 25; i++) {
+    const child = spawn(process.execPath, ['test/reliability/kill-worker.ts', path, String(newest + 1), 'erase'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    child.stdout.on('data', (text: Buffer) => {
+      said += text;
+    });
+    await once(child.stdout, 'data');
+    await delay(random() * 40);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    const returned = Number(said.trim().split('\n').at(-1));
+    const next = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+    newest = next.newest();
+    expect(newest - returned, 'one more may be stored than was said').toBeOneOf([0, 1]);
+    next.acknowledge(next.pending(0, 10).map((event) => event.sequence));
+    expect([next.fates().sent, next.gaps(10), next.faults()]).toEqual([newest, [], []]);
+    next.close();
+  }
+  expect(newest).toBeGreaterThan(25);
+});
