@@ -23,18 +23,22 @@ export class LogErasure {
   #nextMs = performance.now() + everyMs;
 
   constructor(path: string, file: OpenedFile, db: SqliteDatabase) {
-    this.#path = `${path}-wal`;
+    this.#path = path;
     this.#file = file;
     this.#db = db;
     this.#countGone = db.prepare<[], number>("SELECT sum(events) FROM fate WHERE name IN ('sent', 'expired')").pluck();
   }
 
+  get #log(): string {
+    return `${this.#path}-wal`;
+  }
+
   /** Does `write`, and erases with it if that is due. Call often. */
   with(write: () => void): void {
     const gone = this.#dueFor();
-    const before = gone === undefined ? undefined : quietly(() => bringIntoFile(this.#db) && headerOf(this.#path));
+    const before = gone === undefined ? undefined : quietly(() => bringIntoFile(this.#db) && headerOf(this.#log));
     write();
-    if (!before || headerOf(this.#path)?.equals(before) || !quietly(() => this.#overwrite())) return;
+    if (!before || headerOf(this.#log)?.equals(before) || !quietly(() => this.#overwrite())) return;
     this.#gone = gone ?? 0;
     this.#nextMs = performance.now() + everyMs;
   }
@@ -55,8 +59,8 @@ export class LogErasure {
       this.#file.check(); // none takes its place while this holds it
       const from = staleFrom(this.#path);
       if (from === undefined) return false;
-      const to = readFileSync(this.#path).findLastIndex((byte) => byte !== 0) + 1;
-      if (to > from) overwrite(this.#path, from, to);
+      const to = readFileSync(this.#log).findLastIndex((byte) => byte !== 0) + 1;
+      if (to > from) overwrite(this.#log, from, to);
       return true;
     } finally {
       this.#db.exec('ROLLBACK');

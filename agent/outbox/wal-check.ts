@@ -88,10 +88,13 @@ export function headerOf(walPath: string): Buffer | undefined {
   return readOrNothing(walPath)?.subarray(0, 32);
 }
 
-/** From where on SQLite reads nothing of a WAL any more; nothing where a frame of this log stands behind one that is not whole. */
-export function staleFrom(walPath: string): number | undefined {
-  const [wal, log] = [readOrNothing(walPath), intactFrames(walPath)];
-  if (!wal || !log?.isHeaderIntact) return undefined;
+/**
+ * From where on SQLite reads nothing of the WAL of an outbox any more; nothing where a frame of this log stands behind one that is not whole, or the shared memory knows
+ * of more: who has the outbox open reads those unseen. Call while nobody can write.
+ */
+export function staleFrom(path: string): number | undefined {
+  const [wal, log, index] = [readOrNothing(`${path}-wal`), intactFrames(`${path}-wal`), readIndex(`${path}-shm`)];
+  if (!wal || !log?.isHeaderIntact || !index?.salts.equals(log.salts) || index.frames !== log.frames) return undefined;
   const frameBytes = 24 + wal.readUInt32BE(8);
   const end = 32 + log.frames * frameBytes;
   for (let at = end; at + 16 <= wal.length; at += frameBytes) if (wal.subarray(at + 8, at + 16).equals(log.salts)) return undefined;

@@ -15,6 +15,7 @@ import { seededRandom } from '../support/random.ts';
 import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 
 const hourMs = 3_600_000;
+const frameBytes = 24 + 1024;
 let path: string;
 let nowMs: number;
 let listener: Outbox;
@@ -137,13 +138,19 @@ test('nobody writes in the log while it is overwritten', () => {
 test('what SQLite reads no more of it begins behind its last frame, and nowhere where one of it stands behind damage', () => {
   for (let i = 1; i <= 300; i++) store(i, i);
   const log = `${path}-wal`;
-  const copy = `${path}.copy`;
-  cpSync(log, copy);
-  expect(staleFrom(copy)).toBe(liveBytes(log));
-  expect(liveBytes(log)).toBeLessThan(statSync(log).size);
-  overwrite(copy, 32 + 2 * 1048 + 500, 1, (i) => i);
+  const copy = join(mkdtempSync(join(tmpdir(), 'tocsin-stale-')), 'outbox.db');
+  const damaged = (at: number) => {
+    for (const end of ['-wal', '-shm']) cpSync(`${path}${end}`, `${copy}${end}`);
+    if (at > 0) overwrite(`${copy}-wal`, at, 1, (i) => i);
+    return staleFrom(copy);
+  };
+  const live = liveBytes(log);
+  expect(live).toBeLessThan(statSync(log).size);
+  expect(damaged(0)).toBe(live);
+  expect(damaged(32 + 2 * frameBytes + 500)).toBeUndefined();
+  expect(damaged(live - frameBytes + 8), 'the salt of the last frame, which who has it open reads all the same').toBeUndefined();
+  rmSync(`${copy}-shm`);
   expect(staleFrom(copy)).toBeUndefined();
-  rmSync(copy);
 });
 
 test.each([
