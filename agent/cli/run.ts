@@ -30,7 +30,7 @@ import { type Half, holdHalfLock, openListenerProbe } from '../outbox/half-lock.
 import { takeBackStop } from '../outbox/hearing-report.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { openPatientOutbox } from '../outbox/patient-outbox.ts';
-import { isDamage } from '../outbox/sqlite-database.ts';
+import { isDamage } from '../outbox/sqlite.ts';
 import { type OutboxUse, openSqliteOutbox } from '../outbox/sqlite-outbox.ts';
 import { deliver } from '../pipeline.ts';
 import { addCommand, configOption, version } from './command.ts';

@@ -1,4 +1,4 @@
-import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
 
 export const mostBoots = 64; // to look for those to forget is to read all events
 export const keptBoots = 16; // the newest, this one among them

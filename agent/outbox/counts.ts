@@ -1,6 +1,6 @@
 import { reading } from './readable-rows.ts';
 import { isNumber, maxNumber } from './reserved-numbers.ts';
-import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
 
 const countsSql = `SELECT (SELECT count(*) FROM event) AS present,
   sum(events * CASE name WHEN 'stored' THEN 1 WHEN 'sent' THEN -1 WHEN 'expired' THEN -1 WHEN 'unreadable' THEN -1 ELSE 0 END) AS expected FROM fate`;

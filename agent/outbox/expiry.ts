@@ -1,5 +1,5 @@
 import type { Now } from './outbox.ts';
-import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
 
 const windowRows = 10_000;
 

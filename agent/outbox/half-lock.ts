@@ -2,7 +2,8 @@
 // with the process.
 import { existsSync } from 'node:fs';
 import { emptyLock } from './repair.ts';
-import { openDatabase, type SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
+import { openDatabase } from './sqlite-database.ts';
 
 export type Half = 'listener' | 'courier';
 

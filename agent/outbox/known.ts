@@ -1,5 +1,5 @@
 import type { RecordedEvent } from '../events/event.ts';
-import type { Statement } from './sqlite-database.ts';
+import type { Statement } from './sqlite.ts';
 
 const mostModels = 64; // of the schema
 const used = 'SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day';

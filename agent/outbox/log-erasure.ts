@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { OpenedFile } from './opened-file.ts';
-import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite-database.ts';
+import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite.ts';
 import { headerOf, staleFrom } from './wal-check.ts';
 
 const everyMs = 3_600_000; // each costs the disk as much as an event

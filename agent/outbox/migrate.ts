@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { OutboxError } from '../lib/errors.ts';
-import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
 
 const migrations = new URL('./migrations/', import.meta.url);
 const farAhead = 1000; // no release is that many migrations ahead of another

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { damage } from './sqlite-database.ts';
+import { damage } from './sqlite.ts';
 
 /** The file at a path, from before it is opened: a repair by the other half may put another in its place at any time. */
 export class OpenedFile {

@@ -1,7 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { isFullAt } from './disk.ts';
-import type { SqliteDatabase, Statement } from './sqlite-database.ts';
+import type { SqliteDatabase, Statement } from './sqlite.ts';
 
 const weekHours = 168;
 const hourMs = 3_600_000;

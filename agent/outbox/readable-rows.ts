@@ -1,6 +1,6 @@
 // Reading a damaged file: SQLite fails where it meets what cannot be, or believes it, for its pages bear no checksum.
 import { pendingSql, type Row } from './rows.ts';
-import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
 
 const seconds = 5; // time for reads that fail
 const together = 1000; // events read at once: months of them do not fit in the memory of a service

@@ -9,7 +9,7 @@ import { readableEvents, reading, readReferredTo, writing } from './readable-row
 import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, type Row } from './rows.ts';
 import { forgetSchema } from './schema-note.ts';
-import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
+import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
 

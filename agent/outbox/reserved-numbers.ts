@@ -1,5 +1,5 @@
 // Numbers are not given out twice, even where the WAL that knew of them is lost together with the shared memory beside it.
-import { bringIntoFile, type SqliteDatabase } from './sqlite-database.ts';
+import { bringIntoFile, type SqliteDatabase } from './sqlite.ts';
 import { isWithoutHeader } from './wal-check.ts';
 
 const ahead = 1000; // numbers reserved at a time

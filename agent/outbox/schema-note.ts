@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { hasCode } from '../lib/errors.ts';
 import { headerBytes, pageBytes } from './header.ts';
 import { reading } from './readable-rows.ts';
-import type { OpenDatabase, SqliteDatabase } from './sqlite-database.ts';
+import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 
 const blockBytes = 4096; // of the file systems that a card has
 

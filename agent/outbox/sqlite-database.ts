@@ -1,7 +1,6 @@
-// The only file that imports better-sqlite3.
+// The only file that loads better-sqlite3.
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { hasCode } from '../lib/errors.ts';
 import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
@@ -9,26 +8,10 @@ import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts
 import { createFile } from './repair.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { forgetSchema, isNoted, mendSchema, notedOf, noteSchema } from './schema-note.ts';
+import { bringIntoFile, damage, isDamage, type SqliteDatabase } from './sqlite.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const busyMs = 5000; // how long another process that writes is waited for
-
-export type SqliteDatabase = Database.Database;
-export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
-export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
-
-/**
- * Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. CORRUPTFS: a block that the disk cannot read (EIO). ERROR: no
- * statement here is wrong for a file that is what it says.
- */
-export function isDamage(error: unknown): boolean {
-  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_(SHORT_READ|CORRUPTFS)|READONLY_DBMOVED|DAMAGED|ERROR$)/);
-}
-
-/** An error that `isDamage`. */
-export function damage(what: string): Error {
-  return Object.assign(new Error(what), { code: 'SQLITE_DAMAGED' });
-}
 
 export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
   createFile(path);
@@ -88,12 +71,6 @@ export function openNoted(path: string): SqliteDatabase {
   if (db.open) return db;
   if (existsSync(`${path}.new`)) throw damage('a repair has begun');
   return openDatabase(path);
-}
-
-/** Whether all that stands in the log stands in the file as well now: a reader may be in the way, or a checkpoint of the other half, for which SQLite says -1 and -1. */
-export function bringIntoFile(db: SqliteDatabase): boolean {
-  const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
-  return busy === 0 && log >= 0 && log === checkpointed;
 }
 
 /** What shows before SQLite opens the file, and may not after that. */

@@ -19,7 +19,8 @@ import { Quarantine } from './quarantine.ts';
 import { repairOutbox } from './repair.ts';
 import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { busyMs, damage, isDamage, isSound, openChecked, openDatabase, openNoted, type SqliteDatabase, type Statement } from './sqlite-database.ts';
+import { damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
+import { busyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 

@@ -1,7 +1,7 @@
 // Rows of migration 000006. The listener adds to the last day of listening; `tocsin calibrate thresholds` reads.
 import type { ThresholdCount, ThresholdRecord } from '../events/threshold-counts.ts';
 import { bound } from './rows.ts';
-import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
 
 export const keptDays = 60;
 // by their names, as everywhere: a later release may add columns while a half of this one still runs

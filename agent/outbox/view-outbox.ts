@@ -6,7 +6,8 @@ import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.
 import { hasEarlierSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { openForCheck, openInMemory, openReadOnly, type SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteDatabase } from './sqlite.ts';
+import { openForCheck, openInMemory, openReadOnly } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
 /** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */

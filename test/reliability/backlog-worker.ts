@@ -2,7 +2,7 @@
 import { setInterval } from 'node:timers';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
-import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
 

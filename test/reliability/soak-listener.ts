@@ -18,7 +18,7 @@ import type { MicrophoneFault } from '../../agent/lib/faults.ts';
 import { openBootNote } from '../../agent/outbox/boot-note.ts';
 import { openHearingReport } from '../../agent/outbox/hearing-report.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
-import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { listen } from '../../agent/pipeline.ts';
 import { limits, silentLogger } from '../support/samples.ts';

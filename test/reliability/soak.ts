@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
-import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, openMosquitto } from '../support/broker.ts';
 import { openFaultProxy } from '../support/faults.ts';

@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openPatientOutbox, type PatientOptions } from '../../agent/outbox/patient-outbox.ts';
-import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { limits, silentLogger } from './samples.ts';
 

@@ -8,7 +8,7 @@ import { expect, test, vi } from 'vitest';
 import { UnstorableError } from '../../agent/lib/errors.ts';
 import { ballastBytes } from '../../agent/outbox/ballast.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
-import { isDamage } from '../../agent/outbox/sqlite-database.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { sleep } from '../../lib/sleep.ts';
 import type { PendingEvent } from '../../outbox/outbox.ts';
-import { isDamage } from '../../outbox/sqlite-database.ts';
+import { isDamage } from '../../outbox/sqlite.ts';
 import { type OutboxView, viewOutbox } from '../../outbox/view-outbox.ts';
 import { isThere, lookInto } from '../status.ts';
 

@@ -1,0 +1,26 @@
+// What every file of the outbox knows of SQLite.
+import type Database from 'better-sqlite3';
+import { hasCode } from '../lib/errors.ts';
+
+export type SqliteDatabase = Database.Database;
+export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
+export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
+
+/**
+ * Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. CORRUPTFS: a block that the disk cannot read (EIO). ERROR: no
+ * statement here is wrong for a file that is what it says.
+ */
+export function isDamage(error: unknown): boolean {
+  return hasCode(error, /^SQLITE_(CORRUPT|NOTADB|IOERR_(SHORT_READ|CORRUPTFS)|READONLY_DBMOVED|DAMAGED|ERROR$)/);
+}
+
+/** An error that `isDamage`. */
+export function damage(what: string): Error {
+  return Object.assign(new Error(what), { code: 'SQLITE_DAMAGED' });
+}
+
+/** Whether all that stands in the log stands in the file as well now: a reader may be in the way, or a checkpoint of the other half, for which SQLite says -1 and -1. */
+export function bringIntoFile(db: SqliteDatabase): boolean {
+  const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
+  return busy === 0 && log >= 0 && log === checkpointed;
+}
