@@ -58,8 +58,9 @@ describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse
 
   test('two channels that go against each other are heard as loud as each is, not as the silence that their mean would be', async () => {
     const pulse = await openStreet(2);
-    const tone = Int16Array.from({ length: 48_000 }, (_, i) => 8000 * Math.sin(i / 16) * (i % 2 ? 1 : -1)); // by turns left and right
-    const wav = wavFile(tone, 48_000);
+    const value = (at: number) => 4000 * (Math.sin(at / 8) + Math.sin((2 * Math.PI * 120 * at) / 48_000));
+    const sound = Int16Array.from({ length: 48_000 }, (_, i) => value(i >> 1) * (i % 2 ? 1 : -1)); // by turns left and right
+    const wav = wavFile(sound, 48_000);
     wav.writeUInt16LE(2, 22); // channels
     wav.writeUInt32LE(4 * 48_000, 28);
     wav.writeUInt16LE(4, 32);
