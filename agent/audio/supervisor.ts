@@ -69,7 +69,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   let attempt = 0;
   let toldRate = false;
   let toldAntiphase = false;
-  let rateSeconds = 0; // over how many the rate was found wrong: in less it is not disproved
+  let rateSeconds = 0; // over how many the rate was found wrong, until it is disproved, which in less it is not; whatever other fault comes between
 
   function tellRate({ hardwareRate = Infinity, sampleRate }: AudioSource): void {
     if (toldRate || hardwareRate >= sampleRate) return;
@@ -105,7 +105,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
           const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf', frame.atFullScale);
           countDropped();
           if (verdict.fault && !once) {
-            rateSeconds = verdict.rateSeconds;
+            if (verdict.fault === 'slow' || verdict.fault === 'fast') rateSeconds = verdict.rateSeconds;
             throw capturedBadly(verdict.fault, silenceSeconds);
           }
           heard += verdict.heardSamples;
@@ -116,8 +116,9 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
             zeroMs = placedMs;
           }
-          const rateUnknown = (hearing.fault === 'slow' || hearing.fault === 'fast') && verdict.rateSeconds < rateSeconds && !verdict.rateRight;
+          const rateUnknown = rateSeconds > 0 && verdict.rateSeconds < rateSeconds && !verdict.rateRight;
           if (!rateUnknown) {
+            rateSeconds = 0;
             hearing.listenedSeconds += unproven;
             unproven = 0;
           }

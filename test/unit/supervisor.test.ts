@@ -7,7 +7,14 @@ import { fixedClock, silentLogger } from '../support/samples.ts';
 const sampleRate = 16000;
 
 /** A supervisor over frames of 100 ms, on a clock that goes by them; stopped at their end. */
-async function supervised(frames: number, sound: (frame: number) => Float32Array, end = (stop: AbortController) => stop.abort(), atFullScale?: number) {
+async function supervised(
+  frames: number,
+  sound: (frame: number) => Float32Array,
+  end = (stop: AbortController) => stop.abort(),
+  atFullScale?: number,
+  busy = false,
+) {
+  let opens = 0;
   const stop = new AbortController();
   let nowMs = 0;
   const changes: string[] = [];
@@ -31,7 +38,10 @@ async function supervised(frames: number, sound: (frame: number) => Float32Array
   await superviseMicrophone(
     {
       ...parts,
-      open: async () => source(),
+      async open() {
+        if (busy && ++opens % 2 === 0) throw new CaptureError('busy', 'Expected the microphone, got: busy', 'close the other program');
+        return source();
+      },
       async use(watched, signal) {
         for await (const { samples } of watched.frames(signal)) samples.fill(0);
       },
@@ -63,6 +73,13 @@ test('a rate that is off by 1.5 % is no more disproved in the seconds in which o
   // heard count the minute until it was found, the last attempt, in which it came right, and what was after that
   expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
   expect(latest.opens).toBeLessThan(8);
+});
+
+test('nor is it where another fault comes between two openings', async () => {
+  const slow = () => Float32Array.from({ length: 0.0985 * sampleRate }, (_, i) => Math.sin(i));
+  const { latest, elapsedSeconds } = await supervised(6000, slow, undefined, undefined, true);
+  expect(elapsedSeconds).toBeGreaterThan(600);
+  expect(latest.listenedSeconds).toBeLessThan(62);
 });
 
 test('a recorder that is stopped a moment before the listener has no fault', async () => {
