@@ -1,4 +1,5 @@
 import type { ScoreFrame } from '../classify/classifier.ts';
+import type { Label } from '../classify/model-manifest.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import type { Health } from './health.ts';
 import type { HourMeter } from './hour-meter.ts';
@@ -6,12 +7,12 @@ import type { LevelHistory } from './level-history.ts';
 import type { ThresholdCounter } from './threshold-counts.ts';
 
 /**
- * Hands levels, and scores to be counted, on only while the microphone is heard: what a broken one gives is no level of the street, and its
+ * Hands levels, recognised sounds to be summed up, and scores to be counted, on only while the microphone is heard: what a broken one gives is no level of the street, and its
  * seconds without an event would speak for lower thresholds. The seconds before a fault was
  * named have gone through, so that the history forgets its last minutes and begins its quarter of an hour anew. What is clipped is a level, but
  * no usual one: taught that, a sensor whose gain is put right would be `covered` for months.
  */
-export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(
+export function openHeardLevels<Hour extends Pick<HourMeter, 'level' | 'recognised'>>(
   history: Pick<LevelHistory, 'push' | 'begin'>,
   hourMeter: Hour,
   counter: Pick<ThresholdCounter, 'push' | 'restart'>,
@@ -29,6 +30,9 @@ export function openHeardLevels<Hour extends Pick<HourMeter, 'level'>>(
     },
     hour: {
       ...hourMeter,
+      recognised(label: Label): void {
+        if (heard) hourMeter.recognised(label);
+      },
       level(fastDb: number, meanSquare: number): void {
         if (heard) hourMeter.level(fastDb, meanSquare);
       },

@@ -104,9 +104,10 @@ function gated() {
   );
   const fed: number[] = [];
   const counter = { push: () => undefined, restart: () => undefined };
-  const heard = openHeardLevels(history, { level: (fastDb) => void fed.push(fastDb) }, counter);
+  const summed: string[] = [];
+  const heard = openHeardLevels(history, { level: (fastDb) => void fed.push(fastDb), recognised: (label) => void summed.push(label) }, counter);
   const quarters = (count: number, floor: number, loud: number) => streetLevels({ push: heard.level }, count, floor, loud);
-  return { learnt, history, fed, heard, quarters };
+  return { learnt, history, fed, summed, heard, quarters };
 }
 
 test('a microphone that was not heard for days teaches nothing, and a cover after that is named', () => {
@@ -124,13 +125,15 @@ test('a microphone that was not heard for days teaches nothing, and a cover afte
   expect(history.suspicion()).toBe('covered');
 });
 
-test('the quarter of an hour in which the microphone was not heard is begun anew; the hour has the levels of what was heard', () => {
-  const { learnt, heard, fed, quarters } = gated();
+test('the quarter of an hour in which the microphone was not heard is begun anew; the hour has the levels and sounds of what was heard', () => {
+  const { learnt, heard, fed, summed, quarters } = gated();
   heard.hearing('listening');
   quarters(0.5, -100, -100); // before the fault is named
   heard.hour.level(-40, 1e-4);
+  heard.hour.recognised('shout');
   heard.hearing('deaf');
   heard.hour.level(-130, 1e-12);
+  heard.hour.recognised('bang');
   heard.hearing('listening');
   heard.hearing('listening');
   quarters(0.5, -50, -30);
@@ -138,6 +141,7 @@ test('the quarter of an hour in which the microphone was not heard is begun anew
   heard.hour.level(-41, 1e-4);
   quarters(0.5, -50, -30);
   expect(learnt).toEqual([{ hour: 3, quarters: 1, floorDb: -50, loudDb: -30 }]);
+  expect(summed).toEqual(['shout']);
   expect(fed).toEqual([-40, -41]);
 });
 

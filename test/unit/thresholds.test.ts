@@ -60,7 +60,7 @@ test('two sounds with a murmur between them are one event at a low threshold and
 test('what a microphone gives that is not heard counts as no listening: days without an event would speak for lower thresholds', () => {
   const counts = counter();
   const none = () => undefined;
-  const heard = openHeardLevels({ push: none, begin: none }, { level: none }, counts);
+  const heard = openHeardLevels({ push: none, begin: none }, { level: none, recognised: none }, counts);
   const pass = () => {
     for (let i = 0; i < 100; i++) heard.counter.push(frameAt(i, [0, 0, 0]));
     return counts.sums().seconds;
