@@ -28,6 +28,7 @@ import type { Outbox } from './outbox/outbox.ts';
 
 export { type DeliveryOptions, type DeliveryParts, deliver } from './delivery/deliver.ts';
 
+const shortSeconds = 0.2; // of a loss: recognition takes up to half a second to hear again once it has begun afresh
 const marginSeconds = 0.25; // an onset is placed to a frame or two
 
 export interface Heard {
@@ -65,7 +66,7 @@ export interface HearCallbacks {
 }
 
 /**
- * Hears a source to its end or until the signal aborts. After a gap in the samples recognition begins afresh; what came just before
+ * Hears a source to its end or until the signal aborts. In the place of a short gap in the samples recognition hears silence, after a longer one it begins afresh; what came just before
  * the gap, the end or an AudioError is judged all the same. Every buffer is overwritten with zeros after use, whatever ends it.
  */
 export async function hear(
@@ -102,16 +103,18 @@ export async function hear(
       scored?.(scores, detector);
     }
   };
+  const judged = (samples: Float32Array) => judge(samples).finally(() => samples.fill(0));
   /** A sound is told only once what comes after it has been heard: silence, where nothing is. */
   const end = async () => {
-    const samples = resampler.push(new Float32Array(source.sampleRate * tailSeconds)); // the last of the sound comes before the silence
-    await judge(samples).finally(() => samples.fill(0));
+    await judged(resampler.push(new Float32Array(source.sampleRate * tailSeconds))); // the last of the sound comes before the silence
     for (const detection of detector.finish()) on.ended?.(placed(detection));
   };
   on.began?.();
   try {
     for await (const frame of source.frames(signal)) {
-      if (frame.firstSample !== samplesHeard) {
+      const lost = frame.firstSample - samplesHeard;
+      if (samplesHeard > 0 && lost > 0 && lost <= shortSeconds * source.sampleRate) await judged(resampler.push(new Float32Array(lost)));
+      else if (lost !== 0) {
         if (samplesHeard > 0) await end();
         resampler.clear();
         classifier.reset();

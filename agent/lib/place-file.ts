@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Writes a file whole or not at all: beside its place, onto the disk, then in one step into it. `mode` whatever the umask. */
 export function placeFile(path: string, content: string, mode: number): void {
-  const beside = `${path}.${process.pid}.tmp`;
+  const beside = `${path}.${randomUUID()}.tmp`; // in a container every process may have the number of the one before
   const file = openSync(beside, 'wx', mode); // no file of another's: from here on it is ours to take away
   try {
     try {

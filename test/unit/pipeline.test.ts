@@ -220,6 +220,49 @@ test('whatever ends it, nothing of the sound is kept: what was resampled is zero
   expect(handed.at(-1)?.length).toBe(16_000); // more than a window
 });
 
+test.each([
+  ['the sound', undefined],
+  ['a capture that fails', new AudioError('Expected sound, got the end', 'plug it in')],
+])('nor is it where %s ends: what came last is judged, and is zeros after that', async (_, failure) => {
+  const handed: Float32Array[] = [];
+  const heard: boolean[] = [];
+  const inner = loudness();
+  const classifier: Classifier = {
+    ...inner,
+    push(samples) {
+      handed.push(samples);
+      heard.push(samples.some((sample) => sample !== 0));
+      return inner.push(samples);
+    },
+  };
+  const loud: AudioSource = {
+    sampleRate: 48_000,
+    dropped: 0,
+    async *frames() {
+      for (let i = 0; i < 3; i++) yield { samples: new Float32Array(4800).fill(0.9), firstSample: i * 4800 };
+      if (failure) throw failure;
+    },
+  };
+  const ended = hear(loud, classifier, rules, {}, new AbortController().signal);
+  if (failure) await expect(ended).rejects.toBe(failure);
+  else await ended;
+  expect(heard).toEqual([true, true, true, true, false]); // the last of it was still in the resampler
+  expect(handed.every((samples) => samples.every((sample) => sample === 0))).toBe(true);
+});
+
+test.each([
+  ['5 ms', 80, 1],
+  ['200 ms', 3200, 1],
+  ['a moment more', 3201, 2],
+])('of a sound that goes on over a loss of %s', async (_, lost, sounds) => {
+  const patient = { ...rules, glass_break: { ...rule, mergeSeconds: 0.4, cooldownSeconds: 0 } };
+  const found: number[] = [];
+  const frames = Array.from({ length: 30 }, (_, i) => ({ first: i * 1600 + (i < 15 ? 0 : lost), value: i >= 10 && i < 25 ? 0.9 : 0 }));
+  await hear(source(frames), loudness(), patient, { confirmed: (h) => found.push(h.detection.onsetSeconds) }, new AbortController().signal);
+  expect(found).toHaveLength(sounds);
+  expect(found[0]).toBeCloseTo(1, 1);
+});
+
 test('a microphone slower than the model is an error that says so, of the configuration: the supervisor would try the microphone again for ever', async () => {
   const slow = { ...source([]), sampleRate: 8000 };
   await expect(hear(slow, loudness(), rules, {}, new AbortController().signal)).rejects.toThrow(

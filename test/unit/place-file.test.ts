@@ -1,0 +1,16 @@
+import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { placeFile } from '../../agent/lib/place-file.ts';
+
+test('what a power cut left of an earlier try, of a process of the same number, does not keep a file from its place', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
+  const path = join(folder, 'sensor.key');
+  writeFileSync(`${path}.${process.pid}.tmp`, 'half');
+  placeFile(path, 'whole', 0o640);
+  placeFile(path, 'again', 0o600);
+  expect(readFileSync(path, 'utf8')).toBe('again');
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(readdirSync(folder)).toEqual(['sensor.key', `sensor.key.${process.pid}.tmp`]);
+});
