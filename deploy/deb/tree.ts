@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { publishedSchemas } from '../../agent/events/published.ts';
 import { filesBelow, stageModules } from './modules.ts';
 import { type Architecture, platforms } from './platforms.ts';
 
 const program = 'usr/lib/tocsin';
 const doc = 'usr/share/doc/tocsin';
-const kinds = Object.keys(publishedSchemas);
+const schemas = ['event', 'status', 'health', 'summary', 'gap', 'selftest', 'privacy'].map((kind) => `${kind}.schema.json`);
+const documents = ['dpia.en.md', 'dpia.fr.md', 'asyncapi.json', ...schemas];
 
 /** Everything that is installed as it stands in the repository: where it comes from, where it goes. */
 const copies: readonly (readonly [from: string, to: string])[] = [
@@ -31,7 +31,7 @@ const copies: readonly (readonly [from: string, to: string])[] = [
   ['deploy/deb/copyright', `${doc}/copyright`],
   ['SECURITY.md', `${doc}/SECURITY.md`],
   ['systemd/README.md', `${doc}/units.md`],
-  ...['dpia.en.md', 'dpia.fr.md', 'asyncapi.json', ...kinds.map((kind) => `${kind}.schema.json`)].map((name) => [`docs/${name}`, `${doc}/${name}`] as const),
+  ...documents.map((name) => [`docs/${name}`, `${doc}/${name}`] as const),
   ['deploy/completion/tocsin.bash', 'usr/share/bash-completion/completions/tocsin'],
   ['deploy/completion/_tocsin', 'usr/share/zsh/vendor-completions/_tocsin'],
   ['deploy/completion/tocsin.fish', 'usr/share/fish/vendor_completions.d/tocsin.fish'],

@@ -21,7 +21,7 @@ export function buildPackage(architecture: Architecture, source = '.', version?:
 export function copySources(): string {
   const folder = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'a-longer-name');
   mkdirSync(folder);
-  for (const name of ['agent', 'deploy', 'models', 'systemd', 'package.json', 'package-lock.json', '.npmrc', 'CHANGELOG.md', 'SECURITY.md'])
+  for (const name of ['agent', 'deploy', 'docs', 'models', 'systemd', 'package.json', 'package-lock.json', '.npmrc', 'CHANGELOG.md', 'SECURITY.md'])
     cpSync(name, join(folder, name), { recursive: true, filter: (path) => !path.includes('deb/out') });
   return folder;
 }

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -69,6 +69,14 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     // what differs from machine to machine would be in the digest of the package
     const { serialNumber, metadata, components } = JSON.parse(readFileSync(join(root, 'usr/share/doc/tocsin/sbom.cdx.json'), 'utf8'));
     expect([serialNumber, metadata.tools, components.length > 10]).toEqual([undefined, undefined, true]);
+  });
+
+  test('brings every schema of what is published, and what its messages send a person to', () => {
+    const { root } = open(thisArchitecture);
+    const shipped = new Set(readdirSync(join(root, 'usr/share/doc/tocsin')));
+    const wanted = [...readdirSync('docs').filter((name) => name.endsWith('.schema.json')), 'asyncapi.json', 'dpia.en.md', 'dpia.fr.md', 'units.md'];
+    expect(wanted.filter((name) => !shipped.has(name))).toEqual([]);
+    expect(existsSync(join(root, 'usr/lib/tocsin/models/README.md'))).toBe(true);
   });
 
   test('built again in another folder it is the same to the byte', () => {
