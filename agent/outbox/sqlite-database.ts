@@ -1,6 +1,4 @@
-// The only file that loads better-sqlite3.
 import { existsSync, statSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
@@ -8,14 +6,14 @@ import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts
 import { createFile } from './repair.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { forgetSchema, isNoted, mendSchema, notedOf, noteSchema } from './schema-note.ts';
-import { bringIntoFile, damage, isDamage, type SqliteDatabase } from './sqlite.ts';
+import { bringIntoFile, damage, isDamage, openSqlite, type SqliteDatabase } from './sqlite.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const busyMs = 5000; // how long another process that writes is waited for
 
 export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
   createFile(path);
-  const db = new Database(path, { timeout: busyMs });
+  const db = openSqlite(path, { timeout: busyMs });
   try {
     if (path.endsWith('.lock')) return db;
     db.pragma(`page_size = ${pageBytes}`);
@@ -117,17 +115,17 @@ function bytesOf(path: string): number {
 
 /** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */
 export function openReadOnly(path: string): SqliteDatabase {
-  return new Database(path, { readonly: true, fileMustExist: true, timeout: 2000 });
+  return openSqlite(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }
 
 /** Opened to check rows against their constraints, and changing nothing: a read-only connection does not read the constraints at all. */
 export function openForCheck(path: string): SqliteDatabase {
-  const db = new Database(path, { fileMustExist: true, timeout: 2000 });
+  const db = openSqlite(path, { fileMustExist: true, timeout: 2000 });
   db.pragma('query_only = ON');
   return db;
 }
 
 /** An empty database that is in no file. */
 export function openInMemory(): SqliteDatabase {
-  return new Database(':memory:');
+  return openSqlite(':memory:');
 }

@@ -1,10 +1,13 @@
-// What every file of the outbox knows of SQLite.
-import type Database from 'better-sqlite3';
+// What every file of the outbox knows of SQLite. The only file that imports better-sqlite3.
+import Database from 'better-sqlite3';
 import { hasCode } from '../lib/errors.ts';
 
 export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
+
+/** Opens a file as it is. */
+export const openSqlite = (path: string, options?: Database.Options): SqliteDatabase => new Database(path, options);
 
 /**
  * Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. CORRUPTFS: a block that the disk cannot read (EIO). ERROR: no
