@@ -1,6 +1,7 @@
 // What the files of the credentials hold, before they are shown to anybody.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Credentials } from '../../config/secrets.ts';
+import { commonNameOf } from '../provision/certificate-checks.ts';
 import { type Text, text } from '../translate.ts';
 import { type Finding, fail } from './check.ts';
 
@@ -21,7 +22,7 @@ export function unusableFile({ ca, cert, key }: Credentials): Finding | undefine
 export function nameOfStranger({ cert }: Credentials, sensor: string): string | undefined {
   const shown = cert && certificateOf(cert);
   if (!shown) return undefined;
-  const name = /^CN=(.*)$/m.exec(shown.subject)?.[1] ?? '';
+  const name = commonNameOf(shown) ?? '';
   return name === sensor ? undefined : name;
 }
 

@@ -4,8 +4,12 @@ import { ProvisionError } from '../../lib/errors.ts';
 /** RFC 5280, 4.2.1.12. */
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 
+export function commonNameOf({ subject }: X509Certificate): string | undefined {
+  return /^CN=(.*)$/m.exec(subject)?.[1];
+}
+
 export function checkName(leaf: X509Certificate, sensor: string): void {
-  const name = /^CN=(.*)$/m.exec(leaf.subject)?.[1];
+  const name = commonNameOf(leaf);
   if (name !== sensor)
     throw new ProvisionError(
       `Expected a certificate for CN=${sensor}, got CN=${name ?? ''}`,
