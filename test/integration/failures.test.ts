@@ -106,7 +106,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['commission --speaker --no-microphone', usage, /cannot be used with one another/],
   ['provision --install a --ca b --renew --discard', usage, /cannot be used with one another: '--install <file>', '--renew'\nTry: tocsin provision --help$/m],
   [`model -c ${good} models/street`, usage, /cannot be used with one another: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
-  [`privacy verify -c ${good} --report ${nowhere}/page.html`, usage, /Expected to write .*page.html, got: ENOENT/],
+  [`privacy verify --no-record --listener-pid 4194303 -c ${good} --report ${nowhere}/page.html`, usage, /^Error: Expected to write .*page.html, got: ENOENT/],
   ['privacy verify --listener-pid me', usage, /expected the number of a process, got 'me'/],
   ...[
     'bench --seconds 0',
