@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isMap, parseDocument, Scalar } from 'yaml';
 import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
@@ -39,7 +40,7 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
   try {
     const place = realpathSync(path);
     const { mode, uid, gid } = statSync(place);
-    const own = `${place}.${process.pid}.tmp`;
+    const own = `${place}.${randomUUID()}.tmp`; // a number of a process comes again, and what a killed one left would be in the way
     const file = openSync(own, 'wx', mode); // no file of another's, nor what a link there points to
     beside = own;
     try {
@@ -58,9 +59,7 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
         ? 'make room there (df -h)'
         : hasCode(cause, /^EROFS$/)
           ? 'the file system is read-only: findmnt shows its options; change the file where it can be written'
-          : hasCode(cause, /^EEXIST$/)
-            ? 'move that file away'
-            : 'run it again with sudo',
+          : 'run it again with sudo',
       { cause },
     );
   }

@@ -145,7 +145,6 @@ export const frenchErrors: Record<string, string> = {
   'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it':
     'sudo systemctl stop tocsin-courier, ou arrêtez l’autre ; tocsin status le montre',
   'run it again with sudo': 'recommencez avec sudo',
-  'move that file away': 'déplacez ce fichier',
   'Expected to read the outbox {1}, got: {2}': 'Attendu de pouvoir lire la file {1}, obtenu : {2}',
   'sudo tocsin doctor says more': 'sudo tocsin doctor en dit plus',
   'Expected a sensor without a key, got one at {1}': 'Attendu un capteur sans clé, obtenu une clé à {1}',
