@@ -215,6 +215,10 @@ test('before the package is unpacked: a release that cannot use the outbox does 
     expect(preinst('upgrade', '0.3.0'), line).toMatchObject({ status: 1, stderr: expect.stringContaining(`got that of a later one: ${elsewhere}\n`) });
     renameSync(elsewhere, usual);
   }
+  for (const line of [`{path: ${elsewhere}}`, `{ maxMegabytes: 64, path: "${elsewhere}", maxAgeDays: 9 } # on the disk`]) {
+    writeFileSync(config, `model: {path: /srv/model}\noutbox: ${line}\nlog: {path: /no}\n`);
+    expect(isTaken('upgrade', '0.3.0'), line).toBe(true); // none there
+  }
   writeFileSync(config, 'model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\nlog:\n  level: info\n');
   expect(isTaken('upgrade', '0.3.0')).toBe(false);
 });
