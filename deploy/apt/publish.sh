@@ -12,6 +12,14 @@ for deb; do dpkg-deb --fsys-tarfile "$deb" >/dev/null; done # apt-ftparchive lea
 mkdir -p "$repository/pool" "$repository/dists"
 exec 9>"$repository/.lock"
 flock 9 # of two at once the later would put its older index over the newer
+# apt takes a version once: a sensor that has it would keep the former package, and one that reads the index of before would get the wrong one
+for deb; do
+  [ ! -e "$repository/pool/${deb##*/}" ] || cmp -s "$deb" "$repository/pool/${deb##*/}" || {
+    echo "Error: Expected a version that is not published yet, got another package of that name: ${deb##*/}" >&2
+    echo "Try: build it under a higher version: npm run deb -- --version VERSION" >&2
+    exit 1
+  }
+done
 rm -rf "$repository"/.publish-* # of one that was killed
 new=$(mktemp -d "$repository/.publish-XXXXXX")
 trap 'rm -rf "$new"' EXIT

@@ -135,6 +135,23 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(readFileSync(pool)).toEqual(before);
   });
 
+  test('another package under a version that is published is refused, the same one is not, and what is served stays', () => {
+    publish('once', 'operator', '3.1.0');
+    const deb = at(`tocsin_3.1.0_${architecture}.deb`);
+    const again = () => spawnSync('deploy/apt/publish.sh', [at('once'), 'operator@example.org', deb], { env, encoding: 'utf8' });
+    const pool = at('once/pool', `tocsin_3.1.0_${architecture}.deb`);
+    const before = readFileSync(pool);
+    expect(again()).toMatchObject({ status: 0 });
+    appendFileSync(at('package-3.1.0/DEBIAN/control'), 'Homepage: https://example.org\n');
+    execFileSync('dpkg-deb', ['--root-owner-group', '-b', at('package-3.1.0'), deb], { stdio: 'ignore' });
+    expect(again()).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^Error: Expected a version that is not published yet, got .*tocsin_3\.1\.0_.*\nTry: /),
+    });
+    expect(readFileSync(pool)).toEqual(before);
+    expect(update(sensor('once'))).toMatchObject({ status: 0 });
+  });
+
   test('of two publications at once the second waits for the first', () => {
     publish('shared', 'operator', '1.0.0');
     const deb = at(`tocsin_1.0.0_${architecture}.deb`);
