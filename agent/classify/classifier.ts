@@ -3,6 +3,8 @@ export interface ScoreFrame {
   readonly scores: readonly number[];
   /** Seconds since the start of the stream: the end of the sound this frame tells of. */
   readonly endSeconds: number;
+  /** How much of the stream had been heard when it was scored: what the model looks back and what fills a hop included. */
+  readonly scoredSeconds: number;
 }
 
 /**

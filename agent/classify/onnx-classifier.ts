@@ -63,6 +63,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     const frames = Array.from({ length: framesPerHop }, (_, frame) => ({
       scores: columns.map((picks) => Math.max(...picks.map((pick) => values[frame * classes + pick] as number))),
       endSeconds: (hops * hopSamples) / sampleRate - (framesPerHop - 1 - frame) * frameSeconds - latencySeconds,
+      scoredSeconds: (hops * hopSamples) / sampleRate,
     }));
     // a score that is not a number opens no event, and one such in a state stays for good: deaf without a word
     if (!frames.every(({ scores }) => areFinite(scores)) || !states.every((state) => areFinite(state.data as Float32Array))) {

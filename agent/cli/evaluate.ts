@@ -115,18 +115,17 @@ async function openScene(dir: string, { file, seconds }: Scene, sampleRate: numb
 }
 
 /** The real detector over scores that were computed once. */
-function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, DetectionRule>, frameSeconds: number, modelLatency: number): Found[] {
+function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, DetectionRule>, frameSeconds: number): Found[] {
   const found: Found[] = [];
   for (const [file, frames] of heard) {
     const detector = openEventDetector(labels, rules, frameSeconds);
-    const latency = new Map<object, number>();
+    const told = new Map<object, number>();
     const add = (detections: ReturnType<typeof detector.finish>) => {
-      for (const d of detections)
-        found.push({ file, label: d.label, onsetSeconds: d.onsetSeconds, confidence: d.confidence, latencySeconds: latency.get(d) ?? 0 });
+      for (const d of detections) found.push({ file, label: d.label, onsetSeconds: d.onsetSeconds, confidence: d.confidence, toldSeconds: told.get(d) ?? 0 });
     };
     for (const frame of frames) {
       const step = detector.push(frame);
-      for (const d of step.confirmed) latency.set(d, frame.endSeconds + modelLatency - d.onsetSeconds);
+      for (const d of step.confirmed) told.set(d, frame.scoredSeconds);
       add(step.ended);
     }
     add(detector.finish());
@@ -142,8 +141,7 @@ interface Scored {
 
 /** Scores what was heard under thresholds of one's own, as the agent would have with the same in `model.open`. */
 export function openScorer(scenes: readonly Scene[], heard: ReadonlyMap<string, ScoreFrame[]>, { manifest, operatingPoint, frameSeconds }: Scored) {
-  return (open: Partial<Record<Label, number>>) =>
-    scoreEvents(scenes, detect(heard, rulesOf(manifest, { operatingPoint, open }), frameSeconds, manifest.latencySeconds));
+  return (open: Partial<Record<Label, number>>) => scoreEvents(scenes, detect(heard, rulesOf(manifest, { operatingPoint, open }), frameSeconds));
 }
 
 function curve(label: Label, scoreAt: (open: number) => ReturnType<typeof scoreEvents>): Curve {

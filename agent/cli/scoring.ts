@@ -11,8 +11,8 @@ export interface Found {
   readonly label: Label;
   readonly onsetSeconds: number;
   readonly confidence: number;
-  /** From the onset that was found to the report, on the sample clock. */
-  readonly latencySeconds: number;
+  /** When it was told, on the sample clock: once the hop was full whose scores made it sure. */
+  readonly toldSeconds: number;
 }
 export interface LabelScore {
   reference: number;
@@ -66,7 +66,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
       const label = perLabel[event.label];
       if (free) {
         taken.add(free);
-        latencies.push(event.onsetSeconds + event.latencySeconds - free.onset);
+        latencies.push(event.toldSeconds - free.onset);
         label.hit++;
       } else if (near.length > 0) label.repeat++;
       else {

@@ -75,7 +75,7 @@ async function find(rate: number, change: Change): Promise<Found[]> {
       }
     }
     const changed: AudioSource = { sampleRate: rate, dropped: 0, frames };
-    await hear(changed, classifier, rules, { ended: (d) => found.push({ ...d, file, latencySeconds: 0 }) }, new AbortController().signal);
+    await hear(changed, classifier, rules, { ended: (d) => found.push({ ...d, file, toldSeconds: 0 }) }, new AbortController().signal);
   }
   return found;
 }

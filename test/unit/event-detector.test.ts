@@ -15,7 +15,7 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
   for (const [seconds, score] of stretches)
     for (let i = 0; i < Math.round(seconds / frameSeconds); i++) {
       const endSeconds = ++frame * frameSeconds;
-      const step = detector.push({ scores: [score], endSeconds });
+      const step = detector.push({ scores: [score], endSeconds, scoredSeconds: endSeconds });
       for (const d of step.confirmed) confirmed.push({ at: endSeconds, onset: d.onsetSeconds });
       ended.push(...step.ended);
       missed.push(...step.missed.map(({ reason }) => reason));

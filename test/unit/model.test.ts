@@ -37,6 +37,18 @@ test('the bundled model hears glass in the synthesised scene, the same however t
   expect(await scoresOf(777)).toEqual(frames);
 });
 
+test('a frame tells how much had been heard when it was scored: what the model looks back and the hop included', async () => {
+  const classifier = await openOnnxClassifier(bundled);
+  const { hopSamples, sampleRate, framesPerHop, latencySeconds } = classifier.manifest;
+  for (let hops = 1; hops <= 3; hops++) {
+    expect(await classifier.push(new Float32Array(hopSamples - 1))).toEqual([]);
+    const frames = await classifier.push(new Float32Array(1));
+    expect(frames.map(({ scoredSeconds }) => scoredSeconds)).toEqual(Array(framesPerHop).fill((hops * hopSamples) / sampleRate));
+    expect(frames.at(-1)?.endSeconds).toBeCloseTo((hops * hopSamples) / sampleRate - latencySeconds);
+  }
+  await classifier.close();
+});
+
 test('a stream that was reset gives the scores of a new one', async () => {
   const classifier = await openOnnxClassifier(bundled);
   const noise = Float32Array.from({ length: 16000 }, (_, i) => Math.sin(i * i) * 0.1);
@@ -175,6 +187,7 @@ test('a tagger of another shape serves, its other outputs left alone: 521 classe
   const frames = await classifier.push(sound.slice());
   expect(frames).toHaveLength(12);
   expect(frames[6]?.endSeconds).toBeCloseTo(3.36);
+  expect(frames[6]?.scoredSeconds).toBeCloseTo(3.36);
   expect(frames[6]?.scores[0]).toBeCloseTo(Math.tanh((0.5 * 0.36) / 0.96), 4);
   expect(frames[6]?.scores[1]).toBeCloseTo(Math.tanh((0.5 * 0.36) / 0.96 / 2), 4);
   classifier.reset();

@@ -21,7 +21,7 @@ function loudness(): Classifier {
       const frames = [];
       for (; held.length >= 640; held = held.slice(640)) {
         const score = Math.max(...held.slice(0, 640)) > 0.5 ? 1 : 0;
-        frames.push({ scores: labels.map((label) => (label === 'glass_break' ? score : 0)), endSeconds: ++windows * 0.04 });
+        frames.push({ scores: labels.map((label) => (label === 'glass_break' ? score : 0)), endSeconds: ++windows * 0.04, scoredSeconds: windows * 0.04 });
       }
       return frames;
     },

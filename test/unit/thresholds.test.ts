@@ -15,7 +15,7 @@ import { fixedClock, silentLogger } from '../support/samples.ts';
 const { manifest } = loadModel('models/street');
 const rulesAt = (open: number) => rulesOf(manifest, { operatingPoint: 'balanced', open: { glass_break: open, shout: open, bang: open } });
 const counter = () => openThresholdCounts(labels, rulesAt, manifest.frameSeconds);
-const frameAt = (i: number, scores: number[]) => ({ scores, endSeconds: (i + 1) * manifest.frameSeconds });
+const frameAt = (i: number, scores: number[]) => ({ scores, endSeconds: (i + 1) * manifest.frameSeconds, scoredSeconds: (i + 1) * manifest.frameSeconds });
 const countsOf = (of: ReturnType<typeof counter>, label: Label) => {
   const found = new Map(
     of
