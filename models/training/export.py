@@ -15,8 +15,8 @@ from corpus import LABELS, SAMPLE_RATE
 from network import DELAY, FRAME, HOP as FRAME_HOP, STRIDE, Network, Streaming, Windowed
 from train import read
 
-HOP = 3840  # 240 ms: six output frames a run
-TURN = 8  # 1.92 s
+HOP = 2560  # 160 ms: four output frames a run
+TURN = 12  # 1.92 s
 
 RULES = {
     "glass_break": {"minDurationSeconds": 0.04, "smoothingSeconds": 0.08, "mergeSeconds": 1.0, "cooldownSeconds": 0.3},
@@ -69,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
     parser.add_argument("out")
-    parser.add_argument("--version", default="0.10.0")
+    parser.add_argument("--version", default="0.11.0")
     parser.add_argument("--window", type=float)
     parser.add_argument("--turn", type=int, default=TURN, help="runs of the graph after which the other memory answers")
     args = parser.parse_args()

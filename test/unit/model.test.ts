@@ -81,7 +81,7 @@ test.each([
   });
   const classifier = await openOnnxClassifier(bundled);
   spy.mockRestore();
-  const noise = Float32Array.from({ length: 3840 }, (_, i) => Math.sin(i * i) * 0.1);
+  const noise = Float32Array.from({ length: 2560 }, (_, i) => Math.sin(i * i) * 0.1);
   const first = await classifier.push(noise.slice());
   planted = value;
   await expect(classifier.push(noise.slice())).rejects.toThrow(ModelError);
@@ -92,7 +92,7 @@ test.each([
 
 test('a sample that is not a number is an error as well, and not heard for ever', async () => {
   const classifier = await openOnnxClassifier(bundled);
-  const noise = Float32Array.from({ length: 3840 }, (_, i) => Math.sin(i * i) * 0.1);
+  const noise = Float32Array.from({ length: 2560 }, (_, i) => Math.sin(i * i) * 0.1);
   const first = await classifier.push(noise.slice());
   await expect(classifier.push(noise.slice().fill(Number.NaN, 1000, 1001))).rejects.toThrow(/Expected finite numbers as scores and states from model.onnx/);
   expect(await classifier.push(noise.slice())).toEqual(first);
@@ -106,12 +106,12 @@ test('a model that is not what its manifest says is refused', async () => {
   await refused((m) => Object.assign(m, { states: [] })).toThrow(/Expected the inputs waveform, got waveform, state/);
   await refused((m) => Object.assign(m, { colour: 'red' })).toThrow(/has 1 problem/);
   await refused((m) => Object.assign(m, { classes: ['a', 'b', 'c'] })).toThrow(/expected names from "classes", got "glass_break"/);
-  const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0267 })));
-  await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float32 scores from model.onnx, got 1 x 6 x 3 float32/);
+  const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0178 })));
+  await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float32 scores from model.onnx, got 1 x 4 x 3 float32/);
   await wrong.close();
-  const across = { classes: ['glass_break', 'shout', 'bang', 'a', 'b', 'c'], framesPerHop: 3, frameSeconds: 0.08 }; // as many scores, laid out otherwise
+  const across = { classes: ['glass_break', 'shout', 'bang', 'a', 'b', 'c'], framesPerHop: 2, frameSeconds: 0.08 }; // as many scores, laid out otherwise
   const turned = await openOnnxClassifier(copyOf((m) => Object.assign(m, across)));
-  await expect(turned.push(new Float32Array(16000))).rejects.toThrow(/Expected 3 x 6 float32 scores from model.onnx, got 1 x 6 x 3 float32/);
+  await expect(turned.push(new Float32Array(16000))).rejects.toThrow(/Expected 2 x 6 float32 scores from model.onnx, got 1 x 4 x 3 float32/);
   await turned.close();
   await expect(openOnnxClassifier('/nowhere')).rejects.toThrow(/Expected manifest.json in \/nowhere/);
 });
@@ -126,13 +126,13 @@ test.each<[Record<string, unknown>, RegExp]>([
   [{ latencySeconds: 240 }, /latencySeconds: /], // of milliseconds
   [{ operatingPoints: pointsAt(0.5, 0) }, /has 6 problems:\n {2}operatingPoints.balanced.labels.glass_break.close: /],
   [{ operatingPoints: pointsAt(0, 0) }, /has 12 problems:/],
-  [{ hopSamples: 20_000 }, /hopSamples: expected at most the 3840 of windowSamples, got 20000/],
-  [{ hopSamples: 1920, frameSeconds: 0.02 }, /hopSamples: expected the 3840 of windowSamples, for a model with states hears each sample once, got 1920/],
-  [{ hopSamples: 1920, states: [] }, /frameSeconds: expected 0.02, a hop of 1920 samples over 6 frames, got 0.04/],
-  [{ frameSeconds: 0.24 }, /frameSeconds: expected 0.04, a hop of 3840 samples over 6 frames, got 0.24/],
+  [{ hopSamples: 20_000 }, /hopSamples: expected at most the 2560 of windowSamples, got 20000/],
+  [{ hopSamples: 1920, frameSeconds: 0.02 }, /hopSamples: expected the 2560 of windowSamples, for a model with states hears each sample once, got 1920/],
+  [{ hopSamples: 1920, states: [] }, /frameSeconds: expected 0.03, a hop of 1920 samples over 4 frames, got 0.04/],
+  [{ frameSeconds: 0.24 }, /frameSeconds: expected 0.04, a hop of 2560 samples over 4 frames, got 0.24/],
   [{ sampleRate: 32_000 }, /frameSeconds: expected 0.02, /],
-  [{ waveformShape: [1, 16_000] }, /waveformShape: expected sizes whose product is the 3840 of windowSamples, got 1 x 16000/],
-  [{ waveformShape: [-1, -3840] }, /waveformShape: expected sizes .* got -1 x -3840/],
+  [{ waveformShape: [1, 16_000] }, /waveformShape: expected sizes whose product is the 2560 of windowSamples, got 1 x 16000/],
+  [{ waveformShape: [-1, -2560] }, /waveformShape: expected sizes .* got -1 x -2560/],
   [{ classes: ['glass_break', 'shout', 'bang', 'bang'] }, /classes: expected each name once, got "bang" again/],
 ])('a manifest whose fields do not fit one another is refused before anything is heard: %j', async (change, message) => {
   const refused = openOnnxClassifier(copyOf((m) => Object.assign(m, change)));
