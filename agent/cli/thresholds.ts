@@ -11,7 +11,7 @@ import { rulesOf } from '../pipeline.ts';
 import { addCommand, configOption } from './command.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { lookInto } from './status.ts';
-import { type Choice, type Counted, chooseThresholds, neededDays, weekDays, weeklyBound } from './thresholds/choice.ts';
+import { addedWhereAllAreRaised, type Choice, type Counted, chooseThresholds, neededDays, toRaise, weekDays, weeklyBound } from './thresholds/choice.ts';
 import { plotRows } from './thresholds/plot.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -71,16 +71,23 @@ function propose(options: Options, t: Translate): Proposal {
   const { operatingPoint, open: own } = config.model;
   const { manifest } = loadModel(config.model.path);
   const needed = Math.max(fewestDays, neededDays(options.budget));
-  const wanted = options.days ?? Math.max(usualDays, needed);
+  const wanted = options.days ?? Math.max(usualDays, neededDays(options.budget, labels.length - 1));
   const days = listened(config.outbox.path, wanted, (day) => sameRecognition(day, manifest, operatingPoint));
   const span = days.reduce((sum, day) => sum + day.seconds, 0) / daySeconds;
   const budget = brief(options.budget);
   const fail = (message: string, hint: string) => new TocsinError(message, hint, exitCodes.check);
-  if (span < needed) throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hintFor(span, needed, wanted, t));
+  if (span < needed)
+    throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hintFor({ span, needed, wanted, added: 0 }, t));
   const point = manifest.operatingPoints[operatingPoint].labels;
   const counted = labels.map((label): Counted => ({ label, events: sumsOf(days, label), floor: stepOf(point[label].open) }));
   const choice = chooseThresholds(counted, span, options.budget);
-  if (!choice) throw fail(t('thresholds.none', { budget }), t('thresholds.none.try'));
+  if (!choice) {
+    const added = addedWhereAllAreRaised(counted);
+    const more = neededDays(options.budget, added);
+    if (span >= more) throw fail(t('thresholds.none', { budget }), t('thresholds.none.try'));
+    const raised = t.list(toRaise(counted).map(({ label }) => t(`label.${label}`)));
+    throw fail(t('thresholds.few.raised', { days: fixed(span, 1), needed: fixed(more, 1), budget, raised }), hintFor({ span, needed: more, wanted, added }, t));
+  }
   const rules = rulesOf(manifest, config.model);
   const of = ({ label, events }: Counted) => {
     const step = choice.steps.get(label) as number;
@@ -92,10 +99,11 @@ function propose(options: Options, t: Translate): Proposal {
 }
 
 /** What helps where `span` days are fewer than are `needed`. */
-function hintFor(span: number, needed: number, wanted: number, t: Translate): string {
-  if (needed > keptDays) return t('thresholds.kept', { days: keptDays, bound: briefBound(weeklyBound(0, keptDays)) });
+function hintFor({ span, needed, wanted, added }: Record<'span' | 'needed' | 'wanted' | 'added', number>, t: Translate): string {
+  const boundOf = (days: number) => briefBound(weeklyBound(added, days));
+  if (needed > keptDays) return t('thresholds.kept', { days: keptDays, bound: boundOf(keptDays) });
   if (span === 0) return t('thresholds.wait');
-  const bound = briefBound(weeklyBound(0, span));
+  const bound = boundOf(span);
   return wanted < needed ? t('thresholds.less', { bound }) : t('thresholds.few.try', { bound });
 }
 
@@ -119,7 +127,7 @@ function asJson(options: Options, { manifest, config, days, span, counted, choic
     model: { name: manifest.name, version: manifest.version },
     operatingPoint: config.model.operatingPoint,
     budgetPerWeek: options.budget,
-    boundPerWeek: weeklyBound(choice.events, span),
+    boundPerWeek: weeklyBound(choice.events + choice.added, span),
     events: choice.events,
     allowedEvents: choice.allowed,
     labels: Object.fromEntries(counted.map(({ label, events }) => [label, { ...of[label], curve: curve(events) }])),
@@ -153,7 +161,8 @@ function show(options: Options, { manifest, config, days, span, counted, choice,
   line(`${t('thresholds.legend')}\n`);
   print(showFields(outcome, screen));
   const week = brief((choice.events / span) * weekDays);
-  line(t('thresholds.together', { events: choice.events, week, bound: briefBound(weeklyBound(choice.events, span)) }));
+  line(t('thresholds.together', { events: choice.events, week, bound: briefBound(weeklyBound(choice.events + choice.added, span)) }));
+  if (choice.added > 0) line(t('thresholds.added', { added: choice.added }));
   line(t('thresholds.real'));
   const isSame = labels.every((label) => of[label].proposed === of[label].now);
   line(isStored ? t('thresholds.stored', { path: options.config }) : t(isSame ? 'thresholds.unchanged' : 'thresholds.notStored'));

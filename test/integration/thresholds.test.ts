@@ -31,22 +31,22 @@ function sensor(days: number, utcDay = (day: number) => 20_700 + day, recognitio
 }
 
 test('thresholds for a budget: proposed, stored beside what else the file says, used by the detector, and shown as the site’s own', () => {
-  const { config, run } = sensor(14);
+  const { config, run } = sensor(17);
   const before = readFileSync(config, 'utf8');
   expect(JSON.parse(run('calibrate', 'thresholds', '--budget', '2/week', '--write', '--dry-run', '--json').stdout).stored).toBe(false);
   expect(readFileSync(config, 'utf8')).toBe(before);
   const told = run('calibrate', 'thresholds', '--budget', '2/week', '--write', '--json');
   expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });
   const said = JSON.parse(told.stdout);
-  expect(said).toMatchObject({ days: 14, from: '2026-09-04', to: '2026-09-17', events: 0, allowedEvents: 0, stored: true });
-  expect(said.boundPerWeek).toBeCloseTo(1.5, 1);
-  expect(said.labels.shout).toMatchObject({ eventsNow: 336, events: 0, proposed: 0.9526, own: false });
+  expect(said).toMatchObject({ days: 17, from: '2026-09-04', to: '2026-09-20', events: 0, allowedEvents: 0, stored: true });
+  expect(said.boundPerWeek).toBeCloseTo(1.95, 2);
+  expect(said.labels.shout).toMatchObject({ eventsNow: 408, events: 0, proposed: 0.9526, own: false });
   expect(said.labels.bang).toMatchObject({ now: 0.8, own: true });
-  expect(said.labels.shout.curve.find((at: { threshold: number }) => at.threshold === 0.9399).events).toBe(336);
+  expect(said.labels.shout.curve.find((at: { threshold: number }) => at.threshold === 0.9399).events).toBe(408);
 
   const text = readFileSync(config, 'utf8');
   expect(text).toContain('site: a # where');
-  expect(text).toMatch(/shout: 0\.9526 # tocsin calibrate thresholds, 2 a week, 14\.0 days, /);
+  expect(text).toMatch(/shout: 0\.9526 # tocsin calibrate thresholds, 2 a week, 17\.0 days, /);
   const rules = rulesOf(manifest, loadConfig(config).model);
   expect(rules.shout.open).toBe(0.9526);
   expect(rules.glass_break.open).toBe(manifest.operatingPoints.balanced.labels.glass_break.open);
@@ -55,7 +55,7 @@ test('thresholds for a budget: proposed, stored beside what else the file says, 
 });
 
 test('where nothing is to change nothing is written: `privacy verify` would ask for a restart', () => {
-  const { config, run } = sensor(14);
+  const { config, run } = sensor(17);
   const store = (...more: string[]) => run('calibrate', 'thresholds', '--budget', '2/week', '--write', ...more).stdout;
   expect(JSON.parse(store('--json')).stored).toBe(true);
   const { ino, mtimeMs } = statSync(config);
@@ -78,7 +78,7 @@ test('thresholds of a model that lie between the counted ones, or above the last
   const model = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
   writeFileSync(join(model, 'manifest.json'), JSON.stringify(of));
   copyFileSync(join('models/street', manifest.file), join(model, manifest.file));
-  const { config, run } = sensor(14, undefined, recognitionOf(of));
+  const { config, run } = sensor(17, undefined, recognitionOf(of));
   writeFileSync(config, readFileSync(config, 'utf8').replace(/^model: .*$/m, `model: { path: ${model} }`));
   const said = JSON.parse(run('calibrate', 'thresholds', '--budget', '1000/day', '--json').stdout);
   for (const label of labels) expect(said.labels[label], label).toMatchObject({ now: own[label], proposed: own[label] });
@@ -98,28 +98,37 @@ test('too little listening is no basis: it says how much is needed, and stores n
   expect(wide.stdout).toContain('* en vigueur, > proposé');
 });
 
+test('where a label has to be raised more days are needed than without: it says how many, and which', () => {
+  const { run } = sensor(14);
+  const few = run('calibrate', 'thresholds', '--budget', '2/week');
+  expect(few.status).toBe(8);
+  expect(few.stderr).toContain('Expected 16.6 days of listening to raise thresholds for a budget of 2 a week (shout), got 14.0');
+  expect(few.stderr).toContain('so few days show fewer than 2.4 a week at best');
+  expect(run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stderr).toMatch(/Attendu 16,6\sjours d’écoute pour relever des seuils .*\(cri\)/);
+});
+
 test('a bound is rounded up, so that it holds, and a small budget is not shown as 0', () => {
   const { config, run } = sensor(60);
   const long = run('calibrate', 'thresholds', '--budget', '2/week', '--days', '52').stdout.replace(/\s+/g, ' ');
-  expect(long).toContain('no event in 52.0 days means fewer than 0.41 a week'); // 0.4033
-  expect(long).toMatch(/Events of all together: 0, 0 a week; at 95 % fewer than 0\.41 a week/);
+  expect(long).toContain('no event in 52.0 days, and no threshold raised: fewer than 0.41 a week'); // 0.4033
+  expect(long).toMatch(/Events of all together: 0, 0 a week; at 95 % fewer than 0\.64 a week\. Events added in this bound, [^:]+: 1\./); // 0.6386
   expect(run('calibrate', 'thresholds', '--budget', '0.04/week').stderr).toMatch(/for a budget of 0\.04 a week, .*\n.* fewer than 0\.35 a week/);
-  run('calibrate', 'thresholds', '--budget', '1.6/month', '--write');
-  expect(readFileSync(config, 'utf8')).toMatch(/# tocsin calibrate thresholds, 0\.37 a week, 57\.0 days, /);
+  run('calibrate', 'thresholds', '--budget', '2.5/month', '--write');
+  expect(readFileSync(config, 'utf8')).toMatch(/# tocsin calibrate thresholds, 0\.58 a week, 59\.0 days, /);
   const french = run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stdout;
   expect(french).toMatch(/jours d’écoute, [\d -]+\u00a0; street/);
 });
 
 test('days whose clock was set back by a week are between the earliest date and the latest', () => {
   const { run } = sensor(14, (day) => (day < 7 ? 20_707 + day : 20_693 + day));
-  const { stdout } = run('calibrate', 'thresholds', '--budget', '2/week', '--json');
+  const { stdout } = run('calibrate', 'thresholds', '--budget', '1/day', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ days: 14, from: '2026-09-04', to: '2026-09-17' });
 });
 
 test('what was counted before the model changed under the same version is no basis; what an earlier release counted is', () => {
   const { run, path } = sensor(14, undefined, recognitionOf({ ...manifest, sha256: '0'.repeat(64) }));
-  const listened = () => run('calibrate', 'thresholds', '--budget', '2/week', '--json');
-  expect(listened().stderr).toContain('Expected 10.5 days of listening for a budget of 2 a week, got 0.0');
+  const listened = () => run('calibrate', 'thresholds', '--budget', '1/day', '--json');
+  expect(listened().stderr).toContain('Expected 3.0 days of listening for a budget of 7 a week, got 0.0');
   const db = new Database(path);
   db.exec('UPDATE listening_day SET recognition = NULL');
   db.close();
@@ -140,7 +149,7 @@ test('a rarer budget takes as many days as it needs, and no hint says wait where
   const { run } = sensor(60);
   const told = run('calibrate', 'thresholds', '--budget', '5/month', '--json');
   expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });
-  expect(JSON.parse(told.stdout)).toMatchObject({ days: 18, allowedEvents: 0 });
+  expect(JSON.parse(told.stdout)).toMatchObject({ days: 38, allowedEvents: 1 });
   expect(run('calibrate', 'thresholds', '--budget', '5/month', '--days', '7').stderr).toMatch(/got 7\.0\nTry: leave out --days/);
   expect(run('calibrate', 'thresholds', '--budget', '1/month').stderr).toMatch(/Expected 89\.9 days .*\nTry: take a larger budget: counts of 60 days are kept/);
 });

@@ -6,8 +6,8 @@ export const thresholds = {
   'thresholds.days': { en: '{days} days of listening', fr: '{days} jours d’écoute' },
   'thresholds.bound': { en: 'bound', fr: 'borne' },
   'thresholds.bound.is': {
-    en: 'no event in {days} days means fewer than {bound} a week (3/T, at 95 %)',
-    fr: 'aucun événement en {days} jours signifie moins de {bound} par semaine (3/T, à 95 %)',
+    en: 'no event in {days} days, and no threshold raised: fewer than {bound} a week (3/T, at 95 %)',
+    fr: 'aucun événement en {days} jours, et aucun seuil relevé : moins de {bound} par semaine (3/T, à 95 %)',
   },
   'thresholds.short': {
     en: 'less than a week: weekends may be missing; look again later',
@@ -27,9 +27,13 @@ export const thresholds = {
     en: 'Events of all together: {events}, {week} a week; at 95 % fewer than {bound} a week.',
     fr: 'Événements en tout : {events}, {week} par semaine ; à 95 % moins de {bound} par semaine.',
   },
+  'thresholds.added': {
+    en: 'Events added in this bound, since thresholds were raised to fit these very counts: {added}.',
+    fr: 'Événements ajoutés dans cette borne, car des seuils ont été relevés d’après ces mêmes comptes : {added}.',
+  },
   'thresholds.real': {
     en: 'Counted is every sound that would have been published, real ones too: false alarms can only be fewer. Higher thresholds also miss more.',
-    fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes sont au plus autant. Un seuil plus haut en manque aussi davantage.',
+    fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes ne peuvent être que moins nombreuses. Un seuil plus haut en fait aussi manquer davantage.',
   },
   'thresholds.stored': {
     en: 'Stored as model.open in {path}. To apply it: systemctl restart tocsin.target',
@@ -40,6 +44,10 @@ export const thresholds = {
   'thresholds.few': {
     en: 'Expected {needed} days of listening for a budget of {budget} a week, got {days}',
     fr: 'Attendu {needed} jours d’écoute pour un budget de {budget} par semaine, obtenu {days}',
+  },
+  'thresholds.few.raised': {
+    en: 'Expected {needed} days of listening to raise thresholds for a budget of {budget} a week ({raised}), got {days}',
+    fr: 'Attendu {needed} jours d’écoute pour relever des seuils avec un budget de {budget} par semaine ({raised}), obtenu {days}',
   },
   'thresholds.few.try': {
     en: 'wait, or take a larger budget: so few days show fewer than {bound} a week at best',

@@ -12,7 +12,9 @@ export interface Choice {
   /** Index of the threshold proposed for each label. */
   readonly steps: ReadonlyMap<Label, number>;
   readonly events: number;
-  /** Events all labels together may have within these days. */
+  /** Events that the bound counts beside them, because thresholds were raised on these very counts. */
+  readonly added: number;
+  /** Events all labels together may have within these days, with as many thresholds raised. */
   readonly allowed: number;
 }
 
@@ -38,9 +40,28 @@ export function weeklyBound(events: number, days: number): number {
   return (poissonUpper(events) / days) * weekDays;
 }
 
-/** Days of listening without which no count, not even none, could hold the budget. */
-export function neededDays(budgetPerWeek: number): number {
-  return (poissonUpper(0) / budgetPerWeek) * weekDays;
+/** Days of listening without which no count, not even none, could hold the budget; `added` as of a choice. */
+export function neededDays(budgetPerWeek: number, added = 0): number {
+  return (poissonUpper(added) / budgetPerWeek) * weekDays;
+}
+
+/**
+ * A threshold that is raised until a count fits stops just above an event: how far the next would have been is not known, so
+ * that what is left of n events has a mean like the sum of n + 1 exponential gaps. Labels that stay where they were are
+ * together one count with one such gap. The bound of N events has one gap already; each part beyond the first adds another.
+ */
+function addedFor(raised: number, of: number): number {
+  return Math.max(0, raised < of ? raised : raised - 1);
+}
+
+/** Events that the bound would have to count beside none, were each label raised that has any. */
+export function addedWhereAllAreRaised(counted: readonly Counted[]): number {
+  return addedFor(toRaise(counted).length, counted.length);
+}
+
+/** Those that have events at their floor. */
+export function toRaise(counted: readonly Counted[]): readonly Counted[] {
+  return counted.filter(({ events, floor }) => (events[floor] ?? 0) > 0);
 }
 
 /** The most events in so many days whose bound stays within the budget; -1 where even none would not. */
@@ -56,23 +77,29 @@ export function allowedEvents(days: number, budgetPerWeek: number): number {
 
 /**
  * The lowest thresholds with which all labels together would have stayed within the budget, at 95 %; undefined when the highest
- * would not have. The label that alarms most is raised first, step by step, so that one noisy label does not cost the others
- * their hearing; what is left over then lowers those that have the fewest events.
+ * would not have, or not in so few days. The label that alarms most is raised first, step by step, so that one noisy label does
+ * not cost the others their hearing; what is left over then lowers those that have the fewest events.
  */
 export function chooseThresholds(counted: readonly Counted[], days: number, budgetPerWeek: number): Choice | undefined {
-  const allowed = allowedEvents(days, budgetPerWeek);
+  const most = allowedEvents(days, budgetPerWeek);
   const steps = new Map(counted.map(({ label, floor }) => [label, floor]));
-  const at = ({ label, events }: Counted, change = 0) => events[(steps.get(label) as number) + change] ?? Number.POSITIVE_INFINITY;
+  const stepOf = ({ label }: Counted) => steps.get(label) as number;
+  const at = (one: Counted, change = 0) => one.events[stepOf(one) + change] ?? Number.POSITIVE_INFINITY;
   const sum = () => counted.reduce((total, one) => total + at(one), 0);
-  while (sum() > allowed) {
+  const added = () => addedFor(counted.filter((one) => stepOf(one) > one.floor).length, counted.length);
+  const fits = () => sum() + added() <= most;
+  while (!fits()) {
     const raisable = counted.filter((one) => at(one) > 0 && at(one, 1) !== Number.POSITIVE_INFINITY).toSorted((a, b) => at(b) - at(a));
-    const [most] = raisable;
-    if (!most) return undefined;
-    steps.set(most.label, (steps.get(most.label) as number) + 1);
+    const [noisiest] = raisable;
+    if (!noisiest) return undefined;
+    steps.set(noisiest.label, stepOf(noisiest) + 1);
   }
-  for (const one of counted.toSorted((a, b) => at(a) - at(b)))
-    while ((steps.get(one.label) as number) > one.floor && sum() - at(one) + at(one, -1) <= allowed) steps.set(one.label, (steps.get(one.label) as number) - 1);
-  return { steps, events: sum(), allowed };
+  for (const one of counted.toSorted((a, b) => at(a) - at(b))) {
+    const raised = stepOf(one);
+    let step = one.floor; // at the floor it costs no added event: it may fit where a step above does not
+    for (steps.set(one.label, step); step < raised && !fits(); ) steps.set(one.label, ++step);
+  }
+  return { steps, events: sum(), added: added(), allowed: most - added() };
 }
 
 function atMost(events: number, mean: number): number {
