@@ -27,7 +27,9 @@ export const soundEventSchema = z
         .number()
         .min(0)
         .max(600)
-        .describe('From onset until the report, which is sent as soon as the sound is sure and does not wait for its end.'),
+        .describe(
+          'From the onset to the end of what had been judged when the sound was sure, on its own time. The report does not wait for its end, and goes out later than this by what judging takes.',
+        ),
       levelAboveBackgroundDb: z.number().min(-20).max(140).describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
       soundPressureLevelDb: z
         .number()

@@ -192,7 +192,7 @@ describe('explain', () => {
     const { stdout } = tocsin('events', 'explain', '2', '-c', path);
     expect(stdout).toMatch(/#2 shout, 0.90/);
     const { shout, glass_break: glass } = loadModel('models/street').manifest.operatingPoints.balanced.labels;
-    expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; sure and stored 0.40 s after the onset`);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; it had lasted 0.40 s in what was judged when it was reported`);
     expect(stdout).toMatch(new RegExp(`breaking glass +[#.|]+ 0.90 over ${glass.open.toFixed(2)}`));
     expect(stdout).toMatch(/shout +[#.|]+ 0.10 fired/);
     expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0,10 déclenché/);

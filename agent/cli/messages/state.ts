@@ -132,8 +132,8 @@ export const state = {
   'explain.level': { en: '{level} dB above the background', fr: '{level} dB au-dessus du fond' },
   'explain.spl': { en: '{level} dB above the background, {spl} dB SPL', fr: '{level} dB au-dessus du fond, {spl} dB SPL' },
   'explain.opened': {
-    en: 'of {label}: opened as its score, the mean of {smooth} ms, passed {open}; sure and stored {seconds} s after the onset',
-    fr: 'de {label} : ouvert quand son score, moyenne de {smooth} ms, a passé {open} ; sûr et gardé {seconds} s après le début',
+    en: 'of {label}: opened as its score, the mean of {smooth} ms, passed {open}; it had lasted {seconds} s in what was judged when it was reported',
+    fr: 'de {label} : ouvert quand son score, moyenne de {smooth} ms, a passé {open} ; il avait duré {seconds} s dans ce qui était jugé quand il a été signalé',
   },
   'explain.held': { en: 'had to stay open for {ms} ms', fr: 'devait rester ouvert {ms} ms' },
   'explain.closes': {
