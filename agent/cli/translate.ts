@@ -1,9 +1,10 @@
 import type { Language } from './message.ts';
 import { calibrate } from './messages/calibrate.ts';
+import { frenchCauses } from './messages/causes.ts';
 import { commission } from './messages/commission.ts';
 import { doctor } from './messages/doctor.ts';
 import { doctorLink } from './messages/doctor-link.ts';
-import { frenchCauses, frenchErrors } from './messages/errors.ts';
+import { frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
 import { manual } from './messages/manual.ts';
 import { meter } from './messages/meter.ts';

@@ -1,7 +1,8 @@
 import { globSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { frenchCauses, frenchErrors } from '../../agent/cli/messages/errors.ts';
+import { frenchCauses } from '../../agent/cli/messages/causes.ts';
+import { frenchErrors } from '../../agent/cli/messages/errors.ts';
 import { frenchHelp } from '../../agent/cli/messages/help.ts';
 import { screenOf, wrap } from '../../agent/cli/output.ts';
 import { buildProgram } from '../../agent/cli/program.ts';

@@ -1,9 +1,10 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
+import { identityPaths } from '../provision/paths.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
 export interface Signer {
@@ -18,9 +19,10 @@ export interface Signer {
 }
 
 /** Reads the sensor's key, and its certificate where it has one. Throws a ProvisionError. */
-export function openSigner({ keyFile, certFile }: Config['mqtt']): Signer {
-  const path = secretPath(keyFile ?? 'sensor.key');
-  const key = readKey(path);
+export function openSigner(mqtt: Config['mqtt']): Signer {
+  const { certFile } = mqtt;
+  const { key: path, waitingKey } = identityPaths(mqtt);
+  const key = readKey(path, waitingKey);
   if (key.asymmetricKeyType !== 'ec' && key.asymmetricKeyType !== 'rsa')
     throw new ProvisionError(
       `Expected an EC or RSA key at ${path}, got ${key.asymmetricKeyType}`,
@@ -37,17 +39,15 @@ export function openSigner({ keyFile, certFile }: Config['mqtt']): Signer {
   };
 }
 
-function readKey(path: string): KeyObject {
+function readKey(path: string, waiting: string): KeyObject {
   try {
     return createPrivateKey(readFileSync(path));
   } catch (cause) {
-    throw new ProvisionError(
-      `Expected the private key of this sensor at ${path}, got: ${messageOf(cause)}`,
-      isDenied(cause) ? 'run it again with sudo' : 'sudo tocsin provision makes one',
-      {
-        cause,
-      },
-    );
+    const what = `Expected the private key of this sensor at ${path}, got: ${messageOf(cause)}`;
+    if (isDenied(cause)) throw new ProvisionError(what, 'run it again with sudo', { cause });
+    if (existsSync(waiting))
+      throw new ProvisionError(what, 'its request waits for a certificate: sudo tocsin provision --install CERTIFICATE --ca CA', { cause });
+    throw new ProvisionError(what, 'sudo tocsin provision makes one', { cause });
   }
 }
 
