@@ -1,6 +1,8 @@
 // What every command is made with.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { serviceConfig } from '../config/load-config.ts';
+import { exitCodes, TocsinError } from '../lib/errors.ts';
+import type { Translate } from './translate.ts';
 
 export const version = '0.1.0';
 
@@ -26,4 +28,14 @@ export function addCommand(program: Command, name: string, description: string, 
 
 export function examplesOf(command: Command): readonly string[] {
   return examplesByCommand.get(command) ?? [];
+}
+
+/** Commander takes an option of the command above also from behind this one. Those that are neither its own nor `taken` are refused, not passed over. */
+export function refuseOthers(command: Command, t: Translate, taken: readonly string[] = []): void {
+  const { parent } = command;
+  const known = new Set([...command.options.map((option) => option.attributeName()), ...taken]);
+  const given = parent?.options.find((option) => !known.has(option.attributeName()) && parent.getOptionValueSource(option.attributeName()) === 'cli');
+  if (given === undefined) return;
+  const what = `'${command.name()}', '${given.flags}'`;
+  throw new TocsinError(t('usage.conflictingOption', { what }), `tocsin ${parent?.name()} ${command.name()} --help`, exitCodes.usage);
 }

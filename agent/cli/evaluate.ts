@@ -32,7 +32,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
   ])
     .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
     .option('--json', 'the figures as one JSON object, and no page')
-    .option('--out <file>', 'the page', 'evaluation.html')
+    .addOption(new Option('--out <file>', 'the page').default('evaluation.html').conflicts('json'))
     .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
     .action(async (dir: string, options: Options) => {

@@ -11,7 +11,7 @@ import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { lateMs, type OutboxView } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
-import { addCommand, configOption } from './command.ts';
+import { addCommand, configOption, refuseOthers } from './command.ts';
 import { follow, openView } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
@@ -67,7 +67,10 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
     .argument('<id>', 'number of an event that waits, its id, or a file with a published event')
     .addOption(configOption())
     .option('--json', 'one JSON object: event, thresholds, model')
-    .action((id: string, _options: Options, command: Command) => explain(id, command.optsWithGlobals<Options>(), t));
+    .action((id: string, _options: Options, command: Command) => {
+      refuseOthers(command, t);
+      explain(id, command.optsWithGlobals<Options>(), t);
+    });
 }
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */

@@ -8,7 +8,8 @@ import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { keptDays, type ListeningDay } from '../outbox/threshold-rows.ts';
 import { viewOutbox } from '../outbox/view-outbox.ts';
 import { rulesOf } from '../pipeline.ts';
-import { addCommand, configOption } from './command.ts';
+import { addCommand, configOption, refuseOthers } from './command.ts';
+import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { lookInto } from './status.ts';
 import { addedWhereAllAreRaised, type Choice, type Counted, chooseThresholds, neededDays, toRaise, weekDays, weeklyBound } from './thresholds/choice.ts';
@@ -37,12 +38,12 @@ export function addThresholds(calibrate: Command, t: Translate): void {
   ])
     .addOption(configOption())
     .requiredOption('--budget <count/span>', 'events of all labels together: 2/week, 1/day, 5/month', perWeek)
-    .option('--days <count>', 'use the last days of listening: 14 by default, more where the budget needs them', positive)
+    .option('--days <count>', 'use the last days of listening: 14 by default, more where the budget needs them', wholeNumber(1, keptDays))
     .option('--write', 'store the thresholds in the configuration file')
     .option('--json', 'one JSON object: days, budgetPerWeek, boundPerWeek, events, labels with their curves, stored')
     .action((_: unknown, command: Command) => {
+      refuseOthers(command, t, ['dryRun']); // it holds
       const { write, dryRun, ...options } = command.optsWithGlobals<Options & { dryRun?: true }>();
-      // an option of `calibrate`, which takes it also from behind this command: it holds
       thresholds(write && !dryRun ? { ...options, write } : options, t);
     });
 }
@@ -226,11 +227,6 @@ function perWeek(text: string): number {
   const eventsPerWeek = (Number(count) / days) * weekDays;
   if (eventsPerWeek > mostPerDay * weekDays) throw new InvalidArgumentError(`expected a budget of at most ${mostPerDay}/day`);
   return eventsPerWeek;
-}
-
-function positive(text: string): number {
-  if (!(Number(text) > 0)) throw new InvalidArgumentError('expected a number of days above 0');
-  return Number(text);
 }
 
 /** Two significant digits, and all before the decimal sign. */

@@ -1,0 +1,24 @@
+import { spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+
+const tocsin = (call: string) => spawnSync(process.execPath, ['agent/main.ts', ...call.split(' ')], { encoding: 'utf8' });
+
+test.each([
+  ['calibrate thresholds --budget 2/week --level 114', `'thresholds', '--level <dB>'`, 'calibrate thresholds'],
+  ['calibrate --seconds 9 thresholds --budget 2/week', `'thresholds', '--seconds <count>'`, 'calibrate thresholds'],
+  ['calibrate thresholds --budget 2/week --wait 9', `'thresholds', '--wait <seconds>'`, 'calibrate thresholds'],
+  ['calibrate thresholds --budget 2/week --measure', `'thresholds', '--measure'`, 'calibrate thresholds'],
+  ['events explain 1 --follow', `'explain', '-f, --follow'`, 'events explain'],
+  ['events -n 3 explain 1', `'explain', '-n, --limit <count>'`, 'events explain'],
+  ['evaluate /nonexistent --json --out page.html', `'--out <file>', '--json'`, 'evaluate'],
+])('an option that means nothing here is refused, not passed over: tocsin %s', (call, what, command) => {
+  const { status, stdout, stderr } = tocsin(call);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  expect(stderr).toContain(`these options cannot be used with one another: ${what}\nTry: tocsin ${command} --help`);
+});
+
+test.each(['1e400', '0x10', '1e1', '0', '61', '10.5'])('calibrate thresholds takes whole days that are kept, and not --days %s', (days) => {
+  const { status, stderr } = tocsin(`calibrate thresholds --budget 2/week --days ${days}`);
+  expect(status).toBe(2);
+  expect(stderr).toContain(`expected a whole number from 1 to 60, got '${days}'`);
+});
