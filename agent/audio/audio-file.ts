@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { AudioError, messageOf } from '../lib/errors.ts';
+import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
 import { readFileHeader } from './file-header.ts';
 import { type AudioFrame, type AudioSource, tailSeconds } from './frame.ts';
@@ -55,10 +56,9 @@ export async function openRecording(path: string, sampleRate: number): Promise<A
   return { ...recording, frames };
 }
 
-/** Not from a pipe or a device: it may never begin, or never end, and neither can be stopped. */
 async function readWhole(path: string): Promise<Buffer> {
   const found = await stat(path);
-  if (!found.isFile() && !found.isDirectory())
+  if (isPipeOrDevice(found))
     throw new AudioError(`Expected an audio file at ${path}, got a pipe or a device`, 'store the sound in a file first, and name that');
   const megabytes = Math.ceil(found.size / 1e6);
   if (megabytes > largestMegabytes)

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { printable, problemsOf } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
+import { readRegularFile } from '../lib/regular-file.ts';
 
 export const labels = ['glass_break', 'shout', 'bang'] as const;
 export type Label = (typeof labels)[number];
@@ -52,7 +53,7 @@ export type ModelManifest = z.infer<typeof manifestSchema>;
 
 function read(folder: string, name: string): Buffer {
   try {
-    return readFileSync(join(folder, name));
+    return readRegularFile(join(folder, name));
   } catch (cause) {
     throw new ModelError(
       `Expected ${name} in ${folder}, got: ${messageOf(cause)}`,
@@ -69,14 +70,16 @@ export function loadManifest(folder: string): ModelManifest {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new ModelError(`Expected JSON in ${folder}/manifest.json, got: ${messageOf(cause)}`, 'see models/README.md', { cause });
+    throw new ModelError(`Expected JSON in ${folder}/manifest.json, got: ${printable(messageOf(cause))}`, 'see models/README.md', { cause });
   }
-  const result = manifestSchema.safeParse(value);
-  if (!result.success)
+  const result = manifestSchema.safeParse(value, { reportInput: true });
+  if (!result.success) {
+    const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value)).map((problem) => `  ${printable(problem)}`);
     throw new ModelError(
-      `${folder}/manifest.json has ${result.error.issues.length} problems:\n${result.error.issues.map((i) => `  ${i.path.join('.') || '(file)'}: ${i.message}`).join('\n')}`,
+      `${folder}/manifest.json has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.join('\n')}`,
       'see models/README.md for each field',
     );
+  }
   const manifest = result.data;
   for (const label of labels)
     for (const name of manifest.labels[label].classes)

@@ -1,5 +1,6 @@
 // The only file that imports onnxruntime-node.
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { printableLine } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
 import type { Classifier, ScoreFrame } from './classifier.ts';
 import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
@@ -27,8 +28,11 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
   });
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
-  checkNames('inputs', inputs, session.inputNames, inputs.length === session.inputNames.length);
-  checkNames('outputs', outputs, session.outputNames, true); // a tagger may have more, such as embeddings, which are not asked for
+  if (inputs.length !== session.inputNames.length || lacks(session.inputNames, inputs))
+    throw new ModelError(`Expected the inputs ${listed(inputs)}, got ${listed(session.inputNames)}`, 'name the inputs of the graph in manifest.json');
+  // a tagger may have more outputs, such as embeddings, which are not asked for
+  if (lacks(session.outputNames, outputs))
+    throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
 
   const { windowSamples, hopSamples, framesPerHop, frameSeconds, sampleRate, latencySeconds } = manifest;
   const columns = labels.map((label) => manifest.labels[label].classes.map((name) => manifest.classes.indexOf(name)));
@@ -135,7 +139,10 @@ function zeroStates(manifest: ModelManifest): Tensor[] {
 
 const rounding = 1e-3; // of a quantised graph
 
-function checkNames(what: string, expected: string[], got: readonly string[], isCountRight: boolean): void {
-  if (!isCountRight || expected.some((name) => !got.includes(name)))
-    throw new ModelError(`Expected the ${what} ${expected.join(', ')}, got ${got.join(', ')}`, `name the ${what} of the graph in manifest.json`);
+function lacks(there: readonly string[], wanted: readonly string[]): boolean {
+  return wanted.some((name) => !there.includes(name));
+}
+
+function listed(names: readonly string[]): string {
+  return printableLine(names.join(', '));
 }

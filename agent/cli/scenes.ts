@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
 import { printable, problemsOf } from '../config/problems.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
+import { readRegularFile } from '../lib/regular-file.ts';
 import type { Scene } from './scoring.ts';
 
 /** Seconds by which a file may be longer or shorter than is said of it: an mp3 is padded at both ends. */
@@ -75,7 +75,7 @@ const help = 'tocsin evaluate --help shows the form';
 
 function parse(dir: string, path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    return JSON.parse(readRegularFile(path).toString('utf8'));
   } catch (cause) {
     throw new AudioError(`Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`, help, { cause });
   }

@@ -21,7 +21,8 @@ const kinds: Readonly<Record<string, string>> = {
 
 function expectedOf(issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
-  if (issue.code === 'too_small') return issue.origin === 'string' ? 'some text' : `at least ${issue.minimum}`;
+  if (issue.code === 'too_small' && issue.origin !== 'string') return `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
+  if (issue.code === 'too_small') return 'some text';
   if (issue.code === 'too_big') return issue.origin === 'string' ? `at most ${issue.maximum} characters` : `at most ${issue.maximum}`;
   if (issue.code === 'invalid_format' && issue.message.startsWith('Invalid'))
     return `text of the form ${issue.format === 'regex' ? issue.pattern : issue.format}`;
@@ -41,6 +42,11 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
 /** What a file holds may be shown on a terminal, which would obey its control characters. */
 export function printable(text: string): string {
   return text.replace(/(?![\n\t])\p{Cc}/gu, '?');
+}
+
+/** The same for what is to stay on its line. */
+export function printableLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?');
 }
 
 /** `name`: its key. A secret has no place in the file, and where one stands there it must not reach the journal as well. */

@@ -17,6 +17,7 @@ export const frenchCauses: Record<string, string> = {
   'attempt to write a readonly database': 'base de données en lecture seule',
   'unable to open database file': 'la base de données ne peut être ouverte',
   'database is locked': 'la base de données est occupée',
+  'a pipe or a device': 'un tube ou un périphérique',
   'no microphone': 'aucun microphone',
   'no header of such a file': 'aucun en-tête d’un tel fichier',
   'a header that is cut short': 'un en-tête tronqué',

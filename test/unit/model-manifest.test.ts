@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadManifest } from '../../agent/classify/model-manifest.ts';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { translateError } from '../../agent/cli/translate.ts';
+
+function copyOf(change: Record<string, unknown> = {}): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
+  cpSync('models/street', folder, { recursive: true });
+  const path = join(folder, 'manifest.json');
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...change }));
+  return folder;
+}
+const messageOf = (of: () => unknown): string => {
+  try {
+    of();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('nothing was thrown');
+};
+
+test.each<[Record<string, unknown>, number, string, string]>([
+  [{ name: 'My Model' }, 1, 'name: expected text of the form /^[a-z0-9-]{1,32}$/, got "My Model"', 'name\u00a0: attendu un texte de la forme'],
+  [{ licence: 3 }, 1, 'licence: expected text, got 3', 'licence\u00a0: attendu un texte, obtenu 3'],
+  [{ colour: 'red\x1b[2J' }, 1, 'colour: expected no such key, got "red\\u001b[2J"', 'colour\u00a0: cette clé n’existe pas, obtenu'],
+  [{ frameSeconds: 0 }, 1, 'frameSeconds: expected more than 0, got 0', 'frameSeconds\u00a0: attendu plus que 0, obtenu 0'],
+  [
+    { operatingPoints: {} },
+    2,
+    'operatingPoints.strict: expected a group of keys, got nothing',
+    'operatingPoints.strict\u00a0: attendu un groupe de clés, obtenu rien',
+  ],
+])('what is wrong with a manifest is told as of a configuration: what was expected and what came, %j', (change, count, english, french) => {
+  const folder = copyOf(change);
+  const said = messageOf(() => loadManifest(folder));
+  expect(said).toContain(`manifest.json has ${count} problem${count === 1 ? '' : 's'}:\n`);
+  expect(said).toContain(`\n  ${english}`);
+  const inFrench = translateError(said, 'fr');
+  expect(inFrench).toContain(`manifest.json\u00a0: à corriger (${count})\u00a0:\n`);
+  expect(inFrench).toContain(`\n  ${french}`);
+});
+
+test('inputs and outputs that the graph has not are told in French too', async () => {
+  const of = async (change: Record<string, unknown>) =>
+    translateError(await openOnnxClassifier(copyOf(change)).then(String, (error: Error) => error.message), 'fr');
+  expect(await of({ waveformInput: 'sound' })).toBe('Attendu les entrées sound, state, obtenu waveform, state');
+  expect(await of({ scoresOutput: 'tags' })).toMatch(/^Attendu les sorties tags, state_out, obtenu scores, state_out$/);
+});
+
+test.each([
+  ['model.onnx', 'model'],
+  ['manifest.json', 'model'],
+  ['scenes.json', 'evaluate'],
+])('a pipe in the place of %s is refused, not waited for', (name, command) => {
+  const folder = copyOf();
+  rmSync(join(folder, name), { force: true });
+  spawnSync('mkfifo', [join(folder, name)]);
+  const child = spawnSync(process.execPath, ['agent/main.ts', command, folder, '--lang', 'fr'], { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' });
+  expect(child.stderr).toMatch(new RegExp(`^Erreur\u00a0: Attendu ${name}\\b.* obtenu\u00a0: un tube ou un périphérique\nEssayez`));
+});
