@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { printable, problemsOf } from '../config/problems.ts';
+import { printable, printableLine, problemsOf } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 
@@ -84,7 +84,7 @@ export function loadManifest(folder: string): ModelManifest {
   for (const label of labels)
     for (const name of manifest.labels[label].classes)
       if (!manifest.classes.includes(name))
-        throw new ModelError(`labels.${label}: expected names from "classes", got "${name}"`, 'correct the spelling in manifest.json');
+        throw new ModelError(`labels.${label}: expected names from "classes", got "${printableLine(name)}"`, 'correct the spelling in manifest.json');
   checkShape(manifest);
   return manifest;
 }
@@ -136,5 +136,5 @@ function checkShape({ windowSamples, hopSamples, states, waveformShape, framesPe
       'see models/README.md for each field',
     );
   const twice = classes.find((name, i) => classes.indexOf(name) < i);
-  if (twice !== undefined) throw new ModelError(`classes: expected each name once, got "${twice}" again`, 'see models/README.md for each field');
+  if (twice !== undefined) throw new ModelError(`classes: expected each name once, got "${printableLine(twice)}" again`, 'see models/README.md for each field');
 }

@@ -2,6 +2,7 @@ import { Argument, type Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { printableLine } from '../config/problems.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { addCommand, namedFile } from './command.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
@@ -30,7 +31,7 @@ export function addModel(program: Command, t: Translate): void {
       if (options.json) return printJson(manifest);
       const fields = [
         { name: t('field.model'), value: `${manifest.name} ${manifest.version}` },
-        { name: t('field.licence'), value: manifest.licence },
+        { name: t('field.licence'), value: printableLine(manifest.licence) },
         { name: t('field.digest'), value: t('model.verified', { digest: manifest.sha256.slice(0, 16) }), state: 'ok' as const },
         { name: t('field.input'), value: t('model.input', { rate: manifest.sampleRate, ms: manifest.frameSeconds * 1000 }) },
         ...Object.entries(manifest.operatingPoints).map(([name, point], i) => ({
@@ -38,7 +39,7 @@ export function addModel(program: Command, t: Translate): void {
           value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(point.labels[label].open, 2)}`))}`,
         })),
         ...(config ? [{ name: t('model.inForce'), value: ownThresholds(config, t) }] : []),
-        { name: '', value: t('model.chosen', { where: manifest.thresholdsChosenOn }) },
+        { name: '', value: t('model.chosen', { where: printableLine(manifest.thresholdsChosenOn) }) },
       ];
       print(showFields(fields, screenOf(process.stdout)));
     });

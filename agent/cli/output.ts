@@ -2,6 +2,7 @@ import { chownSync, closeSync, lstatSync, openSync, realpathSync, rmSync, type S
 import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
+import { printable } from '../config/problems.ts';
 import { exitCodes, isFull, messageOf, TocsinError } from '../lib/errors.ts';
 import { placeFile } from '../lib/place-file.ts';
 import type { Language } from './message.ts';
@@ -70,7 +71,8 @@ export function reportError(error: unknown, language: Language = 'en', config?: 
     process.stderr.write(`${err.red(t('error'))} ${fit(t('error'), message)}\n${err.cyan(t('try'))} ${fit(t('try'), hint)}\n`);
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage; // the help was the answer
   if (error instanceof TocsinError) {
-    say(translateError(error.message, language), withConfig(translateError(error.tryHint, language), config));
+    // what came may be anything, the name of a file too, and a terminal would obey it
+    say(printable(translateError(error.message, language)), printable(withConfig(translateError(error.tryHint, language), config)));
     return error.exitCode;
   }
   say(error instanceof Error ? (error.stack ?? error.message) : String(error), t('defect'));

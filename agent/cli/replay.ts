@@ -4,6 +4,7 @@ import { Option } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { printableLine } from '../config/problems.ts';
 import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
 import { unlessStopped } from '../lib/stop.ts';
@@ -70,7 +71,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
                 label: t(`label.${label}`).padEnd(14),
                 confidence: fixed(confidence, 2),
                 seconds: fixed(offsetSeconds - onsetSeconds, 2),
-                file,
+                file: printableLine(file),
               }),
             ),
           );

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -61,4 +61,25 @@ test.each([
   spawnSync('mkfifo', [join(folder, name)]);
   const child = spawnSync(process.execPath, ['agent/main.ts', command, folder, '--lang', 'fr'], { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' });
   expect(child.stderr).toMatch(new RegExp(`^Erreur\u00a0: Attendu ${name}\\b.* obtenu\u00a0: un tube ou un périphérique\nEssayez`));
+});
+
+test('what a manifest or the name of a file holds is shown on a terminal, and not obeyed by it', () => {
+  const hostile = 'free\x1b]0;owned\x07\nok  verified';
+  const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
+  const folder = copyOf({ licence: hostile, thresholdsChosenOn: hostile });
+  const shown = tocsin('model', folder);
+  expect({ status: shown.status, raw: shown.stdout.match(/(?!\n)\p{Cc}/gu) }).toEqual({ status: 0, raw: null });
+  expect(
+    shown.stdout
+      .split(/\s+/)
+      .join(' ')
+      .match(/free\?\]0;owned\?\?ok verified/g),
+  ).toHaveLength(2);
+  const recording = join(folder, 'a\x1b[2J\nb.flac');
+  copyFileSync('test/demo/scene.flac', recording);
+  const heard = tocsin('replay', recording);
+  expect(heard.stdout).toContain('a?[2J?b.flac');
+  expect(heard.stdout).not.toContain('\x1b');
+  expect(tocsin('replay', `${recording}c`).stderr).toMatch(/at .*a\?\[2J\nb\.flacc, got/);
+  expect(() => loadManifest(copyOf({ classes: ['glass_break', 'shout', 'bang', 'a\x1b', 'a\x1b'] }))).toThrow('got "a?" again');
 });
