@@ -3,7 +3,7 @@ import { escapeHtml as h, pageInBothLanguages } from './html.ts';
 import { plot } from './plot.ts';
 import type { Score } from './scoring.ts';
 import type { Translate } from './translate.ts';
-import { fixed } from './typography.ts';
+import { type Fixed, fixed } from './typography.ts';
 
 export interface Curve {
   readonly label: Label;
@@ -58,19 +58,17 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
     series(({ points }) => points.filter(({ falseAlarmsPerHour }) => falseAlarmsPerHour <= most).map(({ falseAlarmsPerHour, f1 }) => [falseAlarmsPerHour, f1])),
     size,
   );
-  const bySnr = Object.entries(score.recallBySnr)
-    .toSorted(([a], [b]) => Number(a) - Number(b))
-    .map(([snr, recall]) => t('evaluation.atSnr', { snr: Number(snr), recall: fixed(recall, 2) }));
+  const bySnr = score.recallBySnr.map(({ snrDb, recall }) => t('evaluation.atSnr', { snr: snrDb, recall: fixed(recall, 2) }));
   const causes = Object.entries(score.falseAlarmCauses)
     .toSorted(([, a], [, b]) => b - a)
     .map(([name, n]) => `${causeName(name, t)} ${n}`);
   const { falseAlarmsPerHour, falseAlarmsPerHourQuiet, hours, quietHours, latencySeconds } = score;
-  const overall = { all: fixed(falseAlarmsPerHour, 1), hours: fixed(hours, 2) };
+  const overall = { all: fixed(falseAlarmsPerHour, 1), hours: hoursShown(hours) };
   const figures = [
     ...absentLabels(score, t),
     falseAlarmsPerHourQuiet === undefined
       ? t('evaluation.alarms.busy', overall)
-      : t('evaluation.alarms', { ...overall, quiet: fixed(falseAlarmsPerHourQuiet, 1), quietHours: fixed(quietHours, 2) }),
+      : t('evaluation.alarms', { ...overall, quiet: fixed(falseAlarmsPerHourQuiet, 1), quietHours: hoursShown(quietHours) }),
     ...(latencySeconds ? [t('evaluation.latency', { median: Math.round(latencySeconds.median * 1000), p95: Math.round(latencySeconds.p95 * 1000) })] : []),
     ...(bySnr.length > 0 ? [t('evaluation.bySnr', { list: t.list(bySnr) })] : []),
     t('evaluation.causes', { list: causes.length > 0 ? t.list(causes) : t('evaluation.causes.none') }),
@@ -84,6 +82,11 @@ ${figures.map((figure) => `<p>${h(figure)}</p>`).join('\n')}
 <div class="plots"><div><h2>${h(t('evaluation.plot.precision'))}</h2>${precision}</div>
 <div><h2>${h(t('evaluation.plot.alarms'))}</h2>${alarms}${beyond ? `<p><small>${h(t('evaluation.plot.beyond', { most }))}</small></p>` : ''}</div></div>
 </section>`;
+}
+
+/** Two decimals, and two digits where that would be next to nothing: a rate over 0.00 h is none. */
+function hoursShown(hours: number): Fixed {
+  return fixed(hours, hours > 0 && hours < 0.1 ? 1 - Math.floor(Math.log10(hours)) : 2);
 }
 
 /** What the scenes do not hold, for the macro counts it as if it had been missed. */

@@ -26,8 +26,8 @@ export interface LabelScore {
 export interface Score {
   macroF1: number;
   perLabel: Record<Label, LabelScore>;
-  /** Of the references whose level over the background the scenes tell. */
-  recallBySnr: Record<string, number>;
+  /** Of the references whose level over the background the scenes tell, lowest level first. */
+  recallBySnr: { snrDb: number; recall: number }[];
   hours: number;
   quietHours: number;
   falseAlarmsPerHour: number;
@@ -48,7 +48,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     Label,
     LabelScore
   >;
-  const bySnr: Record<string, { reference: number; hit: number }> = {};
+  const bySnr = new Map<number, { reference: number; hit: number }>();
   const causes = new Map<string, number>();
   let quietFalseAlarms = 0;
   const latencies: number[] = [];
@@ -79,9 +79,9 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     }
     for (const r of reference) {
       if (r.snr === undefined) continue;
-      const snr = `${Math.round(r.snr)}`;
-      const group = bySnr[snr] ?? { reference: 0, hit: 0 };
-      bySnr[snr] = group;
+      const snr = Math.round(r.snr) + 0; // -0.3 dB are 0, and -0 has no place of its own
+      const group = bySnr.get(snr) ?? { reference: 0, hit: 0 };
+      bySnr.set(snr, group);
       group.reference++;
       if (taken.has(r)) group.hit++;
     }
@@ -97,11 +97,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
   return {
     macroF1: sum(labels.map((l) => perLabel[l].f1)) / labels.length,
     perLabel,
-    recallBySnr: Object.fromEntries(
-      Object.entries(bySnr)
-        .toSorted(([a], [b]) => Number(a) - Number(b))
-        .map(([snr, g]) => [snr, ratio(g.hit, g.reference)]),
-    ),
+    recallBySnr: [...bySnr].toSorted(([a], [b]) => a - b).map(([snrDb, { hit, reference }]) => ({ snrDb, recall: ratio(hit, reference) })),
     hours,
     quietHours,
     falseAlarmsPerHour: ratio(sum(labels.map((l) => perLabel[l].falseAlarm)), hours),

@@ -149,8 +149,8 @@ function show(options: Options, { manifest, config, days, span, counted, choice,
   ];
   const outcome = counted.map(({ label }) => {
     const { now, own, eventsNow: was, proposed: after, events } = of[label];
-    const before = `${t.number(now)}${own ? ` ${t('thresholds.own')}` : ''}`;
-    const value = after === now ? t('thresholds.same', { before, events }) : t('thresholds.change', { before, after, events, was });
+    const before = `${t.number(now, 4)}${own ? ` ${t('thresholds.own')}` : ''}`;
+    const value = after === now ? t('thresholds.same', { before, events }) : t('thresholds.change', { before, after: fixed(after, 4), events, was });
     return { name: t(`label.${label}`), value };
   });
   print(screen.colours.bold(t('thresholds.title', { budget: brief(options.budget) })));

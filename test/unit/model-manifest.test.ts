@@ -51,6 +51,12 @@ test('inputs and outputs that the graph has not are told in French too', async (
   expect(await of({ scoresOutput: 'tags' })).toMatch(/^Attendu les sorties tags, state_out, obtenu scores, state_out$/);
 });
 
+test('the time between two scores is shown to a tenth of a millisecond, not with all the digits of a third', () => {
+  const folder = copyOf({ frameSeconds: 0.12037 / 3 });
+  const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], { encoding: 'utf8' });
+  expect(stdout).toContain('a score every 40.1 ms');
+});
+
 test.each([
   ['model.onnx', 'model'],
   ['manifest.json', 'model'],
