@@ -77,8 +77,7 @@ function propose(options: Options, t: Translate): Proposal {
   const span = days.reduce((sum, day) => sum + day.seconds, 0) / daySeconds;
   const budget = brief(options.budget);
   const fail = (message: string, hint: string) => new TocsinError(message, hint, exitCodes.check);
-  if (span < needed)
-    throw fail(t('thresholds.few', { days: fixed(span, 1), needed: fixed(needed, 1), budget }), hintFor({ span, needed, wanted, added: 0 }, t));
+  if (span < needed) throw fail(t('thresholds.few', { ...shortOf(span, needed), budget }), hintFor({ span, needed, wanted, added: 0 }, t));
   const point = manifest.operatingPoints[operatingPoint].labels;
   const counted = labels.map((label): Counted => ({ label, events: sumsOf(days, label), floor: stepOf(point[label].open) }));
   const choice = chooseThresholds(counted, span, options.budget);
@@ -87,7 +86,7 @@ function propose(options: Options, t: Translate): Proposal {
     const more = neededDays(options.budget, added);
     if (span >= more) throw fail(t('thresholds.none', { budget }), t('thresholds.none.try'));
     const raised = t.list(toRaise(counted).map(({ label }) => t(`label.${label}`)));
-    throw fail(t('thresholds.few.raised', { days: fixed(span, 1), needed: fixed(more, 1), budget, raised }), hintFor({ span, needed: more, wanted, added }, t));
+    throw fail(t('thresholds.few.raised', { ...shortOf(span, more), budget, raised }), hintFor({ span, needed: more, wanted, added }, t));
   }
   const rules = rulesOf(manifest, config.model);
   const of = ({ label, events }: Counted) => {
@@ -97,6 +96,11 @@ function propose(options: Options, t: Translate): Proposal {
   };
   const told = Object.fromEntries(counted.map((one) => [one.label, of(one)])) as Proposal['labels'];
   return { manifest, config, days, span, counted, choice, labels: told };
+}
+
+/** What is needed is rounded up, and what there is down: 22.0 of 22.0 would be no fewer. */
+function shortOf(span: number, needed: number) {
+  return { days: fixed(Math.floor(span * 10) / 10, 1), needed: fixed(Math.ceil(needed * 10) / 10, 1) };
 }
 
 /** What helps where `span` days are fewer than are `needed`. */

@@ -102,9 +102,9 @@ test('where a label has to be raised more days are needed than without: it says 
   const { run } = sensor(14);
   const few = run('calibrate', 'thresholds', '--budget', '2/week');
   expect(few.status).toBe(8);
-  expect(few.stderr).toContain('Expected 16.6 days of listening to raise thresholds for a budget of 2 a week (shout), got 14.0');
+  expect(few.stderr).toContain('Expected 16.7 days of listening to raise thresholds for a budget of 2 a week (shout), got 14.0');
   expect(few.stderr).toContain('so few days show fewer than 2.4 a week at best');
-  expect(run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stderr).toMatch(/Attendu 16,6\sjours d’écoute pour relever des seuils .*\(cri\)/);
+  expect(run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stderr).toMatch(/Attendu 16,7\sjours d’écoute pour relever des seuils .*\(cri\)/);
 });
 
 test('a bound is rounded up, so that it holds, and a small budget is not shown as 0', () => {
