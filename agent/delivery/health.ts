@@ -51,6 +51,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let found: Found = { written: -1, sinceMs: 0 };
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
+  let runsSinceMs: number | undefined; // a listener
   let toldRefused = false;
   let row: HearingRecord | undefined;
   let closed = false; // the outbox cannot be read
@@ -76,9 +77,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       if (written !== found.written) found = { written, sinceMs: now };
       const runs = listenerRuns?.();
       if (runs === false) found.endedMs ??= now;
+      runsSinceMs = runs ? (runsSinceMs ?? now) : undefined;
       // one that starts holds its lock before it can report: to be started is not yet to hear, and takes back nothing
       const isLate = found.endedMs !== undefined && now - found.endedMs >= goneMs;
       if (runs === false && isLate && hearing?.state !== 'stopped') goneWith = written;
+      // one that runs takes back that another stopped, where the disk lets it: on one that does not, that word would stand for ever
+      if (runsSinceMs !== undefined && now - runsSinceMs >= lateMs && hearing?.state === 'stopped') goneWith = written;
       const { eventsRefused } = link.read();
       const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
       const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;

@@ -35,7 +35,7 @@ export function stampOf(moment: Moment, clock: Clock): Stamp {
   const ofThisBoot = moment.bootId === clock.bootId;
   const beganMs = ofThisBoot && clock.synchronised() ? clock.wallMs() - now : moment.bootBeganMs;
   const reckoned = beganMs === undefined ? undefined : beganMs + moment.monotonicMs;
-  const drifted = ofThisBoot ? Math.min(driftMs, stepMs + (now - moment.monotonicMs) * driftShare) : driftMs;
+  const drifted = Math.min(driftMs, stepMs + longestMs(moment, reckoned, clock) * driftShare);
   const stands = moment.synchronised && (reckoned === undefined || Math.abs(reckoned - moment.wallMs) <= drifted);
   const ms = stands || reckoned === undefined ? moment.wallMs : reckoned;
   const quality = stands ? 'synchronised' : reckoned === undefined ? 'unsynchronised' : 'corrected';
@@ -43,6 +43,13 @@ export function stampOf(moment: Moment, clock: Clock): Stamp {
   const ageKnown = quality !== 'unsynchronised' && clock.synchronised();
   // an earlier boot is over: nothing of it is younger than this one
   return { ms, quality, ageMs: ageKnown ? Math.max(now, clock.wallMs() - ms) : now, ageKnown };
+}
+
+/** For how long at most its clock can have gone by itself since: until now, and in an earlier boot until this one began, where that is known. */
+function longestMs(moment: Moment, reckoned: number | undefined, clock: Clock): number {
+  const now = clock.monotonicMs();
+  if (moment.bootId === clock.bootId) return now - moment.monotonicMs;
+  return reckoned !== undefined && clock.synchronised() ? Math.max(0, clock.wallMs() - now - reckoned) : Number.POSITIVE_INFINITY;
 }
 
 export function stampOfEvent(event: PendingEvent, clock: Clock): Stamp {

@@ -109,10 +109,21 @@ export function systemClock(): Clock {
     wallMs: () => Date.now(),
     monotonicMs: () => Math.round(Number(process.hrtime.bigint() / 1000n) / 1000),
     evidence() {
-      const set = witnesses.flatMap((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? []);
-      return { setMs: set.length > 0 ? Math.max(...set) : undefined, hardwareMs: hardwareClockMs() };
+      return { setMs: touchedMs(witnesses), hardwareMs: hardwareClockMs() };
     },
   });
+}
+
+/** When one of these files was touched last, in milliseconds of wall clock. One that cannot be looked at is no evidence, and no reason to hear nothing. */
+export function touchedMs(paths: readonly string[]): number | undefined {
+  const touched = paths.flatMap((path) => {
+    try {
+      return statSync(path).mtimeMs;
+    } catch {
+      return [];
+    }
+  });
+  return touched.length > 0 ? Math.max(...touched) : undefined;
 }
 
 function hardwareClockMs(): number | undefined {

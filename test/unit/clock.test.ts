@@ -1,6 +1,9 @@
+import { mkdtempSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { stampOf } from '../../agent/delivery/stamp.ts';
-import { openClock, releasedOn } from '../../agent/lib/clock.ts';
+import { openClock, releasedOn, touchedMs } from '../../agent/lib/clock.ts';
 import { bootId, fixedClock } from '../support/samples.ts';
 
 const hour = 3_600_000;
@@ -172,6 +175,16 @@ describe('the wall clock is believed only with reason', () => {
   });
 });
 
+test('a file that speaks for the clock and cannot be looked at is no evidence, and no end of the process', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-witness-'));
+  const [loop, set] = [join(folder, 'loop'), join(folder, 'set')];
+  symlinkSync(loop, loop); // fails as a folder does that may not be entered, for root as well
+  expect(touchedMs([loop, join(folder, 'none')])).toBeUndefined();
+  writeFileSync(set, '');
+  utimesSync(set, 1000, 1000);
+  expect(touchedMs([loop, set])).toBe(1_000_000);
+});
+
 describe('a stamp is right or marked', () => {
   const heard = { bootId, monotonicMs: 10_000, wallMs: 5000, synchronised: false };
   const other = { ...heard, bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' };
@@ -195,8 +208,17 @@ describe('a stamp is right or marked', () => {
     expect(after(hour, 1500)).toEqual([1500, 'synchronised']);
     expect(after(30 * day, 130_000)).toEqual([130_000, 'synchronised']);
     expect(after(30 * day, 310_000)).toEqual([0, 'corrected']);
-    const earlier = { ...other, synchronised: true, bootBeganMs: now - day };
-    expect(stampOf({ ...earlier, wallMs: now - day + 130_000 }, fixedClock({ wallMs: () => now }))).toMatchObject({ quality: 'synchronised' });
+    // an earlier boot is over by the start of this one, an hour before: that is as long as its clock can have gone by itself
+    const earlier = (daysAgo: number, offMs: number, synchronised = true) => {
+      const clock = fixedClock({ wallMs: () => now, monotonicMs: () => hour, synchronised: () => synchronised });
+      const bootBeganMs = now - hour - daysAgo * day;
+      const stamp = stampOf({ ...other, synchronised: true, bootBeganMs, wallMs: bootBeganMs + other.monotonicMs + offMs }, clock);
+      return [stamp.ms - bootBeganMs - other.monotonicMs, stamp.quality];
+    };
+    expect(earlier(0.01, 250_000)).toEqual([0, 'corrected']);
+    expect(earlier(30, 250_000)).toEqual([250_000, 'synchronised']);
+    expect(earlier(30, 310_000)).toEqual([0, 'corrected']);
+    expect(earlier(0.01, 250_000, false), 'where it is not known when this one began').toEqual([250_000, 'synchronised']);
   });
 
   test('an event of an earlier boot is never younger than this one, wherever the clock stands', () => {

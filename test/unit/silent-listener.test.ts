@@ -85,6 +85,22 @@ test.each([
   expect(told.at(-1)?.[0], 'it is believed once it reports').toBe('starting');
 });
 
+test('one that runs on a disk that takes no word of it is silent, not stopped, once it would have reported', async () => {
+  let runs = false;
+  const { outbox, at } = healthCourier(openOutbox(), () => runs);
+  outbox.writeHearing(hearingRecord({ state: 'stopped' }));
+  expect((await at(21_000)).hearing.state).toBe('stopped');
+  for (let ms = 22_000; ms < 60_000; ms += 1000) expect(await at(ms)).toBeUndefined();
+  runs = true;
+  let toldMs = 60_000;
+  let told: Awaited<ReturnType<typeof at>>;
+  for (; toldMs < 400_000 && told?.hearing.state !== 'silent'; toldMs += 1000) told = await at(toldMs);
+  expect(toldMs, 'not before a listener that hears would have reported').toBeGreaterThan(60_000 + 1.25 * 120_000);
+  expect(toldMs).toBeLessThan(400_000);
+  outbox.writeHearing(hearingRecord({ state: 'listening', writtenMonotonicMs: toldMs }));
+  expect(await at(toldMs + 1000)).toMatchObject({ hearing: { state: 'listening' } });
+});
+
 test.each(['listening', 'stopped'] as const)('one that was %s and is started again is not called silent while it loads its model', async (state) => {
   let runs: boolean | undefined = false;
   const { outbox, at } = healthCourier(openOutbox(), () => runs);
