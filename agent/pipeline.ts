@@ -116,7 +116,6 @@ export async function hear(
       if (samplesHeard > 0 && lost > 0 && lost <= shortSeconds * source.sampleRate) await judged(resampler.push(new Float32Array(lost)));
       else if (lost !== 0) {
         if (samplesHeard > 0) await end();
-        resampler.clear();
         classifier.reset();
         resampler = openResampler(source.sampleRate, classifier.sampleRate);
         detector = openEventDetector(labels, rules, classifier.frameSeconds);

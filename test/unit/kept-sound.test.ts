@@ -1,0 +1,124 @@
+import { InferenceSession, type Tensor } from 'onnxruntime-node';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { openResampler } from '../../agent/audio/resample.ts';
+import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
+import type { Classifier } from '../../agent/classify/classifier.ts';
+import { labels } from '../../agent/classify/model-manifest.ts';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { AudioError } from '../../agent/lib/errors.ts';
+import { hear } from '../../agent/pipeline.ts';
+
+/** The arrays that are made from here on, slices and copies among them, as far as they hold anything but zeros now. */
+function arraysMade(): () => number[] {
+  const made: (Float32Array | Float64Array)[] = [];
+  for (const kind of ['Float32Array', 'Float64Array'] as const) {
+    const Kind = globalThis[kind] as unknown as new (...of: unknown[]) => Float32Array;
+    const Noted = class extends Kind {
+      constructor(...of: unknown[]) {
+        super(...of);
+        made.push(this);
+      }
+    };
+    vi.stubGlobal(kind, Noted);
+  }
+  onTestFinished(() => void vi.unstubAllGlobals());
+  return () => made.filter((array) => array.some((number) => number !== 0)).map((array) => array.length);
+}
+const isZeros = (array: Float32Array) => array.every((number) => number === 0);
+const sound = (length: number) => Float32Array.from({ length }, (_, i) => 0.5 * Math.cos(i * i));
+
+describe.each([
+  [48_000, 96],
+  [44_100, 90],
+])('resampled from %i Hz', (rate, history) => {
+  test('sound is kept for as long as the filter is, and not at all once it is cleared', () => {
+    const resampler = openResampler(rate, 16_000);
+    const kept = arraysMade();
+    for (const length of [4800, 4800, 777, 4410]) {
+      const samples = sound(length);
+      resampler.push(samples).fill(0);
+      samples.fill(0);
+      const [only = 0, ...others] = kept();
+      expect(others).toEqual([]);
+      expect(Math.abs(only - history)).toBeLessThanOrEqual(3);
+    }
+    resampler.clear();
+    expect(kept()).toEqual([]);
+  });
+});
+
+test('of the sound that its level was taken of nothing is kept, however long a piece is', () => {
+  const meter = openSoundLevelMeter(48_000);
+  const kept = arraysMade();
+  for (const length of [4800, 4800, 4801, 100]) {
+    const samples = sound(length);
+    meter.push(samples);
+    samples.fill(0);
+    expect(kept()).toEqual([]);
+  }
+  expect(meter.levels().laeqDb).toBeGreaterThan(-20);
+});
+
+// a classifier that hears nothing and keeps nothing: what is found is kept by the others
+const deaf: Classifier = { labels, sampleRate: 16_000, frameSeconds: 0.04, push: async () => [], reset: () => undefined, close: async () => undefined };
+
+test.each([
+  ['ends', undefined],
+  ['fails', new AudioError('Expected sound, got the end', 'plug it in')],
+  ['cannot be judged', new Error('the model fails')],
+])('of sound with a long gap in it, of which nothing is kept behind the gap, nothing is kept once it %s', async (_, failure) => {
+  const rule = { open: 0.5, close: 0.4, minDurationSeconds: 0.08, mergeSeconds: 0.2, cooldownSeconds: 0.2, smoothingSeconds: 0.04 };
+  const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Parameters<typeof hear>[2];
+  const numbers: number[] = [];
+  let kept = () => [] as number[];
+  const filter = [96, 96]; // of the resampler that is opened behind the gap
+  async function* frames() {
+    for (const firstSample of [0, 4800, 480_000, 484_800]) {
+      if (firstSample === 0) kept = arraysMade();
+      const samples = sound(4800);
+      yield { samples, firstSample };
+      samples.fill(0);
+      numbers.push(kept().length);
+    }
+    if (failure) throw failure;
+  }
+  const heard = hear({ sampleRate: 48_000, dropped: 0, frames }, deaf, rules, {}, new AbortController().signal);
+  if (failure) await expect(heard).rejects.toBe(failure);
+  else await heard;
+  expect(numbers).toEqual([1, 1, 1 + filter.length, 1 + filter.length]); // what the resampler has to keep
+  expect(kept()).toEqual(filter);
+});
+
+test('the model’s window holds what has come since the last, and is zeros once the stream is over, as are its states', async () => {
+  const given: Float32Array[] = [];
+  const states: Float32Array[] = [];
+  const create = InferenceSession.create.bind(InferenceSession) as (graph: unknown, options: unknown) => Promise<InferenceSession>;
+  const spy = vi.spyOn(InferenceSession, 'create').mockImplementation(async (...args: unknown[]) => {
+    const session = await create(args[0], args[1]);
+    const run = session.run.bind(session);
+    session.run = async (feeds: InferenceSession.FeedsType) => {
+      given.push(...Object.values(feeds).map((tensor) => (tensor as Tensor).data as Float32Array));
+      const results = await run(feeds);
+      states.push(results.state_out?.data as Float32Array);
+      return results;
+    };
+    return session;
+  });
+  const classifier = await openOnnxClassifier('models/street');
+  spy.mockRestore();
+  const { windowSamples } = classifier.manifest;
+  await classifier.push(sound(2 * windowSamples));
+  const window = given[0] as Float32Array;
+  expect(isZeros(window)).toBe(true);
+  expect(given[3]).toBe(states[0]);
+  expect(states.map(isZeros)).toEqual([true, false]);
+  await classifier.push(sound(500));
+  expect(window.findLastIndex((sample) => sample !== 0)).toBe(499);
+  classifier.reset();
+  expect([window, ...states].every(isZeros)).toBe(true);
+  await classifier.push(sound(2 * windowSamples));
+  await classifier.push(sound(500));
+  await classifier.close();
+  expect(states).toHaveLength(4);
+  expect([...given, ...states].every(isZeros)).toBe(true);
+});
