@@ -50,6 +50,8 @@ function late(): Classifier {
 }
 const rule = { open: 0.5, close: 0.4, minDurationSeconds: 0.08, mergeSeconds: 0.2, cooldownSeconds: 0.2, smoothingSeconds: 0.04 };
 const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Parameters<typeof hear>[2];
+const manifestOf = (labels: typeof rules) =>
+  ({ name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels } } }) as unknown as ListenParts['classifier']['manifest'];
 
 function source(frames: { first: number; value: number }[]): AudioSource {
   async function* all(): AsyncGenerator<AudioFrame> {
@@ -119,7 +121,6 @@ test('the level of a sound is that of the sound, however late it is told and how
 });
 
 test('the sound pressure level of a sound just before a gap is that of the sound, not of what comes behind the gap', async () => {
-  const manifest = { name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels: rules } } } as unknown as ListenParts['classifier']['manifest'];
   const levelWith = async (behind: Float32Array) => {
     const events: RecordedEvent[] = [];
     const captured: AudioSource = {
@@ -134,7 +135,7 @@ test('the sound pressure level of a sound just before a gap is that of the sound
       { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: { splAtFullScaleDb: 100 } as never },
       {
         source: captured,
-        classifier: { ...late(), manifest },
+        classifier: { ...late(), manifest: manifestOf(rules) },
         outbox: { append: (event: RecordedEvent) => void events.push(event) } as unknown as Outbox,
         clock: fixedClock({}),
         logger: silentLogger,
@@ -149,11 +150,38 @@ test('the sound pressure level of a sound just before a gap is that of the sound
   expect(await levelWith(Float32Array.from({ length: 8000 }, (_, at) => Math.sin(at)))).toBe(quiet);
 });
 
+test('the levels of a sound that is placed a moment late are those of its beginning as well', async () => {
+  const events: RecordedEvent[] = [];
+  const tone = (amplitude: number, at: number) => amplitude * Math.sin((2 * Math.PI * 1000 * at) / 16000);
+  const amplitudeAt = (seconds: number) => (seconds < 1.08 ? 0.001 : seconds < 1.12 ? 1 : 0.1); // a blow, and what it leaves ringing
+  const captured: AudioSource = {
+    ...source([]),
+    async *frames() {
+      for (let first = 0; first < 32_000; first += 640)
+        yield { samples: Float32Array.from({ length: 640 }, (_, i) => tone(amplitudeAt((first + i) / 16000), first + i)), firstSample: first };
+    },
+  };
+  let windows = 0; // a frame of sound each
+  const hesitant: Classifier = { ...loudness(), push: async () => [{ scores: [++windows > 32 ? 1 : 0, 0, 0], endSeconds: windows * 0.04 }] };
+  await listen(
+    { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: { splAtFullScaleDb: 100 } as never },
+    {
+      source: captured,
+      classifier: { ...hesitant, manifest: manifestOf({ ...rules, glass_break: { ...rule, minDurationSeconds: 0.24 } }) },
+      outbox: { append: (event: RecordedEvent) => void events.push(event) } as unknown as Outbox,
+      clock: fixedClock({}),
+      logger: silentLogger,
+    },
+    new AbortController().signal,
+  );
+  expect(events).toHaveLength(1);
+  expect(events[0]?.levelAboveBackgroundDb).toBeCloseTo(55, 0); // of the ringing alone 40
+  expect(events[0]?.soundPressureLevelDb).toBeCloseTo(94.4, 0); // 90 a step later
+});
+
 test('an event is stamped with when its sound began, by both clocks, not with when it was sure', async () => {
   const time = { ms: 5000 };
   const wallBeganMs = Date.UTC(2026, 10, 20, 10);
-  const slow = { ...rules, glass_break: { ...rule, minDurationSeconds: 0.8 } };
-  const manifest = { name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels: slow } } } as unknown as ListenParts['classifier']['manifest'];
   const events: RecordedEvent[] = [];
   const captured: AudioSource = {
     ...source([]),
@@ -168,7 +196,7 @@ test('an event is stamped with when its sound began, by both clocks, not with wh
     { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: {} as never },
     {
       source: captured,
-      classifier: { ...loudness(), manifest },
+      classifier: { ...loudness(), manifest: manifestOf({ ...rules, glass_break: { ...rule, minDurationSeconds: 0.8 } }) },
       outbox: { append: (event: RecordedEvent) => void events.push(event) } as unknown as Outbox,
       clock: fixedClock({ monotonicMs: () => time.ms, wallMs: () => wallBeganMs + time.ms }),
       logger: silentLogger,
@@ -183,13 +211,12 @@ test('an event is stamped with when its sound began, by both clocks, not with wh
 test.each(['stored', 'held', 'refused'] as const)('of an event that is %s no line of the log says what was heard', async (fate) => {
   const lines: string[] = [];
   const keep = (...said: unknown[]) => void lines.push(JSON.stringify(said));
-  const manifest = { name: 'street', version: '0.1.0', operatingPoints: { balanced: { labels: rules } } } as unknown as ListenParts['classifier']['manifest'];
   const append = vi.fn(() => fate);
   await listen(
     { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: {} as never },
     {
       source: source(Array.from({ length: 20 }, (_, i) => ({ first: i * 1600, value: i < 10 ? 0 : 0.9 }))),
-      classifier: { ...loudness(), manifest },
+      classifier: { ...loudness(), manifest: manifestOf(rules) },
       outbox: { append } as unknown as Outbox,
       clock: fixedClock({}),
       logger: { debug: keep, info: keep, warn: keep, error: keep },
@@ -203,10 +230,11 @@ test.each(['stored', 'held', 'refused'] as const)('of an event that is %s no lin
 
 test('whatever ends it, nothing of the sound is kept: what was resampled is zeros, and the last thing that the model heard is silence', async () => {
   const handed: Float32Array[] = [];
-  const heard: boolean[] = [];
+  const heard: (boolean | 'reset')[] = [];
   const failing = loudness();
   const classifier: Classifier = {
     ...failing,
+    reset: () => void heard.push('reset'),
     push(samples) {
       handed.push(samples);
       heard.push(samples.some((sample) => sample !== 0));
@@ -215,7 +243,7 @@ test('whatever ends it, nothing of the sound is kept: what was resampled is zero
   };
   const loud = [0, 1, 2, 3].map((i) => ({ first: i * 1600, value: 0.9 }));
   await expect(hear(source(loud), classifier, rules, {}, new AbortController().signal)).rejects.toThrow('the model fails');
-  expect(heard).toEqual([true, true, true, false]);
+  expect(heard).toEqual([true, true, true, 'reset', false, 'reset']);
   expect(handed.every((samples) => samples.every((sample) => sample === 0))).toBe(true);
   expect(handed.at(-1)?.length).toBe(16_000); // more than a window
 });
