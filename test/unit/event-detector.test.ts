@@ -10,7 +10,7 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
   const detector = openEventDetector(['bang'], { bang: { ...rule, ...change } } as Record<Label, DetectionRule>, frameSeconds);
   const confirmed: { at: number; onset: number }[] = [];
   const ended: Detection[] = [];
-  const missed: string[] = [];
+  const missed: [string, number][] = [];
   let frame = 0;
   for (const [seconds, score] of stretches)
     for (let i = 0; i < Math.round(seconds / frameSeconds); i++) {
@@ -18,7 +18,7 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
       const step = detector.push({ scores: [score], endSeconds, scoredSeconds: endSeconds });
       for (const d of step.confirmed) confirmed.push({ at: endSeconds, onset: d.onsetSeconds });
       ended.push(...step.ended);
-      missed.push(...step.missed.map(({ reason }) => reason));
+      missed.push(...step.missed.map(({ reason, peak }): [string, number] => [reason, peak]));
     }
   ended.push(...detector.finish());
   return { confirmed, ended, missed };
@@ -75,7 +75,7 @@ test('a sound in the cool-down is not a new event', () => {
     [3, 0],
   ]);
   expect(confirmed).toHaveLength(1);
-  expect(missed).toEqual(['cooldown']);
+  expect(missed).toEqual([['cooldown', 0.9]]);
 });
 
 test('a sound that begins in the cool-down and outlasts it is one, told once, with its own onset', () => {
@@ -119,6 +119,75 @@ test('between the thresholds an open event goes on and a closed one stays closed
     [2, 0],
   ]);
   expect((ended[0] as Detection).offsetSeconds).toBeCloseTo(2.1);
+});
+
+test('a score is over a threshold that it has just reached', () => {
+  const { confirmed, ended } = detect([
+    [0.1, 0],
+    [0.1, rule.open],
+    [1, rule.close],
+    [2, 0],
+  ]);
+  expect(confirmed).toHaveLength(1);
+  expect((ended[0] as Detection).offsetSeconds).toBeCloseTo(1.2);
+});
+
+test('what stirs and does not open is told once it is over, with its peak; a quiet street and what is left of an event are not', () => {
+  const { confirmed, missed } = detect([
+    [0.5, 0.1],
+    [0.1, 0.4],
+    [0.1, 0.55],
+    [0.1, 0.35],
+    [0.5, 0.1],
+    [0.1, 0.4],
+    [0.1, 0.9], // it has opened
+    [0.1, 0.4],
+    [0.2, 0.1],
+    [0.1, 0.4], // in the tail
+    [2, 0.1],
+  ]);
+  expect(confirmed).toHaveLength(1);
+  expect(missed).toEqual([['under', 0.55]]);
+});
+
+test('what falls before its time and what is joined to the event before it are told with their scores', () => {
+  const falls: [number, number][] = [
+    [0.1, 0.9],
+    [0.05, 0.7],
+    [1, 0],
+  ];
+  expect(detect(falls, { minDurationSeconds: 0.2 }).missed).toEqual([['short', 0.9]]);
+  const { ended, missed } = detect([
+    [0.1, 0.9],
+    [0.2, 0],
+    [0.05, 0.95],
+    [2, 0],
+  ]);
+  expect(missed).toEqual([['merged', 0.95]]);
+  expect(ended).toMatchObject([{ confidence: 0.95, offsetSeconds: expect.closeTo(0.35) }]);
+});
+
+test('a stream that is over ends what is going on, also in its tail, and nothing that has not lasted yet', () => {
+  const sound: [number, number] = [0.1, 0.9];
+  expect(detect([sound]).ended).toHaveLength(1);
+  expect(detect([sound, [0.1, 0]]).ended).toHaveLength(1);
+  expect(detect([sound, [0.6, 0]]).ended).toHaveLength(1); // once, in the cool-down
+  expect(detect([sound], { minDurationSeconds: 0.2 }).ended).toEqual([]);
+});
+
+test('how a label stands: its state, and how long that lasts', () => {
+  const detector = openEventDetector(['bang'], { bang: { ...rule, minDurationSeconds: 0.2 } } as Record<Label, DetectionRule>, frameSeconds);
+  let frame = 0;
+  const after = (seconds: number, score: number) => {
+    for (let i = 0; i < Math.round(seconds / frameSeconds); i++) detector.push({ scores: [score], endSeconds: ++frame * frameSeconds });
+    return detector.look()[0];
+  };
+  expect(after(1, 0.4)).toEqual({ label: 'bang', score: 0.4, state: 'idle', leftSeconds: 0 });
+  expect(after(0.05, 0.9)).toEqual({ label: 'bang', score: 0.9, state: 'open', leftSeconds: expect.closeTo(0.15) });
+  expect(after(0.2, 0.9)).toMatchObject({ state: 'confirmed', leftSeconds: 0 });
+  expect(after(0.1, 0)).toMatchObject({ state: 'tail', leftSeconds: expect.closeTo(0.45) });
+  expect(after(0.6, 0)).toMatchObject({ state: 'cooldown', leftSeconds: expect.closeTo(0.35) });
+  expect(after(0.5, 0)).toMatchObject({ state: 'idle', leftSeconds: 0 });
 });
 
 test('smoothing takes single frames away and moves the onset back by its delay', () => {

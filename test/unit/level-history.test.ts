@@ -62,6 +62,24 @@ test('nothing is suspected before three days of that hour, nor while the clock i
   expect(restarted.suspicion()).toBe('covered');
 });
 
+test('what is usual is the mean of what there was of that hour, of which two weeks count', () => {
+  const learnt: UsualLevel[] = [];
+  const history = openLevelHistory(
+    [],
+    () => 3,
+    (level) => learnt.push(level),
+  );
+  const then = (floor: number) => {
+    streetLevels(history, 1, floor, floor + 30);
+    return learnt.at(-1);
+  };
+  expect(then(-60)).toEqual({ hour: 3, quarters: 1, floorDb: -60, loudDb: -30 });
+  expect(then(-54)).toEqual({ hour: 3, quarters: 2, floorDb: -57, loudDb: -27 });
+  expect(then(-54)).toEqual({ hour: 3, quarters: 3, floorDb: -56, loudDb: -26 });
+  history.recall([{ hour: 3, quarters: 100, floorDb: -60, loudDb: -30 }]);
+  expect(then(-53)).toEqual({ hour: 3, quarters: 101, floorDb: expect.closeTo(-60 + 7 / 56), loudDb: expect.closeTo(-30 + 7 / 56) });
+});
+
 test('what is suspected moves what is usual an eighth as much: a cover by 25 dB is named for months, and is usual after five', () => {
   const history = levelHistory();
   streetLevels(history, 56, -50, -30);
