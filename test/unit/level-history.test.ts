@@ -130,6 +130,7 @@ function gated() {
 
 test('a microphone that was not heard for days teaches nothing, and a cover after that is named', () => {
   const { learnt, history, heard, quarters } = gated();
+  quarters(1, -100, -100); // before a word of it
   heard.hearing('starting');
   for (const state of ['deaf', 'stopped'] as const) {
     heard.hearing(state);

@@ -57,6 +57,15 @@ test('two sounds with a murmur between them are one event at a low threshold and
   expect(counts.sums()).toEqual({ seconds: 0, counts: [] });
 });
 
+test('a sound on both sides of a gap is two: what comes behind it is not joined to what was before', () => {
+  const counts = counter();
+  for (const events of [1, 2]) {
+    counts.restart();
+    for (let i = 0; i < 25; i++) counts.push(frameAt(i, [0.95, 0, 0]));
+    expect(countsOf(counts, 'glass_break')[countedThresholds.findIndex((x) => x > 0.5)]).toBe(events);
+  }
+});
+
 test('what a microphone gives that is not heard counts as no listening: days without an event would speak for lower thresholds', () => {
   const counts = counter();
   const none = () => undefined;
