@@ -1,0 +1,121 @@
+// Which event is tried when, of those that the broker refuses. The queue is a fake, a list of numbers: what is sent by the courier is in test/reliability/refusals.test.ts.
+import { expect, test } from 'vitest';
+import type { Queue } from '../../agent/delivery/queue.ts';
+import { Refusals } from '../../agent/delivery/refusals.ts';
+
+const second = 1000;
+const longest = () => new Refusals(() => 1); // each wait is as long as it may be
+
+/** Events that are pending; of them those up to `handedOut` were sent once. */
+function queueOf(pending: readonly number[], handedOut = Number.POSITIVE_INFINITY): Queue {
+  const event = (sequence: number | undefined) => (sequence === undefined ? undefined : { sequence });
+  const after = (sequence: number) => pending.find((one) => one > sequence);
+  return {
+    newest: () => event(pending.at(-1)),
+    after: (sequence: number) => event(after(sequence)),
+    passedAfter: (sequence: number) => event(pending.find((one) => one > sequence && one <= handedOut)),
+  } as unknown as Queue;
+}
+/** When the next is due, to the second, and its number. */
+function nextTry(refusals: Refusals, queue: Queue, fromMs: number): [seconds: number, sequence: number | undefined] {
+  let ms = fromMs;
+  while (!refusals.isDue(ms, 0) && ms < fromMs + 1000 * second) ms += second;
+  return [(ms - fromMs) / second, refusals.next(queue)?.sequence];
+}
+
+test('of a few that are refused one after another is tried, after waits that grow to ten minutes; one that is taken ends it', () => {
+  const refusals = longest();
+  refusals.begin(0);
+  expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
+  for (const sequence of [1, 2, 3]) refusals.refused(sequence, sequence * 10 * second, false);
+  expect([refusals.any, refusals.stopped]).toEqual([true, false]);
+  const queue = queueOf([1, 2, 3, 4], 3);
+  expect(nextTry(refusals, queue, 0)).toEqual([70, 1]); // of the first, whatever came since
+  const tries: unknown[] = [];
+  for (let i = 0, now = 100 * second; i < 5; i++, now += 1000 * second) {
+    expect(refusals.isDue(now, 0), 'one is under way').toBe(false);
+    refusals.refused(i % 3 === 0 ? 1 : (i % 3) + 1, now, false);
+    tries.push(nextTry(refusals, queue, now));
+  }
+  expect(tries).toEqual([
+    [120, 2],
+    [240, 3],
+    [480, 1],
+    [600, 2],
+    [600, 3],
+  ]);
+  expect(refusals.taken(2, 1e7, true)).toBe(false);
+  expect(refusals.any).toBe(true);
+  expect(refusals.taken(3, 1e7, true)).toBe(true);
+  expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
+});
+
+test('one that was tried before its turn, and taken, says nothing of those that were refused: the next is tried after the shortest wait', () => {
+  const refusals = longest();
+  refusals.begin(0);
+  refusals.refused(1, 0, false);
+  expect(nextTry(refusals, queueOf([1, 2]), 0)).toEqual([60, 1]);
+  refusals.refused(1, 60 * second, false);
+  expect(nextTry(refusals, queueOf([1, 2]), 60 * second)).toEqual([120, 2]);
+  expect(refusals.taken(2, 180 * second, false)).toBe(true);
+  expect(refusals.any).toBe(true);
+  expect(nextTry(refusals, queueOf([1, 3]), 180 * second)).toEqual([60, 3]);
+});
+
+test('sixteen in a row stop all but the tries; what is taken between begins the count anew, and what the sensor itself refuses is not of it', () => {
+  const refusals = longest();
+  refusals.begin(0);
+  for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, false);
+  expect(refusals.taken(16, 0, false)).toBe(false);
+  for (let sequence = 17; sequence <= 31; sequence++) refusals.refused(sequence, 0, false);
+  for (let sequence = 100; sequence <= 140; sequence++) refusals.refused(sequence, 0, true);
+  expect(refusals.stopped).toBe(false);
+  refusals.begin(0); // another connection
+  for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, false);
+  expect(refusals.stopped).toBe(false);
+  refusals.refused(16, 0, false);
+  expect(refusals.stopped).toBe(true);
+  expect(refusals.isDue(60 * second, 1), 'what is under way may be taken yet').toBe(false);
+  expect(refusals.isDue(60 * second, 0)).toBe(true);
+});
+
+test('stopped, the next behind them and the newest are tried by turns, over the next connection at once; one that is taken lets the others go on', () => {
+  const refusals = longest();
+  refusals.begin(0);
+  for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, 0, false);
+  const queue = queueOf(Array.from({ length: 20 }, (_, i) => i + 1));
+  const tries: unknown[] = [];
+  for (let i = 0; i < 6; i++) {
+    const next = nextTry(refusals, queue, i * 1000 * second);
+    tries.push(next);
+    refusals.refused(next[1] as number, (i + 1) * 1000 * second, false);
+  }
+  expect(tries).toEqual([
+    [60, 17],
+    [120, 20],
+    [240, 18],
+    [480, 20],
+    [600, 19],
+    [600, 20],
+  ]);
+  refusals.begin(9000 * second);
+  expect([refusals.any, refusals.stopped]).toEqual([true, true]);
+  expect(nextTry(refusals, queue, 9000 * second)).toEqual([0, 20]);
+  refusals.refused(20, 9000 * second, false);
+  expect(nextTry(refusals, queue, 9000 * second)).toEqual([600, 20]);
+  refusals.refused(20, 9600 * second, false);
+  expect(nextTry(refusals, queue, 9600 * second)).toEqual([600, 1]); // from the oldest again
+  expect(refusals.taken(1, 10_200 * second, true)).toBe(true);
+  expect([refusals.any, refusals.stopped]).toEqual([false, false]);
+});
+
+test('a connection begins with none refused, but where all were; where nothing is left to try, none is refused any more', () => {
+  const refusals = longest();
+  refusals.begin(0);
+  refusals.refused(1, 0, false);
+  refusals.begin(second);
+  expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
+  for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, second, false);
+  expect(refusals.next(queueOf([]))).toBeUndefined();
+  expect([refusals.any, refusals.stopped, refusals.isDue(1e9, 0)]).toEqual([false, false, false]);
+});
