@@ -20,7 +20,9 @@ test('a stored event becomes a valid CloudEvent, with and without calibration', 
     const published = toCloudEvent({ ...event, sequence: 7 }, sender, fixedClock());
     expect(validate(published), JSON.stringify(validate.errors)).toBe(true);
     expect(published).toMatchObject({ id: '0123456789abcdef-7', source: '/tocsin/old-port/lamp-1', time: '2026-11-20T10:00:00.000Z' });
-    expect(published.data).toMatchObject({ clock: 'synchronised', historical: false });
+    const { label, confidence, durationSeconds, levelAboveBackgroundDb, soundPressureLevelDb, scores, bootId, model } = event;
+    const told = { label, confidence, durationSeconds, levelAboveBackgroundDb, soundPressureLevelDb, scores, bootId, model };
+    expect(published.data).toEqual({ ...told, sequence: 7, clock: 'synchronised', historical: false });
   }
 });
 
@@ -41,6 +43,8 @@ test('an event heard before the clock was set is corrected in the same boot, and
 });
 
 test('what is delivered late is historical', () => {
+  const just = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 60_000 }));
+  expect(just.data.historical).toBe(false);
   const late = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 61_001 }));
   expect(late.data.historical).toBe(true);
 });
