@@ -62,6 +62,17 @@ test('old events expire, counted, but not those whose clock was wrong', () => {
   outbox.close();
 });
 
+test('an event of unknown age is too old where one behind it is, and at no other place; at the age that is allowed none is', () => {
+  const outbox = open();
+  const unknown = { onsetWallMs: 1000, clockSynchronised: false };
+  for (const [minute, change] of [[0], [1, unknown], [2], [3, unknown], [4], [5, unknown], [10], [11, unknown]] as const)
+    outbox.append(recordedEvent(minute, change));
+  const now = { bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(10).onsetWallMs };
+  expect(outbox.expire(now, 6 * 60_000)).toBe(3);
+  expect(outbox.pending(0, 10).map(({ sequence }) => sequence)).toEqual([4, 5, 6, 7, 8]);
+  outbox.close();
+});
+
 test('what the other half removes while old events are looked for is counted once, and is in no gap', () => {
   const [outbox, other] = [open(), open()];
   for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));

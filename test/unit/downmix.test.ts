@@ -108,7 +108,12 @@ test('wind in two capsules turns nothing over, however it begins', () => {
 });
 
 test('what is at full scale in one channel is counted, for the mean of the two is not', () => {
-  const pcm = Buffer.alloc(16);
-  [32767, 5, 5, -32768, 32766, -32767, 32767, -32768].forEach((value, i) => void pcm.writeInt16LE(value, i * 2));
-  expect(openDownmix(sampleRate).mix(pcm, new Float32Array(4))).toBe(3);
+  const counted = (...values: number[]) => {
+    const pcm = Buffer.alloc(2 * values.length);
+    values.forEach((value, i) => void pcm.writeInt16LE(value, i * 2));
+    return openDownmix(sampleRate).mix(pcm, new Float32Array(values.length / 2));
+  };
+  for (const one of [32_767, -32_768]) expect([counted(one, 5), counted(5, one), counted(one, one), counted(one, -1 - one)]).toEqual([1, 1, 1, 1]);
+  expect(counted(32_766, -32_767, 0, 0)).toBe(0);
+  expect(counted(32_767, 5, 5, -32_768, 32_766, -32_767, 32_767, -32_768)).toBe(3);
 });

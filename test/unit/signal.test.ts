@@ -42,6 +42,20 @@ test('a tone 20 dB over a quiet minute is 20 dB above background', () => {
   expect(meter.aboveBackgroundDb(1)).toBeCloseTo(20, 0);
 });
 
+test('the level is told each 125 ms, and the background is that of the last minute', () => {
+  const told: number[] = [];
+  const meter = openLevelMeter(16000, (decibels) => void told.push(decibels));
+  const hear = (amplitude: number, seconds: number) => meter.push(sine(1000, 16000, seconds, amplitude));
+  hear(0.001, 60);
+  hear(0.01, 0.1);
+  expect(told).toHaveLength(480);
+  hear(0.01, 53.9);
+  expect(meter.aboveBackgroundDb(1)).toBeCloseTo(20, 1); // a tenth of the last minute is quiet still
+  hear(0.01, 0.5);
+  expect(meter.aboveBackgroundDb(1)).toBeCloseTo(0, 1);
+  expect(told.map(Math.round)).toEqual([...Array(480).fill(-60), ...Array(436).fill(-40)]);
+});
+
 test('a step of the level that is not full yet is no louder than what is in it', () => {
   const meter = openLevelMeter(16000);
   meter.push(sine(500, 16000, 10, 0.01));
