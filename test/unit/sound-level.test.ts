@@ -133,6 +133,8 @@ describe('levels', () => {
     meter.push(sine(1000, 5, 0.01));
     expect(meter.fastMaximum(2)).toBeCloseTo(-40, 0);
     expect(meter.fastMaximum(10)).toBeCloseTo(0, 0);
+    for (let i = 0; i < 57; i++) meter.push(sine(1000, 1, 0.01));
+    expect(meter.fastMaximum(100), 'of a minute at most').toBeCloseTo(-40, 0);
     expect(openSoundLevelMeter(rate).levels().laeqDb).toBeLessThan(-120);
   });
 });

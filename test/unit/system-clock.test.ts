@@ -1,0 +1,45 @@
+// What speaks for the wall clock of a machine. The files are a fake, in the place of those that only a daemon and a kernel write.
+import * as fs from 'node:fs';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { systemClock } from '../../agent/lib/clock.ts';
+
+vi.mock('node:fs', async (original) => ({ ...(await original<typeof fs>()), statSync: vi.fn(), readFileSync: vi.fn() }));
+const real = await vi.importActual<typeof fs>('node:fs');
+const timesyncd = '/run/systemd/timesync/synchronized';
+const chrony = '/run/tocsin-clock-set';
+const hardware = '/sys/class/rtc/rtc0/since_epoch';
+
+const now = Date.UTC(2027, 0, 1, 12);
+const bootMs = now - Number(process.hrtime.bigint() / 1_000_000n);
+let touchedMs: Record<string, number>;
+let hardwareSeconds: number | undefined;
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now });
+  touchedMs = {};
+  hardwareSeconds = undefined;
+  vi.mocked(fs.statSync).mockImplementation(((path: string) => (path in touchedMs ? { mtimeMs: touchedMs[path] } : undefined)) as never);
+  vi.mocked(fs.readFileSync).mockImplementation(((path: string, how: 'utf8') => {
+    if (path !== hardware) return real.readFileSync(path, how);
+    if (hardwareSeconds === undefined) throw Object.assign(new Error('none'), { code: 'ENOENT' });
+    return `${hardwareSeconds}\n`;
+  }) as never);
+});
+afterEach(() => void vi.useRealTimers());
+const isBelieved = () => systemClock().synchronised();
+
+test.each([timesyncd, chrony])('the word of either daemon counts, whatever the other said: %s', (path) => {
+  expect(isBelieved(), 'of a board without a network').toBe(false);
+  touchedMs[path] = bootMs + 1000;
+  expect(isBelieved()).toBe(true);
+  touchedMs[path === chrony ? timesyncd : chrony] = bootMs - 86_400_000; // of an earlier boot
+  expect(isBelieved()).toBe(true);
+  touchedMs[path] = bootMs - 86_400_000;
+  expect(isBelieved()).toBe(false);
+});
+
+test('so does a hardware clock that agrees', () => {
+  hardwareSeconds = now / 1000 - 1;
+  expect(isBelieved()).toBe(true);
+  hardwareSeconds = now / 1000 - 60;
+  expect(isBelieved()).toBe(false);
+});
