@@ -121,3 +121,14 @@ test('while the reader stands still it does not wait: minutes of that, again and
   device.nothing(5);
   expect(device.stuck).toBeDefined();
 });
+
+test('nor are they after an hour in which it waited for each frame', () => {
+  const device = reader();
+  while (device.seconds < 3600) {
+    device.nothing(0.2);
+    device.hear(0.25);
+  }
+  device.still(8);
+  device.nothing(0.2);
+  expect(device.stuck).toBeUndefined();
+});

@@ -35,3 +35,29 @@ test('a header of a log that begins anew, cut off after any of its 32 bytes, is 
     expect([isWithout, lacks || (commits as number) > 1], `byte ${at}`).toEqual([true, true]);
   }
 });
+
+test('commits that stand behind damage are counted, wherever a byte of the log is wrong; of an intact log and of one whose last was not synced there are none but that', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-wal-')), 'outbox.db');
+  const outbox = openSqliteOutbox(path, limits);
+  for (let i = 1; i <= 10; i++) outbox.append(recordedEvent(i));
+  const log = readFileSync(`${path}-wal`);
+  outbox.close();
+  const frameBytes = 24 + log.readUInt32BE(8);
+  const isOfThisLog = (at: number) => log.subarray(at + 8, at + 16).equals(log.subarray(16, 24));
+  const frames = Array.from({ length: Math.floor((log.length - 32) / frameBytes) }, (_, i) => 32 + i * frameBytes).filter(isOfThisLog);
+  const commits = frames.filter((at) => log.readUInt32BE(at + 4) > 0);
+  expect(commits.length).toBeGreaterThanOrEqual(10);
+  const beyond = (bytes: Buffer) => {
+    writeFileSync(`${path}-wal`, bytes);
+    return commitsBeyondDamage(`${path}-wal`);
+  };
+  expect(beyond(log)).toBe(0);
+  for (const frame of frames)
+    for (const byte of [0, 19, 24, frameBytes - 1]) {
+      const damaged = Buffer.from(log);
+      damaged[frame + byte] = (damaged[frame + byte] as number) ^ 0x10;
+      expect(beyond(damaged), `byte ${byte} of the frame at ${frame}`).toBe(commits.filter((at) => at >= frame).length);
+    }
+  const torn = Buffer.from(log).fill(0, (commits.at(-1) as number) + 8, (commits.at(-1) as number) + 16);
+  expect(beyond(torn)).toBe(0);
+});
