@@ -206,7 +206,7 @@ function readEvent(path: string): SoundEvent | string {
   } catch {
     return `(file): expected JSON, got ${shown(text)}`;
   }
-  const { success, data, error } = soundEventSchema.safeParse(value, { reportInput: true });
+  const { success, data, error } = soundEventSchema.safeParse(value);
   return success ? data : (error.issues.flatMap((issue) => problemsOf(issue, value))[0] as string);
 }
 

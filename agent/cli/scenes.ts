@@ -52,7 +52,7 @@ const shownProblems = 20;
 export function readScenes(dir: string): Scene[] {
   const path = join(dir, 'scenes.json');
   const value = parse(dir, path);
-  const result = schema.safeParse(value, { reportInput: true });
+  const result = schema.safeParse(value);
   if (!result.success) {
     const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value));
     const shown = problems.slice(0, shownProblems).map((problem) => `  ${printable(problem)}`);

@@ -37,7 +37,7 @@ export function loadOutboxPart(path: string): Config['outbox'] | undefined {
 
 /** Checks a parsed configuration. Relative model paths start at the installation, all others where the process runs. */
 export function checkConfig(value: unknown, path: string): Config {
-  const result = configSchema.safeParse(value ?? {}, { reportInput: true });
+  const result = configSchema.safeParse(value ?? {});
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
     throw new ConfigError(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { checkConfig, loadConfig } from '../../agent/config/load-config.ts';
+import { checkConfig, loadConfig, loadOutboxPart } from '../../agent/config/load-config.ts';
 import { shownUrl } from '../../agent/config/problems.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { redact } from '../../agent/config/secrets.ts';
@@ -215,4 +215,18 @@ test('a broker without a host, or with port 0, is refused: the MQTT client would
 test('a threshold at which a sound would never end is refused', () => {
   expect(problemsOf({ ...minimal, model: { open: { bang: 0 } } })).toContain('model.open.bang: expected at least 0.001, got 0');
   expect(problemsOf({ ...minimal, model: { open: { bang: 1, shout: 0.001 } } })).toBe('none');
+});
+
+test('of a file that is refused for something else the outbox is known all the same; of none, or one whose outbox is wrong, it is not', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-config-')), 'tocsin.yaml');
+  const outboxOf = (content: string) => {
+    writeFileSync(path, content);
+    return loadOutboxPart(path);
+  };
+  expect(outboxOf('site: "Vieux Port"\noutbox:\n  path: /somewhere/outbox.db\n  maxMegabytes: 8\n')).toMatchObject({
+    path: '/somewhere/outbox.db',
+    maxMegabytes: 8,
+  });
+  for (const wrong of ['outbox: [', 'outbox:\n  maxMegabytes: big\n']) expect(outboxOf(wrong)).toBeUndefined();
+  expect(loadOutboxPart(`${path}.none`)).toBeUndefined();
 });

@@ -38,3 +38,21 @@ test('a socket that is full when a half has started, or pings, is told as soon a
   await vi.waitFor(() => expect(said()).toContain('STATUS=the last'));
   expect(said()).toEqual(['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'STATUS=broker: unreachable', 'STATUS=the last']);
 });
+
+test.each([
+  ['this process', String(process.pid), true],
+  ['whoever it is', undefined, true],
+  ['another process', '1', false],
+])('a watchdog that waits for %s: %s, %s', async (_, pid, isMine) => {
+  const socket = openNotifySocket();
+  onTestFinished(socket.close);
+  const env = { NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: '30000000', ...(pid === undefined ? {} : { WATCHDOG_PID: pid }) };
+  const notifier = await openNotifier(env, () => 0);
+  notifier.progress();
+  notifier.ready();
+  notifier.progress();
+  notifier.stopping();
+  await vi.waitFor(() => expect(socket.messages.at(-1)?.text).toBe('STOPPING=1'));
+  const told = isMine ? ['EXTEND_TIMEOUT_USEC=30000000', 'READY=1', 'STOPPING=1'] : ['READY=1', 'STOPPING=1'];
+  expect(socket.messages.map(({ text }) => text)).toEqual(told);
+});

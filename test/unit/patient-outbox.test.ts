@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -77,6 +77,34 @@ test.each(['append', 'acknowledge', 'drop'] as const)(
   },
 );
 
+test('what is dropped while the disk takes nothing, oldest first, is counted at once and named in one gap afterwards', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-dropped-')), 'outbox.db');
+  let broken = true;
+  const open = () => {
+    const inner = openSqliteOutbox(path, limits);
+    for (const kind of ['append', 'drop'] as const) {
+      const write = inner[kind] as (of: never) => never;
+      inner[kind] = (of: never) => {
+        if (broken) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
+        return write.call(inner, of);
+      };
+    }
+    return inner;
+  };
+  const outbox = openPatientOutbox({ path, open, isDamage, logger: silentLogger, retryMs: 1_000_000, maxHeld: 3 });
+  outbox.drop(2);
+  outbox.drop(1);
+  for (let i = 1; i <= 5; i++) expect(outbox.append(recordedEvent(i))).toBe('held');
+  expect(outbox.fates()).toMatchObject({ stored: 0, dropped: 5 });
+  broken = false;
+  expect(outbox.append(recordedEvent(6))).toBe('stored');
+  expect(outbox.fates()).toMatchObject({ stored: 4, dropped: 5 });
+  expect(outbox.gaps(10)).toEqual([{ first: 1, last: 5, reason: 'dropped' }]);
+  expect(outbox.pending(0, 10).map(({ onsetMonotonicMs }) => onsetMonotonicMs / 60_000)).toEqual([3, 4, 5, 6]);
+  outbox.close();
+  expect(existsSync(`${path}-wal`), 'the file is closed').toBe(false);
+});
+
 test('what the schema refuses is no fault of the disk: it is told, counted and named in a gap, and the rest is stored', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unstorable-')), 'outbox.db');
   const error = vi.fn();
@@ -114,6 +142,7 @@ test('what the platform has, and the disk would not let go, does not expire', ()
   const { bootId } = recordedEvent(1);
   const expire = () => outbox.expire({ bootId, monotonicMs: 1e9 }, 1000);
   expect(expire()).toBe(0);
+  expect(outbox.fates()).toMatchObject({ stored: 5, sent: 3, expired: 0 });
   broken = false;
   expect(expire()).toBe(2);
   expect(outbox.fates()).toMatchObject({ sent: 3, expired: 2 });
