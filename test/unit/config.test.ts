@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig, loadConfig, loadOutboxPart } from '../../agent/config/load-config.ts';
@@ -83,7 +83,8 @@ test('all problems are told at once, each with its path, what was expected and w
 
 test('keys that need each other are checked together', () => {
   expect(problemsOf({ ...minimal, microphone: { adapter: 'file' } })).toContain('microphone.file: expected the path');
-  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', certFile: 'a' } })).toContain('expected certFile and keyFile together');
+  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', certFile: 'a' } })).toContain('mqtt.keyFile: expected certFile and keyFile together');
+  expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', keyFile: 'a' } })).toContain('mqtt.certFile: expected certFile and keyFile together');
 });
 
 test('a password in the URL is refused and secrets are not shown', () => {
@@ -229,4 +230,11 @@ test('of a file that is refused for something else the outbox is known all the s
   });
   for (const wrong of ['outbox: [', 'outbox:\n  maxMegabytes: big\n']) expect(outboxOf(wrong)).toBeUndefined();
   expect(loadOutboxPart(`${path}.none`)).toBeUndefined();
+});
+
+test('the path of a model starts at the installation, or from / as it stands', () => {
+  const pathOf = (model: object) => checkConfig({ ...minimal, model }, 'test.yaml').model.path;
+  expect(pathOf({ path: '/srv/model' })).toBe('/srv/model');
+  expect(pathOf({ path: 'models/other' })).toBe(resolve('models/other'));
+  expect(problemsOf(undefined)).toMatch(/site: expected .*got nothing/);
 });

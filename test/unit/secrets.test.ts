@@ -48,3 +48,18 @@ test('a credential is told of, and taken, by the file that was written, also whe
   vi.unstubAllEnvs();
   expect(secretPath('ca.pem')).toBe(path);
 });
+
+test('each credential that is named is read, a password without what an editor leaves behind it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-credentials-'));
+  const named = Object.fromEntries(
+    ['passwordFile', 'caFile', 'certFile', 'keyFile'].map((key) => {
+      writeFileSync(join(folder, key), ` of ${key}\n`);
+      return [key, join(folder, key)];
+    }),
+  );
+  const read = (mqtt: object) => readCredentials(checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', ...mqtt } }, 'x').mqtt);
+  const bytes = (key: string) => Buffer.from(` of ${key}\n`);
+  const all = { username: 'lamp', password: 'of passwordFile', ca: bytes('caFile'), cert: bytes('certFile'), key: bytes('keyFile') };
+  expect(read({ username: 'lamp', ...named })).toEqual(all);
+  expect(read({})).toEqual({});
+});

@@ -1,0 +1,64 @@
+// The limits of a control group, and what is swapped out. /proc and /sys are a fake: with real ones, and systemd, it is in test/system.
+import * as fs from 'node:fs';
+import { beforeEach, expect, test, vi } from 'vitest';
+import type { Machine } from '../../agent/cli/privacy/machine.ts';
+import { unitChecks } from '../../agent/cli/privacy/unit-checks.ts';
+
+vi.mock('node:fs', async (original) => ({ ...(await original<typeof fs>()), existsSync: vi.fn(), readFileSync: vi.fn() }));
+
+const group = '/sys/fs/cgroup/system.slice/tocsin-listener.service';
+let files: Record<string, string>;
+beforeEach(() => {
+  files = {
+    '/proc/7/cgroup': '0::/system.slice/tocsin-listener.service\n',
+    '/proc/7/status': 'Name:\tnode\nVmSwap:\t       0 kB\n',
+    '/proc/8/status': 'Name:\tarecord\nVmSwap:\t       0 kB\n',
+    [`${group}/memory.max`]: '419430400\n',
+    [`${group}/pids.max`]: '64\n',
+    [`${group}/memory.swap.max`]: '0\n',
+    '/proc/swaps': 'Filename\tType\tSize\tUsed\tPriority\n/dev/zram0 partition 1024 0 100\n',
+  };
+  vi.mocked(fs.existsSync).mockImplementation((path) => `${path}` in files);
+  vi.mocked(fs.readFileSync).mockImplementation(((path: string) => {
+    const content = files[path];
+    if (content === undefined) throw Object.assign(new Error('none'), { code: 'ENOENT' });
+    return content;
+  }) as never);
+});
+const [, limits, swap] = unitChecks;
+const found = async (check: typeof limits, changes: Record<string, string | undefined> = {}) => {
+  const changed = Object.entries({ ...files, ...changes }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  files = Object.fromEntries(changed);
+  const { state, found: what } = await check.run({ name: 'listener', pid: 7, processes: [7, 8], hidden: false }, {} as Machine);
+  const { key, values = {} } = what as { key: string; values?: object };
+  return Object.keys(values).length > 0 ? [state, key, values] : [state, key];
+};
+
+test('memory and tasks are limited both, as the kernel has it', async () => {
+  expect(await found(limits)).toEqual(['pass', 'privacy.limits.ok', { megabytes: 419, tasks: '64' }]);
+  expect(await found(limits, { [`${group}/memory.max`]: undefined })).toEqual(['unchecked', 'privacy.limits.none']);
+  expect(await found(limits, { [`${group}/memory.max`]: '1000\n', [`${group}/pids.max`]: undefined })).toEqual(['unchecked', 'privacy.limits.none']);
+});
+
+test.each([
+  [{ [`${group}/memory.max`]: 'max\n' }, { memory: 'max', tasks: '64' }],
+  [{ [`${group}/pids.max`]: 'max\n' }, { memory: '419430400', tasks: 'max' }],
+  [
+    { [`${group}/pids.max`]: 'max\n', [`${group}/memory.max`]: undefined },
+    { memory: '?', tasks: 'max' },
+  ],
+])('one that has no limit fails: %j', async (changes, values) => {
+  expect(await found(limits, changes)).toEqual(['fail', 'privacy.limits.open', values]);
+});
+
+test('nothing can be swapped out where the control group forbids it, or where there is no swap', async () => {
+  expect(await found(swap)).toEqual(['pass', 'privacy.swap.forbidden']);
+  expect(await found(swap, { [`${group}/memory.swap.max`]: 'max\n' })).toEqual(['fail', 'privacy.swap.allowed', { areas: 1 }]);
+  expect(await found(swap, { '/proc/swaps': 'Filename\tType\tSize\tUsed\tPriority\n' })).toEqual(['pass', 'privacy.swap.absent']);
+  expect(await found(swap, { '/proc/swaps': undefined })).toEqual(['pass', 'privacy.swap.absent']);
+});
+
+test('what is swapped out of any process of the half is found, and one that has ended is none that is held', async () => {
+  expect(await found(swap, { '/proc/8/status': 'Name:\tarecord\nVmSwap:\t      12 kB\n' })).toEqual(['fail', 'privacy.swap.used', { size: '12 kB' }]);
+  expect(await found(swap, { '/proc/8/status': 'Name:\tarecord\nState:\tZ (zombie)\n' })).toEqual(['fail', 'privacy.gone']);
+});
