@@ -150,6 +150,29 @@ test('what the platform has, and the disk would not let go, does not expire', ()
   outbox.close();
 });
 
+test('of gaps and hours that were told, and the disk would not let go, the next is found behind them', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-told-')), 'outbox.db');
+  const open = () => {
+    const inner = openSqliteOutbox(path, limits);
+    for (const kind of ['gapReported', 'summaryReported'] as const)
+      inner[kind] = () => {
+        throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
+      };
+    return inner;
+  };
+  const outbox = openPatientOutbox({ path, open, isDamage, logger: silentLogger, retryMs: 1_000_000 });
+  outbox.drop(1);
+  outbox.append(recordedEvent(2));
+  outbox.drop(1);
+  for (const beganMonotonicMs of [0, 3_600_000]) outbox.writeSummary(hourSummary({ beganMonotonicMs }));
+  const [gap] = outbox.gaps(1);
+  outbox.gapReported(gap as NonNullable<typeof gap>);
+  outbox.summaryReported(outbox.summaries(1)[0]?.sequence as number);
+  expect([gap?.first, outbox.gaps(1)[0]?.first]).toEqual([1, 3]);
+  expect(outbox.summaries(1)[0]?.beganMonotonicMs).toBe(3_600_000);
+  outbox.close();
+});
+
 test('another program that keeps it from writes for a moment is waited for, also after one that did so for long', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-busy-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);
@@ -181,7 +204,10 @@ test.each([0, 40_000])('a ballast of which a power cut left %d bytes is laid aga
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-ballast-')), 'outbox.db');
   writeFileSync(`${path}.ballast`, Buffer.alloc(left));
   openPatient(path);
-  expect(statSync(`${path}.ballast`).size).toBe(ballastBytes);
+  const laid = statSync(`${path}.ballast`, { bigint: true });
+  expect(laid.size).toBe(BigInt(ballastBytes));
+  openPatient(path);
+  expect(statSync(`${path}.ballast`, { bigint: true }).mtimeNs, 'it is not written each second').toBe(laid.mtimeNs);
   writeFileSync(`${path}.ballast`, Buffer.alloc(ballastBytes, 7));
   openPatient(path);
   expect(readFileSync(`${path}.ballast`)[0]).toBe(7);

@@ -59,3 +59,19 @@ test('nor are scores from before taken for scores of now, whether nobody looked 
   pass(50);
   expect(tap.read().labels[0]?.score).toBe(0.01);
 });
+
+test('what became of the last six sounds is told, newest first, for an hour; all that stirred are counted', () => {
+  const { tap, pass } = tapAt();
+  for (let i = 1; i <= 8; i++) {
+    tap.missed({ label: 'bang', reason: 'under', peak: i / 10 });
+    pass(1000);
+  }
+  tap.fired('shout', 0.9, false);
+  const { stirred, last } = tap.read();
+  expect(stirred).toBe(9);
+  expect(last.map(({ peak }) => peak)).toEqual([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]);
+  expect(last[0]).toEqual({ label: labels.indexOf('shout'), outcome: 'refused', peak: 0.9, secondsAgo: 0 });
+  expect(last[1]).toEqual({ label: labels.indexOf('bang'), outcome: 'under', peak: 0.8, secondsAgo: 1 });
+  pass(3_598_000);
+  expect(tap.read().last.map(({ peak }) => peak)).toEqual([0.9, 0.8]);
+});
