@@ -1,7 +1,7 @@
 // What was delivered is in no file of the outbox an hour later: the write-ahead log is overwritten, and not taken for a damaged one. The clock is the test's own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -80,6 +80,14 @@ test('an hour after events were delivered nothing of them is in any file, what w
   store(301, 301);
   expect(courier.pending(300, 10).map((event) => event.sequence)).toEqual([301]);
   expect(courier.readHearing()).toEqual(hearingRecord());
+});
+
+test('what stands last in the log is overwritten too, where none of its bytes is zero', () => {
+  store(1, 300);
+  courier.acknowledge(range(1, 250));
+  appendFileSync(`${path}-wal`, Buffer.alloc(frameBytes, 7));
+  pass(hourMs);
+  expect(readFileSync(`${path}-wal`).subarray(-frameBytes)).toEqual(Buffer.alloc(frameBytes));
 });
 
 test('it is overwritten once an hour at most, and only where an event has left since', () => {
