@@ -63,6 +63,7 @@ test('the short pauses of a microphone that is clipped are heard as those of any
   const { changes, latest, elapsedSeconds } = await supervised(600, (frame) => Float32Array.from({ length: sampleRate / 10 }, frame % 10 < 6 ? loud : pause));
   expect(changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
   expect(latest.listenedSeconds).toBeCloseTo(elapsedSeconds - 0.4, 1); // the last pause has not ended
+  expect(latest.opens).toBe(1);
 });
 
 test('a rate that is off by 1.5 % is no more disproved in the seconds in which one by 5 % would be, and is heard again 30 s after it came right', async () => {
@@ -72,6 +73,7 @@ test('a rate that is off by 1.5 % is no more disproved in the seconds in which o
   expect(atSeconds[3]).toBeLessThan(252 + 30);
   // heard count the minute until it was found, the last attempt, in which it came right, and what was after that
   expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
+  expect(latest.opens).toBeGreaterThan(1);
   expect(latest.opens).toBeLessThan(8);
 });
 
@@ -98,4 +100,15 @@ test('one channel of two that is clipped is told, though the mean of both is not
   const half = () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => (i % 2 ? 0.5 : -0.5));
   expect((await supervised(200, half, undefined, sampleRate / 10)).changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
   expect((await supervised(200, half, undefined, 0)).changes).toEqual(['starting', 'listening', 'stopped']);
+});
+
+test('what is no fault of the microphone ends the supervisor: it would be tried again for ever', async () => {
+  const failing = supervised(
+    5,
+    () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => Math.sin(i)),
+    () => {
+      throw new Error('the model fails');
+    },
+  );
+  await expect(failing).rejects.toThrow('the model fails');
 });

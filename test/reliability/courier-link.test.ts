@@ -1,0 +1,46 @@
+// The courier and its link: what is work for the watchdog, and how a broker that is away is tried. The publisher is a fake that answers when the test says so.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { soon, startCourier } from '../support/courier.ts';
+import { openPatient } from '../support/patient.ts';
+import { fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
+
+test('publishes that settle are work, though others are under way all the while: the watchdog ends no courier that drains for minutes', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-busy-link-')), 'outbox.db'));
+  for (const minute of [1, 2]) outbox.append(recordedEvent(minute));
+  let aheadMs = 0;
+  let told = 0;
+  const answers = new Map<number, () => void>();
+  startCourier(outbox, fixedClock({ monotonicMs: () => performance.now() + aheadMs }), {
+    progress: () => void told++,
+    before: ({ topic, message }) => (topic.endsWith('/event') ? new Promise<void>((answer) => answers.set(message.data.sequence, answer)) : undefined),
+  });
+  onTestFinished(() => answers.get(2)?.()); // or delivery would not end
+  await soon(() => expect([...answers.keys()]).toEqual([1, 2]));
+  aheadMs = 60_000;
+  answers.get(1)?.();
+  await soon(() => expect(outbox.pendingCount()).toBe(1));
+  aheadMs = 120_000; // a minute after the last that settled
+  const before = told;
+  await soon(() => expect(told).toBeGreaterThan(before + 1));
+});
+
+test('a broker that is away is tried after waits that grow, and told of once', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-away-')), 'outbox.db'));
+  const [warn, debug] = [vi.fn(), vi.fn()];
+  const connect = () => {
+    throw new BrokerError('Expected the broker, got: nothing', 'wait', false);
+  };
+  startCourier(outbox, fixedClock(), { connect, logger: { ...silentLogger, warn, debug }, random: () => 0.1 });
+  const waits = () => debug.mock.calls.flatMap(([of]) => ('waitMs' in of ? [[of.attempt, of.waitMs]] : []));
+  await soon(() => expect(waits().length).toBeGreaterThanOrEqual(3));
+  expect(waits().slice(0, 3)).toEqual([
+    [1, 325],
+    [2, 425],
+    [3, 625],
+  ]);
+  expect(warn).toHaveBeenCalledTimes(1);
+});
