@@ -179,7 +179,8 @@ test('how a label stands: its state, and how long that lasts', () => {
   const detector = openEventDetector(['bang'], { bang: { ...rule, minDurationSeconds: 0.2 } } as Record<Label, DetectionRule>, frameSeconds);
   let frame = 0;
   const after = (seconds: number, score: number) => {
-    for (let i = 0; i < Math.round(seconds / frameSeconds); i++) detector.push({ scores: [score], endSeconds: ++frame * frameSeconds });
+    for (let i = 0; i < Math.round(seconds / frameSeconds); i++)
+      detector.push({ scores: [score], endSeconds: ++frame * frameSeconds, scoredSeconds: frame * frameSeconds });
     return detector.look()[0];
   };
   expect(after(1, 0.4)).toEqual({ label: 'bang', score: 0.4, state: 'idle', leftSeconds: 0 });

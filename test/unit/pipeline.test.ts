@@ -162,7 +162,10 @@ test('the levels of a sound that is placed a moment late are those of its beginn
     },
   };
   let windows = 0; // a frame of sound each
-  const hesitant: Classifier = { ...loudness(), push: async () => [{ scores: [++windows > 32 ? 1 : 0, 0, 0], endSeconds: windows * 0.04 }] };
+  const hesitant: Classifier = {
+    ...loudness(),
+    push: async () => [{ scores: [++windows > 32 ? 1 : 0, 0, 0], endSeconds: windows * 0.04, scoredSeconds: windows * 0.04 }],
+  };
   await listen(
     { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: { splAtFullScaleDb: 100 } as never },
     {
