@@ -28,6 +28,27 @@ test('publishes that settle are work, though others are under way all the while:
   await soon(() => expect(told).toBeGreaterThan(before + 1));
 });
 
+test('once one is not answered in time the connection is given up, though others over it may wait as long again', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-gone-link-')), 'outbox.db'));
+  for (const minute of [1, 2]) outbox.append(recordedEvent(minute));
+  const fail = new Map<number, () => void>();
+  const late = () => new BrokerError('Expected a PUBACK, got none in 10 s', 'wait', false);
+  let ended = 0;
+  const seen = startCourier(outbox, fixedClock(), {
+    before: ({ topic, message }) =>
+      topic.endsWith('/event') && ended === 0 ? new Promise<void>((_, reject) => fail.set(message.data.sequence, () => reject(late()))) : undefined,
+    close() {
+      ended++;
+      fail.get(2)?.(); // as a connection that is closed does to what is under way
+    },
+  });
+  onTestFinished(() => fail.get(2)?.()); // or delivery would not end
+  await soon(() => expect([...fail.keys()]).toEqual([1, 2]));
+  fail.get(1)?.();
+  await soon(() => expect(seen.ids()).toHaveLength(2));
+  expect(seen.connections()).toBe(2);
+});
+
 test('a broker that is away is tried after waits that grow, and told of once', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-away-')), 'outbox.db'));
   const [warn, debug] = [vi.fn(), vi.fn()];

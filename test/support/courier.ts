@@ -25,6 +25,8 @@ export interface CourierTrial {
   readonly connect: () => unknown;
   /** Of each message; may wait or throw. */
   readonly before: ((sent: Sent) => unknown) | undefined;
+  /** Of each connection that the courier ends. */
+  readonly close: () => void;
 }
 
 /** The courier over a publisher that is a fake and takes at once, unless `before` says otherwise; until the test ends. */
@@ -39,6 +41,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
     progress = () => undefined,
     connect,
     before,
+    close,
   } = trial;
   const sent: Sent[] = [];
   let connections = 0;
@@ -50,7 +53,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
   const openPublisher = async (): Promise<Publisher> => {
     connections++;
     await connect?.();
-    return { lost: new AbortController().signal, publish, close: async () => undefined };
+    return { lost: new AbortController().signal, publish, close: async () => close?.() };
   };
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs, acknowledgeWithinMs };
   const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
