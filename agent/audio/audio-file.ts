@@ -68,13 +68,14 @@ async function readWhole(path: string): Promise<Buffer> {
 
 /** At the file's own rate: the decoder converts by straight lines between samples, which folds back what the lower rate cannot hold. */
 async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate: number }> {
-  const { sampleRate: rate, samples: announced } = readFileHeader(bytes);
+  const { sampleRate: rate, samples: announced, tolerance = 0 } = readFileHeader(bytes);
   const samples = await decodeAudio(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, rate);
   if (samples.length === 0) throw new Error('a file without sound in it');
   // the decoder leaves out what it cannot read, and all that follows would be heard too early
-  if (announced !== undefined && samples.length !== announced) {
+  if (announced !== undefined && Math.abs(samples.length - announced) > tolerance) {
     samples.fill(0);
-    throw new Error(`a file that is damaged or cut short: ${samples.length} of ${announced} samples`);
+    const [heard, expected] = [samples.length, announced].map((count) => (count / rate).toFixed(3));
+    throw new Error(`a file that is damaged or cut short: ${heard} s of sound, not ${expected} s`);
   }
   const wrong = samples.findIndex((sample) => !(Math.abs(sample) <= loudest));
   if (wrong >= 0) {

@@ -1,7 +1,11 @@
-/** What a sound file says of itself. `samples`: per channel, where the header tells and it can be believed. */
+import { skipId3 } from './id3.ts';
+import { flacSamples, mp3Samples, oggSamples } from './sound-length.ts';
+
+/** What a sound file says of itself. `samples`: per channel, where the file tells and it can be believed; a whole file may have `tolerance` more or fewer. */
 export interface FileHeader {
   readonly sampleRate: number;
   readonly samples?: number;
+  readonly tolerance?: number;
 }
 
 const streamed = 0x7ffff000; // what a program that writes into a pipe puts for a length it does not know, and above
@@ -9,6 +13,7 @@ const uncompressed = new Set([1, 3, 0xfffe]); // PCM, float, and either with its
 
 /** Reads the header of wav, flac, ogg or mp3. Throws where there is none, or the end of what it announces is missing. */
 export function readFileHeader(bytes: Buffer): FileHeader {
+  if (bytes.length === 0) throw new Error('an empty file, of 0 bytes');
   const start = skipId3(bytes);
   const read = { RIFF: readWav, fLaC: readFlac, OggS: readOgg }[bytes.toString('latin1', start, start + 4)] ?? readMp3;
   let header: FileHeader;
@@ -19,11 +24,6 @@ export function readFileHeader(bytes: Buffer): FileHeader {
   }
   if (header.sampleRate < 8000 || header.sampleRate > 192_000) throw new Error(`a sampling rate of ${header.sampleRate} Hz, not 8000 to 192000`);
   return header;
-}
-
-function skipId3(bytes: Buffer): number {
-  if (bytes.length < 10 || bytes.toString('latin1', 0, 3) !== 'ID3') return 0;
-  return 10 + [6, 7, 8, 9].reduce((size, at) => size * 128 + ((bytes[at] as number) & 127), 0);
 }
 
 function readWav(bytes: Buffer): FileHeader {
@@ -43,8 +43,8 @@ function readWav(bytes: Buffer): FileHeader {
   }
 }
 
-function readFlac(bytes: Buffer, start: number): FileHeader {
-  const samples = (bytes.readUInt8(start + 21) & 15) * 2 ** 32 + bytes.readUInt32BE(start + 22);
+function readFlac(bytes: Buffer, start: number, count = flacSamples): FileHeader {
+  const samples = (bytes.readUInt8(start + 21) & 15) * 2 ** 32 + bytes.readUInt32BE(start + 22) || (count(bytes, start) ?? 0);
   return { sampleRate: bytes.readUIntBE(start + 18, 3) >> 4, ...(samples > 0 ? { samples } : {}) };
 }
 
@@ -55,8 +55,11 @@ function readOgg(bytes: Buffer): FileHeader {
   const segments = bytes.subarray(last + 27, last + 27 + bytes.readUInt8(last + 26));
   const length = 27 + segments.length + segments.reduce((sum, size) => sum + size, 0);
   if (!isEnd || last + length > bytes.length) throw new Error('a file that is cut short: its last page is missing');
-  if (bytes.toString('latin1', first, first + 7) === '\x01vorbis') return { sampleRate: bytes.readUInt32LE(first + 12) };
-  if (bytes.toString('latin1', first, first + 5) === '\x7fFLAC') return readFlac(bytes, first + 9);
+  if (bytes.toString('latin1', first, first + 7) === '\x01vorbis') {
+    const samples = oggSamples(bytes, last);
+    return { sampleRate: bytes.readUInt32LE(first + 12), ...(samples === undefined ? {} : { samples }) };
+  }
+  if (bytes.toString('latin1', first, first + 5) === '\x7fFLAC') return readFlac(bytes, first + 9, () => oggSamples(bytes, last));
   throw new Error('ogg with neither Vorbis nor FLAC in it');
 }
 
@@ -69,5 +72,6 @@ function readMp3(bytes: Buffer, start: number): FileHeader {
   const [version, layer, rate] = [(head >>> 19) & 3, (head >>> 17) & 3, (head >>> 10) & 3];
   const own = mp3Rates[rate];
   if (head >>> 21 !== 0x7ff || version === 1 || layer !== 1 || own === undefined) throw new Error('no header of such a file');
-  return { sampleRate: own / (version === 3 ? 1 : version === 2 ? 2 : 4) };
+  const sampleRate = own / (version === 3 ? 1 : version === 2 ? 2 : 4);
+  return { sampleRate, ...mp3Samples(bytes, at, sampleRate) };
 }

@@ -154,16 +154,21 @@ test.each([
   ['wav, no sample', Buffer.from(pcm16(new Float64Array(0), 16_000)), /without sound/],
   ['wav, 0 Hz', changed(wav, (copy) => copy.writeUInt32LE(0, 24)), /a sampling rate of 0 Hz/],
   ['wav, 4 GHz', changed(wav, (copy) => copy.writeUInt32LE(4e9, 24)), /a sampling rate of 4000000000 Hz/],
-  ['flac, half of it', flac.subarray(0, flac.length / 2), /damaged or cut short: \d+ of 416000 samples/],
-  ['flac without its last ten bytes', flac.subarray(0, -10), /damaged or cut short: \d+ of 416000 samples/],
-  ['flac, one byte changed', changed(flac, (copy) => copy.fill(0x55, flac.length / 2, flac.length / 2 + 1)), /damaged or cut short: \d+ of 416000 samples/],
+  ['flac, half of it', flac.subarray(0, flac.length / 2), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
+  ['flac without its last ten bytes', flac.subarray(0, -10), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
+  [
+    'flac, one byte changed',
+    changed(flac, (copy) => copy.fill(0x55, flac.length / 2, flac.length / 2 + 1)),
+    /damaged or cut short: [\d.]+ s of sound, not 26.000 s/,
+  ],
   ['wav, float, a sample that is no number', changed(floats, (copy) => copy.writeFloatLE(Number.NaN, 44 + 4 * 16_000)), /no finite number, 1.00 s in/],
   [
     'wav, float, as loud as 16-bit numbers',
     changed(floats, (copy) => copy.writeFloatLE(-20_000, 44 + 4 * 8000)),
     /a sample of -20000 where full scale is 1, 0.50 s in/,
   ],
-  ['nothing', Buffer.alloc(0), /no header/],
+  ['nothing', Buffer.alloc(0), /an empty file, of 0 bytes/],
+  ['no sound file', Buffer.from('{}'), /no header/],
 ])('%s: refused, and never heard in part', async (_, bytes, message) => {
   const refused = hear(bytes);
   await expect(refused).rejects.toThrow(AudioError);
@@ -181,10 +186,11 @@ test('the extension says nothing, the content does', async () => {
 });
 
 /** An ogg page: its flags (4: the last) and what it holds. */
-function page(flags: number, content: Buffer): Buffer {
+function page(flags: number, content: Buffer, position = 0): Buffer {
   const head = Buffer.alloc(28);
   head.write('OggS', 'latin1');
   head.writeUInt8(flags, 5);
+  head.writeBigInt64LE(BigInt(position), 6);
   head.writeUInt8(1, 26);
   head.writeUInt8(content.length, 27);
   return Buffer.concat([head, content]);
@@ -192,19 +198,57 @@ function page(flags: number, content: Buffer): Buffer {
 
 test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut short', () => {
   const vorbis = changed(Buffer.alloc(30), (copy) => copy.fill('\x01vorbis', 0, 7, 'latin1').writeUInt32LE(44_100, 12));
-  const whole = Buffer.concat([page(2, vorbis), page(4, Buffer.alloc(200))]);
-  expect(readFileHeader(whole)).toEqual({ sampleRate: 44_100 });
+  const whole = Buffer.concat([page(2, vorbis), page(0, Buffer.alloc(200), 40_000), page(4, Buffer.alloc(200), 80_000)]);
+  expect(readFileHeader(whole)).toEqual({ sampleRate: 44_100, samples: 80_000 });
+  const cutOut = Buffer.concat([page(2, vorbis), page(0, Buffer.alloc(200), 9_040_000), page(4, Buffer.alloc(200), 9_080_000)]);
+  expect(readFileHeader(cutOut)).toEqual({ sampleRate: 44_100 }); // where it began is not known
   expect(() => readFileHeader(whole.subarray(0, -1))).toThrow(/last page is missing/);
   expect(() => readFileHeader(page(2, vorbis))).toThrow(/last page is missing/);
   const tag = Buffer.from('ID3\x04\x00\x00\x00\x00\x01\x00'.padEnd(138, '\0'), 'latin1');
-  for (const [head, sampleRate] of [
-    [0xfffb9064, 44_100],
-    [0xfff39464, 24_000],
-    [0xffe39864, 8000],
+  for (const [head, sampleRate, samples] of [
+    [0xfffb9064, 44_100, 1152],
+    [0xfff39464, 24_000, 576],
+    [0xffe39864, 8000, 576],
   ] as const) {
     const frame = changed(Buffer.alloc(4), (copy) => copy.writeUInt32BE(head));
-    expect(readFileHeader(Buffer.concat([tag, frame]))).toEqual({ sampleRate });
+    expect(readFileHeader(Buffer.concat([tag, frame]))).toEqual({ sampleRate, samples, tolerance: 2 * samples });
   }
+});
+
+const [ogg, mp3] = [readFileSync('test/fixtures/tone.ogg'), readFileSync('test/fixtures/tone.mp3')];
+const framesOnly = mp3.subarray(mp3.indexOf(mp3.subarray(0, 2), 4)); // without the note of how many there are
+const mangled = (bytes: Buffer, length: number) => changed(bytes, (copy) => copy.fill(0, (copy.length * 0.7) | 0, ((copy.length * 0.7) | 0) + length)); // a decoder refuses the first page
+/** As a program writes flac that cannot go back to its beginning. */
+const piped = changed(flac, (copy) => {
+  copy.writeUInt8((copy[21] as number) & 0xf0, 21);
+  copy.fill(0, 22, 26);
+});
+
+test.each([
+  ['ogg', ogg, 160_000, 0],
+  ['ogg with something behind it', Buffer.concat([ogg, Buffer.alloc(500)]), 160_000, 0],
+  ['mp3', mp3, 160_000, 0],
+  ['mp3 with a tag at each end', Buffer.concat([Buffer.from('ID3\x03\0\0\0\0\0\x05     ', 'latin1'), mp3, Buffer.from('TAG'.padEnd(128))]), 160_000, 0],
+  ['mp3 that does not tell how long it is', framesOnly, 160_000, 3 * 576],
+  ['the same twice, a tag between', Buffer.concat([framesOnly, Buffer.from('TAG'.padEnd(128)), framesOnly]), 320_000, 6 * 576],
+  ['flac that was written into a pipe', piped, 416_000, 0],
+  ['the same with something behind it', Buffer.concat([piped, Buffer.alloc(500)]), 416_000, 0],
+])('%s is heard to its end', async (_, bytes, samples, within) => {
+  expect(Math.abs((await hear(bytes)).length - samples)).toBeLessThanOrEqual(within);
+});
+
+test.each([
+  ['ogg', mangled(ogg, 1000)],
+  ['ogg, ten bytes', mangled(ogg, 10)],
+  ['mp3', mangled(mp3, 1000)],
+  ['mp3, half of it', mp3.subarray(0, mp3.length / 2)],
+  ['mp3 that does not tell how long it is', mangled(framesOnly, 1000)],
+  ['mp3 behind another, of which a decoder hears but the first', Buffer.concat([mp3, mp3])],
+  ['flac that was written into a pipe', mangled(piped, 1000)],
+  ['the same, half of it', piped.subarray(0, piped.length / 2)],
+  ['the same without its last ten bytes', piped.subarray(0, -10)],
+])('%s, damaged: refused, for what follows would be heard too early', async (_, bytes) => {
+  await expect(hear(bytes)).rejects.toThrow(/a file that is damaged or cut short: [\d.]+ s of sound, not [\d.]+ s/);
 });
 
 test('a pipe, a device and more than can be read are refused before any of it is', async () => {
