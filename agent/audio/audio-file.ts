@@ -10,8 +10,14 @@ import { decodeAudio } from './web-audio.ts';
 const largestMegabytes = 2000; // Node reads no more in one go
 const loudest = 100; // 40 dB over full scale, for floats: what is louder was not written with 1 as full scale
 
+export interface AudioFile extends AudioSource {
+  readonly seconds: number;
+  /** Nothing but exact zeros, which no street gives. */
+  readonly isZeros: boolean;
+}
+
 /** An audio file (wav, flac, ogg, mp3) as a source: `realtime` as from a microphone, `fast` as quick as it is read. All of it, or an AudioError. */
-export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioSource & { readonly seconds: number }> {
+export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioFile> {
   let sound: Float32Array;
   try {
     const { samples, rate } = await decodeWhole(await readWhole(path));
@@ -43,11 +49,11 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
       sound.fill(0);
     }
   }
-  return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, frames };
+  return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, isZeros: sound.every((sample) => sample === 0), frames };
 }
 
 /** A recording to be scored frame by frame, as quick as it is read: silence follows it, for a sound is scored only once what comes after it has been heard. */
-export async function openRecording(path: string, sampleRate: number): Promise<AudioSource & { readonly seconds: number }> {
+export async function openRecording(path: string, sampleRate: number): Promise<AudioFile> {
   const recording = await openAudioFile(path, sampleRate, 'fast');
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
     yield* recording.frames(signal);

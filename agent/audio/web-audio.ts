@@ -1,19 +1,44 @@
 // The only file that imports node-web-audio-api, and only when sound is decoded or captured: the courier never loads it.
+import { openDownmix } from './downmix.ts';
+
 const load = () => import('node-web-audio-api');
 
-/** Decodes wav, flac, ogg or mp3 bytes to mono float32 at `sampleRate`. Rejects on anything else. */
+/** Decodes wav, flac, ogg or mp3 bytes to mono float32 at `sampleRate`, two channels that go against each other as a microphone's. Rejects on anything else. */
 export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promise<Float32Array> {
   const { OfflineAudioContext } = await load();
   const decoded = await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
-  // Copied out: the arrays of getChannelData point into native memory that goes with the AudioBuffer.
+  // Copied out: the arrays of getChannelData point into native memory that goes with the AudioBuffer. A little at a time, for there is much.
   const mono = new Float32Array(decoded.length);
-  const channel = new Float32Array(decoded.length);
-  for (let i = 0; i < decoded.numberOfChannels; i++) {
-    decoded.copyFromChannel(channel, i);
-    for (let j = 0; j < mono.length; j++) mono[j] = (mono[j] as number) + (channel[j] as number) / decoded.numberOfChannels;
-    decoded.copyToChannel(channel.fill(0), i);
+  const step = Math.round(sampleRate / 10);
+  const channels = Array.from({ length: decoded.numberOfChannels }, () => new Float32Array(step));
+  const signOf = channels.length === 2 ? openSigns(sampleRate) : undefined;
+  for (let at = 0; at < mono.length; at += step) {
+    const block = mono.subarray(at, at + step);
+    for (const [i, channel] of channels.entries()) decoded.copyFromChannel(channel, i, at);
+    const sign = signOf?.(channels, block.length) ?? 1;
+    channels.forEach((channel, i) => {
+      const parts = (i === 1 ? sign : 1) * channels.length;
+      for (let j = 0; j < block.length; j++) block[j] = (block[j] as number) + (channel[j] as number) / parts;
+      decoded.copyToChannel(channel.fill(0), i, at);
+    });
   }
   return mono;
+}
+
+/** Of the second of two channels, from what has been heard of both: negative where their mean would be silence. */
+function openSigns(sampleRate: number): (channels: readonly Float32Array[], count: number) => 1 | -1 {
+  const downmix = openDownmix(sampleRate);
+  const scratch = new Float32Array(Math.round(sampleRate / 10));
+  const pcm = new Int16Array(2 * scratch.length);
+  return (channels, count) => {
+    channels.forEach((channel, i) => {
+      for (let j = 0; j < count; j++) pcm[2 * j + i] = Math.max(-32768, Math.min(32767, Math.round((channel[j] as number) * 32768)));
+    });
+    downmix.mix(Buffer.from(pcm.buffer), scratch.subarray(0, count));
+    pcm.fill(0);
+    scratch.fill(0);
+    return downmix.antiphase ? -1 : 1;
+  };
 }
 
 /**

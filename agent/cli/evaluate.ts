@@ -111,6 +111,8 @@ async function openScene(dir: string, { file, seconds }: Scene, sampleRate: numb
       `Expected ${seconds} s of sound in ${path}, as scenes.json says, got ${Number(source.seconds.toFixed(2))} s`,
       'is the file whole? if it is, correct its "seconds" in scenes.json',
     );
+  if (source.isZeros)
+    throw new AudioError(`Expected sound in ${path}, got nothing but exact zeros`, 'was its recorder mute? leave it out of scenes.json, or record it again');
   return source;
 }
 

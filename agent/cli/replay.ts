@@ -7,10 +7,11 @@ import { loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
+import { AudioError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { addCommand, namedFile } from './command.ts';
-import { print, screenOf, wrap } from './output.ts';
+import { print, reportError, screenOf, wrap } from './output.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -45,18 +46,30 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   const bar = process.stderr.isTTY ? openBar(files.length, t) : undefined;
   const { columns } = screenOf(process.stdout);
   const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
-  /** The bar stands on the line where the next sound is to be written, and ends at the cursor that it saved, which is saved again below that. */
-  const show = (line: string) => {
+  /** The bar stands on the line where the next is to be written, and ends at the cursor that it saved, which is saved again below that. */
+  const tell = (say: () => void) => {
     if (bar) process.stderr.write('\r\x1b[K');
-    print(line);
+    say();
     if (bar) process.stderr.write('\x1b7');
     bar?.render();
   };
+  const show = (line: string) => tell(() => print(line));
   let recognised = 0;
+  let refused = 0;
   try {
     for (const file of files) {
       const found: Detection[] = [];
-      const source = await openAudioFile(file, classifier.sampleRate, 'fast');
+      let source: Awaited<ReturnType<typeof openAudioFile>>;
+      try {
+        source = await openAudioFile(file, classifier.sampleRate, 'fast');
+      } catch (error) {
+        if (!(error instanceof AudioError) || files.length === 1) throw error;
+        tell(() => reportError(error, t.language));
+        refused++;
+        bar?.increment();
+        continue;
+      }
+      if (source.isZeros) tell(() => process.stderr.write(`${wrap(t('replay.zeros', { file }), screenOf(process.stderr).columns)}\n`));
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       recognised += found.length;
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
@@ -82,6 +95,11 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     bar?.stop();
     await classifier.close();
   }
+  if (refused > 0)
+    throw new AudioError(
+      `Expected sound in ${files.length} files, got ${refused} that could not be heard: each is told above`,
+      'see to those and name them again',
+    );
   if (recognised === 0 && !options.json) process.stderr.write(`${wrap(t('replay.none', { point: operatingPoint }), screenOf(process.stderr).columns)}\n`);
 }
 

@@ -37,13 +37,13 @@ const damaged = (() => {
   writeFileSync(path, readFileSync(path).fill(0x55, 1024, 8192));
   return config('damaged', { outbox: { path } });
 })();
-/** A folder with one scene: silence, which holds nothing. */
+/** A folder with one scene: silence, which holds nothing, but is no exact zeros throughout. */
 const recorded = scenes('recorded', [{ file: 'silence.wav', seconds: 1, events: [] }]);
 function scenes(name: string, list: object[]): string {
   const home = join(folder, name);
   mkdirSync(home);
   writeFileSync(join(home, 'scenes.json'), JSON.stringify(list));
-  writeFileSync(join(home, 'silence.wav'), wavFile(new Int16Array(16_000), 16_000));
+  writeFileSync(join(home, 'silence.wav'), wavFile(new Int16Array(16_000).fill(1, 8000), 16_000));
   return home;
 }
 const text = file('text.wav', 'not a sound');

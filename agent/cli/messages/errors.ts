@@ -115,6 +115,12 @@ export const frenchErrors: Record<string, string> = {
   'name the inputs of the graph in manifest.json': 'nommez les entrées du graphe dans manifest.json',
   'Expected the outputs {1}, got {2}': 'Attendu les sorties {1}, obtenu {2}',
   'name the outputs of the graph in manifest.json': 'nommez les sorties du graphe dans manifest.json',
+  'Expected sound in {1} files, got {2} that could not be heard: each is told above':
+    'Attendu du son dans {1} fichiers, obtenu {2} qui n’ont pu être entendus : chacun est dit plus haut',
+  'see to those and name them again': 'occupez-vous de ceux-là et nommez-les à nouveau',
+  'Expected sound in {1}, got nothing but exact zeros': 'Attendu du son dans {1}, obtenu rien que des zéros exacts',
+  'was its recorder mute? leave it out of scenes.json, or record it again':
+    'l’enregistreur était-il muet ? enlevez-le de scenes.json, ou enregistrez-le à nouveau',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
   'Expected an audio file at {1}, got a pipe or a device': 'Attendu un fichier audio à {1}, obtenu un tube ou un périphérique',
   'store the sound in a file first, and name that': 'enregistrez d’abord le son dans un fichier, et nommez celui-ci',

@@ -7,6 +7,10 @@ export const recordings = {
     en: 'No sound was recognised, with the thresholds “{point}”.',
     fr: 'Aucun son reconnu, avec les seuils « {point} ».',
   },
+  'replay.zeros': {
+    en: '{file}: nothing but exact zeros, which no street gives: was its recorder mute?',
+    fr: '{file} : rien que des zéros exacts, ce qu’aucune rue ne donne : l’enregistreur était-il muet ?',
+  },
   'replay.bar': { en: '{bar} {value}/{total} files, {eta_formatted} left', fr: '{bar} {value}/{total} fichiers, reste {eta_formatted}' },
   'evaluate.score': {
     en: 'macro F1 {f1} ({labels}), {alarms} false alarms an hour without a target',

@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { wavFile } from '../demo/synthesise-scene.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-replay-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
+const file = (name: string, content: string | Uint8Array) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+const mono = readFileSync('deploy/selftest.wav');
+const zeros = file('zeros.wav', wavFile(new Int16Array(16_000), 16_000));
+
+test('a recording whose channels go against each other is heard as its one channel is', () => {
+  const sound = new Int16Array(mono.buffer, mono.byteOffset + 44, (mono.length - 44) >> 1);
+  const both = Int16Array.from({ length: 2 * sound.length }, (_, i) => (i % 2 ? -1 : 1) * (sound[i >> 1] as number));
+  const header = Buffer.from(wavFile(both, 16_000));
+  header.writeUInt16LE(2, 22);
+  header.writeUInt32LE(64_000, 28);
+  header.writeUInt16LE(4, 32);
+  const heard = (path: string) =>
+    run('replay', path, '--json')
+      .stdout.trim()
+      .split('\n')
+      .map((line) => ({ ...JSON.parse(line), file: '' }));
+  expect(heard(file('against.wav', header))).toEqual(heard('deploy/selftest.wav'));
+});
+
+test('exact zeros are told by replay, and no scene for evaluate', () => {
+  const english = run('replay', zeros, '--json');
+  expect([english.status, english.stdout]).toEqual([0, '']);
+  expect(english.stderr.replace(/\s+/g, ' ')).toBe(`${zeros}: nothing but exact zeros, which no street gives: was its recorder mute? `);
+  expect(run('replay', zeros, '--json', '--lang', 'fr').stderr.replace(/\s+/g, ' ')).toContain('rien que des zéros exacts');
+  file('scenes.json', JSON.stringify([{ file: 'zeros.wav', seconds: 1, events: [] }]));
+  const evaluated = run('evaluate', folder, '--json');
+  expect([evaluated.status, evaluated.stdout]).toEqual([4, '']);
+  expect(evaluated.stderr).toMatch(/^Error: Expected sound in .*zeros.wav, got nothing but exact zeros\nTry: was its recorder mute\?/);
+});
+
+test('one file that cannot be heard does not keep the others from it', () => {
+  const { status, stdout, stderr } = run('replay', file('bad.wav', 'no sound'), join(folder, 'gone.wav'), 'deploy/selftest.wav', '--json');
+  expect(status).toBe(4);
+  expect(JSON.parse(stdout.split('\n')[0] as string).file).toBe('deploy/selftest.wav');
+  expect(stderr).toMatch(
+    /^Error: .*bad.wav, got: no header.*\nTry: .*\nError: .*gone.wav, got: ENOENT.*\nTry: .*\nError: .*3 files, got 2 that .*\nTry: .*\n$/,
+  );
+});
