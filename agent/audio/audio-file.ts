@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
-import { readFileHeader } from './file-header.ts';
+import { type FileHeader, readFileHeader } from './file-header.ts';
 import { type AudioFrame, type AudioSource, tailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
@@ -20,7 +20,7 @@ export interface AudioFile extends AudioSource {
 export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioFile> {
   let sound: Float32Array;
   try {
-    const { samples, rate } = await decodeWhole(await readWhole(path));
+    const { samples, rate } = await decodeWhole(await readWhole(path), (header) => requireMemory(path, memoryNeeded(header, sampleRate)));
     sound = atRate(samples, rate, sampleRate);
   } catch (cause) {
     if (cause instanceof AudioError) throw cause;
@@ -69,13 +69,33 @@ async function readWhole(path: string): Promise<Buffer> {
   const megabytes = Math.ceil(found.size / 1e6);
   if (megabytes > largestMegabytes)
     throw new AudioError(`Expected at most ${largestMegabytes} MB at ${path}, got ${megabytes} MB`, 'cut it into shorter files');
-  return readFile(path);
+  requireMemory(path, found.size);
+  const bytes = await readFile(path);
+  // as it is where the file fills its memory: there is no second copy of it
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : Buffer.from(Uint8Array.from(bytes).buffer);
+}
+
+/** Bytes beside those of the file, until all of it is heard: each channel as the decoder gives it, their mean, and that at the other rate. */
+export function memoryNeeded({ samples = 0, channels, sampleRate }: FileHeader, to: number): number {
+  return samples * Float32Array.BYTES_PER_ELEMENT * (channels + 1 + (sampleRate === to ? 0 : to / sampleRate));
+}
+
+/** Beforehand: who takes more than there is is ended by the kernel, without a word. */
+export function requireMemory(path: string, needed: number, free = process.availableMemory()): void {
+  const [most, got] = [free, needed].map((bytes) => Math.round(bytes / 1e6));
+  if (needed > free)
+    throw new AudioError(
+      `Expected a file at ${path} that takes at most ${most} MB of memory to hear, as is free here, got one that takes ${got} MB`,
+      'cut it into shorter files',
+    );
 }
 
 /** At the file's own rate: the decoder converts by straight lines between samples, which folds back what the lower rate cannot hold. */
-async function decodeWhole(bytes: Buffer): Promise<{ samples: Float32Array; rate: number }> {
-  const { sampleRate: rate, samples: announced, tolerance = 0 } = readFileHeader(bytes);
-  const samples = await decodeAudio(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, rate);
+async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void): Promise<{ samples: Float32Array; rate: number }> {
+  const header = readFileHeader(bytes);
+  const { sampleRate: rate, samples: announced, tolerance = 0 } = header;
+  require(header);
+  const samples = await decodeAudio(bytes.buffer as ArrayBuffer, rate);
   if (samples.length === 0) throw new Error('a file without sound in it');
   // the decoder leaves out what it cannot read, and all that follows would be heard too early
   if (announced !== undefined && Math.abs(samples.length - announced) > tolerance) {

@@ -4,6 +4,7 @@ import { flacSamples, mp3Samples, oggSamples } from './sound-length.ts';
 /** What a sound file says of itself. `samples`: per channel, where the file tells and it can be believed; a whole file may have `tolerance` more or fewer. */
 export interface FileHeader {
   readonly sampleRate: number;
+  readonly channels: number;
   readonly samples?: number;
   readonly tolerance?: number;
 }
@@ -27,17 +28,23 @@ export function readFileHeader(bytes: Buffer): FileHeader {
 }
 
 function readWav(bytes: Buffer): FileHeader {
-  let format: { tag: number; sampleRate: number; blockAlign: number } | undefined;
+  let format: { tag: number; channels: number; sampleRate: number; blockAlign: number } | undefined;
   for (let at = 12; ; ) {
     const [name, size] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)];
     at += 8;
-    if (name === 'fmt ') format = { tag: bytes.readUInt16LE(at), sampleRate: bytes.readUInt32LE(at + 4), blockAlign: bytes.readUInt16LE(at + 12) };
+    if (name === 'fmt ')
+      format = {
+        tag: bytes.readUInt16LE(at),
+        channels: bytes.readUInt16LE(at + 2),
+        sampleRate: bytes.readUInt32LE(at + 4),
+        blockAlign: bytes.readUInt16LE(at + 12),
+      };
     if (name === 'data') {
       if (!format?.blockAlign) throw new Error('a wav file without a format');
       const there = bytes.length - at;
       if (size > there && size < streamed) throw new Error(`a file that is cut short: ${there} of ${size} bytes of sound`);
       const samples = Math.floor(Math.min(size, there) / format.blockAlign);
-      return { sampleRate: format.sampleRate, ...(uncompressed.has(format.tag) ? { samples } : {}) };
+      return { sampleRate: format.sampleRate, channels: format.channels, ...(uncompressed.has(format.tag) ? { samples } : {}) };
     }
     at += size + (size % 2);
   }
@@ -45,7 +52,7 @@ function readWav(bytes: Buffer): FileHeader {
 
 function readFlac(bytes: Buffer, start: number, count = flacSamples): FileHeader {
   const samples = (bytes.readUInt8(start + 21) & 15) * 2 ** 32 + bytes.readUInt32BE(start + 22) || (count(bytes, start) ?? 0);
-  return { sampleRate: bytes.readUIntBE(start + 18, 3) >> 4, ...(samples > 0 ? { samples } : {}) };
+  return { sampleRate: bytes.readUIntBE(start + 18, 3) >> 4, channels: ((bytes.readUInt8(start + 20) >> 1) & 7) + 1, ...(samples > 0 ? { samples } : {}) };
 }
 
 function readOgg(bytes: Buffer): FileHeader {
@@ -57,7 +64,7 @@ function readOgg(bytes: Buffer): FileHeader {
   if (!isEnd || last + length > bytes.length) throw new Error('a file that is cut short: its last page is missing');
   if (bytes.toString('latin1', first, first + 7) === '\x01vorbis') {
     const samples = oggSamples(bytes, last);
-    return { sampleRate: bytes.readUInt32LE(first + 12), ...(samples === undefined ? {} : { samples }) };
+    return { sampleRate: bytes.readUInt32LE(first + 12), channels: bytes.readUInt8(first + 11), ...(samples === undefined ? {} : { samples }) };
   }
   if (bytes.toString('latin1', first, first + 5) === '\x7fFLAC') return readFlac(bytes, first + 9, () => oggSamples(bytes, last));
   throw new Error('ogg with neither Vorbis nor FLAC in it');
@@ -73,5 +80,5 @@ function readMp3(bytes: Buffer, start: number): FileHeader {
   const own = mp3Rates[rate];
   if (head >>> 21 !== 0x7ff || version === 1 || layer !== 1 || own === undefined) throw new Error('no header of such a file');
   const sampleRate = own / (version === 3 ? 1 : version === 2 ? 2 : 4);
-  return { sampleRate, ...mp3Samples(bytes, at, sampleRate) };
+  return { sampleRate, channels: ((head >>> 6) & 3) === 3 ? 1 : 2, ...mp3Samples(bytes, at, sampleRate) };
 }

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-import { openAudioFile } from '../../agent/audio/audio-file.ts';
+import { afterAll, expect, test, vi } from 'vitest';
+import { memoryNeeded, openAudioFile, requireMemory } from '../../agent/audio/audio-file.ts';
 import { readFileHeader } from '../../agent/audio/file-header.ts';
 import { AudioError } from '../../agent/lib/errors.ts';
 import { wavFile } from '../demo/synthesise-scene.ts';
@@ -181,8 +181,8 @@ test('a wav file that was written into a pipe is heard to its end', async () => 
 });
 
 test('the extension says nothing, the content does', async () => {
-  expect(readFileHeader(flac)).toEqual({ sampleRate: 16_000, samples: 416_000 });
-  expect(readFileHeader(wav)).toEqual({ sampleRate: 16_000, samples: 32_000 });
+  expect(readFileHeader(flac)).toEqual({ sampleRate: 16_000, channels: 1, samples: 416_000 });
+  expect(readFileHeader(wav)).toEqual({ sampleRate: 16_000, channels: 1, samples: 32_000 });
 });
 
 /** An ogg page: its flags (4: the last) and what it holds. */
@@ -197,11 +197,11 @@ function page(flags: number, content: Buffer, position = 0): Buffer {
 }
 
 test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut short', () => {
-  const vorbis = changed(Buffer.alloc(30), (copy) => copy.fill('\x01vorbis', 0, 7, 'latin1').writeUInt32LE(44_100, 12));
+  const vorbis = changed(Buffer.alloc(30), (copy) => copy.fill('\x01vorbis', 0, 7, 'latin1').writeUInt8(2, 11) && copy.writeUInt32LE(44_100, 12));
   const whole = Buffer.concat([page(2, vorbis), page(0, Buffer.alloc(200), 40_000), page(4, Buffer.alloc(200), 80_000)]);
-  expect(readFileHeader(whole)).toEqual({ sampleRate: 44_100, samples: 80_000 });
+  expect(readFileHeader(whole)).toEqual({ sampleRate: 44_100, channels: 2, samples: 80_000 });
   const cutOut = Buffer.concat([page(2, vorbis), page(0, Buffer.alloc(200), 9_040_000), page(4, Buffer.alloc(200), 9_080_000)]);
-  expect(readFileHeader(cutOut)).toEqual({ sampleRate: 44_100 }); // where it began is not known
+  expect(readFileHeader(cutOut)).toEqual({ sampleRate: 44_100, channels: 2 }); // where it began is not known
   expect(() => readFileHeader(whole.subarray(0, -1))).toThrow(/last page is missing/);
   expect(() => readFileHeader(page(2, vorbis))).toThrow(/last page is missing/);
   const tag = Buffer.from('ID3\x04\x00\x00\x00\x00\x01\x00'.padEnd(138, '\0'), 'latin1');
@@ -211,7 +211,7 @@ test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut
     [0xffe39864, 8000, 576],
   ] as const) {
     const frame = changed(Buffer.alloc(4), (copy) => copy.writeUInt32BE(head));
-    expect(readFileHeader(Buffer.concat([tag, frame]))).toEqual({ sampleRate, samples, tolerance: 2 * samples });
+    expect(readFileHeader(Buffer.concat([tag, frame]))).toEqual({ sampleRate, channels: 2, samples, tolerance: 2 * samples });
   }
 });
 
@@ -263,4 +263,20 @@ test('a pipe, a device and more than can be read are refused before any of it is
   writeFileSync(huge, '');
   truncateSync(huge, 2_000_000_001); // nothing but a hole
   await expect(openAudioFile(huge, 16_000, 'fast')).rejects.toThrow(/Expected at most 2000 MB at .*huge.wav, got 2001 MB/);
+});
+
+test('what takes more memory than is free is refused before it is taken', async () => {
+  expect(memoryNeeded({ sampleRate: 16_000, channels: 1, samples: 52_000_000 }, 16_000)).toBe(416_000_000);
+  expect(memoryNeeded({ sampleRate: 48_000, channels: 2, samples: 3_000_000 }, 16_000)).toBe(40_000_000);
+  expect(() => requireMemory('/a.wav', 416e6, 416e6)).not.toThrow();
+  expect(() => requireMemory('/a.wav', 416e6, 300e6)).toThrow(/at most 300 MB of memory to hear, as is free here, got one that takes 416 MB/);
+  const free = vi.spyOn(process, 'availableMemory');
+  try {
+    for (const bytes of [1000, wav.length]) {
+      free.mockReturnValue(bytes);
+      await expect(hear(wav)).rejects.toThrow(/^Expected a file at .* that takes at most 0 MB of memory/);
+    }
+  } finally {
+    free.mockRestore();
+  }
 });

@@ -115,6 +115,8 @@ export const frenchErrors: Record<string, string> = {
   'name the inputs of the graph in manifest.json': 'nommez les entrées du graphe dans manifest.json',
   'Expected the outputs {1}, got {2}': 'Attendu les sorties {1}, obtenu {2}',
   'name the outputs of the graph in manifest.json': 'nommez les sorties du graphe dans manifest.json',
+  'Expected a file at {1} that takes at most {2} MB of memory to hear, as is free here, got one that takes {3} MB':
+    'Attendu un fichier à {1} qui prend au plus {2} Mo de mémoire à entendre, ce qui est libre ici, obtenu un qui en prend {3} Mo',
   'Expected sound in {1} files, got {2} that could not be heard: each is told above':
     'Attendu du son dans {1} fichiers, obtenu {2} qui n’ont pu être entendus : chacun est dit plus haut',
   'see to those and name them again': 'occupez-vous de ceux-là et nommez-les à nouveau',
