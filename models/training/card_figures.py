@@ -89,9 +89,11 @@ def report(scenes, events_path):
         print(f"| {label} | {wanted:.0f} ({recordings[i]}) | {hits / max(1, wanted):.2f} | {hits / max(1, hits + wrong):.2f} | {f1(total)[i]:.2f} | {interval(boot[:, i])} | {interval(by_recording[:, i])} |")
     print(f"| macro | {total[:, 2].sum():.0f} | | | {f1(total).mean():.2f} | {interval(boot.mean(1))} | {interval(by_recording.mean(1))} |")
     falses = per_scene[:, :, 1].sum(1)
-    rates = [falses[d][quiet[d]].sum() / max(1e-9, hours[d][quiet[d]].sum()) for d in draws]
-    print(f"\nFalse alarms: {falses.sum() / hours.sum():.1f} an hour over all scenes; {falses[quiet].sum() / hours[quiet].sum():.1f} an hour "
-          f"({interval(rates)}) in the {hours[quiet].sum():.2f} h without a target.")
+    without = ""
+    if quiet.any():
+        rates = [falses[d][quiet[d]].sum() / max(1e-9, hours[d][quiet[d]].sum()) for d in draws]
+        without = f"; {falses[quiet].sum() / hours[quiet].sum():.1f} an hour ({interval(rates)}) in the {hours[quiet].sum():.2f} h without a target"
+    print(f"\nFalse alarms: {falses.sum() / hours.sum():.1f} an hour over all scenes{without}.")
     levels = sorted({snr for p in parts for _, snr in p[1]})
     print("\n| recall (hits of references) | " + " | ".join(f"{s} dB" for s in levels) + " |\n| --- |" + " --- |" * len(levels))
     for label in LABELS:
