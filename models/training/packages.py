@@ -7,7 +7,6 @@ is short, unvoiced or without vocal effort is left out (`is_loud_voice`).
 """
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,7 +53,9 @@ def open_archive(place: str) -> list[str]:
 
 def fetch(package: str, folder: str, options: list[str]) -> str:
     """Downloads a package, as of the first suite that has it, and unpacks its sounds below `folder`; returns its version."""
-    with tempfile.TemporaryDirectory() as place:
+    # beside its place, to which it is renamed once it is whole: a later run takes a folder that is there for a whole one
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(folder)) as place:
         for suite in SUITES:
             if subprocess.run(["apt-get", "download", "-qq", *options, f"{package}/{suite}"], cwd=place, capture_output=suite != SUITES[-1]).returncode == 0:
                 break
@@ -63,19 +64,21 @@ def fetch(package: str, folder: str, options: list[str]) -> str:
         (deb,) = [os.path.join(place, name) for name in os.listdir(place)]
         unpacked = os.path.join(place, "unpacked")
         os.makedirs(unpacked)
-        patterns = [pattern for ext in SOUNDS + ARCHIVES for pattern in (f"*.{ext}", f"*.{ext.upper()}")]
-        tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
-        # tar complains of patterns that match nothing
-        subprocess.run(["tar", "-x", "--wildcards", *patterns], stdin=tar.stdout, cwd=unpacked, stderr=subprocess.DEVNULL)
-        if tar.wait() != 0:
-            raise RuntimeError(f"{package} cannot be unpacked")
+        tar = os.path.join(place, "files.tar")
+        with open(tar, "wb") as f:
+            subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], stdout=f, check=True)
+        names = subprocess.run(["tar", "-t", "--quoting-style=literal", "-f", tar], stdout=subprocess.PIPE, check=True).stdout.split(b"\n")
+        ends = tuple(end.encode() for ext in SOUNDS + ARCHIVES for end in (f".{ext}", f".{ext.upper()}"))
+        wanted = [name for name in names if name.endswith(ends)]
+        if wanted:
+            subprocess.run(["tar", "-x", "-f", tar, "--null", "-T", "-"], input=b"\0".join(wanted), cwd=unpacked, check=True)
         version = subprocess.run(["dpkg-deb", "-f", deb, "Version"], capture_output=True, text=True, check=True).stdout.strip()
         for path in files_below(unpacked):
             if path.lower().endswith(ARCHIVES) and not os.path.islink(path):
                 with zipfile.ZipFile(path) as archive:
                     archive.extractall(path + ".d", [n for n in archive.namelist() if n.lower().endswith(SOUNDS)])
                 os.remove(path)
-        shutil.move(unpacked, folder)
+        os.rename(unpacked, folder)
     return version
 
 
