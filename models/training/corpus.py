@@ -70,6 +70,29 @@ def envelope(x: np.ndarray) -> np.ndarray:
     return np.sqrt((x[: n * ENVELOPE].reshape(n, ENVELOPE).astype("float32") ** 2).mean(1) + 1e-12)
 
 
+def decode_once(audio: str, paths: list[str], store: str) -> list[np.ndarray]:
+    """The decoded samples of each path below `audio`: from `store` where it has those of the same file, by path, size and time of change."""
+    found = [os.stat(os.path.join(audio, path)) for path in paths]
+    keys = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in zip(paths, found)]
+    known = {}
+    if os.path.exists(store):
+        with np.load(store) as saved:
+            if "keys" in saved:
+                samples, lengths = saved["samples"], saved["lengths"]
+                known = {str(key): samples[end - n : end] for key, n, end in zip(saved["keys"], lengths, np.cumsum(lengths))}
+    absent = [i for i, key in enumerate(keys) if key not in known]
+    if absent:
+        with Pool(2) as pool:
+            decoded = pool.map(decode, [os.path.join(audio, paths[i]) for i in absent], chunksize=32)
+        known.update((keys[i], x) for i, x in zip(absent, decoded))
+        os.makedirs(os.path.dirname(store), exist_ok=True)
+        unfinished = f"{store}.{os.getpid()}"
+        with open(unfinished, "wb") as f:
+            np.savez(f, keys=np.array(keys), lengths=np.array([len(known[key]) for key in keys]), samples=np.concatenate([known[key] for key in keys]))
+        os.replace(unfinished, store)
+    return [known[key] for key in keys]
+
+
 def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tuple[list[Clip], list[str]]:
     """Every usable clip of a split (trusted ones only if `clean`) and the names of the tagger's classes.
 
@@ -77,21 +100,12 @@ def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tu
     """
     rows = pd.read_csv(os.path.join(audio, "manifest.csv"))
     rows = rows[(rows.split == split) & ~rows.label.isin(IGNORED)].reset_index(drop=True)
-    store = os.path.join(cache, f"{split}.npz")
-    if not os.path.exists(store):
-        os.makedirs(cache, exist_ok=True)
-        with Pool(2) as pool:
-            decoded = pool.map(decode, [os.path.join(audio, p) for p in rows.path], chunksize=32)
-        np.savez(store, samples=np.concatenate(decoded), lengths=np.array([len(d) for d in decoded]))
-    with np.load(store) as saved:
-        samples, lengths = saved["samples"], saved["lengths"]
-    ends = np.cumsum(lengths)
+    decoded = decode_once(audio, list(rows.path), os.path.join(cache, f"{split}.npz"))
     tagged = pd.read_csv(os.path.join(audio, "teacher.csv"))
     classes = [c for c in tagged.columns if c not in ("path", "start_s", "top5")]
     heard = {p: g.sort_values("start_s")[classes].to_numpy("float32") for p, g in tagged.groupby("path")}
     clips = []
-    for i, row in enumerate(rows.itertuples()):
-        x = samples[ends[i] - lengths[i] : ends[i]]
+    for x, row in zip(decoded, rows.itertuples()):
         if len(x) < SAMPLE_RATE // 10:
             continue
         scores = heard.get(row.path, np.zeros((1, len(classes)), "float32"))

@@ -1,6 +1,7 @@
 import { missing } from './broker.ts';
 import { withoutShiftedClock } from './shifted-clock.ts';
 import { withoutSystemTests } from './system.ts';
+import { withoutTraining } from './training.ts';
 
 /** Says before the tests which suites this machine cannot run, and why. */
 export default function announce(): void {
@@ -20,6 +21,7 @@ export default function announce(): void {
     'completion of test/integration': missing('bash', 'zsh', 'fish'),
     'man page of test/unit/manual': missing('mandoc', 'man'),
     'field card of test/unit/manual, pages of test/unit/scoring': missing('weasyprint', 'pdfinfo'),
+    'test/integration/training': withoutTraining,
     'test/system/sensor': withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap'),
     'shifted clocks of test/reliability': withoutShiftedClock(),
     'exposure of test/integration/units': missing('systemd-analyze'),
