@@ -11,8 +11,9 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
   [/DISCONNECT with reason code 142$/, 'session_taken'], // MQTT 5, 4.13.1: another client has this one's identifier
-  [/DISCONNECT with reason code|connection broke|broken connection|ECONNRESET|EPIPE/, 'connection_lost'],
-  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout/i, 'unreachable'],
+  [/got:? (none in [\d.]+ s|no PUBACK in [\d.]+ s|no PINGRESP in time)$/, 'no_answer'],
+  [/DISCONNECT with reason code|connection broke|broken connection|Connection closed|ECONNRESET|EPIPE/, 'connection_lost'],
+  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout|no answer in [\d.]+ s$/i, 'unreachable'],
 ];
 
 /** Why a connection was not made, or was lost. */

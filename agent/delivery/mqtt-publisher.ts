@@ -114,7 +114,10 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
     why = `DISCONNECT with reason code ${reasonCode}`; // MQTT 5; of 3.1.1 a broker just hangs up
   });
   client.on('close', onLost);
-  client.on('error', onLost);
+  client.on('error', (error) => {
+    if (/keepalive timeout/i.test(messageOf(error))) why = 'no PINGRESP in time'; // the client ends the connection then, not the broker
+    onLost();
+  });
   return {
     lost: lost.signal,
     publish(topic, payload, { retain }) {
@@ -153,7 +156,8 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
           if (!error && reason < 128) {
             settle();
             resolve();
-          } else fail(reason >= 128 ? `reason code ${reason}` : messageOf(error), reason >= 128, error);
+          } else if (reason >= 128) fail(`reason code ${reason}`, true, error);
+          else queueMicrotask(() => fail(messageOf(error), false, error)); // of an end the client tells here first, then above why
           startNext();
         };
         queue.push(() => {

@@ -17,7 +17,8 @@ const overNoMessage = /reason code (137|139|141|152|156|157|160)$/;
  *   ended with messages of several topics unanswered ─▶ the next takes one topic at a time ─▶ ended over the same one four times in a row ─▶ its messages
  *   count as refused and are not sent ─▶ (a minute) tried again ─▶ answered: as before │ ended: twice as long, ten minutes at most
  *
- * One answer begins the count of its topic anew. None is suspected where the courier ends the connection, or the broker for a reason of its own.
+ * One answer begins the count of its topic anew. None is suspected where the courier ends the connection, as over a
+ * link on which nothing is answered any more, or the broker for a reason of its own.
  */
 export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: Clock; logger: Logger }): OpenPublisher {
   const ends = new Map<string, number>(); // by topic: connections in a row

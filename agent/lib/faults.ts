@@ -11,7 +11,7 @@ export type OutboxFault = (typeof outboxFaults)[number];
 
 /**
  * Why there is no connection to the broker, as a name that stays the same: it cannot be reached, is not the one it should be, does not
- * take this sensor, gave its session to another of the same name, or the connection broke.
+ * take this sensor, gave its session to another of the same name, or the connection broke, or stands and nothing comes over it any more.
  */
 export const linkFaults = [
   'unreachable',
@@ -25,6 +25,7 @@ export const linkFaults = [
   'login_refused',
   'session_taken',
   'connection_lost',
+  'no_answer',
   'other',
 ] as const;
 export type LinkFault = (typeof linkFaults)[number];

@@ -5,9 +5,9 @@ import { waryPublisher } from '../../agent/delivery/wary-publisher.ts';
 import { BrokerError, UnsentError } from '../../agent/lib/errors.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
-const brokenConnection = () => new BrokerError('Expected the broker to hold the connection, got: a broken connection', 'wait', false);
+const lostOver = (got: string) => new BrokerError(`Expected the broker to hold the connection, got: ${got}`, 'wait', false);
 let nowMs: number;
-let opened: { end(): void; answerOne(): Promise<void>; answerAll(): Promise<void>; failAll(error: Error): Promise<void>; unanswered: () => number };
+let opened: { end(got?: string): void; answerOne(): Promise<void>; answerAll(): Promise<void>; failAll(error: Error): Promise<void>; unanswered: () => number };
 let connect: () => Promise<Publisher>;
 beforeEach(() => {
   nowMs = 0;
@@ -15,8 +15,8 @@ beforeEach(() => {
     async () => {
       const lost = new AbortController();
       const waiting = new Set<PromiseWithResolvers<void>>();
-      const end = () => {
-        lost.abort(brokenConnection());
+      const end = (got = 'a broken connection') => {
+        lost.abort(lostOver(got));
         for (const { reject } of waiting) reject(lost.signal.reason);
       };
       const answer = async (count: number) => {
@@ -128,6 +128,14 @@ test('an end over two topics counts for neither, and one over what came behind a
   opened.end();
   for (let i = 0; i < 3; i++) await end('privacy');
   expect([await isRefused('privacy'), await isRefused('health')]).toEqual([true, false]);
+});
+
+test.each(['no PINGRESP in time', 'no PUBACK in 15 s'])('ends by the client itself over a link without an answer (%s) are over no topic', async (got) => {
+  for (let i = 0; i < 9; i++) {
+    publish(await connect(), 'event');
+    opened.end(got);
+  }
+  expect(await isRefused('event')).toBe(false);
 });
 
 test('after an end over one of several: one topic at a time, in the order they came, until each was answered; what waits fails with the connection', async () => {

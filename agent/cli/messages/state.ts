@@ -52,6 +52,7 @@ export const state = {
   'link.login_refused': { en: 'refuses this sensor’s login', fr: 'refuse l’identification de ce capteur' },
   'link.session_taken': { en: 'gives this sensor’s name to another client', fr: 'donne le nom de ce capteur à un autre client' },
   'link.connection_lost': { en: 'the connection broke', fr: 'la connexion s’est rompue' },
+  'link.no_answer': { en: 'answers no more over the connection', fr: 'ne répond plus sur la connexion' },
   'link.other': { en: 'no connection; events are kept', fr: 'pas de connexion ; les événements sont gardés' },
   'link.note': { en: 'normal: connected. See: sudo tocsin doctor', fr: 'normal : connecté. Voyez : sudo tocsin doctor' },
   'clock.good': { en: '{time}, kept by the network', fr: '{time}, réglée par le réseau' },

@@ -1,0 +1,74 @@
+// A link that is half-open: the connection stands, and nothing comes over it. Who ends it is the client, and how that is told.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { deliver } from '../../agent/delivery/deliver.ts';
+import { openLink } from '../../agent/delivery/link.ts';
+import { linkFaultOf } from '../../agent/delivery/link-fault.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { soon } from '../support/courier.ts';
+import { openFaultProxy, openScriptedBroker } from '../support/faults.ts';
+import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
+
+async function behindProxy(timing: { ackTimeoutSeconds: number; keepaliveSeconds: number }) {
+  const broker = await openScriptedBroker({ puback: () => 0 }); // which never ends a connection over a keep alive of its own
+  const proxy = await openFaultProxy(Number(new URL(broker.url).port));
+  onTestFinished(async () => {
+    await proxy.close();
+    await broker.close();
+  });
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: proxy.url, allowPlaintext: true } }, 'test');
+  return { proxy, mqtt: { ...mqtt, ...timing } }; // a keep alive of a second: the least that may be set takes 7.5 s to tell
+}
+const will = { topic: 'tocsin/v1/a/b/status', payload: '{}' };
+
+test('no PINGRESP: the client ends the connection, which is told as no answer to whoever waits, and blames no message', async () => {
+  const { proxy, mqtt } = await behindProxy({ ackTimeoutSeconds: 60, keepaliveSeconds: 1 });
+  const publisher = await mqttPublisher(mqtt, {}, 'tocsin-a-b')(will, new AbortController().signal);
+  proxy.set('frozen');
+  const failure = await publisher.publish('tocsin/v1/a/b/event', '{}', { retain: false }).catch((error: unknown) => error);
+  expect([failure, publisher.lost.reason].map(linkFaultOf)).toEqual(['no_answer', 'no_answer']); // `connection_lost` is what a topic is suspected for
+  expect(failure).toMatchObject({ refused: false, message: 'Expected a PUBACK for tocsin/v1/a/b/event, got no PINGRESP in time' });
+  await publisher.close(false);
+});
+
+test.each([
+  ['no PUBACK', { ackTimeoutSeconds: 1, keepaliveSeconds: 60 }, 'frozen', 'no_answer'],
+  ['no PINGRESP', { ackTimeoutSeconds: 60, keepaliveSeconds: 1 }, 'frozen', 'no_answer'],
+  ['the connection closed', { ackTimeoutSeconds: 60, keepaliveSeconds: 60 }, 'deaf', 'connection_lost'],
+] as const)('what the courier tells of it: %s', async (_what, timing, fault, told) => {
+  const { proxy, mqtt } = await behindProxy(timing);
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-half-open-')), 'outbox.db'), limits);
+  const said: string[] = [];
+  const link = openLink((words) => said.push(words));
+  const clock = fixedClock({ monotonicMs: () => performance.now() });
+  const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 1e13, acknowledgeWithinMs: 0 };
+  const parts = { outbox, openPublisher: mqttPublisher(mqtt, {}, 'tocsin-a-b'), clock, logger: silentLogger, random: () => 0.5, link };
+  const stop = new AbortController();
+  const delivering = deliver(options, parts, stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await delivering;
+    outbox.close();
+  });
+  outbox.append(recordedEvent(0));
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 1 }));
+  proxy.set(fault);
+  outbox.append(recordedEvent(1));
+  if (fault === 'deaf') {
+    await soon(() => expect(proxy.connections()).toBe(1));
+    proxy.breakAll();
+  }
+  await soon(() => expect(said).toContain(`broker: ${told}`));
+  proxy.set('none');
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 2 }));
+});
+
+test('a broker that takes the connection and says nothing cannot be reached, whichever timer is first to tell', () => {
+  for (const got of ['no answer in 15 s', 'connack timeout'])
+    expect(linkFaultOf(new BrokerError(`Expected the broker at mqtt://a:1 to accept the sensor, got: ${got}`, 'check mqtt.url', false))).toBe('unreachable');
+});
