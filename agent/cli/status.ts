@@ -27,7 +27,7 @@ export function addStatus(program: Command, t: Translate): void {
     .addOption(configOption())
     .option(
       '--json',
-      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot',
+      'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot',
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
@@ -46,7 +46,8 @@ export function addStatus(program: Command, t: Translate): void {
           listener: listener.state,
           courier: courier.state,
           broker: link?.state ?? 'unknown',
-          eventsRefused: link?.eventsRefused ?? false,
+          eventsRefused: (link?.refusal ?? 'none') !== 'none',
+          eventRefusal: link?.refusal ?? 'none',
           clockSynchronised: clock.synchronised(),
           ownThresholds: config.model.open,
           ...hearingJson(state, config, clock),
@@ -141,8 +142,9 @@ function serviceField(half: 'listener' | 'courier', { state }: Service, t: Trans
 function brokerField({ says }: Service, t: Translate): Field[] {
   const link = readLinkWords(says);
   if (!link) return [];
-  const what = link.eventsRefused ? t('link.eventsRefused') : t(`link.${link.state}`);
-  return [normal(t('field.broker'), what, link.state === 'connected' && !link.eventsRefused, t('link.note'))];
+  const { state, refusal } = link;
+  const what = refusal === 'none' ? t(`link.${state}`) : t(`refusal.${refusal}`);
+  return [normal(t('field.broker'), what, state === 'connected' && refusal === 'none', t('link.note'))];
 }
 
 /** What the listener last told of its hearing, and whether it is silent since, as the courier reckons (docs/health.md); nothing before it first ran in this boot. */

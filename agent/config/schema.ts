@@ -104,6 +104,12 @@ export const configSchema = z.strictObject({
     keyFile: secretFile.optional().describe("This sensor's private key, PEM."),
     keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
     ackTimeoutSeconds: z.number().min(1).max(60).default(15).describe('No PUBACK within this time: reconnect and send again.'),
+    requireSubscriber: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether an event to which the broker says nobody subscribes (PUBACK 16, MQTT 5) is kept and tried again. `false` where what takes events is no subscriber, as a rule engine.',
+      ),
     maxInFlight: z.number().int().min(1).max(16).default(16).describe('Events sent and not yet acknowledged.'),
     historicalAfterSeconds: z.number().min(1).max(3600).default(60).describe('An event delivered later than this after its onset is marked historical.'),
   }),

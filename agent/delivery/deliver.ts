@@ -1,7 +1,7 @@
 import type { Lost, Status } from '../events/event.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
+import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
@@ -10,7 +10,7 @@ import type { Link } from './link.ts';
 import { linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher, Report } from './publisher.ts';
 import { Queue } from './queue.ts';
-import { Refusals } from './refusals.ts';
+import { kindOf, Refusals } from './refusals.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
 import { topicsOf } from './topics.ts';
 
@@ -43,11 +43,16 @@ const acknowledgeTogether = 256;
 const retryMs = 60_000; // how often a birth or a gap that the broker refuses is told again
 const stuckMs = 90_000; // longer than any publish may take: its time-out has not worked
 
+const refusalWords = {
+  refused: 'the broker refuses events; they are kept and tried again',
+  no_subscriber: 'nobody subscribes to events at the broker; they are kept and tried again',
+} as const;
+
 /**
  * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge; on any failure wait with
  * jitter and begin again from the oldest event not acknowledged.
  *
- * INVARIANTS: an event leaves the outbox only after a good PUBACK; at most `maxInFlight` are sent and unacknowledged;
+ * INVARIANTS: an event leaves the outbox only after a good PUBACK, which is none where nobody subscribes; at most `maxInFlight` are sent and unacknowledged;
  * events are first sent in order of sequence, but what is fresh when the connection begins, or heard after, overtakes a
  * backlog that takes long (`queue.ts`); a refused event is never thrown away and holds up no other that would be taken (`refusals.ts`).
  */
@@ -138,13 +143,13 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
             acknowledged.add(event.sequence);
             const again = queue.passed(event.sequence);
             if (refusals.taken(event.sequence, clock.monotonicMs(), again)) reorder = () => (again ? queue.rewind() : queue.reread());
-            if (!refusals.any) link?.refusing(false);
+            if (!refusals.any) link?.refusing('none');
           },
           (error) => {
             if (!(error instanceof BrokerError && error.refused)) return failure.abort(error);
-            if (!refusals.any) logger.error({ reason: error.message }, 'the broker refuses events; they are kept and tried again');
-            refusals.refused(event.sequence, clock.monotonicMs(), error instanceof UnsentError);
-            link?.refusing(true);
+            if (refusals.kind !== kindOf(error)) logger.error({ reason: error.message, hint: error.tryHint }, refusalWords[kindOf(error)]);
+            refusals.refused(event.sequence, clock.monotonicMs(), error);
+            link?.refusing(refusals.kind);
           },
         )
         .finally(() => {
@@ -170,7 +175,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     let gapMs = 0;
     let isGapRefused = false;
     refusals.begin(clock.monotonicMs());
-    link?.refusing(refusals.any);
+    link?.refusing(refusals.kind);
     try {
       while (!stop.aborted && isSame()) {
         for (const each of parts.reports ?? []) each.tick(publisher);
@@ -213,7 +218,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           const event = refusals.next(queue);
           if (!isSame()) break;
           if (event) track(send(event));
-          else link?.refusing(false);
+          else link?.refusing('none');
         }
         if (!refusals.stopped) for (const event of next(options.maxInFlight - inFlight.size)) track(send(event));
         alive();

@@ -37,8 +37,8 @@ const startMs = 30_000; // a listener that has never reported in this boot may t
 
 /**
  * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the
- * listener's row once a second, and publishes when that is new, when a connection is, when its process is gone, when the broker begins or
- * ends refusing events, when the faults of the outbox change, or when the listener has been silent too long. An outbox that cannot be read is
+ * listener's row once a second, and publishes when that is new, when a connection is, when its process is gone, when events begin or
+ * end to be refused, when the faults of the outbox change, or when the listener has been silent too long. An outbox that cannot be read is
  * no reason to be silent: the row last read grows old.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
@@ -52,7 +52,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let goneWith = -1; // the row that a listener left behind that is gone; it is believed again once there is another
   let toldGone = -1;
   let runsSinceMs: number | undefined; // a listener
-  let toldRefused = false;
+  let toldRefusal: Health['link']['eventRefusal'] = 'none';
   let row: HearingRecord | undefined;
   let closed = false; // the outbox cannot be read
   let faults: OutboxFault[] = [];
@@ -83,9 +83,9 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       if (runs === false && isLate && hearing?.state !== 'stopped') goneWith = written;
       // one that runs takes back that another stopped, where the disk lets it: on one that does not, that word would stand for ever
       if (runsSinceMs !== undefined && now - runsSinceMs >= lateMs && hearing?.state === 'stopped') goneWith = written;
-      const { eventsRefused } = link.read();
+      const { eventRefusal } = link.read();
       const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
-      const news = written !== seen || goneWith !== toldGone || eventsRefused !== toldRefused || faultsChanged || publisher !== connection;
+      const news = written !== seen || goneWith !== toldGone || eventRefusal !== toldRefusal || faultsChanged || publisher !== connection;
       if (!news && now < nextMs) return;
       if (publisher === refusedBy && now < refusedMs) return;
       const telling = goneWith;
@@ -98,7 +98,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
           () => {
             seen = written;
             toldGone = telling;
-            toldRefused = eventsRefused;
+            toldRefusal = eventRefusal;
             toldFaults = health.outbox.faults;
             worseMs = now;
             connection = publisher;

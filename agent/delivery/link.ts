@@ -1,5 +1,5 @@
 import type { Health } from '../events/health.ts';
-import { type LinkFault, linkFaults } from '../lib/faults.ts';
+import { type EventRefusal, eventRefusals, type LinkFault, linkFaults } from '../lib/faults.ts';
 
 export type LinkState = 'connecting' | 'connected' | LinkFault;
 
@@ -8,8 +8,8 @@ export interface Link {
   connected(): void;
   /** No connection was made, or this one is over. */
   failed(fault: LinkFault): void;
-  /** Whether the broker's access control refuses this sensor's events. */
-  refusing(events: boolean): void;
+  /** Why the broker does not get this sensor's events, though there is a connection. */
+  refusing(why: EventRefusal | 'none'): void;
   read(): Health['link'];
 }
 
@@ -18,10 +18,10 @@ export function openLink(tell: (words: string) => void): Link {
   let state: LinkState = 'connecting';
   let lastFault: LinkFault | 'none' = 'none';
   let connections = 0;
-  let eventsRefused = false;
+  let refusal: EventRefusal | 'none' = 'none';
   let told = '';
   const change = () => {
-    const words = wordsOf(state, eventsRefused);
+    const words = wordsOf(state, refusal);
     if (words !== told) tell(words);
     told = words;
   };
@@ -35,26 +35,26 @@ export function openLink(tell: (words: string) => void): Link {
     failed(fault) {
       state = fault;
       lastFault = fault;
-      eventsRefused = false;
+      refusal = 'none';
       change();
     },
-    refusing(events) {
-      eventsRefused = events;
+    refusing(why) {
+      refusal = why;
       change();
     },
-    read: () => ({ connections, lastFault, eventsRefused }),
+    read: () => ({ connections, lastFault, eventsRefused: refusal !== 'none', eventRefusal: refusal }),
   };
 }
 
-const suffix = ', events refused';
+const suffixes = { none: '', refused: ', events refused', no_subscriber: ', nobody subscribes to events' } as const;
 
-function wordsOf(state: LinkState, eventsRefused: boolean): string {
-  return `broker: ${state}${eventsRefused ? suffix : ''}`;
+function wordsOf(state: LinkState, refusal: EventRefusal | 'none'): string {
+  return `broker: ${state}${suffixes[refusal]}`;
 }
 
 /** What a courier's status line says; nothing where it says nothing of the broker. */
-export function readLinkWords(words: string): { readonly state: LinkState; readonly eventsRefused: boolean } | undefined {
+export function readLinkWords(words: string): { readonly state: LinkState; readonly refusal: EventRefusal | 'none' } | undefined {
   const states: readonly LinkState[] = ['connecting', 'connected', ...linkFaults];
-  for (const state of states) for (const eventsRefused of [false, true]) if (words === wordsOf(state, eventsRefused)) return { state, eventsRefused };
+  for (const state of states) for (const refusal of ['none', ...eventRefusals] as const) if (words === wordsOf(state, refusal)) return { state, refusal };
   return undefined;
 }

@@ -5,6 +5,7 @@ import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
+import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { contentTypeOf } from './topics.ts';
 
@@ -40,7 +41,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true, properties: { contentType: contentTypeOf(will.topic) } },
     };
     takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
-    return opened(mqtt.url, options, mqtt.ackTimeoutSeconds, signal).catch((cause: unknown) => {
+    return opened(mqtt.url, options, mqtt, signal).catch((cause: unknown) => {
       throw new BrokerError(
         `Expected the broker at ${shownUrl(mqtt.url)} to accept the sensor, got: ${messageOf(cause)}`,
         'check mqtt.url, the certificates and that the broker runs',
@@ -61,7 +62,7 @@ interface Limits {
  * Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. What follows the CONNACK in the same
  * segment, as a DISCONNECT may, finds the publisher there.
  */
-async function opened(url: string, options: IClientOptions, ackTimeoutSeconds: number, signal: AbortSignal): Promise<Publisher> {
+async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt'], signal: AbortSignal): Promise<Publisher> {
   const { connect } = await import('mqtt');
   const client = connect(url, options);
   return new Promise((resolve, reject) => {
@@ -85,7 +86,7 @@ async function opened(url: string, options: IClientOptions, ackTimeoutSeconds: n
       settle();
       client.removeListener('error', fail);
       const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = properties ?? {};
-      resolve(wrap(client, { receiveMaximum: Math.max(1, receiveMaximum), maximumPacketSize }, ackTimeoutSeconds));
+      resolve(wrap(client, { receiveMaximum: Math.max(1, receiveMaximum), maximumPacketSize }, mqtt));
     });
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });
@@ -95,10 +96,12 @@ async function opened(url: string, options: IClientOptions, ackTimeoutSeconds: n
 /**
  * A broker may take fewer messages at once than there are to send, and breaks the connection over one too many: the others wait here. One that
  * is never answered keeps its place; where no place is left, the connection is as good as gone. It breaks the connection over a message that is too
- * large as well, which is not sent then: it would be the first again over each new one, and keep all others from being delivered.
+ * large as well, which is not sent then: it would be the first again over each new one, and keep all others from being delivered. What it keeps
+ * for itself, as the last of its topic, it needs no subscriber for.
  */
-function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits, ackTimeoutSeconds: number): Publisher {
+function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits, { ackTimeoutSeconds, requireSubscriber }: Config['mqtt']): Publisher {
   const lost = new AbortController();
+  const reasonOf = openReasons(client);
   let unanswered = 0;
   const queue: (() => void)[] = [];
   const startNext = () => {
@@ -152,8 +155,11 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
         waiting.add(onBroken);
         const answered = (error?: unknown, packet?: unknown) => {
           unanswered--;
-          const reason = (error as { code?: number } | undefined)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode ?? 0;
-          if (!error && reason < 128) {
+          const reason = reasonOf(error, packet) ?? 0;
+          if (!error && reason === noSubscriber && !retain && requireSubscriber) {
+            settle();
+            reject(unheard(topic));
+          } else if (!error && reason < 128) {
             settle();
             resolve();
           } else if (reason >= 128) fail(`reason code ${reason}`, true, error);
@@ -181,12 +187,6 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
       client.stream.destroy(); // a peer that never answers the end would keep the process from its own
     },
   };
-}
-
-/** Of a PUBLISH with QoS 1 and a content type (MQTT 5, 3.3): a byte, the length of what follows, topic, packet identifier, properties, payload. */
-function packetBytes(topic: string, payload: string): number {
-  const follows = 2 + Buffer.byteLength(topic) + 2 + 1 + 3 + contentTypeOf(topic).length + Buffer.byteLength(payload);
-  return 1 + [128, 16_384, 2_097_152].filter((limit) => follows >= limit).length + 1 + follows;
 }
 
 /** How long a polite end may take. */
@@ -239,7 +239,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
         reject(new BrokerError(`Expected a PUBACK for ${topic}, got the end of the connection`, "check the broker's ACL for this sensor", true)),
       );
     });
-  const codeOf = (error: unknown, packet: unknown) => (error as { code?: number } | null)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode;
+  const codeOf = openReasons(client);
   return {
     publishUnchecked: (topic, payload) =>
       bounded(

@@ -1,9 +1,9 @@
 /**
  * Port: one connection to a broker.
  *
- * `publish` resolves when the broker took responsibility (a PUBACK with a reason code below 128). It rejects with a
- * BrokerError when the broker refuses, the time-out passes or the connection breaks; the message may then have arrived or
- * not, and is to be sent again. `lost` aborts with a BrokerError as its reason when the connection is gone: open another.
+ * `publish` resolves when the broker took responsibility (a PUBACK with a reason code below 128; where nobody subscribes to what is not retained, as
+ * mqtt.requireSubscriber has it). It rejects with a BrokerError when the broker refuses, the time-out passes or the connection breaks; the message may
+ * then have arrived or not, and is to be sent again. `lost` aborts with a BrokerError as its reason when the connection is gone: open another.
  * `close` says goodbye and the broker discards the will, or ends the connection without a word and the broker publishes it.
  */
 export interface Publisher {

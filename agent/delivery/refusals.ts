@@ -1,4 +1,6 @@
 import { backoffMs } from '../lib/backoff.ts';
+import { UnheardError, UnsentError } from '../lib/errors.ts';
+import type { EventRefusal } from '../lib/faults.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import type { Queue } from './queue.ts';
 
@@ -7,7 +9,7 @@ const waitMs = 60_000;
 const longestWaitMs = 600_000; // an access control that was mended is noticed within so long
 
 /**
- * What the broker refuses. However many that are, and for however long, it costs a few messages an hour and no memory.
+ * What the broker refuses, or takes for nobody. However many that are, and for however long, it costs a few messages an hour and no memory.
  *
  *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again │ refused: a longer wait, then another
  *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next behind them and the newest ─▶ one is taken: the others go on
@@ -17,6 +19,7 @@ const longestWaitMs = 600_000; // an access control that was mended is noticed w
 export class Refusals {
   readonly #random: () => number;
   #any = false;
+  #kind: EventRefusal = 'refused'; // the last
   #stopped = false;
   #inARow = 0;
   #tries = 0;
@@ -33,6 +36,10 @@ export class Refusals {
     return this.#any || this.#stopped;
   }
 
+  get kind(): EventRefusal | 'none' {
+    return this.any ? this.#kind : 'none';
+  }
+
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -46,14 +53,15 @@ export class Refusals {
     this.#trial = undefined;
   }
 
-  /** `unsent` is what the sensor itself refused, which cost the network nothing. */
-  refused(sequence: number, nowMs: number, unsent: boolean): void {
+  /** An UnsentError is what the sensor itself refused, which cost the network nothing. */
+  refused(sequence: number, nowMs: number, error: Error): void {
     this.#any = true;
+    this.#kind = kindOf(error);
     const isTrial = sequence === this.#trial;
     if (isTrial) {
       this.#trial = undefined;
       this.#tries++;
-    } else if (!unsent && ++this.#inARow >= mostInARow) {
+    } else if (!(error instanceof UnsentError) && ++this.#inARow >= mostInARow) {
       // tries say nothing of the others
       this.#stopped = true;
       this.#tried = sequence;
@@ -102,4 +110,8 @@ export class Refusals {
   #wait(nowMs: number): void {
     this.#nextMs = nowMs + backoffMs(this.#tries, this.#random, waitMs, longestWaitMs);
   }
+}
+
+export function kindOf(error: Error): EventRefusal {
+  return error instanceof UnheardError ? 'no_subscriber' : 'refused';
 }

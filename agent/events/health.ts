@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { linkFaults, type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
+import { eventRefusals, linkFaults, type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
 
 const count = z.number().int().min(0).max(1e12);
 const seconds = z.number().min(0).max(3.2e9);
@@ -52,9 +52,10 @@ export const healthSchema = z
       .strictObject({
         connections: count.describe('Connections to the broker since the courier started.'),
         lastFault: z.enum(['none', ...linkFaults]).describe('Why the connection before this one was lost, or could not be made at first.'),
-        eventsRefused: z
-          .boolean()
-          .describe("The broker's access control refuses events of this sensor, or they are larger than it takes; they are kept and tried again."),
+        eventsRefused: z.boolean().describe('Events of this sensor are refused, as `eventRefusal` says; they are kept and tried again.'),
+        eventRefusal: z
+          .enum(['none', ...eventRefusals])
+          .describe("refused: by the broker's access control, or they are larger than it takes. no_subscriber: nobody subscribes to them at the broker."),
       })
       .describe('How the courier stands with the broker.'),
     board: z.strictObject({

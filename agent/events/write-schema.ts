@@ -23,7 +23,12 @@ export function schemaFiles(): Record<string, string> {
   });
   const asyncapi = {
     asyncapi: '3.0.0',
-    info: { title: 'Tocsin sensor', version: '1', description: 'Everything a Tocsin sensor publishes over MQTT 5.' },
+    info: {
+      title: 'Tocsin sensor',
+      version: '1',
+      description:
+        'Everything a Tocsin sensor publishes over MQTT 5. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): what nobody subscribes to the sensor keeps, and sends within ten minutes of the subscription.',
+    },
     channels: Object.fromEntries(kinds.map((kind) => [kind, channel(kind)])),
     operations: Object.fromEntries(kinds.map((kind) => [`publish${kind.replace(/^./, (letter) => letter.toUpperCase())}`, operation(kind)])),
   };

@@ -76,6 +76,12 @@ export class UnsentError extends BrokerError {
     super(message, tryHint, true);
   }
 }
+/** The broker acknowledged a message and said that nobody subscribes to its topic: it keeps it for nobody. */
+export class UnheardError extends BrokerError {
+  constructor(message: string, tryHint: string, options?: ErrorOptions) {
+    super(message, tryHint, true, options);
+  }
+}
 
 /** A sensor's key or certificate is not what it should be; nothing was changed. */
 export class ProvisionError extends TocsinError {

@@ -29,3 +29,7 @@ export const linkFaults = [
   'other',
 ] as const;
 export type LinkFault = (typeof linkFaults)[number];
+
+/** Why a connected broker does not get this sensor's events: it refuses them, or takes them for nobody, for no one subscribes. */
+export const eventRefusals = ['refused', 'no_subscriber'] as const;
+export type EventRefusal = (typeof eventRefusals)[number];

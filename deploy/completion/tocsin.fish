@@ -87,7 +87,7 @@ complete -c tocsin -n '__tocsin_at "commission"' -l json -d 'the report as one J
 complete -c tocsin -n '__tocsin_at "commission"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "commission"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "status"' -s c -l config -r -F -d 'configuration file'
-complete -c tocsin -n '__tocsin_at "status"' -l json -d 'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot'
+complete -c tocsin -n '__tocsin_at "status"' -l json -d 'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot'
 complete -c tocsin -n '__tocsin_at "status"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "status"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "outbox"' -s c -l config -r -F -d 'configuration file'

@@ -32,7 +32,7 @@ const validEvent = ajv.compile(JSON.parse(readFileSync('docs/event.schema.json',
 const validStatus = ajv.compile(JSON.parse(readFileSync('docs/status.schema.json', 'utf8')));
 
 function publisherTo(url: string, protocol: '5' | '3.1.1'): OpenPublisher {
-  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url, protocol, ackTimeoutSeconds: 5 } }, 'test');
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url, protocol, ackTimeoutSeconds: 5, requireSubscriber: false } }, 'test');
   return mqttPublisher(mqtt, {}, 'tocsin-a-b');
 }
 function start(openPublisher: OpenPublisher, random = () => 0): Promise<void> {

@@ -12,6 +12,7 @@ import { type Broker, freePort, missing, openMosquitto } from '../support/broker
 import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, routed, signal, store } from '../support/doctor.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
 import { machineFaults, twins, unplugged } from '../support/doctor-machine-faults.ts';
+import { openMessages } from '../support/messages.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
 const bench = openDoctorBench();
@@ -22,7 +23,8 @@ let broker: Broker;
 describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left out: ${without})` : ''}`, () => {
   beforeAll(async () => {
     broker = await openMosquitto(mkdtempSync(join(folder, 'broker-')), await freePort(), undefined, ['allow_anonymous true']);
-    bench.undo.push(() => broker.close());
+    const platform = await openMessages(broker.url);
+    bench.undo.push(platform.close, () => broker.close());
   });
   afterAll(() => bench.close());
 

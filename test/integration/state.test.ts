@@ -163,6 +163,7 @@ describe('what the sensor holds', () => {
   test.each([
     ['broker: connected', '^  broker +connected$', { broker: 'connected', eventsRefused: false }],
     ['broker: connected, events refused', '^! broker +connected, but refuses this sensor’s events$', { broker: 'connected', eventsRefused: true }],
+    ['broker: connected, nobody subscribes to events', '^! broker .* nobody subscribes', { eventsRefused: true, eventRefusal: 'no_subscriber' }],
     ['broker: certificate_refused', '^! broker +refuses this sensor’s certificate$', { broker: 'certificate_refused', eventsRefused: false }],
     ['', '^  courier +runs\\n(?!..broker)', { broker: 'unknown', eventsRefused: false }],
   ])('the courier says "%s"', (words, line, json) => {

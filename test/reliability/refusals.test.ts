@@ -63,8 +63,12 @@ test('all of 2,000 refused: over 75 minutes a few are tried, on one connection, 
   await pass(75);
   expect(tries.length).toBeGreaterThan(20);
   expect(tries.length).toBeLessThan(60);
-  expect(refusing.mock.calls.every(([refused]) => refused)).toBe(true);
-  expect([link.read(), outbox.pendingCount(), seen.connections()]).toEqual([{ connections: 1, lastFault: 'none', eventsRefused: true }, 2000, 1]);
+  expect(refusing.mock.calls.every(([why]) => why === 'refused')).toBe(true);
+  expect([link.read(), outbox.pendingCount(), seen.connections()]).toEqual([
+    { connections: 1, lastFault: 'none', eventsRefused: true, eventRefusal: 'refused' },
+    2000,
+    1,
+  ]);
   refuses = () => false;
   await pass(10);
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 2000 }));

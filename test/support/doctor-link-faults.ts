@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { Aedes } from 'aedes';
+import { connectAsync } from 'mqtt';
 import { expect } from 'vitest';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
@@ -13,7 +14,7 @@ import { type Identity, openAuthority } from './certificates.ts';
 import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store } from './doctor.ts';
 import { openScriptedBroker } from './faults.ts';
 
-type BrokerName = 'plain' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'early' | 'misnamed' | 'demanding' | 'old';
+type BrokerName = 'plain' | 'unheard' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'early' | 'misnamed' | 'demanding' | 'old';
 export interface Link {
   readonly brokers: Record<BrokerName, Broker>;
   readonly ca: string;
@@ -53,6 +54,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
   const brokers = {
     old,
     plain: await start(undefined, open),
+    unheard: await start(undefined, open),
     closed: await start(undefined, ['allow_anonymous false', `password_file ${passwords}`]),
     statusOnly: await start('topic write tocsin/v1/test/post-1/status\n', open),
     testsOnly: await start('topic write tocsin/v1/test/post-1/selftest\n', open),
@@ -62,6 +64,12 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     misnamed: await secure(authority.issue('other.example', 400)),
     demanding: await secure(authority.issue('localhost', 399), ['require_certificate true']),
   };
+  const identity = { ca: readFileSync(authority.ca), cert: readFileSync(own.good.cert), key: readFileSync(own.good.key) };
+  for (const { url } of [brokers.plain, brokers.demanding, brokers.good]) {
+    const platform = await connectAsync(url, url.startsWith('mqtts') ? identity : {});
+    undo.push(() => platform.endAsync(true));
+    await platform.subscribeAsync('tocsin/v1/#');
+  }
   return { brokers, ca: authority.ca, foreignCa: foreign.ca, own };
 }
 
@@ -177,6 +185,15 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
     ['no broker but a web server', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
+    ['nobody subscribes to events', () => ({ url: link().brokers.unheard.url, plant: (path) => store(path, false, Date.now()) }), 'acl', 'fail', 'acl.unheard'],
+    ['nobody subscribes to tests, and no event waits', () => ({ url: link().brokers.unheard.url }), 'acl', 'warn', 'acl.alone'],
+    [
+      'nobody subscribes, and nobody has to',
+      () => ({ url: link().brokers.unheard.url, mqtt: { requireSubscriber: false }, plant: (path) => store(path, false, Date.now()) }),
+      'acl',
+      'pass',
+      'acl.ok',
+    ],
     ['a broker that acknowledges nothing', () => scripted({ puback: () => undefined }), 'acl', 'fail', 'acl.silent'],
     ['a broker that ends the connection over a message', () => scripted({ puback: () => ({ disconnect: 135 }) }), 'acl', 'fail', 'acl.ended'],
     ['one of MQTT 3.1.1 that does', closedAedes, 'acl', 'fail', 'acl.ended'],

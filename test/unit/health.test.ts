@@ -128,16 +128,18 @@ test('health says why the connection was away, and at once when events are refus
   outbox.writeHearing(hearingRecord());
   link.failed('certificate_refused');
   link.connected();
-  expect((await at(21_000)).link).toEqual({ connections: 1, lastFault: 'certificate_refused', eventsRefused: false });
-  link.refusing(true);
-  expect((await at(23_000)).link).toMatchObject({ eventsRefused: true });
+  expect((await at(21_000)).link).toEqual({ connections: 1, lastFault: 'certificate_refused', eventsRefused: false, eventRefusal: 'none' });
+  link.refusing('refused');
+  expect((await at(23_000)).link).toMatchObject({ eventsRefused: true, eventRefusal: 'refused' });
   expect(await at(25_000)).toBeUndefined();
-  link.refusing(false);
-  expect((await at(27_000)).link).toMatchObject({ eventsRefused: false });
+  link.refusing('no_subscriber');
+  expect((await at(26_000)).link).toMatchObject({ eventsRefused: true, eventRefusal: 'no_subscriber' });
+  link.refusing('none');
+  expect((await at(27_000)).link).toMatchObject({ eventsRefused: false, eventRefusal: 'none' });
   link.failed('connection_lost');
   link.connected();
   reconnect();
-  expect((await at(29_000)).link).toEqual({ connections: 2, lastFault: 'connection_lost', eventsRefused: false });
+  expect((await at(29_000)).link).toEqual({ connections: 2, lastFault: 'connection_lost', eventsRefused: false, eventRefusal: 'none' });
 });
 
 test('health that the broker refuses is sent again a minute later or over another connection, as it is then; what only got lost, after a second', async () => {

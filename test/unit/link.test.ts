@@ -14,13 +14,15 @@ test('what systemd is told of the broker is told once for each change, and can b
   link.failed('login_refused');
   link.failed('login_refused');
   link.connected();
-  link.refusing(false);
-  link.refusing(true);
+  link.refusing('none');
+  link.refusing('refused');
+  link.refusing('no_subscriber');
   expect(told.map(readLinkWords)).toEqual([
-    { state: 'connecting', eventsRefused: false },
-    { state: 'login_refused', eventsRefused: false },
-    { state: 'connected', eventsRefused: false },
-    { state: 'connected', eventsRefused: true },
+    { state: 'connecting', refusal: 'none' },
+    { state: 'login_refused', refusal: 'none' },
+    { state: 'connected', refusal: 'none' },
+    { state: 'connected', refusal: 'refused' },
+    { state: 'connected', refusal: 'no_subscriber' },
   ]);
   expect(['', 'broker:', 'broker: well', 'broker: connected, all refused'].map(readLinkWords)).toEqual([undefined, undefined, undefined, undefined]);
 });

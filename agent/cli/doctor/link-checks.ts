@@ -6,6 +6,7 @@ import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
+import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
@@ -222,7 +223,9 @@ const acl: Check = {
     try {
       const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
       if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
-      return code >= 128 ? fail('doctor.acl.refused', { topic, code }) : pass('doctor.acl.ok', { topic });
+      if (code >= 128) return fail('doctor.acl.refused', { topic, code });
+      if (code !== noSubscriber || !mqtt.requireSubscriber) return pass('doctor.acl.ok', { topic });
+      return topic === topics.event ? fail('doctor.acl.unheard', { topic }) : warn('doctor.acl.alone', { topic }); // of tests it says little of events
     } catch (error) {
       if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
       return fail('doctor.acl.silent', { reason: messageOf(error) });

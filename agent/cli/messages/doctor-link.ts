@@ -134,6 +134,22 @@ export const doctorLink = {
     en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',
     fr: 'demandez le droit d’écrire {topic} ; site et sensor sont-ils justes ?',
   },
+  'doctor.acl.unheard': {
+    en: 'nobody subscribes to this sensor’s events: {topic}',
+    fr: 'personne n’est abonné aux événements de ce capteur : {topic}',
+  },
+  'doctor.acl.unheard.try': {
+    en: 'they are kept: the platform is to subscribe, with a persistent session; or mqtt.requireSubscriber: false, where what takes messages is no subscriber',
+    fr: 'ils sont gardés : la plateforme doit s’abonner, avec une session persistante ; ou mqtt.requireSubscriber: false, si ce qui prend les messages n’est pas un abonné',
+  },
+  'doctor.acl.alone': {
+    en: 'nobody subscribes to {topic}, perhaps not to events either',
+    fr: 'personne n’est abonné à {topic}, peut-être pas aux événements non plus',
+  },
+  'doctor.acl.alone.try': {
+    en: 'the platform is to subscribe to tocsin/v1/#, with a persistent session; mqtt.requireSubscriber: false ends this check',
+    fr: 'la plateforme doit s’abonner à tocsin/v1/#, avec une session persistante ; mqtt.requireSubscriber: false arrête cette vérification',
+  },
   'doctor.acl.ended': {
     en: 'the broker ends the connection over {topic}',
     fr: 'le broker coupe la connexion quand on publie sur {topic}',

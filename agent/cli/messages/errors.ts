@@ -1,3 +1,5 @@
+import { linkErrors } from './link-errors.ts';
+
 // French for the errors and hints that layers below the command line throw in English. `{1}`, `{2}`... stand for what the
 // throw fills in, in its order. A test finds every throw in agent/ and holds it to this list.
 export const frenchErrors: Record<string, string> = {
@@ -27,23 +29,9 @@ export const frenchErrors: Record<string, string> = {
   'report it: what is stored next is not held up by it, and what was not is counted':
     'signalez-le : ce qui suit est stocké tout de même, et ce qui ne l’a pas été est compté',
   'check free space and that the file belongs to the service': 'vérifiez la place libre et que le fichier appartient au service',
-  'Expected the broker at {1} to accept the sensor, got: {2}': 'Attendu que le broker {1} accepte le capteur, obtenu : {2}',
-  'Expected the broker to hold the connection, got: {1}': 'Attendu que le broker garde la connexion, obtenu : {1}',
-  'check mqtt.url, the certificates and that the broker runs': 'vérifiez mqtt.url, les certificats et que le broker tourne',
+  ...linkErrors,
   'Expected to come to the end, got a stop by hand': 'Attendu d’aller au bout, obtenu un arrêt à la main',
   'start again': 'recommencez',
-  'Expected a connection, got none': 'Attendu une connexion, obtenu aucune',
-  'wait: the courier connects again': 'attendez : le courrier se reconnecte',
-  'Expected an answer of the broker, got none in {1} s': 'Attendu une réponse du broker, obtenu aucune en {1} s',
-  'Expected a PUBACK for {1}, got the end of the connection {2} times in a row: nothing is sent there for a while':
-    'Attendu un PUBACK pour {1}, obtenu la fin de la connexion {2} fois de suite : rien n’y est envoyé pendant un moment',
-  'Expected a PUBACK for {1}, got the end of the connection': 'Attendu un PUBACK pour {1}, obtenu la fin de la connexion',
-  'Expected a PUBACK for {1}, got {2}': 'Attendu un PUBACK pour {1}, obtenu {2}',
-  "check the broker's ACL for this sensor": 'vérifiez les droits (ACL) de ce capteur au broker',
-  'Expected the broker to take a message of {1} bytes on {2}, got a Maximum Packet Size of {3}: it is not sent':
-    'Attendu que le broker prenne un message de {1} octets sur {2}, obtenu une taille maximale de paquet de {3} : il n’est pas envoyé',
-  "raise the broker's limit (mosquitto: max_packet_size)": 'relevez la limite du broker (mosquitto : max_packet_size)',
-  'wait: the event is kept and sent again': 'attendez : l’événement est gardé et sera renvoyé',
   'Expected a configuration file at {1}, got: {2}': 'Attendu un fichier de configuration à {1}, obtenu : {2}',
   'run it again with sudo; where a service says so: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
     'recommencez avec sudo ; si c’est un service qui le dit : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',

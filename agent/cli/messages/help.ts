@@ -56,8 +56,8 @@ export const frenchHelp: Record<string, string> = {
   'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels':
     'un objet JSON : splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored ; ou les niveaux',
   'one screen: services, clock, what became of every event': 'un écran : services, horloge, le sort de chaque événement',
-  'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot':
-    'un objet JSON : site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, clockSynchronised, ownThresholds ; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo une fois que l’écouteur a tourné depuis ce démarrage',
+  'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot':
+    'un objet JSON : site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds ; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo une fois que l’écouteur a tourné depuis ce démarrage',
   'the file between listener and courier: size, what waits, what was lost': 'le fichier entre écouteur et courrier : taille, attente, pertes',
   'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable':
     'un objet JSON : path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable',

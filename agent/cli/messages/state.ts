@@ -40,7 +40,11 @@ export const state = {
   'service.note': { en: 'normal: runs. systemctl status {unit}', fr: 'normal : tourne. systemctl status {unit}' },
   'link.connecting': { en: 'connecting', fr: 'connexion en cours' },
   'link.connected': { en: 'connected', fr: 'connecté' },
-  'link.eventsRefused': { en: 'connected, but refuses this sensor’s events', fr: 'connecté, mais refuse les événements de ce capteur' },
+  'refusal.no_subscriber': {
+    en: 'connected, but nobody subscribes to this sensor’s events',
+    fr: 'connecté, mais personne n’est abonné aux événements de ce capteur',
+  },
+  'refusal.refused': { en: 'connected, but refuses this sensor’s events', fr: 'connecté, mais refuse les événements de ce capteur' },
   'link.unreachable': { en: 'cannot be reached', fr: 'injoignable' },
   'link.no_tls': { en: 'answers without TLS', fr: 'répond sans TLS' },
   'link.tls_version': { en: 'has no TLS 1.2 or later', fr: 'n’a pas TLS 1.2 ou plus récent' },
