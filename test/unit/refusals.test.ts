@@ -2,8 +2,11 @@
 import { expect, test } from 'vitest';
 import type { Queue } from '../../agent/delivery/queue.ts';
 import { Refusals } from '../../agent/delivery/refusals.ts';
+import { BrokerError, UnsentError } from '../../agent/lib/errors.ts';
 
 const second = 1000;
+const refusal = new BrokerError('Expected a PUBACK, got reason code 135', 'check', true);
+const unsent = new UnsentError('Expected a message of at most 100 bytes, got 200', 'raise');
 const longest = () => new Refusals(() => 1); // each wait is as long as it may be
 
 /** Events that are pending; of them those up to `handedOut` were sent once. */
@@ -27,14 +30,14 @@ test('of a few that are refused one after another is tried, after waits that gro
   const refusals = longest();
   refusals.begin(0);
   expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
-  for (const sequence of [1, 2, 3]) refusals.refused(sequence, sequence * 10 * second, false);
+  for (const sequence of [1, 2, 3]) refusals.refused(sequence, sequence * 10 * second, refusal);
   expect([refusals.any, refusals.stopped]).toEqual([true, false]);
   const queue = queueOf([1, 2, 3, 4], 3);
   expect(nextTry(refusals, queue, 0)).toEqual([70, 1]); // of the first, whatever came since
   const tries: unknown[] = [];
   for (let i = 0, now = 100 * second; i < 5; i++, now += 1000 * second) {
     expect(refusals.isDue(now, 0), 'one is under way').toBe(false);
-    refusals.refused(i % 3 === 0 ? 1 : (i % 3) + 1, now, false);
+    refusals.refused(i % 3 === 0 ? 1 : (i % 3) + 1, now, refusal);
     tries.push(nextTry(refusals, queue, now));
   }
   expect(tries).toEqual([
@@ -53,9 +56,9 @@ test('of a few that are refused one after another is tried, after waits that gro
 test('one that was tried before its turn, and taken, says nothing of those that were refused: the next is tried after the shortest wait', () => {
   const refusals = longest();
   refusals.begin(0);
-  refusals.refused(1, 0, false);
+  refusals.refused(1, 0, refusal);
   expect(nextTry(refusals, queueOf([1, 2]), 0)).toEqual([60, 1]);
-  refusals.refused(1, 60 * second, false);
+  refusals.refused(1, 60 * second, refusal);
   expect(nextTry(refusals, queueOf([1, 2]), 60 * second)).toEqual([120, 2]);
   expect(refusals.taken(2, 180 * second, false)).toBe(true);
   expect(refusals.any).toBe(true);
@@ -65,15 +68,15 @@ test('one that was tried before its turn, and taken, says nothing of those that 
 test('sixteen in a row stop all but the tries; what is taken between begins the count anew, and what the sensor itself refuses is not of it', () => {
   const refusals = longest();
   refusals.begin(0);
-  for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, false);
+  for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, refusal);
   expect(refusals.taken(16, 0, false)).toBe(false);
-  for (let sequence = 17; sequence <= 31; sequence++) refusals.refused(sequence, 0, false);
-  for (let sequence = 100; sequence <= 140; sequence++) refusals.refused(sequence, 0, true);
+  for (let sequence = 17; sequence <= 31; sequence++) refusals.refused(sequence, 0, refusal);
+  for (let sequence = 100; sequence <= 140; sequence++) refusals.refused(sequence, 0, unsent);
   expect(refusals.stopped).toBe(false);
   refusals.begin(0); // another connection
-  for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, false);
+  for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, refusal);
   expect(refusals.stopped).toBe(false);
-  refusals.refused(16, 0, false);
+  refusals.refused(16, 0, refusal);
   expect(refusals.stopped).toBe(true);
   expect(refusals.isDue(60 * second, 1), 'what is under way may be taken yet').toBe(false);
   expect(refusals.isDue(60 * second, 0)).toBe(true);
@@ -82,13 +85,13 @@ test('sixteen in a row stop all but the tries; what is taken between begins the 
 test('stopped, the next behind them and the newest are tried by turns, over the next connection at once; one that is taken lets the others go on', () => {
   const refusals = longest();
   refusals.begin(0);
-  for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, 0, false);
+  for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, 0, refusal);
   const queue = queueOf(Array.from({ length: 20 }, (_, i) => i + 1));
   const tries: unknown[] = [];
   for (let i = 0; i < 6; i++) {
     const next = nextTry(refusals, queue, i * 1000 * second);
     tries.push(next);
-    refusals.refused(next[1] as number, (i + 1) * 1000 * second, false);
+    refusals.refused(next[1] as number, (i + 1) * 1000 * second, refusal);
   }
   expect(tries).toEqual([
     [60, 17],
@@ -101,9 +104,9 @@ test('stopped, the next behind them and the newest are tried by turns, over the 
   refusals.begin(9000 * second);
   expect([refusals.any, refusals.stopped]).toEqual([true, true]);
   expect(nextTry(refusals, queue, 9000 * second)).toEqual([0, 20]);
-  refusals.refused(20, 9000 * second, false);
+  refusals.refused(20, 9000 * second, refusal);
   expect(nextTry(refusals, queue, 9000 * second)).toEqual([600, 20]);
-  refusals.refused(20, 9600 * second, false);
+  refusals.refused(20, 9600 * second, refusal);
   expect(nextTry(refusals, queue, 9600 * second)).toEqual([600, 1]); // from the oldest again
   expect(refusals.taken(1, 10_200 * second, true)).toBe(true);
   expect([refusals.any, refusals.stopped]).toEqual([false, false]);
@@ -112,10 +115,10 @@ test('stopped, the next behind them and the newest are tried by turns, over the 
 test('a connection begins with none refused, but where all were; where nothing is left to try, none is refused any more', () => {
   const refusals = longest();
   refusals.begin(0);
-  refusals.refused(1, 0, false);
+  refusals.refused(1, 0, refusal);
   refusals.begin(second);
   expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
-  for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, second, false);
+  for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, second, refusal);
   expect(refusals.next(queueOf([]))).toBeUndefined();
   expect([refusals.any, refusals.stopped, refusals.isDue(1e9, 0)]).toEqual([false, false, false]);
 });
