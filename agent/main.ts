@@ -27,3 +27,14 @@ try {
 } catch (error) {
   process.exitCode = reportError(error, language, config);
 }
+if (stop.signal.aborted) {
+  // the look-up of a name cannot be ended, and holds a process for as long as the resolver waits
+  await Promise.all([process.stdout, process.stderr].map(written));
+  process.exit();
+}
+
+/** Until a reader, however slow, has taken what was printed, or is gone. */
+function written(stream: NodeJS.WriteStream): Promise<void> | undefined {
+  if (stream.writableLength === 0 || stream.destroyed) return;
+  return new Promise((done) => stream.write('', () => done()));
+}

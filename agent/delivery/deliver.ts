@@ -84,11 +84,12 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       await publisher.close(farewell);
     } catch (error) {
       await publisher?.close(false); // before the wait, so that the will is published
+      if (signal.aborted) return; // a stop ends what is under way: no fault of the link
       const fault = linkFaultOf(error);
       // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either, nor do two of one name take turns fast
       if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
       const waitMs = backoffMs(attempt, random);
-      if (!signal.aborted) link?.failed(fault);
+      link?.failed(fault);
       if (attempt === 0) logger.warn({ fault, reason: messageOf(error) }, 'not connected; events are kept');
       else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       attempt++;

@@ -1,0 +1,11 @@
+// Loaded into the courier by --import: the look-up of a name is never answered and holds the process, as one that the machine's resolver waits for.
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
+
+Object.assign(dns, {
+  lookup(name: string) {
+    setInterval(() => undefined, 1e6);
+    process.stderr.write(`looked up ${name}\n`);
+  },
+});
+syncBuiltinESMExports();
