@@ -236,7 +236,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     } finally {
       stop.removeEventListener('abort', onStop);
       // what is under way is waited for, but not over a connection that is as good as gone: each may take as long as a time-out
-      const giveUp = () => void publisher.close(false);
+      const giveUp = () => {
+        if (failure.signal.reason instanceof BrokerError) void publisher.close(false);
+      };
       if (failure.signal.aborted) giveUp();
       else failure.signal.addEventListener('abort', giveUp);
       await Promise.allSettled(flying);
