@@ -58,7 +58,9 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
     series(({ points }) => points.filter(({ falseAlarmsPerHour }) => falseAlarmsPerHour <= most).map(({ falseAlarmsPerHour, f1 }) => [falseAlarmsPerHour, f1])),
     size,
   );
-  const bySnr = score.recallBySnr.map(({ snrDb, recall }) => t('evaluation.atSnr', { snr: snrDb, recall: fixed(recall, 2) }));
+  const bySnr = Object.entries(score.recallBySnr)
+    .toSorted(([a], [b]) => Number(a) - Number(b)) // an object has those under the background last
+    .map(([snr, recall]) => t('evaluation.atSnr', { snr: Number(snr), recall: fixed(recall, 2) }));
   const causes = Object.entries(score.falseAlarmCauses)
     .toSorted(([, a], [, b]) => b - a)
     .map(([name, n]) => `${causeName(name, t)} ${n}`);

@@ -26,8 +26,8 @@ export interface LabelScore {
 export interface Score {
   macroF1: number;
   perLabel: Record<Label, LabelScore>;
-  /** Of the references whose level over the background the scenes tell, lowest level first. */
-  recallBySnr: { snrDb: number; recall: number }[];
+  /** By level over the background in dB, of the references whose level the scenes tell. */
+  recallBySnr: Record<string, number>;
   hours: number;
   quietHours: number;
   falseAlarmsPerHour: number;
@@ -97,7 +97,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
   return {
     macroF1: sum(labels.map((l) => perLabel[l].f1)) / labels.length,
     perLabel,
-    recallBySnr: [...bySnr].toSorted(([a], [b]) => a - b).map(([snrDb, { hit, reference }]) => ({ snrDb, recall: ratio(hit, reference) })),
+    recallBySnr: Object.fromEntries([...bySnr].toSorted(([a], [b]) => a - b).map(([snrDb, { hit, reference }]) => [snrDb, ratio(hit, reference)])),
     hours,
     quietHours,
     falseAlarmsPerHour: ratio(sum(labels.map((l) => perLabel[l].falseAlarm)), hours),

@@ -34,15 +34,7 @@ test('hits within the collar or inside, repeats, false alarms and their causes',
   expect(score.perLabel.shout).toMatchObject({ reference: 1, hit: 1, repeat: 1, falseAlarm: 0, f1: 1 });
   expect(score.perLabel.bang).toMatchObject({ reference: 1, hit: 0, falseAlarm: 2, f1: 0 });
   expect(score.falseAlarmCauses).toEqual({ door: 1, '<dishes>': 1, background: 1 });
-  expect(score).toMatchObject({
-    macroF1: 1 / 3,
-    falseAlarmsPerHour: 3,
-    falseAlarmsPerHourQuiet: 4,
-    recallBySnr: [
-      { snrDb: 0, recall: 0 },
-      { snrDb: 20, recall: 1 },
-    ],
-  });
+  expect(score).toMatchObject({ macroF1: 1 / 3, falseAlarmsPerHour: 3, falseAlarmsPerHourQuiet: 4, recallBySnr: { 0: 0, 20: 1 } });
 });
 
 test('other thresholds are scored as the agent would have them: a label closes where its model says', () => {
@@ -115,19 +107,18 @@ test('recall by level is of the sounds whose level is known: none is taken for 0
   const [scene] = scenes as [Scene];
   const unknown = { ...scene, events: [...scene.events, { onset: 80, offset: 81, label: 'bang' as const }] };
   const { recallBySnr, perLabel } = scoreEvents([unknown], [at('a', 'bang', 80)]);
-  expect(recallBySnr).toEqual([
-    { snrDb: 0, recall: 0 },
-    { snrDb: 20, recall: 0 },
-  ]);
+  expect(recallBySnr).toEqual({ 0: 0, 20: 0 });
   expect(perLabel.bang).toMatchObject({ reference: 2, hit: 1 });
   const events = [{ onset: 1, offset: 2, label: 'bang' as const }];
-  expect(scoreEvents([{ file: 'c', seconds: 60, events }], []).recallBySnr).toEqual([]);
+  expect(scoreEvents([{ file: 'c', seconds: 60, events }], []).recallBySnr).toEqual({});
 });
 
-test('recall by level is in the order of levels, those under the background first', () => {
+test('the page has recall in the order of levels, those under the background first', () => {
   const events = [12, -0.4, -12, -5].map((snr, i) => ({ onset: 10 * i, offset: 10 * i + 1, label: 'bang' as const, snr }));
-  const { recallBySnr } = scoreEvents([{ file: 'c', seconds: 60, events }], [at('c', 'bang', 20)]);
-  expect(recallBySnr.map(({ snrDb, recall }) => `${snrDb}: ${recall}`)).toEqual(['-12: 1', '-5: 0', '0: 0', '12: 0']);
+  const score = scoreEvents([{ file: 'c', seconds: 60, events }], [at('c', 'bang', 20)]);
+  expect(score.recallBySnr).toEqual({ '-12': 1, '-5': 0, 0: 0, 12: 0 });
+  const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, score, []);
+  expect(page).toMatch(/-12 dB: 1\.00.*-5 dB: 0\.00.*, 0 dB: 0\.00.* 12 dB: 0\.00/);
 });
 
 test('false alarms of a short scene are not told over 0.00 h', () => {
