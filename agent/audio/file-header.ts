@@ -1,5 +1,4 @@
-import { skipId3 } from './id3.ts';
-import { flacSamples, mp3Samples, oggSamples } from './sound-length.ts';
+import { flacSamples, mp3Samples, oggSamples, skipId3 } from './sound-length.ts';
 
 /** What a sound file says of itself. `samples`: per channel, where the file tells and it can be believed; a whole file may have `tolerance` more or fewer. */
 export interface FileHeader {

@@ -72,7 +72,7 @@ export function loadManifest(folder: string): ModelManifest {
   } catch (cause) {
     throw new ModelError(`Expected JSON in ${folder}/manifest.json, got: ${printable(messageOf(cause))}`, 'see models/README.md', { cause });
   }
-  const result = manifestSchema.safeParse(value, { reportInput: true });
+  const result = manifestSchema.safeParse(value);
   if (!result.success) {
     const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value)).map((problem) => `  ${printable(problem)}`);
     throw new ModelError(

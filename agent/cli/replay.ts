@@ -69,7 +69,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
         bar?.increment();
         continue;
       }
-      if (source.isZeros) tell(() => process.stderr.write(`${wrap(t('replay.zeros', { file }), screenOf(process.stderr).columns)}\n`));
+      if (source.isZeros) tell(() => process.stderr.write(`${wrap(t('replay.zeros', { file: printableLine(file) }), screenOf(process.stderr).columns)}\n`));
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       recognised += found.length;
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);

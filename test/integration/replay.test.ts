@@ -35,6 +35,7 @@ test('exact zeros are told by replay, and no scene for evaluate', () => {
   const english = run('replay', zeros, '--json');
   expect([english.status, english.stdout]).toEqual([0, '']);
   expect(english.stderr.replace(/\s+/g, ' ')).toBe(`${zeros}: nothing but exact zeros, which no street gives: was its recorder mute? `);
+  expect(run('replay', file('zeros\x07.wav', readFileSync(zeros)), '--json').stderr).toContain('zeros?.wav');
   expect(run('replay', zeros, '--json', '--lang', 'fr').stderr.replace(/\s+/g, ' ')).toContain('rien que des zéros exacts');
   file('scenes.json', JSON.stringify([{ file: 'zeros.wav', seconds: 1, events: [] }]));
   const evaluated = run('evaluate', folder, '--json');

@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { BrokerError } from '../../agent/lib/errors.ts';
+import { BrokerError, OutboxError } from '../../agent/lib/errors.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -47,6 +47,36 @@ test('once one is not answered in time the connection is given up, though others
   fail.get(1)?.();
   await soon(() => expect(seen.ids()).toHaveLength(2));
   expect(seen.connections()).toBe(2);
+});
+
+test('an outbox that fails is no reason to end a connection before what is under way is answered', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-good-link-')), 'outbox.db'));
+  outbox.append(recordedEvent(1));
+  outbox.drop(2); // a gap to be told
+  let isFailing = true;
+  const { gapReported } = outbox;
+  outbox.gapReported = (gap) => {
+    if (isFailing) throw new OutboxError('Expected to write the outbox, got: a full disk', 'free space');
+    gapReported.call(outbox, gap);
+  };
+  const answer = Promise.withResolvers<void>();
+  onTestFinished(() => answer.resolve()); // or delivery would not end
+  let asked = 0;
+  let ended = 0;
+  const before = ({ topic }: { topic: string }) => {
+    if (!topic.endsWith('/event')) return;
+    asked++;
+    return answer.promise;
+  };
+  const seen = startCourier(outbox, fixedClock(), { before, close: () => void ended++ });
+  await soon(() => expect([asked, seen.of('/gap').length]).toEqual([1, 1]));
+  await new Promise((turn) => setImmediate(turn));
+  expect(ended).toBe(0);
+  isFailing = false;
+  answer.resolve();
+  await soon(() => expect(outbox.fates().sent).toBe(1));
+  await soon(() => expect(seen.connections()).toBe(2));
+  expect(ended).toBe(1);
 });
 
 test('a broker that is away is tried after waits that grow, and told of once', async () => {
