@@ -53,3 +53,8 @@ export function datagramsTo(path: string): ((message: string) => boolean) | unde
     return sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length) >= 0;
   };
 }
+
+/** Whether a file has an access control list beside its mode (acl(5)); false too where it cannot be asked for one. */
+export function hasAccessList(path: string): boolean {
+  return libc('long getxattr(const char *path, const char *name, void *value, size_t size)')(path, 'system.posix_acl_access', null, 0) > 0;
+}

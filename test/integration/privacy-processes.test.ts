@@ -2,7 +2,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { accessOf } from '../../agent/cli/privacy/process.ts';
+import { accessOf } from '../../agent/cli/privacy/reach.ts';
 import type { Report } from '../../agent/cli/privacy/report.ts';
 import { localServices } from '../../agent/cli/privacy/sockets.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';

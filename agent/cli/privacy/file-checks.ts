@@ -5,7 +5,8 @@ import { meterSocketPath } from '../../config/load-config.ts';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
-import { accessOf, type Mount, mountsOf, type OpenFile, openFiles } from './process.ts';
+import { type Mount, mountsOf, type OpenFile, openFiles } from './process.ts';
+import { accessOf } from './reach.ts';
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
 

@@ -1,8 +1,9 @@
 // Who else hears on this machine, and whether the half that speaks could ask it.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
-import { accessOf, allProcesses, isSame, namespaceOf } from './process.ts';
+import { allProcesses, namespaceOf } from './process.ts';
+import { reachOf } from './reach.ts';
 import { type Socket, socketsOf } from './sockets.ts';
 
 /** By their names as the kernel keeps them, for a server that lets go of a device that nobody uses. */
@@ -19,9 +20,12 @@ const hearing: HalfCheck = {
   run({ pid }, { halves: { listener } }) {
     const own = [process.pid, ...(typeof listener === 'string' ? [] : listener.processes)];
     const hears = allProcesses().filter((one) => !own.includes(one) && (soundServers.test(nameOf(one)) || (one !== init && holdsSound(one))));
+    const may = reachOf(pid);
+    const isReachable = ({ pid: server, path }: Socket) =>
+      path?.startsWith('/') ? may(path) : unlessGone(() => namespaceOf(server, 'net'), '') === namespaceOf(pid, 'net');
     const reachable = hears.flatMap((one) =>
       waitingOf(one)
-        .filter((socket) => isReachable(pid, socket))
+        .filter(isReachable)
         .map((socket) => `${nameOf(one)} [${one}] ${at(socket)}`),
     );
     if (reachable.length > 0) return fail('privacy.hearing.reachable', { what: listed(reachable) });
@@ -46,12 +50,6 @@ function holdsSound(pid: number): boolean {
 }
 
 const waitingOf = (pid: number): Socket[] => unlessGone(() => socketsOf(pid), []).filter(({ listening }) => listening);
-
-function isReachable(pid: number, { pid: server, path }: Socket): boolean {
-  if (!path?.startsWith('/')) return unlessGone(() => namespaceOf(server, 'net'), '') === namespaceOf(pid, 'net');
-  const seen = `/proc/${pid}/root${path}`;
-  return existsSync(path) && isSame(path, seen) && accessOf(pid)(seen);
-}
 
 const at = ({ local, path }: Socket): string => (local ? `${local.address}:${local.port}` : (path ?? ''));
 

@@ -5,7 +5,8 @@ import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { accessOf, allProcesses, isSame, machineProcess, namespaceOf } from './process.ts';
+import { allProcesses, machineProcess, namespaceOf } from './process.ts';
+import { reachOf } from './reach.ts';
 import { localServices, plainAddress, type Socket, socketsOf } from './sockets.ts';
 
 const network: HalfCheck = {
@@ -144,9 +145,7 @@ const meter: HalfCheck = {
   byHand: ({ pid }, { config }) => `sudo ls -ld ${dirname(meterSocketPath(config))}; sudo ls -l /proc/${pid}/root${meterSocketPath(config)}`,
   run({ pid }, { config }) {
     const path = meterSocketPath(config);
-    const seen = `/proc/${pid}/root${path}`;
-    if (existsSync(path) && isSame(path, seen) && accessOf(pid)(seen)) return fail('privacy.meter.reachable', { path });
-    return pass('privacy.meter.ok');
+    return reachOf(pid)(path) ? fail('privacy.meter.reachable', { path }) : pass('privacy.meter.ok');
   },
 };
 
@@ -156,12 +155,10 @@ const calls: HalfCheck = {
   only: 'listener',
   byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s 2>/dev/null | grep . || echo none`,
   run({ pid }, { config }) {
-    const may = accessOf(pid);
-    // without the links on the way, such as /var/run, which would lead out of its root
+    // as a service may be named by several paths
     const paths = [...new Set(localServices().flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
-    const reachable = paths.filter(
-      (path) => path !== meterSocketPath(config) && !harmlessServices.test(path) && isSame(path, `/proc/${pid}/root${path}`) && may(`/proc/${pid}/root${path}`),
-    );
+    const others = paths.filter((path) => path !== meterSocketPath(config) && !harmlessServices.test(path));
+    const reachable = others.filter(reachOf(pid));
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');
   },
 };

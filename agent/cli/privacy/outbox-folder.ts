@@ -3,6 +3,7 @@ import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, type 
 import { basename, dirname, join, resolve } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
+import { hasAccessList } from '../../lib/libc.ts';
 import { ballastBytes } from '../../outbox/ballast.ts';
 import { isFalseNote } from '../../outbox/schema-note.ts';
 import type { Machine } from './machine.ts';
@@ -16,7 +17,7 @@ const inTrial = /^outbox\.db(-wal|-shm|-journal)?$/;
 
 export interface OutboxFolder {
   readonly folder: string;
-  /** Paths of what is kept with the outbox and that others than its user and group may open; zeros are no secret. */
+  /** Paths of what is kept with the outbox and that others than its user and group may open, by mode or access list; zeros are no secret. */
   readonly open: string[];
   /** Names that the agent does not make. */
   readonly strangers: readonly string[];
@@ -36,7 +37,7 @@ export function lookIntoOutboxFolder({ config, halves }: Pick<Machine, 'config' 
     if (place === resolve(meterSocketPath(config)) && stats.isSocket()) continue;
     if (stats.isFile() && name.startsWith(basename(path)) && restingEnds.test(name.slice(basename(path).length))) {
       if (/\.damaged-\d+(-wal)?$/.test(name)) setAside.push(name);
-      if ((stats.mode & 0o007) !== 0 && place !== `${path}.ballast`) open.push(place);
+      if (((stats.mode & 0o007) !== 0 || hasAccessList(place)) && place !== `${path}.ballast`) open.push(place);
     } else if (!isTrial(place, stats, users) && !isLostAndFound(place, stats)) strangers.push(name);
   }
   return { folder, open, strangers, setAside };

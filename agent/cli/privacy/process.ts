@@ -137,6 +137,9 @@ export function familyOf(pid: number): number[] {
 }
 
 export interface Mount {
+  /** Of the file system, `major:minor`, and the folder or file of it that is mounted. */
+  readonly device: string;
+  readonly root: string;
   readonly point: string;
   readonly type: string;
   readonly source: string;
@@ -148,10 +151,10 @@ export function mountsOf(pid: number): Mount[] {
   const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trimEnd().split('\n');
   return lines.map((line) => {
     const [before = '', after = ''] = line.split(' - ');
-    const [, , , , point = '', options = ''] = before.split(' ');
+    const [, , device = '', root = '', point = '', options = ''] = before.split(' ');
     const [type = '', source = '', superOptions = ''] = after.split(' ');
     const readOnly = [options, superOptions].some((list) => list.split(',').includes('ro'));
-    return { point: unescapeOctal(point), type, source, writable: !readOnly };
+    return { device, root: unescapeOctal(root), point: unescapeOctal(point), type, source, writable: !readOnly };
   });
 }
 
@@ -173,17 +176,4 @@ export function isSame(path: string, seen: string): boolean {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw error;
   }
-}
-
-/** Whether the user and groups of a process may write to a path, or else do either, by its mode; what is its own it may give itself (chmod(2)). */
-export function accessOf(pid: number, what: 'write' | 'read or write' = 'write'): (path: string) => boolean {
-  const bits = what === 'write' ? 0o222 : 0o666;
-  const field = statusOf(pid);
-  const uid = Number(field('Uid').split(/\s+/)[1]);
-  const groups = new Set([Number(field('Gid').split(/\s+/)[1]), ...field('Groups').split(/\s+/).filter(Boolean).map(Number)]);
-  return (path) => {
-    const { mode, uid: owner, gid } = statSync(path);
-    if (uid === 0 || owner === uid) return true;
-    return (mode & bits & (groups.has(gid) ? 0o070 : 0o007)) !== 0;
-  };
 }

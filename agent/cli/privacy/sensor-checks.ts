@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node
 import { dirname, join } from 'node:path';
 import { manifestSchema } from '../../classify/model-manifest.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { hasAccessList } from '../../lib/libc.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
@@ -87,7 +88,7 @@ const access: SensorCheck = {
     const { path } = machine.config.outbox;
     if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
     const { folder, open, strangers, setAside } = lookIntoOutboxFolder(machine);
-    if ((statSync(folder).mode & 0o002) !== 0) open.push(folder);
+    if ((statSync(folder).mode & 0o002) !== 0 || hasAccessList(folder)) open.push(folder);
     if (open.length > 0) return fail('privacy.access.open', { what: listed(open) });
     const wrong = filled(machine.config);
     if (wrong.length > 0) return fail('privacy.access.filled', { what: listed(wrong) });

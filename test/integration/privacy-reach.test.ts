@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { allowUser } from '../support/access-list.ts';
+import { courierUid, failing, findingOf, type Halves, listenerUid, openHalves, without } from '../support/privacy.ts';
+
+// What a half could do by a way that is not the usual one, while all else of it is as it should be.
+let halves: Halves;
+
+describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left out: ${without})` : ''}`, () => {
+  beforeAll(async () => {
+    halves = await openHalves();
+  }, 180_000);
+  afterAll(() => halves?.close(), 180_000);
+
+  const inside = (half: 'listen' | 'deliver', ...command: string[]) => {
+    expect(spawnSync('nsenter', ['-t', String(halves.pidOf(half)), '-m', ...command], { encoding: 'utf8' }).stderr).toBe('');
+  };
+  /** Moves a file of a folder to another path for a half alone, until the test ends. */
+  function moveFor(half: 'listen' | 'deliver', folder: string, name: string): void {
+    const place = '/etc/hostname'; // any file that is there
+    inside(half, 'mount', '--bind', `${folder}/${name}`, place);
+    onTestFinished(() => inside(half, 'umount', place));
+    inside(half, 'mount', '-t', 'tmpfs', '-o', 'ro', 'hidden', folder);
+    onTestFinished(() => inside(half, 'umount', folder));
+  }
+  /** A program of the machine that waits at a local socket, by its mode for root alone. */
+  async function program(path: string): Promise<string> {
+    const server = createServer().listen(path);
+    await new Promise((listening) => server.once('listening', listening));
+    onTestFinished(() => void server.close());
+    chmodSync(path, 0o600);
+    return path;
+  }
+
+  test('a program’s socket that lies elsewhere for the listener, and the meter’s for the courier', async () => {
+    mkdirSync(halves.at('asked'));
+    const called = await program(halves.at('asked', 'asked.sock'));
+    moveFor('listen', halves.at('asked'), 'asked.sock');
+    moveFor('deliver', halves.at('data'), 'meter.sock');
+    expect(failing(await halves.verify())).toEqual([]); // for root alone
+    for (const socket of [called, halves.at('data', 'meter.sock')]) chmodSync(socket, 0o666);
+    onTestFinished(() => chmodSync(halves.at('data', 'meter.sock'), 0o600));
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['listener.calls', 'courier.meter']);
+    expect(findingOf(report, 'listener.calls')?.found).toContain(called);
+  });
+
+  test('what is closed to a half by its mode, and open to it by an access list', async () => {
+    const called = await program(halves.at('asked.sock'));
+    expect(failing(await halves.verify())).toEqual([]);
+    allowUser(called, listenerUid);
+    expect(failing(await halves.verify())).toEqual(['listener.calls']);
+    allowUser(halves.at('data', 'meter.sock'), courierUid);
+    onTestFinished(() => halves.start('listen'));
+    expect(failing(await halves.verify())).toEqual(['listener.calls', 'courier.meter']);
+  });
+
+  test('an outbox that an access list opens to a person', async () => {
+    const beside = halves.at('data', 'outbox.db.damaged-1');
+    writeFileSync(beside, '', { mode: 0o600 });
+    onTestFinished(() => rmSync(beside));
+    expect(failing(await halves.verify())).toEqual([]);
+    allowUser(beside, 64_009);
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['sensor.access']);
+    expect(findingOf(report, 'sensor.access')?.found).toContain(beside);
+  });
+});
