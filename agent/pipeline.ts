@@ -201,7 +201,6 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     if (fate === 'held') logger.warn({}, 'event held in memory: the outbox cannot be written');
     if (fate === 'refused') logger.error({}, 'event refused: more than outbox.maxEventsPerMinute');
   };
-  logger.info({ model: name, version }, 'listening');
   const { secondsHeard } = await hear(
     counted,
     classifier,

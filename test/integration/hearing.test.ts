@@ -6,9 +6,10 @@ import type { AudioSource } from '../../agent/audio/frame.ts';
 import { loadModel, recognitionOf } from '../../agent/classify/model-manifest.ts';
 import { hearStreet } from '../../agent/cli/run/hearing.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
+import type { Logger } from '../../agent/lib/logger.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
-import { fixedClock, limits, silentLogger } from '../support/samples.ts';
+import { fixedClock, limits } from '../support/samples.ts';
 
 const sampleRate = 16000;
 const tenth = (sound: (i: number) => number) => Float32Array.from({ length: sampleRate / 10 }, (_, i) => sound(i));
@@ -18,6 +19,10 @@ const sounds = {
   flat: tenth(() => 0.1),
 };
 const nothing = () => undefined;
+const journalOf = (lines: string[]): Logger => {
+  const tell = (_fields: object, message: string) => void lines.push(message);
+  return { debug: tell, info: tell, warn: tell, error: tell };
+};
 
 /** What a listener leaves in its outbox; the microphone gives another stretch each time that it is opened, on a clock that goes by the sound. No model. */
 async function listened(...stretches: { sound: keyof typeof sounds; seconds: number }[]) {
@@ -27,6 +32,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const config = checkConfig({ site: 'test', sensor: 'post-1', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, microphone }, 'test');
   const outbox = openSqliteOutbox(path, limits);
   const stop = new AbortController();
+  const journal: string[] = [];
   let nowMs = 0;
   let frames = 0;
   const open = async (): Promise<AudioSource> => ({
@@ -46,9 +52,9 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const classifier = { labels: [], sampleRate, frameSeconds: 0.1, push: async () => [frame()], reset: nothing, close: async () => undefined, manifest };
   const notifier = { ready: nothing, progress: nothing, stopping: nothing, status: nothing };
   const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs });
-  await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: silentLogger }, stop.signal);
+  await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: journalOf(journal) }, stop.signal);
   const view = viewOutbox(path);
-  const left = { usual: outbox.readUsualLevels(), days: view.listeningDays(), hours: outbox.summaries(9), hearing: outbox.readHearing() };
+  const left = { usual: outbox.readUsualLevels(), days: view.listeningDays(), hours: outbox.summaries(9), hearing: outbox.readHearing(), journal };
   view.close();
   outbox.close();
   return left;
@@ -71,8 +77,10 @@ test('what is clipped is counted, and no usual level', async () => {
 
 test('what a microphone gives that is not heard is neither: not counted for thresholds, no level and not usual', async () => {
   const flat = { sound: 'flat', seconds: 400 } as const; // given up after one minute, as configured
-  const { usual, days, hours, hearing } = await listened({ sound: 'sound', seconds: 100 }, flat, flat, { ...flat, seconds: 50 });
+  const { usual, days, hours, hearing, journal } = await listened({ sound: 'sound', seconds: 100 }, flat, flat, { ...flat, seconds: 50 });
   expect(hearing).toMatchObject({ fault: 'flat', opens: 4 });
+  const ends = 'stopped listening'; // the first and the last stretch do
+  expect(journal).toEqual(['starting to listen', 'the clock is right', 'hearing', ends, 'not hearing; trying again', ends]); // and no word of an opening
   expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([16]);
   expect(usual).toEqual([]);
   expect(hours[0]?.elapsedSeconds).toBeCloseTo(270, -1);

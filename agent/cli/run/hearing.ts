@@ -64,6 +64,7 @@ export async function hearStreet(config: Config, { open, classifier, outbox, not
     notifier.ready();
     notifier.progress();
   };
+  logger.info({ model: classifier.manifest.name, version: classifier.manifest.version }, 'starting to listen');
   try {
     await superviseMicrophone({ open, use, report, clock, logger, random: Math.random, silenceSeconds, once: adapter === 'file' }, signal);
   } finally {
