@@ -14,7 +14,7 @@ const longestWaitMs = 600_000; // an access control that was mended is noticed w
  *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again │ refused: a longer wait, then another
  *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next behind them and the newest ─▶ one is taken: the others go on
  *
- * The second state outlasts the connection, and the next begins with a try.
+ * Where it was for want of a subscriber, whatever is taken is a sign that there is one, and the next is tried at once. The second state outlasts the connection, and the next begins with a try.
  */
 export class Refusals {
   readonly #random: () => number;
@@ -73,12 +73,16 @@ export class Refusals {
   taken(sequence: number, nowMs: number, again: boolean): boolean {
     this.#inARow = 0;
     this.#stopped = false;
-    if (sequence !== this.#trial) return false;
-    this.#trial = undefined;
-    this.#tries = 0;
-    if (again) this.#none();
-    else this.#wait(nowMs);
-    return true;
+    const isTrial = sequence === this.#trial;
+    if (isTrial) {
+      this.#trial = undefined;
+      this.#tries = 0;
+      if (again) this.#none();
+      else this.#wait(nowMs);
+    }
+    // somebody subscribes, to these as well
+    if (this.#any && this.#kind === 'no_subscriber') this.#nextMs = nowMs;
+    return isTrial;
   }
 
   isDue(nowMs: number, flying: number): boolean {

@@ -97,6 +97,18 @@ describe('a broker that says that nobody subscribes (scripted)', () => {
     expect(link.read()).toMatchObject({ eventsRefused: false, eventRefusal: 'none' });
   });
 
+  test('an event that somebody has subscribed to since: those before it follow at once', async () => {
+    let heard = false;
+    const broker = await openScriptedBroker({ puback: () => (heard ? 0 : 16) });
+    onTestFinished(() => broker.close());
+    const outbox = start(broker.url);
+    await pass(30); // as seldom as it may be
+    heard = true;
+    outbox.append(recordedEvent(5));
+    await soon(() => expect(outbox.fates()).toMatchObject({ sent: 6 }));
+    expect(link.read()).toMatchObject({ eventsRefused: false });
+  });
+
   test('then one whose access control refuses: the journal and the link tell each for what it is', async () => {
     let code = 16;
     const broker = await openScriptedBroker({ puback: (topic) => (topic === topics.event ? code : 0) });

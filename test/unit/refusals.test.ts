@@ -2,11 +2,12 @@
 import { expect, test } from 'vitest';
 import type { Queue } from '../../agent/delivery/queue.ts';
 import { Refusals } from '../../agent/delivery/refusals.ts';
-import { BrokerError, UnsentError } from '../../agent/lib/errors.ts';
+import { BrokerError, UnheardError, UnsentError } from '../../agent/lib/errors.ts';
 
 const second = 1000;
 const refusal = new BrokerError('Expected a PUBACK, got reason code 135', 'check', true);
 const unsent = new UnsentError('Expected a message of at most 100 bytes, got 200', 'raise');
+const unheard = new UnheardError('Expected a subscriber, got reason code 16', 'subscribe');
 const longest = () => new Refusals(() => 1); // each wait is as long as it may be
 
 /** Events that are pending; of them those up to `handedOut` were sent once. */
@@ -63,6 +64,24 @@ test('one that was tried before its turn, and taken, says nothing of those that 
   expect(refusals.taken(2, 180 * second, false)).toBe(true);
   expect(refusals.any).toBe(true);
   expect(nextTry(refusals, queueOf([1, 3]), 180 * second)).toEqual([60, 3]);
+});
+
+test('where nobody subscribed, one that is taken is a sign that somebody does: the next is tried at once, whether that was a try or heard since', () => {
+  for (const tried of [false, true]) {
+    const refusals = longest();
+    refusals.begin(0);
+    for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, 0, unheard);
+    const queue = queueOf(
+      Array.from({ length: 20 }, (_, i) => i + 1),
+      16,
+    );
+    expect(nextTry(refusals, queue, 0)).toEqual([60, 17]);
+    if (!tried) refusals.refused(17, 60 * second, unheard);
+    expect(refusals.taken(tried ? 17 : 18, 70 * second, false)).toBe(tried);
+    expect([refusals.any, nextTry(refusals, queue, 70 * second)]).toEqual([true, [0, 1]]);
+    expect(refusals.taken(1, 71 * second, true)).toBe(true);
+    expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
+  }
 });
 
 test('sixteen in a row stop all but the tries; what is taken between begins the count anew, and what the sensor itself refuses is not of it', () => {
