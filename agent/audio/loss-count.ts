@@ -39,14 +39,12 @@ export function openLossCount(sampleRate: number) {
       // what was kept for a late reader comes from before the loss, which is counted behind it
       const loss = caughtUp ? Math.max(behind, believed()) : unwaited > mayWait ? behind - mayWait : 0;
       if (caughtUp) unwaited = 0;
-      let moved = 0;
       if (loss > (caughtUp && told > 0 ? 0 : lossSeconds * sampleRate)) {
-        moved = loss;
         lost += loss;
         counted = { samples: Math.max(0, loss - told), atMs: nowMs };
         told = caughtUp ? 0 : Math.max(0, told - loss);
       }
-      zeroMs = Math.min(seenMs - (moved / sampleRate) * 1000, latestMs);
+      zeroMs = Math.min(seenMs, latestMs);
       received += count;
       return received + lost - count;
     },

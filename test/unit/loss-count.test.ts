@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openLossCount } from '../../agent/audio/loss-count.ts';
+import { seededRandom } from '../support/random.ts';
 
 const rate = 16000;
 const frame = rate / 8;
@@ -119,6 +120,30 @@ describe('a reader that is late', () => {
       expect(microphone.missing).toBeLessThan(3.1);
     }
   });
+});
+
+test('frames up to 0.9 s late at random, of which none is missing: nothing lost', () => {
+  const microphone = device();
+  const random = seededRandom(1);
+  let lateSeconds = 0;
+  for (let i = 0; i < 10_000; i++) {
+    const before = lateSeconds;
+    lateSeconds = random() ** 4 * 0.9; // most are hardly late
+    microphone.pass(0.125 + lateSeconds - before);
+    microphone.take(frame, 30);
+  }
+  expect(microphone.lost).toBe(0);
+});
+
+test('an overrun of less than a second counts as told, also where the clock does not show it, or no more sound comes', () => {
+  const microphone = device();
+  microphone.hear(20);
+  microphone.loss.overrun(300, microphone.nowMs);
+  microphone.hear(20);
+  expect(microphone.lost).toBe(0.3);
+  microphone.loss.overrun(200, microphone.nowMs);
+  microphone.loss.ended();
+  expect(microphone.lost).toBe(0.5);
 });
 
 test('an overrun that claims more than went by counts for a second at most', () => {
