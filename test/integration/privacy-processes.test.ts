@@ -281,11 +281,4 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     for (const line of ['listener.network', 'listener.sockets', 'listener.files', 'courier.devices', 'courier.sockets', 'sensor.outbox'])
       expect(findingOf(report, line), line).toMatchObject({ state: 'unchecked' });
   });
-
-  test('someone who looks into the memory of a half that runs', async () => {
-    const tracer = spawn('strace', ['-f', '-e', 'trace=none', '-p', String(halves.pidOf('listen'))], { stdio: ['ignore', 'ignore', 'pipe'] });
-    onTestFinished(() => void tracer.kill('SIGKILL'));
-    await new Promise((attached) => tracer.stderr?.once('data', attached));
-    expect(failing(await halves.verify())).toEqual(['listener.traced']);
-  });
 });

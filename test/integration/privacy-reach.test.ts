@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { allowUser } from '../support/access-list.ts';
@@ -66,5 +66,20 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     const report = await halves.verify();
     expect(failing(report)).toEqual(['sensor.access']);
     expect(findingOf(report, 'sensor.access')?.found).toContain(beside);
+  });
+
+  const pid = () => String(halves.pidOf('listen'));
+  test.each([
+    ['who traces it', () => ['strace', '-f', '-e', 'trace=none', '-p', pid()]],
+    ['who traces one of its threads', () => ['strace', '-e', 'trace=none', '-p', readdirSync(`/proc/${pid()}/task`).at(-1) as string]],
+    ['who holds its memory open', () => ['sh', '-c', 'exec 3<"$0"; echo open >&2; exec sleep 60', `/proc/${pid()}/mem`]],
+  ])('%s', async (_who, command) => {
+    const [name = '', ...rest] = command();
+    const other = spawn(name, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    await new Promise((looking) => other.stderr.once('data', looking));
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['listener.traced']);
+    expect(findingOf(report, 'listener.traced')?.found).toMatch(new RegExp(`\\b${other.pid}$`));
   });
 });

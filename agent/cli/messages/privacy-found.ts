@@ -140,7 +140,7 @@ export const privacyFound = {
   'privacy.seccomp.wrong': { en: 'no filter', fr: 'pas de filtre' },
   'privacy.seccomp.rings': { en: 'io_uring goes past the filter: process {pids}', fr: 'io_uring passe outre le filtre : processus {pids}' },
   'privacy.seccomp.ok': { en: 'filtered ({filters} filters)', fr: 'filtrés ({filters} filtres)' },
-  'privacy.traced.wrong': { en: 'traced by process {pids}', fr: 'suivi par le processus {pids}' },
+  'privacy.traced.wrong': { en: 'traced, or its memory held open, by process {pids}', fr: 'suivi, ou sa mémoire ouverte, par le processus {pids}' },
   'privacy.traced.ok': { en: 'nobody', fr: 'personne' },
   'privacy.core.limit': { en: 'core dumps are on (limit {limit})', fr: 'les images mémoire sont permises (limite {limit})' },
   'privacy.core.pipe': {

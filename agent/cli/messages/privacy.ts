@@ -122,7 +122,10 @@ export const privacy = {
     fr: 'Seccomp dans /proc, et pas d’io_uring, qu’aucun filtre ne voit',
   },
   'privacy.what.traced': { en: 'Nobody looks into its memory', fr: 'Personne ne regarde dans sa mémoire' },
-  'privacy.how.traced': { en: 'TracerPid in /proc', fr: 'TracerPid dans /proc' },
+  'privacy.how.traced': {
+    en: 'TracerPid of each thread in /proc, and who holds its memory open',
+    fr: 'TracerPid de chaque fil dans /proc, et qui tient sa mémoire ouverte',
+  },
   'privacy.what.core': { en: 'A crash leaves no image of its memory', fr: 'Un plantage ne laisse pas d’image de sa mémoire' },
   'privacy.how.core': {
     en: 'limit and filter of core dumps in /proc, and who would receive them',

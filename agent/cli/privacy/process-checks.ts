@@ -1,12 +1,12 @@
 // What runs, as whom, and what it may still ask of the kernel.
-import { existsSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../lib/errors.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
-import { argumentsOf, environmentOf, isSame, mappings, mountsOf, openFiles, pathOf, statusOf } from './process.ts';
+import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, statusOf, unlessGone } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
 const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names; and Node with our web-audio capture
@@ -175,10 +175,17 @@ function groupNumber(name: string): string | undefined {
 
 const traced: HalfCheck = {
   id: 'traced',
-  byHand: ({ processes }) => `grep TracerPid ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  byHand: ({ processes }) =>
+    `grep TracerPid ${processes.map((pid) => `/proc/${pid}/task/*/status`).join(' ')}; sudo find /proc/[0-9]*/fd -lname '*/mem' -printf '%p %l\\n' 2>/dev/null`,
   run({ processes }) {
-    const tracers = processes.map((pid) => statusOf(pid)('TracerPid')).filter((tracer) => tracer !== '0');
-    return tracers.length > 0 ? fail('privacy.traced.wrong', { pids: listed(tracers) }) : pass('privacy.traced.ok');
+    // each thread has a tracer of its own, and each sees the memory of all (ptrace(2))
+    const tracers = processes.flatMap((pid) =>
+      readdirSync(`/proc/${pid}/task`).map((thread) => unlessGone(() => statusOf(pid, Number(thread))('TracerPid'), '0')),
+    );
+    const memory = new RegExp(`/(${processes.join('|')})/(task/\\d+/)?mem$`);
+    const readers = allProcesses().filter((one) => holds(one, (descriptor) => memory.test(readlinkSync(descriptor))));
+    const wrong = [...tracers.filter((tracer) => tracer !== '0'), ...readers.map(String)];
+    return wrong.length > 0 ? fail('privacy.traced.wrong', { pids: listed(wrong) }) : pass('privacy.traced.ok');
   },
 };
 

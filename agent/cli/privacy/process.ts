@@ -69,9 +69,9 @@ function trim(hex: string): string {
   return hex.replace(/^0+(?=.)/, '');
 }
 
-/** A field of /proc/PID/status. */
-export function statusOf(pid: number): (field: string) => string {
-  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+/** A field of /proc/PID/status, or of that of a thread of it. */
+export function statusOf(pid: number, thread = pid): (field: string) => string {
+  const text = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
   return (field) => new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
 }
 
@@ -114,6 +114,24 @@ export function allProcesses(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
+}
+
+/** What leaves while it is looked at holds and serves nothing. */
+export function unlessGone<T>(look: () => T, gone: T): T {
+  try {
+    return look();
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return gone;
+    throw error;
+  }
+}
+
+const init = 1; // opens neither a sound device nor the memory of another; in a container not even root may look at it
+
+/** Whether a process but the first holds a descriptor, given by its path under /proc, of which something is so. */
+export function holds(pid: number, isSo: (descriptor: string) => boolean): boolean {
+  if (pid === init) return false;
+  return unlessGone(() => readdirSync(`/proc/${pid}/fd`), []).some((fd) => unlessGone(() => isSo(`/proc/${pid}/fd/${fd}`), false));
 }
 
 /** A process and all that it has started and that still runs, the process first. */
