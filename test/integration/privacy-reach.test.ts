@@ -1,7 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Half } from '../../agent/cli/privacy/machine.ts';
+import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
 import { allowUser } from '../support/access-list.ts';
 import { courierUid, failing, findingOf, type Halves, listenerUid, openHalves, without } from '../support/privacy.ts';
 
@@ -66,6 +68,40 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     const report = await halves.verify();
     expect(failing(report)).toEqual(['sensor.access']);
     expect(findingOf(report, 'sensor.access')?.found).toContain(beside);
+  });
+
+  test('a library of the system that is another for the listener alone, and one that the loader adds to every program', async () => {
+    const library = /\S+\/libm\S*$/m.exec(readFileSync(`/proc/${halves.pidOf('listen')}/maps`, 'utf8'))?.[0] as string;
+    const other = halves.at('libm');
+    copyFileSync(library, other);
+    inside('listen', 'mount', '--bind', other, library);
+    const mounted = await halves.verify();
+    inside('listen', 'umount', library);
+    expect(failing(mounted)).toEqual(['listener.program']);
+    expect(findingOf(mounted, 'listener.program')?.found).toContain(library);
+
+    mkdirSync(halves.at('etc'));
+    writeFileSync(halves.at('etc', 'ld.so.preload'), `# to look on\n${library}\n`);
+    inside('listen', 'mount', '--bind', halves.at('etc'), '/etc');
+    onTestFinished(() => inside('listen', 'umount', '/etc'));
+    expect(findingOf(await halves.verify(), 'listener.program')).toMatchObject({ finding: 'program.preload', found: expect.stringContaining(library) });
+  });
+
+  test('the package’s capture, and programs that only name it', async () => {
+    const { halves: found, ...machine } = await halves.machineNow();
+    const processes = async (...command: [string, ...string[]]) => {
+      const other = spawn(command[0], command.slice(1), { stdio: 'ignore' });
+      onTestFinished(() => void other.kill('SIGKILL'));
+      await new Promise((started) => other.once('spawn', started));
+      other.kill('SIGSTOP'); // there is no microphone here
+      const listener = { ...(found.listener as Half), processes: [halves.pidOf('listen'), other.pid as number] };
+      const lines = await verifyMachine({ ...machine, halves: { ...found, listener } });
+      return lines.find(({ check }) => check === 'process')?.state;
+    };
+    const capture = `${machine.installation}/agent/audio/web-audio-capture.ts`;
+    expect(await processes(halves.node, capture, 'default', '16000')).toBe('pass');
+    expect(await processes('tail', '-f', capture)).toBe('fail');
+    expect(await processes(halves.node, '-e', '0', capture)).toBe('fail');
   });
 
   const pid = () => String(halves.pidOf('listen'));

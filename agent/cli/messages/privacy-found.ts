@@ -81,6 +81,7 @@ export const privacyFound = {
   },
   'privacy.program.environment': { en: 'variables that change what it runs: {what}', fr: 'variables qui changent ce qu’il exécute : {what}' },
   'privacy.program.mounted': { en: 'for it something else lies at {what}', fr: 'pour lui, autre chose se trouve à {what}' },
+  'privacy.program.preload': { en: '/etc/ld.so.preload adds to it: {what}', fr: '/etc/ld.so.preload y ajoute : {what}' },
   'privacy.program.code': { en: 'code from elsewhere: {what}', fr: 'code venu d’ailleurs : {what}' },
   'privacy.program.ok': { en: 'the Node of the package: {exe}', fr: 'le Node du paquet : {exe}' },
   'privacy.network.shared': { en: 'it shares the network of the machine', fr: 'il partage le réseau de la machine' },

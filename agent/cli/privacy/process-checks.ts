@@ -9,24 +9,28 @@ import { unitNames } from './machine.ts';
 import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, statusOf, unlessGone } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
-const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names; and Node with our web-audio capture
+const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names
 
 const process: HalfCheck = {
   id: 'process',
   byHand: ({ name, processes, unit }) => `${unit ? `systemctl show -p MainPID ${unitNames[name]}; ` : ''}ps -o pid,ppid,user,args -p ${processes.join(',')}`,
-  run({ name, pid, processes, hidden }) {
+  run({ name, pid, processes, hidden }, { installation }) {
     if (hidden) return unchecked('privacy.process.hidden');
-    const strangers = processes.filter((one) => {
-      if (one === pid) return false;
-      const program = basename(readlinkSync(`/proc/${one}/exe`));
-      const isCapture = captures.includes(program) || argumentsOf(one).some((argument) => argument.endsWith('/agent/audio/web-audio-capture.ts'));
-      return name !== 'listener' || !isCapture;
-    });
+    const strangers = processes.filter((one) => one !== pid && !(name === 'listener' && isCapture(one, installation)));
     if (strangers.length > 0)
       return fail('privacy.process.strangers', { what: listed(strangers.map((one) => `${argumentsOf(one).join(' ').slice(0, 60)} [${one}]`)) });
     return processes.length > 1 ? pass('privacy.process.ok', { pid, count: processes.length - 1 }) : pass('privacy.process.alone', { pid });
   },
 };
+
+/** arecord, or the package's Node with nothing but our web-audio capture. */
+function isCapture(pid: number, installation: string): boolean {
+  const exe = readlinkSync(`/proc/${pid}/exe`);
+  const [, script = ''] = argumentsOf(pid);
+  const isOurs =
+    exe.startsWith(`${realpathSync(installation)}/`) && realScript(pid, script) === realpathSync(`${installation}/agent/audio/web-audio-capture.ts`);
+  return captures.includes(basename(exe)) || isOurs;
+}
 
 /** What changes the program that Node, its OpenSSL or the loader runs, whom it trusts and by whom it speaks, or lets someone else look into it. */
 const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_\w+|GCONV_PATH|MALLOC_\w+|GLIBC_TUNABLES)$/;
@@ -34,7 +38,7 @@ const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLK
 const program: HalfCheck = {
   id: 'program',
   byHand: ({ pid }) =>
-    `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps`,
+    `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps; sudo cat /proc/${pid}/root/etc/ld.so.preload 2>/dev/null`,
   run({ name, pid, processes }, { installation, config, configPath }) {
     const exe = readlinkSync(`/proc/${pid}/exe`);
     const inside = (path: string) => path.startsWith(`${realpathSync(installation)}/`);
@@ -55,12 +59,39 @@ const program: HalfCheck = {
     const harmless = (key: string) => key === 'NODE_EXTRA_CA_CERTS' && config.mqtt.caFile !== undefined;
     const variables = processes.flatMap((one) => [...environmentOf(one).keys()].filter((key) => meddling.test(key) && !harmless(key)));
     if (variables.length > 0) return fail('privacy.program.environment', { what: listed(variables) });
-    const code = processes.flatMap(mappings).filter(({ permissions, path }) => permissions.includes('x') && path !== '' && !path.startsWith('['));
-    const foreign = code.filter(({ path }) => !inside(path) && !/^\/(usr\/)?(lib|lib64|bin|sbin|libexec)\//.test(path));
-    if (foreign.length > 0) return fail('privacy.program.code', { what: listed(foreign.map(({ path }) => path)) });
+    const foreign = processes.flatMap((one) => codeOf(one).filter((path) => !inside(path) && (!ofTheSystem.test(path) || isOther(one, path))));
+    if (foreign.length > 0) return fail('privacy.program.code', { what: listed(foreign) });
+    const loaded = preloadedBy(pid);
+    if (loaded !== '') return fail('privacy.program.preload', { what: loaded });
     return pass('privacy.program.ok', { exe });
   },
 };
+
+const ofTheSystem = /^\/(usr\/)?(lib|lib64|bin|sbin|libexec)\//;
+
+function codeOf(pid: number): string[] {
+  return mappings(pid).flatMap(({ permissions, path }) => (permissions.includes('x') && path !== '' && !path.startsWith('[') ? [path] : []));
+}
+
+/** Whether a process sees another file by a path than is here. One that an upgrade has replaced since it was mapped is the same for both. */
+function isOther(pid: number, path: string): boolean {
+  const place = path.replace(/ \(deleted\)$/, '');
+  const seen = `/proc/${pid}/root${place}`;
+  return existsSync(seen) && !isSame(place, seen);
+}
+
+/** What the loader adds to every program (ld.so(8)), as LD_PRELOAD does to one. */
+function preloadedBy(pid: number): string {
+  const path = `/proc/${pid}/root/etc/ld.so.preload`;
+  return existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .replace(/#.*$/gm, '')
+        .trim()
+        .split(/[\s:]+/)
+        .join(', ')
+        .slice(0, 120)
+    : '';
+}
 
 /** Of folders, and what is mounted below them for a process, those where it sees something else than is here: its unit may put other files over them. */
 function mountedOver(pid: number, folders: readonly string[]): string[] {
