@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -112,6 +112,10 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     rmSync(join(folder, 'agent/elsewhere'));
     chmodSync(file, 0o666);
     expect(await check()).toMatchObject({ finding: 'package.writable' });
+    chmodSync(file, 0o644);
+    expect(await check()).toMatchObject({ finding: 'package.ok' });
+    chownSync(file, 64_009, 0); // a person's, who may write to it
+    expect(await check()).toMatchObject({ finding: 'package.writable', found: expect.stringContaining(file) });
   });
 
   // from here on the files are younger than the processes, which is a finding of its own

@@ -10,25 +10,23 @@ import type { Half, Machine } from './machine.ts';
 import { differences, manifestText, privacyManifest } from './manifest.ts';
 import { filled, isOutboxFolder, lookIntoOutboxFolder } from './outbox-folder.ts';
 import { checkPackage, digestOf } from './package-list.ts';
-import { startedMs, statusOf } from './process.ts';
+import { startedMs } from './process.ts';
 
 const halvesOf = ({ halves }: Machine): Half[] => [halves.listener, halves.courier].filter((half) => typeof half !== 'string');
 
 const packageFiles: SensorCheck = {
   id: 'package',
   byHand: ({ installation, packageList }) => `cd ${installation} && sha256sum ${packageList} && sha256sum --check --quiet ${packageList} && echo unchanged`,
-  run(machine) {
-    const { installation, packageList, packageDigest } = machine;
+  run({ installation, packageList, packageDigest }) {
     if (!existsSync(packageList)) return unchecked('privacy.package.none', { list: packageList });
     const { digest, files, changed, added } = checkPackage(installation, packageList);
     // first: against a list of somebody else's, unchanged says nothing
     if (packageDigest !== undefined && digest !== packageDigest) return fail('privacy.package.list', { list: packageList, digest, expected: packageDigest });
     if (changed.length > 0) return fail('privacy.package.changed', { what: listed(changed) });
     if (added.length > 0) return fail('privacy.package.added', { what: listed(added) });
-    const users = new Set(halvesOf(machine).map(({ pid }) => Number(statusOf(pid)('Uid').split(/\s+/)[1])));
     const open = everythingUnder(installation).filter((path) => {
-      const { mode, uid } = lstatSync(path);
-      return !lstatSync(path).isSymbolicLink() && ((mode & 0o022) !== 0 || (uid !== 0 && users.has(uid)));
+      const stats = lstatSync(path);
+      return !stats.isSymbolicLink() && (stats.uid !== 0 || (stats.mode & 0o022) !== 0);
     });
     if (open.length > 0) return fail('privacy.package.writable', { what: listed(open) });
     return packageDigest === undefined ? pass('privacy.package.ok', { digest, files }) : pass('privacy.package.release', { digest, files });
