@@ -2,6 +2,7 @@ import type { Lost, Status } from '../events/event.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
+import type { LinkFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Gap, Outbox, PendingEvent } from '../outbox/outbox.ts';
@@ -65,6 +66,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
   const refusals = new Refusals(random);
   let birthMs = Number.POSITIVE_INFINITY; // when to tell the birth again
   let isBirthRefused = false;
+  const told = new Set<LinkFault>(); // of the link, since it last held
   for (let attempt = 0; !signal.aborted; ) {
     let publisher: Publisher | undefined;
     let connectedMs = Number.POSITIVE_INFINITY;
@@ -90,8 +92,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
       const waitMs = backoffMs(attempt, random);
       link?.failed(fault);
-      if (attempt === 0) logger.warn({ fault, reason: messageOf(error) }, 'not connected; events are kept');
-      else logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
+      if (attempt === 0) told.clear();
+      if (told.has(fault)) logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
+      else logger.warn({ fault, reason: messageOf(error) }, 'not connected; events are kept');
+      told.add(fault);
       attempt++;
       // the time may be what was missing: certificates are not yet valid in 1970
       const hadTime = clock.synchronised();

@@ -95,3 +95,26 @@ test('a broker that is away is tried after waits that grow, and told of once', a
   ]);
   expect(warn).toHaveBeenCalledTimes(1);
 });
+
+test('the journal names each reason for which there is no connection, once until one has held: behind a network that is not up yet, a certificate that has ended', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-told-link-')), 'outbox.db'));
+  const reasons = ['EAI_AGAIN', 'CERT_HAS_EXPIRED', 'EAI_AGAIN', 'CERT_HAS_EXPIRED', undefined, 'EAI_AGAIN', undefined];
+  const told: unknown[] = [];
+  let aheadMs = 0;
+  const seen = startCourier(outbox, fixedClock({ monotonicMs: () => performance.now() + aheadMs }), {
+    logger: { ...silentLogger, warn: (fields) => void told.push((fields as { fault?: unknown }).fault) },
+    connect() {
+      const reason = reasons.shift();
+      if (reason) throw new BrokerError('Expected the broker to accept the sensor', 'check', false, { cause: new Error(reason) });
+    },
+    before({ topic }) {
+      if (topic.endsWith('/event') && reasons.length > 0) throw new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false);
+    },
+  });
+  await soon(() => expect(seen.connections()).toBe(5));
+  expect(told).toEqual(['unreachable', 'broker_expired']);
+  aheadMs = 60_000;
+  outbox.append(recordedEvent(1));
+  await soon(() => expect(seen.ids()).toHaveLength(1));
+  expect(told.slice(2)).toEqual(['connection_lost', 'unreachable']);
+});
