@@ -1,13 +1,14 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { freePort, missing, openMosquitto } from '../support/broker.ts';
+import { soon, startCourier } from '../support/courier.ts';
 import { openMessages } from '../support/messages.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 import { drainBacklog } from './backlog.ts';
@@ -61,4 +62,17 @@ test.skipIf(without)(`beyond its bytes and its age the oldest events go, and the
   ]);
   expect(seen.events().map((e) => e.data.sequence)).toEqual(Array.from({ length: 1020 }, (_, i) => 29_001 + i));
   expect(outbox.fates()).toEqual({ stored: 30_020, sent: 1020, expired: 29_000, refused: 0, dropped: 0, unreadable: 0 });
+});
+
+test('what has arrived of a backlog is deleted some hundreds at a time, without waiting for the time: each deletion holds the lock that the listener stores under', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-together-')), 'outbox.db');
+  const outbox = openSqliteOutbox(path, limits);
+  onTestFinished(() => outbox.close());
+  layBacklog(path, 2000, (i) => recordedEvent(i));
+  const acknowledge = vi.spyOn(outbox, 'acknowledge');
+  startCourier(outbox, fixedClock({ monotonicMs: () => 1e6 }), { acknowledgeWithinMs: 10_000 });
+  await soon(() => expect(outbox.pendingCount()).toBeLessThan(256));
+  const counts = acknowledge.mock.calls.map(([sequences]) => sequences.length);
+  expect(Math.min(...counts)).toBeGreaterThanOrEqual(256);
+  expect(Math.max(...counts)).toBeLessThanOrEqual(256 + 16);
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { brokerAddress } from '../../agent/config/broker-url.ts';
 import { checkConfig, loadConfig, loadOutboxPart } from '../../agent/config/load-config.ts';
 import { shownUrl } from '../../agent/config/problems.ts';
 import { configSchema } from '../../agent/config/schema.ts';
@@ -211,6 +212,11 @@ test('a broker without a host, or with port 0, is refused: the MQTT client would
   for (const url of ['mqtts:///broker.example.org', 'mqtts://?broker', 'mqtts://#broker', 'mqtts://broker.example.org:0', 'wss://broker.example.org:99999'])
     expect(problemsOf({ ...minimal, mqtt: { url } }), url).toContain('mqtt.url: expected a host and a port that an address can have');
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org:8884/path' } })).toBe('none');
+});
+
+test('where no port is named it is that of the protocol, which the MQTT client takes as well', () => {
+  const portOf = (scheme: string) => brokerAddress(`${scheme}://broker.example.org`).port;
+  expect(['mqtt', 'mqtts', 'ws', 'wss'].map(portOf)).toEqual([1883, 8883, 80, 443]);
 });
 
 test('a threshold at which a sound would never end is refused', () => {
