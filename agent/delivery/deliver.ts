@@ -147,8 +147,11 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
           () => {
             acknowledged.add(event.sequence);
             const again = queue.passed(event.sequence);
+            const refusing = refusals.any;
             if (refusals.taken(event.sequence, clock.monotonicMs(), again)) reorder = () => (again ? queue.rewind() : queue.reread());
-            if (!refusals.any) link?.refusing('none');
+            if (refusals.any) return;
+            link?.refusing('none');
+            if (refusing) logger.info({}, 'the broker takes events again');
           },
           (error) => {
             if (!(error instanceof BrokerError && error.refused)) return failure.abort(error);

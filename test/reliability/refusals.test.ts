@@ -11,7 +11,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
-import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
+import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 const minuteMs = 60_000;
 let aheadMs: number;
@@ -19,11 +19,13 @@ let refuses: (sequence: number) => boolean;
 let tries: number[];
 let turns: number;
 let link: Link;
+let said: string[];
 beforeEach(() => {
   aheadMs = 0;
   refuses = () => true;
   tries = [];
   turns = 0;
+  said = [];
   link = openLink(() => undefined);
 });
 const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
@@ -38,6 +40,7 @@ function waiting(count: number): Outbox {
 const start = (outbox: Outbox, error: () => Error = refusal, acknowledgeWithinMs = 0) =>
   startCourier(outbox, clock, {
     link,
+    logger: { ...silentLogger, info: (_, message) => void said.push(message) },
     random: () => 0.5,
     acknowledgeWithinMs,
     progress: () => void turns++,
@@ -72,7 +75,7 @@ test('all of 2,000 refused: over 75 minutes a few are tried, on one connection, 
   refuses = () => false;
   await pass(10);
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 2000 }));
-  expect([link.read().eventsRefused, seen.connections()]).toEqual([false, 1]);
+  expect([link.read().eventsRefused, seen.connections(), said]).toEqual([false, 1, ['connected', 'the broker takes events again']]);
   expect(new Set(seen.ids()).size).toBe(seen.ids().length);
 });
 
