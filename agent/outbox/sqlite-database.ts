@@ -6,7 +6,7 @@ import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts
 import { createFile } from './repair.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { forgetSchema, isNoted, mendSchema, notedOf, noteSchema } from './schema-note.ts';
-import { bringIntoFile, damage, isDamage, openSqlite, type SqliteDatabase } from './sqlite.ts';
+import { bringIntoFile, damage, flawIn, isDamage, openSqlite, type SqliteDatabase } from './sqlite.ts';
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const busyMs = 5000; // how long another process that writes is waited for
@@ -83,7 +83,7 @@ function checkFiles(path: string): void {
 function check(db: SqliteDatabase, path: string): void {
   if (isFalseVersion(db, openInMemory)) throw damage('no release has its schema version');
   refuseLater(db); // before what takes long, for it is tried again every second
-  if (db.pragma('quick_check', { simple: true }) !== 'ok') throw damage('the file is damaged');
+  if (flawIn(db)) throw damage('the file is damaged');
   migrate(db, () => skipLostNumbers(db, path));
   if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
   // reading joins them: what refers to a row that is not there would wait for ever, and nobody would know

@@ -22,6 +22,15 @@ export function damage(what: string): Error {
   return Object.assign(new Error(what), { code: 'SQLITE_DAMAGED' });
 }
 
+/**
+ * What SQLite finds wrong in a file; nothing where it is sound. What an index says is held against its table: by a false one a label, a boot or a model is not found, or
+ * taken for another. It takes no longer than `quick_check`, for no index is of events.
+ */
+export function flawIn(db: SqliteDatabase): string | undefined {
+  const said = String(db.pragma('integrity_check', { simple: true }));
+  return said === 'ok' ? undefined : said;
+}
+
 /** Whether all that stands in the log stands in the file as well now: a reader may be in the way, or a checkpoint of the other half, for which SQLite says -1 and -1. */
 export function bringIntoFile(db: SqliteDatabase): boolean {
   const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];

@@ -6,7 +6,7 @@ import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.
 import { hasEarlierSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import type { SqliteDatabase } from './sqlite.ts';
+import { flawIn, type SqliteDatabase } from './sqlite.ts';
 import { openForCheck, openInMemory, openReadOnly } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
@@ -50,8 +50,8 @@ export function viewOutbox(path: string): OutboxView {
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {
     if (!isFalseVersion(db, openInMemory)) refuseLater(db);
-    const health = db.pragma('quick_check', { simple: true });
-    if (health !== 'ok') throw new Error(String(health).split('\n').slice(0, 2).join('; ').slice(0, 80));
+    const flaw = flawIn(db);
+    if (flaw) throw new Error(flaw.split('\n').slice(0, 2).join('; ').slice(0, 80));
   } catch (error) {
     db.close();
     throw error;

@@ -52,7 +52,7 @@ test.each([true, false])('a file that is put in the place of the one that is bei
   const { pragma } = Database.prototype;
   const spy = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, ...of) {
     const found = pragma.apply(this, of);
-    if (of[0] === 'quick_check' && existsSync(`${path}.sound`)) {
+    if (of[0] === 'integrity_check' && existsSync(`${path}.sound`)) {
       for (const end of ['', '-wal']) renameSync(`${path}${end}`, `${path}.damaged-1${end}`);
       rmSync(`${path}-shm`);
       renameSync(`${path}.sound`, path);
