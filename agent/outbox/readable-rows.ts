@@ -1,9 +1,8 @@
 // Reading a damaged file: SQLite fails where it meets what cannot be, or believes it, for its pages bear no checksum.
-import { pendingSql, type Row } from './rows.ts';
 import type { SqliteDatabase } from './sqlite.ts';
 
 const seconds = 5; // time for reads that fail
-const together = 1000; // events read at once: months of them do not fit in the memory of a service
+const together = 1000; // rows read at once: months of events do not fit in the memory of a service
 
 /** Nothing where the damaged file is to blame; throws what is of the moment: no space for its shared memory, or a lock. */
 export function reading<T>(work: () => T): T | undefined {
@@ -60,13 +59,19 @@ function isOfShape(value: unknown, shape: RegExp): boolean {
   return typeof value === 'string' && shape.test(value);
 }
 
+/** A table of numbered rows, and what reads them with all that they refer to: those behind a number, in order, so many at most. */
+export interface NumberedRows {
+  readonly table: string;
+  readonly sql: string;
+}
+
 /**
- * Every event that can be read, in order and never more than a thousand in memory: a range that fails is halved until what fails is
+ * Every row that can be read up to the `newest`, in order and never more than a thousand in memory: a range that fails is halved until what fails is
  * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
  */
-export function* readableEvents(from: SqliteDatabase, newest: number, progress: () => void): Generator<Row> {
+export function* readableRows<Row extends { sequence: number }>(from: SqliteDatabase, of: NumberedRows, newest: number, progress: () => void): Generator<Row> {
   let leftMs = seconds * 1000;
-  const read = reading(() => prepareReads(from));
+  const read = reading(() => prepareReads<Row>(from, of));
   if (!read) return;
   const ranges: [number, number][] = [[0, newest]];
   for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
@@ -91,11 +96,11 @@ export function* readableEvents(from: SqliteDatabase, newest: number, progress: 
  * `range`: not more than a thousand; nothing where they are not in order, for a damaged number is believed. `single` goes straight to its row, where a range
  * touches the pages beside it. `isMore`: whether a range that gave no more has a row all the same, looked for from its end: damage may have ended it early.
  */
-function prepareReads(from: SqliteDatabase) {
-  const prepare = (where: string) => from.prepare<number[], Row>(pendingSql.replace('sequence > ?', where));
+function prepareReads<Row extends { sequence: number }>(from: SqliteDatabase, { table, sql }: NumberedRows) {
+  const prepare = (where: string) => from.prepare<number[], Row>(sql.replace('sequence > ?', where));
   const range = prepare('sequence > ? AND sequence <= ?');
   const single = prepare('sequence = ?');
-  const last = from.prepare('SELECT 1 FROM event WHERE sequence > ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1');
+  const last = from.prepare(`SELECT 1 FROM ${table} WHERE sequence > ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1`);
   const isInOrder = (rows: Row[], after: number) => rows.every(({ sequence }, i) => sequence > (rows[i - 1]?.sequence ?? after));
   return {
     range(after: number, to: number): Row[] | undefined {

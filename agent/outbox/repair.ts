@@ -5,9 +5,9 @@ import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
 import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
-import { readableEvents, reading, readReferredTo, writing } from './readable-rows.ts';
+import { readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
 import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
-import { insertSql, type Row } from './rows.ts';
+import { insertSql, pendingSql, type Row } from './rows.ts';
 import { forgetSchema } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
@@ -163,13 +163,13 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000, progress);
     to.exec('INSERT INTO recent (sequence, boot, onset_monotonic_ms) SELECT sequence, boot, onset_monotonic_ms FROM event ORDER BY sequence DESC LIMIT 60');
     for (const { sql } of triggers) to.exec(sql);
+    const last = Math.max(newest, lastSound);
+    copySummaries(from, to, last, progress);
     copyHearing(from, to);
     const { unreadable, areCountsRight } = copyCounts(from, to, sound);
     // under an id of which nothing says how far its numbers went, some would be given out twice
     if (id === undefined || (sound === 0 && found.every((number) => number === undefined))) return;
     writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
-    const last = Math.max(newest, lastSound);
-    copySummaries(from, to, last);
     const noted = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]);
     const gaps = noted ?? [];
     // wrong counts do not say that nothing is missing, and gaps that cannot be read may not have been told
@@ -194,7 +194,7 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, pr
   const insert = to.prepare(insertSql);
   const holes: Gap[] = [];
   let [sound, last, known] = [0, 0, ''];
-  for (const row of readableEvents(from, newest, progress))
+  for (const row of readableRows<Row>(from, { table: 'event', sql: pendingSql }, newest, progress))
     writing(() => {
       const referred = `${row.boot_id} ${row.model_name} ${row.model_version}`;
       if (referred !== known) know(to, row);
@@ -228,18 +228,19 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
  * The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent;
  * so may all that were given out before, with none of them left here: where the last number cannot be right, they go on behind any that may have been.
  */
-function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: number): void {
+function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: number, progress: () => void): void {
   const most = maxHour - skippedHours;
-  const last = reading(() => from.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'").pluck().get());
-  const hours = (reading(() => from.prepare<[number, number], SummaryRow>(readSummariesSql).all(0, 10_000)) ?? []).filter(({ sequence }) =>
-    isNumber(sequence, most),
-  );
-  for (const hour of hours)
+  const read = (sql: string) => reading(() => from.prepare(sql).pluck().get());
+  const last = read("SELECT seq FROM sqlite_sequence WHERE name = 'hour_summary'");
+  const known = [last, read('SELECT max(sequence) FROM hour_summary')].filter((number) => isNumber(number, most));
+  let waiting = 0;
+  for (const hour of readableRows<SummaryRow>(from, { table: 'hour_summary', sql: readSummariesSql }, Math.max(0, ...known) || most, progress)) {
     writing(() => {
       know(to, hour);
       to.prepare(writeSummarySql).run(hour);
     });
-  const waiting = hours.at(-1)?.sequence ?? 0;
+    waiting = hour.sequence;
+  }
   const newest = isNumber(last, most) && last >= waiting ? last : Math.max(waiting, unusedHour(lastEvent));
   giveOutAfter(to, 'hour_summary', newest + skippedHours);
 }
@@ -255,7 +256,7 @@ function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
 
 /** What thresholds are calibrated from. A day is whole or left out: without its counts it would be one on which nothing was heard. */
 function copyListeningDays(from: SqliteDatabase, to: SqliteDatabase): void {
-  const days = reading(() => readListeningDays(from));
+  const days = reading(() => readListeningDays(from, reading));
   const insert = to.transaction((day: ListeningDay) => {
     knowModel(to, day.model);
     writeListeningDay(to, day);

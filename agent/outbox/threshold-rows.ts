@@ -56,8 +56,8 @@ export function writeListeningDay(db: SqliteDatabase, listeningDay: ListeningDay
   for (const { label, step, events } of counts) insertCount.run(day, label, step, events);
 }
 
-/** The newest first. None in a file of an older release. */
-export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
+/** The newest first; none in a file of an older release. A day whose counts `attempt` gives up is left out. */
+export function readListeningDays(db: SqliteDatabase, attempt: <T>(read: () => T) => T | undefined = (read) => read()): ListeningDay[] {
   if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'listening_day'").get()) return [];
   const rows = db
     .prepare('SELECT listening_day.*, model.name, model.version FROM listening_day JOIN model ON model.id = listening_day.model ORDER BY day DESC')
@@ -74,7 +74,7 @@ export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
   const counts = db.prepare<[number], ThresholdCount>(
     'SELECT label.name AS label, step, events FROM would_be_event JOIN label ON label.id = would_be_event.label WHERE day = ? ORDER BY label.id, step',
   );
-  return rows.map((row) => ({
+  const withCounts = (row: (typeof rows)[number]): ListeningDay => ({
     day: row.day,
     model: { name: row.name, version: row.version },
     operatingPoint: row.strict === 1 ? 'strict' : 'balanced',
@@ -83,5 +83,6 @@ export function readListeningDays(db: SqliteDatabase): ListeningDay[] {
     seconds: row.listened_ms / 1000,
     ...(row.recognition == null ? {} : { recognition: row.recognition }), // nor has a file of an earlier release the column
     counts: counts.all(row.day),
-  }));
+  });
+  return rows.flatMap((row) => attempt(() => withCounts(row)) ?? []);
 }

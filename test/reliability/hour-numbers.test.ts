@@ -1,6 +1,6 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
@@ -68,6 +68,31 @@ test.each([
   const outbox = open();
   expect(quarantined(path)).toHaveLength(1);
   expect(tell(outbox, 1)[0]).toBeGreaterThan(Math.max(...told));
+});
+
+test('a page of hours is damaged, the first, one in the middle, the last or that of the outbox id: those on the others wait on, and no number is used twice', () => {
+  const before = open();
+  before.append(recordedEvent(1));
+  for (let hour = 0; hour < 90; hour++) before.writeSummary(hourSummary({ beganMonotonicMs: hour * 3_600_000 }));
+  const hours = before.summaries(100);
+  before.close();
+  const sound = readFileSync(path);
+  const pages = pagesOf(path);
+  const pagesNamed = (name: string) => [...pages.keys()].filter((page) => pages[page]?.table === name && pages[page].isLeaf);
+  const ofHours = pagesNamed('hour_summary');
+  expect(ofHours.length).toBeGreaterThan(3);
+  for (const page of [...ofHours, ...pagesNamed('outbox')]) {
+    for (const name of readdirSync(dirname(path))) rmSync(join(dirname(path), name));
+    writeFileSync(path, sound);
+    overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
+    const outbox = open();
+    const kept = outbox.summaries(100);
+    expect(kept.length).toBeGreaterThanOrEqual(ofHours.includes(page) ? 60 : 90);
+    expect(kept).toEqual(hours.filter(({ sequence }) => kept.some((hour) => hour.sequence === sequence)));
+    outbox.writeSummary(hourSummary());
+    expect(outbox.summaries(100).at(-1)?.sequence).toBeGreaterThan(1000);
+    outbox.close();
+  }
 });
 
 test('nothing says any more how far the numbers of events went: the outbox goes on under another id, for under the old one some would be used twice', () => {

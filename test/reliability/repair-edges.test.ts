@@ -5,9 +5,10 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { leaveOutbox, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { leaveOutbox, overwrite, pageBytes, pagesOf, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -25,6 +26,25 @@ test('130,000 events of which every other number is missing are repaired, and ea
   expect(outbox.pendingCount()).toBe(130_000);
   expect(outbox.gaps(200_000).length).toBeGreaterThanOrEqual(129_999);
   outbox.close();
+});
+
+test('a page of the counts behind thresholds is damaged: the days of listening that are not on it go on, each whole', () => {
+  const before = openSqliteOutbox(path, limits);
+  const counts = range(0, 44).map((step) => ({ label: 'shout' as const, step, events: 45 - step }));
+  for (const day of range(0, 13)) before.addThresholdCounts(thresholdRecord({ seconds: 86_400, counts, utcDay: 20_700 + day }));
+  before.close();
+  const daysOf = () => {
+    const view = viewOutbox(path);
+    const days = view.listeningDays();
+    view.close();
+    return days;
+  };
+  const days = daysOf();
+  overwrite(path, pagesOf(path).findIndex(({ table, isLeaf }) => table === 'would_be_event' && isLeaf) * pageBytes, pageBytes, () => 0xa5);
+  openSqliteOutbox(path, limits, { repair: true }).close();
+  const kept = daysOf();
+  expect(kept.length).toBeGreaterThan(9);
+  expect(kept).toEqual(days.filter(({ day }) => kept.some((one) => one.day === day)));
 });
 
 test('killed between the two renames, a repair sets the log aside beside the file that it belongs to', () => {
