@@ -1,7 +1,7 @@
 // What was delivered is in no file of the outbox an hour later: the write-ahead log is overwritten, and not taken for a damaged one. The clock is the test's own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -141,6 +141,29 @@ test('nobody writes in the log while it is overwritten', () => {
   expect(writes).toHaveBeenCalledTimes(1);
   other.close();
   expect(filesWith(1, 1)).toEqual([]);
+});
+
+test('nor is anything overwritten in the log of a file that a repair has put in the place of this one: no lock keeps others from writing there', () => {
+  store(1, 20);
+  courier.acknowledge([1]);
+  const other = join(mkdtempSync(join(tmpdir(), 'tocsin-replacing-')), 'outbox.db');
+  const replacing = openSqliteOutbox(other, limits);
+  for (const i of range(1, 300)) replacing.append(recordedEvent(i));
+  const log = readFileSync(`${other}-wal`);
+  expect(liveBytes(`${other}-wal`)).toBeLessThan(log.length);
+  const { exec } = Database.prototype;
+  const replace = vi.fn(() => {
+    for (const end of ['', '-wal']) renameSync(`${path}${end}`, `${path}.damaged-1${end}`);
+    for (const end of ['', '-wal', '-shm']) cpSync(`${other}${end}`, `${path}${end}`);
+  });
+  vi.spyOn(Database.prototype, 'exec').mockImplementation(function (this: Database.Database, sql: string) {
+    if (sql === 'BEGIN IMMEDIATE') replace();
+    return exec.call(this, sql);
+  });
+  pass(hourMs);
+  expect(replace).toHaveBeenCalledTimes(1);
+  expect(readFileSync(`${path}-wal`).equals(log)).toBe(true);
+  replacing.close();
 });
 
 test('what SQLite reads no more of it begins behind its last frame, and nowhere where one of it stands behind damage', () => {
