@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { collectEarly } from '../lib/memory.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear, rulesOf } from '../pipeline.ts';
 import { addCommand } from './command.ts';
@@ -16,6 +17,7 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
     .option('--json', 'one JSON object: secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes')
     .action(async (options: { seconds: number; model: string; json?: true }) => {
       const { seconds } = options;
+      collectEarly(); // as the listener does
       const classifier = await openOnnxClassifier(options.model);
       const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
       const hearNoise = (length: number) => unlessStopped(signal, hear(noise(classifier.sampleRate, length), classifier, rules, {}, signal));

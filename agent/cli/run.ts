@@ -54,6 +54,7 @@ export function addRun(program: Command, signal: AbortSignal): void {
 }
 
 async function runListener(path: string, signal: AbortSignal): Promise<void> {
+  collectEarly();
   const clock = systemClock();
   const config = loadListenersConfig(path, clock);
   const logger = openLogger('listener', config.log.level);
@@ -131,7 +132,7 @@ function secondCourier(path: string): OutboxError {
 }
 
 async function runCourier(path: string, signal: AbortSignal): Promise<void> {
-  collectEarly(); // a backlog of months passes through
+  collectEarly();
   const config = loadConfig(path);
   const logger = openLogger('courier', config.log.level);
   const { site, sensor, mqtt } = config;
