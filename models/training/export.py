@@ -69,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
     parser.add_argument("out")
-    parser.add_argument("--version", default="0.11.0")
+    parser.add_argument("--version", default="0.11.1")
     parser.add_argument("--window", type=float)
     parser.add_argument("--turn", type=int, default=TURN, help="runs of the graph after which the other memory answers")
     args = parser.parse_args()
