@@ -13,6 +13,8 @@ function shown(name: HalfName): Record<string, string> {
   return {
     ...Object.fromEntries([...lines].map(([, key = '', value = '']) => [key, value])),
     LimitCORESoft: '0',
+    UnitsLoadTimestampMonotonic: '80912160708',
+    ExecMainStartTimestampMonotonic: '80912276417',
     RestrictAddressFamilies: name === 'listener' ? 'AF_UNIX' : 'AF_INET AF_INET6 AF_UNIX',
     IPAddressDeny: name === 'listener' ? '::/0 0.0.0.0/0' : '',
     MemoryMax: name === 'listener' ? '419430400' : '314572800',
@@ -55,6 +57,12 @@ describe('the settings of a unit', () => {
   ];
   test.each(plants)('%s, %s=%s fails', (name, key, value, said) => {
     expect(unit(name, { [key]: value })).toMatchObject({ state: 'fail', found: { values: { what: expect.stringContaining(said) } } });
+  });
+
+  test('read again since the half began, they are not what it was started by; a setting that is wrong now is wrong all the same', () => {
+    const again = { UnitsLoadTimestampMonotonic: '80912276418' };
+    expect(unit('listener', again)).toMatchObject({ state: 'unchecked', found: { key: 'privacy.unit.reloaded' } });
+    expect(unit('listener', { ...again, PrivateUsers: 'no' })).toMatchObject({ state: 'fail' });
   });
 
   test('a call that the filter names with an error is one that it denies', () => {

@@ -132,7 +132,10 @@ export const privacy = {
     fr: 'limite et filtre des images mémoire dans /proc, et qui les recevrait',
   },
   'privacy.what.unit': { en: 'systemd holds it to the shipped settings', fr: 'systemd le tient aux réglages livrés' },
-  'privacy.how.unit': { en: 'properties of the unit in force (systemctl show)', fr: 'propriétés de l’unité en vigueur (systemctl show)' },
+  'privacy.how.unit': {
+    en: 'properties of the unit (systemctl show), read before it was started',
+    fr: 'propriétés de l’unité (systemctl show), lues avant son démarrage',
+  },
   'privacy.what.limits': { en: 'It cannot take the board down', fr: 'Il ne peut pas épuiser la carte' },
   'privacy.how.limits': { en: 'memory.max and pids.max of its control group', fr: 'memory.max et pids.max de son groupe de contrôle' },
   'privacy.what.swap': { en: 'None of its memory goes to a disk', fr: 'Rien de sa mémoire ne va sur un disque' },

@@ -85,9 +85,15 @@ function inGroup(group: string | undefined): number[] {
   }
 }
 
-function showUnit(unit: string): Promise<Record<string, string> | undefined> {
+/** What systemd says of a unit, and when it last read its units. */
+async function showUnit(unit: string): Promise<Record<string, string> | undefined> {
+  const [properties, manager] = await Promise.all([systemctlShow(unit), systemctlShow('--property=UnitsLoadTimestampMonotonic')]);
+  return properties && { ...properties, ...manager };
+}
+
+function systemctlShow(argument: string): Promise<Record<string, string> | undefined> {
   return new Promise((done) => {
-    execFile('systemctl', ['show', '--no-pager', unit], { env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
+    execFile('systemctl', ['show', '--no-pager', argument], { env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
       if (error) return done(undefined);
       const properties: Record<string, string> = {};
       // a list may come as a line for each of its parts

@@ -70,7 +70,11 @@ function wrongCalls(filter: string): string[] {
 const unit: HalfCheck = {
   id: 'unit',
   byHand: ({ name }) =>
-    `systemctl cat ${unitNames[name]}; systemctl show ${[...Object.keys(settings[name]), 'SystemCallFilter']
+    `systemctl cat ${unitNames[name]}; systemctl show -p UnitsLoadTimestamp; systemctl show ${[
+      ...Object.keys(settings[name]),
+      'SystemCallFilter',
+      'ExecMainStartTimestamp',
+    ]
       .map((key) => `-p ${key}`)
       .join(' ')} ${unitNames[name]}`,
   run({ name, unit: shown }) {
@@ -79,6 +83,9 @@ const unit: HalfCheck = {
     const others = Object.entries(settings[name]).filter(([key, value]) => words(inForce(key)) !== words(value));
     const wrong = [...wrongCalls(shown.SystemCallFilter ?? ''), ...others.map(([key, value]) => `${key}=${inForce(key)} (${value || '-'})`)];
     if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong) });
+    // what it prints is what it has read last, and what runs is held to what it had read by the start
+    const isStill = Number(shown.UnitsLoadTimestampMonotonic) < Number(shown.ExecMainStartTimestampMonotonic);
+    if (!isStill) return unchecked('privacy.unit.reloaded', { unit: unitNames[name] });
     return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length + 1, dropIns: shown.DropInPaths || '-' });
   },
 };
