@@ -113,9 +113,10 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtts://localhost:${(server.address() as { port: number }).port}`, mqtt: { caFile: link().ca } };
   }
-  function secured({ cert, key }: { cert: string; key: string }, url: string): Planted {
-    return { url, mqtt: { caFile: link().ca, certFile: cert, keyFile: key } };
+  function secured({ cert, key }: { cert: string; key: string }, url: string, caFile = link().ca): Planted {
+    return { url, mqtt: { caFile, certFile: cert, keyFile: key } };
   }
+  const succeeded = () => kept(readFileSync(link().own.expired.cert, 'utf8') + readFileSync(link().ca, 'utf8'));
   function kept(content: string | Buffer): string {
     const path = join(mkdtempSync(join(folder, 'file-')), 'file');
     writeFileSync(path, content);
@@ -170,6 +171,8 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['our certificate expired', () => secured(link().own.expired, link().brokers.good.url), 'dates', 'fail', 'dates.expired'],
     ['our certificate of tomorrow', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
     ['an authority that is no certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
+    ['an authority that has ended', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
+    ['an authority that has ended before the one in force', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],
     ['our certificate ends soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
       'a clock behind',

@@ -12,6 +12,7 @@ import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
+import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
@@ -142,7 +143,8 @@ const dates: Check = {
     ] as const) {
       if (path === undefined) continue;
       try {
-        const { validFrom, validTo } = new X509Certificate(probes.readBytes(secretPath(path)));
+        const bytes = probes.readBytes(secretPath(path));
+        const { validFrom, validTo } = whose === 'sensor' ? new X509Certificate(bytes) : lastingAuthority(bytes, probes.clock.wallMs());
         spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
       } catch (error) {
         if (isDenied(error)) return fail('doctor.forbidden', { path });
@@ -162,6 +164,12 @@ const dates: Check = {
     return own ? pass('doctor.dates.ok', { date: day(own.to), days: days(own.to) }) : skip('doctor.dates.none');
   },
 };
+
+/** Of several in one file, as while one takes the place of another, the one in force that ends last: those beside it may have ended. */
+function lastingAuthority(bytes: Buffer, nowMs: number): X509Certificate {
+  const all = certificatesIn(bytes.toString('latin1')).toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+  return all.find((one) => isInForce(one, nowMs)) ?? all[0] ?? new X509Certificate(bytes);
+}
 
 const broker: Check = {
   id: 'broker',

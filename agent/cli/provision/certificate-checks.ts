@@ -1,8 +1,13 @@
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { ProvisionError } from '../../lib/errors.ts';
 
 /** RFC 5280, 4.2.1.12. */
 const clientAuth = '1.3.6.1.5.5.7.3.2';
+
+/** All that stand in a file, as PEM. Throws where one cannot be read. */
+export function certificatesIn(text: string): X509Certificate[] {
+  return (text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? []).map((block) => new X509Certificate(block));
+}
 
 export function commonNameOf({ subject }: X509Certificate): string | undefined {
   return /^CN=(.*)$/m.exec(subject)?.[1];

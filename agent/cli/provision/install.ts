@@ -1,8 +1,8 @@
-import { type KeyObject, X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile } from '../../lib/place-file.ts';
-import { checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
+import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import type { IdentityPaths } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
 
@@ -131,20 +131,20 @@ function readText(path: string): string {
 function parse(text: string, path: string): X509Certificate[] {
   if (/PRIVATE KEY/.test(text))
     throw new ProvisionError(`Expected certificates alone in ${path}, got a private key`, "a key must never travel: have the sensor's own request signed");
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0 && /-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(text))
+  let certificates: X509Certificate[];
+  try {
+    certificates = certificatesIn(text);
+  } catch (cause) {
+    throw new ProvisionError(`Expected a certificate (PEM) in ${path}, got: ${messageOf(cause)}`, 'openssl x509 -in FILE -text shows what it is', { cause });
+  }
+  if (certificates.length > 0) return certificates;
+  if (/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(text))
     throw new ProvisionError(
       `Expected a certificate (PEM) in ${path}, got a certificate request`,
       'send the request to the authority that signs; --install takes the certificate that comes back',
     );
-  if (blocks.length === 0)
-    throw new ProvisionError(
-      `Expected a certificate (PEM) in ${path}, got none`,
-      'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER',
-    );
-  try {
-    return blocks.map((block) => new X509Certificate(block));
-  } catch (cause) {
-    throw new ProvisionError(`Expected a certificate (PEM) in ${path}, got: ${messageOf(cause)}`, 'openssl x509 -in FILE -text shows what it is', { cause });
-  }
+  throw new ProvisionError(
+    `Expected a certificate (PEM) in ${path}, got none`,
+    'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER',
+  );
 }
