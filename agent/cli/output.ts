@@ -1,4 +1,5 @@
-import { chownSync, closeSync, lstatSync, openSync, realpathSync, rmSync, type Stats, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chownSync, closeSync, constants, lstatSync, openSync, realpathSync, type Stats, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
@@ -95,14 +96,12 @@ export function writePage(path: string, page: string): void {
   });
 }
 
-/** Throws what `writePage` would, before the work whose outcome it is to write; leaves nothing. */
+/** Throws what `writePage` would, before the work whose outcome it is to write. */
 export function checkPage(path: string): void {
   orSay(path, () => {
     const there = statSync(path, { throwIfNoEntry: false });
     if (keepsItsPlace(path, there)) return there && closeSync(openSync(path, 'r+'));
-    const probe = `${there ? realpathSync(path) : path}.${process.pid}.try`;
-    closeSync(openSync(probe, 'wx', 0o600));
-    rmSync(probe);
+    accessSync(dirname(there ? realpathSync(path) : path), constants.W_OK);
   });
 }
 

@@ -63,6 +63,7 @@ test('a link to what is not there yet is followed, and no file of another is tou
 
 test('that a page cannot be written is found out before', () => {
   for (const path of [folder, join(folder, 'none', 'page.html')]) expect(() => checkPage(path)).toThrow(expect.objectContaining({ exitCode: exitCodes.usage }));
+  expect(() => checkPage(join(folder, 'none', 'page.html'))).toThrow(`no such file or directory, access '${join(folder, 'none')}'`);
   checkPage(join(folder, 'other.html'));
   expect(readdirSync(folder)).not.toContain('other.html');
 });
