@@ -13,6 +13,7 @@ async function supervised(
   end = (stop: AbortController) => stop.abort(),
   atFullScale?: number,
   busy = false,
+  once = false,
 ) {
   let opens = 0;
   const stop = new AbortController();
@@ -34,7 +35,7 @@ async function supervised(
       end(stop);
     },
   });
-  const parts = { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger, random: () => 0, silenceSeconds: 5 };
+  const parts = { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger, random: () => 0, silenceSeconds: 5, once };
   await superviseMicrophone(
     {
       ...parts,
@@ -111,4 +112,23 @@ test('what is no fault of the microphone ends the supervisor: it would be tried 
     },
   );
   await expect(failing).rejects.toThrow('the model fails');
+});
+
+test('a file is heard once and as it is: zeros are no fault, its end is the end, and what fails is told and not tried again', async () => {
+  const zeros = () => new Float32Array(sampleRate / 10);
+  const { changes, latest } = await supervised(100, zeros, () => undefined, undefined, false, true);
+  expect(changes).toEqual(['starting', 'stopped']);
+  expect(latest.opens).toBe(1);
+  const damaged = new CaptureError('failed', 'Expected a whole file, got a part', 'copy it again');
+  const failing = supervised(
+    5,
+    zeros,
+    () => {
+      throw damaged;
+    },
+    undefined,
+    false,
+    true,
+  );
+  await expect(failing).rejects.toBe(damaged);
 });
