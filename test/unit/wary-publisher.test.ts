@@ -9,8 +9,10 @@ const lostOver = (got: string) => new BrokerError(`Expected the broker to hold t
 let nowMs: number;
 let opened: { end(got?: string): void; answerOne(): Promise<void>; answerAll(): Promise<void>; failAll(error: Error): Promise<void>; unanswered: () => number };
 let connect: () => Promise<Publisher>;
+let told: object[];
 beforeEach(() => {
   nowMs = 0;
+  told = [];
   const wary = waryPublisher(
     async () => {
       const lost = new AbortController();
@@ -42,7 +44,7 @@ beforeEach(() => {
       };
       return { lost: lost.signal, publish, close: async () => end() };
     },
-    { clock: fixedClock({ monotonicMs: () => nowMs }), logger: silentLogger },
+    { clock: fixedClock({ monotonicMs: () => nowMs }), logger: { ...silentLogger, error: (fields) => void told.push(fields) } },
   );
   connect = () => wary({ topic: 'status', payload: '' }, new AbortController().signal);
 });
@@ -72,6 +74,12 @@ test('four ends in a row over one topic: it is refused for a minute, then longer
     nowMs += 1;
     await end('health');
   }
+  expect(told).toEqual([{ topic: 'health' }]);
+});
+
+test('ends over no message are told of no topic', async () => {
+  for (let i = 0; i < 9; i++) await end();
+  expect(told).toEqual([]);
 });
 
 test('one answer begins the count anew, also one after it was refused', async () => {
