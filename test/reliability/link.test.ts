@@ -66,6 +66,13 @@ describe.skipIf(without)(`TLS that fails${without ? ` (left out: ${without})` : 
   });
 });
 
+test('a stop that comes while the client is still loaded begins no connection', async () => {
+  const broker = await openScriptedBroker({ puback: () => 0 });
+  onTestFinished(() => broker.close());
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url } }, 'test');
+  await expect(mqttPublisher(mqtt, {}, 'tocsin-a-b')({ topic: 'a', payload: '' }, AbortSignal.abort())).rejects.toThrow('got: a stop');
+});
+
 // The broker is scripted: mosquitto 2.0.11 hangs up on the first of two without a word, which is `connection_lost`.
 test('two sensors of one name, as after a card was copied: the fault has its name, they take turns ever more slowly, and nothing is lost', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-twin-'));
