@@ -94,6 +94,8 @@ test('one answer begins the count anew, also one after it was refused', async ()
   await opened.answerAll();
   for (let i = 0; i < 3; i++) await end('health');
   expect(await isRefused('health')).toBe(false);
+  await end('health');
+  expect(told, 'each time it begins').toHaveLength(2);
 });
 
 test.for([
