@@ -82,7 +82,7 @@ export function reportError(error: unknown, language: Language = 'en', config?: 
 
 /** A hint that is nothing but a command is there to be copied, and not broken. */
 export function isCommand(hint: string): boolean {
-  return /^(?:sudo )?tocsin(?: (?:[\w./@:=+-]+|'[^']*'))*$/.test(hint);
+  return /^(?:sudo )?(?:tocsin|systemctl)(?: (?:[\w./@:=+-]+|'[^']*'))*$/.test(hint);
 }
 
 /** Writes a page that was asked for, whole or not at all. Throws a TocsinError. */

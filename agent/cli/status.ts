@@ -88,10 +88,11 @@ export function addStatus(program: Command, t: Translate): void {
     });
 }
 
-/** One line for who reads no other. */
+/** One line for who reads no other; the command that follows has a line of its own, not broken, to be copied. */
 function verdict(fields: readonly Field[], t: Translate, { columns, colours }: Screen): string {
   const odd = fields.filter(({ state }) => state === 'warn').map(({ name }) => name);
-  return odd.length === 0 ? colours.green(t('verdict.normal')) : colours.yellow(wrap(t('verdict.odd', { names: odd.join(', ') }), columns));
+  if (odd.length === 0) return colours.green(t('verdict.normal'));
+  return colours.yellow(`${wrap(t('verdict.odd', { names: odd.join(', ') }), columns)}\n${t('verdict.next')}`);
 }
 
 /** An outbox that is not made yet holds nothing. Throws an OutboxError when it cannot be read. */

@@ -90,7 +90,8 @@ export const state = {
   'suspicion.covered': { en: 'much quieter than usual: covered?', fr: 'bien plus calme que d’habitude : couvert ?' },
   'suspicion.noisy': { en: 'much louder than usual, without change', fr: 'bien plus fort que d’habitude, sans variation' },
   'verdict.normal': { en: 'All of this is normal.', fr: 'Tout cela est normal.' },
-  'verdict.odd': { en: 'Not normal: {names}. Next: sudo tocsin doctor', fr: 'Anormal : {names}. Ensuite : sudo tocsin doctor' },
+  'verdict.odd': { en: 'Not normal: {names}. Next:', fr: 'Anormal : {names}. Ensuite :' },
+  'verdict.next': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'sent.of': { en: '{sent} of {stored} stored in its life', fr: '{sent} sur {stored} gardés depuis toujours' },
   'lost.none': { en: 'none', fr: 'aucun' },
   'lost.some': {
