@@ -21,6 +21,7 @@ export interface PcmProcessOptions {
   sampleRate: number;
   silenceTimeoutSeconds: number;
   monotonicMs: () => number;
+  /** Where the fault is none that has one of its own. */
   tryHint: string;
   /** Called with the child's process id once it delivers sound; throws when it has not opened what was asked for; the rate of the hardware, where known. */
   verify?: (pid: number) => number | undefined;
@@ -31,6 +32,13 @@ const longestReadMs = 200; // without a sound: then it is looked whether to stop
 const pipeSeconds = 0.6;
 const longestChunkSeconds = 0.5;
 const longestEndMs = 1000; // from the kill to the end: one that waits in a driver may never end
+const again = 'take the microphone out and put it in again; if that does not help, restart the board';
+/** What to try, where that does not hang on what was named. */
+const hints: Partial<Record<MicrophoneFault, string>> = {
+  busy: 'fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener',
+  unplugged: 'plug it in; tocsin devices lists what is there',
+  stuck: again,
+};
 
 /** What was killed and has not ended, by what it captures. It may hold the device: no other is started beside it. */
 const killed = new Map<string, ChildProcess>();
@@ -68,8 +76,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     // looked at, not listened to: each attempt would leave a listener behind
     for (let leftMs = longestEndMs; leftMs > 0 && killed.get(capture) === earlier && !signal.aborted; leftMs -= 100) await sleep(100, signal);
     if (signal.aborted || killed.get(capture) !== earlier) return;
-    const hint = 'take the microphone out and put it in again; if that does not help, restart the board';
-    throw new CaptureError('stuck', `Expected ${command} to end when it was killed, got: process ${earlier.pid} is still there`, hint);
+    throw new CaptureError('stuck', `Expected ${command} to end when it was killed, got: process ${earlier.pid} is still there`, again);
   }
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
     await earlierEnded(signal);
@@ -117,10 +124,11 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         const how =
           failure?.message ??
           (stalled ? `no sound for ${silenceTimeoutSeconds} s of the last ${2 * silenceTimeoutSeconds} s` : `exit ${child.signalCode ?? child.exitCode}`);
+        const fault = stalled ? 'stuck' : faultOf(complaint, received > 0);
         throw new CaptureError(
-          stalled ? 'stuck' : faultOf(complaint, received > 0),
+          fault,
           `Expected ${command} to keep capturing, got: ${how}${complaint ? ` (${lastWords(complaint)})` : ''}`,
-          tryHint,
+          hints[fault] ?? tryHint,
         );
       }
     } finally {

@@ -4,7 +4,10 @@ import { closeSync, constants, existsSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import type { CaptureError } from '../../agent/audio/capture-error.ts';
 import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
+import { frenchErrors } from '../../agent/cli/messages/errors.ts';
+import type { MicrophoneFault } from '../../agent/lib/faults.ts';
 import { socketPair } from '../../agent/lib/libc.ts';
 import { formsInMemory, pieceOf } from '../support/memory-search.ts';
 import { seededRandom } from '../support/random.ts';
@@ -132,6 +135,17 @@ test('what the child said last is told, without blank lines between', async () =
   await expect(drain(`printf '${said.replaceAll('\n', '\\n')}' >&2; exit 1`, 5)).rejects.toThrow(
     'got: exit 1 (arecord: main:831: audio open error: No such file)',
   );
+});
+
+test.each<[MicrophoneFault, string, RegExp]>([
+  ['busy', 'echo audio open error: Device or resource busy >&2', /^fuser .* systemctl stop tocsin-listener$/],
+  ['unplugged', `head -c 3200 ${file}; echo read error: Input/output error >&2`, /^plug it in/],
+  ['absent', 'echo audio open error: No such file or directory >&2', /^try$/], // by who named it
+  ['failed', `head -c 3200 ${file}`, /^try$/],
+])('what to try where it is %s', async (fault, script, tryHint) => {
+  const error = await drain(script, 5).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ fault, tryHint: expect.stringMatching(tryHint) });
+  if (fault === 'busy' || fault === 'unplugged') expect(frenchErrors).toHaveProperty([(error as CaptureError).tryHint]);
 });
 
 test('a read that the kernel refuses is a fault of the capture, not a defect', async () => {

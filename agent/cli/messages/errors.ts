@@ -121,6 +121,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected sound from {1}, got {2} s of exact zeros, or zeros most of the time':
     'Attendu du son de {1}, obtenu {2} s de zéros exacts, ou des zéros le plus souvent',
   'check the plug, the mute switch and the capture volume (alsamixer)': 'vérifiez la prise, l’interrupteur et le volume de capture (alsamixer)',
+  'Expected sound from the microphone, got {1}': 'Attendu du son du microphone, obtenu {1}',
   'Expected {1} to keep capturing, got: {2}{3}': 'Attendu que {1} continue la capture, obtenu : {2}{3}',
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
@@ -134,6 +135,11 @@ export const frenchErrors: Record<string, string> = {
   'put the first one back into its port, or restart the listener if it was exchanged or moved on purpose':
     'remettez le premier sur son port, ou relancez l’écouteur s’il a été échangé ou déplacé exprès',
   'Expected to read what is captured, got: {1}': 'Attendu de pouvoir lire la capture, obtenu : {1}',
+  'Expected {1} to end when it was killed, got: process {2} is still there': 'Attendu que {1} finisse une fois tué, obtenu : le processus {2} est toujours là',
+  'take the microphone out and put it in again; if that does not help, restart the board':
+    'débranchez et rebranchez le microphone ; si cela n’aide pas, redémarrez la carte',
+  'fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener':
+    'fuser -v /dev/snd/* montre quel programme le tient ; pour un essai : sudo systemctl stop tocsin-listener',
   'restart the board if this does not end by itself': 'redémarrez la carte si cela ne cesse pas de soi-même',
   'Expected to start {1}, got: {2}': 'Attendu de lancer {1}, obtenu : {2}',
   'Expected to be the only listener of {1}, got another that runs': 'Attendu d’être le seul écouteur de {1}, un autre tourne',
