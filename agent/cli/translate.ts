@@ -1,3 +1,4 @@
+import { printable } from '../config/problems.ts';
 import type { Language } from './message.ts';
 import { calibrate } from './messages/calibrate.ts';
 import { frenchCauses } from './messages/causes.ts';
@@ -73,7 +74,7 @@ export interface Translate {
 /** `named`: the configuration that was named in place of the usual one; the commands that a message tells to type name it too. */
 export function openTranslate(language: Language, named?: string): Translate {
   const say = (value: Value): string => {
-    if (typeof value === 'string') return translateError(value, language);
+    if (typeof value === 'string') return printable(translateError(value, language)); // it may be the name of a file, which a terminal would obey
     if (typeof value === 'number') return formatNumber(value, language);
     return 'key' in value ? of(value) : formatNumber(value.value, language, value.decimals);
   };

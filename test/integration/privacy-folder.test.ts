@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../agent/cli/privacy/check.ts';
 import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
+import { openTranslate } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -96,6 +97,13 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     expect(access().state).toBe('pass');
     plant();
     expect(access()).toMatchObject({ state: 'fail', found: { values: { what: expect.stringMatching(name) } } });
+  });
+
+  test('a name that would have a terminal write ok over the failure is shown, and not obeyed', () => {
+    openPatient(path).newest();
+    writeFileSync(join(folder, 'x\x1b[2A\r\nok'), '', { mode: 0o600 });
+    expect(openTranslate('en').of(access().found)).toBe(`not made by the agent, in ${folder}: x?[2A??ok`);
+    expect(openTranslate('fr')('privacy.program.exe', { exe: '/x\x1b[2A' })).toContain('/x?[2A');
   });
 
   test('a folder of selftest that a half has made', () => {

@@ -1,3 +1,4 @@
+import { printableLine } from '../../config/problems.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { type MessageKey, type Text, text, type Values } from '../translate.ts';
 import type { Half, HalfName, Machine } from './machine.ts';
@@ -44,9 +45,9 @@ export const pass = <K extends MessageKey>(key: K, ...values: Values<K>): Findin
 export const fail = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'fail', found: text(key, ...values) });
 export const unchecked = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'unchecked', found: text(key, ...values) });
 
-/** A list as one value of a message, cut where it would fill the screen. */
+/** A list as one value of a message, cut where it would fill the screen; what another has named stays on its line. */
 export function listed(items: readonly string[]): string {
-  const shown = [...new Set(items)];
+  const shown = [...new Set(items.map(printableLine))];
   return shown.length > 6 ? `${shown.slice(0, 6).join(', ')} (+${shown.length - 6})` : shown.join(', ');
 }
 

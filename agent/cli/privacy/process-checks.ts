@@ -47,7 +47,7 @@ const program: HalfCheck = {
     const given =
       rest.length === 0 || (rest.length === 2 && /^(-c|--config)$/.test(rest[0] as string)) || (rest.length === 1 && /^--config=/.test(rest[0] as string));
     if (realScript(pid, script) !== realScript(pid, `${installation}/agent/main.ts`) || command !== commands[name] || !given)
-      return fail('privacy.program.arguments', { what: argumentsOf(pid).slice(1).join(' ').slice(0, 120) });
+      return fail('privacy.program.arguments', { what: listed([argumentsOf(pid).slice(1).join(' ').slice(0, 120)]) });
     const hidden = mountedOver(
       pid,
       [installation, config.model.path].filter(existsSync).map((path) => realpathSync(path)),
