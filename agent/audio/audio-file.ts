@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { AudioError, messageOf } from '../lib/errors.ts';
+import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
 import { type FileHeader, readFileHeader } from './file-header.ts';
@@ -81,7 +82,7 @@ export function memoryNeeded({ samples = 0, channels, sampleRate }: FileHeader, 
 }
 
 /** Beforehand: who takes more than there is is ended by the kernel, without a word. */
-export function requireMemory(path: string, needed: number, free = process.availableMemory()): void {
+export function requireMemory(path: string, needed: number, free = freeMemory()): void {
   const [most, got] = [free, needed].map((bytes) => Math.round(bytes / 1e6));
   if (needed > free)
     throw new AudioError(

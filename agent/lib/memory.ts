@@ -1,3 +1,4 @@
+import { freemem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 
 /**
@@ -10,4 +11,13 @@ import { setFlagsFromString } from 'node:v8';
 export function collectEarly(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=20');
+}
+
+/**
+ * Bytes that this process may still take: what the machine has free, or what the limit of its control group leaves beside it, whichever is
+ * less. `process.availableMemory` counts pages of files that were read as taken, which the kernel gives back, and is 0 without /proc.
+ */
+export function freeMemory(): number {
+  const limit = process.constrainedMemory(); // 0 where it is not known
+  return Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - process.memoryUsage.rss());
 }

@@ -1,5 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { accessSync, constants, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { freemem } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { freeMemory } from '../../agent/lib/memory.ts';
 
 /** Megabytes of the young generation after much garbage of which a little lives for a while, in a process of its own. */
 function youngAfterGarbage(before: string): number {
@@ -14,4 +18,34 @@ function youngAfterGarbage(before: string): number {
 test('the young generation stays as small as it started, which V8 left alone lets grow', () => {
   expect(youngAfterGarbage(`import { collectEarly } from './agent/lib/memory.ts'; collectEarly();`)).toBeLessThan(5);
   expect(youngAfterGarbage('')).toBeGreaterThan(10);
+});
+
+test('without a limit what the machine has free is free', () => {
+  expect(freeMemory()).toBeGreaterThan(freemem() / 2);
+});
+
+const groups = '/sys/fs/cgroup/memory';
+const without = (() => {
+  try {
+    accessSync(join(groups, 'memory.limit_in_bytes'));
+    accessSync(groups, constants.W_OK);
+    return '';
+  } catch {
+    return ' (left out: needs root and control groups of the first version)';
+  }
+})();
+
+test.skipIf(without)(`pages of files that were read do not count as taken of a control group's limit${without}`, () => {
+  const group = mkdtempSync(join(groups, 'tocsin-'));
+  const folder = mkdtempSync('/var/tmp/tocsin-pages-'); // /tmp may be memory itself
+  onTestFinished(() => {
+    rmdirSync(group);
+    rmSync(folder, { recursive: true });
+  });
+  writeFileSync(join(group, 'memory.limit_in_bytes'), '250000000');
+  const code = `import { freeMemory } from './agent/lib/memory.ts'; console.log(freeMemory() / 1e6);`;
+  const script = 'echo $$ > "$1/cgroup.procs"; head -c 300000000 /dev/zero > "$2/pages"; exec "$3" --input-type=module -e "$4"';
+  const megabytes = Number(execFileSync('sh', ['-c', script, 'sh', group, folder, process.execPath, code], { encoding: 'utf8' }));
+  expect(megabytes).toBeGreaterThan(100);
+  expect(megabytes).toBeLessThan(250);
 });
