@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, chmodSync, chownSync, cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMachine, type Machine } from '../../agent/cli/privacy/machine.ts';
@@ -53,6 +53,14 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
       const digest = /[0-9a-f]{64}/.exec(found)?.[0];
       if (digest) expect(stdout, `${part}.${check}`).toContain(digest);
     }
+  });
+
+  test('what is named from the working folder is named whole in the commands by hand, which go elsewhere', async () => {
+    const named = { configPath: relative('.', halves.at('tocsin.yaml')), packageList: 'release.sha256', publishedManifest: 'published.json' };
+    const lines = await verifyMachine(await findMachine({ ...named, pids: { listener: 999_999_999, courier: 999_999_999 } }));
+    const byHand = Object.fromEntries(lines.map((line) => [line.check, line.byHand]));
+    expect(byHand.package).toContain(`sha256sum --check --quiet ${resolve('release.sha256')} `);
+    expect(byHand.config).toContain(`--config ${halves.at('tocsin.yaml')} | diff - ${resolve('published.json')} `);
   });
 
   test('a column added to the outbox, a value out of bounds, and a file that others may read', async () => {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { installation } from './manifest.ts';
@@ -49,12 +49,12 @@ export const unitNames: Record<HalfName, string> = { listener: 'tocsin-listener.
 export async function findMachine({ configPath, packageList, packageDigest, publishedManifest, pids = {} }: Where): Promise<Machine> {
   const [listener, courier] = await Promise.all((['listener', 'courier'] as const).map((name) => findHalf(name, pids[name])));
   return {
-    configPath,
+    configPath: resolve(configPath), // the commands by hand are for whoever reads them, wherever
     config: loadConfig(configPath),
     installation,
-    packageList: packageList ?? `${installation}/tocsin.sha256`,
+    packageList: resolve(packageList ?? `${installation}/tocsin.sha256`),
     ...(packageDigest === undefined ? {} : { packageDigest }),
-    publishedManifest: publishedManifest ?? '/etc/tocsin/privacy-manifest.json',
+    publishedManifest: resolve(publishedManifest ?? '/etc/tocsin/privacy-manifest.json'),
     halves: { listener: listener as Half, courier: courier as Half },
     addressesOf: async (host) => (await lookup(host, { all: true })).map(({ address }) => plainAddress(address)),
   };
