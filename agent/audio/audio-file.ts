@@ -65,6 +65,7 @@ export async function openRecording(path: string, sampleRate: number): Promise<A
 
 async function readWhole(path: string): Promise<Buffer> {
   const found = await stat(path);
+  if (found.isDirectory()) throw new AudioError(`Expected an audio file at ${path}, got a folder`, 'name the files in it: FOLDER/*.flac');
   if (isPipeOrDevice(found))
     throw new AudioError(`Expected an audio file at ${path}, got a pipe or a device`, 'store the sound in a file first, and name that');
   const megabytes = Math.ceil(found.size / 1e6);

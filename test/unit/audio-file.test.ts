@@ -251,7 +251,7 @@ test.each([
   await expect(hear(bytes)).rejects.toThrow(/a file that is damaged or cut short: [\d.]+ s of sound, not [\d.]+ s/);
 });
 
-test('a pipe, a device and more than can be read are refused before any of it is', async () => {
+test('a pipe, a device, a folder and more than can be read are refused before any of it is', async () => {
   const fifo = join(folder, 'pipe');
   spawnSync('mkfifo', [fifo]);
   const child = spawnSync(process.execPath, ['agent/main.ts', 'replay', fifo], { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' }); // opened, it could not be stopped
@@ -259,6 +259,7 @@ test('a pipe, a device and more than can be read are refused before any of it is
     4,
     `Error: Expected an audio file at ${fifo}, got a pipe or a device\nTry: store the sound in a file first, and name that\n`,
   ]);
+  await expect(openAudioFile(folder, 16_000, 'fast')).rejects.toThrow(`Expected an audio file at ${folder}, got a folder`);
   const huge = join(folder, 'huge.wav');
   writeFileSync(huge, '');
   truncateSync(huge, 2_000_000_001); // nothing but a hole

@@ -113,6 +113,8 @@ export const frenchErrors: Record<string, string> = {
     'l’enregistreur était-il muet ? enlevez-le de scenes.json, ou enregistrez-le à nouveau',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
   'Expected an audio file at {1}, got a pipe or a device': 'Attendu un fichier audio à {1}, obtenu un tube ou un périphérique',
+  'Expected an audio file at {1}, got a folder': 'Attendu un fichier audio à {1}, obtenu un dossier',
+  'name the files in it: FOLDER/*.flac': 'nommez les fichiers qu’il contient : DOSSIER/*.flac',
   'store the sound in a file first, and name that': 'enregistrez d’abord le son dans un fichier, et nommez celui-ci',
   'Expected at most {1} MB at {2}, got {3} MB': 'Attendu au plus {1} Mo à {2}, obtenu {3} Mo',
   'cut it into shorter files': 'découpez-le en fichiers plus courts',
