@@ -93,19 +93,21 @@ function check(db: SqliteDatabase, path: string): void {
   forgetBoots(db);
 }
 
-/** Whether nothing is wrong with it, if only once the pages of its schema are put back; not where its log is damaged too, which would no longer show. */
+/** Whether nothing is wrong with it, if only once the pages of its schema are put back; not where its log is damaged too, which would no longer show. Throws what keeps it from being looked at. */
 export function isSound(path: string): boolean {
   return (
     isRight(() => openChecked(path).close()) || (isRight(() => checkFiles(path)) && mendSchema(path, openDatabase) && isRight(() => openChecked(path).close()))
   );
 }
 
+/** Whether a check finds no damage. Throws what keeps it from being made: a full disk, or the other half. */
 function isRight(check: () => void): boolean {
   try {
     check();
     return true;
   } catch (error) {
-    return !isDamage(error);
+    if (!isDamage(error)) throw error;
+    return false;
   }
 }
 

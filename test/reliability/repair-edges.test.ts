@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { isFull } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
@@ -45,6 +46,27 @@ test('a page of the counts behind thresholds is damaged: the days of listening t
   const kept = daysOf();
   expect(kept.length).toBeGreaterThan(9);
   expect(kept).toEqual(days.filter(({ day }) => kept.some((one) => one.day === day)));
+});
+
+test('a disk that is full once the damage has been found is told as full', () => {
+  leaveOutbox(path);
+  openSqliteOutbox(path, limits).close();
+  overwrite(path, pagesOf(path).findIndex(({ events }) => events.length > 3) * pageBytes, pageBytes, () => 0xa5);
+  const { pragma } = Database.prototype;
+  let checks = 0;
+  const spy = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, ...of) {
+    if (of[0] === 'integrity_check' && ++checks === 2) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMSIZE' });
+    return pragma.apply(this, of);
+  });
+  let thrown: unknown;
+  try {
+    openSqliteOutbox(path, limits, { repair: true });
+  } catch (error) {
+    thrown = error;
+  }
+  spy.mockRestore();
+  expect([checks, isFull(thrown)]).toEqual([2, true]);
+  expect(readdirSync(dirname(path)).filter((name) => /damaged|new/.test(name))).toEqual([]);
 });
 
 test('killed between the two renames, a repair sets the log aside beside the file that it belongs to', () => {
