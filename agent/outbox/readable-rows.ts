@@ -55,7 +55,7 @@ export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
     });
 }
 
-function isOfShape(value: unknown, shape: RegExp): boolean {
+export function isOfShape(value: unknown, shape: RegExp): value is string {
   return typeof value === 'string' && shape.test(value);
 }
 

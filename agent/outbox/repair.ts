@@ -5,10 +5,10 @@ import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
 import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
-import { readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
+import { isOfShape, readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
 import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, pendingSql, type Row } from './rows.ts';
-import { forgetSchema } from './schema-note.ts';
+import { forgetSchema, notedId } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
@@ -17,7 +17,8 @@ const kept = 3; // damaged files kept beside the outbox
 
 /**
  * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
- * Numbers and outbox id stay, so that nothing sent before is taken for new; numbers that may be lost become a gap.
+ * Numbers and outbox id stay, by the note of the schema where the id itself cannot be read, so that nothing sent before is taken for new; numbers that may be lost
+ * become a gap.
  *
  * INVARIANTS: one process at a time (a lock that dies with it), and none writes to the old file, where that can be locked, from
  * the first row that is copied until it is moved. The new file is complete and synced before the old one is moved, so that a
@@ -38,8 +39,8 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     if (existsSync(path)) {
       mendHeader(path);
       if (isSound()) return;
-      forgetSchema(path); // the new file has pages of its own
       damaged = makingRoom(path, () => salvage(path, number, open, progress));
+      forgetSchema(path); // the new file has pages of its own
     } else if (!existsSync(`${path}.new`)) {
       makeEmpty(`${path}.new`);
       const fresh = open(`${path}.new`, 'migrate');
@@ -108,7 +109,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
         damaged = reading(() => open(path));
       }
       // where nothing can be read: a new outbox, with an id of its own
-      if (damaged) copyLocked(damaged, fresh, progress);
+      if (damaged) copyLocked(path, damaged, fresh, progress);
       fresh.pragma('journal_mode = WAL');
     } finally {
       fresh.close();
@@ -126,7 +127,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
  * No other process writes while this copies: what it stores in a file that is set aside next would be lost. What rows refer to is read before that, for SQLite
  * keeps nothing in a transaction that has met damage, and anew where another process wrote meanwhile.
  */
-function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase, progress: () => void): void {
+function copyLocked(path: string, damaged: SqliteDatabase, fresh: SqliteDatabase, progress: () => void): void {
   damaged.pragma('temp_store = MEMORY'); // a half has no folder for temporary files
   const written = () => reading(() => damaged.pragma('data_version', { simple: true }));
   for (let before: unknown = {}; written() !== before; ) {
@@ -136,7 +137,7 @@ function copyLocked(damaged: SqliteDatabase, fresh: SqliteDatabase, progress: ()
     reading(() => damaged.exec('BEGIN IMMEDIATE'));
   }
   damaged.pragma('cell_size_check = ON');
-  copy(damaged, fresh, progress);
+  copy(damaged, fresh, progress, notedId(path, damaged));
 }
 
 /** An empty file of that name; it is never gone in between. */
@@ -147,12 +148,12 @@ function makeEmpty(path: string): void {
   syncFolder(path);
 }
 
-function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): void {
+function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void, idNoted: string | undefined): void {
   const read = (sql: string) => reading(() => from.prepare(sql).pluck().get());
   const numbers = ["SELECT seq FROM sqlite_sequence WHERE name = 'event'", 'SELECT max(sequence) FROM event', 'SELECT max(sequence) FROM recent'];
   const found = numbers.map(read);
   const newest = Math.max(0, ...found.filter((number) => isNumber(number, maxNumber)));
-  const id = read('SELECT id FROM outbox');
+  const id = [read('SELECT id FROM outbox'), idNoted].find((text) => isOfShape(text, /^[0-9a-f]{16}$/));
   to.transaction(() => {
     copyBoots(from, to);
     copyUsualLevels(from, to);
@@ -169,7 +170,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void): v
     const { unreadable, areCountsRight } = copyCounts(from, to, sound);
     // under an id of which nothing says how far its numbers went, some would be given out twice
     if (id === undefined || (sound === 0 && found.every((number) => number === undefined))) return;
-    writing(() => to.prepare('UPDATE outbox SET id = ?').run(id));
+    to.prepare('UPDATE outbox SET id = ?').run(id);
     const noted = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]);
     const gaps = noted ?? [];
     // wrong counts do not say that nothing is missing, and gaps that cannot be read may not have been told

@@ -71,6 +71,13 @@ export function noteSchema(path: string, noted: Noted): void {
   }
 }
 
+/** The id of the outbox that the note is of, where its schema stands on the pages that were noted: the header, in which SQLite counts, may be damaged as well. */
+export function notedId(path: string, db: SqliteDatabase): string | undefined {
+  const note = readNote(path);
+  const pages = reading(() => schemaIn(db).pages);
+  return note && pages && isOfSchema(note, { version: note.version, changes: note.changes, pages }) ? note.outbox : undefined;
+}
+
 export function forgetSchema(path: string): void {
   rmSync(noteOf(path), { force: true });
 }

@@ -95,7 +95,7 @@ test.each(['closed', 'with a log'] as const)(
   },
 );
 
-test('several pages of the schema at once, with one of events or that of the id: all that is on the others goes on', () => {
+test('several pages of the schema at once, with one of events: all that is on the others goes on', () => {
   const id = leave('closed');
   const pages = pagesOf('sqlite_schema');
   const [event] = pagesOf('event').slice(1);
@@ -104,10 +104,26 @@ test('several pages of the schema at once, with one of events or that of the id:
   expect(beside).toMatchObject({ id, setAside: 1 });
   expect(beside.kept.length).toBeGreaterThan(10);
   expect(beside.kept.length + beside.fates.unreadable).toBe(30);
-  const [idPage] = pagesOf('outbox');
-  const without = damaged([1, idPage as number], () => 0);
-  expect(without.id).not.toBe(id);
-  expect(without.kept).toHaveLength(30);
+});
+
+test('the id of the outbox damaged, its page, that and the first, or a letter of it: it goes on under it, by the note; not by that of another', () => {
+  const id = leave('closed');
+  const [page] = pagesOf('outbox') as [number];
+  for (const pages of [[page], [1, page]]) {
+    const found = damaged(pages, () => 0);
+    expect(found).toMatchObject({ id, fates, setAside: 1 });
+    expect(found.kept).toHaveLength(30);
+    expect(found.last).toBeGreaterThan(100_000);
+  }
+  const ofIt = (at: string) => overwrite(at, readFileSync(at).indexOf(id), 1, () => 0x5a);
+  expect(damaged([], () => 0, ofIt)).toMatchObject({ id, setAside: 1 });
+  const other = damaged(
+    [page],
+    () => 0,
+    (at) => writeFileSync(`${at}.schema`, noteOfAnother()),
+  );
+  expect([id, olderId]).not.toContain(other.id);
+  expect(other.kept).toHaveLength(30);
 });
 
 test.each([1, 4, 8])(
