@@ -17,6 +17,7 @@ function play(
   const faults: { fault: SignalVerdict['fault']; second: number }[] = [];
   let heard = 0;
   let clippedAt: number | undefined;
+  let clipped = false;
   let rightAt: number | undefined;
   for (let first = 0; first < seconds * rate; first += frame) {
     const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
@@ -24,10 +25,11 @@ function play(
     const verdict = check.push(samples, arrival(due), waited(due), distrust);
     heard += verdict.heardSamples / rate;
     if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
-    if (verdict.clipped) clippedAt ??= first / rate;
+    clipped = verdict.clipped;
+    if (clipped) clippedAt ??= first / rate;
     if (verdict.rateRight) rightAt ??= first / rate;
   }
-  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt, rightAt };
+  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt, clipped, rightAt };
 }
 const tone = (i: number) => 0.1 * Math.sin(i / 5);
 const quiet = (i: number) => Math.round(1.2 * Math.sin(i / 5) + 1.2 * Math.sin(i / 11)) / 32768; // two steps of the converter
@@ -85,12 +87,34 @@ test('who allows long silence allows more of it', () => {
   for (let i = 0; i < 300 * 8; i++) expect(check.push(new Float32Array(frame).fill(i % 400 === 0 ? 0.1 : 0, 0, 9), i * 125, 100, false).fault).toBeUndefined();
 });
 
+test('a rate off by 4 % is told by the minute and not by the seconds, one by 0.8 % not at all', () => {
+  for (const [off, fault] of [
+    [0.04, 'slow'],
+    [-0.04, 'fast'],
+  ] as const)
+    expect(play(70, tone, (dueMs) => dueMs * (1 + off))).toMatchObject({ fault, second: expect.toSatisfy((second) => second > 50) });
+  for (const off of [0.008, -0.008]) expect(play(180, tone, (dueMs) => dueMs * (1 + off)).fault).toBeUndefined();
+});
+
 test('half the samples at full scale is clipped within 10 s; one bang is not', () => {
   const loud = (i: number) => Math.max(-1, Math.min(32767 / 32768, 3 * Math.sin(i / 5)));
   const { clippedAt } = play(20, (i) => (i < 5 * rate ? tone(i) : loud(i)));
   expect(clippedAt).toBeGreaterThan(5);
   expect(clippedAt).toBeLessThan(15);
   expect(play(20, (i) => (i % (10 * rate) < 0.3 * rate ? loud(i) : tone(i))).clippedAt).toBeUndefined();
+});
+
+test('6 % of the samples at full scale is clipped, on one side too, and 4 % is not; once it is, it stays so until it is less than 1 %', () => {
+  const each =
+    (count: number, peak = 1) =>
+    (i: number) =>
+      i % count === 0 ? peak : tone(i);
+  for (const peak of [1, -1]) {
+    expect(play(30, each(16, peak)).clippedAt).toBeLessThan(12);
+    expect(play(30, each(25, peak)).clippedAt).toBeUndefined();
+  }
+  const then = (rare: number) => (i: number) => each(i < 20 * rate ? 10 : rare)(i);
+  expect([play(60, then(70)).clipped, play(60, then(150)).clipped]).toEqual([true, false]);
 });
 
 test.each([
