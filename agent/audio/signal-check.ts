@@ -114,11 +114,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
         high = frameHigh;
       }
       if (high - low <= step) still += samples.length;
-      else {
-        heardSamples += samples.length;
-        low = Infinity;
-        high = -Infinity;
-      }
+      else heardSamples += samples.length;
 
       const frameSeconds = samples.length / sampleRate;
       const before = frameLow === frameHigh && frameLow === repeatedValue ? repeated : 0;
