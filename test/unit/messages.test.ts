@@ -123,6 +123,15 @@ test('what is wrong with a sound file has its French', () => {
   expect(openTranslate('fr')('selftest.broke', { link: 'x', reason: 'database is locked' })).toContain('la base de données est occupée');
 });
 
+test('how a capture ended has its French, the words of other programs stay', () => {
+  const of = (how: string) => translateError(`Expected arecord to keep capturing, got: ${how}`, 'fr').split(' obtenu\u00a0: ')[1];
+  expect(of('exit 1 (arecord: main:831: audio open error: No such device)')).toBe('sortie 1 (arecord: main:831: audio open error: No such device)');
+  expect(of('exit 1 (expected one of the inputs a, b, got c)')).toBe('sortie 1 (attendu l’une des entrées a, b, obtenu c)');
+  expect(of('no sound for 5 s of the last 10 s')).toBe('aucun son pendant 5\u00a0s des 10 dernières');
+  expect(translateError('Expected systemctl start tocsin-listener.service to succeed, got: exit 1', 'fr')).toMatch(/obtenu\u00a0: sortie 1$/);
+  expect(openTranslate('fr')('doctor.microphone.absent', { device: 'x', reason: 'No such device' })).toContain('(appareil absent)');
+});
+
 test.each([
   [Math.round(-0.3), undefined, '0', '0'],
   [-0.04, 1, '0.0', '0,0'],

@@ -1,4 +1,4 @@
-/** What the system says of a file, as Node puts it, SQLite of an outbox, and agent/audio of a sound file. */
+/** What the system says of a file, as Node puts it, SQLite of an outbox, agent/audio of a sound file, and a capture of its end. */
 export const frenchCauses: Record<string, string> = {
   'no such file or directory': 'fichier ou dossier absent',
   'permission denied': 'accès refusé',
@@ -31,5 +31,11 @@ export const frenchCauses: Record<string, string> = {
   'a file that is damaged or cut short: {1} s of sound, not {2} s': 'un fichier endommagé ou tronqué : {1} s de son, et non {2} s',
   'a sample of {1} where full scale is 1, {2} s in': 'un échantillon de {1} où la pleine échelle est 1, à {2} s',
   'a sample that is no finite number, {1} s in': 'un échantillon qui n’est pas un nombre fini, à {1} s',
+  'exit {1}': 'sortie {1}',
+  'exit {1} (expected one of the inputs {2}, got {3})': 'sortie {1} (attendu l’une des entrées {2}, obtenu {3})',
+  'no sound for {1} s of the last {2} s': 'aucun son pendant {1} s des {2} dernières',
+  'no sound for {1} s of the last {2} s ({3})': 'aucun son pendant {1} s des {2} dernières ({3})',
+  'No such device': 'appareil absent',
+  'No such file or directory': 'fichier ou dossier absent',
   "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };

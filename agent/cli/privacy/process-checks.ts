@@ -38,7 +38,7 @@ const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLK
 const program: HalfCheck = {
   id: 'program',
   byHand: ({ pid }) =>
-    `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps; sudo cat /proc/${pid}/root/etc/ld.so.preload 2>/dev/null`,
+    `sudo readlink /proc/${pid}/exe; sudo cat /proc/${pid}/cmdline /proc/${pid}/environ | tr '\\0' '\\n'; sudo grep ' r-xp ' /proc/${pid}/maps; sudo cat /proc/${pid}/root/etc/ld.so.preload 2>/dev/null || echo none`,
   run({ name, pid, processes }, { installation, config, configPath }) {
     const exe = readlinkSync(`/proc/${pid}/exe`);
     const inside = (path: string) => path.startsWith(`${realpathSync(installation)}/`);
