@@ -129,7 +129,7 @@ test('how a capture ended has its French, the words of other programs stay', () 
   expect(of('exit 1 (expected one of the inputs a, b, got c)')).toBe('sortie 1 (attendu l’une des entrées a, b, obtenu c)');
   expect(of('no sound for 5 s of the last 10 s')).toBe('aucun son pendant 5\u00a0s des 10 dernières');
   expect(translateError('Expected systemctl start tocsin-listener.service to succeed, got: exit 1', 'fr')).toMatch(/obtenu\u00a0: sortie 1$/);
-  expect(openTranslate('fr')('doctor.microphone.absent', { device: 'x', reason: 'No such device' })).toContain('(appareil absent)');
+  expect(openTranslate('fr')('doctor.microphone.absent', { device: 'x', reason: 'No such device' })).toContain('(aucun appareil de ce nom)');
 });
 
 test.each([

@@ -35,7 +35,7 @@ export const frenchCauses: Record<string, string> = {
   'exit {1} (expected one of the inputs {2}, got {3})': 'sortie {1} (attendu l’une des entrées {2}, obtenu {3})',
   'no sound for {1} s of the last {2} s': 'aucun son pendant {1} s des {2} dernières',
   'no sound for {1} s of the last {2} s ({3})': 'aucun son pendant {1} s des {2} dernières ({3})',
-  'No such device': 'appareil absent',
+  'No such device': 'aucun appareil de ce nom',
   'No such file or directory': 'fichier ou dossier absent',
   "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };
