@@ -41,7 +41,8 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     const path = writeConfig({ outbox: { path: join(inside, 'outbox.db') }, mqtt: { caFile: join(inside, 'ca.pem') } }, link.brokers.good.url);
     const look = () => {
       const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'doctor', '--json', '-c', path], user);
-      const { checks } = JSON.parse(stdout) as { checks: { check: string; state: string; finding: string; try: string }[] };
+      const { checks } = JSON.parse(stdout) as { checks: { check: string; state: string; finding: string; found: string; try: string }[] };
+      expect(checks.find(({ check }) => check === 'tls')?.found).toMatch(new RegExp(`${join(inside, 'ca.pem')}$|not tried`));
       return checks.filter(({ state }) => state === 'fail').map(({ check, finding, try: hint }) => `${check}: ${finding}: ${hint}`);
     };
     const hint = `sudo tocsin doctor -c ${path}`;

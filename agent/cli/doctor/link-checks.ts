@@ -90,7 +90,7 @@ const tls: Check = {
     try {
       credentials = probes.credentials(config.mqtt);
     } catch (error) {
-      if (isDenied(error)) return fail('doctor.forbidden', { path: '/etc/tocsin/credentials' });
+      if (isDenied(error)) return fail('doctor.forbidden', { path: causeOf(error).path ?? '' });
       return fail('doctor.tls.files', { reason: messageOf(error) });
     }
     const unusable = unusableFile(credentials);
@@ -182,7 +182,7 @@ const broker: Check = {
     try {
       credentials = probes.credentials(mqtt);
     } catch (error) {
-      if (isDenied(error)) return fail('doctor.forbidden', { path: '/etc/tocsin/credentials' });
+      if (isDenied(error)) return fail('doctor.forbidden', { path: causeOf(error).path ?? '' });
       return fail('doctor.broker.files', { reason: messageOf(error) });
     }
     const began = performance.now();
@@ -193,8 +193,8 @@ const broker: Check = {
       else facts.link = link;
       return pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
     } catch (error) {
-      const cause = (error as Error).cause ?? error;
-      const code = (cause as { code?: unknown }).code;
+      const cause = causeOf(error);
+      const code: unknown = cause.code;
       // CONNACK reason codes of MQTT 5 from 128 on; return codes 1 to 5 of MQTT 3.1.1
       if (code === 134 || code === 135 || code === 138 || code === 140 || code === 4 || code === 5) return fail('doctor.broker.login', { code });
       if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol, code });
@@ -205,6 +205,9 @@ const broker: Check = {
     }
   },
 };
+
+/** What the system or the broker said, behind an error of ours. */
+const causeOf = (error: unknown) => ((error as Error).cause ?? error) as NodeJS.ErrnoException;
 
 /**
  * An event that waits is sent under its own id, which a platform knows to count once; where none waits, a marked message goes
