@@ -46,7 +46,7 @@ export const state = {
   },
   'refusal.refused': { en: 'connected, but refuses this sensor’s events', fr: 'connecté, mais refuse les événements de ce capteur' },
   'link.unreachable': { en: 'cannot be reached', fr: 'injoignable' },
-  'link.no_tls': { en: 'answers without TLS', fr: 'répond sans TLS' },
+  'link.no_tls': { en: 'does not speak TLS', fr: 'ne parle pas TLS' },
   'link.tls_version': { en: 'has no TLS 1.2 or later', fr: 'n’a pas TLS 1.2 ou plus récent' },
   'link.broker_untrusted': { en: 'is signed by an authority that is not known', fr: 'est signé par une autorité inconnue' },
   'link.broker_name': { en: 'has a certificate for another name', fr: 'a un certificat pour un autre nom' },
