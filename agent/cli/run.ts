@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -181,7 +181,13 @@ function openOutbox({ outbox }: Config, logger: Logger, use: OutboxUse): Outbox 
   return openPatientOutbox({ path: outbox.path, open: () => openSqliteOutbox(outbox.path, outbox, { repair: true, ...use }), isDamage, logger });
 }
 
-/** Two children under one parent. When one ends by itself, the other is stopped and its exit code is passed on. */
+/** How a half ended: one that was stopped before it could listen to signals did so in order. */
+interface End {
+  readonly code: number;
+  readonly how: number | NodeJS.Signals;
+}
+
+/** Two children under one parent. When one ends by itself, the other is stopped, and the exit code of the first is passed on. */
 async function runBoth(path: string, stopped: AbortSignal): Promise<void> {
   const terminal = new AbortController();
   process.once('SIGHUP', () => terminal.abort()); // the halves do not see it go
@@ -191,19 +197,19 @@ async function runBoth(path: string, stopped: AbortSignal): Promise<void> {
   const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });
   const courier = start('deliver');
   const listener = start('listen');
-  const ended = [courier, listener].map((child) => new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1))));
+  const endOf = (child: ChildProcess) =>
+    new Promise<End>((resolve) => child.once('close', (code, killed) => resolve({ code: code ?? (killed === 'SIGTERM' ? 0 : 1), how: killed ?? code ?? 1 })));
+  const ended = [courier, listener].map(endOf);
   const stopBoth = () => [listener, courier].map((child) => child.kill('SIGTERM'));
   signal.addEventListener('abort', stopBoth, { once: true });
-  const [courierEnd, listenerEnd] = ended as [Promise<number>, Promise<number>];
-  const first = await Promise.race([courierEnd, listenerEnd]);
+  const first = await Promise.race(ended);
   try {
-    if (first === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
+    if (first.code === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
   } finally {
     stopBoth(); // also where the outbox cannot be opened
   }
-  const codes = await Promise.all(ended);
-  const bad = codes.find((code) => code !== 0);
-  if (bad !== undefined && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad} from one`, 'read the line above', bad);
+  const bad = [first, ...(await Promise.all(ended))].find(({ code }) => code !== 0);
+  if (bad && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad.how} from one`, 'read the line above', bad.code);
 }
 
 /** After a file has been played: waits until the courier has nothing more to send, at most fifteen seconds. */

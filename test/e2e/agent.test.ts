@@ -148,6 +148,18 @@ test('a file that has been played, and an outbox that cannot be opened: both pro
   expect(await exit(agent)).toBe(6);
 });
 
+test('a file that is not there, or is played, before the courier is up: `run` ends with the exit code of the listener, not with that of having ended the other', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
+  const second = join(folder, 'second.wav');
+  writeFileSync(second, wavFile(synthesiseScene().subarray(0, 16_000), 16_000));
+  const env = { ...process.env, NODE_OPTIONS: `--import ${resolve('test/support/plant-held-courier.ts')}` };
+  for (const [file, code] of [
+    [join(folder, 'none.wav'), 4],
+    [second, 0],
+  ] as const)
+    expect(await exit(tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })], env))).toBe(code);
+});
+
 test('the terminal goes away from `run`: both processes end', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
