@@ -143,7 +143,7 @@ const causePatterns = patternsOf(frenchCauses);
 /** Errors are thrown in English by layers that know no language; a line that matches a known form is put in French. */
 export function translateError(english: string, language: Language): string {
   if (language === 'en') return english;
-  return inFrench(english, errorPatterns, (value) => translateCause(value, english)) ?? inFrench(english, causePatterns) ?? english;
+  return inFrench(english, errorPatterns, (value) => translateCause(value, english)) ?? translateCause(english, '');
 }
 
 function inFrench(english: string, forms: typeof errorPatterns, sayValue = (value: string) => value): string | undefined {

@@ -151,6 +151,8 @@ test('an error in French keeps what came', () => {
   expect(said("ENOENT: no such file or directory, open '/a'")).toBe('fichier ou dossier absent (ENOENT)'); // named already
   expect(said('EISDIR: illegal operation on a directory, read')).toBe('c’est un dossier (EISDIR)');
   expect(translateError('something else', 'fr')).toBe('something else');
+  const reason = "ENOENT: no such file or directory, open '/b'"; // by itself, as a check of doctor hands it on
+  expect(openTranslate('fr')('doctor.dates.unreadable', { whose: 'x', reason })).toBe('x est illisible\u00a0: /b\u00a0: fichier ou dossier absent (ENOENT)');
   for (const [english, french] of Object.entries(frenchErrors)) for (const name of placeholders(french)) expect(placeholders(english), english).toContain(name);
 });
 
