@@ -70,6 +70,26 @@ test.each([
   expect(tell(outbox, 1)[0]).toBeGreaterThan(Math.max(...told));
 });
 
+test('the last number of an event or an hour became one that is lower than of those that wait: that is damage, and no number is used twice', () => {
+  const first = open();
+  for (let i = 1; i <= 5; i++) first.append(recordedEvent(i));
+  const told = tell(first, 5, 4);
+  const sound = readFileSync(path);
+  for (const change of ["SET seq = 3 WHERE name = 'hour_summary'", "SET seq = 3 WHERE name = 'event'; DELETE FROM recent"]) {
+    writeFileSync(path, sound);
+    const db = new Database(path);
+    db.exec(`UPDATE sqlite_sequence ${change}`);
+    db.close();
+    const outbox = open();
+    outbox.append(recordedEvent(6));
+    outbox.writeSummary(hourSummary());
+    expect(outbox.newest()).toBeGreaterThan(1000);
+    expect(outbox.summaries(10).at(-1)?.sequence).toBeGreaterThan(Math.max(...told) + 1000);
+    outbox.close();
+    for (const name of readdirSync(dirname(path))) rmSync(join(dirname(path), name));
+  }
+});
+
 test('a page of hours is damaged, the first, one in the middle, the last or that of the outbox id: those on the others wait on, and no number is used twice', () => {
   const before = open();
   before.append(recordedEvent(1));

@@ -202,3 +202,16 @@ test.each([
   expect(outbox.newest()).toBeGreaterThanOrEqual(given);
   expect(outbox.gaps(100).at(-1)?.last).toBe(outbox.newest());
 });
+
+test.each([
+  ['before the last that was given out', 15, []],
+  ['the last that was given out', 20, []],
+  ['the next', 21, [{ first: 21, last: 21, reason: 'unreadable' }]],
+])('no log, and what is reserved ends with %s: so many numbers are a gap', (_what, reserved, gaps) => {
+  openSqliteOutbox(path, limits).close();
+  const db = new Database(path);
+  db.exec(`INSERT INTO sqlite_sequence VALUES ('event', 20); UPDATE outbox SET reserved = ${reserved}`);
+  db.close();
+  const outbox = openPatient(path);
+  expect([outbox.gaps(10), outbox.append(recordedEvent(1)), outbox.newest()]).toEqual([gaps, 'stored', Math.max(20, reserved) + 1]);
+});
