@@ -214,4 +214,8 @@ test.each([
   db.close();
   const outbox = openPatient(path);
   expect([outbox.gaps(10), outbox.append(recordedEvent(1)), outbox.newest()]).toEqual([gaps, 'stored', Math.max(20, reserved) + 1]);
+  outbox.close();
+  const again = openPatient(path);
+  again.writeSummary(hourSummary());
+  expect(again.summaries(1)[0]?.sequence, 'those of hours are left out once').toBe(1001);
 });
