@@ -8,7 +8,7 @@ import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
 import { isOfShape, readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
 import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, pendingSql, type Row } from './rows.ts';
-import { forgetSchema, notedId } from './schema-note.ts';
+import { forgetSchema, mendSchema, notedId } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
@@ -103,6 +103,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
       // a log would need the same space again, and closing says nothing where there is none to bring it into the file
       fresh.pragma('journal_mode = MEMORY');
       fresh.exec(repairedSql);
+      mendSchema(path, open); // where its log is damaged too, which need not show any more
       damaged = reading(() => open(path));
       if (!damaged) {
         setLogAside(path, number); // a log that the disk cannot read keeps SQLite from the file as well

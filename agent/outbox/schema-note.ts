@@ -95,11 +95,11 @@ export function isFalseNote(path: string): boolean {
 export function mendSchema(path: string, open: OpenDatabase): boolean {
   const note = readNote(path);
   if (!note || statSync(path).size < pageBytes * Math.max(...note.pages.map(({ page }) => page))) return false;
-  // what can be read is to be what was noted: a release may have brought its schema since
+  if (damagedPages(path, note).length === 0) return false;
+  // what can be read is to be what was noted: a release may have brought its schema since, in the log, which this brings into the file
   const schema = reading(() => asking(path, open, schemaIn));
   if (schema && !isOfSchema(note, schema)) return false;
   const damaged = damagedPages(path, note);
-  if (damaged.length === 0) return false;
   writePages(path, damaged, 'noted');
   let isOfThis = false;
   try {
