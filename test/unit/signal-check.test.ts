@@ -113,6 +113,7 @@ test('6 % of the samples at full scale is clipped, on one side too, and 4 % is n
     expect(play(30, each(16, peak)).clippedAt).toBeLessThan(12);
     expect(play(30, each(25, peak)).clippedAt).toBeUndefined();
   }
+  expect(play(30, (i) => (i % rate < 0.15 * rate ? each(2)(i) : tone(i))).clippedAt, 'an average of 7.5 %, in bursts').toBeLessThan(12);
   const then = (rare: number) => (i: number) => each(i < 20 * rate ? 10 : rare)(i);
   expect([play(60, then(70)).clipped, play(60, then(150)).clipped]).toEqual([true, false]);
 });
