@@ -13,6 +13,7 @@ function shown(name: HalfName): Record<string, string> {
   return {
     ...Object.fromEntries([...lines].map(([, key = '', value = '']) => [key, value])),
     LimitCORESoft: '0',
+    StandardInput: 'null',
     UnitsLoadTimestampMonotonic: '80912160708',
     ExecMainStartTimestampMonotonic: '80912276417',
     RestrictAddressFamilies: name === 'listener' ? 'AF_UNIX' : 'AF_INET AF_INET6 AF_UNIX',
@@ -51,6 +52,8 @@ describe('the settings of a unit', () => {
     ['courier', 'SocketBindAllow', 'tcp:8080', 'SocketBindAllow=tcp:8080 ('],
     ['listener', 'IPAddressDeny', '', 'IPAddressDeny= ('],
     ['listener', 'IPAddressAllow', '192.0.2.7/32', 'IPAddressAllow=192.0.2.7/32 ('],
+    ['listener', 'OpenFile', '/srv/relay.sock:relay', 'OpenFile=/srv/relay.sock:relay (-)'],
+    ['courier', 'StandardInput', 'socket', 'StandardInput=socket (null)'],
     ['listener', 'MemoryMax', 'infinity', 'MemoryMax=infinity (419430400)'],
     ['courier', 'MemoryMax', '419430400', 'MemoryMax=419430400 (314572800)'],
     ['courier', 'TasksMax', 'infinity', 'TasksMax=infinity (64)'],

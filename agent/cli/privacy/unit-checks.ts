@@ -16,6 +16,8 @@ const both: Record<string, string> = {
   CapabilityBoundingSet: '',
   AmbientCapabilities: '',
   DevicePolicy: 'closed',
+  OpenFile: '', // of a local socket it would be a connection, to whom no table tells
+  StandardInput: 'null',
   LimitCORE: '0',
   LimitCORESoft: '0',
   CoredumpFilter: '0x0',
