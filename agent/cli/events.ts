@@ -157,10 +157,10 @@ function scoreLine(label: Label, event: Explained, open: number, t: Translate, {
   return fired ? colours.bold(line) : line;
 }
 
-function heardWhen(event: Explained, age: Age, t: Translate): string {
+function heardWhen(event: Explained, age: Age | undefined, t: Translate): string {
   const time = `${new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
-  const right = t(event.clockRight ? 'explain.clock.good' : 'explain.clock.bad');
-  return t('explain.heard', { time, clock: right, age: t.of(ageText(age)) });
+  const clock = t(event.clockRight ? 'explain.clock.good' : 'explain.clock.bad');
+  return age ? t('explain.heard', { time, clock, age: t.of(ageText(age)) }) : t('explain.heardThen', { time, clock });
 }
 
 function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age] {
@@ -176,7 +176,8 @@ function waitingEvent(id: string, config: Config, t: Translate): [Explained, Age
   return [{ ...found, onsetWallMs: stamp.ms, clockRight: stamp.quality !== 'unsynchronised' }, stamp];
 }
 
-function published(path: string): [Explained, Age] {
+/** Its age is known where its clock was right, and not later than that of this machine. */
+function published(path: string): [Explained, Age | undefined] {
   const read = readEvent(path);
   if (typeof read === 'string')
     throw new OutboxError(
@@ -186,10 +187,8 @@ function published(path: string): [Explained, Age] {
   const { time, data } = read;
   const onsetWallMs = Date.parse(time);
   const clockRight = data.clock !== 'unsynchronised';
-  return [
-    { ...data, onsetWallMs, clockRight },
-    { ageMs: systemClock().wallMs() - onsetWallMs, ageKnown: true },
-  ];
+  const ageMs = systemClock().wallMs() - onsetWallMs;
+  return [{ ...data, onsetWallMs, clockRight }, clockRight && ageMs >= 0 ? { ageMs, ageKnown: true } : undefined];
 }
 
 /** The event, or what first is wrong with the file. */

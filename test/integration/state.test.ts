@@ -207,8 +207,16 @@ describe('explain', () => {
     const [event] = outbox.pending(0, 1);
     const sender = { outboxId: outbox.id, site: 'a', sensor: 'b', historicalAfterSeconds: 60 };
     const file = join(folder, 'event.json');
-    if (event) writeFileSync(file, JSON.stringify(toCloudEvent(event, sender, fixedClock())));
-    expect(tocsin('events', 'explain', file, '-c', path).stdout).toMatch(/#1 breaking glass/);
+    const published = toCloudEvent(event as NonNullable<typeof event>, sender, fixedClock());
+    const heard = (time: string, clock: 'synchronised' | 'unsynchronised') => {
+      writeFileSync(file, JSON.stringify({ ...published, time, data: { ...published.data, clock } }));
+      const { stdout } = tocsin('events', 'explain', file, '-c', path);
+      expect(stdout).toMatch(/#1 breaking glass/);
+      return /heard +(.*)/.exec(stdout)?.[1];
+    };
+    expect(heard('2026-01-01T00:00:00.000Z', 'synchronised')).toMatch(/^2026-01-01 00:00:00 UTC, clock right; \d+ days ago$/);
+    expect(heard('1970-01-01T00:05:00.000Z', 'unsynchronised')).toBe('1970-01-01 00:05:00 UTC, clock not set then');
+    expect(heard('2999-01-01T00:00:00.000Z', 'synchronised')).toBe('2999-01-01 00:00:00 UTC, clock right');
     writeFileSync(file, '{"specversion":"1.0"}');
     expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('id: expected text, got nothing') });
     for (const [id, said] of Object.entries({ 7: '7 does not wait', nonsense: 'in nonsense, got: ENOENT' }))

@@ -133,6 +133,7 @@ export const state = {
     fr: 'enregistrez-le en JSON depuis la plateforme : tocsin events explain event.json',
   },
   'explain.heard': { en: '{time}, {clock}; {age} ago', fr: '{time}, {clock} ; il y a {age}' },
+  'explain.heardThen': { en: '{time}, {clock}', fr: '{time}, {clock}' },
   'explain.clock.good': { en: 'clock right', fr: 'horloge juste' },
   'explain.clock.bad': { en: 'clock not set then', fr: 'horloge non réglée alors' },
   'explain.level': { en: '{level} dB above the background', fr: '{level} dB au-dessus du fond' },
