@@ -66,14 +66,20 @@ test('follow waits for an outbox that is being made', async () => {
   const { path, db, outbox } = sensor(0);
   outbox.close();
   for (const end of ['', '-wal', '-shm', '.schema']) rmSync(`${db}${end}`, { force: true });
-  const { until, child } = startFollow(path);
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '-c', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (text) => {
+    said += text;
+  });
+  const until = (text: string) => vi.waitFor(() => expect(said).toContain(text), { timeout: 20_000, interval: 20 });
+  await until('Ctrl-C'); // it has found none, and waits
   writeFileSync(db, ''); // as it lies there before the listener has put its tables in
   await new Promise((resolve) => setTimeout(resolve, 1000));
   expect(child.exitCode).toBeNull();
   const made = openSqliteOutbox(db, limits);
   made.append(recordedEvent(0));
-  await until([1]);
+  await until('#1');
   made.close();
 });
 
