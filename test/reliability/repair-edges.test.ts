@@ -1,5 +1,5 @@
 // What a repair meets rarely: very many gaps, a kill between its two renames, and a half that opens the file meanwhile.
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -27,6 +27,24 @@ test('130,000 events of which every other number is missing are repaired, and ea
   expect(outbox.pendingCount()).toBe(130_000);
   expect(outbox.gaps(200_000).length).toBeGreaterThanOrEqual(129_999);
   outbox.close();
+});
+
+test('one of several pages of boots is damaged: every event goes on with its boot, which stands in the index as well', () => {
+  const before = openSqliteOutbox(path, limits);
+  const bootOf = (i: number) => `${String(i).padStart(8, '0')}-7d3a-4f5b-9c8d-1e2f3a4b5c6d`;
+  for (const i of range(1, 60)) before.append(recordedEvent(i, { bootId: bootOf(i) }));
+  const events = before.pending(0, 100);
+  before.close();
+  const sound = readFileSync(path);
+  const pages = [...pagesOf(path).entries()].filter(([, { table, isLeaf }]) => table === 'boot' && isLeaf);
+  expect(pages.length).toBeGreaterThan(2);
+  for (const [page] of pages) {
+    writeFileSync(path, sound);
+    overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
+    const outbox = openSqliteOutbox(path, limits, { repair: true });
+    expect(outbox.pending(0, 100)).toEqual(events);
+    outbox.close();
+  }
 });
 
 test('a page of the counts behind thresholds is damaged: the days of listening that are not on it go on, each whole', () => {
