@@ -1,6 +1,6 @@
 // The listener's network, and what either half is connected to.
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
@@ -142,7 +142,8 @@ const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
 const meter: HalfCheck = {
   id: 'meter',
   only: 'courier',
-  byHand: ({ pid }, { config }) => `sudo ls -ld ${dirname(meterSocketPath(config))}; sudo ls -l /proc/${pid}/root${meterSocketPath(config)}`,
+  byHand: ({ pid }, { config }) =>
+    `sudo ls -ld ${dirname(meterSocketPath(config))}; sudo ls -l /proc/${pid}/root${meterSocketPath(config)}; sudo grep ${basename(meterSocketPath(config))} /proc/${pid}/mountinfo || echo none`,
   run({ pid }, { config }) {
     const path = meterSocketPath(config);
     return reachOf(pid)(path) ? fail('privacy.meter.reachable', { path }) : pass('privacy.meter.ok');
@@ -153,7 +154,8 @@ const meter: HalfCheck = {
 const calls: HalfCheck = {
   id: 'calls',
   only: 'listener',
-  byHand: ({ pid }) => `sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s 2>/dev/null | grep . || echo none`,
+  byHand: ({ pid }) =>
+    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s) 2>/dev/null | grep . || echo none`,
   run({ pid }, { config }) {
     // as a service may be named by several paths
     const paths = [...new Set(localServices().flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
