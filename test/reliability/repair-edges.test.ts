@@ -5,10 +5,13 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { isFull } from '../../agent/lib/errors.ts';
+import { repairOutbox } from '../../agent/outbox/repair.ts';
+import type { OpenDatabase } from '../../agent/outbox/sqlite.ts';
+import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { leaveOutbox, overwrite, pageBytes, pagesOf, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
@@ -28,6 +31,36 @@ test('130,000 events of which every other number is missing are repaired, and ea
   expect(outbox.gaps(200_000).length).toBeGreaterThanOrEqual(129_999);
   outbox.close();
 });
+
+test('a file that another process writes to just then is not set aside: what that stores would be lost with it', () => {
+  const id = leaveOutbox(path);
+  openSqliteOutbox(path, limits).close();
+  const other = new Database(path);
+  other.exec('BEGIN IMMEDIATE');
+  const open: OpenDatabase = (file, then) => {
+    const db = openDatabase(file, then);
+    db.pragma('busy_timeout = 0');
+    return db;
+  };
+  expect(() => repairOutbox(path, open, () => false)).toThrow(/locked/);
+  expect(quarantined(path)).toEqual([]);
+  other.exec('ROLLBACK');
+  other.close();
+  expect(recoveredOutbox(path, id).kept).toEqual(range(101, stored));
+});
+
+test.each(['FULL', 'LOCKED', 'PROTOCOL', 'CANTOPEN', 'IOERR_SHMSIZE', 'IOERR_LOCK'])(
+  'nor is one that cannot be opened for what is of the moment (SQLITE_%s)',
+  (what) => {
+    leaveOutbox(path);
+    const open: OpenDatabase = (file, then) => {
+      if (file === path) throw Object.assign(new Error(what), { code: `SQLITE_${what}` });
+      return openDatabase(file, then);
+    };
+    expect(() => repairOutbox(path, open, () => false)).toThrow(what);
+    expect(quarantined(path)).toEqual([]);
+  },
+);
 
 test('one of several pages of boots is damaged: every event goes on with its boot, which stands in the index as well', () => {
   const before = openSqliteOutbox(path, limits);
