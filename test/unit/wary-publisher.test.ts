@@ -68,6 +68,9 @@ test('four ends in a row over one topic: it is refused for a minute, then longer
   for (let i = 0; i < 4; i++) await end('health');
   expect([await isRefused('health'), await isRefused('event')]).toEqual([true, false]);
   await expect(publish(await connect(), 'health')).rejects.toMatchObject({ refused: true });
+  const publisher = await connect();
+  for (const topic of ['event', 'summary']) publish(publisher, topic);
+  expect(opened.unanswered(), 'nothing is in doubt any more').toBe(2);
   for (const minutes of [1, 2, 4, 8, 10, 10]) {
     nowMs += minutes * 60_000 - 1;
     expect(await isRefused('health')).toBe(true);
