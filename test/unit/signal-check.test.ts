@@ -18,6 +18,7 @@ function play(
   let heard = 0;
   let clippedAt: number | undefined;
   let clipped = false;
+  let rateSeconds = 0;
   let rightAt: number | undefined;
   for (let first = 0; first < seconds * rate; first += frame) {
     const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
@@ -25,17 +26,17 @@ function play(
     const verdict = check.push(samples, arrival(due), waited(due), distrust);
     heard += verdict.heardSamples / rate;
     if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
-    clipped = verdict.clipped;
+    ({ clipped, rateSeconds } = verdict);
     if (clipped) clippedAt ??= first / rate;
     if (verdict.rateRight) rightAt ??= first / rate;
   }
-  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt, clipped, rightAt };
+  return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt, clipped, rateSeconds, rightAt };
 }
 const tone = (i: number) => 0.1 * Math.sin(i / 5);
 const quiet = (i: number) => Math.round(1.2 * Math.sin(i / 5) + 1.2 * Math.sin(i / 11)) / 32768; // two steps of the converter
 
 test('sound is sound: no fault, all of it heard', () => {
-  expect(play(120, tone)).toMatchObject({ fault: undefined, heard: 120, clippedAt: undefined });
+  expect(play(120, tone)).toMatchObject({ fault: undefined, heard: 120, clippedAt: undefined, rateSeconds: 60 }); // and no more is kept of months
   expect(play(120, quiet)).toMatchObject({ fault: undefined, heard: 120 });
 });
 
@@ -44,7 +45,8 @@ test('zeros and a constant are faults after their time, and never count as heard
   expect(zeros).toMatchObject({ fault: 'zeros', heard: 10 });
   expect(zeros.second).toBeLessThan(16);
   expect(play(20, (i) => (i < 10 * rate ? tone(i) : 0.25 + (i % 2) / 32768))).toMatchObject({ fault: 'flat', heard: 10 });
-  expect(play(20, (i) => (i < 10 * rate ? tone(i) : -1))).toMatchObject({ fault: 'flat' });
+  for (const still of [() => -1, (i: number) => (i % 2) / 32768])
+    expect(play(20, (i) => (i < 10 * rate ? tone(i) : still(i)))).toMatchObject({ fault: 'flat' });
 });
 
 test('a pause without variation that ends in time was heard', () => {
