@@ -138,6 +138,18 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)['sensor.key']).toBe(key);
   });
 
+  test('where a certificate is of another key, what to try gives a request that can be signed', async () => {
+    const foreign = operator.sign((await openSensor(operator).provision()).stdout);
+    const fresh = openSensor(operator);
+    await fresh.provision();
+    for (const sensor of [fresh, await provisioned()]) {
+      const [, options = ''] = /Try: sudo tocsin provision( --renew)? prints/.exec((await sensor.install(foreign)).stderr) ?? [];
+      const { status, stdout } = await sensor.provision(...options.split(' ').filter(Boolean));
+      expect(status).toBe(0);
+      expect((await sensor.install(operator.sign(stdout))).status).toBe(0);
+    }
+  });
+
   test.each([0, 1])('of several certificates of the key in one file, the latest that is in force is installed, wherever it stands (from %i)', async (first) => {
     const sensor = openSensor(operator);
     const request = (await sensor.provision()).stdout;

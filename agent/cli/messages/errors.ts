@@ -163,6 +163,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected a key of this sensor at {1}, got none': 'Attendu une clé de ce capteur à {1}, obtenu aucune',
   'sudo tocsin provision first': 'd’abord sudo tocsin provision',
   'Expected a certificate for the key {1} of this sensor, got one for {2}': 'Attendu un certificat pour la clé {1} de ce capteur, obtenu un pour {2}',
+  'sudo tocsin provision --renew prints the request that is to be signed': 'sudo tocsin provision --renew affiche la demande à signer',
   'sudo tocsin provision prints the request that is to be signed': 'sudo tocsin provision affiche la demande à signer',
   'Expected a certificate for CN={1}, got CN={2}': 'Attendu un certificat pour CN={1}, obtenu CN={2}',
   "the broker's ACL goes by this name: sign the sensor's own request": 'les droits au broker vont par ce nom : signez la demande du capteur lui-même',

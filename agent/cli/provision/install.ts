@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile } from '../../lib/place-file.ts';
 import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
-import type { IdentityPaths } from './paths.ts';
+import { type IdentityPaths, isProvisioned } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
 
 export interface InstalledCertificate {
@@ -102,7 +102,9 @@ function findOwn(certificates: readonly X509Certificate[], paths: IdentityPaths,
   if (!own) throw new ProvisionError(`Expected a key of this sensor at ${paths.waitingKey}, got none`, 'sudo tocsin provision first');
   throw new ProvisionError(
     `Expected a certificate for the key ${fingerprintOf(own).slice(0, 16)} of this sensor, got one for ${certificates.map((one) => fingerprintOf(one.publicKey).slice(0, 16)).join(', ')}`,
-    'sudo tocsin provision prints the request that is to be signed',
+    isProvisioned(paths)
+      ? 'sudo tocsin provision --renew prints the request that is to be signed'
+      : 'sudo tocsin provision prints the request that is to be signed',
   );
 }
 

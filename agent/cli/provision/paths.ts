@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { ProvisionError } from '../../lib/errors.ts';
@@ -30,4 +31,9 @@ export function identityPaths({ keyFile, certFile, caFile }: Config['mqtt']): Id
     waitingKey: `${key}.new`,
     request: `${key.replace(/\.key$/, '')}.csr`,
   };
+}
+
+/** Whether the sensor has a key and its certificate, and no other key waits for one. */
+export function isProvisioned({ key, certificate, waitingKey }: IdentityPaths): boolean {
+  return existsSync(key) && existsSync(certificate) && !existsSync(waitingKey);
 }

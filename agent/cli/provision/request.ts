@@ -3,7 +3,7 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, typ
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { placeFile } from '../../lib/place-file.ts';
-import type { IdentityPaths } from './paths.ts';
+import { type IdentityPaths, isProvisioned } from './paths.ts';
 
 export interface CertificateRequest {
   /** PKCS#10, PEM. */
@@ -20,7 +20,7 @@ export interface CertificateRequest {
  */
 export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew: boolean; discard: boolean }): CertificateRequest {
   const { key, certificate, waitingKey } = paths;
-  if (existsSync(key) && existsSync(certificate) && !renew && !existsSync(waitingKey))
+  if (isProvisioned(paths) && !renew)
     throw new ProvisionError(
       `Expected a sensor without a key, got one at ${key}`,
       'sudo tocsin provision --renew: it stays in force until the new one is installed',
