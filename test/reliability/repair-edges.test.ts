@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { isFull } from '../../agent/lib/errors.ts';
+import { writing } from '../../agent/outbox/readable-rows.ts';
 import { repairOutbox } from '../../agent/outbox/repair.ts';
 import type { OpenDatabase } from '../../agent/outbox/sqlite.ts';
 import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
@@ -61,6 +62,14 @@ test.each(['FULL', 'LOCKED', 'PROTOCOL', 'CANTOPEN', 'IOERR_SHMSIZE', 'IOERR_LOC
     expect(quarantined(path)).toEqual([]);
   },
 );
+
+test('a row that the new schema refuses is left out; what else keeps it from being written is thrown', () => {
+  const failing = (what: string) => () => {
+    throw Object.assign(new Error(what), { code: `SQLITE_${what}` });
+  };
+  for (const what of ['CONSTRAINT_CHECK', 'MISMATCH', 'TOOBIG', 'RANGE']) expect(writing(failing(what)), what).toBeUndefined();
+  for (const what of ['FULL', 'IOERR_WRITE', 'READONLY', 'CORRUPT']) expect(() => writing(failing(what))).toThrow(what);
+});
 
 test('one of several pages of boots is damaged: every event goes on with its boot, which stands in the index as well', () => {
   const before = openSqliteOutbox(path, limits);
