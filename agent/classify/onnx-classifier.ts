@@ -20,7 +20,8 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     interOpNumThreads: 1,
     executionMode: 'sequential',
     logSeverityLevel: 3,
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    // weights in other files, which no digest covers, would be read from the working folder
+    extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
   }).catch((cause: unknown) => {
     throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again, with its weights inside the file', {
       cause,

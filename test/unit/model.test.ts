@@ -9,6 +9,7 @@ import { areFinite, openOnnxClassifier } from '../../agent/classify/onnx-classif
 import { ModelError } from '../../agent/lib/errors.ts';
 import { hear, rulesOf } from '../../agent/pipeline.ts';
 import { synthesiseScene } from '../demo/synthesise-scene.ts';
+import { graphWithWeightsIn } from '../support/outside-weights.ts';
 
 const bundled = 'models/street';
 
@@ -164,6 +165,17 @@ function taggerFolder(change: Record<string, unknown> = {}, graph = readFileSync
   writeFileSync(join(folder, 'tagger.onnx'), graph);
   return folder;
 }
+
+test('weights in another file, which the digest does not cover, are refused', async () => {
+  const graph = graphWithWeightsIn('test/fixtures/tagger/tagger.onnx'); // any file of 64 bytes and more
+  await (await InferenceSession.create(graph)).release(); // onnxruntime by itself reads them
+  await expect(openOnnxClassifier(taggerFolder({}, graph))).rejects.toThrow(
+    expect.objectContaining({
+      message: expect.stringMatching(/^Expected an ONNX graph in tagger.onnx, got: External data path/),
+      tryHint: expect.stringContaining('inside the file'),
+    }),
+  );
+});
 
 test('logits in place of scores are refused: no threshold between 0 and 1 would mean anything', async () => {
   const classifier = await openOnnxClassifier(taggerFolder({ scoresOutput: 'logits' }));
