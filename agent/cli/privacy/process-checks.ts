@@ -210,9 +210,7 @@ const traced: HalfCheck = {
     `grep TracerPid ${processes.map((pid) => `/proc/${pid}/task/*/status`).join(' ')}; sudo find /proc/[0-9]*/fd -lname '*/mem' -printf '%p %l\\n' 2>/dev/null`,
   run({ processes }) {
     // each thread has a tracer of its own, and each sees the memory of all (ptrace(2))
-    const tracers = processes.flatMap((pid) =>
-      readdirSync(`/proc/${pid}/task`).map((thread) => unlessGone(() => statusOf(pid, Number(thread))('TracerPid'), '0')),
-    );
+    const tracers = processes.flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((thread) => unlessGone(() => statusOf(pid, thread)('TracerPid'), '0')));
     const memory = new RegExp(`/(${processes.join('|')})/(task/\\d+/)?mem$`);
     const readers = allProcesses().filter((one) => holds(one, (descriptor) => memory.test(readlinkSync(descriptor))));
     const wrong = [...tracers.filter((tracer) => tracer !== '0'), ...readers.map(String)];

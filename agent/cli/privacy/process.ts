@@ -70,8 +70,8 @@ function trim(hex: string): string {
 }
 
 /** A field of /proc/PID/status, or of that of a thread of it. */
-export function statusOf(pid: number, thread = pid): (field: string) => string {
-  const text = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+export function statusOf(pid: number, thread?: string): (field: string) => string {
+  const text = readFileSync(`/proc/${pid}${thread === undefined ? '' : `/task/${thread}`}/status`, 'utf8');
   return (field) => new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
 }
 
