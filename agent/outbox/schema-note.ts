@@ -9,6 +9,8 @@ import { reading } from './readable-rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 
 const blockBytes = 4096; // of the file systems that a card has
+const pagesInBlock = blockBytes / pageBytes;
+const blockOf = (page: number) => Math.floor((page - 1) / pagesInBlock);
 
 const Note = z.strictObject({
   outbox: z.string(),
@@ -95,7 +97,9 @@ export function isFalseNote(path: string): boolean {
 export function mendSchema(path: string, open: OpenDatabase): boolean {
   const note = readNote(path);
   if (!note || statSync(path).size < pageBytes * Math.max(...note.pages.map(({ page }) => page))) return false;
-  if (damagedPages(path, note).length === 0) return false;
+  const seen = damagedPages(path, note);
+  // the first block, where it cannot be read, could be written only with the header in it
+  if (seen.length === 0 || seen.some(({ page, found }) => !found && blockOf(page) === 0)) return false;
   // what can be read is to be what was noted: a release may have brought its schema since, in the log, which this brings into the file
   const schema = reading(() => asking(path, open, schemaIn));
   if (schema && !isOfSchema(note, schema)) return false;
@@ -164,15 +168,13 @@ function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' 
   }
 }
 
-/** Where a block of the file system cannot be read it can be written only as a whole: with what else can be read of it. Of the first the header would be lost. */
+/** Where a block of the file system cannot be read it can be written only as a whole: with what else can be read of it. */
 function clearUnreadable(path: string, file: number, pages: readonly DamagedPage[]): void {
-  const each = blockBytes / pageBytes;
-  const blocks = new Set(pages.filter(({ found }) => !found).map(({ page }) => Math.floor((page - 1) / each)));
+  const blocks = new Set(pages.filter(({ found }) => !found).map(({ page }) => blockOf(page)));
   for (const block of blocks) {
-    if (block === 0) continue;
     const content = readPages(
       path,
-      Array.from({ length: each }, (_, i) => block * each + i + 1),
+      Array.from({ length: pagesInBlock }, (_, i) => block * pagesInBlock + i + 1),
     ).map((page) => page ?? Buffer.alloc(pageBytes));
     writeSync(file, Buffer.concat(content), 0, Math.min(blockBytes, fstatSync(file).size - block * blockBytes), block * blockBytes);
   }
