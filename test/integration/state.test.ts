@@ -2,12 +2,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loadModel } from '../../agent/classify/model-manifest.ts';
-import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { missing } from '../support/broker.ts';
-import { fixedClock, hearingRecord, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, recordedEvent } from '../support/samples.ts';
 import { sensor } from '../support/stored-events.ts';
 
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
@@ -183,44 +181,6 @@ describe('what the sensor holds', () => {
     writeFileSync(path, `${readFileSync(path, 'utf8')}\nmodel: { path: /elsewhere/models/street }\n`);
     expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +as by default: /);
     expect(stdout).not.toMatch(/\{\}|: *$/m); // what holds nothing is not shown
-    outbox.close();
-  });
-});
-
-describe('explain', () => {
-  test('an event that waits, by number and by id, in both languages', () => {
-    const { path, outbox } = sensor(2);
-    const { stdout } = tocsin('events', 'explain', '2', '-c', path);
-    expect(stdout).toMatch(/#2 shout, 0.90/);
-    const { shout, glass_break: glass } = loadModel('models/street').manifest.operatingPoints.balanced.labels;
-    expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; it had lasted 0.40 s in what was judged when it was reported`);
-    expect(stdout).toMatch(new RegExp(`breaking glass +[#.|]+ 0.90 over ${glass.open.toFixed(2)}`));
-    expect(stdout).toMatch(/shout +[#.|]+ 0.10 fired/);
-    expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0,10 déclenché/);
-    const json = JSON.parse(tocsin('events', 'explain', '2', '-c', path, '--json').stdout);
-    expect(json).toMatchObject({ event: { sequence: 2, label: 'shout' }, thresholds: { shout: { open: expect.any(Number), close: expect.any(Number) } } });
-    outbox.close();
-  });
-
-  test('one that the platform has, from a file; one that nobody has is an error', () => {
-    const { folder, path, outbox } = sensor(1);
-    const [event] = outbox.pending(0, 1);
-    const sender = { outboxId: outbox.id, site: 'a', sensor: 'b', historicalAfterSeconds: 60 };
-    const file = join(folder, 'event.json');
-    const published = toCloudEvent(event as NonNullable<typeof event>, sender, fixedClock());
-    const heard = (time: string, clock: 'synchronised' | 'unsynchronised') => {
-      writeFileSync(file, JSON.stringify({ ...published, time, data: { ...published.data, clock } }));
-      const { stdout } = tocsin('events', 'explain', file, '-c', path);
-      expect(stdout).toMatch(/#1 breaking glass/);
-      return /heard +(.*)/.exec(stdout)?.[1];
-    };
-    expect(heard('2026-01-01T00:00:00.000Z', 'synchronised')).toMatch(/^2026-01-01 00:00:00 UTC, clock right; \d+ days ago$/);
-    expect(heard('1970-01-01T00:05:00.000Z', 'unsynchronised')).toBe('1970-01-01 00:05:00 UTC, clock not set then');
-    expect(heard('2999-01-01T00:00:00.000Z', 'synchronised')).toBe('2999-01-01 00:00:00 UTC, clock right');
-    writeFileSync(file, '{"specversion":"1.0"}');
-    expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('id: expected text, got nothing') });
-    for (const [id, said] of Object.entries({ 7: '7 does not wait', nonsense: 'in nonsense, got: ENOENT' }))
-      expect(tocsin('events', 'explain', id, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining(said) });
     outbox.close();
   });
 });
