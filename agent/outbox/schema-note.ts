@@ -104,9 +104,9 @@ export function mendSchema(path: string, open: OpenDatabase): boolean {
   const schema = reading(() => asking(path, open, schemaIn));
   if (schema && !isOfSchema(note, schema)) return false;
   const damaged = damagedPages(path, note);
-  writePages(path, damaged, 'noted');
   let isOfThis = false;
   try {
+    if (!writePages(path, damaged, 'noted')) return false;
     const id = reading(() => asking(path, open, idOf));
     // the page of the id may be damaged as well: then most of the schema is to stand as it was noted
     const isLikely = () => damaged.length * 2 < note.pages.length && reading(() => asking(path, open, schemaIn)) !== undefined;
@@ -154,7 +154,8 @@ function readPages(path: string, pages: readonly number[]): (Buffer | undefined)
   }
 }
 
-function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' | 'found'): void {
+/** Whether the disk took them: one that cannot read a block need not be able to write it either. */
+function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' | 'found'): boolean {
   const file = openSync(path, 'r+');
   try {
     if (which === 'noted') clearUnreadable(path, file, pages);
@@ -163,6 +164,10 @@ function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' 
       if (content) writeSync(file, content, 0, content.length, placeOf(page.page).at);
     }
     fsyncSync(file);
+    return true;
+  } catch (error) {
+    if (hasCode(error, /^EIO$/)) return false;
+    throw error;
   } finally {
     closeSync(file);
   }

@@ -1,6 +1,6 @@
 /* LD_PRELOAD: while the file $TOCSIN_FAIL_AT says "INODE FIRST LAST", a read of that file that touches the bytes FIRST to LAST fails with EIO, and so does
- * a write of some of them, for which the kernel first reads the block.
- * It stands for a card that cannot read a block any more: all else can be read and written, and the block once it has been written as a whole. */
+ * a write of some of them, for which the kernel first reads the block; where it says "INODE FIRST LAST for-good", a write of all of them too.
+ * It stands for a card that cannot read a block any more: all else can be read and written, and the block once it has been written as a whole, or never. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,12 +14,13 @@ static int fails(int fd, size_t length, off_t offset, int whole) {
   FILE *file = control ? fopen(control, "r") : NULL;
   unsigned long long inode;
   long long first, last;
+  char for_good[16];
   struct stat at;
   if (!file) return 0;
-  int told = fscanf(file, "%llu %lld %lld", &inode, &first, &last);
+  int told = fscanf(file, "%llu %lld %lld %15s", &inode, &first, &last, for_good);
   fclose(file);
-  if (told != 3 || fstat(fd, &at) != 0 || at.st_ino != inode || offset > last || offset + (off_t)length <= first) return 0;
-  return !whole || offset > first || offset + (off_t)length <= last || unlink(control) != 0;
+  if (told < 3 || fstat(fd, &at) != 0 || at.st_ino != inode || offset > last || offset + (off_t)length <= first) return 0;
+  return told == 4 || !whole || offset > first || offset + (off_t)length <= last || unlink(control) != 0;
 }
 
 #define FAILING(name, buffer, whole) \

@@ -110,6 +110,15 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     expect(new Set(of('event').map((event) => event.id.split('-')[0]))).toEqual(new Set([id]));
   });
 
+  test('one of the schema that cannot be written either: a new outbox takes its place, the platform is told', async () => {
+    const db = new Database(path, { readonly: true });
+    const schema = db.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").pluck().all() as number[];
+    db.close();
+    const first = Math.floor((((schema.at(-1) as number) - 1) * pageBytes) / blockBytes) * blockBytes;
+    writeFileSync(at('failing'), `${statSync(path).ino} ${first} ${first + blockBytes - 1} for-good`);
+    await (await sensor()).isToldOverOneConnection();
+  });
+
   test('the first block, without which nothing can be read: a new outbox takes its place, the platform is told', async () => {
     fail(0);
     await (await sensor()).isToldOverOneConnection();
