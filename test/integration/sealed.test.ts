@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -25,7 +25,7 @@ function keepIn(folder: string) {
   const open = () => openProgress(folder, 'post-1', config, '0', systemClock());
   const found = 'x'.repeat(100_000);
   open().keep({ doctor: [{ check: 'config', state: 'pass', finding: 'config.valid', found, ms: 0 } as never] });
-  return open();
+  return { ...open(), again: open };
 }
 
 describe('where the report cannot be put', () => {
@@ -59,6 +59,23 @@ describe('where the report cannot be put', () => {
     expect(readdirSync(folder)).toEqual([]);
     expect(keepIn(noFolder()).kept).toEqual({});
     keepIn(noFolder()).forget();
+  });
+
+  const noRoot = userInfo().uid !== 0 ? 'needs root' : undefined;
+  test.skipIf(noRoot)(`what another has kept is not taken for found, and no link of theirs is followed${noRoot ? ` (left out: ${noRoot})` : ''}`, () => {
+    const { again } = keepIn(folder);
+    const path = join(folder, 'commission-post-1.partial.json');
+    chownSync(path, 65534, 65534);
+    expect(again().kept).toEqual({});
+    chownSync(path, 0, 0);
+    expect(Object.keys(again().kept)).toEqual(['doctor']);
+    const aim = join(folder, 'aim');
+    renameSync(path, aim);
+    const before = readFileSync(aim, 'utf8');
+    for (const link of [path, `${path}.new`]) symlinkSync(aim, link);
+    expect(again().kept).toEqual({});
+    again().keep({});
+    expect(readFileSync(aim, 'utf8')).toBe(before);
   });
 
   const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;

@@ -1,8 +1,9 @@
 // What was found before an abort, so that the same command goes on from there.
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { placeFile } from '../../lib/place-file.ts';
 import { removeWhereItCan } from './seal.ts';
 import { passed, type StageName, type Stages, stageNames } from './stages.ts';
 
@@ -33,21 +34,26 @@ export function openProgress(folder: string, sensor: string, configPath: string,
     kept: valid ? good(valid.stages) : {},
     keep(stages) {
       try {
-        writeFileSync(`${path}.new`, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), { mode: 0o600 });
-        renameSync(`${path}.new`, path);
+        placeFile(path, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), 0o600);
       } catch {
-        removeWhereItCan(`${path}.new`);
+        // the next run begins at the first stage
       }
     },
     forget: () => removeWhereItCan(path),
   };
 }
 
-/** Nothing where there is none, or where it cannot be read: the stages are run again. */
+/** Nothing where there is none, where it cannot be read, or where it is another's, who would have a say in the report that is signed: the stages are run again. */
 function readKept(path: string): Kept | undefined {
   try {
-    const kept = JSON.parse(readFileSync(path, 'utf8')) as Kept;
-    return typeof kept.of === 'string' && typeof kept.beganMonotonicMs === 'number' && typeof kept.stages === 'object' ? kept : undefined;
+    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      if (fstatSync(file).uid !== process.geteuid?.()) return undefined;
+      const kept = JSON.parse(readFileSync(file, 'utf8')) as Kept;
+      return typeof kept.of === 'string' && typeof kept.beganMonotonicMs === 'number' && typeof kept.stages === 'object' ? kept : undefined;
+    } finally {
+      closeSync(file);
+    }
   } catch {
     return undefined;
   }

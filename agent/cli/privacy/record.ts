@@ -1,15 +1,13 @@
 // The one word from `privacy verify`, which runs as root, to the courier: a small file that only root may write, of a closed form.
-import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Verification, verificationSchema } from '../../events/privacy.ts';
+import { placeFile } from '../../lib/place-file.ts';
 
 /** Puts the outcome in place of the last one, in one step. Throws as the file system does. */
 export function writeVerification(path: string, verification: Verification): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  const beside = `${path}.new`;
-  writeFileSync(beside, `${JSON.stringify(verificationSchema.parse(verification))}\n`, { mode: 0o644 });
-  chmodSync(beside, 0o644);
-  renameSync(beside, path);
+  placeFile(path, `${JSON.stringify(verificationSchema.parse(verification))}\n`, 0o644);
 }
 
 /**
