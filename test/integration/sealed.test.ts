@@ -72,7 +72,7 @@ describe('where the report cannot be put', () => {
     const aim = join(folder, 'aim');
     renameSync(path, aim);
     const before = readFileSync(aim, 'utf8');
-    for (const link of [path, `${path}.new`]) symlinkSync(aim, link);
+    symlinkSync(aim, path);
     expect(again().kept).toEqual({});
     again().keep({});
     expect(readFileSync(aim, 'utf8')).toBe(before);

@@ -10,9 +10,8 @@ import { repairOutbox } from '../../agent/outbox/repair.ts';
 import type { OpenDatabase } from '../../agent/outbox/sqlite.ts';
 import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { leaveOutbox, listeningDays, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
@@ -94,16 +93,10 @@ test('a page of the counts behind thresholds is damaged: the days of listening t
   const counts = range(0, 44).map((step) => ({ label: 'shout' as const, step, events: 45 - step }));
   for (const day of range(0, 13)) before.addThresholdCounts(thresholdRecord({ seconds: 86_400, counts, utcDay: 20_700 + day }));
   before.close();
-  const daysOf = () => {
-    const view = viewOutbox(path);
-    const days = view.listeningDays();
-    view.close();
-    return days;
-  };
-  const days = daysOf();
+  const days = listeningDays(path);
   overwrite(path, pagesOf(path).findIndex(({ table, isLeaf }) => table === 'would_be_event' && isLeaf) * pageBytes, pageBytes, () => 0xa5);
   openSqliteOutbox(path, limits, { repair: true }).close();
-  const kept = daysOf();
+  const kept = listeningDays(path);
   expect(kept.length).toBeGreaterThan(9);
   expect(kept).toEqual(days.filter(({ day }) => kept.some((one) => one.day === day)));
 });

@@ -8,9 +8,8 @@ import { repairOutbox } from '../../agent/outbox/repair.ts';
 import type { OpenDatabase } from '../../agent/outbox/sqlite.ts';
 import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { leaveOutbox, listeningDays, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 import { openPatient } from '../support/patient.ts';
 import { hearingRecord, hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
@@ -212,13 +211,7 @@ test('days of listening go on in the new file, each with all of its counts or no
   for (let day = 0; day < 3; day++) before.addThresholdCounts(thresholdRecord({ seconds: 86_400, counts, utcDay: 20_700 + day }));
   before.addThresholdCounts(thresholdRecord({ operatingPoint: 'strict', seconds: 90 }));
   before.close();
-  const daysOf = () => {
-    const view = viewOutbox(path);
-    const days = view.listeningDays();
-    view.close();
-    return days;
-  };
-  const days = daysOf();
+  const days = listeningDays(path);
   expect(days.map(({ counts }) => counts.length)).toEqual([thresholdRecord().counts.length, 45, 45, 45]);
   const db = new Database(path);
   db.pragma('ignore_check_constraints = ON');
@@ -226,7 +219,7 @@ test('days of listening go on in the new file, each with all of its counts or no
   db.close();
   openSqliteOutbox(path, limits, { repair: true }).close();
   expect(quarantined(path)).toHaveLength(1);
-  expect(daysOf()).toEqual(days.filter(({ day }) => day !== 2));
+  expect(listeningDays(path)).toEqual(days.filter(({ day }) => day !== 2));
 });
 
 test('when boots began goes on in the new file, also of one with hours alone, and of one with nothing yet', () => {

@@ -22,7 +22,13 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
   let path: string;
   const at = (name: string) => join(dirname(path), name);
   const damagedFiles = () => readdirSync(dirname(path)).filter((name) => /damaged-\d+$/.test(name));
-  const fail = (first: number, file = path, bytes = blockBytes) => writeFileSync(at('failing'), `${statSync(file).ino} ${first} ${first + bytes - 1}`);
+  const fail = (first: number, file = path, bytes = blockBytes, how = '') =>
+    writeFileSync(at('failing'), `${statSync(file).ino} ${first} ${first + bytes - 1}${how}`);
+  /** Where the block begins in which one of the last pages of the schema lies, counted from the end. */
+  const startOf = (last: number, bytes = blockBytes) => {
+    const schema = [...pagesOf(path).entries()].flatMap(([page, { table }]) => (table === 'sqlite_schema' ? [page] : []));
+    return Math.floor(((schema.at(-last) as number) * pageBytes) / bytes) * bytes;
+  };
   beforeEach(() => {
     path = join(mkdtempSync(join(tmpdir(), 'tocsin-block-')), 'outbox.db');
     execFileSync('gcc', ['-shared', '-fPIC', '-O1', '-o', at('fail-reads.so'), 'test/reliability/fail-reads.c', '-ldl']);
@@ -96,11 +102,9 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     ['the last page of it, and what stands beside it can be read', 1, pageBytes],
   ])('one of the schema, %s: it is written anew, every event but those that could not be read is sent', async (_, last, bytes) => {
     const db = new Database(path, { readonly: true });
-    const schema = db.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").pluck().all() as number[];
     const id = db.prepare('SELECT id FROM outbox').pluck().get();
     db.close();
-    const page = (schema.at(-last) as number) - 1;
-    const first = Math.floor((page * pageBytes) / bytes) * bytes;
+    const first = startOf(last, bytes);
     const stood = pagesOf(path).slice(first / pageBytes, (first + bytes) / pageBytes);
     const lost = stood.flatMap(({ events }) => events.map(({ sequence }) => sequence));
     fail(first, path, bytes);
@@ -111,11 +115,7 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
   });
 
   test('one of the schema that cannot be written either: a new outbox takes its place, the platform is told', async () => {
-    const db = new Database(path, { readonly: true });
-    const schema = db.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").pluck().all() as number[];
-    db.close();
-    const first = Math.floor((((schema.at(-1) as number) - 1) * pageBytes) / blockBytes) * blockBytes;
-    writeFileSync(at('failing'), `${statSync(path).ino} ${first} ${first + blockBytes - 1} for-good`);
+    fail(startOf(1), path, blockBytes, ' for-good');
     await (await sensor()).isToldOverOneConnection();
   });
 

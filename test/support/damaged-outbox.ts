@@ -4,6 +4,8 @@ import Database from 'better-sqlite3';
 import { expect } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import type { ListeningDay } from '../../agent/outbox/threshold-rows.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { openPatient } from './patient.ts';
 import { limits, recordedEvent } from './samples.ts';
 
@@ -41,6 +43,14 @@ export function liveBytes(wal: string): number {
   let at = 32;
   while (at + frameBytes <= bytes.length && bytes.subarray(at + 8, at + 16).equals(bytes.subarray(16, 24))) at += frameBytes;
   return at;
+}
+
+/** The days of listening that stand in an outbox, as one who looks reads them. */
+export function listeningDays(path: string): readonly ListeningDay[] {
+  const view = viewOutbox(path);
+  const days = view.listeningDays();
+  view.close();
+  return days;
 }
 
 /** The files set aside beside an outbox. */
