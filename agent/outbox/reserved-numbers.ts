@@ -18,9 +18,14 @@ export function isNumber(number: unknown, max: number): number is number {
 
 /**
  * Whether the number that an event or an hour was given last cannot be right: the next would be refused by the schema for ever, or be given out twice. Of hours that
- * were all sent nothing is left to hold it against: there it shows only where the name beside it is no table's any more, or where it is no number.
+ * were all sent nothing is left to hold it against: there it shows only where the name beside it is no table's any more, or where it is no number. All is read as it
+ * stands at one moment: what a listener stores meanwhile has a number behind the last.
  */
 export function isFalselyNumbered(db: SqliteDatabase): boolean {
+  return db.transaction(() => isFalselyNumberedNow(db))();
+}
+
+function isFalselyNumberedNow(db: SqliteDatabase): boolean {
   const strange = "coalesce(name, '') NOT IN (SELECT name FROM sqlite_master) OR typeof(seq) NOT IN ('integer', 'real')";
   if (db.prepare(`SELECT 1 FROM sqlite_sequence WHERE ${strange}`).get()) return true;
   const isFalse = (table: string, max: number, seen: string[]) => {

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync, truncateSync, wr
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from '../support/broker.ts';
@@ -46,6 +46,22 @@ test('hours that wait are still there after the next one, though its number is f
   expect(outbox.summaries(100).at(-1)?.sequence).toBeGreaterThan(1000);
   outbox.close();
   before.close();
+});
+
+test.each(['event', 'hour_summary'])('what a listener stores while another opens the outbox (%s) is no sign of damage', (table) => {
+  const listener = openListener();
+  const { prepare } = Database.prototype;
+  const spy = vi.spyOn(Database.prototype, 'prepare').mockImplementation(function (this: Database.Database, sql) {
+    if (sql === `SELECT max(sequence) FROM ${table}`) {
+      spy.mockRestore();
+      listener.append(recordedEvent(1));
+      listener.writeSummary(hourSummary());
+    }
+    return prepare.call(this, sql);
+  });
+  openSqliteOutbox(path, limits).close();
+  expect([listener.newest(), listener.summaries(9).length]).toEqual([1, 1]); // in between, and not before
+  listener.close();
 });
 
 /** What has a reservation in it uses no number twice, as long as fewer were given out than are reserved. */
