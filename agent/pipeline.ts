@@ -26,7 +26,8 @@ import type { Logger } from './lib/logger.ts';
 import type { Tap } from './meter/tap.ts';
 import type { Outbox } from './outbox/outbox.ts';
 
-export { type DeliveryOptions, type DeliveryParts, deliver } from './delivery/deliver.ts';
+export { deliver } from './delivery/deliver.ts';
+export type { DeliveryOptions, DeliveryParts } from './delivery/drain.ts';
 
 const shortSeconds = 0.2; // of a loss: recognition takes up to half a second to hear again once it has begun afresh
 const marginSeconds = 0.25; // an onset is placed to a frame or two

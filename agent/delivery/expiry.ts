@@ -10,6 +10,8 @@ export interface ExpiryParts {
   readonly logger: Logger;
 }
 
+export type ExpireOld = (signal: AbortSignal, progress: () => void, acknowledge?: () => void) => Promise<number>;
+
 const everyMs = 60_000;
 const eventsACall = 10_000; // that the outbox looks at
 const steadyClockMs = 3_600_000;
@@ -19,7 +21,7 @@ const steadyClockMs = 3_600_000;
  * once a minute, and goes on until nothing more is found. What had piled up before the start is looked through whole, once: where the outbox cannot be read yet, at
  * the first turn at which it can, before anything is sent. What fails otherwise is tried again a minute later.
  */
-export function openExpiry(maxAgeMs: number, parts: ExpiryParts): (signal: AbortSignal, progress: () => void, acknowledge?: () => void) => Promise<number> {
+export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   const { outbox, clock, logger } = parts;
   let nextMs = Number.NEGATIVE_INFINITY;
   let whole = true;
