@@ -23,7 +23,8 @@ process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
   process.exit(reportError(unwritten, language, config));
 });
 try {
-  await buildProgram(stop.signal, language, config).parseAsync(process.argv);
+  const program = await buildProgram(stop.signal, language, config, process.argv[2]);
+  await program.parseAsync(process.argv);
 } catch (error) {
   process.exitCode = reportError(error, language, config);
 }

@@ -1,4 +1,4 @@
-// The whole agent, in the order of the data:
+// The whole agent, in the order of the data; listen() is below, deliver() in delivery/deliver.ts:
 //
 //   listen()   microphone ─▶ resample ─▶ classify ─▶ detect ─▶ outbox          no network
 //                  │                                    ▲
@@ -16,6 +16,7 @@ import { openSampleClock } from './audio/sample-clock.ts';
 import { openSoundLevelMeter } from './audio/sound-level.ts';
 import type { Classifier, ScoreFrame } from './classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
+import { rulesOf } from './classify/rules.ts';
 import type { Config } from './config/schema.ts';
 import { type Detection, type EventDetector, type Miss, openEventDetector } from './events/event-detector.ts';
 import type { HourMeter } from './events/hour-meter.ts';
@@ -26,9 +27,6 @@ import type { Logger } from './lib/logger.ts';
 import type { Tap } from './meter/tap.ts';
 import type { Outbox } from './outbox/outbox.ts';
 
-export { deliver } from './delivery/deliver.ts';
-export type { DeliveryOptions, DeliveryParts } from './delivery/drain.ts';
-
 const shortSeconds = 0.2; // of a loss: recognition takes up to half a second to hear again once it has begun afresh
 const marginSeconds = 0.25; // an onset is placed to a frame or two
 
@@ -37,17 +35,6 @@ export interface Heard {
   readonly aboveBackgroundDb: number;
   /** From its onset to the end of what has come: what the model is behind, and a reader that was late, included. */
   readonly sinceOnsetSeconds: number;
-}
-
-/** The detection rules of an operating point, with the configuration's thresholds in place of the manifest's. */
-export function rulesOf(manifest: ModelManifest, model: Pick<Config['model'], 'operatingPoint' | 'open'>): Record<Label, DetectionRule> {
-  const { labels: rules } = manifest.operatingPoints[model.operatingPoint];
-  return Object.fromEntries(
-    labels.map((label) => {
-      const open = model.open[label] ?? rules[label].open;
-      return [label, { ...rules[label], open, close: Math.min(rules[label].close, open) }];
-    }),
-  ) as Record<Label, DetectionRule>;
 }
 
 export interface HearCallbacks {

@@ -1,9 +1,11 @@
-// The only file that imports onnxruntime-node.
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+// The only file that imports onnxruntime-node; its library is loaded by who opens a model.
+import type { Tensor } from 'onnxruntime-node';
 import { printableLine } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
 import type { Classifier, ScoreFrame } from './classifier.ts';
 import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
+
+type Runtime = typeof import('onnxruntime-node');
 
 /**
  * Opens a model folder: one thread, no spinning.
@@ -14,6 +16,8 @@ import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
  */
 export async function openOnnxClassifier(folder: string): Promise<Classifier & { readonly manifest: ModelManifest }> {
   const { manifest, graph } = loadModel(folder);
+  const runtime = await import('onnxruntime-node');
+  const { InferenceSession, Tensor } = runtime;
   const session = await InferenceSession.create(graph, {
     executionProviders: ['cpu'],
     intraOpNumThreads: 1,
@@ -40,7 +44,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
   const window = new Float32Array(windowSamples);
   let filled = windowSamples - hopSamples; // the past of the first window is silence
   let hops = 0;
-  let states = zeroStates(manifest);
+  let states = zeroStates(manifest, runtime);
 
   async function score(): Promise<ScoreFrame[]> {
     const feeds: Record<string, Tensor> = { [manifest.waveformInput]: new Tensor('float32', window, manifest.waveformShape ?? [1, windowSamples]) };
@@ -89,7 +93,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     filled = windowSamples - hopSamples;
     hops = 0;
     for (const state of states) (state.data as Float32Array).fill(0);
-    states = zeroStates(manifest);
+    states = zeroStates(manifest, runtime);
   }
 
   return {
@@ -134,7 +138,7 @@ export function areFinite(values: ArrayLike<number>): boolean {
   return Number.isFinite(a + b + c + d);
 }
 
-function zeroStates(manifest: ModelManifest): Tensor[] {
+function zeroStates(manifest: ModelManifest, { Tensor }: Runtime): Tensor[] {
   return manifest.states.map(({ shape }) => new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape));
 }
 

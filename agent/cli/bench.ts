@@ -1,9 +1,10 @@
 import { type Command, Option } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
+import { rulesOf } from '../classify/rules.ts';
 import { collectEarly } from '../lib/memory.ts';
 import { unlessStopped } from '../lib/stop.ts';
-import { hear, rulesOf } from '../pipeline.ts';
+import { hear } from '../pipeline.ts';
 import { addCommand } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';

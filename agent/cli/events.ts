@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type DetectionRule, type Label, labels, loadModel } from '../classify/model-manifest.ts';
+import { rulesOf } from '../classify/rules.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { problemsOf, show as shown } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
@@ -10,7 +11,6 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { lateMs, type OutboxView } from '../outbox/view-outbox.ts';
-import { rulesOf } from '../pipeline.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
 import { follow, openView } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';

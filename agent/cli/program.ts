@@ -1,28 +1,39 @@
 import { Command, Option } from 'commander';
 import { exitCodes } from '../lib/errors.ts';
-import { addBench } from './bench.ts';
-import { addCalibrate } from './calibrate.ts';
 import { version } from './command.ts';
-import { addCommission } from './commission.ts';
-import { addConfig } from './config.ts';
-import { addDevices } from './devices.ts';
-import { addDoctor } from './doctor.ts';
-import { addEvaluate } from './evaluate.ts';
-import { addEvents } from './events.ts';
-import { addManual } from './manual.ts';
 import { type Language, languages } from './message.ts';
-import { addMeter } from './meter.ts';
-import { addModel } from './model.ts';
 import { screenOf, wrap } from './output.ts';
-import { addPrivacy } from './privacy.ts';
-import { addProvision } from './provision.ts';
-import { addReplay } from './replay.ts';
-import { addRun } from './run.ts';
-import { addSelftest } from './selftest.ts';
-import { addStatus } from './status.ts';
 import { catalogue, type MessageKey, openTranslate, type Translate, translateHelp } from './translate.ts';
 import { noBreak } from './typography.ts';
 import { usageError } from './usage.ts';
+
+interface Definition {
+  readonly names: readonly string[];
+  /** Whether it looks at the others. */
+  readonly ofAll?: true;
+  readonly add: (program: Command, signal: AbortSignal, t: Translate) => Promise<void>;
+}
+
+/** The modules of a command are loaded when it is called: what hears loads none that reaches a network, and what speaks none that hears. */
+const definitions: readonly Definition[] = [
+  { names: ['provision'], add: async (program, _, t) => (await import('./provision.ts')).addProvision(program, t) },
+  { names: ['doctor'], add: async (program, signal, t) => (await import('./doctor.ts')).addDoctor(program, signal, t) },
+  { names: ['meter'], add: async (program, signal, t) => (await import('./meter.ts')).addMeter(program, signal, t) },
+  { names: ['selftest'], add: async (program, signal, t) => (await import('./selftest.ts')).addSelftest(program, signal, t) },
+  { names: ['calibrate'], add: async (program, signal, t) => (await import('./calibrate.ts')).addCalibrate(program, signal, t) },
+  { names: ['commission'], add: async (program, signal, t) => (await import('./commission.ts')).addCommission(program, signal, t) },
+  { names: ['status', 'outbox'], add: async (program, _, t) => (await import('./status.ts')).addStatus(program, t) },
+  { names: ['events'], add: async (program, signal, t) => (await import('./events.ts')).addEvents(program, signal, t) },
+  { names: ['devices'], add: async (program, _, t) => (await import('./devices.ts')).addDevices(program, t) },
+  { names: ['config'], add: async (program, _, t) => (await import('./config.ts')).addConfig(program, t) },
+  { names: ['model'], add: async (program, _, t) => (await import('./model.ts')).addModel(program, t) },
+  { names: ['privacy'], add: async (program, _, t) => (await import('./privacy.ts')).addPrivacy(program, t) },
+  { names: ['run', 'listen', 'deliver'], add: async (program, signal) => (await import('./run.ts')).addRun(program, signal) },
+  { names: ['replay'], add: async (program, signal, t) => (await import('./replay.ts')).addReplay(program, signal, t) },
+  { names: ['evaluate'], add: async (program, signal, t) => (await import('./evaluate.ts')).addEvaluate(program, signal, t) },
+  { names: ['bench'], add: async (program, signal, t) => (await import('./bench.ts')).addBench(program, signal, t) },
+  { names: ['completion', 'man', 'field-card'], ofAll: true, add: async (program, _, t) => (await import('./manual.ts')).addManual(program, t) },
+];
 
 /** The headings of the help, in the order of a visit. */
 const groups: Readonly<Record<string, readonly string[]>> = {
@@ -32,30 +43,18 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'On recordings, and the rest:': ['replay', 'evaluate', 'bench', 'completion', 'man', 'field-card', 'help'],
 };
 
-/** The whole command line; `config` as `configNamedBy` tells. Commands throw; main.ts reports. Long ones stop when the signal aborts. */
-export function buildProgram(signal: AbortSignal, language: Language = 'en', config?: string): Command {
+/**
+ * The command line: of the command that is `called` by its name alone, else of all. `config` as `configNamedBy` tells. Commands throw; main.ts reports.
+ * Long ones stop when the signal aborts.
+ */
+export async function buildProgram(signal: AbortSignal, language: Language = 'en', config?: string, called?: string): Promise<Command> {
   const t = openTranslate(language, config);
   const program = new Command('tocsin')
     .description('Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.')
     .version(version, '-V, --version', t('help.version'))
     .exitOverride();
-  addProvision(program, t);
-  addDoctor(program, signal, t);
-  addMeter(program, signal, t);
-  addSelftest(program, signal, t);
-  addCalibrate(program, signal, t);
-  addCommission(program, signal, t);
-  addStatus(program, t);
-  addEvents(program, signal, t);
-  addDevices(program, t);
-  addConfig(program, t);
-  addModel(program, t);
-  addPrivacy(program, t);
-  addRun(program, signal);
-  addReplay(program, signal, t);
-  addEvaluate(program, signal, t);
-  addBench(program, signal, t);
-  addManual(program, t);
+  const alone = definitions.find(({ names, ofAll }) => called !== undefined && names.includes(called) && !ofAll);
+  for (const { add } of alone ? [alone] : definitions) await add(program, signal, t);
   program.addHelpText('after', () => `\n${wrap(exitCodeLine(t), screenOf(process.stdout).columns)}\n`);
   for (const [title, names] of Object.entries(groups)) for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(title);
   speak(program, t);

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type Label, labels, loadModel, type ModelManifest, recognitionOf } from '../classify/model-manifest.ts';
+import { rulesOf } from '../classify/rules.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { writeSettings } from '../config/write-setting.ts';
@@ -7,7 +8,6 @@ import { countedThresholds } from '../events/threshold-counts.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { keptDays, type ListeningDay } from '../outbox/threshold-rows.ts';
 import { viewOutbox } from '../outbox/view-outbox.ts';
-import { rulesOf } from '../pipeline.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';

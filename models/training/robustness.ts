@@ -6,8 +6,9 @@ import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import { labels } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { rulesOf } from '../../agent/classify/rules.ts';
 import { type Found, type Scene, scoreEvents } from '../../agent/cli/scoring.ts';
-import { hear, rulesOf } from '../../agent/pipeline.ts';
+import { hear } from '../../agent/pipeline.ts';
 
 type Change = () => (samples: Float32Array) => void;
 const scale =

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
-import { hear, rulesOf } from '../../agent/pipeline.ts';
+import { rulesOf } from '../../agent/classify/rules.ts';
+import { hear } from '../../agent/pipeline.ts';
 import { sampleRate, sceneSounds, synthesiseScene } from '../demo/synthesise-scene.ts';
 
 const frame = sampleRate / 10;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { labels, loadModel, type ModelManifest, recognitionOf } from '../../agent/classify/model-manifest.ts';
+import { rulesOf } from '../../agent/classify/rules.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
 import { countedThresholds } from '../../agent/events/threshold-counts.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { rulesOf } from '../../agent/pipeline.ts';
 import { limits, thresholdRecord } from '../support/samples.ts';
 
 const { manifest } = loadModel('models/street');

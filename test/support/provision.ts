@@ -21,7 +21,8 @@ async function runHere(...args: string[]) {
   );
   let status = 0;
   try {
-    await buildProgram(new AbortController().signal, language).parseAsync(argv);
+    const program = await buildProgram(new AbortController().signal, language, undefined, argv[2]);
+    await program.parseAsync(argv);
   } catch (error) {
     status = reportError(error, language);
   } finally {

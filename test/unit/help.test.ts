@@ -8,9 +8,9 @@ function everyOne(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyOne)];
 }
 
-test.each(languages)('the help of every command fits 60 columns, in %s', (language) => {
+test.each(languages)('the help of every command fits 60 columns, in %s', async (language) => {
   const wide: string[] = [];
-  const commands = everyOne(buildProgram(new AbortController().signal, language));
+  const commands = everyOne(await buildProgram(new AbortController().signal, language));
   for (const command of commands) {
     const help = command.configureHelp({ ...command.configureHelp(), helpWidth: 60 }).helpInformation();
     const examples = examplesOf(command).map((example) => `  ${example}`);

@@ -12,7 +12,7 @@ import { catalogue, configNamedBy, openTranslate, text, withConfig } from '../..
 import { messageOf } from '../../agent/lib/errors.ts';
 
 class Reached extends Error {}
-const program = buildProgram(new AbortController().signal).hook('preAction', () => {
+const program = (await buildProgram(new AbortController().signal)).hook('preAction', () => {
   throw new Reached();
 });
 const silence = (command: Command): void => {

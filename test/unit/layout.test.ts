@@ -43,22 +43,41 @@ test('files are short and have no default exports or enums', () => {
   }
 });
 
-test('what hears cannot speak: the modules of the listener reach no network, those of the courier no sound', () => {
-  const closure = (start: string, seen = new Set<string>()): Set<string> => {
-    if (seen.has(start)) return seen;
-    seen.add(start);
-    for (const [, target] of (files.find((f) => f.path === start)?.text ?? '').matchAll(/from '(\.[^']+)'/g))
-      closure(normalize(join(dirname(start), target as string)), seen);
-    return seen;
+/** What a start at these files loads: what they import, and what that imports. What is imported when a command is called is a start of its own. */
+function loaded(...starts: readonly string[]) {
+  const seen = new Set<string>();
+  const load = (path: string): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    for (const [, target] of textOf(path).matchAll(/^(?:import|export) (?!type )[^;]*?'(\.[^']+)';/gm)) load(normalize(join(dirname(path), target as string)));
   };
-  const text = (path: string) => files.find((f) => f.path === path)?.text ?? '';
-  for (const start of ['agent/audio/microphone.ts', 'agent/classify/onnx-classifier.ts', 'agent/events/event-detector.ts', 'agent/outbox/sqlite-outbox.ts'])
-    for (const path of closure(start)) expect(text(path), path).not.toMatch(/from '(mqtt|node:(net|tls|http|https|http2|dgram|dns))'/);
-  // but for the meter's socket, which is made for a path, waits, and calls nobody; and the courier knows nothing of it
-  const meter = files.filter(({ place, text }) => place === 'meter' && /from 'node:net'/.test(text));
-  expect(meter.map(({ path }) => path)).toEqual(['agent/meter/socket.ts']);
-  expect(meter[0]?.text).toMatch(/import \{ createServer, type Socket \} from 'node:net';/);
-  expect(meter[0]?.text.match(/\.listen\([^)]*/g)).toEqual(['.listen({ path }, (']);
-  for (const path of closure('agent/delivery/deliver.ts')) expect(path).not.toMatch(/meter\//);
-  for (const path of closure('agent/delivery/deliver.ts')) expect(text(path), path).not.toMatch(/node-web-audio-api|arecord/);
+  starts.forEach(load);
+  return [...seen].map((path) => ({ path, text: textOf(path) }));
+}
+
+function textOf(path: string): string {
+  const file = files.find((each) => each.path === path);
+  if (!file) throw new Error(`Expected ${path} among the agent's files`);
+  return file.text;
+}
+
+const everyCommand = ['agent/main.ts', 'agent/cli/run.ts'];
+const networks = /(?:from |import\()'(?:mqtt|(?:node:)?(?:net|tls|https?|http2|dgram|dns)(?:\/[a-z]+)?)'/;
+const sounds = /(?:from |import\()'(?:onnxruntime-node|node-web-audio-api)'/;
+
+test('what hears cannot speak: of what `listen` loads nothing reaches a network', () => {
+  const listener = loaded(...everyCommand, 'agent/cli/run/listener.ts');
+  expect(listener.map(({ path }) => path)).toContain('agent/classify/onnx-classifier.ts');
+  // but for the meter's socket, which is made for a path, waits, and calls nobody
+  const reaching = listener.filter(({ text }) => networks.test(text));
+  expect(reaching.map(({ path }) => path)).toEqual(['agent/meter/socket.ts']);
+  expect(reaching[0]?.text).toMatch(/import \{ createServer, type Socket \} from 'node:net';/);
+  expect(reaching[0]?.text.match(/\.listen\([^)]*/g)).toEqual(['.listen({ path }, (']);
+});
+
+test('what speaks cannot hear: of what `deliver` loads nothing opens a sound device, a sound file or a model, nor the socket of the meter', () => {
+  const courier = loaded(...everyCommand, 'agent/cli/run/courier.ts');
+  expect(courier.map(({ path }) => path)).toContain('agent/delivery/mqtt-publisher.ts');
+  expect(courier.filter(({ text }) => sounds.test(text)).map(({ path }) => path)).toEqual([]);
+  expect(courier.filter(({ path }) => /^agent\/(audio|meter)\//.test(path)).map(({ path }) => path)).toEqual([]);
 });

@@ -17,12 +17,12 @@ import { exitCodes } from '../../agent/lib/errors.ts';
 import { missing } from '../support/broker.ts';
 
 const signal = new AbortController().signal;
-const tree = treeOf(buildProgram(signal));
+const tree = treeOf(await buildProgram(signal));
 
-test('the files under deploy/ are what the definitions give (npm run documents)', () => expect(stale()).toEqual([]));
+test('the files under deploy/ are what the definitions give (npm run documents)', async () => expect(await stale()).toEqual([]));
 
-test('a command that is added is in every document that lists commands', () => {
-  const program = buildProgram(signal);
+test('a command that is added is in every document that lists commands', async () => {
+  const program = await buildProgram(signal);
   program.command('serenade').description('sings').option('--loud <file>', 'with a score');
   const grown = treeOf(program);
   const t = openTranslate('en');
@@ -94,9 +94,9 @@ describe('the field card', () => {
   });
 
   const printer = missing('weasyprint', 'pdfinfo');
-  test.skipIf(printer).each([...languages])(`is one A4 page (%s)${printer ? ` (left out: ${printer})` : ''}`, (language) => {
+  test.skipIf(printer).each([...languages])(`is one A4 page (%s)${printer ? ` (left out: ${printer})` : ''}`, async (language) => {
     const pdf = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'card.pdf');
-    spawnSync('weasyprint', ['-q', '-', pdf], { input: documents()[`field-card/field-card.${language}.html`] });
+    spawnSync('weasyprint', ['-q', '-', pdf], { input: (await documents())[`field-card/field-card.${language}.html`] });
     const { stdout } = spawnSync('pdfinfo', [pdf], { encoding: 'utf8' });
     expect(stdout).toMatch(/Pages: +1\n/);
     expect(stdout).toMatch(/\(A4\)/);

@@ -35,7 +35,7 @@ test('every message is used', () => {
   expect(unused).toEqual([]);
 });
 
-test('every description of a command, option or argument has its French', () => {
+test('every description of a command, option or argument has its French', async () => {
   const missing: string[] = [];
   const ours = new Set(['help.help', 'help.version', 'help.lang'].map((key) => catalogue[key as MessageKey].en as string));
   const visit = (command: Command) => {
@@ -43,7 +43,7 @@ test('every description of a command, option or argument has its French', () => 
       if (part.description && !(part.description in frenchHelp) && !ours.has(part.description)) missing.push(part.description);
     command.commands.forEach(visit);
   };
-  visit(buildProgram(new AbortController().signal));
+  visit(await buildProgram(new AbortController().signal));
   expect(missing).toEqual([]);
 });
 

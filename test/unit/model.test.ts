@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { expect, test, vi } from 'vitest';
 import { areFinite, openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { rulesOf } from '../../agent/classify/rules.ts';
 import { ModelError } from '../../agent/lib/errors.ts';
-import { hear, rulesOf } from '../../agent/pipeline.ts';
+import { hear } from '../../agent/pipeline.ts';
 import { synthesiseScene } from '../demo/synthesise-scene.ts';
 import { graphWithWeightsIn } from '../support/outside-weights.ts';
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Label, labels, loadModel } from '../../agent/classify/model-manifest.ts';
+import { rulesOf } from '../../agent/classify/rules.ts';
 import { allowedEvents, type Counted, chooseThresholds, neededDays, poissonUpper, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
 import { plotRows } from '../../agent/cli/thresholds/plot.ts';
 import { openEventDetector } from '../../agent/events/event-detector.ts';
@@ -8,7 +9,6 @@ import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { countedThresholds, openThresholdCounts } from '../../agent/events/threshold-counts.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openThresholdReport } from '../../agent/outbox/threshold-report.ts';
-import { rulesOf } from '../../agent/pipeline.ts';
 import { seededRandom } from '../support/random.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 

@@ -7,25 +7,26 @@ import { completions, treeOf } from '../manual.ts';
 import { type Language, languages } from '../message.ts';
 import { buildProgram } from '../program.ts';
 import { openTranslate } from '../translate.ts';
+import type { CommandShape } from './command-tree.ts';
 import { fieldCard } from './field-card.ts';
 import { manPage } from './man-page.ts';
 
 const deploy = new URL('../../../deploy/', import.meta.url);
 
 /** Every document by its path under deploy/. */
-export function documents(): Record<string, string> {
-  const tree = (language: Language) => treeOf(buildProgram(new AbortController().signal, language));
-  const english = tree('en');
+export async function documents(): Promise<Record<string, string>> {
+  const tree = async (language: Language) => treeOf(await buildProgram(new AbortController().signal, language));
+  const trees: Record<Language, CommandShape> = { en: await tree('en'), fr: await tree('fr') };
   return {
-    'completion/tocsin.bash': completions.bash(english),
-    'completion/_tocsin': completions.zsh(english),
-    'completion/tocsin.fish': completions.fish(english),
+    'completion/tocsin.bash': completions.bash(trees.en),
+    'completion/_tocsin': completions.zsh(trees.en),
+    'completion/tocsin.fish': completions.fish(trees.en),
     ...Object.fromEntries(
       languages.flatMap((language) => {
         const t = openTranslate(language);
         return [
-          [`man/tocsin${language === 'en' ? '' : `.${language}`}.1`, manPage(tree(language), version, releasedOn, t)],
-          [`field-card/field-card.${language}.html`, fieldCard(tree(language), version, t)],
+          [`man/tocsin${language === 'en' ? '' : `.${language}`}.1`, manPage(trees[language], version, releasedOn, t)],
+          [`field-card/field-card.${language}.html`, fieldCard(trees[language], version, t)],
         ];
       }),
     ),
@@ -33,7 +34,7 @@ export function documents(): Record<string, string> {
 }
 
 /** Paths of documents that are not what the definitions give. */
-export function stale(): string[] {
+export async function stale(): Promise<string[]> {
   const written = (path: string) => {
     try {
       return readFileSync(new URL(path, deploy), 'utf8');
@@ -41,14 +42,14 @@ export function stale(): string[] {
       return undefined;
     }
   };
-  return Object.entries(documents()).flatMap(([path, content]) => (written(path) === content ? [] : [path]));
+  return Object.entries(await documents()).flatMap(([path, content]) => (written(path) === content ? [] : [path]));
 }
 
 if (import.meta.main) {
-  const old = stale();
+  const old = await stale();
   if (process.argv.includes('--check')) {
     if (old.length > 0)
       process.stderr.write(`Error: expected deploy/ as the command definitions give it, got others: ${old.join(', ')}\nTry: npm run documents\n`);
     process.exitCode = old.length > 0 ? 1 : 0;
-  } else for (const path of old) writeFileSync(new URL(path, deploy), documents()[path] as string);
+  } else for (const path of old) writeFileSync(new URL(path, deploy), (await documents())[path] as string);
 }

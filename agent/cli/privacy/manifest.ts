@@ -2,12 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { labels, loadManifest } from '../../classify/model-manifest.ts';
+import { rulesOf } from '../../classify/rules.ts';
 import { brokerAddress } from '../../config/broker-url.ts';
 import type { Config } from '../../config/schema.ts';
 import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../../events/privacy.ts';
 import { schemaFiles } from '../../events/write-schema.ts';
 import { schemaOfRelease } from '../../outbox/view-outbox.ts';
-import { rulesOf } from '../../pipeline.ts';
 import { version } from '../command.ts';
 import { digestOf, listName } from './package-list.ts';
 

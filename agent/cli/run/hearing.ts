@@ -1,6 +1,7 @@
 import type { AudioSource } from '../../audio/frame.ts';
 import { type Hearing, superviseMicrophone } from '../../audio/supervisor.ts';
 import { type Label, labels, recognitionOf } from '../../classify/model-manifest.ts';
+import { rulesOf } from '../../classify/rules.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import type { UsualLevel } from '../../events/health.ts';
@@ -18,7 +19,7 @@ import { openHearingReport } from '../../outbox/hearing-report.ts';
 import type { Outbox } from '../../outbox/outbox.ts';
 import { openSummaryReport } from '../../outbox/summary-report.ts';
 import { openThresholdReport } from '../../outbox/threshold-report.ts';
-import { type ListenParts, listen, rulesOf } from '../../pipeline.ts';
+import { type ListenParts, listen } from '../../pipeline.ts';
 
 interface HearingParts {
   open(): Promise<AudioSource>;

@@ -1,0 +1,48 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../../config/load-config.ts';
+import { TocsinError } from '../../lib/errors.ts';
+import { sleep } from '../../lib/sleep.ts';
+import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
+
+/** How a half ended: one that was stopped before it could listen to signals did so in order. */
+interface End {
+  readonly code: number;
+  readonly how: number | NodeJS.Signals;
+}
+
+/** Two children under one parent. When one ends by itself, the other is stopped, and the exit code of the first is passed on. */
+export async function runBoth(path: string, stopped: AbortSignal): Promise<void> {
+  const terminal = new AbortController();
+  process.once('SIGHUP', () => terminal.abort()); // the halves do not see it go
+  const signal = AbortSignal.any([stopped, terminal.signal]);
+  const config = loadConfig(path);
+  const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
+  const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const courier = start('deliver');
+  const listener = start('listen');
+  const endOf = (child: ChildProcess) =>
+    new Promise<End>((resolve) => child.once('close', (code, killed) => resolve({ code: code ?? (killed === 'SIGTERM' ? 0 : 1), how: killed ?? code ?? 1 })));
+  const ended = [courier, listener].map(endOf);
+  const stopBoth = () => [listener, courier].map((child) => child.kill('SIGTERM'));
+  signal.addEventListener('abort', stopBoth, { once: true });
+  const first = await Promise.race(ended);
+  try {
+    if (first.code === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
+  } finally {
+    stopBoth(); // also where the outbox cannot be opened
+  }
+  const bad = [first, ...(await Promise.all(ended))].find(({ code }) => code !== 0);
+  if (bad && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad.how} from one`, 'read the line above', bad.code);
+}
+
+/** After a file has been played: waits until the courier has nothing more to send, at most fifteen seconds. */
+async function drained(path: string, signal: AbortSignal): Promise<void> {
+  const config = loadConfig(path);
+  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+  try {
+    for (let i = 0; i < 150 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
+  } finally {
+    outbox.close();
+  }
+}

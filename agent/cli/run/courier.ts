@@ -1,0 +1,72 @@
+import { dirname } from 'node:path';
+import { loadConfig } from '../../config/load-config.ts';
+import { readCredentials } from '../../config/secrets.ts';
+import { closedPublisher } from '../../delivery/closed-publisher.ts';
+import { deliver } from '../../delivery/deliver.ts';
+import { openHealthReport } from '../../delivery/health.ts';
+import { openLink } from '../../delivery/link.ts';
+import { mqttPublisher } from '../../delivery/mqtt-publisher.ts';
+import { openPrivacyReport } from '../../delivery/privacy-report.ts';
+import type { Report } from '../../delivery/publisher.ts';
+import { openSummaries } from '../../delivery/summaries.ts';
+import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
+import { waryPublisher } from '../../delivery/wary-publisher.ts';
+import { isPublishable } from '../../events/published.ts';
+import { readBoard } from '../../lib/board.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { ModelError } from '../../lib/errors.ts';
+import { type Logger, openLogger } from '../../lib/logger.ts';
+import { collectEarly } from '../../lib/memory.ts';
+import { openNotifier } from '../../lib/notify.ts';
+import { openBootNote } from '../../outbox/boot-note.ts';
+import { openListenerProbe } from '../../outbox/half-lock.ts';
+import { version } from '../command.ts';
+import { privacyFacts } from '../privacy/manifest.ts';
+import { readVerification } from '../privacy/record.ts';
+import { holdLock, openOutbox } from './half.ts';
+
+/** The half that speaks: from the outbox to the broker, until the signal aborts. No module that it loads reaches a sound device or a model's runtime. */
+export async function runCourier(path: string, signal: AbortSignal): Promise<void> {
+  collectEarly();
+  const config = loadConfig(path);
+  const logger = openLogger('courier', config.log.level);
+  const { site, sensor, mqtt } = config;
+  const credentials = readCredentials(mqtt);
+  const release = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
+  const listenerRuns = openListenerProbe(config.outbox.path);
+  const clock = systemClock();
+  const notifier = await openNotifier(process.env, clock.monotonicMs);
+  const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
+  const topics = topicsOf(site, sensor);
+  const gated = closedPublisher(mqttPublisher(mqtt, credentials, clientIdOf(config)), isPublishable(topics));
+  const openPublisher = waryPublisher(gated, { clock, logger });
+  const board = () => readBoard(dirname(config.outbox.path));
+  const link = openLink(notifier.status);
+  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
+  const verification = () => readVerification(config.privacy.recordPath);
+  const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
+  const noteBoot = { tick: openBootNote(outbox, clock, logger) }; // first: what the others say of the time may hang on it
+  const reports = [noteBoot, health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, progress: notifier.progress };
+  const { maxInFlight, historicalAfterSeconds } = mqtt;
+  try {
+    notifier.ready(); // without waiting for a broker: the service is up when it can deliver
+    const maxAgeMs = config.outbox.maxAgeDays * 86_400_000;
+    await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs, acknowledgeWithinMs: 10_000 }, parts, signal);
+  } finally {
+    notifier.stopping();
+    outbox.close();
+    release();
+  }
+}
+
+/** A report that takes the model's manifest, or none: a model that the listener cannot use keeps nothing that was stored, and no health, from being sent. */
+function withModel(open: () => Report, logger: Logger): Report[] {
+  try {
+    return [open()];
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    logger.error({ reason: error.message, hint: error.tryHint }, 'what this sensor may publish is not told: its model cannot be read');
+    return [];
+  }
+}

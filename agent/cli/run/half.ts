@@ -1,0 +1,56 @@
+import type { Config } from '../../config/schema.ts';
+import { messageOf, OutboxError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
+import { type Half, holdHalfLock } from '../../outbox/half-lock.ts';
+import type { Outbox } from '../../outbox/outbox.ts';
+import { openPatientOutbox } from '../../outbox/patient-outbox.ts';
+import { isDamage } from '../../outbox/sqlite.ts';
+import { type OutboxUse, openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
+
+const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead
+
+/**
+ * Throws an OutboxError where another process is this half; a lock that cannot be had otherwise is no reason not to hear or to deliver, and is
+ * tried for again: once the disk takes it, the courier would hold a listener without one for dead.
+ */
+export function holdLock(path: string, half: Half, logger: Logger): () => void {
+  try {
+    return holdHalfLock(path, half);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'SQLITE_BUSY') throw half === 'listener' ? secondListener(path) : secondCourier(path);
+    logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
+  }
+  let release = () => {};
+  const timer = setInterval(() => {
+    try {
+      release = holdHalfLock(path, half, 0); // to wait is to hear nothing
+      clearInterval(timer);
+      logger.info({}, 'the lock is held');
+    } catch {
+      // said above
+    }
+  }, lockRetryMs).unref();
+  return () => {
+    clearInterval(timer);
+    release();
+  };
+}
+
+/** The outbox as the two halves use it: repaired when damaged, and no reason to die when it cannot be written. */
+export function openOutbox({ outbox }: Config, logger: Logger, use: OutboxUse): Outbox {
+  return openPatientOutbox({ path: outbox.path, open: () => openSqliteOutbox(outbox.path, outbox, { repair: true, ...use }), isDamage, logger });
+}
+
+function secondListener(path: string): OutboxError {
+  return new OutboxError(
+    `Expected to be the only listener of ${path}, got another that runs`,
+    'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it',
+  );
+}
+
+function secondCourier(path: string): OutboxError {
+  return new OutboxError(
+    `Expected to be the only courier of ${path}, got another that runs`,
+    'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it',
+  );
+}
