@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
+import { bundledModel } from '../config/load-config.ts';
 import { collectEarly } from '../lib/memory.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
@@ -14,7 +15,7 @@ import type { Translate } from './translate.ts';
 export function addBench(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
     .option('--seconds <count>', 'seconds of sound', wholeNumber(1, 86_400), 900)
-    .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
+    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street'))
     .option('--json', 'one JSON object: secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes')
     .action(async (options: { seconds: number; model: string; json?: true }) => {
       const { seconds } = options;

@@ -6,6 +6,7 @@ import type { ScoreFrame } from '../classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
+import { bundledModel } from '../config/load-config.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
@@ -33,7 +34,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
     .option('--json', 'the figures as one JSON object, and no page')
     .addOption(new Option('--out <file>', 'the page').default('evaluation.html').conflicts('json'))
-    .addOption(new Option('--model <folder>', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
+    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street'))
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
     .action(async (dir: string, options: Options) => {
       const scenes = readScenes(dir);

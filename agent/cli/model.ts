@@ -1,7 +1,7 @@
 import { Argument, type Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
-import { loadConfig } from '../config/load-config.ts';
+import { bundledModel, loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { addCommand, namedFile } from './command.ts';
@@ -16,7 +16,7 @@ export function addModel(program: Command, t: Translate): void {
     'tocsin model /opt/models/other --json',
     'tocsin model --config /etc/tocsin/tocsin.yaml',
   ])
-    .addArgument(new Argument('[folder]', 'model folder').default(new URL('../../models/street', import.meta.url).pathname, 'models/street'))
+    .addArgument(new Argument('[folder]', 'model folder').default(bundledModel, 'models/street'))
     .option('-c, --config <file>', 'take model and thresholds from this configuration', namedFile)
     .option('--json', 'the manifest as one JSON object')
     .action(async (folder: string, options: { json?: true; config?: string }, command: Command) => {

@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
-import { loadConfig } from '../config/load-config.ts';
+import { bundledModel, loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
@@ -39,8 +39,7 @@ export function addReplay(program: Command, signal: AbortSignal, t: Translate): 
 }
 
 async function replay(files: string[], options: ReplayOptions, signal: AbortSignal, t: Translate): Promise<void> {
-  const bundled = new URL('../../models/street', import.meta.url).pathname;
-  const settings = options.config !== undefined ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundled });
+  const settings = options.config !== undefined ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundledModel });
   const classifier = await openOnnxClassifier(options.model ?? settings.path);
   const operatingPoint = options.operatingPoint ?? settings.operatingPoint;
   const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint });

@@ -7,7 +7,10 @@ import { printable, problemsOf, show } from './problems.ts';
 import { readYaml } from './read-yaml.ts';
 import { type Config, configSchema } from './schema.ts';
 
-const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+/** The folder that holds package.json. */
+export const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+export const bundledModel = join(installation, 'models/street');
 
 /** Reads and checks a YAML configuration file. Throws one ConfigError that lists every problem. */
 export function loadConfig(path: string): Config {

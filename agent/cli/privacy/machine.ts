@@ -2,9 +2,8 @@ import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { loadConfig } from '../../config/load-config.ts';
+import { installation, loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
-import { installation } from './manifest.ts';
 import { familyOf } from './process.ts';
 import { plainAddress } from './sockets.ts';
 

@@ -1,18 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { labels, loadManifest } from '../../classify/model-manifest.ts';
 import { rulesOf } from '../../classify/rules.ts';
 import { brokerAddress } from '../../config/broker-url.ts';
+import { installation } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../../events/privacy.ts';
 import { schemaFiles } from '../../events/write-schema.ts';
 import { schemaOfRelease } from '../../outbox/view-outbox.ts';
 import { version } from '../command.ts';
 import { digestOf, listName } from './package-list.ts';
-
-/** The folder that holds package.json. */
-export const installation = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
 
 /** What a sensor with these settings may publish. The digest of the model is that of its manifest, to which the listener holds the file. */
 export function privacyManifest(config: Config): PrivacyManifest {
