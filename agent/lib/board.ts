@@ -10,16 +10,22 @@ export interface BoardFacts {
   freeDiskMegabytes?: number;
 }
 
+/** The hottest of /sys/class/thermal, in degrees Celsius to a tenth; nothing where there is none. */
+export function boardTemperature(sys = '/sys'): number | undefined {
+  const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
+  const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
+  return degrees.length > 0 ? Math.round(Math.max(...degrees) * 10) / 10 : undefined;
+}
+
 /**
- * What the board tells of itself; what it does not tell is left out. The hottest of /sys/class/thermal, the Raspberry Pi
+ * What the board tells of itself; what it does not tell is left out. Its temperature, the Raspberry Pi
  * firmware's get_throttled (bits 0 to 3: under-voltage, frequency capped, throttled, soft temperature limit; 16 to 19: the same since
  * boot; Raspberry Pi documentation, vcgencmd) and the free space of the file system that holds `folder`.
  */
 export function readBoard(folder: string, sys = '/sys'): BoardFacts {
   const facts: BoardFacts = {};
-  const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
-  const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
-  if (degrees.length > 0) facts.temperatureCelsius = Math.round(Math.max(...degrees) * 10) / 10;
+  const temperatureCelsius = boardTemperature(sys);
+  if (temperatureCelsius !== undefined) facts.temperatureCelsius = temperatureCelsius;
   const bits = Number.parseInt(text(throttledFile(sys)), 16);
   if (!Number.isNaN(bits)) {
     const occurrence = (mask: number): Occurrence => ((bits & mask) !== 0 ? 'now' : (bits & (mask << 16)) !== 0 ? 'earlier' : 'no');

@@ -25,7 +25,7 @@ export interface ClockSource {
 
 /** The day of this release, on the man page too. A wall clock before it cannot be right: a Pi without a network starts in 1970 or at its last shutdown. */
 export const releasedOn = '2026-11-01';
-const releasedMs = Date.parse(releasedOn);
+export const releasedMs = Date.parse(releasedOn);
 /** The wall clock may move by so much against the monotonic one and still be the same: a leap second, a small step of NTP. */
 export const stepMs = 2000;
 const hardwareMs = 2500; // a hardware clock tells whole seconds, and takes one to read

@@ -9,7 +9,7 @@ import { allChecks } from '../../agent/cli/doctor.ts';
 import { languages } from '../../agent/cli/message.ts';
 import { catalogue, openTranslate, type Text } from '../../agent/cli/translate.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
-import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, routed, signal, store } from '../support/doctor.ts';
+import { alsa, clock, examine, expectNamed, files, openDoctorBench, routed, signal, store } from '../support/doctor.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
 import { machineFaults, twins, unplugged } from '../support/doctor-machine-faults.ts';
 import { openMessages } from '../support/messages.ts';
@@ -32,17 +32,17 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   test.each(rows)('%s', (...row) => expectNamed(bench, row, broker.url));
 
   test('what a board does not tell is left out', async () => {
-    const told = async (replaced: Record<string, string>) => {
-      const probes = { ...machineProbes('', clock), ...files({ '/proc/device-tree/model': 'Pi\0', ...replaced }) };
+    const told = async (replaced: Record<string, string>, temperature?: number) => {
+      const probes = { ...machineProbes('', clock), ...files({ '/proc/device-tree/model': 'Pi\0', ...replaced }), temperature: () => temperature };
       const said: string[] = [];
       for await (const { found } of runChecks([...machineChecks.filter(({ id }) => id === 'board')], probes, signal))
         for (const language of languages) said.push(openTranslate(language).of(found));
       return said;
     };
     const memory = { '/proc/meminfo': 'MemAvailable:  400000 kB\n' };
-    expect(await told({ ...cool, ...memory })).toEqual(['Pi, 400 MB of memory free, 40 °C', 'Pi, 400\u00a0Mo de mémoire libre, 40\u00a0°C']);
-    expect(await told({ '/sys/class/thermal/thermal_zone0/temp': '', ...memory })).toEqual(['Pi, 400 MB of memory free', 'Pi, 400\u00a0Mo de mémoire libre']);
-    expect(await told({ '/sys/class/thermal/thermal_zone0/temp': '', '/proc/meminfo': '' })).toEqual(['Pi', 'Pi']);
+    expect(await told(memory, 40.2)).toEqual(['Pi, 400 MB of memory free, 40 °C', 'Pi, 400\u00a0Mo de mémoire libre, 40\u00a0°C']);
+    expect(await told(memory)).toEqual(['Pi, 400 MB of memory free', 'Pi, 400\u00a0Mo de mémoire libre']);
+    expect(await told({ '/proc/meminfo': '' })).toEqual(['Pi', 'Pi']);
   });
 
   test('a microphone that was fast for once is listened to again, and one that stays so is at fault', async () => {

@@ -9,6 +9,7 @@ import { Aedes } from 'aedes';
 import { connectAsync } from 'mqtt';
 import { expect } from 'vitest';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
+import { releasedMs } from '../../agent/lib/clock.ts';
 import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
 import { type Identity, openAuthority } from './certificates.ts';
 import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store } from './doctor.ts';
@@ -176,7 +177,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['our certificate ends soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
       'a clock behind',
-      () => ({ ...secured(link().own.good, link().brokers.good.url), probes: { clock: { ...clock, wallMs: () => Date.UTC(2026, 1, 1) } } }),
+      () => ({ ...secured(link().own.good, link().brokers.good.url), probes: { clock: { ...clock, wallMs: () => releasedMs + 3_600_000 } } }),
       'dates',
       'fail',
       'dates.early',

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, wri
 import { join } from 'node:path';
 import { resolveDevice } from '../../agent/audio/identity.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
-import { openClock } from '../../agent/lib/clock.ts';
+import { openClock, releasedMs } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from './broker.ts';
 import { cardTree } from './cards.ts';
@@ -42,10 +42,11 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
   return [
     ['no configuration', () => ({ plant: (path) => void rmSync(path) }), 'config', 'fail', 'config.absent'],
     ['a wrong key in it', () => ({ site: 'Vieux Port' }), 'config', 'fail', 'config.wrong'],
-    ['a hot board', () => ({ probes: files({ '/sys/class/thermal/thermal_zone0/temp': '83500' }) }), 'board', 'warn', 'board.hot'],
-    ['little memory', () => ({ probes: files({ ...cool, '/proc/meminfo': 'MemAvailable:  60000 kB\n' }) }), 'board', 'warn', 'board.small'],
+    ['a hot board', () => ({ probes: { temperature: () => 83.5 } }), 'board', 'warn', 'board.hot'],
+    ['little memory', () => ({ probes: { ...cool, ...files({ '/proc/meminfo': 'MemAvailable:  60000 kB\n' }) } }), 'board', 'warn', 'board.small'],
     ['under-voltage', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '50005' }) }), 'power', 'fail', 'power.now'],
     ['throttled before', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '20000' }) }), 'power', 'warn', 'power.since'],
+    ['a clock at a day before the release', () => ({ probes: { clock: { ...clock, wallMs: () => releasedMs - 86_400_000 } } }), 'clock', 'fail', 'clock.unset'],
     ['the clock at 1970', () => ({ probes: { clock: { ...clock, wallMs: () => 60_000 } } }), 'clock', 'fail', 'clock.unset'],
     ['a clock nobody set', () => ({ probes: { clock: { ...clock, synchronised: () => false } } }), 'clock', 'warn', 'clock.unsynchronised'],
     ['a board that slept', () => ({ probes: files({ '/proc/uptime': `${clock.monotonicMs() / 1000 + 3600} 1.00\n` }) }), 'clock', 'warn', 'clock.slept'],

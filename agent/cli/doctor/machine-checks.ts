@@ -4,6 +4,7 @@ import { CaptureError } from '../../audio/capture-error.ts';
 import { stampOfEvent } from '../../delivery/stamp.ts';
 import type { HearingRecord } from '../../events/health.ts';
 import { throttledFile } from '../../lib/board.ts';
+import { releasedMs } from '../../lib/clock.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
 import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
@@ -41,14 +42,14 @@ const board: Check = {
     const name = model.replaceAll('\0', '').trim() || process.arch;
     const available = /MemAvailable:\s+(\d+) kB/.exec(probes.read('/proc/meminfo') ?? '')?.[1];
     const memory = available === undefined ? undefined : Math.round(Number(available) / 1000);
-    const milliCelsius = Number(probes.read('/sys/class/thermal/thermal_zone0/temp')?.trim() || Number.NaN);
-    const celsius = Math.round(milliCelsius / 1000);
+    const degrees = probes.temperature();
+    const celsius = Math.round(degrees ?? 0);
     if (celsius >= 80) return warn('doctor.board.hot', { board: name, celsius });
     if (memory !== undefined && memory < 100) return warn('doctor.board.small', { board: name, memory });
     return pass('doctor.board.ok', {
       board: name, // what the board does not tell is left out
       memory: memory === undefined ? '' : text('doctor.board.memory', { memory }),
-      temperature: Number.isNaN(celsius) ? '' : text('doctor.board.temperature', { celsius }),
+      temperature: degrees === undefined ? '' : text('doctor.board.temperature', { celsius }),
     });
   },
 };
@@ -76,7 +77,7 @@ const clock: Check = {
   after: ['outbox'], // where the halves note at which time it was right
   run({ clock: { wallMs, monotonicMs, synchronised }, presence, read }) {
     const time = `${new Date(wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-    if (wallMs() < Date.UTC(2026, 0, 1)) return fail('doctor.clock.unset', { time });
+    if (wallMs() < releasedMs) return fail('doctor.clock.unset', { time });
     // the uptime counts on while a board sleeps; the monotonic clock, by which events are put in time, does not
     const sleptMs = 1000 * Number(read('/proc/uptime')?.split(' ')[0]) - monotonicMs();
     if (sleptMs > 5000) return warn('doctor.clock.slept', { age: spanText(sleptMs) });

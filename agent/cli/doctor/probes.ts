@@ -10,6 +10,7 @@ import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Credentials, readCredentials } from '../../config/secrets.ts';
 import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { boardTemperature } from '../../lib/board.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
@@ -47,6 +48,8 @@ export interface Probes {
   readonly clock: Clock;
   /** The text of a file, or undefined when it cannot be read. */
   read(path: string): string | undefined;
+  /** Of the hottest part of the board, in degrees Celsius; nothing where none is told. */
+  temperature(): number | undefined;
   readBytes(path: string): Buffer;
   /** `denied` where this user may not even look. */
   presence(path: string): 'there' | 'absent' | 'denied';
@@ -91,6 +94,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
         return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'absent' : 'denied';
       }
     },
+    temperature: () => boardTemperature(),
     writable: (path) => accessSync(path, constants.W_OK),
     freeMegabytes(path) {
       const { bavail, bsize } = statfsSync(path);
