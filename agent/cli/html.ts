@@ -27,6 +27,7 @@ ${data}</body></html>
 }
 
 const style = `
+:root{color-scheme:only light}
 body{font:15px/1.45 system-ui,"DejaVu Sans",sans-serif;max-width:70rem;margin:1.5rem auto;padding:0 1rem;color:#1c2024}
 section+section{border-top:3px double #adb5bd;margin-top:3rem;padding-top:1rem}
 h1{font-size:1.6rem;margin:.2rem 0 1rem}h2{font-size:1.1rem;margin:1.8rem 0 .4rem}
