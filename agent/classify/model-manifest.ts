@@ -65,7 +65,7 @@ function read(folder: string, name: string): Buffer {
 
 /** Reads the manifest of a model folder. Throws a ModelError that says what is wrong with it. */
 export function loadManifest(folder: string): ModelManifest {
-  const text = read(folder, 'manifest.json').toString('utf8');
+  const text = new TextDecoder().decode(read(folder, 'manifest.json')); // without a byte order mark
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -75,7 +75,7 @@ const help = 'tocsin evaluate --help shows the form';
 
 function parse(dir: string, path: string): unknown {
   try {
-    return JSON.parse(readRegularFile(path).toString('utf8'));
+    return JSON.parse(new TextDecoder().decode(readRegularFile(path))); // without a byte order mark
   } catch (cause) {
     throw new AudioError(`Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`, help, { cause });
   }

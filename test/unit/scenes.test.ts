@@ -88,3 +88,7 @@ test('a folder without scenes.json', () => {
   mkdirSync(join(folder, 'empty'));
   expect(() => readScenes(join(folder, 'empty'))).toThrow(/Expected scenes.json in .*empty: a list .*ENOENT/);
 });
+
+test('a byte order mark, as some editors set it, is no part of the scenes', () => {
+  expect(read(`\uFEFF${JSON.stringify([scene])}`)).toHaveLength(1);
+});
