@@ -54,7 +54,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     const results = await session.run(feeds, outputs).catch((cause: unknown) => {
       throw new ModelError(
         `Expected ${manifest.file} to take ${windowSamples} samples, got: ${messageOf(cause)}`,
-        'windowSamples, waveformShape and states in manifest.json must be those of the graph',
+        'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32',
         { cause },
       );
     });

@@ -58,7 +58,7 @@ export const redacted = '(redacted)';
 
 /** Whether a text looks like a key, whole or a line of it: PEM, or base64 as long as no name is, but for a digest. */
 export function holdsKey(text: string): boolean {
-  return /-----BEGIN|(?![0-9a-f]{40})[A-Za-z0-9+/]{40}/.test(text);
+  return /-----BEGIN|(?![0-9a-f]{40}|[0-9A-F]{40})[A-Za-z0-9+/]{40}/.test(text);
 }
 
 function withoutSecret(name: string, value: unknown): unknown {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadManifest } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
@@ -42,6 +42,59 @@ test.each<[Record<string, unknown>, number, string, string]>([
   const inFrench = translateError(said, 'fr');
   expect(inFrench).toContain(`manifest.json\u00a0: à corriger (${count})\u00a0:\n`);
   expect(inFrench).toContain(`\n  ${french}`);
+});
+
+test('a byte order mark, as some editors set it, is no part of the manifest', () => {
+  const path = join(copyOf(), 'manifest.json');
+  writeFileSync(path, `\uFEFF${readFileSync(path, 'utf8')}`);
+  expect(loadManifest(dirname(path)).name).toBe('street');
+});
+
+test('a digest in capitals is refused and shown: it is no secret', () => {
+  const digest = 'A0B1C2D3'.repeat(8);
+  expect(messageOf(() => loadManifest(copyOf({ sha256: digest })))).toContain(`sha256: expected text of the form /^[0-9a-f]{64}$/, got "${digest}"`);
+});
+
+const rule = { open: 0.5, close: 0.3, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
+const points = (change: object, ofPoint: object = {}) => {
+  const point = { falseAlarmsPerHour: 0, labels: { glass_break: rule, shout: rule, bang: { ...rule, ...change } }, ...ofPoint };
+  return { operatingPoints: { balanced: point, strict: point } };
+};
+const mapping = (bang: object) => ({ labels: { glass_break: { classes: ['glass_break'] }, shout: { classes: ['shout'] }, bang } });
+test.each<[string, Record<string, unknown>]>([
+  ['version', { version: '1.0-RC' }],
+  ['file', { file: '../model.onnx' }],
+  ['sampleRate', { sampleRate: 7999 }],
+  ['sampleRate', { sampleRate: 48_001 }],
+  ['sampleRate', { sampleRate: 16_000.5 }],
+  ['windowSamples', { windowSamples: 2560.5 }],
+  ['hopSamples', { hopSamples: 0 }],
+  ['waveformShape.0', { waveformShape: [0.5, 5120] }],
+  ['states.0.shape.1', { states: [{ input: 'state', output: 'state_out', shape: [1, 0] }] }],
+  ['states.0.shape.0', { states: [{ input: 'state', output: 'state_out', shape: [0.5] }] }],
+  ['framesPerHop', { framesPerHop: 0 }],
+  ['framesPerHop', { framesPerHop: 1.5 }],
+  ['latencySeconds', { latencySeconds: -0.1 }],
+  ['latencySeconds', { latencySeconds: 1.1 }],
+  ['classes', { classes: [] }],
+  ['labels.bang.classes', mapping({ classes: [] })],
+  ['labels.bang.class', mapping({ classes: ['bang'], class: 'bang' })],
+  ['operatingPoints.balanced.labels.bang.close', points({ close: 1.1 })],
+  ['operatingPoints.balanced.labels.bang.mergeSeconds', points({ mergeSeconds: -1 })],
+  ['operatingPoints.balanced.labels.bang.cooldownSeconds', points({ cooldownSeconds: 61 })],
+  ['operatingPoints.balanced.labels.bang.minDuration', points({ minDuration: 1 })],
+  ['operatingPoints.balanced.falseAlarmsPerHour', points({}, { falseAlarmsPerHour: -1 })],
+  ['operatingPoints.balanced.budget', points({}, { budget: 1 })],
+])('%s is bounded, and no key is let by that means nothing: %j', (path, change) => {
+  expect(messageOf(() => loadManifest(copyOf(change)))).toContain(`\n  ${path}: expected `);
+});
+
+test('fields that fit one another are taken to the edge, and no further', () => {
+  const wholeSecond = { windowSamples: 16_000, hopSamples: 16_000, framesPerHop: 25, waveformShape: [1, 16_000] };
+  expect(loadManifest(copyOf(wholeSecond))).toMatchObject(wholeSecond);
+  expect(messageOf(() => loadManifest(copyOf({ ...wholeSecond, windowSamples: 16_001 })))).toContain('windowSamples: expected at most the 16000');
+  expect(messageOf(() => loadManifest(copyOf({ frameSeconds: 0.02 })))).toContain('frameSeconds: expected 0.04');
+  expect(messageOf(() => loadManifest(copyOf({ waveformShape: [1, -1, -2560] })))).toContain('waveformShape: expected sizes');
 });
 
 test('inputs and outputs that the graph has not are told in French too', async () => {

@@ -94,8 +94,8 @@ export const frenchErrors: Record<string, string> = {
   'raise microphone.sampleRateHz to a rate that the microphone has, or take another model':
     'augmentez microphone.sampleRateHz à une fréquence du microphone, ou prenez un autre modèle',
   'Expected {1} to take {2} samples, got: {3}': 'Attendu que {1} prenne {2} échantillons, obtenu : {3}',
-  'windowSamples, waveformShape and states in manifest.json must be those of the graph':
-    'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe',
+  'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32':
+    'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe, avec son et états en float32',
   'Expected {1} x {2} float32 scores from {3}, got {4} {5}': 'Attendu {1} x {2} scores float32 de {3}, obtenu {4} {5}',
   'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32':
     'framesPerHop et classes de manifest.json doivent être ceux du graphe, et ses scores en float32',
