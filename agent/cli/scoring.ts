@@ -79,7 +79,7 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], c
     }
     for (const r of reference) {
       if (r.snr === undefined) continue;
-      const snr = Math.round(r.snr) + 0; // -0.3 dB are 0, and -0 has no place of its own
+      const snr = Math.round(r.snr); // -0.3 dB give -0, which a Map takes for 0
       const group = bySnr.get(snr) ?? { reference: 0, hit: 0 };
       bySnr.set(snr, group);
       group.reference++;

@@ -130,6 +130,22 @@ test('a score is over a threshold that it has just reached', () => {
   ]);
   expect(confirmed).toHaveLength(1);
   expect((ended[0] as Detection).offsetSeconds).toBeCloseTo(1.2);
+  const opens: [number, number][] = [
+    [0.05, 0.9],
+    [0.3, rule.close],
+  ];
+  expect(detect(opens, { minDurationSeconds: 0.2 }).confirmed).toHaveLength(1);
+  const stirs: [number, number][] = [
+    [0.1, rule.close],
+    [0.1, 0],
+  ];
+  expect(detect(stirs).missed).toEqual([['under', rule.close]]);
+  const inCooldown: [number, number][] = [
+    [0.1, 0.9],
+    [0.8, 0],
+    [1, rule.open],
+  ];
+  expect(detect(inCooldown).confirmed.map(({ onset }) => onset)).toEqual([0, expect.closeTo(0.9, 5)]);
 });
 
 test('what stirs and does not open is told once it is over, with its peak; a quiet street and what is left of an event are not', () => {
@@ -189,6 +205,8 @@ test('how a label stands: its state, and how long that lasts', () => {
   expect(after(0.1, 0)).toMatchObject({ state: 'tail', leftSeconds: expect.closeTo(0.45) });
   expect(after(0.6, 0)).toMatchObject({ state: 'cooldown', leftSeconds: expect.closeTo(0.35) });
   expect(after(0.5, 0)).toMatchObject({ state: 'idle', leftSeconds: 0 });
+  expect(after(0.05, 0.9)).toMatchObject({ state: 'open' });
+  expect(after(0.05, 0)).toMatchObject({ state: 'idle', leftSeconds: 0 });
 });
 
 test('smoothing takes single frames away and moves the onset back by its delay', () => {
@@ -212,13 +230,47 @@ test('smoothing takes single frames away and moves the onset back by its delay',
   expect(confirmed[0]?.onset).toBeCloseTo(1.025);
 });
 
-test('confidence is the highest score of the event', () => {
+test('smoothing moves the offset back as it does the onset, and is of whole frames', () => {
+  const sound: [number, number][] = [
+    [1, 0],
+    [1, 0.9],
+    [2, 0],
+  ];
+  expect(detect(sound, { smoothingSeconds: 0.2 }).ended).toMatchObject([{ onsetSeconds: expect.closeTo(1.025), offsetSeconds: expect.closeTo(2.025) }]);
+  expect(detect(sound, { smoothingSeconds: 0.12 })).toEqual(detect(sound, { smoothingSeconds: 0.1 }));
+});
+
+test('merge time and cool-down end behind the frame in which they are over', () => {
+  const repeatAfter = (seconds: number) => {
+    const { confirmed, missed } = detect([
+      [0.1, 0.9],
+      [seconds, 0],
+      [0.05, 0.9],
+      [3, 0],
+    ]);
+    return missed[0]?.[0] ?? confirmed.length;
+  };
+  expect([0.5, 0.55, 1, 1.05].map(repeatAfter)).toEqual(['merged', 'cooldown', 'cooldown', 2]);
+});
+
+test('what is joined to the event before it is joined once, and goes on for as long as it lasts', () => {
+  const { confirmed, ended, missed } = detect([
+    [0.1, 0.9],
+    [0.2, 0],
+    [1, 0.95],
+    [2, 0],
+  ]);
+  expect([confirmed.length, missed]).toEqual([1, [['merged', 0.95]]]);
+  expect(ended).toMatchObject([{ offsetSeconds: expect.closeTo(1.3) }]);
+});
+
+test('confidence is the highest score of the event, and its scores are those of that moment', () => {
   expect(
     detect([
       [0.1, 0.7],
       [0.1, 0.95],
       [0.1, 0.8],
       [2, 0],
-    ]).ended[0]?.confidence,
-  ).toBeCloseTo(0.95);
+    ]).ended,
+  ).toMatchObject([{ confidence: 0.95, scores: [0.95] }]);
 });

@@ -103,6 +103,48 @@ test('an event outside the collar and outside the reference is a false alarm', (
   expect(scoreEvents(scenes, [at('a', 'bang', 31.9)]).perLabel.bang).toMatchObject({ hit: 0, falseAlarm: 1 });
 });
 
+test('the collar and the reference itself reach as far as they are said to, their ends included', () => {
+  const shouts = (...onsets: number[]) => onsets.map((onset) => scoreEvents(scenes, [at('a', 'shout', onset)]).perLabel.shout.hit);
+  expect(shouts(8.99, 9, 11, 15, 15.01)).toEqual([0, 1, 1, 1, 0]);
+});
+
+const bangs: Scene = {
+  file: 'c',
+  seconds: 60,
+  events: [10, 11].map((onset, i) => ({ onset, offset: onset + 0.2, label: 'bang' as const, snr: i * 20 })),
+};
+
+test('of references that overlap an event takes the nearest, and the surest event chooses first', () => {
+  const recall = (...found: Found[]) => scoreEvents([bangs], found).recallBySnr;
+  expect(recall(at('c', 'bang', 10.4))).toEqual({ 0: 1, 20: 0 });
+  expect(recall(at('c', 'bang', 10.8))).toEqual({ 0: 0, 20: 1 });
+  const reversed = { ...bangs, events: bangs.events.toReversed() };
+  expect(scoreEvents([reversed], [at('c', 'bang', 10.4)]).recallBySnr).toEqual({ 0: 1, 20: 0 });
+  const late = { ...at('c', 'bang', 10.1, 0.6), toldSeconds: 15 };
+  for (const found of [
+    [late, at('c', 'bang', 9.5, 0.9)],
+    [at('c', 'bang', 9.5, 0.9), late],
+  ])
+    expect(scoreEvents([{ ...bangs, events: bangs.events.slice(0, 1) }], found).latencySeconds?.median).toBeCloseTo(-0.2);
+});
+
+test('a false alarm is put down to what had begun up to the collar later or had ended half a second before', () => {
+  const cause = (onset: number) => Object.keys(scoreEvents(scenes, [at('a', 'glass_break', onset)]).falseAlarmCauses)[0];
+  expect([48.9, 49, 52.5, 52.6].map(cause)).toEqual(['background', 'door', 'door', 'background']);
+});
+
+test('recall, precision and F1 of one label', () => {
+  const found = [at('c', 'bang', 10), at('c', 'bang', 20), at('c', 'bang', 30), at('c', 'bang', 40)];
+  const { recall, precision, f1 } = scoreEvents([bangs], found).perLabel.bang;
+  expect([recall, precision, f1]).toEqual([0.5, 0.25, expect.closeTo(1 / 3)]);
+});
+
+test('the median of an even number is the upper of the two in the middle', () => {
+  const events = [0, 10, 20, 30].map((onset) => ({ onset, offset: onset + 1, label: 'bang' as const }));
+  const found = events.map(({ onset }, i) => ({ ...at('c', 'bang', onset), toldSeconds: onset + i }));
+  expect(scoreEvents([{ file: 'c', seconds: 60, events }], found).latencySeconds?.median).toBe(2);
+});
+
 test('recall by level is of the sounds whose level is known: none is taken for 0 dB', () => {
   const [scene] = scenes as [Scene];
   const unknown = { ...scene, events: [...scene.events, { onset: 80, offset: 81, label: 'bang' as const }] };
@@ -116,7 +158,12 @@ test('recall by level is of the sounds whose level is known: none is taken for 0
 test('the page has recall in the order of levels, those under the background first', () => {
   const events = [12, -0.4, -12, -5].map((snr, i) => ({ onset: 10 * i, offset: 10 * i + 1, label: 'bang' as const, snr }));
   const score = scoreEvents([{ file: 'c', seconds: 60, events }], [at('c', 'bang', 20)]);
-  expect(score.recallBySnr).toEqual({ '-12': 1, '-5': 0, 0: 0, 12: 0 });
+  expect(Object.entries(score.recallBySnr)).toEqual([
+    ['0', 0],
+    ['12', 0],
+    ['-12', 1],
+    ['-5', 0],
+  ]);
   const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, score, []);
   expect(page).toMatch(/-12 dB: 1\.00.*-5 dB: 0\.00.*, 0 dB: 0\.00.* 12 dB: 0\.00/);
 });
@@ -140,6 +187,7 @@ test('the page stands alone, in both languages, and escapes what it shows', () =
   expect(page).toContain('a &#38; b 1.0.0');
   expect(page).toContain('&#60;dishes&#62; 1');
   expect(page).not.toMatch(/src=|href="[^#]|<script/);
+  expect(page, 'browsers that darken pages leave the black on white of the plots alone').toContain(':root{color-scheme:only light}');
   const [french = '', english = ''] = page.split('<section').slice(1);
   for (const said of [
     'lang="fr"',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Label, labels, loadModel } from '../../agent/classify/model-manifest.ts';
 import { rulesOf } from '../../agent/classify/rules.ts';
-import { allowedEvents, type Counted, chooseThresholds, neededDays, poissonUpper, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
+import { allowedEvents, type Counted, chooseThresholds, neededDays, poissonUpper, toRaise, weeklyBound } from '../../agent/cli/thresholds/choice.ts';
 import { plotRows } from '../../agent/cli/thresholds/plot.ts';
 import { openEventDetector } from '../../agent/events/event-detector.ts';
 import { openHeardLevels } from '../../agent/events/heard-levels.ts';
@@ -163,6 +163,36 @@ test('a label that fits where it was goes back there at once: a step above, with
   const counted = [flat, falling('shout', 400, 0.5), falling('glass_break', 0, 1)];
   const days = (poissonUpper(2) / 2) * 7 + 0.01; // two events with what is added
   expect(chooseThresholds(counted, days, 2)?.steps.get('bang')).toBe(21);
+});
+
+const counted = (label: Label, ...events: number[]): Counted => ({
+  label,
+  floor: 21,
+  events: countedThresholds.map((_, i) => (i < 21 ? 9999 : (events[i - 21] ?? 0))),
+});
+/** How many steps each label is raised where the budget allows so many events. */
+const raisedWhere = (allowed: number, ...of: Counted[]) => {
+  const choice = chooseThresholds(of, (poissonUpper(allowed) / 2) * 7 + 0.01, 2);
+  return of.map(({ label }) => (choice?.steps.get(label) as number) - 21);
+};
+
+test('the noisiest is raised first, in whatever order labels are told; what is left over goes to those that have the fewest events', () => {
+  const [noisy, quiet] = [counted('bang', 10, 4), counted('shout', 3)];
+  expect(raisedWhere(5, noisy, quiet)).toEqual([2, 0]);
+  expect(raisedWhere(5, quiet, noisy)).toEqual([0, 2]);
+  const three = [counted('bang', 100, 80), counted('shout', 99, 75), counted('glass_break', 90)] as const;
+  expect(raisedWhere(182, ...three)).toEqual([1, 0, 1]);
+});
+
+test('the highest threshold of all may be proposed; a label without an event needs not be raised, one with a single event may have to', () => {
+  const to44 = counted('bang', ...Array(23).fill(50));
+  expect(raisedWhere(2, to44)).toEqual([23]);
+  expect(toRaise([counted('bang', 1), counted('shout', 0)]).map(({ label }) => label)).toEqual(['bang']);
+});
+
+test('the bound goes on without a step where the logarithm of a factorial is no longer summed', () => {
+  const [a = 0, b = 0, c = 0] = [255, 256, 257].map(poissonUpper);
+  expect(c - 2 * b + a).toBeCloseTo(-1.645 / 4 / 256 ** 1.5, 4);
 });
 
 // events a day at the thresholds of the model; above them they become rarer by e with every 0.7 of a logit
