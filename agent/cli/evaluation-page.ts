@@ -43,19 +43,24 @@ function section({ model, operatingPoint, scenes }: Evaluated, score: Score, cur
   const most = mostAlarms(score, curves);
   const beyond = curves.some(({ points }) => points.some(({ falseAlarmsPerHour }) => falseAlarmsPerHour > most));
   const share = { from: 0, to: 1, decimals: 2 };
-  const series = (points: (of: Curve) => [number, number][]) =>
+  const at = (threshold: number) => t('evaluation.plot.threshold', { threshold: fixed(threshold, 2) });
+  const series = (points: (of: Curve) => [number, number, string][]) =>
     curves.map((of) => ({ name: t(`label.${of.label}`), colour: colours[of.label], dots: true, points: points(of) }));
   const size = { width: 515, height: 330, number: t.number };
   const precision = plot(
     { name: t('evaluation.recall'), ...share },
     { name: t('evaluation.precision'), ...share },
-    series(({ points }) => points.filter(({ recall }) => recall > 0).map(({ recall, precision }) => [recall, precision])),
+    series(({ points }) => points.filter(({ recall }) => recall > 0).map(({ recall, precision, threshold }) => [recall, precision, at(threshold)])),
     size,
   );
   const alarms = plot(
     { name: t('evaluation.perHour'), from: 0, to: most },
     { name: t('evaluation.f1'), ...share },
-    series(({ points }) => points.filter(({ falseAlarmsPerHour }) => falseAlarmsPerHour <= most).map(({ falseAlarmsPerHour, f1 }) => [falseAlarmsPerHour, f1])),
+    series(({ points }) =>
+      points
+        .filter(({ falseAlarmsPerHour }) => falseAlarmsPerHour <= most)
+        .map(({ falseAlarmsPerHour, f1, threshold }) => [falseAlarmsPerHour, f1, at(threshold)]),
+    ),
     size,
   );
   const bySnr = Object.entries(score.recallBySnr)

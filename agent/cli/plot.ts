@@ -3,7 +3,8 @@ import { escapeHtml } from './html.ts';
 export interface Series {
   readonly name: string;
   readonly colour: string;
-  readonly points: readonly (readonly [x: number, y: number])[];
+  /** `name` is told where the dot of a point is pointed at. */
+  readonly points: readonly (readonly [x: number, y: number, name?: string])[];
   /** A dot at each point: for points that were measured one by one. */
   readonly dots?: boolean;
   /** A level that the series is held against, drawn dashed across. */
@@ -52,7 +53,9 @@ export function plot(
   );
   const lines = series.map(({ name, colour, points, dots, threshold }, i) => {
     const path = points.map(([a, b]) => `${px(a)},${py(b)}`).join(' ');
-    const marks = dots ? points.map(([a, b]) => `<circle cx="${px(a)}" cy="${py(b)}" r="2.5" fill="${colour}"/>`).join('') : '';
+    const marks = dots
+      ? points.map(([a, b, name = '']) => `<circle cx="${px(a)}" cy="${py(b)}" r="2.5" fill="${colour}"><title>${escapeHtml(name)}</title></circle>`).join('')
+      : '';
     const held = threshold === undefined ? '' : `<path d="M${left} ${py(threshold)}H${right}" stroke="${colour}" stroke-dasharray="4 4" stroke-width="1"/>`;
     return `${held}<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${text(right + 12, 40 + i * 22, name, ` fill="${colour}"`)}`;
   });

@@ -203,6 +203,11 @@ test('the page stands alone, in both languages, and escapes what it shows', () =
   expect(english).toContain('In these scenes there is none of: breaking glass.');
   expect(french).toContain('rien de\u00a0: bris de verre.');
   expect(french.match(/<svg/g)).toHaveLength(2);
+  for (const [section, named] of [
+    [french, 'seuil 0,50'],
+    [english, 'threshold 0.50'],
+  ] as const)
+    expect(section.match(/<title>(.*?)<\/title>/g), 'what each dot says of itself').toEqual(Array(2).fill(`<title>${named}</title>`));
 });
 
 const swept = (label: Label, rates: readonly number[], best: number) => ({
