@@ -44,6 +44,14 @@ test.each<[Record<string, unknown>, number, string, string]>([
   expect(inFrench).toContain(`\n  ${french}`);
 });
 
+test('the manifest that models/README.md shows is a whole one; what it leaves out is as said there', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
+  const [, example = ''] = /```json\n(.*?)```/s.exec(readFileSync('models/README.md', 'utf8')) ?? [];
+  writeFileSync(join(folder, 'manifest.json'), example);
+  const { latencySeconds, states, trainingData } = loadManifest(folder);
+  expect({ latencySeconds, states, trainingData }).toEqual({ latencySeconds: 0, states: [], trainingData: [] });
+});
+
 test('a byte order mark, as some editors set it, is no part of the manifest', () => {
   const path = join(copyOf(), 'manifest.json');
   writeFileSync(path, `\uFEFF${readFileSync(path, 'utf8')}`);
