@@ -135,6 +135,10 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(findingOf(settings, 'sensor.config')?.found).toContain('healthIntervalSeconds');
     writeFileSync(halves.at('tocsin.yaml'), text);
 
+    const manifest = halves.at('street', 'manifest.json');
+    writeFileSync(manifest, `\uFEFF${readFileSync(manifest, 'utf8')}`); // as the listener takes it
+    expect(failing(await halves.verify())).toEqual(['sensor.unchanged']);
+
     const model = halves.at('street', 'model.onnx');
     const graph = readFileSync(model);
     graph[1000] = (graph[1000] ?? 0) ^ 1;

@@ -1,7 +1,7 @@
 // What lies on the disk: the package, the model, the outbox and the settings.
 import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { loadManifest } from '../../classify/model-manifest.ts';
+import { manifestSchema } from '../../classify/model-manifest.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { hasAccessList } from '../../lib/libc.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
@@ -42,7 +42,7 @@ const model: SensorCheck = {
   byHand: ({ config }) => `cd ${config.model.path} && sha256sum *.onnx && grep '"sha256"' manifest.json`,
   run({ config }) {
     const folder = config.model.path;
-    const { file, name, version, sha256 } = loadManifest(folder);
+    const { file, name, version, sha256 } = manifestSchema.parse(JSON.parse(new TextDecoder().decode(readFileSync(join(folder, 'manifest.json')))));
     const digest = digestOf(readFileSync(join(folder, file)));
     return digest === sha256 ? pass('privacy.model.ok', { name, version, digest }) : fail('privacy.model.changed', { file: join(folder, file), digest });
   },
