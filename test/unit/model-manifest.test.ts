@@ -71,15 +71,19 @@ const points = (change: object, ofPoint: object = {}) => {
 const mapping = (bang: object) => ({ labels: { glass_break: { classes: ['glass_break'] }, shout: { classes: ['shout'] }, bang } });
 test.each<[string, Record<string, unknown>]>([
   ['version', { version: '1.0-RC' }],
+  ['version', { version: '1'.repeat(33) }],
   ['file', { file: '../model.onnx' }],
   ['sampleRate', { sampleRate: 7999 }],
   ['sampleRate', { sampleRate: 48_001 }],
   ['sampleRate', { sampleRate: 16_000.5 }],
   ['windowSamples', { windowSamples: 2560.5 }],
+  ['windowSamples', { windowSamples: 0 }],
   ['hopSamples', { hopSamples: 0 }],
+  ['hopSamples', { hopSamples: 1280.5 }],
   ['waveformShape.0', { waveformShape: [0.5, 5120] }],
   ['states.0.shape.1', { states: [{ input: 'state', output: 'state_out', shape: [1, 0] }] }],
   ['states.0.shape.0', { states: [{ input: 'state', output: 'state_out', shape: [0.5] }] }],
+  ['states.0.type', { states: [{ input: 'state', output: 'state_out', shape: [1], type: 'float32' }] }],
   ['framesPerHop', { framesPerHop: 0 }],
   ['framesPerHop', { framesPerHop: 1.5 }],
   ['latencySeconds', { latencySeconds: -0.1 }],
@@ -87,6 +91,10 @@ test.each<[string, Record<string, unknown>]>([
   ['classes', { classes: [] }],
   ['labels.bang.classes', mapping({ classes: [] })],
   ['labels.bang.class', mapping({ classes: ['bang'], class: 'bang' })],
+  ['labels.horn', { labels: { ...mapping({ classes: ['bang'] }).labels, horn: { classes: ['bang'] } } }],
+  ['parameters', { parameters: 1.5 }],
+  ['operatingPoints.lax', { operatingPoints: { ...points({}).operatingPoints, lax: {} } }],
+  ['operatingPoints.balanced.labels.horn', points({}, { labels: { glass_break: rule, shout: rule, bang: rule, horn: rule } })],
   ['operatingPoints.balanced.labels.bang.close', points({ close: 1.1 })],
   ['operatingPoints.balanced.labels.bang.mergeSeconds', points({ mergeSeconds: -1 })],
   ['operatingPoints.balanced.labels.bang.cooldownSeconds', points({ cooldownSeconds: 61 })],
@@ -100,6 +108,8 @@ test.each<[string, Record<string, unknown>]>([
 test('fields that fit one another are taken to the edge, and no further', () => {
   const wholeSecond = { windowSamples: 16_000, hopSamples: 16_000, framesPerHop: 25, waveformShape: [1, 16_000] };
   expect(loadManifest(copyOf(wholeSecond))).toMatchObject(wholeSecond);
+  const least = { ...points({}), version: '1', sampleRate: 8000, frameSeconds: 0.08 };
+  expect(loadManifest(copyOf(least))).toMatchObject(least);
   expect(messageOf(() => loadManifest(copyOf({ ...wholeSecond, windowSamples: 16_001 })))).toContain('windowSamples: expected at most the 16000');
   expect(messageOf(() => loadManifest(copyOf({ frameSeconds: 0.02 })))).toContain('frameSeconds: expected 0.04');
   expect(messageOf(() => loadManifest(copyOf({ waveformShape: [1, -1, -2560] })))).toContain('waveformShape: expected sizes');
