@@ -199,6 +199,7 @@ test('how a label stands: its state, and how long that lasts', () => {
       detector.push({ scores: [score], endSeconds: ++frame * frameSeconds, scoredSeconds: frame * frameSeconds });
     return detector.look()[0];
   };
+  expect(detector.look()).toEqual([{ label: 'bang', score: 0, state: 'idle', leftSeconds: 0 }]);
   expect(after(1, 0.4)).toEqual({ label: 'bang', score: 0.4, state: 'idle', leftSeconds: 0 });
   expect(after(0.05, 0.9)).toEqual({ label: 'bang', score: 0.9, state: 'open', leftSeconds: expect.closeTo(0.15) });
   expect(after(0.2, 0.9)).toMatchObject({ state: 'confirmed', leftSeconds: 0 });
@@ -237,6 +238,12 @@ test('smoothing moves the offset back as it does the onset, and is of whole fram
     [2, 0],
   ];
   expect(detect(sound, { smoothingSeconds: 0.2 }).ended).toMatchObject([{ onsetSeconds: expect.closeTo(1.025), offsetSeconds: expect.closeTo(2.025) }]);
+  const brief: [number, number][] = [
+    [1, 0],
+    [0.15, 0.9],
+    [2, 0],
+  ]; // not over before the frame that opened it
+  expect(detect(brief, { smoothingSeconds: 0.2, close: 0.6 }).ended).toMatchObject([{ offsetSeconds: expect.closeTo(1.15) }]);
   expect(detect(sound, { smoothingSeconds: 0.12 })).toEqual(detect(sound, { smoothingSeconds: 0.1 }));
 });
 
