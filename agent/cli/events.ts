@@ -10,13 +10,13 @@ import { type SoundEvent, soundEventSchema } from '../events/event.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
-import { lateMs, type OutboxView } from '../outbox/view-outbox.ts';
+import { lateMs, type OutboxView, unmade } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
 import { follow, openView } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { ageText } from './span.ts';
-import { clockBeside, isThere, lookInto } from './status.ts';
+import { clockBeside, isThere } from './status.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -41,11 +41,9 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
     .option('-f, --follow', 'go on and show each event as it is stored')
     .action(async (options: Options) => {
       const { outbox } = loadConfig(options.config);
-      const state = lookInto(outbox.path);
       const { limit = 20 } = options;
-      // the number first: what is stored between the two is then among those that wait, or comes behind
-      const look = (view: OutboxView) => ({ last: view.lastSequence(), waiting: view.pending(0, limit) });
-      const { last, waiting } = state.bytes === 0 ? { last: 0, waiting: [] } : withView(outbox.path, look);
+      const look = (view: OutboxView) => ({ state: view.state(), last: view.lastSequence(), waiting: view.pending(0, limit) });
+      const { state, last, waiting } = isThere(outbox.path) ? withView(outbox.path, look) : { state: unmade, last: 0, waiting: [] };
       const clock = clockBeside(state);
       const screen = screenOf(process.stdout);
       const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
@@ -212,7 +210,7 @@ function readEvent(path: string): SoundEvent | string {
 function withView<T>(path: string, use: (view: OutboxView) => T): T {
   const view = openView(path);
   try {
-    return use(view);
+    return view.atOnce(() => use(view));
   } finally {
     view.close();
   }

@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { openListenerProbe } from '../outbox/half-lock.ts';
 import { LaterSchemaError } from '../outbox/migrate.ts';
-import { inspectOutbox, isMade, lateMs, noFates, type OutboxState, recallBoot } from '../outbox/view-outbox.ts';
+import { inspectOutbox, isMade, lateMs, type OutboxState, recallBoot, unmade } from '../outbox/view-outbox.ts';
 import { addCommand, configOption } from './command.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { readService, type Service } from './service.ts';
@@ -31,9 +31,9 @@ export function addStatus(program: Command, t: Translate): void {
     )
     .action(async (options: Options) => {
       const config = loadConfig(options.config);
-      const state = lookInto(config.outbox.path);
-      const clock = clockBeside(state);
       const [listener, courier] = await Promise.all([readService('tocsin-listener'), readService('tocsin-courier')]);
+      const state = lookInto(config.outbox.path); // last: a listener that stops in order says so before it is gone
+      const clock = clockBeside(state);
       const link = readLinkWords(courier.says);
       const { site, sensor, outbox } = config;
       if (options.json)
@@ -95,9 +95,9 @@ function verdict(fields: readonly Field[], t: Translate, { columns, colours }: S
   return colours.yellow(`${wrap(t('verdict.odd', { names: odd.join(', ') }), columns)}\n${t('verdict.next')}`);
 }
 
-/** An outbox that is not made yet holds nothing. Throws an OutboxError when it cannot be read. */
+/** Throws an OutboxError when it cannot be read. */
 export function lookInto(path: string): OutboxState {
-  if (!isThere(path)) return { id: '', bytes: 0, pending: 0, fates: noFates };
+  if (!isThere(path)) return unmade;
   try {
     return inspectOutbox(path);
   } catch (cause) {

@@ -24,8 +24,13 @@ export interface OutboxState {
   readonly boot?: { readonly bootId: string; readonly beganMs: number };
 }
 
+/** An outbox that is not made yet holds nothing. */
+export const unmade: OutboxState = { id: '', bytes: 0, pending: 0, fates: noFates };
+
 /** An outbox opened to look into: nothing is made, migrated, repaired or taken out. */
 export interface OutboxView {
+  /** All that `look` reads is as it stands at one moment, whatever the halves write meanwhile. */
+  atOnce<T>(look: () => T): T;
   state(): OutboxState;
   pending(after: number, limit: number): PendingEvent[];
   listeningDays(): ListeningDay[];
@@ -57,26 +62,29 @@ export function viewOutbox(path: string): OutboxView {
     throw error;
   }
   const pending = db.prepare<[number, number], Row>(pendingSql);
+  const atOnce = <T>(look: () => T): T => db.transaction(look)();
   return {
-    state() {
-      const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
-      const oldest = pending.get(0, 1);
-      const told = get<number>("SELECT count(*) FROM sqlite_master WHERE name = 'hearing'") > 0; // not in files of older releases
-      const hearing = told ? db.prepare<[], HearingRow>(readHearingSql).get() : undefined;
-      // `*`: no such column in files of older releases
-      const boot = db.prepare<[], { boot_id: string; began_wall_ms?: number | null }>('SELECT * FROM boot ORDER BY id DESC LIMIT 1').get();
-      return {
-        id: get<string>('SELECT id FROM outbox'),
-        bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
-        pending: get<number>('SELECT count(*) FROM event'),
-        ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
-        ...(hearing === undefined ? {} : { hearing: fromHearingRow(hearing) }),
-        ...(typeof boot?.began_wall_ms === 'number' ? { boot: { bootId: boot.boot_id, beganMs: boot.began_wall_ms } } : {}),
-        fates: { ...noFates, ...Object.fromEntries(rows.map(({ name, events }) => [name, events])) },
-      };
-    },
+    atOnce,
+    state: () =>
+      atOnce(() => {
+        const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
+        const oldest = pending.get(0, 1);
+        const told = get<number>("SELECT count(*) FROM sqlite_master WHERE name = 'hearing'") > 0; // not in files of older releases
+        const hearing = told ? db.prepare<[], HearingRow>(readHearingSql).get() : undefined;
+        // `*`: no such column in files of older releases
+        const boot = db.prepare<[], { boot_id: string; began_wall_ms?: number | null }>('SELECT * FROM boot ORDER BY id DESC LIMIT 1').get();
+        return {
+          id: get<string>('SELECT id FROM outbox'),
+          bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
+          pending: get<number>('SELECT count(*) FROM event'),
+          ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
+          ...(hearing === undefined ? {} : { hearing: fromHearingRow(hearing) }),
+          ...(typeof boot?.began_wall_ms === 'number' ? { boot: { bootId: boot.boot_id, beganMs: boot.began_wall_ms } } : {}),
+          fates: { ...noFates, ...Object.fromEntries(rows.map(({ name, events }) => [name, events])) },
+        };
+      }),
     pending: (after, limit) => pending.all(after, limit).map(fromRow),
-    listeningDays: () => readListeningDays(db),
+    listeningDays: () => atOnce(() => readListeningDays(db)),
     lastSequence: () => get<number | undefined>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0,
     close: () => void db.close(),
   };
@@ -102,7 +110,11 @@ export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master OR
 export function schemaOf(path: string): { text: string; sound: boolean; earlier: boolean } {
   const db = openForCheck(path);
   try {
-    return { text: schemaText(db), sound: db.pragma('quick_check', { simple: true }) === 'ok', earlier: hasEarlierSchema(db, openInMemory()) };
+    return db.transaction(() => ({
+      text: schemaText(db),
+      sound: db.pragma('quick_check', { simple: true }) === 'ok',
+      earlier: hasEarlierSchema(db, openInMemory()),
+    }))();
   } finally {
     db.close();
   }

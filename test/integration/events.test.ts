@@ -91,6 +91,16 @@ test('an id is explained where its event waits in this outbox, and the number of
   expect(other).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('ffffffffffffffff-2 does not wait') });
 });
 
+test('what waits and how many more are as they stand at one moment, though all are sent while events looks', () => {
+  const { path, db, outbox } = sensor(5);
+  outbox.close();
+  const args = ['--import', './test/support/plant-sent.ts', 'agent/main.ts', 'events', '-n', '2', '-c', path];
+  const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, SENT_OUTBOX: db } });
+  expect(stdout.match(/^#\d+/gm)).toEqual(['#1', '#2']);
+  expect(stdout.replace(/\s+/g, ' ')).toContain('3 more wait');
+  expect(tocsin('events', '-c', path).stdout, 'and then').toContain('No event waits for delivery. 5 ');
+});
+
 test('a level below the background has one sign', () => {
   const { path, outbox } = sensor(0);
   for (const [index, levelAboveBackgroundDb] of [-3, -0.2, 12].entries()) outbox.append(recordedEvent(index, { levelAboveBackgroundDb }));

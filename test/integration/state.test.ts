@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { HearingRecord } from '../../agent/events/health.ts';
@@ -150,6 +150,19 @@ describe('what the sensor holds', () => {
     writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nprintf '%s\\n' ${says}\n`, { mode: 0o755 });
     return { ...process.env, PATH: `${folder}:${process.env.PATH}` };
   };
+  test('a listener that stops in order while systemd is asked has stopped, and is not silent', () => {
+    const { folder, path, db, outbox } = sensor(0);
+    const now = systemClock().monotonicMs();
+    outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, writtenMonotonicMs: now - 2000 }));
+    writeFileSync(`${db}.listener.lock`, '');
+    const env = withSystemctl(folder, 'ActiveState=active');
+    const stop = `require('better-sqlite3')('${db}').exec(\`UPDATE hearing SET state = 'stopped'\`)`;
+    appendFileSync(join(folder, 'systemctl'), `${process.execPath} -e "${stop.replaceAll('`', '\\`')}"\n`);
+    const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'status', '--json', '-c', path], { encoding: 'utf8', env });
+    expect(JSON.parse(stdout)).toMatchObject({ hearing: 'stopped' });
+    outbox.close();
+  });
+
   test('where the services are not installed, they are not told as stopped: `tocsin run` may be what runs', () => {
     const { folder, path, outbox } = sensor(0);
     const env = withSystemctl(folder, 'LoadState=not-found ActiveState=inactive StatusText='); // as systemd 257 says of a unit that it does not know
