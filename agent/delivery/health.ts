@@ -136,13 +136,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   /** What waits and what became of the rest; nothing while the outbox cannot be read. */
   function counts(): Omit<Health['outbox'], 'faults'> {
     try {
-      const [oldest] = outbox.pending(0, 1);
-      const age = oldest && stampOfEvent(oldest, clock);
-      return {
-        pending: outbox.pendingCount(),
-        ...(age?.ageKnown ? { oldestSeconds: round(Math.max(0, age.ageMs / 1000)) } : {}),
-        ...outbox.fates(),
-      };
+      const fates = outbox.fates();
+      const { stored, sent, expired, unreadable } = fates;
+      const pending = Math.max(0, stored - sent - expired - unreadable);
+      const [oldest] = outbox.pending(0, 1); // behind the counts: what the listener stores in between is in neither
+      const age = pending > 0 && oldest ? stampOfEvent(oldest, clock) : undefined;
+      return { pending, ...(age?.ageKnown ? { oldestSeconds: round(Math.max(0, age.ageMs / 1000)) } : {}), ...fates };
     } catch {
       return {};
     }

@@ -150,10 +150,7 @@ class SqliteOutbox implements Outbox {
   acknowledge(sequences: readonly number[]): void {
     this.#transaction(() => {
       const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
-      this.#count(
-        'sent',
-        sequences.reduce((sum, sequence) => sum + remove.run(sequence).changes, 0),
-      );
+      this.#count('sent', sequences.filter((sequence) => remove.run(sequence).changes === 1).length);
     });
   }
 
@@ -218,6 +215,7 @@ class SqliteOutbox implements Outbox {
   }
 
   readHearing(): HearingRecord | undefined {
+    this.#file.check();
     const row = this.#prepare<[], hearingRows.HearingRow>(hearingRows.readHearingSql).get();
     return row && hearingRows.fromHearingRow(row);
   }

@@ -1,9 +1,14 @@
+import { mkdtempSync, renameSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import type { OutboxFault } from '../../agent/lib/faults.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { healthCourier, openOutbox, validate } from '../support/health-courier.ts';
-import { bootId, hearingRecord, recordedEvent } from '../support/samples.ts';
+import { openPatient } from '../support/patient.ts';
+import { bootId, hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 
 /** An outbox with some of its answers changed. */
 function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
@@ -110,6 +115,21 @@ test('of an outbox that is new, and has no word of the listener yet, nothing els
   isNew = true;
   for (let ms = 22_000; ms < 60_000; ms += 1000) expect(await at(ms)).toBeUndefined();
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', listenedSeconds: 9 } });
+});
+
+test('what the listener tells in the file that it has put in the place of a damaged one is read at once', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db');
+  const { at } = healthCourier(openPatient(path));
+  const tell = (written: number) => {
+    const listener = openSqliteOutbox(path, limits);
+    listener.writeHearing(hearingRecord({ writtenMonotonicMs: written }));
+    listener.close();
+  };
+  tell(20_000);
+  expect(await at(21_000)).toMatchObject({ hearing: { reportedSecondsAgo: 1 } });
+  for (const end of ['', '-wal', '-shm']) renameSync(`${path}${end}`, `${path}.damaged-1${end}`);
+  tell(30_000);
+  expect(await at(32_000)).toMatchObject({ hearing: { reportedSecondsAgo: 2 } });
 });
 
 test('the schema takes no more than it says', async () => {
