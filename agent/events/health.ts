@@ -36,7 +36,11 @@ export const healthSchema = z
     }),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }).optional(),
     outbox: z.strictObject({
-      pending: count.optional().describe('Events that wait. Left out, as the counts that follow, while the outbox cannot be read.'),
+      pending: count
+        .optional()
+        .describe(
+          'Events that wait; what the broker took leaves them within ten seconds. Left out, as the counts that follow, while the outbox cannot be read.',
+        ),
       oldestSeconds: seconds
         .optional()
         .describe('Age of the oldest of them; left out where it is of an earlier boot and either the time then or the time now is not known.'),
@@ -51,7 +55,9 @@ export const healthSchema = z
     link: z
       .strictObject({
         connections: count.describe('Connections to the broker since the courier started.'),
-        lastFault: z.enum(['none', ...linkFaults]).describe('Why the connection before this one was lost, or could not be made at first.'),
+        lastFault: z
+          .enum(['none', ...linkFaults])
+          .describe('Why there was no connection before this one: the last attempt at it that failed, or else how the one before was lost.'),
         eventsRefused: z.boolean().describe('Events of this sensor are refused, as `eventRefusal` says; they are kept and tried again.'),
         eventRefusal: z
           .enum(['none', ...eventRefusals])
