@@ -39,14 +39,13 @@ export class Queue {
       taken.push(...this.#outbox.pending(this.#fresh, room));
       if (taken.length < room) this.#freshMs = now + freshPollMs;
     }
-    if (taken.length < room && this.#ahead.length === 0 && this.#backlog < this.#horizon) {
+    if (this.#ahead.length === 0 && this.#backlog < this.#horizon) {
       const read = this.#outbox.pending(this.#backlog, readAhead).filter((e) => e.sequence <= this.#horizon);
       this.#backlog = read.at(-1)?.sequence ?? this.#horizon;
       this.#ahead = read.filter((e) => !this.#isFlying(e)); // what is under way and refused is tried again anyway
     }
     taken.push(...this.#ahead.splice(0, room - taken.length));
-    const drained = this.#ahead.length === 0 && this.#backlog >= this.#horizon;
-    if (!overtaking && taken.length < room && drained) taken.push(...this.#outbox.pending(this.#fresh, room - taken.length));
+    if (!overtaking && this.#backlog >= this.#horizon) taken.push(...this.#outbox.pending(this.#fresh, room - taken.length));
     for (const { sequence } of taken) this.#fresh = Math.max(this.#fresh, sequence);
     return taken;
   }

@@ -28,16 +28,14 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
   function choose(): PendingSummary | undefined {
     const [untried] = outbox.summaries(1, refused);
     if (untried || clock.monotonicMs() < againMs) return untried;
-    const again = outbox.summaries(1, tried)[0] ?? outbox.summaries(1)[0];
-    if (!again) againMs = Number.POSITIVE_INFINITY;
-    return again;
+    return outbox.summaries(1, tried)[0] ?? outbox.summaries(1)[0];
   }
 
   return {
     tick(publisher: Publisher): void {
       if (busy || clock.monotonicMs() < nextMs) return;
       nextMs = clock.monotonicMs() + pollMs;
-      if (outbox.id !== of) [of, refused, tried, againMs] = [outbox.id, 0, 0, Number.POSITIVE_INFINITY];
+      if (outbox.id !== of) [of, refused] = [outbox.id, 0];
       const next = choose();
       const { id } = outbox;
       if (!next || id !== of) return; // reading is how a file that was replaced is noticed

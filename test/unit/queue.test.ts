@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Queue } from '../../agent/delivery/queue.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
@@ -55,6 +55,21 @@ test('all go in order for a second; then what is fresh, and what is heard meanwh
   outbox.append(recordedEvent(10, { onsetMonotonicMs: 600_003 }));
   expect(take(3)).toEqual([13]); // the backlog is through
   expect(take(3)).toEqual([]);
+  queue.rewind();
+  expect(take(20)).toEqual(Array.from({ length: 13 }, (_, i) => i + 1));
+});
+
+test('a backlog of more than is read at once goes out whole and in order, what is fresh behind it; no more than asked for', () => {
+  const { outbox, take, flying } = connected([...minutes(-600, -1), [10], [10], [10]]);
+  const reads = vi.spyOn(outbox, 'pending');
+  for (let sequence = 100; sequence <= 355; sequence++) flying.add(sequence); // acknowledged, and not deleted yet
+  const taken: number[] = [];
+  for (let more = take(50); more.length > 0; more = take(50)) {
+    expect(more.length).toBeLessThanOrEqual(50);
+    taken.push(...more);
+  }
+  expect(taken).toEqual(Array.from({ length: 603 }, (_, i) => i + 1).filter((sequence) => !flying.has(sequence)));
+  for (const [, limit] of reads.mock.calls) expect(limit, 'however long it is').toBeLessThanOrEqual(256);
 });
 
 test('an event of an earlier boot is late, whenever that was; where all that is late has gone, what is fresh waits for nothing', () => {
@@ -97,8 +112,9 @@ test.each([
   ['3,700 that are late', -1, 3701],
   ['3,700 of the last minute, for no more than an hour of them is looked at', 10, 103],
 ])('behind %s are fresh', (_, minute, first) => {
-  const { time, take } = connected([...Array.from({ length: 3700 }, (_, i): Parameters<typeof recordedEvent> => [minute - i / 1e6]), [10], [10]]);
+  const { time, take, queue } = connected([...Array.from({ length: 3700 }, (_, i): Parameters<typeof recordedEvent> => [minute - i / 1e6]), [10], [10]]);
   expect(take(1)).toEqual([1]);
   time.ms += 1001;
   expect(take(2)).toEqual([first, first + 1]);
+  expect(queue.newest()?.sequence).toBe(3702);
 });

@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import Database from 'better-sqlite3';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
-import { openSummaries, toSummary } from '../../agent/delivery/summaries.ts';
-import { BrokerError } from '../../agent/lib/errors.ts';
-import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { toSummary } from '../../agent/delivery/summaries.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
 import { metered } from '../support/hour-meter.ts';
@@ -136,8 +134,9 @@ test('the sound level meter hands out the level F and the power of every step', 
 
 test('the published form is valid, closed, and in dB SPL only on a calibrated sensor', () => {
   const clock = fixedClock();
-  const plain = toSummary({ ...hourSummary(), sequence: 3 }, '0123456789abcdef', clock);
+  const plain = toSummary({ ...hourSummary({ elapsedSeconds: 3599.96, listenedSeconds: 3590.04 }), sequence: 3 }, '0123456789abcdef', clock);
   expect(validate(plain), JSON.stringify(validate.errors)).toBe(true);
+  expect(plain).toMatchObject({ outbox: '0123456789abcdef', sequence: 3, elapsedSeconds: 3600, listenedSeconds: 3590 });
   expect(plain).toMatchObject({ time: '2026-11-20T10:00:00.000Z', clock: 'synchronised', levelsDbfs: { laeq: -48.2, la10: -46, la90: -61.5 } });
   expect(plain.levelsDbSpl).toBeUndefined();
   const calibrated = toSummary({ ...hourSummary({ splAtFullScaleDb: 118.4 }), sequence: 3 }, '0123456789abcdef', clock);
@@ -145,8 +144,12 @@ test('the published form is valid, closed, and in dB SPL only on a calibrated se
   expect(calibrated.levelsDbSpl).toEqual({ laeq: 70.2, la10: 72.4, la90: 56.9 });
   for (const change of [{ note: 'text' }, { recognised: { ...plain.recognised, speech: 1 } }, { levelsDbfs: { ...plain.levelsDbfs, spectrum: [1] } }])
     expect(validate({ ...plain, ...change })).toBe(false);
+  const { levels: _, ...unheard } = hourSummary({ splAtFullScaleDb: 118.4, listenedSeconds: 0 });
+  expect(JSON.stringify(toSummary({ ...unheard, sequence: 3 }, '0123456789abcdef', clock))).not.toContain('levels');
   const early = hourSummary({ clockSynchronised: false, beganWallMs: 5000, beganMonotonicMs: 10_000 });
   expect(toSummary({ ...early, sequence: 1 }, '0123456789abcdef', clock)).toMatchObject({ clock: 'corrected', time: '2026-11-20T10:00:10.000Z' });
+  const before = { ...early, sequence: 1, bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d', bootBeganMs: Date.UTC(2026, 10, 19) };
+  expect(toSummary(before, '0123456789abcdef', clock)).toMatchObject({ clock: 'corrected', time: '2026-11-19T00:00:10.000Z' });
 });
 
 test('a month of summaries waits at most; how far their numbers have jumped does not count', () => {
@@ -167,100 +170,6 @@ test('a month of summaries waits at most; how far their numbers have jumped does
   outbox.writeSummary(hourSummary());
   expect(outbox.summaries(1000).map((s) => s.sequence)).toEqual(Array.from({ length: 800 }, (_, i) => 1003 + i));
   outbox.close();
-});
-
-/** Hours 1 to `count` in an outbox, and a courier's report of them to a broker that refuses as told. */
-function waitingHours(count: number) {
-  const make = () => {
-    const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db'), limits);
-    for (let i = 0; i < count; i++) outbox.writeSummary(hourSummary({ beganMonotonicMs: (i + 3) * hour }));
-    onTestFinished(() => outbox.close());
-    return outbox;
-  };
-  const first = make();
-  let inUse = first;
-  const outbox = {
-    get id() {
-      return inUse.id;
-    },
-    summaries: (limit: number, after?: number) => inUse.summaries(limit, after),
-    summaryReported: (sequence: number) => inUse.summaryReported(sequence),
-  } as Outbox;
-  const state = { now: 0, refuses: (_: number) => false, failure: new BrokerError('no', '', true), tries: [] as number[], got: [] as number[] };
-  const report = openSummaries('t/summary', { outbox, clock: fixedClock({ monotonicMs: () => state.now }), logger: silentLogger });
-  const publisher = {
-    lost: new AbortController().signal,
-    close: async () => undefined,
-    async publish(topic: string, payload: string) {
-      expect(topic).toBe('t/summary');
-      const { sequence } = JSON.parse(payload);
-      state.tries.push(sequence);
-      if (state.refuses(sequence)) throw state.failure;
-      state.got.push(sequence);
-    },
-  };
-  const turns = async (ms: number, stepMs = 1000) => {
-    for (const until = state.now + ms; state.now < until; state.now += stepMs) {
-      report.tick(publisher);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  const replace = () => {
-    inUse = make();
-  };
-  return { outbox: first, state, turns, replace };
-}
-
-test('summaries wait in the outbox until their PUBACK, in order; one that fails is tried again after a minute', async () => {
-  const { outbox, state, turns } = waitingHours(4);
-  expect(outbox.summaries(1)[0]).toEqual({ ...hourSummary({ beganMonotonicMs: 3 * hour }), sequence: 1 });
-  expect(outbox.summaries(9, 2).map(({ sequence }) => sequence)).toEqual([3, 4]);
-  state.refuses = () => true;
-  state.failure = new BrokerError('broken', '', false);
-  await turns(60_000);
-  expect([state.tries, outbox.summaries(1)[0]?.sequence]).toEqual([[1], 1]);
-  state.refuses = () => false;
-  await turns(3000);
-  expect(state.got).toEqual([1, 2, 3]);
-  expect(outbox.summaries(1)[0]?.sequence).toBe(4);
-});
-
-test('an hour that the broker refuses holds up no other, and is tried again each ten minutes', async () => {
-  const { outbox, state, turns } = waitingHours(4);
-  state.refuses = (sequence) => sequence === 2;
-  await turns(70_000);
-  expect(state.tries).toEqual([1, 2, 3, 4]);
-  await turns(6 * 600_000);
-  expect(state.tries.slice(4)).toEqual([2, 2, 2, 2, 2, 2]);
-  outbox.writeSummary(hourSummary());
-  await turns(61_000);
-  expect(state.got, 'a fresh hour waits for none of it').toEqual([1, 3, 4, 5]);
-  state.refuses = () => false;
-  await turns(600_000);
-  expect([state.got.at(-1), outbox.summaries(9)]).toEqual([2, []]);
-});
-
-test('in an outbox that a repair has put in its place nothing was refused yet', async () => {
-  const { state, turns, replace } = waitingHours(3);
-  state.refuses = () => true;
-  await turns(3 * 60_000);
-  state.refuses = () => false;
-  replace();
-  await turns(63_000);
-  expect(state.got).toEqual([1, 2, 3]);
-});
-
-test('all hours refused: one is tried each minute, then each ten minutes, one after another; once one is taken all follow', async () => {
-  const { outbox, state, turns } = waitingHours(40);
-  state.refuses = () => true;
-  await turns(40 * 60_000);
-  expect(state.tries).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
-  await turns(100 * 60_000);
-  expect(state.tries.slice(40)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-  state.refuses = () => false;
-  await turns(12 * 60_000);
-  expect(outbox.summaries(99)).toEqual([]);
-  expect(state.got).toHaveLength(40);
 });
 
 test('an hour that the disk does not take is held and stored later', () => {
