@@ -26,12 +26,14 @@ export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean
     close: async () => undefined,
     publish: async (topic, text, { retain }) => {
       tries++;
+      await held;
       if (failure) throw failure;
       published.push({ topic, text, retain });
     },
   });
   let tries = 0;
   let failure: BrokerError | undefined;
+  let held: Promise<void> | undefined;
   const link = openLink(() => undefined);
   const parts = {
     link,
@@ -53,6 +55,10 @@ export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean
       failure = error;
     },
     tries: () => tries,
+    /** Whatever is published from now on is not answered before this. */
+    hold: (until: Promise<void>) => {
+      held = until;
+    },
     /** What is published at this time, if anything. */
     async at(ms: number) {
       time.ms = ms;

@@ -17,11 +17,12 @@ function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
 
 test('health is published when the record is new, when the connection is, and not else', async () => {
   const { outbox, at, reconnect } = healthCourier();
-  outbox.writeHearing(hearingRecord());
-  expect(await at(21_000)).toMatchObject({
+  outbox.writeHearing(hearingRecord({ droppedSamples: 480, opens: 3 }));
+  expect(await at(21_260)).toMatchObject({
     bootId,
     clock: 'synchronised',
-    hearing: { state: 'listening', fault: 'none', elapsedSeconds: 10, listenedSeconds: 9, notHeardSeconds: 1, reportedSecondsAgo: 1 },
+    uptimeSeconds: 21.3,
+    hearing: { state: 'listening', fault: 'none', elapsedSeconds: 10, listenedSeconds: 9, notHeardSeconds: 1, reportedSecondsAgo: 1.3 },
     model: { name: 'street', version: '0.1.0' },
     outbox: { pending: 0 },
     board: { temperatureCelsius: 51.2 },
@@ -40,6 +41,36 @@ test('the outbox is told of: what waits and how long', async () => {
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 21, stored: 1, dropped: 0, faults: [] } });
 });
 
+test('an event that claims to be of later waits for no time at all: it keeps no health from being told', async () => {
+  const { outbox, at } = healthCourier();
+  outbox.append(recordedEvent(60));
+  outbox.writeHearing(hearingRecord());
+  expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 0 } });
+});
+
+test('the outbox is looked at once a second, and nothing is sent again while it is not answered', async () => {
+  const outbox = openOutbox();
+  let looks = 0;
+  const readHearing = () => {
+    looks++;
+    return outbox.readHearing();
+  };
+  const { at, hold, tries } = healthCourier(changed(outbox, { readHearing }));
+  outbox.writeHearing(hearingRecord());
+  for (let ms = 20_000; ms < 30_000; ms += 100) await at(ms);
+  expect([looks, tries()]).toEqual([10, 1]);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  hold(promise);
+  for (let ms = 30_000; ms < 60_000; ms += 1000) {
+    outbox.writeHearing(hearingRecord({ writtenMonotonicMs: ms }));
+    await at(ms);
+  }
+  expect(tries()).toBe(2);
+  resolve();
+  await at(60_000);
+  expect(await at(61_000)).toMatchObject({ hearing: { reportedSecondsAgo: 2 } });
+});
+
 test('how long an event of an earlier boot waits is told by when it really was, and not told where that or the time now is not known', async () => {
   const earlier = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
   const clock = { right: true, wallMs: Date.UTC(2026, 10, 20, 12) };
@@ -56,7 +87,9 @@ test('how long an event of an earlier boot waits is told by when it really was, 
   expect((await at(25_000)).outbox).toMatchObject({ oldestSeconds: 7200 });
   Object.assign(clock, { right: false, wallMs: 27_000 });
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 26_000 }));
-  expect((await at(27_000)).outbox).not.toHaveProperty('oldestSeconds');
+  const untimed = await at(27_000);
+  expect(untimed.clock).toBe('unsynchronised');
+  expect(untimed.outbox).not.toHaveProperty('oldestSeconds');
 });
 
 test('a fault of the outbox is told within 5 s, one more at once, its end when it has lasted 30 s; one that comes and goes once', async () => {
@@ -67,7 +100,8 @@ test('a fault of the outbox is told within 5 s, one more at once, its end when i
   expect((await at(21_000)).outbox.faults).toEqual([]);
   faults = ['outbox_unwritable'];
   expect(await at(22_000)).toBeUndefined();
-  expect((await at(26_100)).outbox.faults).toEqual(['outbox_unwritable']);
+  expect(await at(25_900)).toBeUndefined();
+  expect((await at(26_900)).outbox.faults).toEqual(['outbox_unwritable']);
   expect(await at(32_000)).toBeUndefined();
   faults = ['outbox_unwritable', 'disk_full'];
   expect((await at(38_000)).outbox.faults).toEqual(['outbox_unwritable', 'disk_full']);

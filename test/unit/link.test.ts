@@ -11,18 +11,22 @@ import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samp
 test('what systemd is told of the broker is told once for each change, and can be read back', () => {
   const told: string[] = [];
   const link = openLink((words) => told.push(words));
+  expect(link.read()).toEqual({ connections: 0, lastFault: 'none', eventsRefused: false, eventRefusal: 'none' });
   link.failed('login_refused');
   link.failed('login_refused');
   link.connected();
+  expect(told).toHaveLength(3);
   link.refusing('none');
   link.refusing('refused');
   link.refusing('no_subscriber');
+  link.failed('connection_lost');
   expect(told.map(readLinkWords)).toEqual([
     { state: 'connecting', refusal: 'none' },
     { state: 'login_refused', refusal: 'none' },
     { state: 'connected', refusal: 'none' },
     { state: 'connected', refusal: 'refused' },
     { state: 'connected', refusal: 'no_subscriber' },
+    { state: 'connection_lost', refusal: 'none' },
   ]);
   expect(['', 'broker:', 'broker: well', 'broker: connected, all refused'].map(readLinkWords)).toEqual([undefined, undefined, undefined, undefined]);
 });

@@ -1,12 +1,18 @@
 // What fails for days is said once, not at each try: the journal of a small board is short.
 import { expect, test, vi } from 'vitest';
+import { openHealthReport } from '../../agent/delivery/health.ts';
+import { openLink } from '../../agent/delivery/link.ts';
 import { openPrivacyReport } from '../../agent/delivery/privacy-report.ts';
-import type { Publisher } from '../../agent/delivery/publisher.ts';
+import type { Publisher, Report } from '../../agent/delivery/publisher.ts';
+import { openSummaries } from '../../agent/delivery/summaries.ts';
+import type { Clock } from '../../agent/lib/clock.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
+import type { Logger } from '../../agent/lib/logger.ts';
 import { openBootNote } from '../../agent/outbox/boot-note.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
-import { fixedClock, hourSummary, silentLogger } from '../support/samples.ts';
+import { noFates } from '../../agent/outbox/view-outbox.ts';
+import { fixedClock, hearingRecord, hourSummary, silentLogger } from '../support/samples.ts';
 
 const hourMs = 3_600_000;
 const watched = () => {
@@ -28,7 +34,23 @@ async function threeHours(tick: (nowMs: number) => void, fails: (does: boolean) 
   }
 }
 
-test('a privacy message that the broker refuses', async () => {
+type Parts = { clock: Clock; logger: Logger };
+let written = 0; // something new each time, or there would be nothing to publish once it was taken
+const outbox = {
+  readHearing: () => hearingRecord({ writtenMonotonicMs: written++ }),
+  faults: () => [],
+  fates: () => noFates,
+  pending: () => [],
+  id: '0123456789abcdef',
+  summaries: () => [{ ...hourSummary(), sequence: 1 }],
+  summaryReported: () => undefined,
+} as Partial<Outbox> as Outbox;
+const reports: [string, (parts: Parts) => Report][] = [
+  ['a privacy message', (parts) => openPrivacyReport('t', {} as never, { ...parts, verification: () => ({ checkedAt: written++ }) as never })],
+  ['health', (parts) => openHealthReport('t', '0', 120_000, { ...parts, outbox, board: () => ({}), link: openLink(() => undefined) })],
+  ['the summary of an hour', (parts) => openSummaries('t', { ...parts, outbox })],
+];
+test.each(reports)('%s that the broker refuses', async (_, open) => {
   const { said, logger } = watched();
   let nowMs = 0;
   let refused = false;
@@ -38,9 +60,7 @@ test('a privacy message that the broker refuses', async () => {
     if (refused) throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
   };
   const publisher: Publisher = { lost: new AbortController().signal, publish, close: async () => undefined };
-  let checkedAt = 0; // another outcome each time, or there would be nothing to publish once it was taken
-  const verification = () => ({ state: 'passed' as const, checkedAt: checkedAt++ }) as never;
-  const report = openPrivacyReport('privacy', {} as never, { clock: fixedClock({ monotonicMs: () => nowMs }), logger, verification });
+  const report = open({ clock: fixedClock({ monotonicMs: () => nowMs }), logger });
   await threeHours(
     (ms) => {
       nowMs = ms;

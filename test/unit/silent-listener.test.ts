@@ -7,16 +7,37 @@ test('a listener that stops reporting is silent, and its time goes on unheard', 
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord());
   expect((await at(21_000)).hearing.state).toBe('listening');
-  expect(await at(150_000)).toBeUndefined();
+  expect(await at(175_900)).toBeUndefined();
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 170, listenedSeconds: 9, notHeardSeconds: 161 } });
+});
+
+test('the time of one that stopped in order goes on unheard as well', async () => {
+  const { outbox, at, reconnect } = healthCourier();
+  outbox.writeHearing(hearingRecord({ state: 'stopped' }));
+  await at(21_000);
+  reconnect();
+  expect(await at(60_000)).toMatchObject({ hearing: { state: 'stopped', elapsedSeconds: 50, listenedSeconds: 9, notHeardSeconds: 41 } });
+});
+
+test('one that stopped in order has stopped for as long, also where its lock cannot be asked for, or was held for a moment by one who asked', async () => {
+  let runs: boolean | undefined;
+  const { outbox, at, reconnect } = healthCourier(openOutbox(), () => runs);
+  outbox.writeHearing(hearingRecord({ state: 'stopped' }));
+  for (let ms = 21_000; ms < 900_000; ms += 1000) {
+    if (ms === 300_000) runs = true;
+    else if (ms > 300_000) runs = false;
+    if (ms % 60_000 === 0) reconnect();
+    const health = await at(ms);
+    if (health) expect(health.hearing.state, `at ${ms}`).toBe('stopped');
+  }
 });
 
 test('the noise floor and the suspicion that it told last are not told while it is silent', async () => {
   const { outbox, at } = healthCourier();
-  outbox.writeHearing(hearingRecord({ noiseFloorDb: -58, suspicion: 'covered' }));
+  outbox.writeHearing(hearingRecord({ noiseFloorDb: -58, suspicion: 'covered', fault: 'clipped' }));
   expect((await at(21_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -58, suspicion: 'covered' });
   const { hearing } = await at(180_000);
-  expect(hearing).toMatchObject({ state: 'silent', suspicion: 'none' });
+  expect(hearing).toMatchObject({ state: 'silent', suspicion: 'none', fault: 'clipped' });
   expect(hearing).not.toHaveProperty('noiseFloorDb');
   outbox.writeHearing(hearingRecord({ noiseFloorDb: -57, writtenMonotonicMs: 181_000 }));
   expect((await at(182_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -57 });
@@ -118,7 +139,7 @@ test.each(['listening', 'stopped'] as const)('one that was %s and is started aga
 test('a row from the future is published, and grows old from when it was found', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 1_000_000, sinceMonotonicMs: 990_000 }));
-  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', reportedSecondsAgo: 0 } });
+  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', reportedSecondsAgo: 0, elapsedSeconds: 1 } });
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', reportedSecondsAgo: 159, elapsedSeconds: 160, listenedSeconds: 9 } });
 });
 
@@ -126,7 +147,10 @@ test('one that never reported in this boot is silent once it had time to start; 
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }));
   expect(await at(25_000)).toBeUndefined();
-  expect(await at(51_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 31, listenedSeconds: 0, notHeardSeconds: 31, starts: 0 } });
+  expect(await at(49_900)).toBeUndefined();
+  expect(await at(51_000)).toMatchObject({
+    hearing: { state: 'silent', elapsedSeconds: 31, listenedSeconds: 0, notHeardSeconds: 31, starts: 0, reportedSecondsAgo: 51 },
+  });
   expect(await at(6_870_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 6850, notHeardSeconds: 6850 } });
   // what was not heard before its first row stays not heard
   outbox.writeHearing(hearingRecord({ sinceMonotonicMs: 6_880_000, writtenMonotonicMs: 6_890_000 }));
