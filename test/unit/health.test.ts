@@ -22,7 +22,16 @@ test('health is published when the record is new, when the connection is, and no
     bootId,
     clock: 'synchronised',
     uptimeSeconds: 21.3,
-    hearing: { state: 'listening', fault: 'none', elapsedSeconds: 10, listenedSeconds: 9, notHeardSeconds: 1, reportedSecondsAgo: 1.3 },
+    hearing: {
+      state: 'listening',
+      fault: 'none',
+      elapsedSeconds: 10,
+      listenedSeconds: 9,
+      notHeardSeconds: 1,
+      droppedSamples: 480,
+      opens: 3,
+      reportedSecondsAgo: 1.3,
+    },
     model: { name: 'street', version: '0.1.0' },
     outbox: { pending: 0 },
     board: { temperatureCelsius: 51.2 },
@@ -39,6 +48,14 @@ test('the outbox is told of: what waits and how long', async () => {
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 21, stored: 1, dropped: 0, faults: [] } });
+});
+
+test('what waits is what became of no event yet', async () => {
+  const outbox = openOutbox();
+  const fates = { stored: 100, sent: 40, expired: 20, unreadable: 10, refused: 3, dropped: 2 };
+  const { at } = healthCourier(changed(outbox, { fates: () => fates }));
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).outbox).toEqual({ pending: 30, ...fates, faults: [] });
 });
 
 test('an event that claims to be of later waits for no time at all: it keeps no health from being told', async () => {
@@ -113,6 +130,21 @@ test('a fault of the outbox is told within 5 s, one more at once, its end when i
   expect(await at(80_000)).toBeUndefined();
   expect((await at(95_000)).outbox.faults).toEqual([]);
   expect(await at(101_000)).toBeUndefined();
+});
+
+test('the end of a fault is told when that one has lasted 30 s, whatever ended before it', async () => {
+  const outbox = openOutbox();
+  let faults: OutboxFault[] = ['disk_full', 'outbox_damaged'];
+  const { at } = healthCourier(changed(outbox, { faults: () => faults }));
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).outbox.faults).toEqual(faults);
+  faults = ['disk_full'];
+  expect(await at(27_000)).toBeUndefined();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 49_000 }));
+  expect((await at(50_000)).outbox.faults).toEqual(faults);
+  faults = [];
+  expect(await at(56_000)).toBeUndefined();
+  expect((await at(80_000)).outbox.faults).toEqual([]);
 });
 
 test('an outbox that cannot be read is told of at once, without counts, and the row last read grows old', async () => {

@@ -143,6 +143,12 @@ test('a row from the future is published, and grows old from when it was found',
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', reportedSecondsAgo: 159, elapsedSeconds: 160, listenedSeconds: 9 } });
 });
 
+test('a row that was written before it began keeps no health from being told', async () => {
+  const { outbox, at } = healthCourier();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 12_000, sinceMonotonicMs: 15_000 }));
+  expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', elapsedSeconds: 0, listenedSeconds: 0, notHeardSeconds: 0 } });
+});
+
 test('one that never reported in this boot is silent once it had time to start; of another boot nothing is believed', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }));
