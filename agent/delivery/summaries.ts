@@ -37,8 +37,8 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
       nextMs = clock.monotonicMs() + pollMs;
       if (outbox.id !== of) [of, refused] = [outbox.id, 0];
       const next = choose();
-      const { id } = outbox;
-      if (!next || id !== of) return; // reading is how a file that was replaced is noticed
+      if (!next) return;
+      const { id } = outbox; // of what was read: a file that was replaced may have been noticed by reading
       const { sequence } = next;
       busy = true;
       publisher
