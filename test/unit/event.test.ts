@@ -42,6 +42,19 @@ test('an event heard before the clock was set is corrected in the same boot, and
   expect(toCloudEvent(event, sender, fixedClock({ synchronised: () => false })).data.clock).toBe('unsynchronised');
 });
 
+test.each([
+  [3700, 'synchronised'],
+  [3900, 'corrected'],
+] as const)('a stamp of an hour ago that is %i ms off is %s: no clock drifts by more than 500 ppm', (offMs, quality) => {
+  const clock = fixedClock({ monotonicMs: () => 3_610_000 });
+  const rightMs = clock.wallMs() - 3_600_000;
+  for (const by of [-offMs, offMs]) {
+    const event = recordedEvent(0, { onsetMonotonicMs: 10_000, onsetWallMs: rightMs + by });
+    const { time, data } = toCloudEvent({ ...event, sequence: 1 }, sender, clock);
+    expect([Date.parse(time) - rightMs, data.clock]).toEqual([quality === 'corrected' ? 0 : by, quality]);
+  }
+});
+
 test('what is delivered late is historical', () => {
   const just = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 60_000 }));
   expect(just.data.historical).toBe(false);
