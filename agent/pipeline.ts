@@ -13,11 +13,12 @@ import { type AudioSource, tailSeconds } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
 import { openSampleClock } from './audio/sample-clock.ts';
-import { openSoundLevelMeter } from './audio/sound-level.ts';
+import { openSoundLevelMeter, type SoundLevelMeter } from './audio/sound-level.ts';
 import type { Classifier, ScoreFrame } from './classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from './classify/model-manifest.ts';
 import { rulesOf } from './classify/rules.ts';
 import type { Config } from './config/schema.ts';
+import type { RecordedEvent } from './events/event.ts';
 import { type Detection, type EventDetector, type Miss, openEventDetector } from './events/event-detector.ts';
 import type { HourMeter } from './events/hour-meter.ts';
 import type { ThresholdCounter } from './events/threshold-counts.ts';
@@ -35,6 +36,34 @@ export interface Heard {
   readonly aboveBackgroundDb: number;
   /** From its onset to the end of what has come: what the model is behind, and a reader that was late, included. */
   readonly sinceOnsetSeconds: number;
+}
+
+export interface RecordParts {
+  readonly clock: Clock;
+  readonly model: Pick<ModelManifest, 'name' | 'version'>;
+  /** Of the source, pushed before each frame is heard. */
+  readonly soundLevel: Pick<SoundLevelMeter, 'fastMaximum'>;
+  /** The sound pressure level in dB of a full-scale sine; absent where the microphone was not calibrated. */
+  readonly splAtFullScaleDb?: number | undefined;
+}
+
+/** The event of a sound as the outbox stores it: all that is kept of it. */
+export function recordOf({ detection, aboveBackgroundDb, sinceOnsetSeconds }: Heard, onsetMonotonicMs: number, parts: RecordParts): RecordedEvent {
+  const { clock, model, soundLevel, splAtFullScaleDb } = parts;
+  const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
+  return {
+    label: detection.label,
+    onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
+    onsetMonotonicMs,
+    bootId: clock.bootId,
+    clockSynchronised: clock.synchronised(),
+    durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
+    confidence: detection.confidence,
+    levelAboveBackgroundDb: aboveBackgroundDb,
+    ...(splAtFullScaleDb !== undefined ? { soundPressureLevelDb: soundLevel.fastMaximum(sinceOnsetSeconds + marginSeconds) + splAtFullScaleDb } : {}),
+    scores: { glass_break, shout, bang },
+    model: { name: model.name, version: model.version },
+  };
 }
 
 export interface HearCallbacks {
@@ -152,7 +181,6 @@ export interface ListenParts {
 /** The listener: hears the source and puts what it recognises in the outbox. */
 export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts: ListenParts, signal: AbortSignal): Promise<void> {
   const { source, classifier, outbox, clock, logger, hour, tap, counter } = parts;
-  const { name, version } = classifier.manifest;
   const { splAtFullScaleDb } = config.microphone;
   const soundLevel = openSoundLevelMeter(source.sampleRate, hour?.level);
   if (splAtFullScaleDb !== undefined) tap?.soundPressure(() => soundLevel.levels().lafDb + splAtFullScaleDb);
@@ -167,23 +195,11 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
       }
     },
   };
-  const confirmed = ({ detection, aboveBackgroundDb, sinceOnsetSeconds }: Heard) => {
-    const onsetMonotonicMs = beganMs + detection.onsetSeconds * 1000;
-    const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
+  const confirmed = (heard: Heard) => {
+    const { detection } = heard;
     hour?.recognised(detection.label);
-    const fate = outbox.append({
-      label: detection.label,
-      onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
-      onsetMonotonicMs,
-      bootId: clock.bootId,
-      clockSynchronised: clock.synchronised(),
-      durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
-      confidence: detection.confidence,
-      levelAboveBackgroundDb: aboveBackgroundDb,
-      ...(splAtFullScaleDb !== undefined ? { soundPressureLevelDb: soundLevel.fastMaximum(sinceOnsetSeconds + marginSeconds) + splAtFullScaleDb } : {}),
-      scores: { glass_break, shout, bang },
-      model: { name, version },
-    });
+    const onsetMonotonicMs = beganMs + detection.onsetSeconds * 1000;
+    const fate = outbox.append(recordOf(heard, onsetMonotonicMs, { clock, model: classifier.manifest, soundLevel, splAtFullScaleDb }));
     tap?.fired(detection.label, detection.confidence, fate !== 'refused');
     // without what was heard: the journal keeps its lines when the event is long delivered and deleted
     if (fate === 'held') logger.warn({}, 'event held in memory: the outbox cannot be written');

@@ -73,6 +73,21 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     await seen.close();
   });
 
+  test('a calibrated sensor tells the sound pressure level of the test, as of any event', async () => {
+    const seen = await openMessages(url);
+    const levelOf = async (microphone: object) => {
+      const before = seen.messages.length;
+      expect((await selftest(['-c', writeConfig(url, { microphone })])).status).toBe(0);
+      await seen.until(() => seen.messages.length > before);
+      return JSON.parse(seen.messages.at(-1)?.text ?? '').event.data.soundPressureLevelDb;
+    };
+    const level = await levelOf({ splAtFullScaleDb: 120 });
+    expect(level).toBeGreaterThan(90);
+    expect(level).toBeLessThan(120);
+    expect(await levelOf({})).toBeUndefined();
+    await seen.close();
+  });
+
   const deafModel = () => {
     const copy = join(mkdtempSync(join(folder, 'model-')), 'street');
     cpSync('models/street', copy, { recursive: true });

@@ -1,6 +1,8 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { CaptureError } from '../../audio/capture-error.ts';
 import type { AudioSource } from '../../audio/frame.ts';
+import { openSoundLevelMeter } from '../../audio/sound-level.ts';
 import type { Classifier } from '../../classify/classifier.ts';
 import type { ModelManifest } from '../../classify/model-manifest.ts';
 import { rulesOf } from '../../classify/rules.ts';
@@ -10,10 +12,10 @@ import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { topicsOf } from '../../delivery/topics.ts';
 import type { RecordedEvent, SelftestMessage, SoundEvent } from '../../events/event.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { isDenied, messageOf, TocsinError } from '../../lib/errors.ts';
+import { isDenied, ModelError, messageOf, TocsinError } from '../../lib/errors.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { inspectOutbox, isMade } from '../../outbox/view-outbox.ts';
-import { type HearCallbacks, type Heard, hear } from '../../pipeline.ts';
+import { type HearCallbacks, type Heard, hear, recordOf } from '../../pipeline.ts';
 import type { MessageKey, Text, Value } from '../translate.ts';
 import { text } from '../translate.ts';
 import type { TraceRecorder } from './trace.ts';
@@ -49,7 +51,8 @@ export async function at<T>(link: Link, step: () => Promise<T> | T): Promise<T> 
 
 export interface Recognised {
   readonly heard: Heard;
-  readonly onsetMonotonicMs: number;
+  readonly recorded: RecordedEvent;
+  /** From the onset to the moment at which it was sure. */
   readonly ms: number;
 }
 
@@ -65,6 +68,8 @@ export async function recognise(
   trace?: TraceRecorder,
 ): Promise<Recognised> {
   const enough = new AbortController();
+  const { splAtFullScaleDb } = config.microphone;
+  const soundLevel = openSoundLevelMeter(source.sampleRate);
   let beganMs = 0;
   let peak = 0;
   let first: Recognised | undefined;
@@ -82,17 +87,21 @@ export async function recognise(
     },
   };
   const confirmed = (heard: Heard) => {
-    const onsetMonotonicMs = beganMs + heard.detection.onsetSeconds * 1000;
-    first ??= { heard, onsetMonotonicMs, ms: clock.monotonicMs() - onsetMonotonicMs };
+    if (!first) {
+      const onsetMonotonicMs = beganMs + heard.detection.onsetSeconds * 1000;
+      const recorded = recordOf(heard, onsetMonotonicMs, { clock, model: classifier.manifest, soundLevel, splAtFullScaleDb });
+      first = { heard, recorded, ms: clock.monotonicMs() - onsetMonotonicMs };
+    }
     if (!trace) enough.abort();
   };
   try {
-    const on: HearCallbacks = { confirmed, ...(trace ? { level: trace.level, scored: ({ scores }) => trace.score(scores) } : {}) };
+    const frame = (samples: Float32Array) => soundLevel.push(samples);
+    const on: HearCallbacks = { confirmed, frame, ...(trace ? { level: trace.level, scored: ({ scores }) => trace.score(scores) } : {}) };
     await hear(watched, classifier, rulesOf(classifier.manifest, config.model), on, AbortSignal.any([signal, enough.signal]));
   } catch (error) {
     if (!(error instanceof TocsinError)) throw error;
-    if (/busy/i.test(error.message)) throw broken('microphone', 'selftest.busy');
-    throw new BrokenChain(error.name === 'ModelError' ? 'model' : 'microphone', error.message, error.tryHint);
+    if (error instanceof CaptureError && error.fault === 'busy') throw broken('microphone', 'selftest.busy');
+    throw new BrokenChain(error instanceof ModelError ? 'model' : 'microphone', error.message, error.tryHint);
   }
   if (first) return first;
   const level = Math.round(20 * Math.log10(peak + 1e-5));
@@ -100,7 +109,7 @@ export async function recognise(
 }
 
 /** Stores the sound in an outbox of its own beside the real one, reads it back, and takes the outbox away again. */
-export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelManifest, config: Config, clock: Clock): { event: SoundEvent; ms: number } {
+export function store({ recorded }: Recognised, config: Config, clock: Clock): { event: SoundEvent; ms: number } {
   const { path } = config.outbox;
   const folder = dirname(path);
   if (!existsSync(folder)) throw broken('outbox', 'selftest.noFolder', { folder });
@@ -111,19 +120,6 @@ export function store({ heard, onsetMonotonicMs }: Recognised, manifest: ModelMa
     if (error instanceof TocsinError) throw new BrokenChain('outbox', error.message, error.tryHint);
     throw broken('outbox', 'selftest.damaged', { path, reason: messageOf(error) });
   }
-  const [glass_break = 0, shout = 0, bang = 0] = heard.detection.scores;
-  const recorded: RecordedEvent = {
-    label: heard.detection.label,
-    onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
-    onsetMonotonicMs,
-    bootId: clock.bootId,
-    clockSynchronised: clock.synchronised(),
-    durationSeconds: heard.detection.offsetSeconds - heard.detection.onsetSeconds,
-    confidence: heard.detection.confidence,
-    levelAboveBackgroundDb: heard.aboveBackgroundDb,
-    scores: { glass_break, shout, bang },
-    model: { name: manifest.name, version: manifest.version },
-  };
   const own = trialFolder(folder);
   try {
     const outbox = openSqliteOutbox(join(own, 'outbox.db'), config.outbox);

@@ -94,7 +94,7 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
     const { detection, aboveBackgroundDb } = recognised.heard;
     const level = Math.round(aboveBackgroundDb);
     done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: fixed(detection.confidence, 2), level }), recognised.ms);
-    const { event, ms } = store(recognised, classifier.manifest, config, clock);
+    const { event, ms } = store(recognised, config, clock);
     done('stored', text('selftest.stored.ok'), ms);
     return event;
   } finally {
