@@ -1,6 +1,7 @@
-import { messageOf } from '../lib/errors.ts';
+import { LinkError, messageOf } from '../lib/errors.ts';
 import type { LinkFault } from '../lib/faults.ts';
 
+/** What Node, OpenSSL and the MQTT client say of it, in their code or their message. */
 const patterns: readonly [RegExp, LinkFault][] = [
   [/CERT_HAS_EXPIRED/, 'broker_expired'],
   [/CERT_NOT_YET_VALID/, 'broker_not_yet_valid'],
@@ -10,18 +11,27 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/unsupported protocol|alert protocol version|no protocols available/i, 'tls_version'],
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
-  [/DISCONNECT with reason code 142$/, 'session_taken'], // MQTT 5, 4.13.1: another client has this one's identifier
-  [/got:? (none in [\d.]+ s|no PUBACK in [\d.]+ s|no PINGRESP in time)$/, 'no_answer'],
-  [/DISCONNECT with reason code|connection broke|broken connection|Connection closed|ECONNRESET|EPIPE/, 'connection_lost'],
-  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout|no answer in [\d.]+ s$/i, 'unreachable'],
+  [/Connection closed|ECONNRESET|EPIPE/, 'connection_lost'],
+  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout/i, 'unreachable'],
 ];
+
+/** The error of our own that says how the connection ended, if that is among the causes. */
+export function linkErrorOf(error: unknown): LinkError | undefined {
+  return causesOf(error).find((cause) => cause instanceof LinkError);
+}
 
 /** Why a connection was not made, or was lost. */
 export function linkFaultOf(error: unknown): LinkFault {
-  for (let cause: unknown = error; cause !== undefined; cause = cause instanceof Error ? cause.cause : undefined) {
+  const own = linkErrorOf(error);
+  if (own) return own.fault;
+  for (const cause of causesOf(error)) {
     const said = `${(cause as { code?: unknown }).code ?? ''} ${messageOf(cause)}`;
     const found = patterns.find(([pattern]) => pattern.test(said));
     if (found) return found[1];
   }
   return 'other';
+}
+
+function causesOf(error: unknown): unknown[] {
+  return error === undefined ? [] : [error, ...causesOf(error instanceof Error ? error.cause : undefined)];
 }

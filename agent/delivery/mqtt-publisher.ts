@@ -4,10 +4,13 @@ import type { IClientOptions, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
-import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
+import { BrokerError, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
 import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { contentTypeOf } from './topics.ts';
+
+/** MQTT 5, 4.13.1 and 3.14.2.1: another client has connected with this one's identifier. */
+const sessionTakenOver = 142;
 
 /** mqtt.js hands what it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
@@ -66,8 +69,8 @@ async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt']
   const { connect } = await import('mqtt');
   const client = connect(url, options);
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => fail(new Error(`no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
-    const onClose = () => fail(new Error('the connection broke'));
+    const timer = setTimeout(() => fail(new LinkError('unreachable', `no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
+    const onClose = () => fail(new LinkError('connection_lost', 'the connection broke'));
     const onStop = () => fail(new Error('a stop'));
     const settle = () => {
       clearTimeout(timer);
@@ -108,17 +111,18 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
     while (unanswered < receiveMaximum && queue.length > 0) queue.shift()?.();
   };
   const waiting = new Set<() => void>(); // told when the connection breaks: a listener of the signal for each publish would cost kilobytes
-  let why = 'a broken connection';
+  let end = new LinkError('connection_lost', 'a broken connection');
   const onLost = () => {
-    lost.abort(new BrokerError(`Expected the broker to hold the connection, got: ${why}`, 'wait: the courier connects again', false));
+    lost.abort(new BrokerError(`Expected the broker to hold the connection, got: ${end.message}`, 'wait: the courier connects again', false, { cause: end }));
     for (const tell of waiting) tell();
   };
   client.on('disconnect', ({ reasonCode = 0 }) => {
-    why = `DISCONNECT with reason code ${reasonCode}`; // MQTT 5; of 3.1.1 a broker just hangs up
+    // MQTT 5; of 3.1.1 a broker just hangs up
+    end = new LinkError(reasonCode === sessionTakenOver ? 'session_taken' : 'connection_lost', `DISCONNECT with reason code ${reasonCode}`, reasonCode);
   });
   client.on('close', onLost);
   client.on('error', (error) => {
-    if (/keepalive timeout/i.test(messageOf(error))) why = 'no PINGRESP in time'; // the client ends the connection then, not the broker
+    if (/keepalive timeout/i.test(messageOf(error))) end = new LinkError('no_answer', 'no PINGRESP in time'); // the client ends the connection then, not the broker
     onLost();
   });
   return {
@@ -147,7 +151,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
           );
         };
         let timer: NodeJS.Timeout | undefined;
-        const onBroken = () => fail(why, false);
+        const onBroken = () => fail(end.message, false, end);
         const settle = () => {
           clearTimeout(timer);
           waiting.delete(onBroken);
@@ -163,16 +167,17 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
             settle();
             resolve();
           } else if (reason >= 128) fail(`reason code ${reason}`, true, error);
-          else queueMicrotask(() => fail(messageOf(error), false, error)); // of an end the client tells here first, then above why
+          else queueMicrotask(() => fail(messageOf(error), false, error)); // the client tells of an end here first, then above how it came to it
           startNext();
         };
         queue.push(() => {
           if (!waiting.has(onBroken)) return; // the connection broke while it waited
           unanswered++;
           timer = setTimeout(() => {
-            fail(`none in ${ackTimeoutSeconds} s`, false);
+            const late = new LinkError('no_answer', `no PUBACK in ${ackTimeoutSeconds} s`);
+            fail(`none in ${ackTimeoutSeconds} s`, false, late);
             if (unanswered < receiveMaximum) return;
-            why = `no PUBACK in ${ackTimeoutSeconds} s`;
+            end = late;
             onLost();
           }, ackTimeoutSeconds * 1000);
           client.publish(topic, payload, { qos: 1, retain, properties: { contentType: contentTypeOf(topic) } }, answered);
@@ -227,9 +232,13 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
   });
   client.on('error', () => undefined); // what was asked for rejects by itself
   let unanswered = 0;
+  const cause = new LinkError('no_answer', 'no answer');
   const bounded = <T>(work: Promise<T>) => {
     const late = new Promise<never>((_, reject) => {
-      setTimeout(() => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false)), timeoutMs).unref();
+      setTimeout(
+        () => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, { cause })),
+        timeoutMs,
+      ).unref();
     });
     return Promise.race([work, late]);
   };

@@ -1,14 +1,14 @@
 import type { Clock } from '../lib/clock.ts';
-import { BrokerError, messageOf, UnsentError } from '../lib/errors.ts';
+import { BrokerError, UnsentError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
-import { linkFaultOf } from './link-fault.ts';
+import { linkErrorOf, linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 
 const enough = 4; // connections in a row that end over a topic before it is taken for the reason
 const retryMs = 60_000;
 const longestRetryMs = 600_000; // who sends there may wait as long again: an access control that was mended is noticed within twice that
 /** Of DISCONNECT (MQTT 5, 3.14.2.1), what is over no message: busy, shutting down, keep alive, administrative action, another server, longest time. */
-const overNoMessage = /reason code (137|139|141|152|156|157|160)$/;
+const overNoMessage = [137, 139, 141, 152, 156, 157, 160];
 
 /**
  * Some brokers end the connection over a message that they do not allow, in place of a reason code. Sent first over each new connection, one such topic
@@ -40,7 +40,7 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
     };
     publisher.lost.addEventListener('abort', () => {
       const { reason } = publisher.lost;
-      const mayBeOverAMessage = !isOurs && linkFaultOf(reason) === 'connection_lost' && !overNoMessage.test(messageOf(reason));
+      const mayBeOverAMessage = !isOurs && linkFaultOf(reason) === 'connection_lost' && !overNoMessage.includes(linkErrorOf(reason)?.reasonCode ?? 0);
       if (mayBeOverAMessage) suspect([...flying.keys()]);
     });
 

@@ -1,3 +1,5 @@
+import type { LinkFault } from './faults.ts';
+
 /** An error a person can act on: `message` says what was expected and what came, `tryHint` what to do next. */
 export class TocsinError extends Error {
   readonly tryHint: string;
@@ -68,6 +70,18 @@ export class BrokerError extends TocsinError {
   constructor(message: string, tryHint: string, refused: boolean, options?: ErrorOptions) {
     super(message, tryHint, exitCodes.broker, options);
     this.refused = refused;
+  }
+}
+/** How a connection to the broker ended, or why there was no answer over it: the cause of a BrokerError. */
+export class LinkError extends Error {
+  readonly fault: LinkFault;
+  /** Of the DISCONNECT of MQTT 5, where the broker sent one. */
+  readonly reasonCode: number | undefined;
+  constructor(fault: LinkFault, message: string, reasonCode?: number) {
+    super(message);
+    this.name = 'LinkError';
+    this.fault = fault;
+    this.reasonCode = reasonCode;
   }
 }
 /** The sensor itself refused to send a message, for it is not of its topic's closed schema, or larger than the broker says it takes. */

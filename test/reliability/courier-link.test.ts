@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { BrokerError, OutboxError } from '../../agent/lib/errors.ts';
+import { BrokerError, LinkError, OutboxError } from '../../agent/lib/errors.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -108,7 +108,10 @@ test('the journal names each reason for which there is no connection, once until
       if (reason) throw new BrokerError('Expected the broker to accept the sensor', 'check', false, { cause: new Error(reason) });
     },
     before({ topic }) {
-      if (topic.endsWith('/event') && reasons.length > 0) throw new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false);
+      if (topic.endsWith('/event') && reasons.length > 0) {
+        const cause = new LinkError('connection_lost', 'a broken connection');
+        throw new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false, { cause });
+      }
     },
   });
   await soon(() => expect(seen.connections()).toBe(5));

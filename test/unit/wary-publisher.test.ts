@@ -2,12 +2,19 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { waryPublisher } from '../../agent/delivery/wary-publisher.ts';
-import { BrokerError, UnsentError } from '../../agent/lib/errors.ts';
+import { BrokerError, LinkError, UnsentError } from '../../agent/lib/errors.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
-const lostOver = (got: string) => new BrokerError(`Expected the broker to hold the connection, got: ${got}`, 'wait', false);
+const hungUp = new LinkError('connection_lost', 'a broken connection');
+const lostOver = (cause: LinkError) => new BrokerError('Expected the broker to hold the connection', 'wait', false, { cause });
 let nowMs: number;
-let opened: { end(got?: string): void; answerOne(): Promise<void>; answerAll(): Promise<void>; failAll(error: Error): Promise<void>; unanswered: () => number };
+let opened: {
+  end(why?: LinkError): void;
+  answerOne(): Promise<void>;
+  answerAll(): Promise<void>;
+  failAll(error: Error): Promise<void>;
+  unanswered: () => number;
+};
 let connect: () => Promise<Publisher>;
 let told: object[];
 beforeEach(() => {
@@ -17,8 +24,8 @@ beforeEach(() => {
     async () => {
       const lost = new AbortController();
       const waiting = new Set<PromiseWithResolvers<void>>();
-      const end = (got = 'a broken connection') => {
-        lost.abort(lostOver(got));
+      const end = (why = hungUp) => {
+        lost.abort(lostOver(why));
         for (const { reject } of waiting) reject(lost.signal.reason);
       };
       const answer = async (count: number) => {
@@ -143,12 +150,24 @@ test('an end over two topics counts for neither, and one over what came behind a
   expect([await isRefused('privacy'), await isRefused('health')]).toEqual([true, false]);
 });
 
-test.each(['no PINGRESP in time', 'no PUBACK in 15 s'])('ends by the client itself over a link without an answer (%s) are over no topic', async (got) => {
+test('ends by the client itself over a link without an answer are over no topic', async () => {
   for (let i = 0; i < 9; i++) {
     publish(await connect(), 'event');
-    opened.end(got);
+    opened.end(new LinkError('no_answer', 'no PINGRESP in time'));
   }
   expect(await isRefused('event')).toBe(false);
+});
+
+test.each([
+  [139, false], // keep alive timeout
+  [152, false], // administrative action
+  [153, true], // payload format invalid
+])('a DISCONNECT with reason code %i is over the topic: %s', async (reasonCode, isOver) => {
+  for (let i = 0; i < 4; i++) {
+    publish(await connect(), 'event');
+    opened.end(new LinkError('connection_lost', 'DISCONNECT', reasonCode));
+  }
+  expect(await isRefused('event')).toBe(isOver);
 });
 
 test('after an end over one of several: one topic at a time, in the order they came, until each was answered; what waits fails with the connection', async () => {
