@@ -3,6 +3,7 @@ import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readLinkWords } from '../delivery/link.ts';
+import { lateAfterMs } from '../delivery/listener-watch.ts';
 import { stampOfEvent } from '../delivery/stamp.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
@@ -153,7 +154,7 @@ function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: C
   if (!hearing || hearing.bootId !== clock.bootId) return undefined;
   const agoMs = clock.monotonicMs() - hearing.writtenMonotonicMs;
   const gone = openListenerProbe(outbox.path)() === false;
-  const silent = hearing.state !== 'stopped' && (gone || agoMs > (1.25 * health.intervalSeconds + 5) * 1000);
+  const silent = hearing.state !== 'stopped' && (gone || agoMs > lateAfterMs(health.intervalSeconds * 1000));
   return { ...hearing, suspicion: silent ? ('none' as const) : hearing.suspicion, agoMs, silent };
 }
 
