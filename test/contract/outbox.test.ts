@@ -2,12 +2,14 @@ import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
+import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { schemaSql, viewOutbox } from '../../agent/outbox/view-outbox.ts';
-import { hearingRecord, hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
+import { hearingRecord, hourSummary, limits, recordedEvent, silentLogger, thresholdRecord } from '../support/samples.ts';
 
 const original = Database.prototype.pragma;
 let path: string;
@@ -15,97 +17,181 @@ beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-outbox-')), 'outbox.db');
 });
 const open = (change = {}) => openSqliteOutbox(path, { ...limits, ...change });
+const openAsHalf = (change = {}) => openPatientOutbox({ path, open: () => open(change), isDamage, logger: silentLogger });
 
-test('an event comes back as it was stored, to the precision of the columns', () => {
-  const outbox = open();
-  const event = recordedEvent(1, { soundPressureLevelDb: 91 });
-  expect(outbox.append(event)).toBe('stored');
-  expect(outbox.pending(0, 10)).toEqual([{ ...event, sequence: 1 }]);
-  outbox.close();
-});
+describe.each([
+  ['as a command has it', open],
+  ['as a half has it', openAsHalf],
+])('an outbox %s', (_, open) => {
+  test('an event comes back as it was stored, to the precision of the columns', () => {
+    const outbox = open();
+    const event = recordedEvent(1, { soundPressureLevelDb: 91 });
+    expect(outbox.append(event)).toBe('stored');
+    expect(outbox.pending(0, 10)).toEqual([{ ...event, sequence: 1 }]);
+    outbox.close();
+  });
 
-test('events survive a restart, keep their order and leave only by acknowledgement', () => {
-  const first = open();
-  for (let i = 0; i < 5; i++) first.append(recordedEvent(i));
-  const { id } = first;
-  first.close();
-  const outbox = open();
-  expect(outbox.id).toBe(id);
-  expect(outbox.pending(0, 3).map((e) => e.sequence)).toEqual([1, 2, 3]);
-  outbox.acknowledge([1, 3]);
-  expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([2, 4, 5]);
-  outbox.acknowledge([3]);
-  expect(outbox.fates()).toEqual({ stored: 5, sent: 2, expired: 0, refused: 0, dropped: 0, unreadable: 0 });
-  outbox.acknowledge([2, 4, 5]);
-  outbox.append(recordedEvent(9));
-  expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([6]);
-  outbox.close();
-});
+  test('events survive a restart, keep their order and leave only by acknowledgement', () => {
+    const first = open();
+    for (let i = 0; i < 5; i++) first.append(recordedEvent(i));
+    const { id } = first;
+    first.close();
+    const outbox = open();
+    expect(outbox.id).toBe(id);
+    expect(outbox.pending(0, 3).map((e) => e.sequence)).toEqual([1, 2, 3]);
+    outbox.acknowledge([1, 3]);
+    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([2, 4, 5]);
+    outbox.acknowledge([3]);
+    expect(outbox.fates()).toEqual({ stored: 5, sent: 2, expired: 0, refused: 0, dropped: 0, unreadable: 0 });
+    outbox.acknowledge([2, 4, 5]);
+    outbox.append(recordedEvent(9));
+    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([6]);
+    outbox.close();
+  });
 
-test('a burst is refused and counted', () => {
-  const outbox = open({ maxEventsPerMinute: 3 });
-  const fates = [0, 1, 2, 3, 4].map((i) => outbox.append(recordedEvent(0, { onsetMonotonicMs: 1000 * i })));
-  expect(fates).toEqual(['stored', 'stored', 'stored', 'refused', 'refused']);
-  expect(outbox.append(recordedEvent(0, { onsetMonotonicMs: 70_000 }))).toBe('stored');
-  expect(outbox.fates()).toMatchObject({ stored: 4, refused: 2 });
-  outbox.close();
-});
+  test('a burst is refused and counted', () => {
+    const outbox = open({ maxEventsPerMinute: 3 });
+    const fates = [0, 1, 2, 3, 4].map((i) => outbox.append(recordedEvent(0, { onsetMonotonicMs: 1000 * i })));
+    expect(fates).toEqual(['stored', 'stored', 'stored', 'refused', 'refused']);
+    expect(outbox.append(recordedEvent(0, { onsetMonotonicMs: 70_000 }))).toBe('stored');
+    expect(outbox.fates()).toMatchObject({ stored: 4, refused: 2 });
+    outbox.close();
+  });
 
-test('old events expire, counted, but not those whose clock was wrong', () => {
-  const outbox = open();
-  outbox.append(recordedEvent(0));
-  outbox.append(recordedEvent(1, { onsetWallMs: 1000, clockSynchronised: false }));
-  outbox.append(recordedEvent(60 * 24 * 31));
-  expect(outbox.expire({ bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(60 * 24 * 31).onsetWallMs }, 30 * 86_400_000)).toBe(1);
-  expect(outbox.pendingCount()).toBe(2);
-  expect(outbox.fates().expired).toBe(1);
-  outbox.close();
-});
+  test('old events expire, counted, but not those whose clock was wrong', () => {
+    const outbox = open();
+    outbox.append(recordedEvent(0));
+    outbox.append(recordedEvent(1, { onsetWallMs: 1000, clockSynchronised: false }));
+    outbox.append(recordedEvent(60 * 24 * 31));
+    expect(outbox.expire({ bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(60 * 24 * 31).onsetWallMs }, 30 * 86_400_000)).toBe(1);
+    expect(outbox.pendingCount()).toBe(2);
+    expect(outbox.fates().expired).toBe(1);
+    outbox.close();
+  });
 
-test('an event of unknown age is too old where one behind it is, and at no other place; at the age that is allowed none is', () => {
-  const outbox = open();
-  const unknown = { onsetWallMs: 1000, clockSynchronised: false };
-  for (const [minute, change] of [[0], [1, unknown], [2], [3, unknown], [4], [5, unknown], [10], [11, unknown]] as const)
-    outbox.append(recordedEvent(minute, change));
-  const now = { bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(10).onsetWallMs };
-  expect(outbox.expire(now, 6 * 60_000)).toBe(3);
-  expect(outbox.pending(0, 10).map(({ sequence }) => sequence)).toEqual([4, 5, 6, 7, 8]);
-  outbox.close();
-});
+  test('an event of unknown age is too old where one behind it is, and at no other place; at the age that is allowed none is', () => {
+    const outbox = open();
+    const unknown = { onsetWallMs: 1000, clockSynchronised: false };
+    for (const [minute, change] of [[0], [1, unknown], [2], [3, unknown], [4], [5, unknown], [10], [11, unknown]] as const)
+      outbox.append(recordedEvent(minute, change));
+    const now = { bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(10).onsetWallMs };
+    expect(outbox.expire(now, 6 * 60_000)).toBe(3);
+    expect(outbox.pending(0, 10).map(({ sequence }) => sequence)).toEqual([4, 5, 6, 7, 8]);
+    outbox.close();
+  });
 
-test('what the other half removes while old events are looked for is counted once, and is in no gap', () => {
-  const [outbox, other] = [open(), open()];
-  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
-  const now = {
-    bootId: recordedEvent(1).bootId,
-    get monotonicMs() {
-      other.acknowledge([1, 2]);
-      return 100 * 60_000;
-    },
-  };
-  expect(outbox.expire(now, 96.5 * 60_000)).toBe(1);
-  expect(outbox.fates()).toMatchObject({ stored: 5, sent: 2, expired: 1 });
-  expect(outbox.gaps(10)).toEqual([{ first: 3, last: 3, reason: 'too_old' }]);
-  expect([outbox.pendingCount(), outbox.pending(0, 10).length]).toEqual([2, 2]);
-  outbox.close();
-  other.close();
-});
+  test('what the other half removes while old events are looked for is counted once, and is in no gap', () => {
+    const [outbox, other] = [open(), open()];
+    for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+    const now = {
+      bootId: recordedEvent(1).bootId,
+      get monotonicMs() {
+        other.acknowledge([1, 2]);
+        return 100 * 60_000;
+      },
+    };
+    expect(outbox.expire(now, 96.5 * 60_000)).toBe(1);
+    expect(outbox.fates()).toMatchObject({ stored: 5, sent: 2, expired: 1 });
+    expect(outbox.gaps(10)).toEqual([{ first: 3, last: 3, reason: 'too_old' }]);
+    expect([outbox.pendingCount(), outbox.pending(0, 10).length]).toEqual([2, 2]);
+    outbox.close();
+    other.close();
+  });
 
-test.each([
-  ['expired', 100, { expired: 100, stored: 105 }],
-  ['stored', 7, { stored: 7, unreadable: 2 }],
-])('counts that do not add up (%s: %d) are put right by what is there, and meanwhile no less than none waits', (fate, events, settled) => {
-  const outbox = open();
-  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
-  const db = new Database(path);
-  db.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, fate);
-  db.close();
-  expect(outbox.pendingCount()).toBe(fate === 'stored' ? 7 : 0);
-  outbox.close();
-  const again = open();
-  expect(again.pendingCount()).toBe(5);
-  expect(again.fates()).toMatchObject(settled);
-  again.close();
+  test.each([
+    ['expired', 100, { expired: 100, stored: 105 }],
+    ['stored', 7, { stored: 7, unreadable: 2 }],
+  ])('counts that do not add up (%s: %d) are put right by what is there, and meanwhile no less than none waits', (fate, events, settled) => {
+    const outbox = open();
+    for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+    const db = new Database(path);
+    db.prepare('UPDATE fate SET events = ? WHERE name = ?').run(events, fate);
+    db.close();
+    expect(outbox.pendingCount()).toBe(fate === 'stored' ? 7 : 0);
+    outbox.close();
+    const again = open();
+    expect(again.pendingCount()).toBe(5);
+    expect(again.fates()).toMatchObject(settled);
+    again.close();
+  });
+
+  test('the record of hearing is one, replaced, and comes back to the precision of the columns; so do usual levels', () => {
+    const outbox = open();
+    expect(outbox.readHearing()).toBeUndefined();
+    outbox.writeHearing(hearingRecord());
+    const record = hearingRecord({ state: 'deaf', fault: 'wrong_device', suspicion: 'covered', noiseFloorDb: -58, listenedSeconds: 12.345 });
+    outbox.writeHearing(record);
+    expect(outbox.readHearing()).toEqual(record);
+    for (const fault of ['none', ...microphoneFaults] as const) outbox.writeHearing(hearingRecord({ fault }));
+    const usual = { hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 };
+    outbox.writeHearing(record, [usual, { hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
+    expect(outbox.readUsualLevels()).toEqual([{ hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
+    outbox.close();
+  });
+
+  test('a hundred releases of the model find room among 64', () => {
+    const outbox = open();
+    for (let i = 0; i < 100; i++) {
+      expect(outbox.append(recordedEvent(i, { model: { name: 'street', version: `0.${i}.0` } }))).toBe('stored');
+      if (i >= 10) outbox.acknowledge([i - 9]);
+    }
+    expect(outbox.pending(0, 100).map((e) => e.model.version)).toEqual(Array.from({ length: 10 }, (_, i) => `0.${90 + i}.0`));
+    outbox.close();
+  });
+
+  test('a wall clock far out of every bound loses no event', () => {
+    const outbox = open();
+    for (const onsetWallMs of [-40 * 86_400_000, 4e13])
+      expect(outbox.append(recordedEvent(0, { onsetWallMs, onsetMonotonicMs: onsetWallMs % 1e9 }))).toBe('stored');
+    outbox.close();
+  });
+
+  test('days of listening are added to until they are full or recognition changes; the last sixty are kept', () => {
+    const outbox = open();
+    const hours = (count: number, change: Partial<ThresholdRecord> = {}) => {
+      for (let i = 0; i < count; i++) outbox.addThresholdCounts(thresholdRecord(change));
+    };
+    const days = () => {
+      const view = viewOutbox(path);
+      const found = view.listeningDays();
+      view.close();
+      return found;
+    };
+    hours(2);
+    hours(1, { utcDay: 20_500 });
+    expect(days()).toEqual([
+      {
+        day: 1,
+        model: { name: 'street', version: '0.1.0' },
+        operatingPoint: 'balanced',
+        recognition: 7,
+        firstUtcDay: 20_500,
+        lastUtcDay: 20_500,
+        seconds: 10_800,
+        counts: [
+          { label: 'glass_break', step: 20, events: 6 },
+          { label: 'bang', step: 44, events: 3 },
+        ],
+      },
+    ]);
+    hours(22);
+    expect(days().map(({ day, seconds }) => [day, seconds])).toEqual([
+      [2, 3600],
+      [1, 86_400],
+    ]);
+    hours(1, { operatingPoint: 'strict' });
+    hours(1, { model: { name: 'street', version: '0.2.0' } });
+    hours(1, { model: { name: 'street', version: '0.2.0' }, recognition: 8 });
+    hours(24 * 70);
+    expect(days()).toHaveLength(60);
+    expect(days().at(0)?.day).toBe(75);
+    expect(days().at(-1)?.counts.length).toBe(2);
+    outbox.close();
+    const db = new Database(path);
+    expect(() => db.exec('INSERT INTO listening_day VALUES (99, 1, 0, NULL, NULL, 0, NULL)')).toThrow('more than 60 days');
+    expect(db.prepare('SELECT count(DISTINCT day) FROM would_be_event').pluck().get()).toBe(60);
+    db.close();
+  });
 });
 
 test('every commit reaches the disk: WAL and synchronous=FULL, on the connection that writes', () => {
@@ -193,20 +279,6 @@ test('each migration changes the schema: a release tells a later one from a dama
   expect(new Set(schemas).size).toBe(schemas.length);
 });
 
-test('the record of hearing is one, replaced, and comes back to the precision of the columns; so do usual levels', () => {
-  const outbox = open();
-  expect(outbox.readHearing()).toBeUndefined();
-  outbox.writeHearing(hearingRecord());
-  const record = hearingRecord({ state: 'deaf', fault: 'wrong_device', suspicion: 'covered', noiseFloorDb: -58, listenedSeconds: 12.345 });
-  outbox.writeHearing(record);
-  expect(outbox.readHearing()).toEqual(record);
-  for (const fault of ['none', ...microphoneFaults] as const) outbox.writeHearing(hearingRecord({ fault }));
-  const usual = { hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 };
-  outbox.writeHearing(record, [usual, { hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
-  expect(outbox.readUsualLevels()).toEqual([{ hour: 3, quarters: 6, floorDb: -62.25, loudDb: -41 }]);
-  outbox.close();
-});
-
 test('a file of the first schema is brought up to date with its events', () => {
   const first = new Database(path);
   first.pragma('page_size = 1024');
@@ -219,68 +291,4 @@ test('a file of the first schema is brought up to date with its events', () => {
   outbox.writeHearing(hearingRecord());
   expect(outbox.readHearing()).toEqual(hearingRecord());
   outbox.close();
-});
-
-test('a hundred releases of the model find room among 64', () => {
-  const outbox = open();
-  for (let i = 0; i < 100; i++) {
-    expect(outbox.append(recordedEvent(i, { model: { name: 'street', version: `0.${i}.0` } }))).toBe('stored');
-    if (i >= 10) outbox.acknowledge([i - 9]);
-  }
-  expect(outbox.pending(0, 100).map((e) => e.model.version)).toEqual(Array.from({ length: 10 }, (_, i) => `0.${90 + i}.0`));
-  outbox.close();
-});
-
-test('a wall clock far out of every bound loses no event', () => {
-  const outbox = open();
-  for (const onsetWallMs of [-40 * 86_400_000, 4e13])
-    expect(outbox.append(recordedEvent(0, { onsetWallMs, onsetMonotonicMs: onsetWallMs % 1e9 }))).toBe('stored');
-  outbox.close();
-});
-
-test('days of listening are added to until they are full or recognition changes; the last sixty are kept', () => {
-  const outbox = open();
-  const hours = (count: number, change: Partial<ThresholdRecord> = {}) => {
-    for (let i = 0; i < count; i++) outbox.addThresholdCounts(thresholdRecord(change));
-  };
-  const days = () => {
-    const view = viewOutbox(path);
-    const found = view.listeningDays();
-    view.close();
-    return found;
-  };
-  hours(2);
-  hours(1, { utcDay: 20_500 });
-  expect(days()).toEqual([
-    {
-      day: 1,
-      model: { name: 'street', version: '0.1.0' },
-      operatingPoint: 'balanced',
-      recognition: 7,
-      firstUtcDay: 20_500,
-      lastUtcDay: 20_500,
-      seconds: 10_800,
-      counts: [
-        { label: 'glass_break', step: 20, events: 6 },
-        { label: 'bang', step: 44, events: 3 },
-      ],
-    },
-  ]);
-  hours(22);
-  expect(days().map(({ day, seconds }) => [day, seconds])).toEqual([
-    [2, 3600],
-    [1, 86_400],
-  ]);
-  hours(1, { operatingPoint: 'strict' });
-  hours(1, { model: { name: 'street', version: '0.2.0' } });
-  hours(1, { model: { name: 'street', version: '0.2.0' }, recognition: 8 });
-  hours(24 * 70);
-  expect(days()).toHaveLength(60);
-  expect(days().at(0)?.day).toBe(75);
-  expect(days().at(-1)?.counts.length).toBe(2);
-  outbox.close();
-  const db = new Database(path);
-  expect(() => db.exec('INSERT INTO listening_day VALUES (99, 1, 0, NULL, NULL, 0, NULL)')).toThrow('more than 60 days');
-  expect(db.prepare('SELECT count(DISTINCT day) FROM would_be_event').pluck().get()).toBe(60);
-  db.close();
 });
