@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** A folder for PATH with fake-capture.ts under the name of arecord, at 48 kHz, both channels alike; `set` changes what it delivers. */
+/** A folder for PATH with fake-capture.ts under the name of arecord, at 48 kHz, both channels alike; `set` changes what it delivers. What it cannot show stands in fake-capture.ts. */
 export function fakeArecord(first: string) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-arecord-'));
   const control = join(folder, 'mode');

@@ -1,4 +1,5 @@
 // Loaded into the agent by --import: what buffers held is kept for four seconds more after they are overwritten with zeros.
+// It cannot show copies that native code keeps.
 const keptMs = 4000;
 const kept: { untilMs: number; copy: Float32Array | Uint8Array }[] = [];
 for (const prototype of [Float32Array.prototype, Uint8Array.prototype]) {

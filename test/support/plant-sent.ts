@@ -1,4 +1,5 @@
 // Loaded into the agent by --import: all that waits in the outbox SENT_OUTBOX is sent as soon as the last number is asked for.
+// It cannot show at which other moments a courier may send.
 import Database from 'better-sqlite3';
 
 const { prepare } = Database.prototype;

@@ -1,4 +1,5 @@
 // Loaded into the courier by --import: the look-up of a name is never answered and holds the process, as one that the machine's resolver waits for.
+// It cannot show what the resolver's own threads do.
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
 
