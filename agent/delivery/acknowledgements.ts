@@ -4,8 +4,9 @@ import type { Outbox } from '../outbox/outbox.ts';
 const together = 256;
 
 /**
- * Events that the broker has acknowledged and that still stand in the outbox. They leave it together, `withinMs` after the first at most: each transaction
- * costs the disk a write. Once a repair has put another outbox in place, whose numbers begin anew, they are forgotten.
+ * Events that the broker has acknowledged and that still stand in the outbox. They leave it together, `withinMs` after
+ * the first at most: each transaction costs the disk a write. Once a repair has put another outbox in place, whose
+ * numbers begin anew, they are forgotten.
  */
 export class Acknowledgements {
   readonly #outbox: Outbox;

@@ -6,8 +6,8 @@ import type { Publisher } from './publisher.ts';
 const refusedRetryMs = 60_000;
 
 /**
- * The birth message, the first over each connection. One that the broker refuses is told again over the same connection: else the will of an earlier
- * connection would stand for as long as this one holds.
+ * The birth message, the first over each connection. One that the broker refuses is told again over the same
+ * connection: else the will of an earlier connection would stand for as long as this one holds.
  */
 export class Birth {
   readonly #topic: string;

@@ -6,8 +6,8 @@ import type { OpenPublisher } from './publisher.ts';
 type IsClosed = (topic: string, payload: string) => boolean;
 
 /**
- * The last gate before the network: what is not a message of its topic's closed schema is not sent, whatever the outbox
- * held. It counts as refused, so that it stays where it is and holds up nothing else.
+ * The last gate before the network: a payload that does not match the closed schema of its topic is not sent, whatever
+ * the outbox held. It counts as refused, so that it stays in the outbox and holds up nothing else.
  */
 export function closedPublisher(open: OpenPublisher, isClosed: IsClosed): OpenPublisher {
   return async (will, signal) => {
@@ -23,7 +23,10 @@ export function closedPublisher(open: OpenPublisher, isClosed: IsClosed): OpenPu
 
 /** A probe whose messages pass the same gate. */
 export interface ClosedProbe extends Pick<MqttProbe, 'subscribe' | 'close'> {
-  /** As the probe's; rejects with an UnsentError what is not of the topic's closed schema. */
+  /**
+   * Publishes as the probe does. Rejects with an UnsentError if the payload does not match the closed schema of its
+   * topic.
+   */
   publish(topic: string, payload: string): Promise<number>;
 }
 

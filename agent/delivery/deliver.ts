@@ -14,12 +14,15 @@ import { topicsOf } from './topics.ts';
 const steadyMs = 10_000;
 
 /**
- * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge (`drain.ts`); on any failure wait with
- * jitter and begin again from the oldest event not acknowledged.
+ * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge (`drain.ts`). On any failure
+ * it waits with jitter and begins again with the oldest unacknowledged event.
  *
- * INVARIANTS: an event leaves the outbox only after a good PUBACK, which is none where nobody subscribes; at most `maxInFlight` are sent and unacknowledged;
- * events are first sent in order of sequence, but what is fresh when the connection begins, or heard after, overtakes a
- * backlog that takes long (`queue.ts`); a refused event is never thrown away and holds up no other that would be taken (`refusals.ts`).
+ * INVARIANTS
+ * - An event leaves the outbox only after a PUBACK that says neither that it is refused nor that nobody subscribes.
+ * - At most `maxInFlight` events are sent and unacknowledged.
+ * - Events are first sent in order of sequence. Fresh ones, which are new when the connection begins or heard later,
+ *   overtake a backlog that takes long (`queue.ts`).
+ * - A refused event is never thrown away, and holds up no other that the broker would take (`refusals.ts`).
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
   const { outbox, openPublisher, clock, logger, random, link, progress = () => undefined } = parts;
@@ -42,7 +45,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       await publisher?.close(false); // before the wait, so that the will is published
       if (signal.aborted) return; // a stop ends what is under way: no fault of the link
       const fault = linkFaultOf(error);
-      // only a connection that held begins the waits anew: a broker that accepts and breaks is not hammered either, nor do two of one name take turns fast
+      // Only a connection that held resets the backoff. So a broker that accepts and breaks is not hammered, and two
+      // sensors of one name do not take the session from each other fast.
       if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
       link?.failed(fault);
       const waitMs = backoffMs(attempt, random);
@@ -54,7 +58,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     }
   }
 
-  /** One connection, from the birth to the farewell. */
+  /** Uses one connection, from the birth to the farewell. */
   async function serve(publisher: Publisher): Promise<void> {
     link?.connected();
     progress(); // the connection and the birth may each take as long as a time-out
@@ -86,7 +90,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     }
   }
 
-  /** Until the disk lets the outbox be read the connection has one use: to say so. */
+  /** Waits until the outbox can be read. Meanwhile the connection has one use: health tells the fault. */
   async function outboxReadable(publisher: Publisher): Promise<void> {
     const stop = AbortSignal.any([signal, publisher.lost]);
     for (; !stop.aborted && pendingNow() === undefined; await sleep(1000, stop)) {

@@ -29,7 +29,7 @@ export interface DeliveryOptions {
   readonly maxInFlight: number;
   readonly historicalAfterSeconds: number;
   readonly maxAgeMs: number;
-  /** Events acknowledged by the broker leave the outbox together, after so long at most: each time costs the disk a write. */
+  /** Acknowledged events leave the outbox together, after this time at most: each deletion costs the disk a write. */
   readonly acknowledgeWithinMs: number;
 }
 
@@ -40,7 +40,7 @@ export interface DeliveryParts {
   readonly logger: Logger;
   readonly random: () => number;
   readonly reports?: readonly Report[];
-  /** Told whenever the outbox was looked at, or the broker found to be away. Silence means that this loop hangs. */
+  /** Called whenever the outbox was looked at or the broker found to be away. If it is not called, this loop hangs. */
   readonly progress?: () => void;
   readonly link?: Link;
 }
@@ -54,13 +54,14 @@ export interface DrainParts extends DeliveryParts {
 }
 
 /**
- * Publishes what the outbox holds, over one connection, until the signal aborts or a repair has put another outbox in place, whose numbers begin anew.
- * Rejects with a BrokerError when the connection fails, once what is under way has settled.
+ * Publishes what the outbox holds, over one connection, until the signal aborts or a repair has put another outbox in
+ * its place, with numbers of its own. Rejects with a BrokerError when the connection fails, once all publishes have
+ * settled.
  */
 export async function drain(publisher: Publisher, options: DeliveryOptions, parts: DrainParts, signal: AbortSignal): Promise<void> {
   const { outbox, clock, logger, topics, birth, refusals, expireOld, reports = [], link, progress = () => undefined } = parts;
   const outboxId = outbox.id;
-  const isSame = () => outbox.id === outboxId; // looked at after a read, which is how a file that was replaced is noticed
+  const isSame = () => outbox.id === outboxId; // ask after a read: reading is how a replaced file is noticed
   const inFlight = new Set<number>();
   const acknowledgements = new Acknowledgements(outbox, clock, options.acknowledgeWithinMs);
   const queue = new Queue(outbox, clock, ({ sequence }) => inFlight.has(sequence) || acknowledgements.has(sequence), options.historicalAfterSeconds);
@@ -154,7 +155,7 @@ export async function drain(publisher: Publisher, options: DeliveryOptions, part
     }
   } finally {
     stop.removeEventListener('abort', wait.end);
-    // what is under way is waited for, but not over a connection that is as good as gone: each may take as long as a time-out
+    // publishes in flight are waited for, but not over a connection that counts as lost: each may take a whole time-out
     const giveUp = () => {
       if (failure.signal.reason instanceof BrokerError) void publisher.close(false);
     };

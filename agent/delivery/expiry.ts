@@ -17,9 +17,10 @@ const eventsACall = 10_000; // that the outbox looks at
 const steadyClockMs = 3_600_000;
 
 /**
- * Removes what is too old from the outbox, whether there is a broker or not; returns how many. It may be called at every turn: it looks
- * once a minute, and goes on until nothing more is found. What had piled up before the start is looked through whole, once: where the outbox cannot be read yet, at
- * the first turn at which it can, before anything is sent. What fails otherwise is tried again a minute later.
+ * Removes events that are too old from the outbox, with or without a broker; returns how many. It may be called at
+ * every turn: it looks once a minute, and goes on until it finds nothing more. The first time it searches the whole
+ * outbox, before anything is sent; if that cannot be read yet, at the first turn at which it can. Other failures are
+ * retried after a minute.
  */
 export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   const { outbox, clock, logger } = parts;
@@ -48,7 +49,9 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   };
 }
 
-/** The wall clock is relied upon only when it was not set for an hour: a jump, or its mending, must not age what is kept. */
+/**
+ * The wall clock counts only if nobody has set it for an hour: neither a jump nor its correction may age stored events.
+ */
 function nowOf(clock: Clock): Now {
   const { bootId } = clock;
   const reliable = clock.synchronised() && clock.steadyMs() >= steadyClockMs;

@@ -8,7 +8,10 @@ import type { Publisher } from './publisher.ts';
 const pollMs = 100;
 const refusedRetryMs = 60_000;
 
-/** Publishes the gaps of one outbox, one at a time, each until its PUBACK. One that the broker refuses is kept, tried again, and holds up no event. */
+/**
+ * Publishes the gaps of one outbox, one at a time, each until its PUBACK. One that the broker refuses is kept, tried
+ * again, and holds up no event.
+ */
 export class GapReports {
   readonly #topic: string;
   readonly #outbox: Outbox;

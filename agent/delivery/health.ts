@@ -25,9 +25,10 @@ const faultOverMs = 30_000; // one that comes and goes is told once
 const refusedRetryMs = 60_000;
 
 /**
- * Publishes health over whatever connection there is. `tick` is called with every turn of the courier's loop: it looks at the listener once a second, and
- * publishes when it has reported or is gone, when the connection is new, when events begin or end to be refused, when the faults of the outbox change, or
- * when nothing was published for so long that a listener would be silent. An outbox that cannot be read is no reason to be silent.
+ * Publishes health over whatever connection there is. `tick` is called at every turn of the courier's loop. It looks at
+ * the listener once a second, and publishes when the listener has reported or is gone, when the connection is new, when
+ * events begin or cease to be refused, when the faults of the outbox change, or when nothing was published for as long
+ * as makes a listener silent. Health is published also while the outbox cannot be read.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board, link, listenerRuns } = parts;
@@ -97,7 +98,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
     if (toldFaults.every((fault) => faults.includes(fault))) worseMs = now;
   }
 
-  /** What waits and what became of the rest; nothing while the outbox cannot be read. */
+  /** What is pending and what became of the rest; empty while the outbox cannot be read. */
   function counts(): Omit<Health['outbox'], 'faults'> {
     try {
       const fates = outbox.fates();

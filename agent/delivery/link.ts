@@ -3,12 +3,12 @@ import { type EventRefusal, eventRefusals, type LinkFault, linkFaults } from '..
 
 export type LinkState = 'connecting' | 'connected' | LinkFault;
 
-/** How the courier stands with the broker. */
+/** The state of the courier's connection to the broker. */
 export interface Link {
   connected(): void;
-  /** No connection was made, or this one is over. */
+  /** No connection could be made, or the current one has ended. */
   failed(fault: LinkFault): void;
-  /** Why the broker does not get this sensor's events, though there is a connection. */
+  /** Why the broker does not get this sensor's events although there is a connection. */
   refusing(why: EventRefusal | 'none'): void;
   read(): Health['link'];
 }
@@ -52,7 +52,7 @@ function wordsOf(state: LinkState, refusal: EventRefusal | 'none'): string {
   return `broker: ${state}${suffixes[refusal]}`;
 }
 
-/** What a courier's status line says; nothing where it says nothing of the broker. */
+/** Parses a courier's status line; undefined where it does not speak of the broker. */
 export function readLinkWords(words: string): { readonly state: LinkState; readonly refusal: EventRefusal | 'none' } | undefined {
   const states: readonly LinkState[] = ['connecting', 'connected', ...linkFaults];
   for (const state of states) for (const refusal of ['none', ...eventRefusals] as const) if (words === wordsOf(state, refusal)) return { state, refusal };

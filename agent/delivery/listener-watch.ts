@@ -27,8 +27,8 @@ interface Found {
 }
 
 /**
- * Judges whether the listener hears: by the row that it writes into the outbox, by the age of that, and by its lock, which the kernel releases when it
- * dies. Where the outbox cannot be read, the row last read grows old.
+ * Judges whether the listener hears: by the row that it writes into the outbox, by the age of that, and by its lock,
+ * which the kernel releases when it dies. Where the outbox cannot be read, the row last read grows old.
  */
 export class ListenerWatch {
   readonly #parts: ListenerWatchParts;
@@ -79,7 +79,10 @@ export class ListenerWatch {
     return this.#rowOfThisBoot?.model;
   }
 
-  /** What is published. While the listener is silent its time goes on, unheard; before its first row there is but the courier's. */
+  /**
+   * What is published. While the listener is silent its time goes on, unheard; before its first row there is but the
+   * courier's.
+   */
   hearing(): Health['hearing'] {
     const now = this.#parts.clock.monotonicMs();
     const row = this.#rowOfThisBoot;

@@ -1,8 +1,8 @@
-// What goes over MQTT and what it is answered with, as far as the client does not tell.
+// What mqtt.js does not tell of messages and their answers.
 import { UnheardError } from '../lib/errors.ts';
 import { contentTypeOf } from './topics.ts';
 
-/** MQTT 5, 3.4.2.1: the broker took the message, and nobody subscribes to its topic. It throws it away. */
+/** MQTT 5, 3.4.2.1, No matching subscribers: the broker took the message and discards it. */
 export const noSubscriber = 16;
 
 interface Puback {
@@ -12,8 +12,8 @@ interface Puback {
 }
 
 /**
- * The reason code of what the callback of a publish was given. The client hands the callback the error of a code from 128 on, but not code 16: it gives back
- * the message itself, so the code is taken from the PUBACK as it comes in.
+ * Returns the reason code behind what mqtt.js passes to the callback of a publish. For codes from 128 on that is an
+ * error. For code 16 it is the message itself, so the code is taken from the PUBACK when that comes in.
  */
 export function openReasons(client: {
   on(event: 'packetreceive', take: (packet: object) => void): unknown;
@@ -32,7 +32,7 @@ export function openReasons(client: {
   };
 }
 
-/** What counts as refused though it was acknowledged. */
+/** The error of a message that was acknowledged but counts as refused. */
 export function unheard(topic: string): UnheardError {
   return new UnheardError(
     `Expected a subscriber to ${topic}, got reason code ${noSubscriber}: nobody subscribes`,
@@ -40,7 +40,10 @@ export function unheard(topic: string): UnheardError {
   );
 }
 
-/** Of a PUBLISH with QoS 1 and a content type (MQTT 5, 3.3): a byte, the length of what follows, topic, packet identifier, properties, payload. */
+/**
+ * The size of a PUBLISH with QoS 1 and a content type (MQTT 5, 3.3): a byte, the length of what follows, topic, packet
+ * identifier, properties, payload.
+ */
 export function packetBytes(topic: string, payload: string): number {
   const follows = 2 + Buffer.byteLength(topic) + 2 + 1 + 3 + contentTypeOf(topic).length + Buffer.byteLength(payload);
   return 1 + [128, 16_384, 2_097_152].filter((limit) => follows >= limit).length + 1 + follows;

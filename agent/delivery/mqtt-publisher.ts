@@ -1,4 +1,4 @@
-// The only file that imports mqtt, and only when a connection is opened: the listener never loads it, and help is there sooner.
+// The only file that imports mqtt, and only when a connection is opened, so that the listener never loads it.
 import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
@@ -12,22 +12,24 @@ import { contentTypeOf } from './topics.ts';
 /** MQTT 5, 4.13.1 and 3.14.2.1: another client has connected with this one's identifier. */
 const sessionTakenOver = 142;
 
-/** mqtt.js hands what it does not know to tls.connect. */
+/** mqtt.js passes options that it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
-/** `wss` takes its own; neither heeds NODE_TLS_REJECT_UNAUTHORIZED then. */
+/** For `wss` the options stand in `wsOptions`. Set explicitly, they override NODE_TLS_REJECT_UNAUTHORIZED. */
 const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true, wsOptions: { minVersion: 'TLSv1.2', rejectUnauthorized: true } } as const;
 
 /**
- * Of a name with several addresses Node gives each but the last 250 ms, which is less than a handshake over a weak link: the one that answers would
- * never be reached. A third of the time that the connection may take, for every connection of the process, for the client passes no such option on.
+ * Raises the time for each address of a name that has several. Node's default of 250 ms is shorter than a handshake
+ * over a weak link, so the address that answers would never be reached. It becomes a third of the connection time-out,
+ * for the whole process, since mqtt.js does not pass the option on.
  */
 function takeTimeForEachAddress(connectMs: number): void {
   setDefaultAutoSelectFamilyAttemptTimeout(Math.round(connectMs / 3));
 }
 
 /**
- * MQTT 5 with QoS 1: version 3.1.1 acknowledges what it refuses, and the event would be lost. The client's own reconnect
- * and offline queue are off: they keep messages in memory without bound, and the outbox already keeps them.
+ * Publishes with QoS 1. MQTT 5 by default: a broker of version 3.1.1 acknowledges what it refuses, and the event would
+ * be lost. The reconnect and the offline queue of the client are off, since they keep messages in memory without bound;
+ * the outbox already keeps them.
  */
 export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, clientId: string): OpenPublisher {
   return async (will, signal) => {
@@ -55,15 +57,15 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
   };
 }
 
-/** What a broker says when it accepts a connection (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6): how many messages it takes at once, and of how many bytes each. */
+/** Limits from the CONNACK (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6): unacknowledged messages at once, and bytes of each. */
 interface Limits {
   readonly receiveMaximum: number;
   readonly maximumPacketSize: number;
 }
 
 /**
- * Connects, or rejects for whatever reason within the time-out: the client's own promise stays open when no CONNACK comes. What follows the CONNACK in the same
- * segment, as a DISCONNECT may, finds the publisher there.
+ * Connects, or rejects within the time-out; the client's own promise stays open when no CONNACK comes. The publisher is
+ * made in the same turn as the CONNACK, so that it sees a DISCONNECT in the same segment.
  */
 async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt'], signal: AbortSignal): Promise<Publisher> {
   const { connect } = await import('mqtt');
@@ -82,7 +84,7 @@ async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt']
       client.end(true);
       reject(error);
     };
-    // stays: an error after the failure must find a listener
+    // stays registered: an error after the failure must find a handler
     client.on('error', fail);
     client.once('close', onClose);
     client.once('connect', ({ properties }) => {
@@ -97,10 +99,10 @@ async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt']
 }
 
 /**
- * A broker may take fewer messages at once than there are to send, and breaks the connection over one too many: the others wait here. One that
- * is never answered keeps its place; where no place is left, the connection is as good as gone. It breaks the connection over a message that is too
- * large as well, which is not sent then: it would be the first again over each new one, and keep all others from being delivered. What it keeps
- * for itself, as the last of its topic, it needs no subscriber for.
+ * Wraps a connected client. A broker closes the connection over more unacknowledged messages than its Receive Maximum,
+ * so the rest wait here. A message that is never answered keeps its slot; once all slots are taken like that, the
+ * connection counts as lost. A message over the Maximum Packet Size is not sent: the broker would close the connection
+ * over it, each time anew, and nothing else would be delivered. A retained message needs no subscriber.
  */
 function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits, { ackTimeoutSeconds, requireSubscriber }: Config['mqtt']): Publisher {
   const lost = new AbortController();
@@ -117,7 +119,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
     for (const tell of waiting) tell();
   };
   client.on('disconnect', ({ reasonCode = 0 }) => {
-    // MQTT 5; of 3.1.1 a broker just hangs up
+    // MQTT 5 only: with 3.1.1 a broker just closes the connection
     end = new LinkError(reasonCode === sessionTakenOver ? 'session_taken' : 'connection_lost', `DISCONNECT with reason code ${reasonCode}`, reasonCode);
   });
   client.on('close', onLost);
@@ -186,7 +188,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
       });
     },
     async close(farewell) {
-      // a polite end waits for every PUBACK: on a frozen link for ever, and it cannot be forced afterwards
+      // an orderly end waits for every PUBACK: on a frozen link for ever, and it cannot be forced afterwards
       const polite = farewell && client.connected && unanswered === 0;
       await Promise.race([client.endAsync(!polite).catch(() => undefined), patience()]);
       client.stream.destroy(); // a peer that never answers the end would keep the process from its own
@@ -194,21 +196,28 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
   };
 }
 
-/** How long a polite end may take. */
+/** How long an orderly end may take. */
 function patience(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1000).unref());
 }
 
-/** A connection of its own for tests of the link by a person: reason codes as they come, nothing kept, no will. */
+/**
+ * A connection for a person's tests of the link: it returns reason codes as they come, keeps nothing and has no will.
+ */
 export interface MqttProbe {
-  /** QoS 1; the reason code of the PUBACK. Rejects when none comes, with `refused` where the connection ends in its place. Nothing looks at the payload: `closedProbe` does. */
+  /**
+   * Publishes with QoS 1 and returns the reason code of the PUBACK. Rejects when none comes, with `refused` where the
+   * connection ends instead. The payload is not checked here; `closedProbe` does that.
+   */
   publishUnchecked(topic: string, payload: string): Promise<number>;
-  /** QoS 1; the reason code of the SUBACK. */
+  /** Subscribes with QoS 1 and returns the reason code of the SUBACK. */
   subscribe(topic: string, take: (payload: string) => void): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Opens a probe. Rejects with a BrokerError whose cause is the client's own error, with its `code` where the broker gave a reason. */
+/**
+ * Opens a probe. Rejects with a BrokerError; its cause is the client's error, with a `code` where the broker gave one.
+ */
 export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
   const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
   const options: TlsOptions = {
@@ -277,7 +286,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
         }),
       ),
     async close() {
-      // a polite end waits for every PUBACK, also for one that never comes
+      // an orderly end waits for every PUBACK, also for one that never comes
       await Promise.race([client.endAsync(!client.connected || unanswered > 0).catch(() => undefined), patience()]);
     },
   };

@@ -14,7 +14,9 @@ export interface PrivacyReportParts {
 const pollMs = 10_000; // the listener cannot write there, but if it could, this would bound what it says
 const retryMs = 60_000;
 
-/** Publishes what this sensor may publish, retained: on every connection, and when the sensor has been verified anew. */
+/**
+ * Publishes, retained, what this sensor may publish: on every connection, and when the sensor has been verified anew.
+ */
 export function openPrivacyReport(topic: string, fixed: Omit<PrivacyMessage, 'bootId' | 'verification'>, parts: PrivacyReportParts): Report {
   const { clock, logger, verification } = parts;
   let connection: Publisher | undefined;

@@ -7,8 +7,9 @@ const readAhead = 256;
 const mostFresh = 3600; // an hour of events at the most there may be
 
 /**
- * The order in which a connection sends what is pending. It has two places: what had waited long when the connection began, up to `horizon`,
- * and what came since. Both go in order of sequence; the second overtakes a backlog that takes long.
+ * The order in which one connection sends what is pending. There are two queues: the backlog, which had waited long
+ * when the connection began (sequence numbers up to `horizon`), and what came since. Each is sent in order of sequence.
+ * Fresh events overtake a backlog that takes longer than a second.
  */
 export class Queue {
   readonly #outbox: Outbox;
@@ -30,7 +31,7 @@ export class Queue {
     this.#fresh = this.#horizon;
   }
 
-  /** The next ones to send, `room` of them at most: none of them is under way. */
+  /** The next events to send, at most `room`. None of them is in flight. */
   take(room: number): PendingEvent[] {
     const now = this.#clock.monotonicMs();
     const overtaking = now - this.#beganMs > strictMs && now >= this.#freshMs;
@@ -50,19 +51,19 @@ export class Queue {
     return taken;
   }
 
-  /** Whether an event of this number was handed out. */
+  /** Whether an event with this number has been returned by `take`. */
   passed(sequence: number): boolean {
     return sequence <= this.#edge() || (sequence > this.#horizon && sequence <= this.#fresh);
   }
 
-  /** The first after a number that was handed out, is pending still and not under way. */
+  /** The first event after a number that `take` has returned, that is still pending and not in flight. */
   passedAfter(sequence: number): PendingEvent | undefined {
     for (const from of [sequence, Math.max(sequence, this.#horizon)])
       for (let event = this.after(from); event && this.passed(event.sequence); event = this.after(event.sequence)) if (!this.#isFlying(event)) return event;
     return undefined;
   }
 
-  /** The first after a number, handed out or not. */
+  /** The first pending event after a number, returned before or not. */
   after(sequence: number): PendingEvent | undefined {
     return this.#outbox.pending(sequence, 1)[0];
   }
@@ -71,25 +72,25 @@ export class Queue {
     return this.#outbox.pending(Math.max(0, this.#outbox.newest() - mostFresh), mostFresh).at(-1);
   }
 
-  /** Reads again what was read and not handed out: some of it may have gone. */
+  /** Discards what was read ahead, since some of it may have left the outbox. */
   reread(): void {
     this.#backlog = this.#edge();
     this.#ahead = [];
   }
 
-  /** Hands out again, oldest first, all that is pending still. */
+  /** Starts again with the oldest pending event. */
   rewind(): void {
     this.#backlog = 0;
     this.#ahead = [];
     this.#horizon = this.#fresh;
   }
 
-  /** Of the backlog, the last number that was handed out. */
+  /** The last number of the backlog that `take` has returned. */
   #edge(): number {
     return this.#ahead[0] ? this.#ahead[0].sequence - 1 : this.#backlog;
   }
 
-  /** The newest event that is late already: those behind it are fresh, and must not wait for it. */
+  /** The newest event that is late already. Those after it are fresh and must not wait for it. */
   #lastHistorical(historicalAfterSeconds: number): number {
     const newest = this.#outbox.newest();
     const recent = this.#outbox.pending(Math.max(0, newest - mostFresh), mostFresh);

@@ -9,12 +9,14 @@ const waitMs = 60_000;
 const longestWaitMs = 600_000; // an access control that was mended is noticed within so long
 
 /**
- * What the broker refuses, or takes for nobody. However many that are, and for however long, it costs a few messages an hour and no memory.
+ * Decides when to try again what the broker refuses, or acknowledges without a subscriber. However many events that is,
+ * and for however long, it costs a few messages an hour and no memory.
  *
  *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again │ refused: a longer wait, then another
  *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next behind them and the newest ─▶ one is taken: the others go on
  *
- * Where it was for want of a subscriber, whatever is taken is a sign that there is one, and the next is tried at once. The second state outlasts the connection, and the next begins with a try.
+ * Where a subscriber was missing, any event that is taken shows that there is one now: the next is tried at once. The
+ * second state outlasts the connection; the next connection begins with a try.
  */
 export class Refusals {
   readonly #random: () => number;
@@ -53,7 +55,9 @@ export class Refusals {
     this.#trial = undefined;
   }
 
-  /** An UnsentError is what the sensor itself refused, which cost the network nothing. */
+  /**
+   * Records a refusal. An UnsentError is the sensor's own: nothing was sent, so it does not count towards 16 in a row.
+   */
   refused(sequence: number, nowMs: number, error: Error): void {
     this.#any = true;
     this.#kind = kindOf(error);
@@ -62,14 +66,17 @@ export class Refusals {
       this.#trial = undefined;
       this.#tries++;
     } else if (!(error instanceof UnsentError) && ++this.#inARow >= mostInARow) {
-      // tries say nothing of the others
+      // the result of a trial says nothing about the other events
       this.#stopped = true;
       this.#tried = sequence;
     }
     if (isTrial || this.#nextMs === Number.POSITIVE_INFINITY) this.#wait(nowMs);
   }
 
-  /** Whether that was the one that was tried; `again`: as one that had been refused, so that all are to be sent again. */
+  /**
+   * Records an acceptance; true if it was the trial. `again`: the event had been refused before, so all refused events
+   * may be sent again.
+   */
   taken(sequence: number, nowMs: number, again: boolean): boolean {
     this.#inARow = 0;
     this.#stopped = false;
@@ -80,7 +87,7 @@ export class Refusals {
       if (again) this.#none();
       else this.#wait(nowMs);
     }
-    // somebody subscribes, to these as well
+    // there is a subscriber, for the refused ones too
     if (this.#any && this.#kind === 'no_subscriber') this.#nextMs = nowMs;
     return isTrial;
   }
@@ -89,7 +96,7 @@ export class Refusals {
     return nowMs >= this.#nextMs && this.#trial === undefined && !(this.#stopped && flying > 0);
   }
 
-  /** The one to try now; where there is none left, none is refused any more. */
+  /** The event to try now. Undefined when none is left; then nothing counts as refused any more. */
   next(queue: Queue): PendingEvent | undefined {
     const newest = this.#stopped && this.#tries % 2 === 1 ? queue.newest() : undefined;
     const event = newest ?? this.#nextInOrder(queue);

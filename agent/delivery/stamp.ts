@@ -1,34 +1,35 @@
 import { type Clock, type ClockQuality, stepMs } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 
-/** A moment as the outbox keeps it. */
+/** A point in time as the outbox stores it. */
 export interface Moment {
   readonly wallMs: number;
   readonly monotonicMs: number;
   readonly bootId: string;
   readonly synchronised: boolean;
-  /** When its boot began, where that became known while it lasted. */
+  /** When its boot began, if that became known during that boot. */
   readonly bootBeganMs?: number | undefined;
 }
 
 export interface Stamp {
   readonly ms: number;
   readonly quality: ClockQuality;
-  /** How long ago that was, or no less than that where it is not known. */
+  /** Its age; a lower bound where `ageKnown` is false. */
   readonly ageMs: number;
-  /** The monotonic clock knows it within a boot; across two, both times have to be right. */
+  /** Known within a boot by the monotonic clock; across boots only if both wall-clock times are right. */
   readonly ageKnown: boolean;
 }
 
-// A clock that went by itself for weeks may be put right by as much; what was stamped before is nearer the truth as it is. No
-// crystal and no slewing daemon is off by more than 500 ppm: where it is known how long ago the stamp was, what is beyond was wrong then.
+// How far a stamp may be from the reckoned time and still be kept: a clock that ran free for weeks may be corrected by
+// as much, and the stamp is then nearer the truth. No crystal and no slewing daemon is off by more than 500 ppm, so
+// that a larger difference over a known time means that the stamp was wrong.
 const driftMs = 300_000;
 const driftShare = 5e-4;
 
 /**
- * When a moment was, as well as it can be known now. The monotonic clock knows how long after the start of its boot it was;
- * where the start is known on a clock that was right, in this boot now or in an earlier one by what was noted then, a stamp
- * from before, or one that is far from it, is put right. Else it stays what the clock said, and is marked.
+ * The best known wall-clock time of a moment. Its monotonic time gives the offset from the start of its boot. If that
+ * start is known from a trusted clock (now for this boot, by a note for an earlier one), a stamp that was made before
+ * the clock was set, or that is far off, is corrected. Otherwise the stamp stays as the clock had it, and is marked.
  */
 export function stampOf(moment: Moment, clock: Clock): Stamp {
   const now = clock.monotonicMs();
@@ -41,11 +42,14 @@ export function stampOf(moment: Moment, clock: Clock): Stamp {
   const quality = stands ? 'synchronised' : reckoned === undefined ? 'unsynchronised' : 'corrected';
   if (ofThisBoot) return { ms, quality, ageMs: now - moment.monotonicMs, ageKnown: true };
   const ageKnown = quality !== 'unsynchronised' && clock.synchronised();
-  // an earlier boot is over: nothing of it is younger than this one
+  // an earlier boot is over: nothing in it is younger than the start of this one
   return { ms, quality, ageMs: ageKnown ? Math.max(now, clock.wallMs() - ms) : now, ageKnown };
 }
 
-/** For how long at most its clock can have gone by itself since: until now, and in an earlier boot until this one began, where that is known. */
+/**
+ * For how long at most the clock can have run free since the stamp: until now, or for an earlier boot until this one
+ * began, where that is known.
+ */
 function longestMs(moment: Moment, reckoned: number | undefined, clock: Clock): number {
   const now = clock.monotonicMs();
   if (moment.bootId === clock.bootId) return now - moment.monotonicMs;

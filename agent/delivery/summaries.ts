@@ -11,8 +11,8 @@ const failedRetryMs = 60_000;
 const refusedRetryMs = 600_000; // an access control that was mended is noticed within so long
 
 /**
- * Publishes summaries in order, each until its PUBACK; one at a time, so that they hold up no event. One that the broker refuses is passed
- * over, and those refused are tried again one after another, each ten minutes until one is taken.
+ * Publishes summaries in order, one at a time, each until its PUBACK, so that they hold up no event. A refused one is
+ * passed over. Those refused are tried again one after another, one every ten minutes, until one is taken.
  */
 export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clock; logger: Logger }): Report {
   const { outbox, clock, logger } = parts;
@@ -24,7 +24,7 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
   let tried = 0; // of those refused, the last that was tried again
   let againMs = Number.POSITIVE_INFINITY;
 
-  /** In order what was not refused yet; else, when it is time, the next of those that were. */
+  /** The next that was not refused yet; otherwise, when it is time, the next of those that were. */
   function choose(): PendingSummary | undefined {
     const [untried] = outbox.summaries(1, refused);
     if (untried || clock.monotonicMs() < againMs) return untried;

@@ -12,12 +12,18 @@ export function topicsOf(site: string, sensor: string) {
   } as const;
 }
 
-/** An event is a CloudEvent in structured mode (CloudEvents 1.0.2, MQTT Protocol Binding, 3.2). As docs/asyncapi.json has it. */
+/**
+ * The content type, as in docs/asyncapi.json. An event is a CloudEvent in structured mode (CloudEvents 1.0.2, MQTT,
+ * 3.2).
+ */
 export function contentTypeOf(topic: string): string {
   return topic.endsWith('/event') ? 'application/cloudevents+json' : 'application/json';
 }
 
-/** Its name at the broker, which ends an older connection of the same name. No `_` is in a site or a sensor: `a-b` and `c` are not `a` and `b-c`. */
+/**
+ * The client identifier; a broker ends an older connection with the same one. Neither site nor sensor contains `_`, so
+ * that `a-b` and `c` differ from `a` and `b-c`.
+ */
 export function clientIdOf({ site, sensor }: { readonly site: string; readonly sensor: string }, trial?: 'doctor' | 'selftest'): string {
   return ['tocsin', site, sensor, ...(trial ? [trial] : [])].join('_');
 }

@@ -7,18 +7,22 @@ import type { OpenPublisher, Publisher } from './publisher.ts';
 const enough = 4; // connections in a row that end over a topic before it is taken for the reason
 const retryMs = 60_000;
 const longestRetryMs = 600_000; // who sends there may wait as long again: an access control that was mended is noticed within twice that
-/** Of DISCONNECT (MQTT 5, 3.14.2.1), what is over no message: busy, shutting down, keep alive, administrative action, another server, longest time. */
+/**
+ * Reason codes of a DISCONNECT that do not concern a message (MQTT 5, 3.14.2.1): busy, shutting down, keep alive,
+ * administrative action, another server, longest time.
+ */
 const overNoMessage = [137, 139, 141, 152, 156, 157, 160];
 
 /**
- * Some brokers end the connection over a message that they do not allow, in place of a reason code. Sent first over each new connection, one such topic
- * would keep all others from being delivered.
+ * Some brokers close the connection over a message that they do not allow, instead of sending a reason code. Sent first
+ * over each new connection, one such topic would keep all others from being delivered. This publisher finds the topic:
  *
- *   ended with messages of several topics unanswered ─▶ the next takes one topic at a time ─▶ ended over the same one four times in a row ─▶ its messages
- *   count as refused and are not sent ─▶ (a minute) tried again ─▶ answered: as before │ ended: twice as long, ten minutes at most
+ *   closed with messages of several topics unanswered ─▶ the next connection sends one topic at a time
+ *   closed over the same topic four times in a row ─▶ its messages count as refused and are not sent
+ *   after a minute it is tried again ─▶ answered: as before │ closed: twice as long, ten minutes at most
  *
- * One answer begins the count of its topic anew. None is suspected where the courier ends the connection, as over a
- * link on which nothing is answered any more, or the broker for a reason of its own.
+ * One answer resets the count of its topic. No topic is suspected when the courier itself ends the connection, for
+ * example because nothing is answered any more, or when the broker gives a reason that concerns no message.
  */
 export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: Clock; logger: Logger }): OpenPublisher {
   const ends = new Map<string, number>(); // by topic: connections in a row
@@ -31,7 +35,9 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
     const queue: { readonly topic: string; readonly start: () => void }[] = [];
     let isOurs = false; // the end of the connection
 
-    /** Of one topic at a time, in the order they came. Over a connection that is gone each fails, and lets the next start. */
+    /**
+     * Starts waiting messages, of one topic at a time, in order. Over a lost connection each fails and starts the next.
+     */
     const startNext = () => {
       for (let head = queue[0]; head && [...flying.keys()].every((topic) => topic === head?.topic); head = queue[0]) {
         queue.shift();
