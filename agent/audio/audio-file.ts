@@ -8,16 +8,19 @@ import { type AudioFrame, type AudioSource, tailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
 
-const largestMegabytes = 2000; // Node reads no more in one go
-const loudest = 100; // 40 dB over full scale, for floats: what is louder was not written with 1 as full scale
+const largestMegabytes = 2000; // Node reads no larger file in one call
+const loudest = 100; // 40 dB above full scale: a float file with louder samples does not use 1 as full scale
 
 export interface AudioFile extends AudioSource {
   readonly seconds: number;
-  /** Nothing but exact zeros, which no street gives. */
+  /** Whether all samples are exact zeros, which no street gives. */
   readonly isZeros: boolean;
 }
 
-/** An audio file (wav, flac, ogg, mp3) as a source: `realtime` as from a microphone, `fast` as quick as it is read. All of it, or an AudioError. */
+/**
+ * Opens an audio file (wav, flac, ogg, mp3) as a source. `realtime` paces it like a microphone; `fast` yields as
+ * quickly as the reader asks. Throws an AudioError unless the whole file can be decoded.
+ */
 export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioFile> {
   let sound: Float32Array;
   try {
@@ -53,7 +56,10 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
   return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, isZeros: sound.every((sample) => sample === 0), frames };
 }
 
-/** A recording to be scored frame by frame, as quick as it is read: silence follows it, for a sound is scored only once what comes after it has been heard. */
+/**
+ * Opens a recording to be scored frame by frame, as quickly as it is read. Silence follows it, because a sound is
+ * scored only once what comes after it has been heard.
+ */
 export async function openRecording(path: string, sampleRate: number): Promise<AudioFile> {
   const recording = await openAudioFile(path, sampleRate, 'fast');
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
@@ -73,16 +79,22 @@ async function readWhole(path: string): Promise<Buffer> {
     throw new AudioError(`Expected at most ${largestMegabytes} MB at ${path}, got ${megabytes} MB`, 'cut it into shorter files');
   requireMemory(path, found.size);
   const bytes = await readFile(path);
-  // as it is where the file fills its memory: there is no second copy of it
+  // the decoder takes the whole ArrayBuffer: a Buffer that is only part of one is copied out, any other is not
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : Buffer.from(Uint8Array.from(bytes).buffer);
 }
 
-/** Bytes beside those of the file, until all of it is heard: each channel as the decoder gives it, their mean, and that at the other rate. */
+/**
+ * Bytes needed in addition to those of the file until all of it is heard: each decoded channel, their mean, and the
+ * mean at the other rate.
+ */
 export function memoryNeeded({ samples = 0, channels, sampleRate }: FileHeader, to: number): number {
   return samples * Float32Array.BYTES_PER_ELEMENT * (channels + 1 + (sampleRate === to ? 0 : to / sampleRate));
 }
 
-/** Beforehand: who takes more than there is is ended by the kernel, without a word. */
+/**
+ * Throws an AudioError if the file needs more memory than is free. Checked before allocating: the kernel's OOM killer
+ * would end the process without an error.
+ */
 export function requireMemory(path: string, needed: number, free = freeMemory()): void {
   const [most, got] = [free, needed].map((bytes) => Math.round(bytes / 1e6));
   if (needed > free)
@@ -92,14 +104,17 @@ export function requireMemory(path: string, needed: number, free = freeMemory())
     );
 }
 
-/** At the file's own rate: the decoder converts by straight lines between samples, which folds back what the lower rate cannot hold. */
+/**
+ * Decodes at the file's own rate. The decoder's own rate conversion is linear interpolation, which aliases what the
+ * lower rate cannot hold.
+ */
 async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void): Promise<{ samples: Float32Array; rate: number }> {
   const header = readFileHeader(bytes);
   const { sampleRate: rate, samples: announced, tolerance = 0 } = header;
   require(header);
   const samples = await decodeAudio(bytes.buffer as ArrayBuffer, rate);
   if (samples.length === 0) throw new Error('a file without sound in it');
-  // the decoder leaves out what it cannot read, and all that follows would be heard too early
+  // the decoder skips what it cannot read; everything after that would be heard too early
   if (announced !== undefined && Math.abs(samples.length - announced) > tolerance) {
     samples.fill(0);
     const [heard, expected] = [samples.length, announced].map((count) => (count / rate).toFixed(3));
@@ -119,7 +134,7 @@ async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void)
   return { samples, rate };
 }
 
-/** The same sound, and as long, at another rate; what is given is overwritten with zeros. */
+/** Converts to another rate, with the same duration; overwrites the input with zeros where it converts. */
 function atRate(samples: Float32Array, from: number, to: number): Float32Array {
   if (from === to) return samples;
   const resampler = openResampler(from, to);
@@ -132,7 +147,7 @@ function atRate(samples: Float32Array, from: number, to: number): Float32Array {
     part.fill(0);
   };
   for (let at = 0; at < samples.length; at += from) take(samples.subarray(at, at + from));
-  take(new Float32Array(from)); // the last samples wait for what follows them
+  take(new Float32Array(from)); // the resampler holds the last samples until others follow
   resampler.clear();
   samples.fill(0);
   return converted;

@@ -1,4 +1,7 @@
-/** What a stretch of sound says about the 1 kHz tone of an acoustic calibrator (IEC 60942). Levels: dB below a full-scale sine. */
+/**
+ * What a stretch of sound says about the 1 kHz tone of an acoustic calibrator (IEC 60942). Levels: dB below a
+ * full-scale sine.
+ */
 export interface ToneReading {
   readonly frequencyHz: number;
   readonly toneDb: number;
@@ -10,8 +13,8 @@ export interface ToneReading {
 export const nominalHz = 1000;
 
 /**
- * Reads one stretch (a quarter of a second is plenty). The frequency is the mean advance of the phase over stretches of 10 ms
- * against a 1 kHz reference, unambiguous to 50 Hz either way; the level is the amplitude at that frequency.
+ * Reads one stretch (0.25 s is enough). The frequency is the mean phase advance over stretches of 10 ms against a 1 kHz
+ * reference, unambiguous to 50 Hz either way. The level is the amplitude at that frequency.
  */
 export function readTone(samples: Float32Array, sampleRate: number): ToneReading {
   const hop = Math.round(sampleRate / 100);
@@ -41,7 +44,7 @@ export function readTone(samples: Float32Array, sampleRate: number): ToneReading
   return { frequencyHz, toneDb: 20 * Math.log10(amplitude + 1e-6), purityDb: 10 * Math.log10(tone / rest + 1e-12), clipped: peak >= 0.999 };
 }
 
-/** The sum of samples times exp(-i 2 pi f t), t counted from the first sample of all. */
+/** The sum of samples times exp(-i 2 pi f t), where t counts from the first element of `samples`. */
 function phasor(samples: Float32Array, start: number, length: number, hz: number, sampleRate: number): readonly [number, number] {
   let [re, im] = [0, 0];
   for (let i = start; i < start + length; i++) {
@@ -55,8 +58,8 @@ function phasor(samples: Float32Array, start: number, length: number, hz: number
 export type ToneVerdict = 'found' | 'none' | 'frequency' | 'clipped' | 'unstable';
 
 /**
- * Judges a run of readings. A calibrator of class 1 or 2 keeps 1 kHz within 2 % and its level within 0.2 dB; a cavity that does
- * not sit tight wanders or lets the street in.
+ * Judges a run of readings. A calibrator of class 1 or 2 keeps 1 kHz within 2 % and its level within 0.2 dB. If its
+ * cavity does not sit tight, the level wanders or street noise gets in.
  */
 export function judgeTone(readings: readonly ToneReading[]): { verdict: ToneVerdict; toneDb: number; spreadDb: number; frequencyHz: number } {
   const mean = (pick: (reading: ToneReading) => number) => readings.reduce((sum, reading) => sum + pick(reading), 0) / Math.max(1, readings.length);

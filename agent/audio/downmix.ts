@@ -1,43 +1,49 @@
 const forgetSeconds = 10;
-const alike = 0.5; // of the correlation
+const alike = 0.5; // correlation above which the channels count as alike, and below minus which as opposed
 const cutoffHz = 300;
 const lowRateHz = 6000;
-const lowHz = 150; // four low-passes in a row: of a tone at 1 kHz 66 dB less
-const humHz = 100; // a cable takes the mains up alike in both leads
-const settleSeconds = 0.02; // of the low-passes
-const hardly = 1e-6; // of the power: lows that tell nothing, for as much is left of a tone in them
+const lowHz = 150; // corner of four low-passes in series: they attenuate a tone at 1 kHz by 66 dB
+const humHz = 100; // corner of the hum filter: a cable picks up mains hum alike in both leads
+const settleSeconds = 0.02; // settling time of the low-passes
+// Share of the power. A low band with less tells nothing: the low-passes leave as much of a tone.
+const hardly = 1e-6;
 
 /**
- * Two channels as one: their mean, as ALSA itself would make it, but with one turned over where they go against each other. A balanced
- * microphone on a stereo input gives the same sound twice with opposite signs, whose mean is silence that is no fault of any other kind.
+ * Mixes two channels to their mean, as ALSA itself would, but inverts one of them while they are in antiphase. A
+ * balanced microphone on a stereo input gives the same sound twice with opposite signs: the mean is silence, which
+ * shows as no other kind of fault.
  *
- * Two capsules some centimetres apart do so as well, for a tone from the side whose wavelength is about twice as long as the way between them, and turned
- * over they would cancel all that comes from the front. Below 200 Hz sound is alike in both; what a cable turns is turned there too.
+ * Two capsules some centimetres apart are also in antiphase for a tone from the side whose wavelength is about twice
+ * their distance. Inverting one of them would then cancel everything from the front. Therefore the low band must agree:
+ * below 200 Hz sound is alike in both capsules, while a balanced cable inverts that band too.
  */
 export function openDownmix(sampleRate: number) {
-  let [product, power] = [0, 0]; // of the two without their offsets and what is slow, summed over the last seconds: what is loud speaks for most
-  let [lowProduct, lowPower] = [0, 0]; // of what is slow, without offsets and hum
+  // Cross product and mean power of the channels above the high-pass, without offsets, over the last seconds: loud
+  // sound weighs most.
+  let [product, power] = [0, 0];
+  let [lowProduct, lowPower] = [0, 0]; // the same of the low band, without offsets and hum
   let sign = 1;
-  // Two one-pole high-passes in a row for each channel, begun at its first sample, for an offset is no sound: wind is each capsule's own, and so
-  // slow that a tenth of a second of it is alike, or against, by chance.
+  // Two one-pole high-passes in series for each channel. They start at its first sample, because an offset is not
+  // sound. They remove wind: each capsule has its own, so slow that 0.1 s of it is in phase or in antiphase by chance.
   const stays = Math.exp((-2 * Math.PI * cutoffHz) / sampleRate);
-  // What is slow, at a lower rate.
+  // The low band, at a lower sample rate.
   const step = Math.max(1, Math.round(sampleRate / lowRateHz));
   const lowStays = Math.exp((-2 * Math.PI * lowHz * step) / sampleRate);
   const humStays = Math.exp((-2 * Math.PI * humHz * step) / sampleRate);
   let [slowLeft, slowerLeft, slowRight, slowerRight] = [Number.NaN, 0, Number.NaN, 0];
-  let [taken, sumLeft, sumRight] = [0, 0, 0]; // of the samples for the next one of the lower rate
+  let [taken, sumLeft, sumRight] = [0, 0, 0]; // count and sums of the samples for the next low-rate sample
   let unsettled = Math.round(lowRateHz * settleSeconds);
-  const low = new Float64Array(12); // for each channel four low-passes, then two high-passes
+  const low = new Float64Array(12); // filter states, per channel: four low-passes, then two high-passes
   return {
-    /** Whether the channels go against each other. */
+    /** Whether the channels are in antiphase. */
     get antiphase(): boolean {
       return sign < 0;
     },
     /**
-     * Returns how many samples are at full scale in one channel or both: in the mean they are not.
+     * Writes the mixed sound to `samples`. Returns how many samples are at full scale in one channel or both, which the
+     * mean does not show.
      *
-     * @param pcm 16-bit little-endian, left and right by turns, two for each of `samples`
+     * @param pcm 16-bit little-endian, left and right interleaved, one pair for each of `samples`
      */
     mix(pcm: Buffer, samples: Float32Array): number {
       const count = samples.length;

@@ -1,6 +1,9 @@
 import { flacSamples, mp3Samples, oggSamples, skipId3 } from './sound-length.ts';
 
-/** What a sound file says of itself. `samples`: per channel, where the file tells and it can be believed; a whole file may have `tolerance` more or fewer. */
+/**
+ * What a sound file states about itself. `samples`: per channel, if the file states it credibly; an intact file may
+ * decode to `tolerance` more or fewer.
+ */
 export interface FileHeader {
   readonly sampleRate: number;
   readonly channels: number;
@@ -8,10 +11,15 @@ export interface FileHeader {
   readonly tolerance?: number;
 }
 
-const streamed = 0x7ffff000; // what a program that writes into a pipe puts for a length it does not know, and above
-const uncompressed = new Set([1, 3, 0xfffe]); // PCM, float, and either with its channels named
+// Lengths from here on mean `unknown`: programs that write into a pipe use them.
+const streamed = 0x7ffff000;
+// PCM, float, and either of them in the extensible format, which names the channels
+const uncompressed = new Set([1, 3, 0xfffe]);
 
-/** Reads the header of wav, flac, ogg or mp3. Throws where there is none, or the end of what it announces is missing. */
+/**
+ * Reads the header of wav, flac, ogg or mp3. Throws if there is none, or if the end of the sound it announces is
+ * missing.
+ */
 export function readFileHeader(bytes: Buffer): FileHeader {
   if (bytes.length === 0) throw new Error('an empty file, of 0 bytes');
   const start = skipId3(bytes);
@@ -73,7 +81,7 @@ const mp3Rates = [44_100, 48_000, 32_000];
 
 function readMp3(bytes: Buffer, start: number): FileHeader {
   let at = start;
-  while (bytes[at] === 0) at++; // padding behind the tag
+  while (bytes[at] === 0) at++; // padding after the tag
   const head = at + 4 <= bytes.length ? bytes.readUInt32BE(at) : 0;
   const [version, layer, rate] = [(head >>> 19) & 3, (head >>> 17) & 3, (head >>> 10) & 3];
   const own = mp3Rates[rate];

@@ -1,12 +1,18 @@
-/** Silence that is heard behind the last sound, so that it is judged: more than the latency and the hop that a model's manifest may have. */
+/**
+ * Seconds of silence that follow the last sound so that it is judged. Covers the largest latency plus hop that a
+ * model's manifest may have.
+ */
 export const tailSeconds = 2;
 
-/** A stretch of mono sound. `samples` holds it until the next is asked for or the reader leaves, for whatever reason: then the source overwrites it with zeros. */
+/**
+ * A stretch of mono sound. `samples` is valid until the reader asks for the next frame or leaves, for whatever reason.
+ * Then the source overwrites it with zeros.
+ */
 export interface AudioFrame {
   readonly samples: Float32Array;
   /** Index of the first sample since the source opened, counting what was dropped. */
   readonly firstSample: number;
-  /** How many were at full scale before two channels were made one. */
+  /** How many samples were at full scale before two channels were mixed to one. */
   readonly atFullScale?: number;
 }
 
@@ -21,9 +27,12 @@ export interface AudioSource {
   readonly sampleRate: number;
   /** Samples lost since the source opened. */
   readonly dropped: number;
-  /** At which the hardware samples, once it is heard and where the kernel tells. Below `sampleRate` there is no sound above half of it. */
+  /**
+   * Sample rate of the hardware in Hz, once sound has arrived and if the kernel tells. If it is below `sampleRate`,
+   * there is no sound above half of it.
+   */
   readonly hardwareRate?: number | undefined;
-  /** The microphone's two channels go against each other, which is put right. */
+  /** Whether the microphone's two channels are in antiphase; the source corrects this. */
   readonly antiphase?: boolean;
   frames(signal: AbortSignal): AsyncIterable<AudioFrame>;
 }

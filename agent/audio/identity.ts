@@ -2,7 +2,9 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync } fro
 import { basename, dirname, join } from 'node:path';
 import { CaptureError } from './capture-error.ts';
 
-/** A sound card as the kernel names it now. `index` changes over a reboot; the USB path, id and serial number do not. */
+/**
+ * A sound card as the kernel names it now. `index` changes over a reboot; the USB path, id and serial number do not.
+ */
 export interface SoundCard {
   readonly index: number;
   readonly id: string;
@@ -12,7 +14,7 @@ export interface SoundCard {
   readonly devices: readonly number[];
 }
 
-/** Where the kernel tells of cards; the tests have a tree of their own. */
+/** Where the kernel describes the cards; tests use a tree of their own. */
 export interface DeviceTree {
   readonly sys: string;
   readonly dev: string;
@@ -20,7 +22,7 @@ export interface DeviceTree {
 }
 export const deviceTree: DeviceTree = { sys: '/sys', dev: '/dev', proc: '/proc' };
 
-/** The cards that can capture; one that goes while it is looked at is left out. */
+/** Lists the cards that can capture; leaves out one that disappears meanwhile. */
 export function listCards({ sys }: DeviceTree): SoundCard[] {
   const folder = join(sys, 'class/sound');
   return namesIn(folder)
@@ -31,9 +33,10 @@ export function listCards({ sys }: DeviceTree): SoundCard[] {
 }
 
 /**
- * The ALSA name behind a stable one: `usb:PORT`, `usb:VENDOR:PRODUCT[:SERIAL]`, both as `usb:PORT,VENDOR:PRODUCT`, a path
- * under /dev/snd/by-id or by-path, or an ALSA name with CARD=ID. Other ALSA names pass as they are, without a card.
- * Throws a CaptureError: `absent`, or `wrong_device` where something else is in its place or two fit the name.
+ * Returns the ALSA name behind a stable one: `usb:PORT`, `usb:VENDOR:PRODUCT[:SERIAL]`, both as
+ * `usb:PORT,VENDOR:PRODUCT`, a path under /dev/snd/by-id or by-path, or an ALSA name with CARD=ID. Other ALSA names are
+ * returned unchanged, without a card. Throws a CaptureError: `absent`, or `wrong_device` if something else is in its
+ * place or two cards fit the name.
  */
 export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; card?: SoundCard } {
   const cards = listCards(tree);
@@ -44,7 +47,7 @@ export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; 
       throw new CaptureError('wrong_device', `Expected one microphone ${device}, got ${describe(fitting)}`, 'name it by its USB port: usb:PORT');
     return card;
   };
-  // to which of two that are alike udev or the kernel gives a name is chance: it fits both
+  // of two identical cards, udev or the kernel gives the name to either by chance: it counts as fitting both
   const oneUnlike = (named: SoundCard[], make: (card: SoundCard) => string): SoundCard => {
     const card = one(named);
     return one(cards.filter((other) => make(other) === make(card)));
@@ -80,8 +83,8 @@ export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; 
 }
 
 /**
- * The card whose capture stream this process holds, the rate at which the hardware samples and how many channels (/proc/asound): plughw makes
- * any other of them. Undefined where it holds none directly (a sound server).
+ * Returns the card whose capture stream this process holds, with the sample rate and channel count of the hardware
+ * (/proc/asound), which plughw converts to any other. Undefined if the process holds none directly (a sound server).
  */
 export function heldBy(pid: number, tree: DeviceTree): { card: SoundCard; rate: number | undefined; channels: number | undefined } | undefined {
   for (const card of listCards(tree))
@@ -99,12 +102,15 @@ export function heldBy(pid: number, tree: DeviceTree): { card: SoundCard; rate: 
   return undefined;
 }
 
-/** Whether it is the microphone of before, under whatever number: at any port where it has a serial number, else at its own. */
+/**
+ * Whether both are the same microphone, whatever its card number: at any port if it has a serial number, else at one
+ * port.
+ */
 export function isSame(before: SoundCard, now: SoundCard): boolean {
   return modelOf(before) === modelOf(now) && (now.usb?.serial !== undefined || before.usb?.path === now.usb?.path);
 }
 
-/** By the names that the configuration takes, which are of no language. */
+/** Lists cards by the names that the configuration takes, which need no translation. */
 export function describe(cards: readonly SoundCard[]): string {
   const name = ({ id, usb }: SoundCard) => (usb ? `usb:${usb.path},${usb.id}${usb.serial ? `:${usb.serial}` : ''}` : `CARD=${id}`);
   return cards.map(name).join('; ') || 'no microphone';
@@ -123,7 +129,7 @@ function readCard(folder: string, index: number): SoundCard | undefined {
   const vendor = readText(join(parent, 'idVendor')).trim();
   const product = readText(join(parent, 'idProduct')).trim();
   const serial = readText(join(parent, 'serial')).trim();
-  const id = readText(join(folder, 'id')).trim(); // last: a card that went meanwhile has none any more
+  const id = readText(join(folder, 'id')).trim(); // read last: a card that has disappeared meanwhile has no id
   if (!id) return undefined;
   return { index, id, devices, ...(vendor ? { usb: { path: basename(parent), id: `${vendor}:${product}`, ...(serial ? { serial } : {}) } } : {}) };
 }

@@ -21,7 +21,7 @@ export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) =
     push(samples) {
       for (let at = 0; at < samples.length; ) {
         const end = Math.min(samples.length, at + length - count);
-        let squares = sum; // a local one makes it ten times as fast
+        let squares = sum; // a local variable makes it ten times as fast
         for (let i = at; i < end; i++) {
           const sample = samples[i] as number;
           squares += sample * sample;
@@ -40,7 +40,8 @@ export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) =
     },
     aboveBackgroundDb(seconds) {
       const recent = Math.max(1, Math.ceil(seconds / stepSeconds));
-      const unfinished = 10 * Math.log10((2 * sum) / length + 1e-10); // of a step like the others, or a click in its first millisecond would be louder
+      // over a whole step, as for the others: else a click in the first millisecond would be louder
+      const unfinished = 10 * Math.log10((2 * sum) / length + 1e-10);
       const loudest = Math.max(unfinished, ...levels.slice(-recent));
       const before = levels.slice(0, -recent);
       const sorted = (before.length > 0 ? before : levels).toSorted((a, b) => a - b);

@@ -1,7 +1,8 @@
 import { driftMsPerSecond } from './sample-clock.ts';
 
-// A reader that waited has come to the end of the sound; one that did not may still find two seconds of it (frame.ts). After longer
-// than the sound of a device's buffer the whole board may have stood still: that too looks like waiting.
+// A reader that had to wait has taken all the sound there was; one that did not may still find two seconds of it
+// (frame.ts). A wait longer than the device's buffer proves nothing: the whole board may have stood still, which also
+// looks like waiting.
 const shortestWaitMs = 20;
 const longestWaitMs = 500;
 const aheadSeconds = 2;
@@ -9,26 +10,27 @@ const lossSeconds = 1; // more than this missing is a loss, not a delay
 const sameLossMs = 1000;
 
 /**
- * Counts samples that were lost: received and lost together are the time that went by.
+ * Counts lost samples: received and lost samples together make up the time that has passed.
  *
- * Sample 0 is placed by the freshest arrivals, and those that were waited for may move it later by 1 ms a second: the sound card's
- * crystal and the clock drift apart, and a loss must be seen as well after a month. What arecord says of overruns is part of the same loss, told
- * before or after the clock shows it: the larger of the two counts.
+ * The arrivals with the least delay place sample 0 in time. Arrivals that were waited for may move it later by 1 ms a
+ * second: the sound card's crystal and the clock drift apart, and a loss must still be visible after a month. The
+ * overruns that arecord reports are part of the same loss, reported before or after the clock shows it; the larger of
+ * the two counts.
  */
 export function openLossCount(sampleRate: number) {
   let received = 0;
   let lost = 0;
-  let zeroMs: number | undefined; // when sample 0 came
-  let unwaited = 0; // samples since the reader last came to the end of the sound
-  let told = 0; // samples of overruns that are not yet counted
+  let zeroMs: number | undefined; // when sample 0 arrived
+  let unwaited = 0; // samples since the reader last caught up with the sound
+  let told = 0; // samples of reported overruns that are not yet counted
   let counted = { samples: 0, atMs: Number.NEGATIVE_INFINITY };
-  // the clock shows a loss to the second: an overrun that claims more than it shows is mistaken
+  // the clock shows a loss of more than a second by itself: an overrun that claims more than it shows is mistaken
   const believed = () => Math.min(told, lossSeconds * sampleRate);
   return {
     get lost() {
       return lost;
     },
-    /** Takes `count` samples that came at `nowMs`, after `waitedMs` of waiting; returns the index of the first of them. */
+    /** Takes `count` samples that arrived at `nowMs`, after `waitedMs` of waiting; returns the index of the first. */
     arrived(count: number, nowMs: number, waitedMs: number): number {
       const caughtUp = waitedMs >= shortestWaitMs && waitedMs <= longestWaitMs;
       unwaited += count;
@@ -36,7 +38,7 @@ export function openLossCount(sampleRate: number) {
       const latestMs = (zeroMs ?? seenMs) + (caughtUp ? (unwaited / sampleRate) * driftMsPerSecond : 0);
       const behind = Math.round(((seenMs - latestMs) / 1000) * sampleRate);
       const mayWait = aheadSeconds * sampleRate;
-      // what was kept for a late reader comes from before the loss, which is counted behind it
+      // sound that was buffered for a late reader is from before the loss, so the loss is counted after it
       const loss = caughtUp ? Math.max(behind, believed()) : unwaited > mayWait ? behind - mayWait : 0;
       if (caughtUp) unwaited = 0;
       if (loss > (caughtUp && told > 0 ? 0 : lossSeconds * sampleRate)) {
@@ -48,13 +50,13 @@ export function openLossCount(sampleRate: number) {
       received += count;
       return received + lost - count;
     },
-    /** arecord says that it had to drop samples. */
+    /** Called when arecord reports that it dropped samples. */
     overrun(milliseconds: number, nowMs: number): void {
       const samples = Math.round((milliseconds / 1000) * sampleRate);
       const known = nowMs - counted.atMs < sameLossMs ? counted.samples : 0;
       told += Math.max(0, samples - known);
     },
-    /** No more sound comes. */
+    /** Called when no more sound comes. */
     ended(): void {
       lost += believed();
       told = 0;

@@ -11,10 +11,12 @@ import { openPcmProcess } from './pcm-process.ts';
 const longestStallSeconds = 10; // without a single sample; WatchdogSec of the listener's unit is longer
 
 /**
- * Opens the source that the configuration names, as often as asked. docs/decisions/0002 says why ALSA is the default.
+ * Returns a function that opens the configured source, as often as it is called. docs/decisions/0002 says why ALSA is
+ * the default.
  *
- * A stable name is resolved anew at every opening. Whatever the name, the card that is really held is looked up, and another than at
- * first is refused, as far as make, serial number and port tell: a name such as `default` does not bind a microphone, and this does.
+ * Every opening resolves a stable name again. Whatever the name, the card that is really held is looked up. A card
+ * other than the first one is refused, as far as make, serial number and port tell them apart: a name such as `default`
+ * does not bind a microphone, and this check does.
  */
 export function microphoneOpener(microphone: Config['microphone'], clock: Clock, tree = deviceTree): () => Promise<AudioSource> {
   const { adapter, device, sampleRateHz: sampleRate, silenceTimeoutSeconds } = microphone;
@@ -62,8 +64,9 @@ export function microphoneOpener(microphone: Config['microphone'], clock: Clock,
 class NotStereo extends Error {}
 
 /**
- * Both channels, so that they can be told to cancel each other. ALSA gives those of a mono microphone alike, unless its name is that of the bare
- * hardware; of more than two it would give the first two, and asked for one it gives the mean of all.
+ * Captures both channels, so that antiphase can be detected, or one where two cannot be had. ALSA duplicates the
+ * channel of a mono microphone, unless the name is that of the bare hardware. Of more than two channels ALSA would give
+ * the first two; asked for one, it gives the mean of all.
  */
 function stereoOrMono(capture: (channels: 1 | 2) => AudioSource): AudioSource {
   let source = capture(2);

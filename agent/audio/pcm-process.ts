@@ -14,41 +14,49 @@ import { openStallWatch } from './stall.ts';
 export interface PcmProcessOptions {
   command: string;
   args: readonly string[];
-  /** What it holds, where other arguments may hold the same. */
+  /** The device that the child holds, if other arguments may hold the same one. */
   device?: string;
-  /** Two are made one (downmix.ts). */
+  /** Two are mixed to one (downmix.ts). */
   channels: 1 | 2;
   sampleRate: number;
   silenceTimeoutSeconds: number;
   monotonicMs: () => number;
-  /** Where the fault is none that has one of its own. */
+  /** For faults that have no hint of their own. */
   tryHint: string;
-  /** Called with the child's process id once it delivers sound; throws when it has not opened what was asked for; the rate of the hardware, where known. */
+  /**
+   * Called with the child's process id once it delivers sound. Returns the rate of the hardware, if known. Throws if
+   * the child has not opened what was asked for.
+   */
   verify?: (pid: number) => number | undefined;
 }
 
-const longestReadMs = 200; // without a sound: then it is looked whether to stop
-// with the 0.5 s that arecord keeps, less than two seconds: what a reader that is late has not heard yet
+const longestReadMs = 200; // a read that gets no sound returns after this time, to check whether to stop
+// with the 0.5 s that arecord buffers, less than the two seconds that may wait for a late reader
 const pipeSeconds = 0.6;
 const longestChunkSeconds = 0.5;
-const longestEndMs = 1000; // from the kill to the end: one that waits in a driver may never end
+const longestEndMs = 1000; // from SIGKILL to the exit: a process that is blocked in a driver may never exit
 const again = 'take the microphone out and put it in again; if that does not help, restart the board';
-/** What to try, where that does not hang on what was named. */
+/** What to try, for faults where this does not depend on the configured device. */
 const hints: Partial<Record<MicrophoneFault, string>> = {
   busy: 'fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener',
   unplugged: 'plug it in; tocsin devices lists what is there',
   stuck: again,
 };
 
-/** What was killed and has not ended, by what it captures. It may hold the device: no other is started beside it. */
+/**
+ * Killed children that have not exited, by what they capture. One may still hold the device: no other is started beside
+ * it.
+ */
 const killed = new Map<string, ChildProcess>();
 
 /**
- * A child process that writes 16-bit little-endian samples to its stdout, as a source. The child may crash without harm.
+ * Makes a source of a child process that writes 16-bit little-endian samples to its stdout. The child may crash without
+ * harm.
  *
- * INVARIANTS: nothing but the pipe and one buffer hold sound, and the buffer is overwritten once converted; samples are counted against
- * the clock, so that a stall shows up as `dropped`; a child that gives nothing for `silenceTimeoutSeconds`, or for half of twice that
- * (stall.ts), is killed, and the source ends whether the child ends or not.
+ * INVARIANTS: only the pipe and one buffer hold sound, and the buffer is overwritten once converted. Samples are
+ * counted against the clock, so that a stall shows up as `dropped`. A child that gives nothing for
+ * `silenceTimeoutSeconds`, or for half of a period twice as long (stall.ts), is killed; the source then ends whether
+ * the child exits or not.
  */
 export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   const { command, args, device, channels, sampleRate, silenceTimeoutSeconds, monotonicMs, tryHint, verify } = options;
@@ -60,7 +68,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let pair: [number, number] | undefined;
     try {
       pair = socketPair(longestReadMs, bytes);
-      // its messages are matched below: the same in every language
+      // its messages are matched below: LC_ALL=C keeps them untranslated
       const child = spawn(command, args, { stdio: ['ignore', pair[1], 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
       closeSync(pair[1]);
       return { child, mine: pair[0] };
@@ -73,7 +81,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   async function earlierEnded(signal: AbortSignal): Promise<void> {
     const earlier = killed.get(capture);
     if (!earlier) return;
-    // looked at, not listened to: each attempt would leave a listener behind
+    // polled: with an event listener, each attempt would leave one behind
     for (let leftMs = longestEndMs; leftMs > 0 && killed.get(capture) === earlier && !signal.aborted; leftMs -= 100) await sleep(100, signal);
     if (signal.aborted || killed.get(capture) !== earlier) return;
     throw new CaptureError('stuck', `Expected ${command} to end when it was killed, got: process ${earlier.pid} is still there`, again);
@@ -87,7 +95,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let stalled = false;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-4000);
-      // arecord's words for samples it had to drop
+      // arecord's message for samples that it had to drop
       for (const [, ms] of text.matchAll(/overrun!!! \(at least ([\d.]+) ms long\)/g)) loss.overrun(Number(ms), monotonicMs());
     });
     child.on('error', (error) => {
@@ -135,7 +143,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       loss.ended();
       signal.removeEventListener('abort', stop);
       stop();
-      child.stderr?.destroy(); // a process of the child's may have it open, and live on
+      child.stderr?.destroy(); // a process that the child started may keep it open and live on
       if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
         killed.set(capture, child);
         child.once('exit', () => {
@@ -161,9 +169,10 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
 }
 
 /**
- * Sound as a descriptor gives it, in samples in [-1, 1), until it ends or `stopped`, undefined where none came for as long as a read may
- * wait; closes the descriptor. Node's own streams copy what came into a buffer of its size and free the larger one with the sound in it;
- * so all of it is read into one buffer, which is overwritten before anything else happens.
+ * Yields the sound read from a descriptor, as samples in [-1, 1), until it ends or `stopped`; yields undefined if none
+ * came for as long as a read may wait. Closes the descriptor. Node's own streams would copy the data into a buffer of
+ * its size and free the larger one with the sound in it. So all sound is read into one buffer, which is overwritten
+ * before anything else happens.
  */
 async function* soundFrom(
   descriptor: number,
@@ -174,7 +183,7 @@ async function* soundFrom(
 ): AsyncGenerator<Pick<AudioFrame, 'samples' | 'atFullScale'> | undefined> {
   const buffer = Buffer.alloc(bytes);
   const width = 2 * channels;
-  let odd = 0; // bytes of a sample of all channels that came without the rest of it, at the start of the buffer
+  let odd = 0; // bytes of an incomplete sample (of all channels), at the start of the buffer
   try {
     while (!stopped()) {
       const length = await readInto(descriptor, buffer, odd);
@@ -192,7 +201,7 @@ async function* soundFrom(
       try {
         yield atFullScale === undefined ? { samples } : { samples, atFullScale };
       } finally {
-        samples.fill(0); // also where the reader has thrown
+        samples.fill(0); // also if the reader throws
       }
     }
   } finally {
@@ -207,7 +216,7 @@ function mono(pcm: Buffer, samples: Float32Array): undefined {
 
 const readOnce = promisify(read);
 
-/** Bytes read to `offset` and after: 0 at the end, undefined when none came for as long as a read may wait. */
+/** Reads to `offset`; returns the byte count: 0 at the end, undefined if none came for as long as a read may wait. */
 async function readInto(descriptor: number, buffer: Buffer, offset: number): Promise<number | undefined> {
   for (;;) {
     try {
@@ -215,7 +224,7 @@ async function readInto(descriptor: number, buffer: Buffer, offset: number): Pro
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === 'EAGAIN') return undefined;
-      // a process that was stopped and goes on (signal(7)): it has not waited for as long as it may
+      // this process was stopped and continued (signal(7)): it has not waited for the whole time
       if (code === 'EINTR') continue;
       const hint = 'restart the board if this does not end by itself';
       throw new CaptureError('failed', `Expected to read what is captured, got: ${messageOf(cause)}`, hint, { cause });
@@ -223,21 +232,24 @@ async function readInto(descriptor: number, buffer: Buffer, offset: number): Pro
   }
 }
 
-/** Waits for what may never come. */
+/** Waits for an event that may never come, but no longer than `longestMs`. */
 async function within(longestMs: number, event: Promise<unknown>, signal: AbortSignal): Promise<void> {
   const came = new AbortController();
   await Promise.race([event, sleep(longestMs, AbortSignal.any([came.signal, signal]))]);
   came.abort();
 }
 
-/** What the child itself said last; alsa-lib's account of its search, a dozen lines long, only where it said nothing. */
+/** The child's own last words; alsa-lib's account of its search, a dozen lines long, only if the child said nothing. */
 function lastWords(complaint: string): string {
   const lines = complaint.split('\n').filter((line) => line.trim() !== '');
   const own = lines.filter((line) => !line.startsWith('ALSA lib '));
   return (own.length > 0 ? own : lines).slice(-2).join('; ').slice(-400);
 }
 
-/** The fault behind the last words of arecord (alsa-lib's strerror texts, PulseAudio's plug-in) or of the web-audio child. */
+/**
+ * Returns the fault behind the last words of arecord (alsa-lib's strerror texts, PulseAudio's plug-in) or of the
+ * web-audio child.
+ */
 function faultOf(complaint: string, heard: boolean): MicrophoneFault {
   if (/resource busy/i.test(complaint)) return 'busy';
   if (heard) return /input\/output error|no such device|bad state|disconnected/i.test(complaint) ? 'unplugged' : 'failed';

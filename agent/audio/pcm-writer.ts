@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 
 /**
- * Writes samples as 16-bit little-endian numbers, and leaves out what comes while more than `mostSeconds` of them wait for the reader: it
- * counts them by the clock. Each buffer is overwritten with zeros once written.
+ * Writes samples as 16-bit little-endian numbers. Drops samples while more than `mostSeconds` of them wait for the
+ * reader, which counts the loss by the clock. Overwrites each buffer with zeros once written.
  */
 export function openPcmWriter(out: Writable, sampleRate: number, mostSeconds: number): (samples: Float32Array) => void {
   return (samples) => {

@@ -1,6 +1,7 @@
 /**
  * Streaming conversion to another rate by a windowed sinc (Smith, "Digital Audio Resampling", CCRMA): 32 zero
- * crossings, Hann window, cut off at 0.94 of the lower Nyquist frequency. Delay: 16 samples of the lower rate, compensated.
+ * crossings, Hann window, cut off at 0.94 of the lower Nyquist frequency. Delay: 16 samples of the lower rate,
+ * compensated.
  *
  * Returned samples belong to the caller; the history is held in one buffer and cleared by `clear`.
  */

@@ -1,48 +1,52 @@
 import type { MicrophoneFault } from '../lib/faults.ts';
 
-/** What one frame tells of the microphone. */
+/** What one frame tells about the microphone. */
 export interface SignalVerdict {
   /** Capture is useless: close it and open it again. */
   fault?: Extract<MicrophoneFault, 'zeros' | 'flat' | 'slow' | 'fast'>;
   /** Too much of the last seconds is at full scale; heard, but badly. */
   clipped: boolean;
-  /** Samples now known to have been heard: a run without variation counts once it has ended in time, or never. */
+  /** Samples now known to have been heard. A run without variation counts once it has ended, if that is in time. */
   heardSamples: number;
-  /** Over how many seconds the rate has been measured; of a rate found wrong, how many it took. */
+  /** Seconds over which the rate has been measured; for a rate found wrong, the seconds that this took. */
   rateSeconds: number;
-  /** It was right for so long, and so steadily, that it is not off by as little as is told of at all. */
+  /** The rate was right so long and so steadily that even the smallest deviation that is reported is excluded. */
   rateRight: boolean;
 }
 
 const step = 1.5 / 32768; // flat: no more than one step of a 16-bit converter between lowest and highest sample
-// A loose plug crackles between zeros. A run of one and the same value counts from a second on: quiet places have noise in the last bits,
-// and the gate of a headset closes between words for shorter.
+// A loose plug crackles between runs of zeros. A run of one value counts only from a second on: quiet places have noise
+// in the last bits, and the noise gate of a headset closes between words for less than that.
 const repetitionSeconds = 1;
 const repetitionShare = 0.5;
-const repetitionWindow = 12; // times the silence that is allowed: a minute
+const repetitionWindow = 12; // in multiples of the allowed silence: a minute
 const fullScale = 32766.5 / 32768;
-const clipBegins = 0.05; // share of samples at full scale, over about 3 s, for 3 s: a bang next to the microphone is shorter
+const clipBegins = 0.05; // share of samples at full scale, averaged over 3 s, for 3 s: a near bang is shorter
 const clipEnds = 0.01;
 const clipSeconds = 3;
-// A device that is steadily off by so much over so many seconds; crystals are off by 0.01 %, 44.1 against 48 kHz is 8 %.
+// A rate is wrong if it is steadily off by `deviation` over five steps of `stride` seconds. Crystals are off by 0.01 %;
+// 44.1 against 48 kHz is 8 %.
 const rates = [
   { deviation: 0.05, stride: 1 },
   { deviation: 0.01, stride: 12 },
 ];
 const steps = 5;
-// One that is off by 1 % moves 50 ms in each part: frames that come up to 100 ms late at random never hide that in four, and up to 400 ms in 2 of 100 tries.
+// A rate that is off by 1 % moves 50 ms in each part. Frames that come late at random never hide that in four parts if
+// they are up to 100 ms late, and in 2 of 100 tries if up to 400 ms.
 const rightParts = 4;
 const rightPart = 5; // seconds
 const rightSeconds = 0.03; // a crystal moves 2 ms
-const leastWaitMs = 200; // of a second in which the reader came to its end of the sound: reading what lies ready takes a few ms a frame
+// Least wait within a second in which the reader caught up with the sound: reading what lies ready takes a few ms a
+// frame.
+const leastWaitMs = 200;
 
 /**
- * Judges frames as they arrive, by one pass over the samples and the arrival times.
+ * Judges frames as they arrive, in one pass over the samples and the arrival times.
  *
- * Rate: how far the samples are behind the clock, the least of each second (the freshest arrival), must not move one way in
- * each of five steps and by more than `deviation` in all. A single loss is one step and no fault of the rate. Each of these
- * seconds must be one in which the reader waited for the device, as it does for a fast one too: else it is the reader that was
- * late, and falls behind or catches up.
+ * Rate: the lag of the samples behind the clock is measured as the least lag of each second (the freshest arrival). The
+ * rate is wrong if this lag moves the same way in each of five steps, and by at least `deviation` in all. A single loss
+ * is one step and no rate fault. In each of these seconds the reader must have waited for the device, as it does even
+ * for a fast one: else the reader was late, and it is the reader that falls behind or catches up.
  */
 export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   const limit = silenceSeconds * sampleRate;
@@ -51,7 +55,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   let still = 0; // samples of the present run without variation
   let repeated = 0; // samples of the present run of one value
   let repeatedValue = 0;
-  let repetition = 0; // share of the time that went by in such runs
+  let repetition = 0; // share of the elapsed time in such runs
   let varied = 0; // samples since the last of them
   let withheld = 0;
   let share = 0;
@@ -91,7 +95,13 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
   }
 
   return {
-    /** @param arrivedMs monotonic time of arrival @param waited how long the reader had waited for it, ms @param atFullScale where the samples do not tell it themselves @param distrust a run without variation is not heard even if short, nor less than a second of sound between two */
+    /**
+     * @param arrivedMs monotonic time of arrival
+     * @param waited how long the reader waited for the frame, in ms
+     * @param distrust a run without variation does not count as heard even if short, nor does less than a second of
+     * sound between two such runs
+     * @param atFullScale number of samples at full scale, if the samples themselves do not show it
+     */
     push(samples: Float32Array, arrivedMs: number, waited: number, distrust: boolean, atFullScale?: number): SignalVerdict {
       let frameLow = Infinity;
       let frameHigh = -Infinity;
@@ -121,10 +131,11 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       repeated = frameLow === frameHigh ? before + samples.length : 0;
       repeatedValue = frameLow;
       const long = repetitionSeconds * sampleRate;
-      if (repeated > long && before <= long) repetition += within(before / sampleRate); // the run as far as it was not known to be long
+      // adds the part of the run before it was known to be long
+      if (repeated > long && before <= long) repetition += within(before / sampleRate);
       repetition += ((repeated > long ? 1 : 0) - repetition) * within(frameSeconds);
 
-      // what crackles for less than a second between two long runs disproves no fault
+      // crackle of less than a second between two long runs disproves no fault
       if (repeated > long) varied = withheld = 0;
       varied += heardSamples;
       if (distrust && varied < sampleRate) {
@@ -142,7 +153,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       received += samples.length;
       if (beganMs < 0) {
         beganMs = arrivedMs;
-        secondEndsMs = arrivedMs + 2000; // what had piled up before the start is no measure
+        secondEndsMs = arrivedMs + 2000; // sound that was buffered before the start is no measure
       }
       least = Math.min(least, (arrivedMs - beganMs) / 1000 - received / sampleRate);
       waitedMs += waited;

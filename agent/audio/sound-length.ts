@@ -1,7 +1,8 @@
-// How much sound there is in files whose header does not tell: a decoder leaves out what it cannot read, without a word. A library for
-// it (music-metadata) would bring ten more packages into what runs beside a microphone, and does not count a flac without a total.
+// Length of the sound in files whose header does not tell. It is needed because a decoder skips what it cannot read
+// without an error. A library for this (music-metadata) would add ten more packages to what runs beside a microphone,
+// and does not count a flac without a total.
 
-/** Where the sound goes on behind an ID3 tag at `at`, of either version; `at` itself where there is none. */
+/** Returns the offset after an ID3 tag of either version at `at`, or `at` itself if there is no tag. */
 export function skipId3(bytes: Buffer, at = 0): number {
   const name = bytes.toString('latin1', at, at + 3);
   if (name === 'TAG' && at + 128 <= bytes.length) return at + 128;
@@ -9,9 +10,13 @@ export function skipId3(bytes: Buffer, at = 0): number {
   return at + 10 + [6, 7, 8, 9].reduce((size, i) => size * 128 + ((bytes[at + i] as number) & 127), 0);
 }
 
-const pageSamples = 255 * 4096; // an ogg page holds no more of Vorbis: a stream whose first page ends later began elsewhere
+// Most samples of Vorbis in an ogg page: a stream whose first page ends later is cut out of a longer one.
+const pageSamples = 255 * 4096;
 
-/** Samples per channel of an ogg file by its last page, at `last`; not of a part cut out of a stream, nor of several streams at once. */
+/**
+ * Samples per channel of an ogg file, from its last page at `last`. Undefined for a part cut out of a stream and for
+ * several streams in one file.
+ */
 export function oggSamples(bytes: Buffer, last: number): number | undefined {
   const positionOf = (page: number) => Number(bytes.readBigInt64LE(page + 6));
   let first = 0;
@@ -20,14 +25,17 @@ export function oggSamples(bytes: Buffer, last: number): number | undefined {
   return isOne && positionOf(first) <= pageSamples && positionOf(last) > 0 ? positionOf(last) : undefined;
 }
 
-/** Samples per channel of a flac file by the header of its last frame. `start`: of the file, behind its tags. */
+/**
+ * Samples per channel of a flac file, from the header of its last frame. `start`: where the file begins, after its
+ * tags.
+ */
 export function flacSamples(bytes: Buffer, start: number): number | undefined {
   let first = start + 4;
   for (let isLast = false; !isLast; first += 4 + bytes.readUIntBE(first + 1, 3)) isLast = bytes.readUInt8(first) >= 128;
   if (first + 6 > bytes.length) return undefined;
   const like = bytes.subarray(first, first + 4);
   for (let at = bytes.lastIndexOf(like.subarray(0, 2)); at >= first; at = bytes.lastIndexOf(like.subarray(0, 2), at - 1)) {
-    // of one stream all frames have the same rate, channels may be coded by difference, and the size of a sample
+    // all frames of a stream have the same rate and sample size; their channels may be coded as differences
     const isLike =
       at + 16 <= bytes.length &&
       ((bytes[at + 2] as number) & 15) === ((like[2] as number) & 15) &&
@@ -39,9 +47,12 @@ export function flacSamples(bytes: Buffer, start: number): number | undefined {
   return undefined;
 }
 
-/** The number of the sample behind the frame whose header is at `at`; nothing where its check sum says that it is none. */
+/**
+ * The number of the sample after the frame whose header is at `at`; undefined if the checksum shows that it is no
+ * header.
+ */
 function endOfFlacFrame(bytes: Buffer, at: number, fixedBlock: number): number | undefined {
-  const lead = bytes[at + 4] as number; // the number is written as UTF-8 would write it
+  const lead = bytes[at + 4] as number; // the frame or sample number, encoded like UTF-8
   const more = lead < 0x80 ? 0 : Math.clz32(~(lead << 24)) - 1;
   let number = more === 0 ? lead : lead & (0x3f >> more);
   for (let i = 0; i < more; i++) number = number * 64 + ((bytes[at + 5 + i] as number) & 63);
@@ -69,9 +80,12 @@ const bitRates = {
   first: [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0], // of MPEG 1, layer III, in kbit/s
   lower: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0], // of MPEG 2 and 2.5
 };
-const same = 0xfffe0c00; // sync word, version, layer and rate
+const same = 0xfffe0c00; // mask of sync word, version, layer and rate
 
-/** Samples per channel of an mp3 file whose first frame is at `first`, and by how many they may be off: of its frames one after the other, or more if it says so. */
+/**
+ * Samples per channel of an mp3 file whose first frame is at `first`, and by how many they may be off. Counts the
+ * frames one after the other; a higher count stated in the file is used instead.
+ */
 export function mp3Samples(bytes: Buffer, first: number, sampleRate: number): { samples: number; tolerance: number } {
   const head = bytes.readUInt32BE(first);
   const isFirst = ((head >>> 19) & 3) === 3;
@@ -82,7 +96,7 @@ export function mp3Samples(bytes: Buffer, first: number, sampleRate: number): { 
     const next = bytes.readUInt32BE(at);
     const bitRate = bitRates[isFirst ? 'first' : 'lower'][(next >>> 12) & 15] as number;
     if ((next & same) >>> 0 !== (head & same) >>> 0 || bitRate === 0) {
-      const tag = skipId3(bytes, at); // of a second file behind the first
+      const tag = skipId3(bytes, at); // tag of a second file, appended to the first
       if (tag === at) break;
       at = tag;
       continue;
@@ -90,7 +104,8 @@ export function mp3Samples(bytes: Buffer, first: number, sampleRate: number): { 
     at += Math.floor((perFrame * bitRate * 125) / sampleRate) + ((next >>> 9) & 1);
     frames++;
   }
-  // Xing's note takes the place of the first frame's sound, and LAME's follows it: what the encoder put before and behind
+  // a Xing header takes the place of the first frame's sound; LAME's, after it, states what the encoder padded at both
+  // ends
   const note = first + 4 + (isFirst ? (isMono ? 17 : 32) : isMono ? 9 : 17);
   const name = bytes.toString('latin1', note, note + 4);
   if (name !== 'Xing' && name !== 'Info') return { samples: frames * perFrame, tolerance: 2 * perFrame };

@@ -1,10 +1,9 @@
 import { openAWeighting } from './weighting.ts';
 
 /**
- * A sound level meter after IEC 61672-1: A-weighting, then the mean (LAeq) and the exponential averages F (125 ms) and S (1 s)
- * of the squared sound with their maxima. In dB relative to a full-scale sine; a calibrated sensor adds its sensitivity.
- * It keeps levels; the weighted
- * sound is overwritten with zeros.
+ * A sound level meter after IEC 61672-1: A-weighting, then the mean (LAeq) and the exponential averages F (125 ms) and
+ * S (1 s) of the squared sound, with their maxima. In dB relative to a full-scale sine; a calibrated sensor adds its
+ * sensitivity. Keeps only levels; the weighted sound is overwritten with zeros.
  */
 export interface SoundLevelMeter {
   push(samples: Float32Array): void;
@@ -26,9 +25,12 @@ export interface SoundLevels {
 const fastSeconds = 0.125;
 const slowSeconds = 1;
 const remembered = 480; // steps of 125 ms: one minute
-const floor = 1e-13; // -127 dB, under the noise of 16 bits
+const floor = 1e-13; // -130 dB, under the noise of 16 bits
 
-/** @param onStep told of each 125 ms: the level F at its end, in dB relative to a full-scale sine, and its weighted mean square */
+/**
+ * @param onStep told of each 125 ms: the level F at its end, in dB relative to a full-scale sine, and its weighted mean
+ * square
+ */
 export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number, meanSquare: number) => void): SoundLevelMeter {
   const weighting = openAWeighting(sampleRate);
   const fastShare = 1 - Math.exp(-1 / (sampleRate * fastSeconds));
@@ -36,7 +38,7 @@ export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number
   const stepLength = Math.round(sampleRate * fastSeconds);
   const steps: number[] = [];
   let [count, fast, slow, fastMax, slowMax, stepMax, inStep] = [0, 0, 0, 0, 0, 0, 0];
-  // a step has a sum of its own: beside that of months it would be rounded away
+  // a step has its own sum: added to the sum of months sample by sample, it would be lost to rounding
   let [earlier, sum] = [0, 0];
   let weighted = new Float64Array(0);
   return {

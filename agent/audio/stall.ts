@@ -1,6 +1,7 @@
 /**
- * Says when a device gives too little: half of the last two times `silenceSeconds` went by without a sample, while its reader waited in vain.
- * Only what is both counts. A reader that was late, or a board that stood still, has not waited; what comes late but whole is not missing.
+ * Detects a device that gives too little: of the last 2 * `silenceSeconds`, half passed without a sample and the reader
+ * waited in vain for as long. Both must hold: a reader that was late, or a board that stood still, has not waited, and
+ * sound that comes late but complete is not missing.
  */
 export function openStallWatch(sampleRate: number, silenceSeconds: number, beganMs: number) {
   const longestMs = silenceSeconds * 1000;
@@ -12,13 +13,13 @@ export function openStallWatch(sampleRate: number, silenceSeconds: number, began
     while (past[1] && past[1].atMs <= atMs - 2 * longestMs) past.shift();
   }
   return {
-    /** `count` samples came. */
+    /** Takes `count` samples that arrived at `nowMs`. */
     arrived(count: number, nowMs: number): void {
-      if (receivedMs === 0) past.length = 0; // the time that it took to open is no part of what it gives
+      if (receivedMs === 0) past.length = 0; // the time needed to open the device does not count
       receivedMs += (count / sampleRate) * 1000;
       note(nowMs);
     },
-    /** The reader waited for `ms` and nothing came: whether the device is stuck. */
+    /** Takes `ms` that the reader waited in vain; returns whether the device is stuck. */
     waited(ms: number, nowMs: number): boolean {
       waitedMs += ms;
       note(nowMs);

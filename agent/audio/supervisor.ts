@@ -9,7 +9,7 @@ import type { AudioFrame, AudioSource } from './frame.ts';
 import { openSampleClock } from './sample-clock.ts';
 import { openSignalCheck } from './signal-check.ts';
 
-/** The supervisor's figures. Seconds count from `sinceMonotonicMs`; what was not listened was not heard. */
+/** The supervisor's figures. Seconds count from `sinceMonotonicMs`; those not listened were not heard. */
 export interface Hearing {
   readonly sinceMonotonicMs: number;
   state: 'starting' | 'listening' | 'deaf' | 'stopped';
@@ -23,7 +23,7 @@ export interface Hearing {
 
 export interface SupervisorParts {
   open(): Promise<AudioSource>;
-  /** Hears a source to its end. Errors that are not of the microphone end the supervisor. */
+  /** Hears a source to its end. An error that is not an AudioError ends the supervisor. */
   use(source: AudioSource, signal: AbortSignal): Promise<void>;
   /** Called at every change of state or fault, with every frame, and each second between attempts. */
   report(hearing: Readonly<Hearing>): void;
@@ -31,20 +31,21 @@ export interface SupervisorParts {
   readonly logger: Logger;
   readonly random: () => number;
   readonly silenceSeconds: number;
-  /** Hear one source as it is, to its end: a file for trials. */
+  /** Hears one source to its end, whatever its quality: a file for trials. */
   readonly once?: boolean;
 }
 
 const provenSeconds = 1;
-const steadySeconds = 60; // one that comes and goes faster is not opened ever more often
+const steadySeconds = 60; // the backoff restarts after this; a microphone that comes and goes faster keeps long waits
 const togetherMs = 100;
-const longestWaitMs = 8000; // with the time to open and to prove, a microphone that is back is heard within 30 s
+const longestWaitMs = 8000; // with the time to open and to prove it, a returned microphone is heard within 30 s
 
 /**
  * Keeps a microphone open until the signal aborts.
  *
- * starting -(sound for 1 s)-> listening -(fault)-> deaf -(opened again; sound for 1 s, and the rate known where that was
- * the fault)-> listening. `clipped` is a fault while listening. A fault stays until it is disproved, not until it is retried.
+ * starting -(sound for 1 s)-> listening -(fault)-> deaf -(opened again; sound for 1 s, and the rate known where that
+ * was the fault)-> listening. `clipped` is a fault while listening. A fault stays until it is disproved, not just until
+ * the next attempt.
  */
 export async function superviseMicrophone(parts: SupervisorParts, signal: AbortSignal): Promise<void> {
   const { open, use, report, clock, logger, random, silenceSeconds, once = false } = parts;
@@ -69,7 +70,9 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   let attempt = 0;
   let toldRate = false;
   let toldAntiphase = false;
-  let rateSeconds = 0; // over how many the rate was found wrong, until it is disproved, which in less it is not; whatever other fault comes between
+  // Seconds over which the rate was found wrong. Kept, also across other faults, until the rate is disproved over as
+  // many seconds or is known to be right.
+  let rateSeconds = 0;
 
   function tellRate({ hardwareRate = Infinity, sampleRate }: AudioSource): void {
     if (toldRate || hardwareRate >= sampleRate) return;
@@ -89,9 +92,9 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   function watched(source: AudioSource): AudioSource {
     const check = openSignalCheck(source.sampleRate, silenceSeconds);
     let heard = 0;
-    let unproven = 0; // seconds heard since a wrong rate, at a rate that is not yet known
+    let unproven = 0; // seconds heard since a wrong rate, while the rate is not yet known
     const sampleClock = openSampleClock(source.sampleRate);
-    let zeroMs: number | undefined; // where the clock places sample 0, as of the last sound that was counted
+    let zeroMs: number | undefined; // time of sample 0 by the clock, as of the last sound that was counted
     let droppedBefore = 0;
     const countDropped = () => {
       hearing.droppedSamples += source.dropped - droppedBefore;
@@ -112,7 +115,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
           const placedMs = sampleClock.arrived(frame, arrivedMs);
           zeroMs ??= placedMs;
           if (verdict.heardSamples > 0) {
-            // by the clock, as what elapsed: a crystal that is fast would make up for seconds that were not heard
+            // by the clock, like the elapsed time: a fast crystal would make up for seconds that were not heard
             unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
             zeroMs = placedMs;
           }
@@ -129,11 +132,11 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             tellAntiphase(source);
           }
           yield frame;
-          report(hearing); // the receiver has taken the frame: its work is done
+          report(hearing); // the consumer is done with the frame
           askedMs = clock.monotonicMs();
         }
       } finally {
-        countDropped(); // an overrun may have been the last that was told
+        countDropped(); // the last thing reported may have been an overrun
       }
     }
     return {
@@ -152,7 +155,8 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
       if (once) break;
     } catch (error) {
       if (!(error instanceof AudioError)) throw error;
-      await sleep(togetherMs, signal); // who stops the recorder stops this too, and may have come to it second
+      // whoever stops the recorder stops this process too, perhaps a moment later
+      await sleep(togetherMs, signal);
       if (signal.aborted) break;
       if (once) throw error;
       turn('deaf', error instanceof CaptureError ? error.fault : 'failed', error);

@@ -1,13 +1,18 @@
-// The only file that imports node-web-audio-api, and only when sound is decoded or captured: the courier never loads it.
+// The only file that imports node-web-audio-api, and only when sound is decoded or captured: the courier never loads
+// it.
 import { openDownmix } from './downmix.ts';
 
 const load = () => import('node-web-audio-api');
 
-/** Decodes wav, flac, ogg or mp3 bytes to mono float32 at `sampleRate`, two channels that go against each other as a microphone's. Rejects on anything else. */
+/**
+ * Decodes wav, flac, ogg or mp3 bytes to mono float32 at `sampleRate`. Corrects two channels in antiphase as for a
+ * microphone. Rejects on anything else.
+ */
 export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promise<Float32Array> {
   const { OfflineAudioContext } = await load();
   const decoded = await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
-  // Copied out: the arrays of getChannelData point into native memory that goes with the AudioBuffer. A little at a time, for there is much.
+  // Copied out, because the arrays of getChannelData point into native memory that is freed with the AudioBuffer. In
+  // small blocks, because there is much of it.
   const mono = new Float32Array(decoded.length);
   const step = Math.round(sampleRate / 10);
   const channels = Array.from({ length: decoded.numberOfChannels }, () => new Float32Array(step));
@@ -25,7 +30,7 @@ export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promi
   return mono;
 }
 
-/** Of the second of two channels, from what has been heard of both: negative where their mean would be silence. */
+/** Returns the sign for the second of two channels, from the sound so far: negative if their mean would be silence. */
 function openSigns(sampleRate: number): (channels: readonly Float32Array[], count: number) => 1 | -1 {
   const downmix = openDownmix(sampleRate);
   const scratch = new Float32Array(Math.round(sampleRate / 10));
@@ -42,8 +47,9 @@ function openSigns(sampleRate: number): (channels: readonly Float32Array[], coun
 }
 
 /**
- * Captures the microphone into `take`, as mono float32. A missing or busy microphone aborts the whole process (SIGABRT),
- * so only the capture child calls this. ScriptProcessorNode, because an AudioWorklet here takes a whole core.
+ * Captures the microphone and passes mono float32 to `take`. A missing or busy microphone aborts the whole process
+ * (SIGABRT), so only the capture child calls this. Uses a ScriptProcessorNode, because an AudioWorklet takes a whole
+ * core here.
  */
 export async function captureMicrophone(deviceId: string, sampleRate: number, take: (samples: Float32Array) => void): Promise<void> {
   const { AudioContext, mediaDevices } = await load();

@@ -1,7 +1,7 @@
 /**
- * A-weighting of IEC 61672-1:2013, annex E: four zeros at 0 Hz and poles at f1 (twice), f2, f3 and f4 (twice), by the bilinear
- * transform in three sections, 0 dB at 1 kHz. At 44.1 and 48 kHz it stays within class 1 over the whole table; at 16 kHz
- * only to 5 kHz.
+ * A-weighting of IEC 61672-1:2013, annex E: four zeros at 0 Hz and poles at f1 (twice), f2, f3 and f4 (twice), by the
+ * bilinear transform in three sections, 0 dB at 1 kHz. At 44.1 and 48 kHz it stays within class 1 over the whole table;
+ * at 16 kHz only to 5 kHz.
  */
 export interface Weighting {
   /** Weights consecutive samples in place. */
@@ -21,7 +21,7 @@ export function openAWeighting(sampleRate: number): Weighting {
   const memory = new Float64Array(2 * sections.length);
   return {
     apply(samples) {
-      // transposed direct form II, a section at a time: everything the inner loop needs is local, which makes it six times as fast
+      // transposed direct form II, one section at a time: local variables make the inner loop six times as fast
       for (let at = 0; at < sections.length; at++) {
         const { b, a } = sections[at] as Section;
         const scale = at === 0 ? gain : 1;
