@@ -1,15 +1,19 @@
 /** A score in 0..1 per label, in the classifier's label order, for one frame of sound. */
 export interface ScoreFrame {
   readonly scores: readonly number[];
-  /** Seconds since the start of the stream: the end of the sound this frame tells of. */
+  /** Seconds since the start of the stream: the end of the sound that this frame describes. */
   readonly endSeconds: number;
-  /** How much of the stream had been heard when it was scored: what the model looks back and what fills a hop included. */
+  /**
+   * Seconds of the stream heard when the frame was scored: later than `endSeconds` by the model's latency and by what
+   * fills the hop.
+   */
   readonly scoredSeconds: number;
 }
 
 /**
- * Port: turns samples into scores. Call `push` with consecutive samples at `sampleRate`, one call at a time; it takes what
- * fills a window and keeps less than one window. `reset` forgets the stream (after a gap); `close` frees the model.
+ * Port: turns samples into scores. Call `push` with consecutive samples at `sampleRate`, one call at a time; it scores
+ * each window that is full and keeps less than one window. `reset` forgets the stream (after a gap); `close` frees the
+ * model.
  */
 export interface Classifier {
   readonly labels: readonly string[];

@@ -1,4 +1,4 @@
-// The only file that imports onnxruntime-node; its library is loaded by who opens a model.
+// The only file that imports onnxruntime-node; the library is loaded only when a model is opened.
 import type { Tensor } from 'onnxruntime-node';
 import { printableLine } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
@@ -8,11 +8,11 @@ import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
 type Runtime = typeof import('onnxruntime-node');
 
 /**
- * Opens a model folder: one thread, no spinning.
+ * Opens a model folder; inference runs on one thread, without spinning.
  *
- * INVARIANT: `window` and the state tensors are the only places of ours where sound or what is left of it is kept; both are
- * overwritten with zeros by `reset` and `close`, and the window by every shift. onnxruntime's working memory holds what it reckoned of the
- * last window until the next.
+ * INVARIANT: within this code, only `window` and the state tensors hold sound or what is derived from it. `reset` and
+ * `close` overwrite both with zeros; every shift overwrites the sound that leaves the window. onnxruntime's working
+ * memory holds its results for the last window until the next one.
  */
 export async function openOnnxClassifier(folder: string): Promise<Classifier & { readonly manifest: ModelManifest }> {
   const { manifest, graph } = loadModel(folder);
@@ -24,7 +24,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     interOpNumThreads: 1,
     executionMode: 'sequential',
     logSeverityLevel: 3,
-    // weights in other files, which no digest covers, would be read from the working folder
+    // else weights in other files, which no digest covers, would be read from the working directory
     extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
   }).catch((cause: unknown) => {
     throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again, with its weights inside the file', {
@@ -35,14 +35,14 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
   if (inputs.length !== session.inputNames.length || lacks(session.inputNames, inputs))
     throw new ModelError(`Expected the inputs ${listed(inputs)}, got ${listed(session.inputNames)}`, 'name the inputs of the graph in manifest.json');
-  // a tagger may have more outputs, such as embeddings, which are not asked for
+  // a tagger may have more outputs, such as embeddings, which are not requested
   if (lacks(session.outputNames, outputs))
     throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
 
   const { windowSamples, hopSamples, framesPerHop, frameSeconds, sampleRate, latencySeconds } = manifest;
   const columns = labels.map((label) => manifest.labels[label].classes.map((name) => manifest.classes.indexOf(name)));
   const window = new Float32Array(windowSamples);
-  let filled = windowSamples - hopSamples; // the past of the first window is silence
+  let filled = windowSamples - hopSamples; // the first window begins with silence
   let hops = 0;
   let states = zeroStates(manifest, runtime);
 
@@ -60,7 +60,8 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     });
     const { data: values, dims, type } = results[manifest.scoresOutput] as Tensor;
     const classes = manifest.classes.length;
-    const isShaped = values.length === framesPerHop * classes && (framesPerHop === 1 || dims.at(-1) === classes); // not classes by frames
+    // frames by classes, not classes by frames
+    const isShaped = values.length === framesPerHop * classes && (framesPerHop === 1 || dims.at(-1) === classes);
     if (!(values instanceof Float32Array) || !isShaped)
       throw new ModelError(
         `Expected ${framesPerHop} x ${classes} float32 scores from ${manifest.file}, got ${dims.join(' x ')} ${type}`,
@@ -74,7 +75,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       endSeconds: (hops * hopSamples) / sampleRate - (framesPerHop - 1 - frame) * frameSeconds - latencySeconds,
       scoredSeconds: (hops * hopSamples) / sampleRate,
     }));
-    // a score that is not a number opens no event, and one such in a state stays for good: deaf without a word
+    // a score that is not finite opens no event, and such a value in a state stays for good: deaf without an error
     if (!frames.every(({ scores }) => areFinite(scores)) || !states.every((state) => areFinite(state.data as Float32Array))) {
       reset();
       throw new ModelError(
@@ -124,7 +125,10 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
   };
 }
 
-/** A sum is finite only where each of its parts is; in double precision no sum of floats overflows. Four at once, for an addition waits for the one before. */
+/**
+ * Whether all values are finite: a sum is finite only if each term is, and in double precision no sum of floats
+ * overflows. Four sums run in parallel, because each addition waits for the one before.
+ */
 export function areFinite(values: ArrayLike<number>): boolean {
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = values.length - (values.length % 4);
@@ -142,7 +146,7 @@ function zeroStates(manifest: ModelManifest, { Tensor }: Runtime): Tensor[] {
   return manifest.states.map(({ shape }) => new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape));
 }
 
-const rounding = 1e-3; // of a quantised graph
+const rounding = 1e-3; // tolerance for the rounding of a quantised graph
 
 function lacks(there: readonly string[], wanted: readonly string[]): boolean {
   return wanted.some((name) => !there.includes(name));
