@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** What may be said of one sound; published as CloudEvents 1.0 JSON, structured mode. The one source of docs/event.schema.json. */
+/**
+ * What may be said of one sound; published as CloudEvents 1.0 JSON, structured mode. The one source of
+ * docs/event.schema.json.
+ */
 const score = z.number().min(0).max(1);
 const sequence = z.number().int().min(1).max(1e12);
 const version = z.string().regex(/^[0-9a-z.-]{1,32}$/);

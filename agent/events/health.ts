@@ -4,7 +4,10 @@ import { eventRefusals, linkFaults, type MicrophoneFault, microphoneFaults, outb
 const count = z.number().int().min(0).max(1e12);
 const seconds = z.number().min(0).max(3.2e9);
 
-/** How well the sensor is; published at intervals and at once when hearing changes. The one source of docs/health.schema.json. */
+/**
+ * The state of the sensor; published at intervals, and at once when hearing changes. The one source of
+ * docs/health.schema.json.
+ */
 export const healthSchema = z
   .strictObject({
     time: z.iso.datetime({ precision: 3 }),
@@ -93,7 +96,10 @@ export interface HearingRecord {
   readonly noiseFloorDb?: number;
 }
 
-/** The usual level of an hour of the day, in dB relative to a full-scale sine, from so many quarters of an hour. */
+/**
+ * The usual level of an hour of the day, in dB relative to a full-scale sine, learnt from `quarters` quarters of an
+ * hour.
+ */
 export interface UsualLevel {
   readonly hour: number;
   readonly quarters: number;

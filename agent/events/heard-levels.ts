@@ -7,10 +7,11 @@ import type { LevelHistory } from './level-history.ts';
 import type { ThresholdCounter } from './threshold-counts.ts';
 
 /**
- * Hands levels, recognised sounds to be summed up, and scores to be counted, on only while the microphone is heard: what a broken one gives is no level of the street, and its
- * seconds without an event would speak for lower thresholds. The seconds before a fault was
- * named have gone through, so that the history forgets its last minutes and begins its quarter of an hour anew. What is clipped is a level, but
- * no usual one: taught that, a sensor whose gain is put right would be `covered` for months.
+ * Passes on levels, recognised sounds and scores only while the microphone is heard. What a broken microphone gives is
+ * not the level of the street, and its seconds without an event would argue for lower thresholds. The seconds before a
+ * fault was named have already been passed on, so the history forgets its last minutes and begins its quarter of an
+ * hour again. Clipped sound has a level, but not a usual one: a sensor that learnt it would be `covered` for months
+ * once its gain is corrected.
  */
 export function openHeardLevels<Hour extends Pick<HourMeter, 'level' | 'recognised'>>(
   history: Pick<LevelHistory, 'push' | 'begin'>,
@@ -19,7 +20,7 @@ export function openHeardLevels<Hour extends Pick<HourMeter, 'level' | 'recognis
 ) {
   let [heard, clipped] = [false, false];
   return {
-    /** Called at every change of state before the next level, and as often as one likes. */
+    /** Must be called at every change of state, before the next level; may be called more often. */
     hearing(state: Health['hearing']['state'], fault?: MicrophoneFault): void {
       heard = state === 'listening';
       if (!heard) history.begin();

@@ -2,28 +2,31 @@ import type { Clock } from '../lib/clock.ts';
 import type { HourSummary } from './summary.ts';
 
 const hourMs = 3_600_000;
-const setBackMs = 60_000; // a clock that is set back by less ends no hour
+const setBackMs = 60_000; // setting the clock back by less than this ends no hour
 const lowestDb = -130;
 const binsPerDb = 10;
 const bins = 150 * binsPerDb;
 
 /**
- * Counts recognised sounds and measures levels, an hour at a time: full hours of UTC while the clock is right, else an hour
- * since the last ended. One in which the clock is set back is longer, by less than a minute. Nothing but sums and a histogram of levels is kept.
+ * Counts recognised sounds and measures levels, one hour at a time: full UTC hours while the clock is right, else an
+ * hour since the last one ended. An hour in which the clock is set back is longer, by less than a minute. Keeps only
+ * sums and a histogram of levels.
  */
 export interface HourMeter {
   recognised(label: keyof HourSummary['recognised']): void;
-  /** A step of 125 ms that was heard: the level F at its end, in dB relative to a full-scale sine, and its mean square. */
+  /**
+   * A step of 125 ms that was heard: the level F at its end, in dB relative to a full-scale sine, and its mean square.
+   */
   level(fastDb: number, meanSquare: number): void;
-  /** Called often, with the seconds listened so far; hands out the hour once it is over. */
+  /** Called often, with the seconds listened so far; hands over the hour once it is over. */
   tick(listenedSeconds: number): void;
-  /** Hands out what there is of the hour. */
+  /** Hands over the hour so far. */
   close(): void;
 }
 
 export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'splAtFullScaleDb'>, complete: (summary: HourSummary) => void): HourMeter {
   let beganMs = clock.monotonicMs();
-  let full = false; // it began with an hour of UTC
+  let full = false; // it began with a UTC hour
   let listenedBefore = 0;
   let listened = 0;
   let recognised = { glass_break: 0, shout: 0, bang: 0 };
@@ -40,7 +43,7 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
         beganMonotonicMs: beganMs,
         clockSynchronised: clock.synchronised(),
         elapsedSeconds: (now - beganMs) / 1000,
-        // a pause that began before the hour is known to have been heard only now
+        // a run without variation from before the hour may count as heard only now: hence the limits
         listenedSeconds: Math.min((now - beganMs) / 1000, Math.max(0, listened - listenedBefore)),
         recognised,
         ...(steps === 0 ? {} : { levels: { laeq: decibels(power / steps), la10: exceeded(0.1), la90: exceeded(0.9) } }),
@@ -68,7 +71,7 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
       recognised[label] = Math.min(100_000, recognised[label] + 1);
     },
     level(fastDb, meanSquare) {
-      if (meanSquare === 0) return; // exact zeros are no sound
+      if (meanSquare === 0) return; // exact zeros are not sound
       const bin = Math.max(0, Math.min(bins - 1, Math.round((fastDb - lowestDb) * binsPerDb)));
       histogram[bin] = (histogram[bin] as number) + 1;
       steps++;
@@ -77,14 +80,15 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
     tick(listenedSeconds) {
       listened = listenedSeconds;
       const now = clock.monotonicMs();
-      // where the hour began is told from the clock as it is now: a clock that was set meanwhile moves both ends
+      // the present clock also places the beginning of the hour: setting the clock moves both ends
       const hourOf = (monotonicMs: number) => Math.floor((clock.wallMs() - (now - monotonicMs)) / hourMs);
       const utc = clock.synchronised();
-      // one that began with an hour of UTC is of that hour, though the clock has been set back since
+      // an hour that began with a UTC hour belongs to it, even if the clock has been set back since
       const over = utc && hourOf(now) > hourOf(beganMs + (full ? setBackMs : 0));
       if (!over && now - beganMs < hourMs + (utc ? setBackMs : 0)) return;
       end();
-      full = over && clock.wallMs() % hourMs < setBackMs; // else the clock has just been set, and this hour has begun in its middle
+      // else the clock has just been set, and this hour begins in the middle of a UTC hour
+      full = over && clock.wallMs() % hourMs < setBackMs;
     },
     close: end,
   };

@@ -3,7 +3,7 @@ import type { Health, UsualLevel } from './health.ts';
 const stepsAMinute = 480; // of 125 ms
 const lowestDb = -110;
 const bins = 121; // of 1 dB
-const enoughQuarters = 12; // three days of an hour
+const enoughQuarters = 12; // three days, for one hour of the day
 const memoryQuarters = 56; // two weeks: older ones fade
 const coveredDb = 10;
 const noisyDb = 15;
@@ -20,12 +20,12 @@ function exceeded(histogram: Int32Array, share: number): number {
 }
 
 /**
- * Levels of the last minutes, and whether they are unusual for this place at this hour.
+ * Keeps the levels of the last minutes and judges whether they are unusual for this place at this hour.
  *
- * Each quarter of an hour is compared with what was usual in that hour of the day: quieter by 10 dB both in its floor and
- * in its loud moments, `covered`; its floor louder by 15 dB with hardly any variation, `noisy`. A suspicious quarter moves what
- * is usual an eighth as much, so that a street that has really changed is believed after three weeks where it is 12 dB quieter, after
- * fifteen where it is 25. Counts of levels are all that is kept.
+ * Each quarter of an hour is compared with what was usual in that hour of the day. `covered`: its floor and its loud
+ * moments are both quieter by 10 dB. `noisy`: its floor is louder by 15 dB, with hardly any variation. A suspicious
+ * quarter changes the usual level only an eighth as much, so that a street that has really changed is accepted after
+ * three weeks if it is 12 dB quieter, after fifteen if it is 25 dB. Only counts of levels are kept.
  *
  * @param usual what was known of each hour @param hour the hour of the day in UTC, undefined while the clock is wrong
  */
@@ -46,7 +46,7 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
     const floorDb = exceeded(quarter, 0.9);
     const loudDb = exceeded(quarter, 0.1);
     beginQuarter();
-    suspicion = 'none'; // nothing can be said while the hour is not known
+    suspicion = 'none'; // no judgement while the hour is unknown
     const now = hour();
     if (now === undefined) return;
     const before = known.get(now);
@@ -63,18 +63,26 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
   }
 
   return {
-    /** Takes up what was known of each hour where that could not be read before; it outweighs what was learnt of the hour meanwhile. */
+    /**
+     * Takes what was known of each hour, where this could not be read at the start; it replaces what was learnt of that
+     * hour meanwhile.
+     */
     recall(earlier: readonly UsualLevel[]): void {
       for (const level of earlier) known.set(level.hour, level);
     },
-    /** Forgets the last minutes, and what there is of the quarter. Nothing is suspected of what is not heard. */
+    /**
+     * Forgets the last minutes and the quarter so far. Also ends the suspicion: there is none while nothing is heard.
+     */
     begin(): void {
       suspicion = 'none';
       minutes.splice(0, minutes.length, new Int32Array(bins));
       steps = 0;
       beginQuarter();
     },
-    /** The level of 125 ms, in dB relative to a full-scale sine; a quarter with one that is not `typical` is not learnt from, nor suspected. */
+    /**
+     * Takes the level of 125 ms, in dB relative to a full-scale sine. A level that is not `typical` begins the quarter
+     * again: what came before in it is neither learnt from nor judged.
+     */
     push(decibels: number, typical = true): void {
       const bin = Math.max(0, Math.min(bins - 1, Math.round(decibels) - lowestDb));
       const minute = minutes.at(-1) as Int32Array;
@@ -85,7 +93,7 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
       }
       quarter[bin] = (quarter[bin] as number) + 1;
       if (!typical) {
-        suspicion = 'none'; // no quarter ends that would take it back
+        suspicion = 'none'; // no quarter ends while this lasts, and nothing else clears it
         beginQuarter();
       } else if (++quarterSteps === 15 * stepsAMinute) endQuarter();
     },

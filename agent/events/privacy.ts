@@ -5,7 +5,7 @@ const score = z.number().min(0).max(1);
 const count = z.number().int().min(0).max(1000);
 export const publishedKinds = ['event', 'status', 'health', 'summary', 'gap', 'selftest', 'privacy'] as const;
 
-/** What a sensor may publish with its present settings: what an operator publishes, and holds its sensors to. */
+/** What a sensor may publish with its present settings. The operator makes it public and checks sensors against it. */
 export const privacyManifestSchema = z
   .strictObject({
     format: z.literal(1),
@@ -27,7 +27,7 @@ export const privacyManifestSchema = z
   .describe('What a sensor may publish.');
 export type PrivacyManifest = z.infer<typeof privacyManifestSchema>;
 
-/** The outcome of the last `tocsin privacy verify`, as it is handed to the courier. */
+/** The outcome of the last `tocsin privacy verify`, as handed to the courier. */
 export const verificationSchema = z.strictObject({
   state: z.enum(['passed', 'failed', 'incomplete']).describe('incomplete: nothing failed, and something could not be checked.'),
   time: z.iso.datetime({ precision: 3 }),

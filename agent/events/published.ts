@@ -18,8 +18,9 @@ export const publishedSchemas: Record<PublishedKind, z.ZodType> = {
 };
 
 /**
- * Whether a payload is a message of a topic of one sensor, written as JSON.stringify writes it: a key given twice, blanks or digits that are
- * no part of a value would carry more than what was checked. `topics` names them by their kind.
+ * Returns a function that tells whether a payload is a valid message for one of a sensor's topics, in exactly the form
+ * that JSON.stringify writes. Otherwise a repeated key, white space or digits that do not change a value could carry
+ * more than what was checked. `topics` gives the topic of each kind.
  */
 export function isPublishable(topics: Readonly<Record<PublishedKind, string>>): (topic: string, payload: string) => boolean {
   const schemas = new Map(Object.entries(topics).map(([kind, topic]) => [topic, publishedSchemas[kind as PublishedKind]]));
@@ -28,7 +29,7 @@ export function isPublishable(topics: Readonly<Record<PublishedKind, string>>): 
       const value: unknown = JSON.parse(payload);
       return JSON.stringify(value) === payload && (schemas.get(topic)?.safeParse(value).success ?? false);
     } catch {
-      return false; // no JSON
+      return false; // not JSON
     }
   };
 }

@@ -12,7 +12,10 @@ const levels = (reference: string, min: number, max: number) =>
     .optional()
     .describe(`A-weighted; percentiles of the level with time constant F (IEC 61672-1), looked at every 125 ms. ${reference}`);
 
-/** An hour in figures, for planning; published once an hour, late when the sensor was offline. The one source of docs/summary.schema.json. */
+/**
+ * An hour in figures, for planning; published once an hour, late when the sensor was offline. The one source of
+ * docs/summary.schema.json.
+ */
 export const summarySchema = z
   .strictObject({
     outbox: z.string().regex(/^[0-9a-f]{16}$/),
@@ -39,7 +42,9 @@ export const summarySchema = z
   .describe('What was heard in an hour, in counts and levels.');
 export type Summary = z.infer<typeof summarySchema>;
 
-/** What the listener tells the courier of an hour, through the outbox. Levels are in dB relative to a full-scale sine. */
+/**
+ * What the listener tells the courier of an hour, through the outbox. Levels are in dB relative to a full-scale sine.
+ */
 export interface HourSummary {
   readonly bootId: string;
   readonly model: { readonly name: string; readonly version: string };

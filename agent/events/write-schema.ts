@@ -6,7 +6,7 @@ import { type PublishedKind, publishedSchemas } from './published.ts';
 /** Kept by the broker for whoever subscribes later. */
 const retained: ReadonlySet<PublishedKind> = new Set(['status', 'health', 'privacy']);
 
-/** The files under docs/ that are made from the definitions; a test holds them to it. */
+/** The files under docs/ that are generated from the definitions; a test checks that they match. */
 export function schemaFiles(): Record<string, string> {
   const kinds = Object.keys(publishedSchemas) as PublishedKind[];
   const channel = (kind: PublishedKind) => ({
