@@ -4,13 +4,16 @@ export interface BrokerAddress {
   readonly host: string;
   readonly port: number;
   readonly encrypted: boolean;
-  /** On this machine: nothing passes a network. */
+  /** The broker is on this machine: nothing passes over a network. */
   readonly loopback: boolean;
 }
 
 const ports: Record<string, number> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 };
 
-/** Where there is no host, as in mqtts:///broker, or the port is 0, the MQTT client takes this machine, or a port of its own choice. */
+/**
+ * Whether there is a host and the port is not 0. Without a host, as in mqtts:///broker, the MQTT client takes this
+ * machine; for port 0, a port of its own choice.
+ */
 export function hasAddress(url: string): boolean {
   const { hostname, port } = URL.parse(url) ?? { hostname: '', port: '' };
   return hostname !== '' && port !== '0';

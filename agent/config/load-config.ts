@@ -29,7 +29,10 @@ export function loadConfig(path: string): Config {
   return checkConfig(readYaml(text, path), path);
 }
 
-/** The part of the outbox of a file whose other parts may be refused; nothing where that cannot be read or is itself wrong. */
+/**
+ * Returns the `outbox` part of a file whose other parts may be invalid; undefined if it cannot be read or is itself
+ * invalid.
+ */
 export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   try {
     return configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox);
@@ -38,7 +41,9 @@ export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   }
 }
 
-/** Checks a parsed configuration. Relative model paths start at the installation, all others where the process runs. */
+/**
+ * Checks a parsed configuration. Relative model paths start at the installation, all others at the working directory.
+ */
 export function checkConfig(value: unknown, path: string): Config {
   const result = configSchema.safeParse(value ?? {});
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
@@ -56,7 +61,10 @@ export function checkConfig(value: unknown, path: string): Config {
 export const serviceConfig = '/etc/tocsin/tocsin.yaml';
 export const serviceMeterSocket = '/run/tocsin/meter.sock';
 
-/** Where the listener of this configuration has its meter socket. The service's is in a folder that the courier cannot see. */
+/**
+ * Where the listener of this configuration has its meter socket. That of the service is in a folder that the courier
+ * cannot see.
+ */
 export function meterSocketPath({ meter, outbox }: Pick<Config, 'meter' | 'outbox'>): string {
   const folder = dirname(resolve(outbox.path));
   return meter.socket ?? (folder === '/var/lib/tocsin' ? serviceMeterSocket : join(folder, 'meter.sock'));
@@ -74,7 +82,7 @@ function crossChecks(config: Config): string[] {
     problems.push(
       `mqtt.url: expected mqtts:// or wss://, for the broker is not on this machine (mqtt.allowPlaintext: true lets anyone on the way read and forge events), got ${show(mqtt.url)}`,
     );
-  // the MQTT client would speak TLS to a plain port without a word
+  // otherwise the MQTT client would speak TLS to a plain-text port, without an error
   if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got ${show(mqtt.url)}`);
   if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name beside passwordFile, got nothing');
   return problems;

@@ -1,6 +1,9 @@
 import type { z } from 'zod';
 
-/** What is wrong with a value, one line for each key: `key: expected what, got what`. `root` is the whole that was read. */
+/**
+ * Describes what is wrong with a value, one line for each key: `key: expected what, got what`. `root` is the whole
+ * value that was read.
+ */
 export function problemsOf(issue: z.core.$ZodIssue, root: unknown): string[] {
   const named = (path: readonly PropertyKey[]) => path.map((key) => (holdsKey(String(key)) ? redacted : String(key))).join('.');
   const path = named(issue.path);
@@ -28,7 +31,7 @@ function expectedOf(issue: z.core.$ZodIssue): string {
     return `text of the form ${issue.format === 'regex' ? issue.pattern : issue.format}`;
   const choices = issue.code === 'invalid_value' ? issue.values : issue.code === 'invalid_union' ? issue.errors.flat().flatMap(valuesOf) : [];
   if (choices.length > 0) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}`;
-  return issue.message.replace(/^expected /, ''); // of the schema's own
+  return issue.message.replace(/^expected /, ''); // the schema's own message
 }
 
 function valuesOf(issue: z.core.$ZodIssue): readonly unknown[] {
@@ -39,24 +42,27 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
-/** What a file holds may be shown on a terminal, which would obey its control characters. */
+/** Replaces control characters: text from a file may be shown on a terminal, which would obey them. */
 export function printable(text: string): string {
   return text.replace(/(?![\n\t])\p{Cc}/gu, '?');
 }
 
-/** The same for what is to stay on its line. */
+/** The same for text that must stay on one line. */
 export function printableLine(text: string): string {
   return text.replace(/\p{Cc}/gu, '?');
 }
 
-/** `name`: its key. A secret has no place in the file, and where one stands there it must not reach the journal as well. */
+/**
+ * Shows a value whose key is `name`. Secrets do not belong in the file; one that is there must not reach the journal as
+ * well.
+ */
 export function show(value: unknown, name = ''): string {
   return value === undefined ? 'nothing' : printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
 }
 
 export const redacted = '(redacted)';
 
-/** Whether a text looks like a key, whole or a line of it: PEM, or base64 as long as no name is, but for a digest. */
+/** Whether a text looks like a key or a line of one: PEM, or base64 longer than any name, except a digest. */
 export function holdsKey(text: string): boolean {
   return /-----BEGIN|(?![0-9a-f]{40}|[0-9A-F]{40})[A-Za-z0-9+/]{40}/.test(text);
 }
@@ -68,10 +74,13 @@ function withoutSecret(name: string, value: unknown): unknown {
   return shownUrl(value);
 }
 
-/** A broker's address, or what stands in its place, without a user, a query and a fragment: there may be a password or a token in them. */
+/**
+ * A broker's address, or whatever is in its place, without user, query and fragment, which may hold a password or a
+ * token.
+ */
 export function shownUrl(url: string): string {
   if (holdsKey(url)) return redacted;
-  // of user?word@host or host?token=a@b nothing tells which it is
+  // nothing tells user?word@host from host?token=a@b
   if (/:\/\/[^?#]*[?#].*@/s.test(url)) return url.replace(/(?<=:\/\/).*/s, redacted);
   return url.replace(/(?<=:\/\/).*(?=@)/s, redacted).replace(/(?<=:\/\/[^?#]*[?#]).+/s, redacted);
 }

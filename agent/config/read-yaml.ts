@@ -3,8 +3,8 @@ import { ConfigError } from '../lib/errors.ts';
 import { printable } from './problems.ts';
 
 /**
- * The value that a YAML text holds: groups, lists, text, numbers. Throws a ConfigError, which names the place and shows nothing of what
- * stands there: that may be a secret with a quote too few.
+ * Returns the value of a YAML text: groups, lists, text, numbers. Throws a ConfigError that names the place of a
+ * mistake but shows nothing of the text there, which may be a secret with a missing quote.
  */
 export function readYaml(text: string, path: string): unknown {
   const lines = new LineCounter();
@@ -12,12 +12,12 @@ export function readYaml(text: string, path: string): unknown {
   const [wrong] = [...document.errors, ...document.warnings];
   if (wrong) {
     const { line, col } = lines.linePos(wrong.pos[0]);
-    const what = wrong.message.replace(/: .*/s, ''); // behind it, the text itself
+    const what = wrong.message.replace(/: .*/s, ''); // the text of the file follows the colon
     throw new ConfigError(`Expected YAML in ${path}, got: ${printable(what)} at line ${line}, column ${col}`, 'check indentation and quotes at the line named');
   }
   try {
     const value: unknown = document.toJS();
-    JSON.stringify(value); // what holds itself has no end
+    JSON.stringify(value); // throws for a value that contains itself
     return value;
   } catch (cause) {
     throw new ConfigError(

@@ -12,7 +12,7 @@ export interface Credentials {
   key?: Buffer;
 }
 
-/** Reads what the broker needs. Only the courier calls this: the listener never sees a credential. */
+/** Reads the credentials for the broker. Only the courier calls this: the listener never sees a credential. */
 export function readCredentials(mqtt: Config['mqtt']): Credentials {
   const credentials: Credentials = {};
   if (mqtt.username) credentials.username = mqtt.username;
@@ -23,7 +23,10 @@ export function readCredentials(mqtt: Config['mqtt']): Credentials {
   return credentials;
 }
 
-/** The configuration as it may be shown: a user name and what the broker's URL asks for are secrets here, files are named but not read. */
+/**
+ * The configuration in a form that may be shown. The user name and the query of the broker's URL count as secrets;
+ * files are named but not read.
+ */
 export function redact(config: Config): Config {
   const { mqtt } = config;
   return { ...config, mqtt: { ...mqtt, url: shownUrl(mqtt.url), ...(mqtt.username ? { username: redacted } : {}) } };

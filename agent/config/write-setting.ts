@@ -12,9 +12,9 @@ export interface Setting {
 }
 
 /**
- * Writes values into a configuration file, each with a comment behind it. All other values and comments stay, if not their
- * spacing; the result is checked and on the disk before it takes the file's place, in one step and with its owner and mode. Behind a symbolic
- * link it is the file linked to that changes.
+ * Writes values into a configuration file, each followed by a comment. All other values and comments stay, though their
+ * spacing may change. The result is checked and flushed to disk, then replaces the file in one step, with its owner and
+ * mode. If the path is a symbolic link, the file that it points to changes.
  */
 export function writeSettings(path: string, settings: readonly Setting[]): void {
   const document = parseDocument(readFileSync(path, 'utf8'));
@@ -23,14 +23,17 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
     scalar.comment = ` ${comment}`;
     document.setIn(keys, scalar);
     const parent = document.getIn(keys.slice(0, -1));
-    if (isMap(parent)) parent.flow = false; // a comment behind a value within braces would hide the next
+    if (isMap(parent)) parent.flow = false; // within braces, a comment after a value would hide the next value
   }
   const text = document.toString({ lineWidth: 0 });
   checkConfig(parseDocument(text).toJS(), path);
   writeBeside(path, text, moveFile);
 }
 
-/** Does all of it but the last step: throws what `writeSettings` would, before a person has done the work whose outcome it is to store. */
+/**
+ * Does everything but the last step. Throws what `writeSettings` would throw, before a person does the work whose
+ * outcome it is to store.
+ */
 export function checkWritable(path: string): void {
   writeBeside(path, readFileSync(path, 'utf8'), (beside) => rmSync(beside));
 }
@@ -40,8 +43,9 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
   try {
     const place = realpathSync(path);
     const { mode, uid, gid } = statSync(place);
-    const own = `${place}.${randomUUID()}.tmp`; // a number of a process comes again, and what a killed one left would be in the way
-    const file = openSync(own, 'wx', mode); // no file of another's, nor what a link there points to
+    // not the process id, which recurs: the leftover of a killed process would be in the way
+    const own = `${place}.${randomUUID()}.tmp`;
+    const file = openSync(own, 'wx', mode); // opens no existing file, nor what a link there points to
     beside = own;
     try {
       writeFileSync(file, text, { flush: true });
@@ -65,7 +69,7 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
   }
 }
 
-/** One of them. */
+/** Writes one setting. */
 export function writeSetting(path: string, keys: readonly string[], value: number | string, comment: string): void {
   writeSettings(path, [{ keys, value, comment }]);
 }
