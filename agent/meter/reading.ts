@@ -1,4 +1,4 @@
-// The one form in which the listener tells what it is hearing: numbers with bounds, always of the same length.
+// The only form in which the listener reports what it hears: numbers with bounds, always of the same length.
 import type { Miss, TrackState } from '../events/event-detector.ts';
 import type { HearingRecord } from '../events/health.ts';
 import { microphoneFaults } from '../lib/faults.ts';
@@ -7,7 +7,7 @@ export const labelCount = 3;
 export const lastCount = 6;
 export const readingsPerSecond = 10;
 
-/** What became of a sound that stirred a label; `refused`: more events than outbox.maxEventsPerMinute. */
+/** What became of a sound that raised the score of a label; `refused`: more events than outbox.maxEventsPerMinute. */
 export const outcomes = ['fired', 'refused', 'under', 'short', 'merged', 'cooldown'] as const satisfies readonly (Miss['reason'] | 'fired' | 'refused')[];
 export type Outcome = (typeof outcomes)[number];
 
@@ -17,13 +17,13 @@ const suspicions = ['none', 'covered', 'noisy'] as const satisfies readonly Hear
 const trackStates = ['idle', 'open', 'confirmed', 'tail', 'cooldown'] as const satisfies readonly TrackState[];
 
 export interface LabelReading {
-  /** Highest smoothed score since the reading before, 0 to 1. */
+  /** Highest smoothed score since the previous reading, 0 to 1. */
   readonly score: number;
   readonly state: TrackState;
-  /** Of the state; see Track.leftSeconds. */
+  /** Time left in the state; see Track.leftSeconds. */
   readonly leftSeconds: number;
   readonly open: number;
-  /** Whether `open` is the site's own, from the configuration, and not the model's. */
+  /** Whether `open` comes from the site's configuration, not from the model. */
   readonly own: boolean;
 }
 
@@ -42,7 +42,10 @@ export interface MeterReading {
   readonly suspicion: HearingRecord['suspicion'];
   readonly listenedSeconds: number;
   readonly elapsedSeconds: number;
-  /** Loudest 125 ms since the reading before, unweighted, in whole dB relative to a full-scale sine; undefined while deaf. */
+  /**
+   * Loudest 125 ms since the previous reading, unweighted, in whole dB relative to a full-scale sine; undefined while
+   * deaf.
+   */
   readonly levelDb: number | undefined;
   /** LAF in whole dB SPL, on a calibrated sensor. */
   readonly splDb: number | undefined;
@@ -50,15 +53,18 @@ export interface MeterReading {
   readonly noiseFloorDb: number | undefined;
   /** In the order of the labels. */
   readonly labels: readonly LabelReading[];
-  /** How many sounds have stirred a label since the listener started. */
+  /** Number of such outcomes since the listener started. */
   readonly stirred: number;
-  /** What became of the last of them, newest first; none is older than an hour. */
+  /** The last outcomes, newest first; none is older than an hour. */
   readonly last: readonly LastOutcome[];
 }
 
 const version = 1;
 
-/** Name, bytes, lowest and highest value. Sent as an unsigned integer above the lowest; of a `maybe`, one more, and 0 for no value. */
+/**
+ * Name, bytes, lowest and highest value. Sent as an unsigned integer, counted from the lowest value. For a `maybe` it
+ * is one more, and 0 stands for no value.
+ */
 type Field = readonly [name: string, bytes: 1 | 2 | 4, min: number, max: number, kind?: 'maybe'];
 
 const labelFields = (i: number): Field[] => [
@@ -75,7 +81,7 @@ const lastFields = (i: number): Field[] => [
   [`ago${i}`, 2, 0, 36_000], // tenths of a second
 ];
 
-/** Everything that can be said over the socket, in the order in which it is sent. */
+/** Everything that can be sent over the socket, in the order of sending. */
 export const readingFields: readonly Field[] = [
   ['version', 1, version, version],
   ['sequence', 4, 0, 2 ** 31 - 1],
@@ -95,7 +101,10 @@ export const readingFields: readonly Field[] = [
 /** Bytes of a reading: 0.83 kB a second to each client. */
 export const readingBytes = readingFields.reduce((sum, [, bytes]) => sum + bytes, 0);
 
-/** Puts a reading in its form; what is out of bounds is sent as the bound, so that nothing but the schema can be said. */
+/**
+ * Encodes a reading. A value that is out of bounds is sent as the bound, so that nothing outside the schema can be
+ * sent.
+ */
 export function encodeReading(reading: MeterReading): Buffer {
   const values = flatten(reading);
   const bytes = Buffer.alloc(readingBytes);
@@ -109,7 +118,7 @@ export function encodeReading(reading: MeterReading): Buffer {
   return bytes;
 }
 
-/** The reading of a message, or undefined when it is anything but one. */
+/** Decodes a message; undefined if it is anything but a reading. */
 export function decodeReading(bytes: Buffer): MeterReading | undefined {
   if (bytes.length !== readingBytes) return undefined;
   const values: Record<string, number | undefined> = {};
@@ -122,7 +131,7 @@ export function decodeReading(bytes: Buffer): MeterReading | undefined {
     values[name] = kind === 'maybe' && sent === 0 ? undefined : value;
   }
   const reading = unflatten(values);
-  return encodeReading(reading).equals(bytes) ? reading : undefined; // no room beside what is said
+  return encodeReading(reading).equals(bytes) ? reading : undefined; // only the exact encoding: no room for hidden data
 }
 
 type Flat = Record<string, number | undefined>;

@@ -1,4 +1,5 @@
-// The one socket of the listener. It only writes, to programs of this machine, and only what reading.ts can say.
+// The only socket of the listener. It only writes, only to programs on this machine, and only what reading.ts can
+// express.
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -7,16 +8,18 @@ import type { Logger } from '../lib/logger.ts';
 import { encodeReading, type MeterReading, readingsPerSecond } from './reading.ts';
 
 const mostClients = 4;
-const mostConnections = 20; // within the rest, or the socket closes for as long: calls without end cost nothing then
+// Within restMs; beyond, the socket closes until that time is over, so that endless connections cost nothing.
+const mostConnections = 20;
 const restMs = 5000;
-const longestPath = 107; // of an AF_UNIX address
+const longestPath = 107; // bytes in an AF_UNIX address
 
 /**
- * Opens the socket and writes `read()` to whoever is connected, ten times a second, while somebody is. Nothing is taken: a
- * client that sends is dropped, and so is one that does not read, as soon as the kernel's buffer for it is full; at most one
- * message waits here for each. A socket that cannot be made is logged, and hearing goes on without.
+ * Opens the socket and writes `read()` to every connected client, ten times a second, while there is one. Accepts no
+ * input: a client that sends is dropped. So is one that does not read, as soon as the kernel's buffer for it is full;
+ * at most one message for each client waits here. If the socket cannot be created, this is logged and hearing goes on
+ * without it.
  *
- * @param watching told when the first client comes and the last has gone
+ * @param watching called when the first client comes and when the last one has gone
  */
 export function openMeterSocket(path: string, read: () => MeterReading, watching: (on: boolean) => void, logger: Logger): { close(): void } {
   const clients = new Set<Socket>();
@@ -24,7 +27,7 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
   let connections = 0;
   let counting: NodeJS.Timeout | undefined;
   let closed = false;
-  let own: number | undefined; // the inode of our socket: no other has it while we hold it
+  let own: number | undefined; // the inode of this socket: no other file has it while the socket is open
 
   const server = createServer((client) => {
     if (++connections > mostConnections && server.listening) {
@@ -73,7 +76,7 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
       const before = lstatSync(path, { throwIfNoEntry: false });
       if (before && !before.isSocket()) throw new Error(`${path} is no socket`);
-      if (before) rmSync(path); // of a listener that was killed
+      if (before) rmSync(path); // left by a listener that was killed
       server.listen({ path }, () => chmodSync(path, 0o660));
       own = inodeAt(path);
     } catch (error) {
@@ -81,7 +84,10 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
     }
   }
 
-  /** A server that closes removes what lies at its path: the socket of another, which took the place of ours, stands aside meanwhile. */
+  /**
+   * Closes the server. Node then removes whatever is at its path, so the socket of another listener that has taken this
+   * place is moved aside meanwhile.
+   */
   function closeServer(): void {
     const there = inodeAt(path);
     const aside = server.listening && there !== undefined && there !== own ? `${path}.${process.pid}` : undefined;
@@ -116,6 +122,6 @@ function inodeAt(path: string): number | undefined {
   try {
     return lstatSync(path).ino;
   } catch {
-    return undefined; // nothing that could be removed either
+    return undefined; // then there is nothing to remove either
   }
 }

@@ -5,14 +5,14 @@ import type { LevelHistory } from '../events/level-history.ts';
 import type { LastOutcome, MeterReading, Outcome } from './reading.ts';
 
 /**
- * Port: where the listener leaves what the meter shows. Numbers only; each call is cheap, and nothing is kept but the latest
- * values and what became of the last sounds.
+ * Port: takes from the listener what the meter shows. Numbers only; each call is cheap. Keeps only the latest values
+ * and the outcomes of the last sounds.
  */
 export interface Tap {
-  /** Whether anybody looks on: while nobody does, scores need not be told, and no level is kept but the last. */
+  /** Whether a client watches. While none does, scores need not be passed on, and only the last level is kept. */
   readonly watched: boolean;
   level(decibels: number): void;
-  /** LAF in dB SPL, asked for when somebody looks on. */
+  /** Takes a function that returns LAF in dB SPL; it is called only for a reading. */
   soundPressure(of: () => number): void;
   scores(tracks: readonly Track[]): void;
   fired(label: Label, peak: number, stored: boolean): void;
@@ -23,7 +23,7 @@ export interface Tap {
 export interface TapParts {
   readonly labels: readonly Label[];
   readonly rules: Record<Label, DetectionRule>;
-  /** Labels whose threshold is the site's own. */
+  /** Labels whose threshold comes from the site's configuration. */
   readonly own: readonly Label[];
   readonly levels: Pick<LevelHistory, 'noiseFloorDb' | 'suspicion'>;
   readonly monotonicMs: () => number;
@@ -33,7 +33,7 @@ const remembered = 6;
 const rememberedMs = 3_600_000;
 const freshMs = 600; // scores come in bursts of a quarter of a second, levels in eighths
 
-/** A tap, and the reading of what it was told since the last reading. */
+/** Opens a tap; `read` returns the reading of what the tap was given since the previous one. */
 export function openTap(parts: TapParts): Tap & { watched: boolean; read(): MeterReading } {
   const { labels, rules, own, levels, monotonicMs } = parts;
   const last: { label: number; outcome: Outcome; peak: number; atMs: number }[] = [];
@@ -90,7 +90,8 @@ export function openTap(parts: TapParts): Tap & { watched: boolean; read(): Mete
       spl = of;
     },
     scores(now: readonly Track[]) {
-      const before = monotonicMs() - scoredMs < freshMs ? peaks : []; // older ones are of who looked on before, or from before a fault
+      // older peaks are from an earlier client or from before a fault
+      const before = monotonicMs() - scoredMs < freshMs ? peaks : [];
       tracks = now;
       scoredMs = monotonicMs();
       peaks = now.map(({ score }, i) => Math.max(score, before[i] ?? 0));
