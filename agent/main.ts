@@ -6,7 +6,7 @@ import { configNamedBy, languageOf } from './cli/translate.ts';
 import { exitCodes, TocsinError } from './lib/errors.ts';
 
 const stop = new AbortController();
-const togetherMs = 1000; // Ctrl-C reaches a half from the terminal and once more from `tocsin run`
+const togetherMs = 1000; // Ctrl-C reaches each half twice: from the terminal and from `tocsin run`
 let askedMs = 0;
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
@@ -14,11 +14,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     if (!stop.signal.aborted) askedMs = performance.now();
     stop.abort();
   });
-process.on('SIGUSR1', () => undefined); // Node would open a debugger's port
+process.on('SIGUSR1', () => undefined); // without a handler, Node would open a debugger's port
 const language = languageOf(process.argv, process.env);
 const config = configNamedBy(process.argv, process.env);
 process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
-  if (cause.code === 'EPIPE') process.exit(0); // the reader has seen enough
+  if (cause.code === 'EPIPE') process.exit(0); // the reader has closed the pipe
   const unwritten = new TocsinError(`Expected to write the output, got: ${cause.message}`, 'is the disk full? df -h', exitCodes.failure, { cause });
   process.exit(reportError(unwritten, language, config));
 });
@@ -29,12 +29,12 @@ try {
   process.exitCode = reportError(error, language, config);
 }
 if (stop.signal.aborted) {
-  // the look-up of a name cannot be ended, and holds a process for as long as the resolver waits
+  // a DNS lookup cannot be cancelled and keeps the process alive for as long as the resolver waits
   await Promise.all([process.stdout, process.stderr].map(written));
   process.exit();
 }
 
-/** Until a reader, however slow, has taken what was printed, or is gone. */
+/** Resolves once a reader, however slow, has taken what was printed, or is gone. */
 function written(stream: NodeJS.WriteStream): Promise<void> | undefined {
   if (stream.writableLength === 0 || stream.destroyed) return;
   return new Promise((done) => stream.write('', () => done()));

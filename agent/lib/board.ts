@@ -10,7 +10,7 @@ export interface BoardFacts {
   freeDiskMegabytes?: number;
 }
 
-/** The hottest of /sys/class/thermal, in degrees Celsius to a tenth; nothing where there is none. */
+/** The highest temperature in /sys/class/thermal, in degrees Celsius to a tenth; undefined if there is none. */
 export function boardTemperature(sys = '/sys'): number | undefined {
   const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
   const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
@@ -18,9 +18,9 @@ export function boardTemperature(sys = '/sys'): number | undefined {
 }
 
 /**
- * What the board tells of itself; what it does not tell is left out. Its temperature, the Raspberry Pi
- * firmware's get_throttled (bits 0 to 3: under-voltage, frequency capped, throttled, soft temperature limit; 16 to 19: the same since
- * boot; Raspberry Pi documentation, vcgencmd) and the free space of the file system that holds `folder`.
+ * Returns what the board reports, and leaves out what it does not: its temperature, the Raspberry Pi firmware's
+ * get_throttled (bits 0 to 3: under-voltage, frequency capped, throttled, soft temperature limit; 16 to 19: the same
+ * since boot; Raspberry Pi documentation, vcgencmd) and the free space of the file system that holds `folder`.
  */
 export function readBoard(folder: string, sys = '/sys'): BoardFacts {
   const facts: BoardFacts = {};
@@ -36,14 +36,15 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
     const { bavail, bsize } = statfsSync(folder);
     facts.freeDiskMegabytes = Math.min(1e9, Math.round((bavail * bsize) / 1e6));
   } catch {
-    // not told
+    // not reported
   }
   return facts;
 }
 
 /**
- * Where the Raspberry Pi's firmware tells whether the board was slowed down. The folder has the name of the device tree's node, soc/soc:firmware
- * up to the Pi 4; on the Pi 5 `soc` is soc@107c000000, and the folder there or beside it. Kernels without the file tell nothing.
+ * The file in which the Raspberry Pi's firmware reports whether the board was slowed down. The folder is named after
+ * the device tree's node: soc/soc:firmware up to the Pi 4. On the Pi 5 `soc` is soc@107c000000, and the folder is in it
+ * or beside it. Kernels without the file report nothing.
  */
 export function throttledFile(sys = '/sys'): string {
   const platform = join(sys, 'devices/platform');

@@ -2,15 +2,21 @@ import { readFileSync, statSync } from 'node:fs';
 
 export type ClockQuality = 'synchronised' | 'corrected' | 'unsynchronised';
 
-/** Every time the agent uses. `monotonicMs` counts from boot and is shared by all processes of one boot. */
+/**
+ * The source of every time that the agent uses. `monotonicMs` counts from boot and is shared by all processes of one
+ * boot.
+ */
 export interface Clock {
   wallMs(): number;
   monotonicMs(): number;
-  /** Whether there is reason to believe `wallMs`. */
+  /** Whether there is evidence that `wallMs` is right. */
   synchronised(): boolean;
-  /** For how long the wall clock has not been set: since it was, or since this was opened. */
+  /** Milliseconds since the wall clock was last set, or since this clock was opened. */
   steadyMs(): number;
-  /** Told when this boot began as somebody noted it who believed the wall clock; nothing where nobody did. */
+  /**
+   * Takes the wall-clock time at which this boot began, as noted by a process that trusted the wall clock; undefined if
+   * there is no such note.
+   */
   recall(beganMs: number | undefined): void;
   readonly bootId: string;
 }
@@ -19,25 +25,35 @@ export interface ClockSource {
   readonly bootId: string;
   wallMs(): number;
   monotonicMs(): number;
-  /** What speaks for the wall clock now, in milliseconds of wall clock: when a daemon last set it, and what the hardware clock says. */
+  /**
+   * The present evidence for the wall clock, in milliseconds of wall clock: when a daemon last set it, and what the
+   * hardware clock says.
+   */
   evidence(): { setMs?: number | undefined; hardwareMs?: number | undefined };
 }
 
-/** The day of this release, on the man page too. A wall clock before it cannot be right: a Pi without a network starts in 1970 or at its last shutdown. */
+/**
+ * The day of this release, also on the man page. A wall clock before it cannot be right: a Pi without a network starts
+ * in 1970 or at its last shutdown.
+ */
 export const releasedOn = '2026-11-01';
 export const releasedMs = Date.parse(releasedOn);
-/** The wall clock may move by so much against the monotonic one and still be the same: a leap second, a small step of NTP. */
+/**
+ * The wall clock may move this far against the monotonic clock without counting as set: a leap second, a small step of
+ * NTP.
+ */
 export const stepMs = 2000;
-const hardwareMs = 2500; // a hardware clock tells whole seconds, and takes one to read
+const hardwareMs = 2500; // a hardware clock tells whole seconds, and reading it takes one
 const lookAgainMs = 1000;
 
 /**
  * Judges the wall clock.
  *
- * INVARIANT: Linux slews both clocks alike, so that their difference changes only when somebody sets the wall clock. It is
- * believed at the difference at which there was evidence last, and at no other: after a jump it is not, until it is set
- * again by a daemon, agrees with the hardware clock, or jumps back. That holds for all processes of a boot: one that starts after
- * a jump finds the file of a daemon that set the clock before, and is told by `recall` at which difference it was right.
+ * INVARIANT: Linux slews both clocks alike, so their difference changes only when somebody sets the wall clock. The
+ * wall clock is believed only at the difference for which there was evidence last. After a jump it is not believed
+ * until a daemon sets it again, it agrees with the hardware clock, or it jumps back. That holds for all processes of a
+ * boot: a process that starts after a jump finds the file of a daemon that set the clock before the jump, and learns
+ * from `recall` at which difference the clock was right.
  */
 export function openClock(source: ClockSource): Clock {
   const { wallMs, monotonicMs, bootId } = source;
@@ -46,9 +62,9 @@ export function openClock(source: ClockSource): Clock {
   let steadySinceMs = monotonicMs();
   let lookedMs = Number.NEGATIVE_INFINITY;
   let seenSetMs: number | undefined;
-  let proven = false; // by evidence of now, not by a file that was there before this was opened
+  let proven = false; // by present evidence, not by a file that was there before this clock was opened
 
-  /** Both clocks at one moment: a process that was held up in between reads again. */
+  /** Reads both clocks at one moment; reads again if the process was held up in between. */
   function readBoth(): { wall: number; now: number; difference: number } {
     for (let attempt = 0; ; attempt++) {
       const before = monotonicMs();
@@ -63,11 +79,11 @@ export function openClock(source: ClockSource): Clock {
     if (differs(at.difference, difference) || at.now - lookedMs >= lookAgainMs) {
       const { setMs, hardwareMs: hardware } = source.evidence();
       const first = lookedMs === Number.NEGATIVE_INFINITY;
-      at = readBoth(); // after the evidence: what is set in between is found by the next look
+      at = readBoth(); // read after the evidence: the next look finds a clock that was set in between
       lookedMs = at.now;
       if (differs(at.difference, difference)) steadySinceMs = at.now;
       difference = at.difference;
-      // a daemon's word holds for the wall clock under which it was given: within this boot as that has it, and not ahead
+      // a daemon's timestamp counts only if, by the present wall clock, it is within this boot and not in the future
       const fits = setMs !== undefined && setMs !== seenSetMs && setMs >= at.difference - stepMs && setMs <= at.wall + stepMs;
       const agrees = hardware !== undefined && Math.abs(hardware - at.wall) <= hardwareMs;
       if (fits || agrees) believed = at.difference;
@@ -76,7 +92,7 @@ export function openClock(source: ClockSource): Clock {
     }
     return at.wall > releasedMs && believed !== undefined && !differs(at.difference, believed);
   }
-  look(); // what there is to see now is older than this process
+  look(); // a file that exists now is older than this clock
   return {
     bootId,
     wallMs,
@@ -88,7 +104,8 @@ export function openClock(source: ClockSource): Clock {
     },
     recall(beganMs) {
       look();
-      // to one that has had evidence of its own, which may see no more of it, another's word counts where it speaks for the clock as it stands
+      // a clock that has had evidence of its own may see no more of it: it then accepts another process's note only if
+      // the note matches the present difference
       if (beganMs === undefined || (proven && differs(beganMs, difference))) return;
       if (believed === undefined || differs(believed, beganMs)) believed = beganMs;
     },
@@ -99,7 +116,8 @@ function differs(one: number, other: number): boolean {
   return Math.abs(one - other) > stepMs;
 }
 
-// timesyncd touches its file whenever it sets the clock; systemd/README.md says who touches the other where chrony runs
+// timesyncd touches its file whenever it sets the clock; systemd/README.md says what touches the other where chrony
+// runs
 const witnesses = ['/run/systemd/timesync/synchronized', '/run/tocsin-clock-set'];
 
 /** The machine's clock. */
@@ -114,7 +132,10 @@ export function systemClock(): Clock {
   });
 }
 
-/** When one of these files was touched last, in milliseconds of wall clock. One that cannot be looked at is no evidence, and no reason to hear nothing. */
+/**
+ * The latest time at which one of these files was touched, in milliseconds of wall clock. A file that cannot be
+ * examined is no evidence, and no reason to stop hearing.
+ */
 export function touchedMs(paths: readonly string[]): number | undefined {
   const touched = paths.flatMap((path) => {
     try {

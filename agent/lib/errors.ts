@@ -12,13 +12,13 @@ export class TocsinError extends Error {
   }
 }
 
-/** Whether the system, somewhere down the causes, refused this user. */
+/** Whether the error, or one of its causes, is that the system denied this user access. */
 export function isDenied(error: unknown): boolean {
   const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
   return code === 'EACCES' || code === 'EPERM' || (cause !== undefined && isDenied(cause));
 }
 
-/** Whether the disk, or this user's share of it, is full. SHMSIZE: no room for the shared memory of a write-ahead log. */
+/** Whether the disk, or this user's quota, is full. SHMSIZE: no room for the shared memory of a write-ahead log. */
 export function isFull(error: unknown): boolean {
   return hasCode(error, /^(ENOSPC|EDQUOT|SQLITE_FULL|SQLITE_IOERR_SHMSIZE)$/);
 }
@@ -39,14 +39,14 @@ export const exitCodes = {
 } as const;
 
 export class ConfigError extends TocsinError {
-  /** One for each thing that is wrong in the file; the message where the file could not be read at all. */
+  /** One entry for each problem in the file; the message if the file could not be read at all. */
   readonly problems: readonly string[];
   constructor(message: string, tryHint: string, options?: ErrorOptions & { readonly problems?: readonly string[] }) {
     super(message, tryHint, exitCodes.config, options);
     this.problems = options?.problems ?? [message];
   }
 }
-/** The sound cannot be had: no such file, no such microphone, or it fell silent. */
+/** Sound is not available: no such file, no such microphone, or it fell silent. */
 export class AudioError extends TocsinError {
   constructor(message: string, tryHint: string, options?: ErrorOptions) {
     super(message, tryHint, exitCodes.audio, options);
@@ -62,9 +62,9 @@ export class OutboxError extends TocsinError {
     super(message, tryHint, exitCodes.outbox, options);
   }
 }
-/** The schema of the outbox refuses what is to be stored, and would for ever: no fault of the disk. */
+/** The schema of the outbox refuses what is to be stored, and always will; the disk is not at fault. */
 export class UnstorableError extends OutboxError {}
-/** The broker refused, did not answer, or is not there. `refused` is true when sending the same again cannot help by itself. */
+/** The broker refused, did not answer, or is not there. `refused`: sending the same again cannot help by itself. */
 export class BrokerError extends TocsinError {
   readonly refused: boolean;
   constructor(message: string, tryHint: string, refused: boolean, options?: ErrorOptions) {
@@ -75,7 +75,7 @@ export class BrokerError extends TocsinError {
 /** How a connection to the broker ended, or why there was no answer over it: the cause of a BrokerError. */
 export class LinkError extends Error {
   readonly fault: LinkFault;
-  /** Of the DISCONNECT of MQTT 5, where the broker sent one. */
+  /** Reason code of the MQTT 5 DISCONNECT, if the broker sent one. */
   readonly reasonCode: number | undefined;
   constructor(fault: LinkFault, message: string, reasonCode?: number) {
     super(message);
@@ -84,13 +84,16 @@ export class LinkError extends Error {
     this.reasonCode = reasonCode;
   }
 }
-/** The sensor itself refused to send a message, for it is not of its topic's closed schema, or larger than the broker says it takes. */
+/**
+ * The sensor itself refused to send a message: it does not match the closed schema of its topic, or is larger than the
+ * broker says it accepts.
+ */
 export class UnsentError extends BrokerError {
   constructor(message: string, tryHint: string) {
     super(message, tryHint, true);
   }
 }
-/** The broker acknowledged a message and said that nobody subscribes to its topic: it keeps it for nobody. */
+/** The broker acknowledged a message but said that nobody subscribes to its topic: it keeps it for nobody. */
 export class UnheardError extends BrokerError {
   constructor(message: string, tryHint: string, options?: ErrorOptions) {
     super(message, tryHint, true, options);
@@ -111,13 +114,13 @@ export class StoppedError extends TocsinError {
   }
 }
 
-/** The text of whatever was thrown; of several errors that came together and say nothing in common, that of each. */
+/** The text of whatever was thrown; of an AggregateError without a message of its own, the text of each error. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether an error, or what caused it, has one of these codes. */
+/** Whether an error, or one of its causes, has one of these codes. */
 export function hasCode(error: unknown, codes: RegExp): boolean {
   const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
   return (typeof code === 'string' && codes.test(code)) || (cause !== undefined && hasCode(cause, codes));

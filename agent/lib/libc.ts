@@ -1,4 +1,4 @@
-// The only file that imports koffi. What Node has no function for, and no other function of libc, is bound here.
+// The only file that imports koffi. It binds only those functions of libc for which Node has none.
 import koffi from 'koffi';
 
 const AF_UNIX = 1;
@@ -20,13 +20,15 @@ function libc(prototype: string): LibcFunction {
 }
 
 /**
- * Two connected stream sockets of the family AF_UNIX (socketpair(2)), as file descriptors: what Node itself gives a child as stdout. Reading
- * from the first waits `receiveTimeoutMs` at most, and is then an error with code EAGAIN (socket(7), SO_RCVTIMEO); between the two lie
- * `bytes` at most, and less where they are written in small pieces (SO_SNDBUF, of which the kernel reckons twice, its own cost included).
+ * Creates two connected AF_UNIX stream sockets (socketpair(2)), as file descriptors; Node itself gives a child such a
+ * socket as stdout. A read from the first waits at most `receiveTimeoutMs` and then fails with EAGAIN (socket(7),
+ * SO_RCVTIMEO). At most `bytes` are buffered between the two, less if they are written in small pieces (SO_SNDBUF,
+ * which the kernel doubles to include its own overhead). Throws if either cannot be set up.
  */
 export function socketPair(receiveTimeoutMs: number, bytes: number): [number, number] {
   const pair = new Int32Array(2);
-  const timeout = BigInt64Array.of(BigInt(Math.floor(receiveTimeoutMs / 1000)), BigInt((receiveTimeoutMs % 1000) * 1000)); // struct timeval
+  // struct timeval
+  const timeout = BigInt64Array.of(BigInt(Math.floor(receiveTimeoutMs / 1000)), BigInt((receiveTimeoutMs % 1000) * 1000));
   const size = Int32Array.of(bytes / 2);
   const made = libc('int socketpair(int domain, int type, int protocol, void *pair)')(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === 0;
   const setsockopt = libc('int setsockopt(int fd, int level, int option, const void *value, uint32_t size)');
@@ -37,8 +39,9 @@ export function socketPair(receiveTimeoutMs: number, bytes: number): [number, nu
 }
 
 /**
- * Sends datagrams to a socket of the family AF_UNIX, named by its path, or by '@' and a name in the abstract namespace (unix(7)).
- * Undefined where no socket is to be had; returns whether it was sent: a datagram that cannot be at once is not.
+ * Returns a function that sends datagrams to an AF_UNIX socket, named by its path, or by '@' and a name in the abstract
+ * namespace (unix(7)); undefined if no socket can be created. The function returns whether the datagram was sent; one
+ * that cannot be sent at once is dropped.
  */
 export function datagramsTo(path: string): ((message: string) => boolean) | undefined {
   const descriptor: number = libc('int socket(int domain, int type, int protocol)')(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -54,7 +57,7 @@ export function datagramsTo(path: string): ((message: string) => boolean) | unde
   };
 }
 
-/** Whether a file has an access control list beside its mode (acl(5)); false too where it cannot be asked for one. */
+/** Whether a file has an access control list beside its mode (acl(5)); also false if the list cannot be queried. */
 export function hasAccessList(path: string): boolean {
   return libc('long getxattr(const char *path, const char *name, void *value, size_t size)')(path, 'system.posix_acl_access', null, 0) > 0;
 }

@@ -2,11 +2,12 @@ import { freemem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * Has V8 collect early instead of growing while memory is plentiful: the young generation stays as small as it started, and the old
- * one is collected whenever it has grown by a fifth. Neither is a limit on what may be held, so that nothing can die of them, as it could
- * of `--max-old-space-size`. A courier does not grow by the backlog that passes through it, at 0.04 ms of CPU an event; a listener is some
- * 30 MB smaller where sound comes faster than in the street (`bench`), and the same at the street's pace. Both flags are read at every
- * collection, so that they can be set here once, and not in every place that starts a process.
+ * Makes V8 collect garbage early instead of growing while memory is plentiful: the young generation keeps its initial
+ * size, and the old one is collected whenever it has grown by a fifth. Neither flag limits what may be held, so no
+ * process can die of them, as it could of `--max-old-space-size`. A courier does not grow with the backlog that passes
+ * through it, at 0.04 ms of CPU an event. A listener is some 30 MB smaller where sound comes faster than in the street
+ * (`bench`), and the same at the street's pace. V8 reads both flags at every collection, so they can be set once here
+ * instead of wherever a process is started.
  */
 export function collectEarly(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
@@ -14,8 +15,9 @@ export function collectEarly(): void {
 }
 
 /**
- * Bytes that this process may still take: what the machine has free, or what the limit of its control group leaves beside it, whichever is
- * less. `process.availableMemory` counts pages of files that were read as taken, which the kernel gives back, and is 0 without /proc.
+ * Bytes that this process may still allocate: the free memory of the machine, or what the process leaves of its control
+ * group's limit, whichever is less. `process.availableMemory` counts cached pages of files as taken, although the
+ * kernel gives them back, and is 0 without /proc.
  */
 export function freeMemory(): number {
   const limit = process.constrainedMemory(); // 0 where it is not known

@@ -1,10 +1,10 @@
-/** Tells systemd how the service is (sd_notify, type notify). Does nothing where nobody listens. */
+/** Tells systemd the state of the service (sd_notify, type notify). Does nothing if nobody listens. */
 export interface Notifier {
-  /** Started: may be called often, and is told once. */
+  /** The service has started. May be called often; systemd is told once. */
   ready(): void;
   /**
-   * Work has moved. Pings the watchdog, or before `ready` asks for more time to start, but not more often than it needs. Never called from a
-   * timer: a hang must stop it.
+   * Work has progressed. Pings the watchdog, or before `ready` asks for more time to start, but not more often than
+   * needed. Never called from a timer: a hang must stop the calls.
    */
   progress(): void;
   stopping(): void;
@@ -15,8 +15,8 @@ export interface Notifier {
 const silent: Notifier = { ready: () => undefined, progress: () => undefined, stopping: () => undefined, status: () => undefined };
 
 /**
- * Opens the socket that systemd names in NOTIFY_SOCKET; WATCHDOG_USEC is how often it wants to hear, WATCHDOG_PID from whom
- * (sd_notify(3), sd_watchdog_enabled(3)).
+ * Opens the socket that systemd names in NOTIFY_SOCKET. WATCHDOG_USEC is the watchdog's timeout, WATCHDOG_PID the
+ * process that must ping it (sd_notify(3), sd_watchdog_enabled(3)).
  */
 export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => number): Promise<Notifier> {
   const path = env.NOTIFY_SOCKET;
@@ -29,7 +29,7 @@ export async function openNotifier(env: NodeJS.ProcessEnv, monotonicMs: () => nu
   const watchdogUsec = mine ? Number(env.WATCHDOG_USEC) : 0;
   const everyMs = watchdogUsec > 0 ? watchdogUsec / 4000 : Number.POSITIVE_INFINITY;
   let ready = false;
-  let words: string | undefined; // until systemd has been told: its socket may be full
+  let words: string | undefined; // kept until systemd has been told: its socket may be full
   let started = false;
   const tell = () => {
     started ||= ready && send('READY=1');

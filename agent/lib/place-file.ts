@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Writes a file whole or not at all: beside its place, onto the disk, then in one step into it. `mode` whatever the umask. */
+/**
+ * Writes a file whole or not at all: under another name beside it, fsync, then rename. Sets `mode` whatever the umask.
+ */
 export function placeFile(path: string, content: string, mode: number): void {
-  const beside = `${path}.${randomUUID()}.tmp`; // in a container every process may have the number of the one before
-  const file = openSync(beside, 'wx', mode); // no file of another's: from here on it is ours to take away
+  // not the process id: in a container every process may have that of the one before
+  const beside = `${path}.${randomUUID()}.tmp`;
+  const file = openSync(beside, 'wx', mode); // fails if the file exists: from here on this call may remove it
   try {
     try {
-      writeFileSync(file, content); // writeSync says nothing of what does not fit
+      writeFileSync(file, content); // writeSync may write only a part, without an error
       chmodSync(beside, mode);
       fsyncSync(file);
     } finally {
@@ -21,7 +24,7 @@ export function placeFile(path: string, content: string, mode: number): void {
   }
 }
 
-/** A rename that a power cut does not undo. */
+/** Renames a file and fsyncs its folder, so that a power cut does not undo the rename. */
 export function moveFile(from: string, to: string): void {
   renameSync(from, to);
   const folder = openSync(dirname(to), 'r');

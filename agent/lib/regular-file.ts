@@ -1,11 +1,14 @@
 import { readFileSync, type Stats, statSync } from 'node:fs';
 
-/** Not what is read whole: it may never begin, or never end, and neither can be stopped. A folder is left to the read, which refuses it. */
+/**
+ * Pipes and devices must not be read whole: the read may block or go on for ever, and cannot be cancelled. Directories
+ * pass; the read rejects them.
+ */
 export function isPipeOrDevice(found: Stats): boolean {
   return !found.isFile() && !found.isDirectory();
 }
 
-/** A file, whole; an Error where there is a pipe or a device. */
+/** Reads a whole file. Throws an Error for a pipe or a device. */
 export function readRegularFile(path: string): Buffer {
   if (isPipeOrDevice(statSync(path))) throw new Error('a pipe or a device');
   return readFileSync(path);

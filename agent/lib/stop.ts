@@ -1,11 +1,14 @@
 import { StoppedError } from './errors.ts';
 
-/** Throws once a person has stopped the command. */
+/** Throws a StoppedError once a person has stopped the command. */
 export function stopIf(signal: AbortSignal): void {
   if (signal.aborted) throw new StoppedError('Expected to come to the end, got a stop by hand', 'start again');
 }
 
-/** What the work gives, unless it was stopped meanwhile: then its result is of half the work, and its error a consequence of the stop. */
+/**
+ * Returns what the work gives. Throws a StoppedError if it was stopped meanwhile: then its result is incomplete, and
+ * its error a consequence of the stop.
+ */
 export async function unlessStopped<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const result = await work.catch((error: unknown) => {
     stopIf(signal);

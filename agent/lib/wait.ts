@@ -1,6 +1,6 @@
 /**
- * A wait that can be ended before its time. Its timer is cleared then: thousands of timers left behind a second outlive the young generation of the heap,
- * and fill the old one.
+ * A wait that can be ended early. This also clears its timer: thousands of timers left behind each second outlive the
+ * young generation of the heap and fill the old one.
  */
 export class Wait {
   #end = () => {};
@@ -15,6 +15,6 @@ export class Wait {
     });
   }
 
-  /** Nothing where none is waited for. */
+  /** Does nothing if there is no wait. */
   readonly end = (): void => this.#end();
 }
