@@ -6,9 +6,10 @@
 //                                 └────────▶ tap ◀──────┘  ─▶ meter socket     numbers for a technician on this machine
 //   deliver()  outbox ─▶ CloudEvent ─▶ MQTT 5, QoS 1                            no microphone
 //
-// The listener also leaves figures of its own hearing in the outbox, and how many events other thresholds would have made; the courier publishes them as health.
+// The listener also stores figures of its own hearing in the outbox, which the courier publishes as health, and counts
+// of the events that other thresholds would have made.
 //
-// The two run as two processes; the outbox file is all they share.
+// listen() and deliver() run as two processes; the outbox file is all they share.
 import { type AudioSource, tailSeconds } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
@@ -28,22 +29,23 @@ import type { Logger } from './lib/logger.ts';
 import type { Tap } from './meter/tap.ts';
 import type { Outbox } from './outbox/outbox.ts';
 
-const shortSeconds = 0.2; // of a loss: recognition takes up to half a second to hear again once it has begun afresh
-const marginSeconds = 0.25; // an onset is placed to a frame or two
+// A loss up to this long is heard as silence: after a restart recognition takes up to half a second to hear again.
+const shortSeconds = 0.2;
+const marginSeconds = 0.25; // an onset is accurate to a frame or two
 
 export interface Heard {
   readonly detection: Detection;
   readonly aboveBackgroundDb: number;
-  /** From its onset to the end of what has come: what the model is behind, and a reader that was late, included. */
+  /** Seconds from the onset to the newest sample received; includes model latency and backlog. */
   readonly sinceOnsetSeconds: number;
 }
 
 export interface RecordParts {
   readonly clock: Clock;
   readonly model: Pick<ModelManifest, 'name' | 'version'>;
-  /** Of the source, pushed before each frame is heard. */
+  /** The meter of the source; takes each frame before it is heard. */
   readonly soundLevel: Pick<SoundLevelMeter, 'fastMaximum'>;
-  /** The sound pressure level in dB of a full-scale sine; absent where the microphone was not calibrated. */
+  /** The sound pressure level in dB of a full-scale sine; absent if the microphone was not calibrated. */
   readonly splAtFullScaleDb?: number | undefined;
 }
 
@@ -67,24 +69,25 @@ export function recordOf({ detection, aboveBackgroundDb, sinceOnsetSeconds }: He
 }
 
 export interface HearCallbacks {
-  /** A sound is sure. */
+  /** A sound is confirmed. */
   confirmed?(heard: Heard): void;
   /** A confirmed sound is over. */
   ended?(detection: Detection): void;
   missed?(miss: Miss): void;
   /** Each 125 ms, in dB relative to a full-scale sine. */
   level?(decibels: number): void;
-  /** Recognition begins, or begins afresh. */
+  /** Recognition begins, or begins again after a gap. */
   began?(): void;
-  /** Before a frame is heard; what came before a gap has been judged by then. */
+  /** Called before a frame is heard; what came before a gap has been judged by then. */
   frame?(samples: Float32Array): void;
-  /** After each frame of scores of what was heard. */
+  /** Called after each frame of scores of what was heard, not of inserted silence. */
   scored?(frame: ScoreFrame, detector: EventDetector): void;
 }
 
 /**
- * Hears a source to its end or until the signal aborts. In the place of a short gap in the samples recognition hears silence, after a longer one it begins afresh; what came just before
- * the gap, the end or an AudioError is judged all the same. Every buffer is overwritten with zeros after use, whatever ends it.
+ * Hears a source to its end or until the signal aborts. Recognition hears silence in place of a short gap in the
+ * samples and begins again after a longer one. What came just before the gap, the end or an AudioError is judged in any
+ * case. Every buffer is overwritten with zeros after use, whatever ends the call.
  */
 export async function hear(
   source: AudioSource,
@@ -102,7 +105,7 @@ export async function hear(
   let resampler = openResampler(source.sampleRate, classifier.sampleRate);
   let detector = openEventDetector(labels, rules, classifier.frameSeconds);
   let samplesHeard = 0;
-  let beganSeconds = 0; // of the stretch without a gap that the classifier hears
+  let beganSeconds = 0; // start of the gapless stretch that the classifier hears
   const placed = (detection: Detection): Detection => ({
     ...detection,
     onsetSeconds: detection.onsetSeconds + beganSeconds,
@@ -121,9 +124,10 @@ export async function hear(
     }
   };
   const judged = (samples: Float32Array) => judge(samples).finally(() => samples.fill(0));
-  /** A sound is told only once what comes after it has been heard: silence, where nothing is. */
+  /** Feeds silence after the last sound, because a sound is reported only once what follows it has been heard. */
   const end = async () => {
-    await judged(resampler.push(new Float32Array(source.sampleRate * tailSeconds))); // the last of the sound comes before the silence
+    // the resampler returns the last of the sound before the silence
+    await judged(resampler.push(new Float32Array(source.sampleRate * tailSeconds)));
     for (const detection of detector.finish()) on.ended?.(placed(detection));
   };
   on.began?.();
@@ -156,7 +160,7 @@ export async function hear(
   } finally {
     resampler.clear();
     classifier.reset();
-    // what the model's runtime keeps of its last run is then that of silence
+    // the model's runtime keeps data of its last run, which is now one of silence
     await classifier.push(new Float32Array(classifier.sampleRate)).catch(() => undefined);
     classifier.reset();
   }
@@ -169,7 +173,7 @@ export interface ListenParts {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Told the level of each 125 ms, in dB relative to a full-scale sine. */
+  /** Called with the level of each 125 ms, in dB relative to a full-scale sine. */
   readonly level?: (decibels: number) => void;
   /** Sums up the hour. */
   readonly hour?: Pick<HourMeter, 'recognised' | 'level'>;
@@ -201,7 +205,7 @@ export async function listen(config: Pick<Config, 'model' | 'microphone'>, parts
     const onsetMonotonicMs = beganMs + detection.onsetSeconds * 1000;
     const fate = outbox.append(recordOf(heard, onsetMonotonicMs, { clock, model: classifier.manifest, soundLevel, splAtFullScaleDb }));
     tap?.fired(detection.label, detection.confidence, fate !== 'refused');
-    // without what was heard: the journal keeps its lines when the event is long delivered and deleted
+    // does not say what was heard: the journal keeps its lines long after the event is delivered and deleted
     if (fate === 'held') logger.warn({}, 'event held in memory: the outbox cannot be written');
     if (fate === 'refused') logger.error({}, 'event refused: more than outbox.maxEventsPerMinute');
   };
