@@ -9,7 +9,7 @@ export const labels = ['glass_break', 'shout', 'bang'] as const;
 export type Label = (typeof labels)[number];
 
 const seconds = z.number().min(0).max(60);
-const threshold = z.number().min(0.001).max(1); // no score is under 0: at 0 a sound would begin at once, and never end
+const threshold = z.number().min(0.001).max(1); // no score is below 0: at 0 a sound would begin at once and never end
 const rule = z.strictObject({
   open: threshold,
   close: threshold,
@@ -65,7 +65,7 @@ function read(folder: string, name: string): Buffer {
 
 /** Reads the manifest of a model folder. Throws a ModelError that says what is wrong with it. */
 export function loadManifest(folder: string): ModelManifest {
-  const text = new TextDecoder().decode(read(folder, 'manifest.json')); // without a byte order mark
+  const text = new TextDecoder().decode(read(folder, 'manifest.json')); // drops a byte order mark
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -89,7 +89,7 @@ export function loadManifest(folder: string): ModelManifest {
   return manifest;
 }
 
-/** Reads a model folder and holds the ONNX file against the digest. Throws a ModelError that says what differs. */
+/** Reads a model folder and checks the ONNX file against its digest. Throws a ModelError that says what differs. */
 export function loadModel(folder: string): { manifest: ModelManifest; graph: Buffer } {
   const manifest = loadManifest(folder);
   const graph = read(folder, manifest.file);
@@ -102,14 +102,20 @@ export function loadModel(folder: string): { manifest: ModelManifest; graph: Buf
   return { manifest, graph };
 }
 
-/** A number of 48 bits for all that decides what is recognised: another where the graph, its classes or the rules are, whatever the version says. */
+/**
+ * A 48-bit digest of everything that decides what is recognised. It differs if the graph, its classes or the rules
+ * differ, whatever the version says.
+ */
 export function recognitionOf(manifest: ModelManifest): number {
   const { sha256, classes, labels: mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds } = manifest;
   const decisive = JSON.stringify([sha256, classes, mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds]);
   return createHash('sha256').update(decisive).digest().readUIntBE(0, 6);
 }
 
-/** What the schema cannot tell: fields that must fit one another. Wrong ones would give every event a wrong time, or none. */
+/**
+ * Checks what the schema cannot: fields that must fit one another. Wrong ones would give every event a wrong time, or
+ * no events at all.
+ */
 function checkShape({ windowSamples, hopSamples, states, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
   if (windowSamples > sampleRate)
     throw new ModelError(

@@ -1,7 +1,9 @@
 import type { ScoreFrame } from '../classify/classifier.ts';
 import type { DetectionRule, Label } from '../classify/model-manifest.ts';
 
-/** A sound that was recognised. Times are in seconds on the sample clock. `offsetSeconds` is known once it has ended. */
+/**
+ * A sound that was recognised. Times are in seconds on the sample clock. `offsetSeconds` is known once it has ended.
+ */
 export interface Detection {
   readonly label: Label;
   readonly onsetSeconds: number;
@@ -13,13 +15,13 @@ export interface Detection {
 }
 
 /**
- * Why a sound made no event of its own: it never reached `open` (under), fell before its time (short), was joined to the event
- * before it (merged), or was over before the next may begin (cooldown).
+ * Why a sound made no event of its own: it never reached `open` (under), fell below `close` before the minimum duration
+ * (short), was joined to the event before it (merged), or ended during the cool-down (cooldown).
  */
 export interface Miss {
   readonly label: Label;
   readonly reason: 'under' | 'short' | 'merged' | 'cooldown';
-  /** The highest smoothed score; of merged ones and those in the cool-down, the score with which they passed `open`. */
+  /** The highest smoothed score; for `merged` and `cooldown`, the score with which the sound passed `open`. */
   readonly peak: number;
 }
 
@@ -36,20 +38,27 @@ export type TrackState = 'idle' | 'open' | 'confirmed' | 'tail' | 'cooldown';
 /** How a label stands after the last frame. */
 export interface Track {
   readonly label: Label;
-  /** Smoothed, as it is held against the thresholds. */
+  /** Smoothed, as compared with the thresholds. */
   readonly score: number;
   readonly state: TrackState;
-  /** Time left in this state: until it is confirmed (open), a repeat is a new event (tail), the next may begin (cooldown); else 0. */
+  /**
+   * Time left in this state: until confirmation (open), until a repeat is a new event (tail), until the next event may
+   * begin (cooldown); else 0.
+   */
   readonly leftSeconds: number;
 }
 
 /**
  * Turns score frames into detections. Pure: no clock but the frames' own, no input but the scores.
  *
- * Per label: idle -(score >= open)-> open -(held >= close for minDuration)-> confirmed -(score < close)-> tail
- * tail -(score >= open within merge)-> confirmed; tail -(merge over)-> cooldown -> idle. An open sound that falls under
- * close before it is confirmed goes back to idle. One that begins in the cool-down and outlasts it opens behind it, with the
- * onset it had. The score is a causal mean over `smoothingSeconds`.
+ * Per label:
+ *   idle -(score >= open)-> open -(held >= close for minDuration)-> confirmed -(score < close)-> tail
+ *   tail -(score >= open within merge)-> confirmed
+ *   tail -(merge over)-> cooldown -> idle
+ *
+ * An open sound that falls below close before it is confirmed goes back to idle. A sound that begins in the cool-down
+ * and outlasts it opens when the cool-down ends, with its original onset. The score is a causal mean over
+ * `smoothingSeconds`.
  */
 export function openEventDetector(labels: readonly Label[], rules: Record<Label, DetectionRule>, frameSeconds: number) {
   const tracks = labels.map((label, index) => openTrack(label, index, rules[label], frameSeconds));
@@ -76,8 +85,9 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
   let until = 0;
   let now = 0;
   let score = 0;
-  let stirred = 0; // the highest score since it rose over `close`, while that has opened nothing
-  let waiting: { onsetSeconds: number; passed: number } | undefined; // it is over `open` in the cool-down
+  let stirred = 0; // the highest score since it rose above `close`, while no sound has opened
+  // a sound that is above `open` during the cool-down
+  let waiting: { onsetSeconds: number; passed: number } | undefined;
 
   function follow(frame: ScoreFrame): void {
     if (!current) return;

@@ -2,7 +2,10 @@ import type { ScoreFrame } from '../classify/classifier.ts';
 import type { DetectionRule, Label } from '../classify/model-manifest.ts';
 import { openEventDetector } from './event-detector.ts';
 
-/** The thresholds at which would-be events are counted: a quarter of a logit apart, as training chooses them; 0.018 to 0.9991. */
+/**
+ * The thresholds at which would-be events are counted: a quarter of a logit apart, as training chooses them; 0.018 to
+ * 0.9991.
+ */
 export const countedThresholds: readonly number[] = Array.from({ length: 45 }, (_, i) => Math.round(10_000 / (1 + Math.exp(4 - i / 4))) / 10_000);
 
 /** Would-be events of a label at one of `countedThresholds`. */
@@ -18,7 +21,7 @@ export interface ThresholdCounts {
   readonly counts: readonly ThresholdCount[];
 }
 
-/** What the listener stores of it: added to the day of listening that goes on. */
+/** What the listener stores of these sums: added to the current day of listening. */
 export interface ThresholdRecord extends ThresholdCounts {
   readonly bootId: string;
   readonly model: { readonly name: string; readonly version: string };
@@ -30,10 +33,10 @@ export interface ThresholdRecord extends ThresholdCounts {
 }
 
 /**
- * Counts the events that there would have been at each threshold, by running the detector itself at each: smoothing, minimum
- * duration, merging and cool-down included, so that a count is what would have been published with that threshold and nothing
- * else. (Peaks of scores cannot tell: two bangs that a low threshold joins to one event are two at a higher one, and a peak that
- * does not last is none.) Sums are all that is kept, never when, how loud or how sure.
+ * Counts the events that there would have been at each threshold, by running the detector itself at each of them,
+ * including smoothing, minimum duration, merging and cool-down: a count is exactly what would have been published with
+ * that threshold. (Peaks of scores cannot tell this: two bangs that a low threshold joins into one event are two at a
+ * higher one, and a peak that does not last is none.) Only sums are kept, never when, how loud or how sure.
  *
  * @param rulesAt the rules in force if all labels had this threshold
  */
@@ -52,7 +55,7 @@ export function openThresholdCounts(labels: readonly Label[], rulesAt: (open: nu
         }
       });
     },
-    /** The stream has a gap: what was going on is over. */
+    /** Called at a gap in the stream: sounds in progress are over. */
     restart(): void {
       detectors = begin();
     },
@@ -60,7 +63,7 @@ export function openThresholdCounts(labels: readonly Label[], rulesAt: (open: nu
       const counts = labels.flatMap((label, i) => Array.from(sums[i] as Uint32Array, (events, step) => ({ label, step, events })));
       return { seconds: frames * frameSeconds, counts: counts.filter(({ events }) => events > 0) };
     },
-    /** They are stored: begins again at 0. */
+    /** Called once the sums are stored: begins again at 0. */
     clear(): void {
       sums = labels.map(() => new Uint32Array(countedThresholds.length));
       frames = 0;
