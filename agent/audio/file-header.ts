@@ -16,10 +16,7 @@ const streamed = 0x7ffff000;
 // PCM, float, and either of them in the extensible format, which names the channels
 const uncompressed = new Set([1, 3, 0xfffe]);
 
-/**
- * Reads the header of wav, flac, ogg or mp3. Throws if there is none, or if the end of the sound it announces is
- * missing.
- */
+/** Reads the header of wav, flac, ogg or mp3. Throws if there is none or the end of the announced sound is missing. */
 export function readFileHeader(bytes: Buffer): FileHeader {
   if (bytes.length === 0) throw new Error('an empty file, of 0 bytes');
   const start = skipId3(bytes);

@@ -11,7 +11,7 @@ export interface LevelMeter {
 const stepSeconds = 0.125;
 const remembered = 480; // steps: one minute
 
-/** @param onStep told the level of each step, in dB */
+/** @param onStep called with the level of each step, in dB */
 export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) => void): LevelMeter {
   const length = Math.round(sampleRate * stepSeconds);
   const levels: number[] = [];

@@ -44,14 +44,14 @@ const hints: Partial<Record<MicrophoneFault, string>> = {
 };
 
 /**
- * Killed children that have not exited, by what they capture. One may still hold the device: no other is started beside
- * it.
+ * Killed children that have not exited, by what they capture. Such a child may still hold the device, so no other is
+ * started beside it.
  */
 const killed = new Map<string, ChildProcess>();
 
 /**
- * Makes a source of a child process that writes 16-bit little-endian samples to its stdout. The child may crash without
- * harm.
+ * Makes a source of a child process that writes 16-bit little-endian samples to its stdout. The child may
+ * crash without harm.
  *
  * INVARIANTS: only the pipe and one buffer hold sound, and the buffer is overwritten once converted. Samples are
  * counted against the clock, so that a stall shows up as `dropped`. A child that gives nothing for

@@ -28,8 +28,8 @@ const remembered = 480; // steps of 125 ms: one minute
 const floor = 1e-13; // -130 dB, under the noise of 16 bits
 
 /**
- * @param onStep told of each 125 ms: the level F at its end, in dB relative to a full-scale sine, and its weighted mean
- * square
+ * @param onStep called every 125 ms with the level F at the end, in dB relative to a full-scale sine, and the weighted
+ * mean square of that time
  */
 export function openSoundLevelMeter(sampleRate: number, onStep?: (fastDb: number, meanSquare: number) => void): SoundLevelMeter {
   const weighting = openAWeighting(sampleRate);

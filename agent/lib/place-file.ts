@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
  * Writes a file whole or not at all: under another name beside it, fsync, then rename. Sets `mode` whatever the umask.
  */
 export function placeFile(path: string, content: string, mode: number): void {
-  // not the process id: in a container every process may have that of the one before
+  // not the process id: in a container a new process may have that of the one before
   const beside = `${path}.${randomUUID()}.tmp`;
   const file = openSync(beside, 'wx', mode); // fails if the file exists: from here on this call may remove it
   try {

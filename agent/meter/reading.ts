@@ -101,10 +101,7 @@ export const readingFields: readonly Field[] = [
 /** Bytes of a reading: 0.83 kB a second to each client. */
 export const readingBytes = readingFields.reduce((sum, [, bytes]) => sum + bytes, 0);
 
-/**
- * Encodes a reading. A value that is out of bounds is sent as the bound, so that nothing outside the schema can be
- * sent.
- */
+/** Encodes a reading. Values out of bounds are sent as the bound, so that nothing outside the schema can be sent. */
 export function encodeReading(reading: MeterReading): Buffer {
   const values = flatten(reading);
   const bytes = Buffer.alloc(readingBytes);

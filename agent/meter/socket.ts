@@ -1,5 +1,4 @@
-// The only socket of the listener. It only writes, only to programs on this machine, and only what reading.ts can
-// express.
+// The listener's only socket. It only writes, only to programs on this machine, and only what reading.ts can express.
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -8,7 +7,7 @@ import type { Logger } from '../lib/logger.ts';
 import { encodeReading, type MeterReading, readingsPerSecond } from './reading.ts';
 
 const mostClients = 4;
-// Within restMs; beyond, the socket closes until that time is over, so that endless connections cost nothing.
+// Connections within restMs. After more, the socket closes until that time is over: endless connections cost nothing.
 const mostConnections = 20;
 const restMs = 5000;
 const longestPath = 107; // bytes in an AF_UNIX address
