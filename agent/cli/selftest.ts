@@ -6,7 +6,7 @@ import { unlessStopped } from '../lib/stop.ts';
 import { addCommand, configOption } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
-import { BrokenChain, type Link } from './selftest/chain.ts';
+import { BrokenChain, type ChainLink } from './selftest/chain.ts';
 import { type Latency, runTrial, type Step, wholeMs } from './selftest/trial.ts';
 import { type Text, type Translate, translateError } from './translate.ts';
 
@@ -20,7 +20,7 @@ interface Options {
 }
 
 /** The exit code of a chain that broke at a link. */
-export const exits: Record<Link, number> = {
+export const exits: Record<ChainLink, number> = {
   speaker: exitCodes.audio,
   microphone: exitCodes.audio,
   model: exitCodes.model,

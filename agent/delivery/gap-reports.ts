@@ -1,4 +1,4 @@
-import type { Lost } from '../events/event.ts';
+import type { GapMessage } from '../events/event.ts';
 import type { Clock } from '../lib/clock.ts';
 import { BrokerError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -43,7 +43,7 @@ export class GapReports {
     const { first, last, reason } = gap;
     this.#isBusy = true;
     try {
-      await publisher.publish(this.#topic, JSON.stringify({ outbox: this.#outboxId, first, last, reason } satisfies Lost), { retain: false });
+      await publisher.publish(this.#topic, JSON.stringify({ outbox: this.#outboxId, first, last, reason } satisfies GapMessage), { retain: false });
       this.#isRefused = false;
       if (this.#outbox.id === this.#outboxId) this.#outbox.gapReported(gap);
     } catch (error) {

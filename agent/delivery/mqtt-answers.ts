@@ -1,5 +1,5 @@
 // What mqtt.js does not tell of messages and their answers.
-import { UnheardError } from '../lib/errors.ts';
+import { NoSubscriberError } from '../lib/errors.ts';
 import { contentTypeOf } from './topics.ts';
 
 /** MQTT 5, 3.4.2.1, No matching subscribers: the broker took the message and discards it. */
@@ -33,8 +33,8 @@ export function openReasons(client: {
 }
 
 /** The error of a message that was acknowledged but counts as refused. */
-export function unheard(topic: string): UnheardError {
-  return new UnheardError(
+export function unheard(topic: string): NoSubscriberError {
+  return new NoSubscriberError(
     `Expected a subscriber to ${topic}, got reason code ${noSubscriber}: nobody subscribes`,
     'the platform is to subscribe with a persistent session; mqtt.requireSubscriber: false where what takes messages is no subscriber',
   );

@@ -1,5 +1,5 @@
 import { backoffMs } from '../lib/backoff.ts';
-import { UnheardError, UnsentError } from '../lib/errors.ts';
+import { NoSubscriberError, UnsentError } from '../lib/errors.ts';
 import type { EventRefusal } from '../lib/faults.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import type { Queue } from './queue.ts';
@@ -124,5 +124,5 @@ export class Refusals {
 }
 
 export function kindOf(error: Error): EventRefusal {
-  return error instanceof UnheardError ? 'no_subscriber' : 'refused';
+  return error instanceof NoSubscriberError ? 'no_subscriber' : 'refused';
 }

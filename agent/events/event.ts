@@ -67,7 +67,7 @@ export const statusSchema = z
 export type Status = z.infer<typeof statusSchema>;
 
 /** Published when events will never arrive: expired, dropped or lost with a damaged file. */
-export const lostSchema = z
+export const gapSchema = z
   .strictObject({
     outbox: z
       .string()
@@ -78,7 +78,7 @@ export const lostSchema = z
     reason: z.enum(['too_old', 'too_many', 'dropped', 'unreadable']),
   })
   .describe('Of the sequence numbers from `first` to `last`, those whose event has not arrived never will; not every number was an event.');
-export type Lost = z.infer<typeof lostSchema>;
+export type GapMessage = z.infer<typeof gapSchema>;
 
 /** On the selftest topic: what `tocsin doctor` and `tocsin selftest` send. Never an alarm, whatever the sound was. */
 export const selftestSchema = z

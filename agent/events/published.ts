@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { lostSchema, selftestSchema, soundEventSchema, statusSchema } from './event.ts';
+import { gapSchema, selftestSchema, soundEventSchema, statusSchema } from './event.ts';
 import { healthSchema } from './health.ts';
 import { privacySchema, type publishedKinds } from './privacy.ts';
 import { summarySchema } from './summary.ts';
@@ -12,7 +12,7 @@ export const publishedSchemas: Record<PublishedKind, z.ZodType> = {
   status: statusSchema,
   health: healthSchema,
   summary: summarySchema,
-  gap: lostSchema,
+  gap: gapSchema,
   selftest: selftestSchema,
   privacy: privacySchema,
 };

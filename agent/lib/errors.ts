@@ -94,7 +94,7 @@ export class UnsentError extends BrokerError {
   }
 }
 /** The broker acknowledged a message but said that nobody subscribes to its topic: it keeps it for nobody. */
-export class UnheardError extends BrokerError {
+export class NoSubscriberError extends BrokerError {
   constructor(message: string, tryHint: string, options?: ErrorOptions) {
     super(message, tryHint, true, options);
   }

@@ -2,12 +2,12 @@
 import { expect, test } from 'vitest';
 import type { Queue } from '../../agent/delivery/queue.ts';
 import { Refusals } from '../../agent/delivery/refusals.ts';
-import { BrokerError, UnheardError, UnsentError } from '../../agent/lib/errors.ts';
+import { BrokerError, NoSubscriberError, UnsentError } from '../../agent/lib/errors.ts';
 
 const second = 1000;
 const refusal = new BrokerError('Expected a PUBACK, got reason code 135', 'check', true);
 const unsent = new UnsentError('Expected a message of at most 100 bytes, got 200', 'raise');
-const unheard = new UnheardError('Expected a subscriber, got reason code 16', 'subscribe');
+const unheard = new NoSubscriberError('Expected a subscriber, got reason code 16', 'subscribe');
 const longest = () => new Refusals(() => 1); // each wait is as long as it may be
 
 /** Events that are pending; of them those up to `handedOut` were sent once. */

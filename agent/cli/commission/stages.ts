@@ -8,7 +8,7 @@ import { allChecks } from '../doctor.ts';
 import type { Line } from '../privacy/check.ts';
 import { findMachine } from '../privacy/machine.ts';
 import { verifyRunning } from '../privacy/verify.ts';
-import { BrokenChain, broken, type Link } from '../selftest/chain.ts';
+import { BrokenChain, broken, type ChainLink } from '../selftest/chain.ts';
 import type { Trace } from '../selftest/trace.ts';
 import { type Latency, runTrial, type TrialOptions, type TrialProgress } from '../selftest/trial.ts';
 import type { Text } from '../translate.ts';
@@ -21,7 +21,7 @@ export interface SelftestOutcome {
   readonly label?: Label;
   readonly confidence?: number;
   readonly latencyMs: Latency;
-  readonly brokeAt?: Link;
+  readonly brokeAt?: ChainLink;
   readonly reason?: Text | string;
   readonly hint?: Text | string;
   readonly trace?: Trace;

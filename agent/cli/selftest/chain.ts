@@ -20,14 +20,14 @@ import type { MessageKey, Text, Value } from '../translate.ts';
 import { text } from '../translate.ts';
 import type { TraceRecorder } from './trace.ts';
 
-export type Link = 'speaker' | 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
+export type ChainLink = 'speaker' | 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
 
 /** Where the chain broke, why, and what to try. */
 export class BrokenChain extends Error {
-  readonly link: Link;
+  readonly link: ChainLink;
   readonly reason: Text | string;
   readonly hint: Text | string;
-  constructor(link: Link, reason: Text | string, hint: Text | string) {
+  constructor(link: ChainLink, reason: Text | string, hint: Text | string) {
     super(link);
     this.link = link;
     this.reason = reason;
@@ -35,12 +35,12 @@ export class BrokenChain extends Error {
   }
 }
 
-export function broken(link: Link, key: MessageKey, values: Record<string, Value> = {}): BrokenChain {
+export function broken(link: ChainLink, key: MessageKey, values: Record<string, Value> = {}): BrokenChain {
   return new BrokenChain(link, { key, values }, { key: `${key}.try` as MessageKey, values });
 }
 
 /** Runs a step; an error with a hint of its own becomes a break at this link. */
-export async function at<T>(link: Link, step: () => Promise<T> | T): Promise<T> {
+export async function at<T>(link: ChainLink, step: () => Promise<T> | T): Promise<T> {
   try {
     return await step();
   } catch (error) {
