@@ -90,10 +90,16 @@ export class ReservedNumbers {
   }
 }
 
-/** For whoever ends in order and knows that no listener goes on: SQLite brings the WAL into the file when the last process closes it. */
-export function releaseNumbers(db: SqliteDatabase): void {
+/**
+ * Gives back reserved numbers when a process ends in order and no listener goes on. SQLite brings the WAL into the file when the last process closes it.
+ * `isLast` is asked within the transaction, so that a listener that starts meanwhile reserves its numbers after it.
+ */
+export function releaseNumbers(db: SqliteDatabase, isLast: () => boolean): void {
+  const release = db.transaction(() => {
+    if (isLast()) db.prepare('UPDATE outbox SET reserved = NULL WHERE reserved IS NOT NULL').run();
+  });
   try {
-    db.prepare('UPDATE outbox SET reserved = NULL WHERE reserved IS NOT NULL').run();
+    release.immediate();
   } catch {
     // then they are skipped, at worst
   }

@@ -250,7 +250,7 @@ class SqliteOutbox implements Outbox {
 
   close(): void {
     // a file that was set aside stays as it is
-    if (this.#file.isInPlace() && (this.#use.reserve || this.#use.listenerRuns?.() === false)) releaseNumbers(this.#db);
+    if (this.#file.isInPlace()) releaseNumbers(this.#db, () => this.#use.reserve === true || this.#use.listenerRuns?.() === false);
     this.#db.close();
   }
 

@@ -209,6 +209,24 @@ test('a courier that outlives its listener gives back what that had reserved; be
   }
 });
 
+test('while a courier that ends asks whether a listener runs, none can reserve numbers that it then takes away', () => {
+  openListener().close();
+  const starting = new Database(path, { timeout: 0 });
+  let outcome: unknown;
+  const listenerRuns = () => {
+    try {
+      starting.prepare('UPDATE outbox SET reserved = 1000').run();
+      outcome = 'reserved';
+    } catch (error) {
+      outcome = (error as { code?: unknown }).code;
+    }
+    return false;
+  };
+  openSqliteOutbox(path, limits, { repair: true, listenerRuns }).close();
+  expect(outcome).toBe('SQLITE_BUSY');
+  starting.close();
+});
+
 test.each([
   ['before anything was brought into the file', 5],
   ['where more are given out than were reserved, and dropped ones count', 2500],
