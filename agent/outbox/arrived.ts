@@ -3,7 +3,10 @@ import type { Gap, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 export const together = 256; // events deleted or looked for at once
 const mostAtOnce = 16; // times that many in a call
 
-/** What the platform has and the outbox could not delete yet. It is bound to one outbox: its numbers mean nothing in another. */
+/**
+ * What the platform has received and the outbox could not delete yet. Bound to one outbox: its numbers mean nothing in
+ * another.
+ */
 export class Arrived {
   readonly events = new Set<number>();
   readonly gaps = new Map<number, Gap>();
@@ -22,8 +25,9 @@ export class Arrived {
   }
 
   /**
-   * `on` may open another outbox in place of a damaged one, and then calls `forget`: what is deleted is read anew at each attempt. Events go a few at a
-   * time, for a disk that is nearly full takes no more, and not all in one call, for nothing else goes on meanwhile.
+   * Deletes it. `on` may open another outbox in place of a damaged one, and then calls `forget`; so the sets are read
+   * anew at each attempt. Events are deleted a few at a time, since a disk that is nearly full takes no more, and not
+   * all in one call, since nothing else goes on meanwhile.
    */
   delete(on: (work: (outbox: Outbox) => unknown) => unknown): void {
     for (let batch = 0; batch < mostAtOnce && this.events.size > 0; batch++) {

@@ -4,7 +4,7 @@ import { freeBeside } from './disk.ts';
 export const ballastBytes = 1_000_000;
 const refillBytes = 16 * ballastBytes; // free space at which it is laid again
 
-/** Room beside an outbox, in PATH.ballast: on a full disk even deleting needs some. */
+/** Reserve space beside an outbox, in PATH.ballast: on a full disk even deleting needs some. */
 export class Ballast {
   readonly #path: string;
 
@@ -12,19 +12,19 @@ export class Ballast {
     this.#path = `${outboxPath}.ballast`;
   }
 
-  /** Whether there was any. */
+  /** Frees it; returns whether there was any. */
   release(): boolean {
     if (!existsSync(this.#path)) return false;
     rmSync(this.#path);
     return true;
   }
 
-  /** Where there is space again. */
+  /** Lays it again when there is space. */
   lay(): void {
     const size = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
     if (size >= ballastBytes || freeBeside(this.#path) <= refillBytes) return;
     if (size > 0 && readFileSync(this.#path).some((byte) => byte !== 0)) return; // no ballast of ours: `privacy verify` is to find it
-    // onto the disk: what a power cut leaves of it is short, or takes no room
+    // synced: after a power cut an unsynced file is short, or takes no space
     writeFileSync(this.#path, Buffer.alloc(ballastBytes), { flush: true });
   }
 }

@@ -6,10 +6,11 @@ import type { Outbox } from './outbox.ts';
 const retryMs = 10_000;
 
 /**
- * Notes in the outbox when this boot began, as soon as the clock is right and whenever that changes it. Call often. What was noted
- * earlier in this boot is told to the clock first, at once where the outbox can be read: until then nothing is noted, for after a
- * jump a process that has only started cannot know better than the one that noted it. It is read again while the clock is not
- * believed: the other half may see evidence that this one does not.
+ * Notes in the outbox when this boot began, as soon as the clock is trusted and whenever that changes the result. Call
+ * it often. An earlier note of this boot is first told to the clock, as soon as the outbox can be read. Nothing is
+ * noted before that: after a jump of the clock, a process that has just started cannot know better than the one that
+ * noted it. The note is read again while the clock is not trusted, since the other half may see evidence that this one
+ * does not.
  */
 export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () => void {
   let noted: number | undefined;
@@ -24,7 +25,7 @@ export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () =
       clock.recall(noted);
       recalled = true;
     } catch {
-      // an outbox that cannot be read is told of elsewhere, and read when it can be
+      // an outbox that cannot be read is reported elsewhere, and read when it can be
     }
   };
   recall();

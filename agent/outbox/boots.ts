@@ -4,8 +4,8 @@ export const mostBoots = 64; // to look for those to forget is to read all event
 export const keptBoots = 16; // the newest, this one among them
 
 /**
- * Forgets boots that nothing refers to any more: at one a boot they would take the room of events in the end. What refers to them is asked of the schema, to which a
- * later release may have added since it was checked.
+ * Forgets boots that nothing refers to: one for each boot would in the end take the space of events. References are
+ * read from the schema, to which a later release may have added.
  */
 export function forgetBoots(db: SqliteDatabase): void {
   try {
@@ -19,7 +19,7 @@ export function forgetBoots(db: SqliteDatabase): void {
       db.exec(`DELETE FROM boot WHERE id NOT IN (${used} UNION SELECT * FROM (SELECT id FROM boot ORDER BY id DESC LIMIT ${keptBoots}))`);
     }).immediate();
   } catch {
-    // where the disk takes nothing: at the next start
+    // the disk takes nothing: at the next start
   } finally {
     db.pragma('foreign_keys = ON');
   }

@@ -6,8 +6,9 @@ const countsSql = `SELECT (SELECT count(*) FROM event) AS present,
   sum(events * CASE name WHEN 'stored' THEN 1 WHEN 'sent' THEN -1 WHEN 'expired' THEN -1 WHEN 'unreadable' THEN -1 ELSE 0 END) AS expected FROM fate`;
 
 /**
- * Makes `stored = pending + sent + expired + unreadable` true again where it is not, by what is there: events that no count accounts for were stored, and
- * those that are counted and not there cannot be read. What waits is told from these counts, for to count it takes long.
+ * Restores `stored = pending + sent + expired + unreadable` if it does not hold, by the rows that exist: events that no
+ * count covers were stored, and events that are counted but missing cannot be read. The number of pending events is
+ * derived from these counts, since counting rows takes long.
  */
 export function settleCounts(db: SqliteDatabase): void {
   const settle = db.transaction(() => {
@@ -20,8 +21,8 @@ export function settleCounts(db: SqliteDatabase): void {
 }
 
 /**
- * Takes over the counts of a damaged file, of which `sound` events could be copied, and counts as unreadable what is missing. One that no number of
- * events can be is taken for one that cannot be read: the schema would refuse it, and with it everything that the repair has copied.
+ * Takes over the counts of a damaged file of which `sound` events could be copied, and counts what is missing as
+ * unreadable. An impossible count is treated as unreadable: the schema would refuse it, and with it the whole repair.
  */
 export function copyCounts(from: SqliteDatabase, to: SqliteDatabase, sound: number): { unreadable: number; areCountsRight: boolean } {
   const read = (name: string) => {

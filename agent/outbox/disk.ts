@@ -6,7 +6,10 @@ const lowBytes = 1_000_000; // less free space than this is a fault
 const moreBytes = 65_536; // additional free space that makes another try worthwhile
 const waitMs = 60_000; // after which it is tried anyway
 
-/** Opens an outbox. A repair that finds no room has read and written all it could: it is not begun again every second, but once there is more. */
+/**
+ * Opens an outbox. After an attempt failed on a full disk, it rethrows that error until 64 kB more are free or a minute
+ * has passed: each attempt is expensive, as a repair reads and writes all it can.
+ */
 export class Room {
   #lacking: { readonly error: unknown; readonly freeBytes: number; readonly atMs: number } | undefined;
 
@@ -23,13 +26,13 @@ export class Room {
     }
   }
 
-  /** Room was made. */
+  /** Space was freed. */
   made(): void {
     this.#lacking = undefined;
   }
 }
 
-/** Free bytes of the file system; none where that cannot be known. */
+/** Free bytes of the file system; undefined if unknown. */
 export function freeBeside(path: string): number {
   try {
     const { bavail, bsize } = statfsSync(dirname(path));
@@ -40,9 +43,10 @@ export function freeBeside(path: string): number {
 }
 
 /**
- * Whether the disk of an outbox takes no writes: the kernel opens no file for writing on a file system that is read-only, or that it has given up after
- * errors. Of the latter access(2) says nothing, nor does an empty transaction. What is opened is the write-ahead log, which is there while either half has the outbox open
- * and bears no locks: to close a file lets go of all locks that the process has on it.
+ * Whether the disk of an outbox takes no writes: the kernel opens no file for writing on a file system that is
+ * read-only, or that it gave up after errors. access(2) does not show the latter, nor does an empty transaction. The
+ * file opened is the write-ahead log, which exists while either half has the outbox open and carries no locks: closing
+ * a file drops all locks of the process on it.
  */
 export function isReadOnly(outboxPath: string): boolean {
   const log = `${outboxPath}-wal`;
@@ -55,12 +59,12 @@ export function isReadOnly(outboxPath: string): boolean {
   }
 }
 
-/** Whether there is an outbox, and hardly any space beside it. */
+/** Whether there is an outbox with hardly any space beside it. */
 export function isLow(outboxPath: string): boolean {
   return existsSync(outboxPath) && freeBeside(outboxPath) < lowBytes;
 }
 
-/** Whether an error met at an outbox comes from a full disk: SQLite speaks of I/O errors where -shm or -wal cannot grow. */
+/** Whether an error of the outbox comes from a full disk: SQLite reports I/O errors when -shm or -wal cannot grow. */
 export function isFullAt(outboxPath: string, error: unknown): boolean {
   return isFull(error) || (isUnusable(error) && isLow(outboxPath) && !isReadOnly(outboxPath));
 }

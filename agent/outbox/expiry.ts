@@ -3,7 +3,10 @@ import type { SqliteDatabase } from './sqlite.ts';
 
 const windowRows = 10_000;
 
-/** Where the search goes on, and the number below which events of unknown time are too old: one behind them was. */
+/**
+ * Where the search continues, and the number below which events of unknown time are too old, because one after them
+ * was.
+ */
 export interface ExpiryCursor {
   readonly after: number;
   readonly before: number;
@@ -19,8 +22,8 @@ interface Aged {
 }
 
 /**
- * Which of the next 10,000 events are too old. Call after call it goes through the whole outbox, so that each call takes a few
- * milliseconds whatever has piled up. A wall clock that nobody vouches for ages nothing.
+ * Which of the next 10,000 events are too old. Successive calls go through the whole outbox, each in a few milliseconds
+ * however many events there are. An untrusted wall clock ages nothing.
  */
 export function findTooOld(db: SqliteDatabase, { after, before }: ExpiryCursor, now: Now, maxAgeMs: number): { tooOld: number[]; next: ExpiryCursor } {
   const rows = db
@@ -37,7 +40,7 @@ export function findTooOld(db: SqliteDatabase, { after, before }: ExpiryCursor, 
   return { tooOld, next: { after: more ? (rows.at(-1)?.sequence ?? 0) : 0, before: floor } };
 }
 
-/** In milliseconds; undefined where it cannot be known. */
+/** In milliseconds; undefined if it cannot be known. */
 function ageOf(row: Aged, now: Now): number | undefined {
   if (row.boot_id === now.bootId) return now.monotonicMs - row.onset_monotonic_ms;
   if (now.wallMs === undefined) return undefined;

@@ -2,16 +2,19 @@ import type { Gap } from './outbox.ts';
 
 type Prepare = (sql: string) => { run(gap: Gap): { changes: number } };
 
-// the gap before is found by its key: there may be as many of them as events
+// the preceding gap is found by its key: there may be as many gaps as events
 const lengthenSql = 'UPDATE gap SET last = @last WHERE first = (SELECT max(first) FROM gap WHERE first < @first) AND last = @first - 1 AND reason = @reason';
 const insertSql = 'INSERT INTO gap (first, last, reason) VALUES (@first, @last, @reason) ON CONFLICT (first) DO UPDATE SET last = max(last, excluded.last)';
 
-/** Notes a gap, or lengthens the one that ends just before it, or that is there in its place: damage may have put one anywhere. */
+/**
+ * Notes a gap, or extends the one that ends just before it, or the one already in its place: damage may have put one
+ * anywhere.
+ */
 export function noteGap(prepare: Prepare, gap: Gap): void {
   if (prepare(lengthenSql).run(gap).changes === 0) prepare(insertSql).run(gap);
 }
 
-/** Numbers that ascend, those that follow one another as one gap. */
+/** Groups ascending numbers: consecutive ones become one gap. */
 export function gapsOf(sequences: readonly number[], reason: Gap['reason']): Gap[] {
   const ranges: { first: number; last: number }[] = [];
   for (const sequence of sequences) {

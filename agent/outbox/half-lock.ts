@@ -1,7 +1,7 @@
-// One listener and one courier to an outbox, and how the courier learns that the listener has died, without a write: locks that the kernel lets go
-// with the process.
+// One listener and one courier for an outbox; and the courier learns without a write that the listener has died, by a
+// lock that the kernel releases with the process.
 import { existsSync } from 'node:fs';
-import { emptyLock } from './repair.ts';
+import { emptyLock } from './files.ts';
 import type { SqliteDatabase } from './sqlite.ts';
 import { openDatabase } from './sqlite-database.ts';
 
@@ -12,9 +12,9 @@ const lockOf = (outboxPath: string, half: Half) => `${outboxPath}.${half}.lock`;
 const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a second file
 
 /**
- * Holds the half's lock until the process ends or what is returned is called. PATH.HALF.lock stays an empty file: a transaction that is
- * begun and writes nothing is but a lock. Throws what SQLite says, with the code SQLITE_BUSY where another process holds it
- * for longer than `waitMs`.
+ * Holds the lock of the half until the process ends or the returned function is called. PATH.HALF.lock stays an empty
+ * file: a transaction that is begun and writes nothing is only a lock. Throws SQLite's error, with the code SQLITE_BUSY
+ * if another process holds the lock longer than `waitMs`.
  */
 export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): () => void {
   const path = lockOf(outboxPath, half);
@@ -37,7 +37,7 @@ export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): () 
 
 const held = new Set<SqliteDatabase>(); // a connection that is collected would let go
 
-/** Whether a listener runs now; nothing where that cannot be known, as long as none has held the lock. */
+/** Whether a listener runs now; undefined if unknown, as long as none has held the lock. */
 export function openListenerProbe(outboxPath: string): () => boolean | undefined {
   const path = lockOf(outboxPath, 'listener');
   let db: SqliteDatabase | undefined;

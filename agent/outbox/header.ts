@@ -1,5 +1,6 @@
-// What never changes in the header of an outbox. A byte of it overwritten, SQLite takes the file for read-only, for no database, or reads other pages than
-// were written; every row is still there. https://www.sqlite.org/fileformat2.html#the_database_header
+// The constant parts of an outbox file's header. With one byte of it overwritten, SQLite takes the file for read-only
+// or for no database, or reads other pages than were written, although every row is still there.
+// https://www.sqlite.org/fileformat2.html#the_database_header
 import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { hasCode } from '../lib/errors.ts';
 
@@ -8,7 +9,7 @@ export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages,
 export const headerBytes = 100;
 const [counterAt, pagesAt, counterOfPagesAt] = [24, 28, 92];
 
-/** Where it stands, what it is, and what else a sound file may have there. */
+/** Its offset, its value, and what else a sound file may have there. */
 const constants: readonly (readonly [at: number, is: readonly number[], or?: number])[] = [
   [0, [...Buffer.from('SQLite format 3\0')]],
   [16, [pageBytes >> 8, pageBytes & 0xff]],
@@ -23,7 +24,7 @@ const constants: readonly (readonly [at: number, is: readonly number[], or?: num
   [64, [0, 0, 0, 0]], // nor in steps
 ];
 
-/** Whether a file has a header that SQLite has never written for an outbox, or one that the disk cannot read any more. */
+/** Whether a file has a header that SQLite never writes for an outbox, or one that the disk can no longer read. */
 export function hasWrongHeader(path: string): boolean {
   if (!existsSync(path)) return false;
   const file = openSync(path, 'r');
@@ -35,7 +36,7 @@ export function hasWrongHeader(path: string): boolean {
   }
 }
 
-/** Nothing where the file is shorter. */
+/** Undefined if the file is shorter. */
 function readHeader(file: number): Buffer | 'unreadable' | undefined {
   const header = Buffer.alloc(headerBytes);
   try {
@@ -47,8 +48,9 @@ function readHeader(file: number): Buffer | 'unreadable' | undefined {
 }
 
 /**
- * Puts right what never changes: nothing else in the file depends on it. Where the number of pages is not that of the file it is not believed either: SQLite
- * counts the pages itself, with those in the log, where the counter of that number is not the file's.
+ * Restores the constant parts; nothing else in the file depends on them. A page count that does not match the file is
+ * corrected as well: SQLite counts the pages itself, with those in the log, if the counter of that number is not the
+ * file's.
  */
 export function mendHeader(path: string): void {
   const file = openSync(path, 'r+');

@@ -6,30 +6,33 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from './outbox.ts';
 
-// Changes that come faster are written together, and of many in a row one a minute: a fault that flickers neither wears the disk nor floods the platform.
+// Changes that come fast are written together, and of many in a row one a minute: a flickering fault neither wears the
+// disk nor floods the platform.
 const closestMs = 2000;
 const changesAtOnce = 10;
 const changeEveryMs = 60_000;
 const retryMs = 10_000; // of one that failed: the courier holds a listener that misses an interval for silent
 
 /**
- * What an earlier listener of this boot said last, that it stopped in order, is over once another is started, also where that never comes to
- * hear: the courier then sees a listener that had begun, and is gone. Where the outbox cannot be used, that is told, and this is not.
+ * Resets `stopped`, as an earlier listener of this boot left it, to `starting` when another listener is launched, even
+ * one that never gets to listen: the courier then sees a listener that began and is gone. Errors of the outbox are
+ * ignored here; they are reported elsewhere.
  */
 export function takeBackStop({ outbox, clock }: { outbox: Outbox; clock: Clock }): void {
   try {
     const row = outbox.readHearing();
     if (row?.bootId === clock.bootId && row.state === 'stopped') outbox.writeHearing({ ...row, state: 'starting', writtenMonotonicMs: clock.monotonicMs() });
   } catch {
-    // no reason not to hear
+    // no reason not to listen
   }
 }
 
 /**
- * Writes the supervisor's figures into the outbox: at once when they change in kind, else every `intervalMs`. Counts go on from
- * the row of an earlier listener of the same boot; the time between was not heard. A write that fails is tried again:
- * hearing goes on without it. What is `learnt` of usual levels is written along, and taken out: each write of its own would cost as much. What an
- * earlier listener left is read before the first write, however late the disk lets that be.
+ * Writes the supervisor's figures into the outbox: at once when they change in kind, otherwise every `intervalMs`.
+ * Counts continue from the row of an earlier listener of the same boot; the time between counts as not heard. A failed
+ * write is retried, and listening goes on without it. `learnt` usual levels are written along and removed from the
+ * list, since a write of their own would cost as much. What an earlier listener left is read before the first write,
+ * however late the disk allows that.
  */
 export function openHearingReport(
   parts: { outbox: Outbox; clock: Clock; logger: Logger; levels: LevelHistory; learnt?: UsualLevel[] },

@@ -5,7 +5,7 @@ const mostModels = 64; // of the schema
 const used = 'SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day';
 const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
 
-/** Gives a boot and a model the numbers that rows refer to. Call within a transaction. */
+/** Gives a boot and a model the numbers that rows refer to. Call it within a transaction. */
 export function know(prepare: (sql: string) => Statement, { bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {
   prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(bootId);
   if (prepare('SELECT 1 FROM model WHERE name = ? AND version = ?').get(model.name, model.version)) return;

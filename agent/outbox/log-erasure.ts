@@ -7,12 +7,14 @@ const everyMs = 3_600_000; // each costs the disk as much as an event
 const retryMs = 600_000; // where another process was in the way
 
 /**
- * What is deleted is overwritten in the file itself (secure_delete), and stands in the write-ahead log until that is written over from its start, after days. So once an
- * hour at most, and only if an event has left the outbox since, the log is begun anew, and what stands behind is overwritten with zeros.
+ * Deleted rows are overwritten in the file itself (secure_delete), but stay in the write-ahead log until that is
+ * written over from its start, after days. So, once an hour at most and only if an event has left the outbox since, the
+ * log is begun anew, and what stands behind its end is overwritten with zeros.
  *
- * INVARIANTS: the log begins anew by SQLite's own rules, with the write that follows all of it having been brought into the file. Only bytes are overwritten that
- * SQLite reads no more: behind the last frame, none of this log among them, while this connection keeps all others from writing. The log keeps its
- * length: one that grows costs the disk half as much again for each write.
+ * INVARIANTS: the log begins anew by SQLite's own rules, with the first write after all of it was brought into the
+ * file. Only bytes that SQLite no longer reads are overwritten: those after the last frame, where no frame of this log
+ * follows, while this connection keeps all others from writing. The log keeps its length: one that grows costs the disk
+ * half as much again for each write.
  */
 export class LogErasure {
   readonly #path: string;
@@ -33,7 +35,7 @@ export class LogErasure {
     return `${this.#path}-wal`;
   }
 
-  /** Does `write`, and erases with it if that is due. Call often. */
+  /** Does `write`, and erases with it if that is due. Call it often. */
   with(write: () => void): void {
     const gone = this.#dueFor();
     const before = gone === undefined ? undefined : quietly(() => bringIntoFile(this.#db) && headerOf(this.#log));
@@ -43,7 +45,7 @@ export class LogErasure {
     this.#nextMs = performance.now() + everyMs;
   }
 
-  /** How many events have gone, where there are more than at the last time and it is long ago. */
+  /** How many events have left, if more than last time and long enough ago. */
   #dueFor(): number | undefined {
     const now = performance.now();
     if (now < this.#nextMs) return undefined;
@@ -68,7 +70,7 @@ export class LogErasure {
   }
 }
 
-/** The log bears no locks: to close a file lets go of all that the process has on it. */
+/** The log carries no locks: closing a file drops all locks of the process on it. */
 function overwrite(path: string, from: number, to: number): void {
   const log = openSync(path, 'r+');
   try {
@@ -79,7 +81,7 @@ function overwrite(path: string, from: number, to: number): void {
   }
 }
 
-/** What keeps the disk from this keeps it from taking events, and is told by them. */
+/** Errors are ignored: the same disk fault keeps events from being stored, and is reported there. */
 function quietly<T>(work: () => T): T | undefined {
   try {
     return work();

@@ -5,10 +5,13 @@ import type { SqliteDatabase } from './sqlite.ts';
 const migrations = new URL('./migrations/', import.meta.url);
 const farAhead = 1000; // no release is that many migrations ahead of another
 
-/** A file of a later release is not for this one to write, nor to say that all is well with. */
+/** The file is of a later release: this one must not write it, nor say that all is well with it. */
 export class LaterSchemaError extends OutboxError {}
 
-/** Does `first`, then applies the numbered migrations that the file has not seen, all in one transaction; refuses a file from the future. */
+/**
+ * Runs `first`, then applies the numbered migrations that the file lacks, all in one transaction. Refuses a file of a
+ * later release.
+ */
 export function migrate(db: SqliteDatabase, first: () => void = () => undefined): void {
   const apply = db.transaction(() => {
     refuseLater(db);
@@ -32,25 +35,25 @@ export function refuseLater(db: SqliteDatabase): void {
 }
 
 /**
- * Whether a file says a later schema version than this release knows, and it is not true: none is that far ahead, or the schema is the one of this release
- * or of one before it, and each migration changes it.
+ * Whether a file claims a later schema version than this release knows, and that is false: the number is impossibly far
+ * ahead, or the schema is that of this release or an earlier one, since each migration changes it.
  */
 export function isFalseVersion(db: SqliteDatabase, openFresh: () => SqliteDatabase): boolean {
   const ahead = versionOf(db) - migrationFiles().length;
   return ahead > farAhead || (ahead > 0 && schemasIn(openFresh()).includes(schemaOf(db)));
 }
 
-/** Whether the tables, their columns and bounds are to the letter those that the migrations make in `fresh`, an empty database. */
+/** Whether tables, columns and bounds are exactly those that the migrations make in `fresh`, an empty database. */
 export function hasOurSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
   return schemasIn(fresh).at(-1) === schemaOf(db);
 }
 
-/** Whether it has the schema of an earlier release, which a half of this one brings up to date when it starts. */
+/** Whether it has the schema of an earlier release, which a half of this one migrates when it starts. */
 export function hasEarlierSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
   return schemasIn(fresh).slice(0, -1).includes(schemaOf(db));
 }
 
-/** The schemas that there have been, made one after another in an empty database, which is closed. */
+/** All schemas so far, made one after another in an empty database, which is then closed. */
 function schemasIn(fresh: SqliteDatabase): string[] {
   const schemas = migrationFiles().map((name) => {
     fresh.exec(sqlOf(name));

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { damage } from './sqlite.ts';
 
-/** The file at a path, from before it is opened: a repair by the other half may put another in its place at any time. */
+/** The file at a path, as it was before it is opened: a repair by the other half may replace it at any time. */
 export class OpenedFile {
   readonly #path: string;
   #inode: string;
@@ -16,13 +16,13 @@ export class OpenedFile {
     return inodeOf(this.#path) === this.#inode;
   }
 
-  /** Throws what `isDamage` where another has taken its place. */
+  /** Throws an error for which `isDamage` is true if another file has taken its place. */
   check(): void {
     if (!this.isInPlace()) throw damage('the file was replaced');
   }
 }
 
-/** Tells a file from one that was put in its place, on another file system too; empty where there is none. */
+/** Distinguishes a file from one put in its place, also on another file system; empty if there is none. */
 function inodeOf(path: string): string {
   try {
     const { dev, ino } = statSync(path);

@@ -7,7 +7,7 @@ import type { OutboxFault } from '../lib/faults.ts';
 /** An event on its way out. `sequence` orders events and, with the outbox id, names them. */
 export interface PendingEvent extends RecordedEvent {
   readonly sequence: number;
-  /** When its boot began, on a clock that was right; unknown until the clock was. */
+  /** When its boot began, by a trusted clock; absent until the clock was trusted. */
   readonly bootBeganMs?: number;
 }
 
@@ -16,7 +16,7 @@ export interface PendingSummary extends HourSummary {
   readonly bootBeganMs?: number;
 }
 
-/** Now, for the age of events: on the monotonic clock of this boot, and on the wall clock only where that is to be relied upon. */
+/** The current time, for computing ages. `wallMs` is absent while the wall clock is not trusted. */
 export interface Now {
   readonly bootId: string;
   readonly monotonicMs: number;
@@ -26,7 +26,7 @@ export interface Now {
 /** `stored = pending + sent + expired + unreadable`; refused and dropped events were never stored. */
 export type Fate = 'stored' | 'sent' | 'expired' | 'refused' | 'dropped' | 'unreadable';
 
-/** Of the events numbered `first` to `last`, those that have not arrived never will. */
+/** No event numbered `first` to `last` that has not arrived yet ever will. */
 export interface Gap {
   readonly first: number;
   readonly last: number;
@@ -45,8 +45,8 @@ export interface Gap {
 export interface Outbox {
   readonly id: string;
   /**
-   * Stores an event, or counts it as refused when events come faster than allowed, or holds it in memory while the disk takes none, or drops it, counted, where the
-   * schema refuses it.
+   * Stores an event. Or counts it as refused when events come faster than allowed; or holds it in memory while the disk
+   * takes no writes; or drops and counts it where the schema refuses it.
    */
   append(event: RecordedEvent): 'stored' | 'refused' | 'held' | 'dropped';
   /** The oldest events after a sequence number, in order. */
@@ -56,30 +56,37 @@ export interface Outbox {
   newest(): number;
   acknowledge(sequences: readonly number[]): void;
   /**
-   * Removes events older than `maxAgeMs`, at most 10,000 a call; returns how many. The age of an event of this boot is told by
-   * the monotonic clock; of an earlier boot by the wall clock, or by a later event that is itself too old.
+   * Removes events older than `maxAgeMs`, at most 10,000 a call; returns how many. The age of an event of this boot is
+   * known by the monotonic clock; that of an earlier boot by the wall clock, or by a later event that is itself too
+   * old.
    */
   expire(now: Now, maxAgeMs: number): number;
-  /** Notes when a boot began, once that is known: its events can be stamped rightly also after the next. */
+  /** Notes when a boot began, once that is known, so that its events can be stamped rightly after the next boot too. */
   noteBoot(bootId: string, beganWallMs: number): void;
-  /** What was noted; nothing where nothing was. */
+  /** What was noted; undefined where nothing was. */
   bootBegan(bootId: string): number | undefined;
-  /** Counts events that could not be kept. They get sequence numbers, so that the platform sees the gap. */
+  /** Counts events that could not be kept. They get sequence numbers, so that the platform sees a gap. */
   drop(count: number): void;
-  /** Gaps the platform has not been told of, and the word that it has been. */
+  /** Gaps that the platform has not been told, and the confirmation that it has. */
   gaps(limit: number): Gap[];
   gapReported(gap: Gap): void;
   fates(): Record<Fate, number>;
   faults(): OutboxFault[];
-  /** What the listener knows of its hearing: one record, replaced; and what it has learnt since of what is usual at this place, by hour of the day. */
+  /**
+   * What the listener knows of its hearing: one record, replaced each time. And what it has learnt since of the usual
+   * levels at this place, by hour of the day.
+   */
   writeHearing(record: HearingRecord, learnt?: readonly UsualLevel[]): void;
   readHearing(): HearingRecord | undefined;
   readUsualLevels(): UsualLevel[];
   /** Adds to the counts of would-be events by threshold, in days of listening of which the last 60 are kept. */
   addThresholdCounts(record: ThresholdRecord): void;
-  /** Stores the sums of an hour; of more than a month of them the oldest go, told by nothing but the numbers that are missing. So are those of the `lost` hours just before it. */
+  /**
+   * Stores one hour. At most a month of hours is kept; a deleted one shows only as a missing number. `lost`: how many
+   * hours just before this one were never stored; their numbers are skipped.
+   */
   writeSummary(summary: HourSummary, lost?: number): void;
-  /** The oldest summaries, after a number, that the platform does not have yet, and the word that it has one. */
+  /** The oldest summaries after a number that the platform does not have yet, and the confirmation that it has one. */
   summaries(limit: number, after?: number): PendingSummary[];
   summaryReported(sequence: number): void;
   close(): void;

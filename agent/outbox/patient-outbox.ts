@@ -19,17 +19,20 @@ export interface PatientOptions {
   readonly open: () => Outbox;
   readonly isDamage: (error: unknown) => boolean;
   readonly logger: Logger;
-  /** Events held in memory while the disk takes none; then the oldest are dropped, counted. About 300 bytes each. */
+  /**
+   * How many events are held in memory while the disk takes none; beyond that the oldest are dropped and counted. About
+   * 300 bytes each.
+   */
   readonly maxHeld?: number;
   readonly retryMs?: number;
 }
 
 /**
- * An outbox that outlives its disk, for the two halves: it opens again what was damaged or replaced, and holds in memory
+ * An outbox that outlives its disk, for the two halves. It reopens what was damaged or replaced, and holds in memory
  * what cannot be written.
  *
- *   append ─▶ stored │ held ─▶ (every second) ─▶ stored, or dropped when `maxHeld` is passed, or the schema refuses it: a gap
- *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile; so are gaps and summaries that were told
+ *   append ─▶ stored │ held ─▶ (every second) ─▶ stored; or dropped, as a gap, beyond `maxHeld` or if the schema refuses it
+ *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile; likewise gaps and summaries reported
  */
 export function openPatientOutbox(options: PatientOptions): Outbox {
   return new PatientOutbox(options);
@@ -182,7 +185,10 @@ class PatientOutbox implements Outbox {
     this.#quietly(() => this.#ballast.lay());
   }
 
-  /** Stores what is held, oldest first, until one cannot be or the turn is over; returns the fate of each that was taken. */
+  /**
+   * Stores what is held, oldest first, until one cannot be stored or the turn is over. Returns the fate of each that
+   * was taken.
+   */
   #storeHeld(turnMs = mostTurnMs): Fate[] {
     const fates: Fate[] = [];
     this.#quietly(() => {
@@ -195,7 +201,7 @@ class PatientOutbox implements Outbox {
     return fates;
   }
 
-  /** What the schema refuses it will refuse for ever: that must not hold up what comes after. */
+  /** What the schema refuses it will refuse for ever; it must not hold up what comes after. */
   #store(event: RecordedEvent): Fate {
     try {
       return this.#do((outbox) => outbox.append(event));
@@ -228,7 +234,10 @@ class PatientOutbox implements Outbox {
     return outbox;
   }
 
-  /** Works on the open outbox; opens it again once if it was damaged or replaced, and frees the ballast once if the disk is full. */
+  /**
+   * Works on the open outbox. Reopens it once if it was damaged or replaced, and frees the ballast once if the disk is
+   * full.
+   */
   #do<T>(work: (outbox: Outbox) => T): T {
     for (let attempt = 0; ; attempt++) {
       try {
@@ -249,7 +258,7 @@ class PatientOutbox implements Outbox {
           if (attempt < 2) continue;
         } else if (full && this.#releaseBallast() && attempt < 2) continue;
         else if (isUnusable(error) && performance.now() - this.#openedMs > reopenMs) {
-          // the file system may have been mounted again meanwhile: what was opened before never works again
+          // the file system may have been remounted: what was opened before never works again
           const stale = this.#inner;
           this.#inner = undefined;
           this.#quietly(() => stale?.close());
@@ -261,7 +270,10 @@ class PatientOutbox implements Outbox {
     }
   }
 
-  /** Whether the trouble is not over, by what still waits for a write and by the disk itself: to read, or to write nothing, goes well on one that takes no writes. */
+  /**
+   * Whether the fault persists: data still waits to be written, or the disk is still low or read-only. A successful
+   * read, or an empty write, proves nothing.
+   */
   #lasts(trouble: OutboxFault): boolean {
     if (this.#held.length > 0 || this.#dropped > 0 || this.#arrived.any) return true;
     return trouble === 'disk_full' ? isLow(this.#options.path) : isReadOnly(this.#options.path);
@@ -273,7 +285,7 @@ class PatientOutbox implements Outbox {
     return true;
   }
 
-  /** What fails here is tried again by the timer, and has been logged where it matters. */
+  /** A failure here is retried by the timer, and has been logged where it matters. */
   #quietly<T>(work: () => T): T | undefined {
     try {
       return work();

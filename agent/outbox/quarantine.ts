@@ -6,7 +6,7 @@ import type { SqliteDatabase, Statement } from './sqlite.ts';
 const weekHours = 168;
 const hourMs = 3_600_000;
 
-/** Said by a repair of the new outbox, before it is put in place. */
+/** Called by a repair for the new outbox, before that is put in place. */
 export const repairedSql = 'UPDATE outbox SET repaired_hours = 0';
 
 /** The numbers of the damaged files kept beside an outbox. */
@@ -17,12 +17,15 @@ export function quarantined(path: string): number[] {
   });
 }
 
-/** Deletes one of them with its log. */
+/** Deletes one of them, with its log. */
 export function discard(path: string, number: number): void {
   for (const end of ['', '-wal']) rmSync(`${path}.damaged-${number}${end}`, { force: true });
 }
 
-/** Does what needs room, again and again while the disk is full and there is a damaged file beside the outbox to delete for it, the oldest first. */
+/**
+ * Does work that needs space. While the disk is full, deletes damaged files beside the outbox, the oldest first, and
+ * tries again.
+ */
 export function makingRoom<T>(path: string, work: () => T): T {
   for (;;) {
     try {
@@ -36,8 +39,8 @@ export function makingRoom<T>(path: string, work: () => T): T {
 }
 
 /**
- * Keeps a damaged file that was set aside for a week that this has run. The hours are counted in the outbox that took its place: the
- * times of the file are of a wall clock that may have been wrong then, and may be set at any time, also while nobody runs who would see it.
+ * Keeps a damaged file for a week of running time. The hours are counted in the outbox that took its place: file times
+ * are of a wall clock that may have been wrong, and may be set at any time, also while nobody runs who would notice.
  */
 export class Quarantine {
   readonly #path: string;
@@ -52,7 +55,10 @@ export class Quarantine {
     this.#add = db.prepare<[number]>(`UPDATE outbox SET repaired_hours = min(${weekHours}, repaired_hours + ?)`);
   }
 
-  /** Whether there is one that was set aside within the week, which is told. After it, it is deleted: it holds events that were delivered long ago. Call often. */
+  /**
+   * Whether a file was set aside within the week, which is reported. Afterwards it is deleted, since it holds events
+   * that were delivered long ago. Call it often.
+   */
   keeps(): boolean {
     if (quarantined(this.#path).length === 0) return false;
     const hours = Math.floor((performance.now() - this.#countedMs) / hourMs);
@@ -64,7 +70,7 @@ export class Quarantine {
       this.#recent = this.#isCounting();
       if (this.#read.get() === weekHours) for (const number of quarantined(this.#path)) discard(this.#path, number);
     } catch {
-      // an outbox that cannot be used is told of by itself: what it said last holds
+      // an outbox that cannot be used is reported elsewhere; what it last said holds
     }
     return this.#recent;
   }

@@ -1,20 +1,26 @@
-// Reading a damaged file: SQLite fails where it meets what cannot be, or believes it, for its pages bear no checksum.
+// Reading a damaged file: SQLite fails where it meets the impossible, or believes it, since its pages have no checksum.
 import type { SqliteDatabase } from './sqlite.ts';
 
 const seconds = 5; // time for reads that fail
 const together = 1000; // rows read at once: months of events do not fit in the memory of a service
 
-/** Nothing where the damaged file is to blame; throws what is of the moment: no space for its shared memory, or a lock. */
+/**
+ * Runs `work`; undefined if the damaged file is to blame. Throws momentary errors: no space for shared memory, or a
+ * lock.
+ */
 export function reading<T>(work: () => T): T | undefined {
   return unless(/^SQLITE_(FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
 }
 
-/** Nothing where the new schema refuses what was read; throws what else keeps the new file from being written. */
+/**
+ * Runs `work`; undefined if the new schema refuses what was read. Throws whatever else keeps the new file from being
+ * written.
+ */
 export function writing<T>(work: () => T): T | undefined {
   return unless(/^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/, work);
 }
 
-/** Nothing where an error has a code of SQLite that is not `thrown`. */
+/** Undefined for an error with an SQLite code that is not `thrown`. */
 function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {
     return work();
@@ -26,8 +32,9 @@ function unless<T>(thrown: RegExp, work: () => T): T | undefined {
 }
 
 /**
- * What other rows refer to, read into tables of this connection's memory that hide the damaged ones: without a label, a boot and a model no event is read. The
- * labels are those of the release; boots and models stand in an index as well, all but when a boot began.
+ * Reads what other rows refer to into temporary tables that hide the damaged ones: without a label, a boot and a model
+ * no event can be read. Labels are those of the release. Boots and models also stand in an index, except when a boot
+ * began.
  */
 export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
   const rows = (sql: string) => {
@@ -37,7 +44,7 @@ export function readReferredTo(from: SqliteDatabase, to: SqliteDatabase): void {
     });
     return found;
   };
-  // of two the first is taken: one that the new schema would refuse must not keep the other from it, which may be as it was
+  // of two the first is taken: a row that the new schema would refuse must not displace one that may be right
   const twice = (table: string, indexed: string, shapes: Readonly<Record<string, RegExp>>) =>
     [...rows(`SELECT * FROM main.${table} NOT INDEXED`), ...rows(`SELECT ${indexed} FROM main.${table} INDEXED BY sqlite_autoindex_${table}_1`)].filter((row) =>
       Object.entries(shapes).every(([column, shape]) => isOfShape(row[column], shape)),
@@ -59,15 +66,19 @@ export function isOfShape(value: unknown, shape: RegExp): value is string {
   return typeof value === 'string' && shape.test(value);
 }
 
-/** A table of numbered rows, and what reads them with all that they refer to: those behind a number, in order, so many at most. */
+/**
+ * A table of numbered rows, and a query that reads them with all they refer to: those after a number, in order, up to a
+ * limit.
+ */
 export interface NumberedRows {
   readonly table: string;
   readonly sql: string;
 }
 
 /**
- * Every row that can be read up to the `newest`, in order and never more than a thousand in memory: a range that fails is halved until what fails is
- * single numbers, for a few seconds of failures at most. What can be read is read, however slow the board is.
+ * Yields every readable row up to `newest`, in order, with never more than a thousand in memory. A range that fails is
+ * halved until single numbers fail, for a few seconds of failures at most. Everything readable is read, however slow
+ * the board.
  */
 export function* readableRows<Row extends { sequence: number }>(from: SqliteDatabase, of: NumberedRows, newest: number, progress: () => void): Generator<Row> {
   let leftMs = seconds * 1000;
@@ -93,8 +104,9 @@ export function* readableRows<Row extends { sequence: number }>(from: SqliteData
 }
 
 /**
- * `range`: not more than a thousand; nothing where they are not in order, for a damaged number is believed. `single` goes straight to its row, where a range
- * touches the pages beside it. `isMore`: whether a range that gave no more has a row all the same, looked for from its end: damage may have ended it early.
+ * `range` reads at most a thousand rows; undefined if they are not in order, since SQLite believes a damaged number.
+ * `single` goes straight to its row, where a range touches neighbouring pages. `isMore`: whether a range that ended has
+ * another row after all, searched from the end: damage may have cut it short.
  */
 function prepareReads<Row extends { sequence: number }>(from: SqliteDatabase, { table, sql }: NumberedRows) {
   const prepare = (where: string) => from.prepare<number[], Row>(sql.replace('sequence > ?', where));

@@ -1,6 +1,6 @@
-import { closeSync, existsSync, fchmodSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { copyCounts } from './counts.ts';
+import { createFile, emptyLock, makeEmpty, syncFolder } from './files.ts';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
@@ -16,16 +16,20 @@ import { type ListeningDay, readListeningDays, writeListeningDay } from './thres
 const kept = 3; // damaged files kept beside the outbox
 
 /**
- * Puts a new outbox with every readable event in place of a damaged one, which is kept beside it as PATH.damaged-N.
- * Numbers and outbox id stay, by the note of the schema where the id itself cannot be read, so that nothing sent before is taken for new; numbers that may be lost
- * become a gap.
+ * Puts a new outbox with every readable event in the place of a damaged one, which is kept beside it as PATH.damaged-N.
+ * Sequence numbers and the outbox id stay (the id by the note of the schema, if it cannot be read itself), so that the
+ * platform takes nothing that was sent before for new. Numbers that may be lost become a gap.
  *
- * INVARIANTS: one process at a time (a lock that dies with it), and none writes to the old file, where that can be locked, from
- * the first row that is copied until it is moved. The new file is complete and synced before the old one is moved, so that a
- * crash at any point leaves either the old file, or PATH.new to be put in place. On a full disk those kept before make room, the oldest
- * first; where the new one cannot be written even so, that is thrown and the old one stays. PATH.new is there before the old file is
- * opened, and says beside it that a repair is to begin anew: SQLite may take away what showed the damage, for it rebuilds the shared
- * memory and deletes the WAL. A process that still has the old file open finds out by its inode; SQLite checkpoints no file that was moved.
+ * INVARIANTS
+ * - One process repairs at a time (a lock that dies with it). Where the old file can be locked, nobody writes to it
+ *   from the first row that is copied until it is moved.
+ * - The new file is complete and synced before the old one is moved. A crash at any point leaves either the old file,
+ *   or PATH.new to be put in place.
+ * - On a full disk, earlier damaged files make room, the oldest first. If the new file cannot be written even so, that
+ *   error is thrown and the old file stays.
+ * - PATH.new exists before the old file is opened. Its presence says that a repair must begin again: SQLite may remove
+ *   the evidence of damage, since it rebuilds the shared memory and deletes the WAL.
+ * - A process that still has the old file open notices by the inode. SQLite does not checkpoint a file that was moved.
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean, progress: () => void = () => undefined): void {
   emptyLock(`${path}.lock`);
@@ -60,7 +64,10 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   }
 }
 
-/** An empty log does not take the place of one that was set aside before it: SQLite makes it when the file is opened without its own. */
+/**
+ * An empty log does not replace one that was set aside earlier: SQLite makes one when the file is opened without its
+ * own.
+ */
 function setLogAside(path: string, number: number): void {
   const aside = `${path}.damaged-${number}-wal`;
   const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
@@ -68,39 +75,15 @@ function setLogAside(path: string, number: number): void {
   else if (log) renameSync(`${path}-wal`, aside);
 }
 
-/**
- * Makes the file if there is none, readable by its owner alone; by the group as well where the folder has the setgid bit, for
- * there the two halves run as two users. SQLite gives -wal and -shm the mode of the file.
- */
-export function createFile(path: string): void {
-  if (existsSync(path)) return;
-  const shared = (statSync(dirname(path)).mode & 0o2000) !== 0;
-  const file = openSync(path, 'a', 0o600);
-  if (shared) fchmodSync(file, 0o660);
-  closeSync(file);
-}
-
-/**
- * A lock is an empty file: one in which a damaged file system has left something is no database, and could not be locked. It stays the same file, for another process
- * may hold it. Not to be called where this process does: when it closes a file, in whatever way it was opened, the kernel lets go of all its locks on that.
- */
-export function emptyLock(path: string): void {
-  try {
-    const stats = lstatSync(path, { throwIfNoEntry: false });
-    if (stats?.isFile() && stats.size > 0) truncateSync(path); // nothing that a link leads to
-  } catch {
-    // what keeps it from that is told by who wants the lock
-  }
-}
-
-/** Makes PATH.new of what can be read; returns the damaged file with its lock held, where it can be opened. */
+/** Makes PATH.new of what can be read. Returns the damaged file with its lock held, if it can be opened. */
 function salvage(path: string, number: number, open: OpenDatabase, progress: () => void): SqliteDatabase | undefined {
   makeEmpty(`${path}.new`);
   let damaged: SqliteDatabase | undefined;
   try {
     const fresh = open(`${path}.new`, 'migrate');
     try {
-      // a log would need the same space again, and closing says nothing where there is none to bring it into the file
+      // a log would need the same space again, and closing reports nothing when there is no room to bring it into the
+      // file
       fresh.pragma('journal_mode = MEMORY');
       fresh.exec(repairedSql);
       mendSchema(path, open); // where its log is damaged too, which need not show any more
@@ -109,7 +92,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
         setLogAside(path, number); // a log that the disk cannot read keeps SQLite from the file as well
         damaged = reading(() => open(path));
       }
-      // where nothing can be read: a new outbox, with an id of its own
+      // if nothing can be read: a new outbox with an id of its own
       if (damaged) copyLocked(path, damaged, fresh, progress);
       fresh.pragma('journal_mode = WAL');
     } finally {
@@ -125,8 +108,9 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
 }
 
 /**
- * No other process writes while this copies: what it stores in a file that is set aside next would be lost. What rows refer to is read before that, for SQLite
- * keeps nothing in a transaction that has met damage, and anew where another process wrote meanwhile.
+ * No other process writes while this copies: what it stored in a file that is set aside next would be lost. What rows
+ * refer to is read before that, since SQLite keeps nothing in a transaction that has met damage, and read again if
+ * another process wrote meanwhile.
  */
 function copyLocked(path: string, damaged: SqliteDatabase, fresh: SqliteDatabase, progress: () => void): void {
   damaged.pragma('temp_store = MEMORY'); // a half has no folder for temporary files
@@ -141,14 +125,6 @@ function copyLocked(path: string, damaged: SqliteDatabase, fresh: SqliteDatabase
   copy(damaged, fresh, progress, notedId(path, damaged));
 }
 
-/** An empty file of that name; it is never gone in between. */
-function makeEmpty(path: string): void {
-  for (const end of ['-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
-  if (existsSync(path)) truncateSync(path);
-  else createFile(path);
-  syncFolder(path);
-}
-
 function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void, idNoted: string | undefined): void {
   const read = (sql: string) => reading(() => from.prepare(sql).pluck().get());
   const numbers = ["SELECT seq FROM sqlite_sequence WHERE name = 'event'", 'SELECT max(sequence) FROM event', 'SELECT max(sequence) FROM recent'];
@@ -159,7 +135,7 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void, id
     copyBoots(from, to);
     copyUsualLevels(from, to);
     copyListeningDays(from, to);
-    // the triggers bound what is heard, and would be asked for every row; they come back to the letter
+    // The triggers bound what is heard, and would run for every row; they are restored to the letter.
     const triggers = to.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'").all() as { name: string; sql: string }[];
     for (const { name } of triggers) to.exec(`DROP TRIGGER ${name}`);
     const { sound, last: lastSound, holes } = copyEvents(from, to, newest || 1_000_000_000, progress);
@@ -169,12 +145,12 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void, id
     copySummaries(from, to, last, progress);
     copyHearing(from, to);
     const { unreadable, areCountsRight } = copyCounts(from, to, sound);
-    // under an id of which nothing says how far its numbers went, some would be given out twice
+    // without evidence of how far the numbers of the old id went, keep the new id: some numbers could be used twice
     if (id === undefined || (sound === 0 && found.every((number) => number === undefined))) return;
     to.prepare('UPDATE outbox SET id = ?').run(id);
     const noted = reading(() => from.prepare('SELECT first, last, reason FROM gap').all() as Gap[]);
     const gaps = noted ?? [];
-    // wrong counts do not say that nothing is missing, and gaps that cannot be read may not have been told
+    // wrong counts do not prove that nothing is missing, and gaps that cannot be read may not have been reported
     if (unreadable > 0 || !areCountsRight || !noted) {
       if (last > lastSound) holes.push({ first: lastSound + 1, last, reason: 'unreadable' });
       for (const hole of holes) gaps.push(hole); // half a million of them are no arguments of one call
@@ -183,14 +159,14 @@ function copy(from: SqliteDatabase, to: SqliteDatabase, progress: () => void, id
     const insertGap = to.prepare('INSERT OR REPLACE INTO gap (first, last, reason) VALUES (@first, @last, @reason)');
     for (const gap of gaps) writing(() => insertGap.run({ ...gap }));
     giveOutAfter(to, 'event', last + skipped);
-    // and where the next repair finds it if it cannot read that one; so long before any event it counts in no minute
+    // also where the next repair finds it if it cannot read that one; so old that it counts in no minute of any event
     to.prepare('INSERT INTO recent (sequence, boot, onset_monotonic_ms) SELECT ?, id, -600000 FROM boot LIMIT 1').run(last + skipped);
   })();
 }
 
 /**
- * Copies the readable events, a thousand at a time and as they stand, for the schema to refuse what cannot be; returns how many, the last number, and
- * the numbers before it that no event has: sent before, or lost.
+ * Copies the readable events unchanged, a thousand at a time; the schema refuses impossible ones. Returns how many, the
+ * last number, and the numbers before it that no event has: sent before, or lost.
  */
 function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, progress: () => void): { sound: number; last: number; holes: Gap[] } {
   const insert = to.prepare(insertSql);
@@ -209,14 +185,20 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, pr
   return { sound, last, holes };
 }
 
-/** Boots in their order, for the one that came last is looked for, and when they began: hours have theirs, and a half that noted it in this boot does not again. */
+/**
+ * Copies boots in their order, since the last one is looked up, and when they began: hours refer to that, and a half
+ * that noted it in this boot does not note it again.
+ */
 function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
   const boots = reading(() => from.prepare<[], object>('SELECT boot_id, began_wall_ms FROM boot ORDER BY id').all());
   const insert = to.prepare('INSERT INTO boot (boot_id, began_wall_ms) VALUES (@boot_id, @began_wall_ms)');
   for (const boot of boots ?? []) writing(() => insert.run(boot)) ?? writing(() => insert.run({ ...boot, began_wall_ms: null }));
 }
 
-/** What the listener told last, where that can be read: it tells the next time in ten minutes, and would be taken for silent until then. */
+/**
+ * Copies what the listener reported last, if it can be read: the next report is ten minutes away, and the listener
+ * would be taken for silent until then.
+ */
 function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   const row = reading(() => from.prepare<[], HearingRow>(readHearingSql).get());
   if (!row) return;
@@ -227,8 +209,9 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
 }
 
 /**
- * The hours that can be read, with numbers that can be right. Their numbers go on far behind the last one, for those that cannot be read may have been sent;
- * so may all that were given out before, with none of them left here: where the last number cannot be right, they go on behind any that may have been.
+ * Copies the hours that can be read and whose numbers can be right. Numbering continues far behind the last one, since
+ * unreadable hours may have been sent. If the last number cannot be right, it continues behind any number that may have
+ * been given out.
  */
 function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: number, progress: () => void): void {
   const most = maxHour - skippedHours;
@@ -247,7 +230,7 @@ function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: numb
   giveOutAfter(to, 'hour_summary', newest + skippedHours);
 }
 
-/** What the listener has learnt of this place in two weeks, as far as it can be read. */
+/** Copies what the listener has learnt of this place in two weeks, as far as it can be read. */
 function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
   const levels = reading(() => from.prepare('SELECT * FROM usual_level').all());
   const insert = to.prepare(
@@ -256,7 +239,10 @@ function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
   for (const level of levels ?? []) writing(() => insert.run(level));
 }
 
-/** What thresholds are calibrated from. A day is whole or left out: without its counts it would be one on which nothing was heard. */
+/**
+ * Copies the days from which thresholds are calibrated. A day is whole or left out: without its counts it would be a
+ * day on which nothing was heard.
+ */
 function copyListeningDays(from: SqliteDatabase, to: SqliteDatabase): void {
   const days = reading(() => readListeningDays(from, reading));
   const insert = to.transaction((day: ListeningDay) => {
@@ -279,12 +265,6 @@ function close(damaged: SqliteDatabase | undefined): void {
   try {
     damaged?.close();
   } catch {
-    // what could be read of it has been
+    // what could be read has been read
   }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r');
-  fsyncSync(folder);
-  closeSync(folder);
 }

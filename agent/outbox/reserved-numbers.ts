@@ -1,25 +1,30 @@
-// Numbers are not given out twice, even where the WAL that knew of them is lost together with the shared memory beside it.
+// Sequence numbers are not given out twice, even if the WAL is lost together with the shared memory beside it.
 import { bringIntoFile, type SqliteDatabase } from './sqlite.ts';
 import { isWithoutHeader } from './wal-check.ts';
 
 const ahead = 1000; // numbers reserved at a time
 const margin = 100; // how many are left when the next are
 const hoursAhead = 1000;
-// What stood in a lost WAL may have been sent: after a repair new events are numbered far behind it. A WAL holds some hundred events.
+// What stood in a lost WAL may have been sent: after a repair, new events are numbered far beyond it. A WAL holds some
+// hundred events.
 export const skipped = 100_000;
 export const skippedHours = 1000;
 export const maxNumber = 900_000_000_000; // below what the schema takes, and never reached: an event each second for 28,000 years
 export const maxHour = 900_000_000; // of hours, likewise
 
-/** Whether what was read can be a number or a count: where a file is damaged, and in SQLite's own table of numbers, anything can stand. */
+/**
+ * Whether a value can be a number or a count. In a damaged file, and in SQLite's own table of numbers, anything can
+ * stand.
+ */
 export function isNumber(number: unknown, max: number): number is number {
   return Number.isSafeInteger(number) && (number as number) >= 0 && (number as number) <= max;
 }
 
 /**
- * Whether the number that an event or an hour was given last cannot be right: the next would be refused by the schema for ever, or be given out twice. Of hours that
- * were all sent nothing is left to hold it against: there it shows only where the name beside it is no table's any more, or where it is no number. All is read as it
- * stands at one moment: what a listener stores meanwhile has a number behind the last.
+ * Whether the last number given to an event or an hour cannot be right: the schema would refuse the next one for ever,
+ * or it would be given out twice. When all hours have been sent, nothing is left to compare with; then it shows only if
+ * the name beside the number is no table's, or if it is no number. Everything is read in one transaction: what a
+ * listener stores meanwhile has a number beyond the last.
  */
 export function isFalselyNumbered(db: SqliteDatabase): boolean {
   return db.transaction(() => isFalselyNumberedNow(db))();
@@ -36,20 +41,23 @@ function isFalselyNumberedNow(db: SqliteDatabase): boolean {
 }
 
 /**
- * A number behind all that hours can have been given, for a repair that cannot read their last one. No sensor comes to a million hours, and with each repair another
- * million begins, for each puts the numbers of events on by `skipped`: no clock is asked, which may be wrong. Past 90 million events there is none left.
+ * A number above any that can have been given to an hour, for a repair that cannot read the last one. No sensor reaches
+ * a million hours. Each repair advances the event numbers by `skipped`, so that lastEvent / skipped counts repairs, and
+ * each gets a fresh block of a million; no clock is needed, which may be wrong. Beyond 90 million events there is none
+ * left.
  */
 export function unusedHour(lastEvent: number): number {
   return Math.min(maxHour - skippedHours, (1 + Math.floor(lastEvent / skipped)) * 1_000_000);
 }
 
 /**
- * For whoever opens the outbox to write: in the transaction that migrates it, and before that writes anything, for then there is a WAL
- * again. Where the numbers of a listener are still reserved and there is no WAL, it may be lost: those numbers become a gap, and numbering
- * goes on behind them. The same is found, and does no harm, where a listener died and another program was the last to close the outbox.
+ * Call it when opening the outbox for writing: in the transaction that migrates it, before that writes anything, since
+ * then there is a WAL again. If numbers of a listener are still reserved and there is no WAL, it may be lost: those
+ * numbers become a gap, and numbering continues after them. The same happens, harmlessly, if a listener died and
+ * another program closed the outbox last.
  */
 export function skipLostNumbers(db: SqliteDatabase, path: string): void {
-  // nobody else writes now: where there is no WAL, all that is read here stands in the file itself
+  // nobody else writes now: if there is no WAL, everything read here is in the file itself
   if (!isWithoutHeader(`${path}-wal`)) return;
   // an older release reserves none
   if (!db.prepare("SELECT 1 FROM pragma_table_info('outbox') WHERE name = 'reserved'").get()) return;
@@ -64,7 +72,7 @@ export function skipLostNumbers(db: SqliteDatabase, path: string): void {
   db.prepare('UPDATE outbox SET reserved = NULL').run();
 }
 
-/** Keeps numbers reserved ahead of those that are given out; for the listener, which alone gives them out. */
+/** Keeps numbers reserved ahead of those that are given out. For the listener, which alone gives them out. */
 export class ReservedNumbers {
   readonly #db: SqliteDatabase;
   readonly #newest: () => number;
@@ -77,7 +85,7 @@ export class ReservedNumbers {
     this.keepAhead();
   }
 
-  /** Reserves the next numbers if few are left, in the file itself. */
+  /** Reserves the next numbers, in the file itself, if few are left. */
   keepAhead(): void {
     try {
       const newest = this.#newest();
@@ -85,14 +93,15 @@ export class ReservedNumbers {
       this.#db.prepare('UPDATE outbox SET reserved = ?').run(newest + ahead);
       if (bringIntoFile(this.#db)) this.#upTo = newest + ahead; // else again after the next event
     } catch {
-      // what keeps the disk from taking this keeps it from taking events, and is told by them
+      // ignored: the same disk fault keeps events from being stored, and is reported there
     }
   }
 }
 
 /**
- * Gives back reserved numbers when a process ends in order and no listener goes on. SQLite brings the WAL into the file when the last process closes it.
- * `isLast` is asked within the transaction, so that a listener that starts meanwhile reserves its numbers after it.
+ * Gives back reserved numbers when a process ends in order and no listener goes on. SQLite brings the WAL into the file
+ * when the last process closes it. `isLast` is asked within the transaction, so that a listener that starts meanwhile
+ * reserves its numbers after it.
  */
 export function releaseNumbers(db: SqliteDatabase, isLast: () => boolean): void {
   const release = db.transaction(() => {
@@ -105,7 +114,7 @@ export function releaseNumbers(db: SqliteDatabase, isLast: () => boolean): void 
   }
 }
 
-/** Leaves out the next numbers of hours. Call within a transaction. */
+/** Skips the next numbers of hours. Call it within a transaction. */
 export function skipHours(db: SqliteDatabase, count: number): void {
   giveOutAfter(db, 'hour_summary', numbered(db, 'hour_summary') + count);
 }
@@ -114,7 +123,7 @@ function numbered(db: SqliteDatabase, table: string): number {
   return (db.prepare('SELECT seq FROM sqlite_sequence WHERE name = ?').pluck().get(table) as number | undefined) ?? 0;
 }
 
-/** The next number of that table is the one after `last`. Call within a transaction. */
+/** The next number of that table becomes the one after `last`. Call it within a transaction. */
 export function giveOutAfter(db: SqliteDatabase, table: 'event' | 'hour_summary', last: number): void {
   db.prepare('DELETE FROM sqlite_sequence WHERE name = ?').run(table);
   db.prepare('INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)').run(table, last);

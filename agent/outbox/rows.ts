@@ -26,12 +26,12 @@ export const insertSql = `INSERT INTO event (sequence, label, boot, model, onset
   VALUES (@sequence, (SELECT id FROM label WHERE name = @label), (SELECT id FROM boot WHERE boot_id = @boot_id),
   (SELECT id FROM model WHERE name = @model_name AND version = @model_version), @onset_wall_ms, @onset_monotonic_ms, @clock_synchronised, @duration_ms,
   @confidence_permille, @above_background_decibels, @spl_decibels, @glass_break_permille, @shout_permille, @bang_permille)`;
-// `boot.*` and not its columns by name: an outbox of an older release can be looked into before it is migrated
+// `boot.*` rather than columns by name: an outbox of an older release can be read before it is migrated
 export const pendingSql = `SELECT boot.*, event.*, label.name AS label, model.name AS model_name, model.version AS model_version
   FROM event JOIN label ON label.id = event.label JOIN boot ON boot.id = event.boot JOIN model ON model.id = event.model
   WHERE sequence > ? ORDER BY sequence LIMIT ?`;
 
-/** The parameters of `insertSql`; the sequence is null for the next one. */
+/** The parameters of `insertSql`; a null sequence means the next one. */
 export function toRow(event: RecordedEvent, sequence: number | null): Omit<Row, 'sequence' | 'began_wall_ms'> & { sequence: number | null } {
   return {
     sequence,
@@ -39,7 +39,7 @@ export function toRow(event: RecordedEvent, sequence: number | null): Omit<Row, 
     boot_id: event.bootId,
     model_name: event.model.name,
     model_version: event.model.version,
-    // a wall clock may stand anywhere, before 1970 as well: no reason to lose an event
+    // a wall clock may show anything, also before 1970: no reason to lose an event
     onset_wall_ms: bound(event.onsetWallMs, -86_400_000, 32_503_680_000_000),
     onset_monotonic_ms: bound(event.onsetMonotonicMs, -600_000, 3_153_600_000_000),
     clock_synchronised: event.clockSynchronised ? 1 : 0,
@@ -71,7 +71,7 @@ export function fromRow(row: Row): PendingEvent {
   };
 }
 
-/** Rounded, and within the column's bounds. */
+/** Rounds, and clamps to the bounds of the column. */
 export function bound(value: number, low: number, high: number): number {
   return Math.round(Math.min(high, Math.max(low, value)));
 }

@@ -1,5 +1,6 @@
-// Without its schema no row of an outbox can be read, and its pages change only when a release brings its own. They are kept a second time, in PATH.schema, and put
-// back where they are damaged. A note is a hint: none, a damaged one, or that of another outbox changes nothing.
+// Without its schema no row of an outbox can be read, and the pages of the schema change only when a release brings its
+// own. They are kept a second time, in PATH.schema, and put back where they are damaged. A note is a hint: if it is
+// missing, damaged or of another outbox, it changes nothing.
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { z } from 'zod';
@@ -22,7 +23,7 @@ const Summed = z.strictObject({ note: z.string(), sha256: z.string() });
 
 type SchemaNote = z.infer<typeof Note>;
 
-/** What a note is of. */
+/** What a note describes. */
 export type Noted = Omit<SchemaNote, 'pages'> & { readonly pages: readonly number[] };
 
 const noteOf = (path: string) => `${path}.schema`;
@@ -53,8 +54,8 @@ function isOfSchema({ version, changes, pages }: SchemaNote, schema: Omit<Noted,
 }
 
 /**
- * Notes the pages, which are to stand in the file and not in its log alone. Not while this process has the outbox open: to close a file lets go of all
- * locks that the process has on it.
+ * Notes the pages, which must stand in the file and not only in its log. Do not call it while this process has the
+ * outbox open: closing a file drops all locks of the process on it.
  */
 export function noteSchema(path: string, noted: Noted): void {
   const content = readPages(path, noted.pages);
@@ -73,7 +74,10 @@ export function noteSchema(path: string, noted: Noted): void {
   }
 }
 
-/** The id of the outbox that the note is of, where its schema stands on the pages that were noted: the header, in which SQLite counts, may be damaged as well. */
+/**
+ * The id of the outbox that the note describes, if its schema stands on the noted pages; the header, in which SQLite
+ * counts, may be damaged as well.
+ */
 export function notedId(path: string, db: SqliteDatabase): string | undefined {
   const note = readNote(path);
   const pages = reading(() => schemaIn(db).pages);
@@ -84,23 +88,25 @@ export function forgetSchema(path: string): void {
   rmSync(noteOf(path), { force: true });
 }
 
-/** Whether a note holds anything but the pages that stand in the file. Not while this process has the outbox open. */
+/** Whether a note holds anything but the pages in the file. Do not call it while this process has the outbox open. */
 export function isFalseNote(path: string): boolean {
   const note = readNote(path);
   return !note || !existsSync(path) || readFileSync(noteOf(path), 'utf8') !== textOf(note) || damagedPages(path, note).length > 0;
 }
 
 /**
- * Puts back the pages that are not as they were noted, and says whether it did: what stood there comes back where the outbox that is read by them turns out
- * to be another. It opens the outbox, after which damage to its log no longer shows. Not while this process has the outbox open.
+ * Puts back the pages that differ from the note, and returns whether it did. If the outbox then turns out to be another
+ * one, the former content returns. It opens the outbox, after which damage to the log no longer shows. Do not call it
+ * while this process has the outbox open.
  */
 export function mendSchema(path: string, open: OpenDatabase): boolean {
   const note = readNote(path);
   if (!note || statSync(path).size < pageBytes * Math.max(...note.pages.map(({ page }) => page))) return false;
   const seen = damagedPages(path, note);
-  // the first block, where it cannot be read, could be written only with the header in it
+  // if the first block cannot be read, it could be written only together with the header in it
   if (seen.length === 0 || seen.some(({ page, found }) => !found && blockOf(page) === 0)) return false;
-  // what can be read is to be what was noted: a release may have brought its schema since, in the log, which this brings into the file
+  // what can be read must match the note: a release may have brought its own schema since, in the log, which this moves
+  // into the file
   const schema = reading(() => asking(path, open, schemaIn));
   if (schema && !isOfSchema(note, schema)) return false;
   const damaged = damagedPages(path, note);
@@ -108,7 +114,7 @@ export function mendSchema(path: string, open: OpenDatabase): boolean {
   try {
     if (!writePages(path, damaged, 'noted')) return false;
     const id = reading(() => asking(path, open, idOf));
-    // the page of the id may be damaged as well: then most of the schema is to stand as it was noted
+    // the page of the id may be damaged as well: then most of the schema must match the note
     const isLikely = () => damaged.length * 2 < note.pages.length && reading(() => asking(path, open, schemaIn)) !== undefined;
     isOfThis = id === undefined ? isLikely() : id === note.outbox;
   } finally {
@@ -133,7 +139,7 @@ function damagedPages(path: string, { pages }: SchemaNote): DamagedPage[] {
     .filter(({ noted, found }) => !found?.equals(noted));
 }
 
-/** A page, and of the first what follows the header, in which SQLite counts. */
+/** A page; of the first one, what follows the header, in which SQLite counts. */
 const placeOf = (page: number) => (page === 1 ? { at: headerBytes, length: pageBytes - headerBytes } : { at: (page - 1) * pageBytes, length: pageBytes });
 
 function readPages(path: string, pages: readonly number[]): (Buffer | undefined)[] {
@@ -154,7 +160,7 @@ function readPages(path: string, pages: readonly number[]): (Buffer | undefined)
   }
 }
 
-/** Whether the disk took them: one that cannot read a block need not be able to write it either. */
+/** Whether the disk took them: a block that cannot be read may not be writable either. */
 function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' | 'found'): boolean {
   const file = openSync(path, 'r+');
   try {
@@ -173,7 +179,7 @@ function writePages(path: string, pages: readonly DamagedPage[], which: 'noted' 
   }
 }
 
-/** Where a block of the file system cannot be read it can be written only as a whole: with what else can be read of it. */
+/** A block that cannot be read can be written only as a whole, with whatever else of it can be read. */
 function clearUnreadable(path: string, file: number, pages: readonly DamagedPage[]): void {
   const blocks = new Set(pages.filter(({ found }) => !found).map(({ page }) => blockOf(page)));
   for (const block of blocks) {
@@ -194,7 +200,7 @@ function asking<T>(path: string, open: OpenDatabase, ask: (db: SqliteDatabase) =
   }
 }
 
-/** Nothing where there is none, or one that is not to the letter as it was written. */
+/** Undefined if there is none, or if it is not exactly as it was written. */
 function readNote(path: string): SchemaNote | undefined {
   try {
     const { note, sha256 } = Summed.parse(JSON.parse(readFileSync(noteOf(path), 'utf8')));

@@ -1,9 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
+import { createFile } from './files.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
-import { createFile } from './repair.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { forgetSchema, isNoted, mendSchema, notedOf, noteSchema } from './schema-note.ts';
 import { bringIntoFile, damage, flawIn, isDamage, openSqlite, type SqliteDatabase } from './sqlite.ts';
@@ -29,7 +29,10 @@ export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
   }
 }
 
-/** Opens a file after every check that can be made of it, and brings it to the present schema. Throws what `isDamage` where it is damaged. */
+/**
+ * Opens a file after every possible check, and migrates it. Throws an error for which `isDamage` is true if it is
+ * damaged.
+ */
 export function openChecked(path: string): SqliteDatabase {
   checkFiles(path);
   let db: SqliteDatabase | undefined;
@@ -44,8 +47,9 @@ export function openChecked(path: string): SqliteDatabase {
 }
 
 /**
- * As `openChecked`, for the two halves: where the pages of its schema are not noted beside it, they are. That is once in the life of a file. Where it cannot
- * be, as on a full disk, or where the other half has just done it, the outbox is open all the same.
+ * Like `openChecked`, for the two halves: notes the pages of the schema beside the file if that has not been done,
+ * which is once in the life of a file. If it cannot be done, as on a full disk, or if the other half has just done it,
+ * the outbox is opened all the same.
  */
 export function openNoted(path: string): SqliteDatabase {
   const db = openChecked(path);
@@ -54,7 +58,8 @@ export function openNoted(path: string): SqliteDatabase {
     const noted = notedOf(db);
     if (isNoted(path, noted)) return db;
     forgetSchema(path);
-    // one that only reads, and has read, leaves the log where it is the last to close: where that is gone, numbers that are reserved are held for lost
+    // a connection that has only read leaves the log if it closes last; where the log is gone, reserved numbers count
+    // as lost
     reader = openReadOnly(path);
     reader.pragma('schema_version');
     if (!bringIntoFile(db)) return db; // some of it stands in the log alone
@@ -71,7 +76,7 @@ export function openNoted(path: string): SqliteDatabase {
   return openDatabase(path);
 }
 
-/** What shows before SQLite opens the file, and may not after that. */
+/** Damage that shows before SQLite opens the file, and may not show afterwards. */
 function checkFiles(path: string): void {
   if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
@@ -86,21 +91,24 @@ function check(db: SqliteDatabase, path: string): void {
   if (flawIn(db)) throw damage('the file is damaged');
   migrate(db, () => skipLostNumbers(db, path));
   if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
-  // reading joins them: what refers to a row that is not there would wait for ever, and nobody would know
+  // reads join these tables: a row that refers to a missing one would wait for ever, unnoticed
   if (db.prepare('SELECT 1 FROM pragma_foreign_key_check LIMIT 1').get()) throw damage('a row refers to one that is not there');
   if (isFalselyNumbered(db)) throw damage('the number given out last is not right');
   settleCounts(db);
   forgetBoots(db);
 }
 
-/** Whether nothing is wrong with it, if only once the pages of its schema are put back; not where its log is damaged too, which would no longer show. Throws what keeps it from being looked at. */
+/**
+ * Whether the file is sound, if necessary after its schema pages are put back; false if its log is damaged too, which
+ * would no longer show. Throws what keeps it from being examined.
+ */
 export function isSound(path: string): boolean {
   return (
     isRight(() => openChecked(path).close()) || (isRight(() => checkFiles(path)) && mendSchema(path, openDatabase) && isRight(() => openChecked(path).close()))
   );
 }
 
-/** Whether a check finds no damage. Throws what keeps it from being made: a full disk, or the other half. */
+/** Whether a check finds no damage. Throws what prevents the check: a full disk, or the other half. */
 function isRight(check: () => void): boolean {
   try {
     check();
@@ -115,19 +123,22 @@ function bytesOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Opened to look into only: nothing is made, migrated or repaired. Throws what SQLite says. */
+/** Opens for reading only: nothing is created, migrated or repaired. Throws SQLite's error. */
 export function openReadOnly(path: string): SqliteDatabase {
   return openSqlite(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }
 
-/** Opened to check rows against their constraints, and changing nothing: a read-only connection does not read the constraints at all. */
+/**
+ * Opens for checking rows against their constraints, without changes. A read-only connection does not read the
+ * constraints at all.
+ */
 export function openForCheck(path: string): SqliteDatabase {
   const db = openSqlite(path, { fileMustExist: true, timeout: 2000 });
   db.pragma('query_only = ON');
   return db;
 }
 
-/** An empty database that is in no file. */
+/** An empty database in memory. */
 export function openInMemory(): SqliteDatabase {
   return openSqlite(':memory:');
 }

@@ -32,17 +32,17 @@ export interface OutboxLimits {
 }
 
 export interface OutboxUse {
-  /** For the two halves alone: a damaged file is set aside, and what can be read of it goes on in a new one. */
+  /** For the two halves only: a damaged file is set aside, and what can be read of it goes on in a new one. */
   readonly repair?: boolean;
-  /** Called again and again while a repair moves: on a slow board that of months of events takes minutes. */
+  /** Called again and again while a repair moves on: on a slow board, a repair of months of events takes minutes. */
   readonly progress?: () => void;
-  /** For the listener alone: numbers are kept reserved ahead of those that are given out. */
+  /** For the listener only: keeps numbers reserved ahead of those that are given out. */
   readonly reserve?: boolean;
-  /** For the courier: when it ends in order and this says that no listener runs, it gives back what a dead one had reserved. */
+  /** For the courier: asked when it ends in order. If no listener runs, it gives back what a dead one had reserved. */
   readonly listenerRuns?: () => boolean | undefined;
 }
 
-/** Opens the outbox, creating or migrating it. WAL with synchronous=FULL: with NORMAL the last events do not survive a power cut. Throws an OutboxError. */
+/** Opens, creates or migrates the outbox. WAL, synchronous=FULL: NORMAL loses events in a power cut. Throws OutboxError. */
 export function openSqliteOutbox(path: string, limits: OutboxLimits, use: OutboxUse = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -68,8 +68,8 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, use: Outbox
 }
 
 /**
- * INVARIANTS: every change and its count are one transaction; `stored = pending + sent + expired + unreadable`; a sequence
- * number is never used twice, for AUTOINCREMENT remembers deleted rows.
+ * INVARIANTS: every change and its count are one transaction; `stored = pending + sent + expired + unreadable`; a
+ * sequence number is never used twice, since AUTOINCREMENT remembers deleted rows.
  */
 class SqliteOutbox implements Outbox {
   readonly id: string;
@@ -82,7 +82,7 @@ class SqliteOutbox implements Outbox {
   readonly #numbers: ReservedNumbers | undefined;
   readonly #erasure: LogErasure | undefined;
   readonly #quarantine: Quarantine;
-  /** Compiled once: a statement holds memory outside the heap until it is collected, and polling compiles many. */
+  /** Compiled once: a statement holds memory outside the heap until it is collected, and polling would compile many. */
   readonly #prepare = <Bound extends unknown[] = unknown[], Result = unknown>(sql: string): Statement<Bound, Result> => {
     const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
     this.#statements.set(sql, known);
@@ -142,7 +142,7 @@ class SqliteOutbox implements Outbox {
   }
 
   pendingCount(): number {
-    // counting them would take a tenth of a second for half a million
+    // counting rows would take a tenth of a second for half a million
     const { stored, sent, expired, unreadable } = this.fates();
     return Math.max(0, stored - sent - expired - unreadable);
   }
@@ -190,7 +190,7 @@ class SqliteOutbox implements Outbox {
   }
 
   gapReported({ first, last }: Gap): void {
-    // a gap that has grown since is reported again, whole
+    // a gap that has grown meanwhile is reported again as a whole
     this.#transaction(() => this.#prepare('DELETE FROM gap WHERE first = ? AND last = ?').run(first, last));
   }
 
@@ -262,7 +262,7 @@ class SqliteOutbox implements Outbox {
 
   #remove(sequences: readonly number[], reason: Gap['reason']): number {
     const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
-    // the other half may have removed or acknowledged some since they were looked for
+    // the other half may have removed or acknowledged some in the meantime
     const removed = sequences.filter((sequence) => remove.run(sequence).changes === 1);
     for (const gap of gapsOf(removed, reason)) noteGap(this.#prepare, gap);
     this.#count('expired', removed.length);
@@ -276,11 +276,12 @@ class SqliteOutbox implements Outbox {
   #transaction<T>(work: () => T): T {
     try {
       this.#file.check();
-      // the other half may be repairing it, or another program keep it from writes for long: to wait for the end of that is to hear nothing and to send nothing
+      // The other half may be repairing the file, or another program keep it locked for long. Waiting for that would
+      // mean neither hearing nor sending.
       this.#db.pragma(`busy_timeout = ${this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : busyMs}`);
       const result = this.#db.transaction(work).immediate();
       this.#wasBusy = false;
-      // replaced meanwhile: what was written is in the file set aside, and is to be written again
+      // replaced meanwhile: what was written is in the file set aside, and must be written again
       this.#file.check();
       return result;
     } catch (cause) {

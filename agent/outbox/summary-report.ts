@@ -6,7 +6,10 @@ import type { Outbox } from './outbox.ts';
 const most = 48; // two days of hours in memory while the disk takes none
 const retryMs = 60_000;
 
-/** Stores summaries in order; what the disk does not take is held and tried again at `retry`, which may be called often. */
+/**
+ * Stores summaries in order. What the disk does not take is held, and tried again at `retry`, which may be called
+ * often.
+ */
 export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: () => number) {
   const held: HourSummary[] = [];
   let lost = 0; // just before the first that is held

@@ -31,10 +31,10 @@ export const writeSummarySql = `INSERT INTO hour_summary (sequence, boot, model,
   VALUES (@sequence, (SELECT id FROM boot WHERE boot_id = @boot_id), (SELECT id FROM model WHERE name = @model_name AND version = @model_version),
   @began_wall_ms, @began_monotonic_ms, @clock_synchronised, @elapsed_ms,
   @listened_ms, @glass_breaks, @shouts, @bangs, @laeq_millibels, @la10_millibels, @la90_millibels, @full_scale_spl_millibels)`;
-// by their count: numbers jump by a thousand where some may be lost
+// by count: numbers jump by a thousand where some may be lost
 export const dropOldSummariesSql = 'DELETE FROM hour_summary WHERE sequence <= (SELECT sequence FROM hour_summary ORDER BY sequence DESC LIMIT 1 OFFSET ?)';
 
-/** The parameters of `writeSummarySql`; the sequence is null for the next one. */
+/** The parameters of `writeSummarySql`; a null sequence means the next one. */
 export function toSummaryRow(summary: HourSummary, sequence: number | null): Omit<SummaryRow, 'sequence' | 'began_at_wall_ms'> & { sequence: number | null } {
   const { levels, recognised } = summary;
   const millibels = (value: number | undefined, high: number) => (value === undefined ? null : bound(value * 100, -13_000, high));

@@ -8,7 +8,10 @@ const everyMs = 3_600_000;
 const dayMs = 86_400_000;
 const worthSeconds = 60; // less is not worth a write
 
-/** Stores the counts of would-be events once an hour, and at the end; what the disk does not take is added to the next hour. */
+/**
+ * Stores the counts of would-be events once an hour, and at the end. What the disk does not take is added to the next
+ * hour.
+ */
 export function openThresholdReport(
   parts: { outbox: Outbox; clock: Clock; logger: Logger },
   of: Pick<ThresholdRecord, 'model' | 'operatingPoint' | 'recognition'>,

@@ -4,7 +4,7 @@ import { bound } from './rows.ts';
 import type { SqliteDatabase } from './sqlite.ts';
 
 export const keptDays = 60;
-// by their names, as everywhere: a later release may add columns while a half of this one still runs
+// by name, as everywhere: a later release may add columns while a half of this one still runs
 const dayColumns = '(day, model, strict, first_utc_day, last_utc_day, listened_ms, recognition)';
 const countColumns = '(day, label, step, events)';
 const fullMs = 86_400_000;
@@ -22,7 +22,10 @@ export interface ListeningDay {
   readonly counts: readonly ThresholdCount[];
 }
 
-/** Adds to the last day, or begins one where that is full or of another model, recognition or operating point. Call within a transaction. */
+/**
+ * Adds to the last day. Begins another if that is full or has another model, recognition or operating point. Call it
+ * within a transaction.
+ */
 export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord): void {
   const { model, operatingPoint, recognition, seconds, counts, utcDay = null } = record;
   const strict = operatingPoint === 'strict' ? 1 : 0;
@@ -47,7 +50,7 @@ export function addThresholdCounts(db: SqliteDatabase, record: ThresholdRecord):
   for (const { label, step, events } of counts) add.run(day, label, step, bound(events, 1, 1_000_000));
 }
 
-/** A day as it was read from another outbox; its model has a row here. */
+/** A day as read from another outbox; its model has a row here. */
 export function writeListeningDay(db: SqliteDatabase, listeningDay: ListeningDay): void {
   const { day, model, operatingPoint, firstUtcDay = null, lastUtcDay = null, seconds, recognition = null, counts } = listeningDay;
   const insertDay = db.prepare(`INSERT INTO listening_day ${dayColumns} VALUES (?, (SELECT id FROM model WHERE name = ? AND version = ?), ?, ?, ?, ?, ?)`);
@@ -56,7 +59,7 @@ export function writeListeningDay(db: SqliteDatabase, listeningDay: ListeningDay
   for (const { label, step, events } of counts) insertCount.run(day, label, step, events);
 }
 
-/** The newest first; none in a file of an older release. A day whose counts `attempt` gives up is left out. */
+/** The newest day first; none in a file of an older release. A day whose counts `attempt` gives up on is left out. */
 export function readListeningDays(db: SqliteDatabase, attempt: <T>(read: () => T) => T | undefined = (read) => read()): ListeningDay[] {
   if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'listening_day'").get()) return [];
   const rows = db

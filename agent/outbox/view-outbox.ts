@@ -10,7 +10,7 @@ import { flawIn, type SqliteDatabase } from './sqlite.ts';
 import { openForCheck, openInMemory, openReadOnly } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
-/** Of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
+/** The state of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
 export const noFates: Record<Fate, number> = { stored: 0, sent: 0, expired: 0, refused: 0, dropped: 0, unreadable: 0 };
 
 export interface OutboxState {
@@ -20,16 +20,16 @@ export interface OutboxState {
   readonly oldest?: PendingEvent;
   readonly fates: Record<Fate, number>;
   readonly hearing?: HearingRecord;
-  /** The boot that came last, where it was noted when it began. */
+  /** The boot that came last, if it was noted when it began. */
   readonly boot?: { readonly bootId: string; readonly beganMs: number };
 }
 
-/** An outbox that is not made yet holds nothing. */
+/** An outbox that has not been made yet is empty. */
 export const unmade: OutboxState = { id: '', bytes: 0, pending: 0, fates: noFates };
 
-/** An outbox opened to look into: nothing is made, migrated, repaired or taken out. */
+/** An outbox opened for reading: nothing is created, migrated, repaired or removed. */
 export interface OutboxView {
-  /** All that `look` reads is as it stands at one moment, whatever the halves write meanwhile. */
+  /** Everything that `look` reads is of one moment, whatever the halves write meanwhile. */
   atOnce<T>(look: () => T): T;
   state(): OutboxState;
   pending(after: number, limit: number): PendingEvent[];
@@ -39,17 +39,20 @@ export interface OutboxView {
   close(): void;
 }
 
-/** An event that waits for longer is not normal: `status`, `outbox`, `events` and `doctor` say the same. */
+/** An event that waits longer is not normal; `status`, `outbox`, `events` and `doctor` use the same limit. */
 export const lateMs = 60_000;
 
-/** Whether there is an outbox. Throws where this user may not look, which is not the same. */
+/** Whether there is an outbox. Throws if this user may not look, which is not the same as absent. */
 export function isMade(path: string): boolean {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
   accessSync(path, constants.R_OK);
   return true;
 }
 
-/** Throws what SQLite says, that the file is damaged, or a LaterSchemaError: no half of this release uses such a file, so it says nothing of what they do. */
+/**
+ * Throws SQLite's error, an Error if the file is damaged, or a LaterSchemaError for a file that no half of this release
+ * uses.
+ */
 export function viewOutbox(path: string): OutboxView {
   const db = openReadOnly(path);
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
@@ -71,7 +74,7 @@ export function viewOutbox(path: string): OutboxView {
         const oldest = pending.get(0, 1);
         const told = get<number>("SELECT count(*) FROM sqlite_master WHERE name = 'hearing'") > 0; // not in files of older releases
         const hearing = told ? db.prepare<[], HearingRow>(readHearingSql).get() : undefined;
-        // `*`: no such column in files of older releases
+        // `*`, since files of older releases lack this column
         const boot = db.prepare<[], { boot_id: string; began_wall_ms?: number | null }>('SELECT * FROM boot ORDER BY id DESC LIMIT 1').get();
         return {
           id: get<string>('SELECT id FROM outbox'),
@@ -99,14 +102,17 @@ export function inspectOutbox(path: string): OutboxState {
   }
 }
 
-/** A clock of a process that has only started is told what the two halves noted of this boot. */
+/** Tells the clock of a process that has just started what the two halves noted of this boot. */
 export function recallBoot({ boot }: OutboxState, clock: Clock): void {
   if (boot?.bootId === clock.bootId) clock.recall(boot.beganMs);
 }
 
 export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name';
 
-/** The schema as text, to the letter as the sqlite3 shell prints `schemaSql`, whether the file and every row keep to it, and whether it is that of an earlier release. */
+/**
+ * The schema as text, exactly as the sqlite3 shell prints `schemaSql`; whether the file and every row keep to it; and
+ * whether it is that of an earlier release.
+ */
 export function schemaOf(path: string): { text: string; sound: boolean; earlier: boolean } {
   const db = openForCheck(path);
   try {

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 
 /**
- * Commits that stand in a WAL file after the last one SQLite will read. After a power cut that is at most one, whose
- * transaction had not been synced; more means that a synced part was damaged, and SQLite would drop it without a word.
- * Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+ * Counts the commits that stand in a WAL file after the last one that SQLite will read. After a power cut that is at
+ * most one, whose transaction had not been synced. More means that a synced part was damaged; SQLite would drop it
+ * silently. Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
  */
 export function commitsBeyondDamage(walPath: string): number {
   const wal = readOrNothing(walPath);
@@ -31,13 +31,15 @@ export function commitsBeyondDamage(walPath: string): number {
 }
 
 /**
- * Whether the WAL lacks frames that were committed to it: it is gone, cut, of zero length or noise, which SQLite takes for a log that was
- * never written, and numbers would be given out twice. The shared memory beside it tells, for SQLite writes its header only after the
- * frames are synced and deletes it together with the WAL when the last process closes in order. What it says of frames that stand
- * in the main file already does not count. After a power cut it may be some 30 s old: what was written since, and a log that began anew since, which counts
- * its first salt up, is not what it tells of. It may not be there at all: then this finds nothing, and reserved-numbers.ts sees to it that no number is given
- * out twice.
- * Format: https://www.sqlite.org/walformat.html#the_wal_index_file_format
+ * Whether the WAL lacks frames that were committed to it: it is gone, cut, empty or noise. SQLite takes that for a log
+ * that was never written, and numbers would be given out twice. The shared memory beside it tells, since SQLite writes
+ * its header only after the frames are synced, and deletes it together with the WAL when the last process closes in
+ * order.
+ *
+ * Frames that are already in the main file do not count. After a power cut the shared memory may be some 30 s old: then
+ * it does not describe what was written since, nor a log that began anew since, which increments its first salt. If it
+ * is missing, this finds nothing, and reserved-numbers.ts makes sure that no number is given out twice. Format:
+ * https://www.sqlite.org/walformat.html#the_wal_index_file_format
  */
 export function lacksCommits(path: string): boolean {
   const index = readIndex(`${path}-shm`);
@@ -50,8 +52,8 @@ export function lacksCommits(path: string): boolean {
 }
 
 /**
- * Whether there is no WAL, or none that SQLite would read: what the outbox shows is then in its file. One that begins anew has its header, or a part of it where the
- * power went while that was written.
+ * Whether there is no WAL, or none that SQLite would read, so that the file itself holds all that the outbox shows. A
+ * log that begins anew has a header, or part of one if the power failed while it was written.
  */
 export function isWithoutHeader(walPath: string): boolean {
   const log = intactFrames(walPath);
@@ -59,8 +61,9 @@ export function isWithoutHeader(walPath: string): boolean {
 }
 
 /**
- * Whether a header that is not whole is one that was being written over the one before, for a log that begins anew, once all was brought into the file: of that before
- * the first frame has the salts, its count was one less, and its end is still there.
+ * Whether the header is a torn mix of the new header and the one it replaces, as left by a power cut while the log
+ * began anew, with all frames in the file. The old header is known: the first frame has its salts, its count was one
+ * less, and its end is still there.
  */
 function isHalfBegun(wal: Buffer): boolean {
   if (wal.length < 32 + 24) return false;
@@ -77,20 +80,21 @@ function isHalfBegun(wal: Buffer): boolean {
   return Array.from({ length: 8 }, (_, at) => Buffer.concat([written.subarray(0, at), earlier.subarray(at)])).some((sums) => sums.equals(found));
 }
 
-/** Whether a log of these salts began after one of those: the first goes up by one, and begins with 0 behind its greatest value. */
+/** Whether a log with these salts began after one with those: the first salt is incremented, and wraps to 0. */
 function isLater(salts: Buffer, than: Buffer): boolean {
   const ahead = (salts.readUInt32BE(0) - than.readUInt32BE(0)) >>> 0;
   return ahead > 0 && ahead < 2 ** 31;
 }
 
-/** The first bytes of a WAL, which differ once it has begun anew. */
+/** The first bytes of a WAL; they differ once it has begun anew. */
 export function headerOf(walPath: string): Buffer | undefined {
   return readOrNothing(walPath)?.subarray(0, 32);
 }
 
 /**
- * From where on SQLite reads nothing of the WAL of an outbox any more; nothing where a frame of this log stands behind one that is not whole, or the shared memory knows
- * of more: who has the outbox open reads those unseen. Call while nobody can write.
+ * The offset from which SQLite no longer reads the WAL of an outbox. Undefined if a valid frame follows a broken one,
+ * or if the shared memory lists more frames than are whole: processes that have the outbox open may still read those.
+ * Call it only while nobody can write.
  */
 export function staleFrom(path: string): number | undefined {
   const [wal, log, index] = [readOrNothing(`${path}-wal`), intactFrames(`${path}-wal`), readIndex(`${path}-shm`)];
@@ -113,14 +117,14 @@ function readIndex(path: string): WalIndex | undefined {
   if (!bytes || bytes.length < 136) return undefined;
   const header = bytes.subarray(0, 48);
   const number = (at: number) => (endianness() === 'LE' ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
-  // two copies: where they differ, a process died while it wrote them
+  // there are two copies: if they differ, a process died while it wrote them
   if (number(0) !== 3_007_000 || bytes.readUInt8(12) !== 1 || !header.equals(bytes.subarray(48, 96))) return undefined;
   const [first, second] = checksum([0, 0], header.subarray(0, 40), endianness() === 'LE');
   if (first !== number(40) || second !== number(44)) return undefined;
   return { header, frames: number(16), inMainFile: number(96), salts: header.subarray(32, 40) };
 }
 
-/** How many frames of a WAL are whole, from its first on. */
+/** How many frames of a WAL are whole, counted from the first. */
 function intactFrames(path: string): { isHeaderIntact: boolean; isHalfBegun: boolean; salts: Buffer; frames: number } | undefined {
   const wal = readOrNothing(path);
   if (!wal || wal.length < 32) return undefined;

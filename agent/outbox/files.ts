@@ -1,0 +1,43 @@
+// Files of an outbox that are made or emptied by hand.
+import { closeSync, existsSync, fchmodSync, fsyncSync, lstatSync, openSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/**
+ * Creates the file if there is none, readable by its owner only; also by the group if the folder has the setgid bit,
+ * for then the two halves run as two users. SQLite gives -wal and -shm the mode of the file.
+ */
+export function createFile(path: string): void {
+  if (existsSync(path)) return;
+  const shared = (statSync(dirname(path)).mode & 0o2000) !== 0;
+  const file = openSync(path, 'a', 0o600);
+  if (shared) fchmodSync(file, 0o660);
+  closeSync(file);
+}
+
+/**
+ * Truncates a lock file that damage has filled: it would be no database, and could not be locked. It is truncated in
+ * place, since another process may hold it. Never call this for a lock that this process holds: closing any descriptor
+ * of a file drops all POSIX locks of the process on it.
+ */
+export function emptyLock(path: string): void {
+  try {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (stats?.isFile() && stats.size > 0) truncateSync(path); // nothing that a link leads to
+  } catch {
+    // whoever wants the lock tells what is wrong
+  }
+}
+
+/** Makes an empty file of that name; there is no moment without a file. */
+export function makeEmpty(path: string): void {
+  for (const end of ['-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
+  if (existsSync(path)) truncateSync(path);
+  else createFile(path);
+  syncFolder(path);
+}
+
+export function syncFolder(path: string): void {
+  const folder = openSync(dirname(path), 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+}
