@@ -19,7 +19,7 @@ const files: HalfCheck = {
     const writable = processes
       .flatMap(openFiles)
       .filter((file) => file.writable && (file.kind === 'file' || (file.kind === 'pipe' && file.target.startsWith('/'))));
-    // what captures has the sound, and no business with the outbox
+    // The capture program has the sound and must not write to the outbox.
     const wrong = writable.filter((file) => file.pid !== pid || !own.has(`${file.dev}:${file.ino}`));
     if (wrong.length > 0) return fail('privacy.files.wrong', { what: listed(wrong.map(({ target, pid }) => `${target} [${pid}]`)) });
     return pass('privacy.files.ok', { what: listed(writable.map(({ target }) => target)) || '-' });
@@ -35,7 +35,7 @@ function identityOf(path: string): string[] {
   }
 }
 
-/** Interfaces of the kernel, not files on a disk; what a process may do there is ruled by its user and capabilities. */
+/** Kernel interfaces, not files on a disk. The user and capabilities of a process rule what it may do there. */
 const kernelFiles = new Set([
   'proc',
   'sysfs',
@@ -65,7 +65,7 @@ const writable: HalfCheck = {
   run({ name, pid }, machine) {
     const folder = dirname(machine.config.outbox.path);
     const place = realpathSync(folder); // as mounts are named
-    // in memory, and holds the meter's socket alone; the courier sees it not
+    // A folder in memory that holds only the meter's socket. It is allowed to the listener alone.
     const meter = name === 'listener' ? dirname(meterSocketPath(machine.config)) : undefined;
     const isMeter = ({ point, type }: Mount) =>
       point === meter && type === 'tmpfs' && readdirSync(`/proc/${pid}/root${point}`).every((one) => one === 'meter.sock');
@@ -79,14 +79,14 @@ const writable: HalfCheck = {
   },
 };
 
-/** Of mounts on one point the last covers the others. */
+/** The mounts that are not covered: of several on one point, the last covers the others. */
 function topMounts(mounts: readonly Mount[]): Mount[] {
   return [...new Map(mounts.map((mount) => [mount.point, mount])).values()];
 }
 
 const walked = 5000; // entries of a mount that are looked at; a larger one counts as open
 
-/** Nothing in a writable mount may be written by the process's user: it is hidden, or all of its folders and files are others'. */
+/** Whether the process can write nothing in a writable mount: it is hidden, or all its folders and files are others'. */
 function closed(pid: number, { point }: Mount, may: (path: string) => boolean): boolean {
   const root = `/proc/${pid}/root${point}`;
   try {
@@ -96,7 +96,8 @@ function closed(pid: number, { point }: Mount, may: (path: string) => boolean): 
     const folders = [root];
     for (const path of folders) {
       const stats = lstatSync(path);
-      if (stats.dev !== dev || (!stats.isDirectory() && !stats.isFile())) continue; // another mount, judged as such; a device, a socket
+      // Skips another mount, which is judged by itself, and devices and sockets.
+      if (stats.dev !== dev || (!stats.isDirectory() && !stats.isFile())) continue;
       if (may(path) || left-- === 0) return false;
       if (stats.isDirectory()) folders.push(...readdirSync(path).map((name) => `${path}/${name}`));
     }
@@ -107,7 +108,7 @@ function closed(pid: number, { point }: Mount, may: (path: string) => boolean): 
   }
 }
 
-/** null, zero, full, random, urandom: of the memory devices those that hold nothing. */
+/** The memory devices that hold nothing: null, zero, full, random, urandom. */
 const harmless = ({ major, minor }: Pick<OpenFile, 'major' | 'minor'>) => major === 1 && [3, 5, 7, 8, 9].includes(minor);
 export const isSound = ({ major }: Pick<OpenFile, 'major'>) => major === 116 || major === 14; // ALSA, OSS
 
@@ -132,7 +133,7 @@ const reach: HalfCheck = {
     `sudo find /proc/${pid}/root/dev -type c -o -type b | xargs -r sudo ls -l${unit ? '; systemctl show -p DevicePolicy -p DeviceAllow tocsin-listener tocsin-courier' : ''}`,
   run({ name, pid, unit }) {
     const root = `/proc/${pid}/root/dev`;
-    const may = accessOf(pid, 'read or write'); // a camera is read
+    const may = accessOf(pid, 'read or write'); // reading is enough to use a camera
     const nodes = readdirSync(root, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isCharacterDevice() || entry.isBlockDevice())
       .map((entry) => `${entry.parentPath}/${entry.name}`)

@@ -6,10 +6,13 @@ import { allProcesses, holds, namespaceOf, unlessGone } from './process.ts';
 import { reachOf } from './reach.ts';
 import { type Socket, socketsOf } from './sockets.ts';
 
-/** By their names as the kernel keeps them, for a server that lets go of a device that nobody uses. */
+/** Sound servers by their kernel process names, because a server may release a device that nobody uses. */
 const soundServers = /^(pulseaudio|pipewire(-pulse)?|wireplumber|jackd|jackdbus|sndiod|nasd|esd|roard|snapserver)$/;
 
-/** A sound server would hand over what the devices withhold: from a port in its network, a name without a path, or a path it may open. */
+/**
+ * Whether the courier could get sound from a sound server although it has no sound device: by a port in its network
+ * namespace, a socket name without a path, or a socket path that it may open.
+ */
 const hearing: HalfCheck = {
   id: 'hearing',
   only: 'courier',

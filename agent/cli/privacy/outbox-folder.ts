@@ -9,19 +9,26 @@ import { isFalseNote } from '../../outbox/schema-note.ts';
 import type { Machine } from './machine.ts';
 import { statusOf } from './process.ts';
 
-/** What a half may hold open: the outbox and what SQLite keeps beside it; ballast, note of the schema, lock and new file of a repair for moments; each half's own lock. */
+/**
+ * The files that a half may hold open: the outbox and SQLite's files beside it, and each half's own lock. The ballast,
+ * the note of the schema, the lock and the new file of a repair are open only for moments.
+ */
 export const heldEnds = ['', '-wal', '-shm', '.ballast', '.schema', '.lock', '.listener.lock', '.courier.lock', '.new', '.new-wal', '.new-shm'] as const;
 const restingEnds = /^(|-wal|-shm|\.ballast|\.schema|\.lock|\.(listener|courier)\.lock|\.new(-wal|-shm|-journal)?|\.damaged-\d+(-wal)?)$/;
-const trial = /^selftest-\w{6}$/; // an outbox of its own for one event, while `tocsin selftest` runs, and after it was killed
+// `tocsin selftest` makes an outbox of its own for one event; its folder stays behind when selftest is killed.
+const trial = /^selftest-\w{6}$/;
 const inTrial = /^outbox\.db(-wal|-shm|-journal)?$/;
 
 export interface OutboxFolder {
   readonly folder: string;
-  /** Paths of what is kept with the outbox and that others than its user and group may open, by mode or access list; zeros are no secret. */
+  /**
+   * Paths of files kept with the outbox that others than its user and group may open, by mode or access list.
+   * The ballast is left out, because its zeros are no secret.
+   */
   readonly open: string[];
   /** Names that the agent does not make. */
   readonly strangers: readonly string[];
-  /** Names that repairs have set aside: a damaged file may hold anything. */
+  /** Names of files that repairs have set aside. A damaged file may hold anything. */
   readonly setAside: readonly string[];
 }
 
@@ -43,18 +50,18 @@ export function lookIntoOutboxFolder({ config, halves }: Pick<Machine, 'config' 
   return { folder, open, strangers, setAside };
 }
 
-/** None that a half could have made, nor one with room for more than an outbox. */
+/** Whether this is the folder of a selftest: not owned by a user of a half, and holding only an outbox's files. */
 function isTrial(place: string, stats: Stats, users: ReadonlySet<number>): boolean {
   if (!stats.isDirectory() || !trial.test(basename(place)) || users.has(stats.uid)) return false;
   try {
     return readdirSync(place, { withFileTypes: true }).every((entry) => entry.isFile() && inTrial.test(entry.name));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // it has ended
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // selftest has ended
     throw error;
   }
 }
 
-/** Of a folder that is a file system by itself; root's, as mke2fs makes it. */
+/** Whether this is lost+found as mke2fs makes it: root's alone, in a folder that is a mount point. */
 function isLostAndFound(place: string, stats: Stats): boolean {
   const folder = dirname(place);
   const isMount = statSync(folder).dev !== statSync(dirname(folder)).dev;
@@ -62,8 +69,9 @@ function isLostAndFound(place: string, stats: Stats): boolean {
 }
 
 /**
- * Whether the folder is there for the outbox alone: the one that the package makes, one that a unit may write to, or one made
- * like it: root's, for a group alone, with the setgid bit. Elsewhere (`tocsin run` in a home) others' files are no fault.
+ * Whether the folder is meant for the outbox alone: the folder that the package makes, one that a unit may write to, or
+ * one that root owns, with the setgid bit and closed to others. Elsewhere (`tocsin run` in a home) other files are
+ * no fault.
  */
 export function isOutboxFolder({ config, halves }: Pick<Machine, 'config' | 'halves'>): boolean {
   const folder = dirname(resolve(config.outbox.path));
@@ -72,7 +80,10 @@ export function isOutboxFolder({ config, halves }: Pick<Machine, 'config' | 'hal
   return folder === '/var/lib/tocsin' || units.includes(folder) || (uid === 0 && (mode & 0o2007) === 0o2000);
 }
 
-/** Files of a fixed content that hold something else: a ballast is zeros, a lock is empty, and a note of the schema repeats pages of the outbox. */
+/**
+ * Paths of the files that should have fixed content but hold something else. A ballast is zeros, a lock is empty, and a
+ * note of the schema repeats pages of the outbox.
+ */
 export function filled({ outbox }: Pick<Config, 'outbox'>): string[] {
   const path = resolve(outbox.path);
   return [
@@ -84,7 +95,7 @@ export function filled({ outbox }: Pick<Config, 'outbox'>): string[] {
 
 function sizeOf(place: string): number {
   const stats = lstatSync(place, { throwIfNoEntry: false });
-  return stats?.isFile() ? stats.size : 0; // a link is a stranger, whatever it leads to
+  return stats?.isFile() ? stats.size : 0; // a link counts as a stranger, whatever it leads to
 }
 
 function isZeros(place: string): boolean {

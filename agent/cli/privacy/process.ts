@@ -89,7 +89,7 @@ export function namespaceOf(pid: number, kind: string): string {
   return readlinkSync(`/proc/${pid}/ns/${kind}`);
 }
 
-/** A process in the namespaces of the machine: the first; ourselves where that may not be looked at. */
+/** A process in the machine's namespaces: process 1, or this process where process 1 may not be inspected. */
 export function machineProcess(): number {
   try {
     namespaceOf(1, 'net');
@@ -99,7 +99,10 @@ export function machineProcess(): number {
   }
 }
 
-/** When the process began, ms since the epoch by the wall clock of now; known to 10 ms (clock ticks after boot, 100 a second). */
+/**
+ * When the process started, in ms since the epoch by the current wall clock. The resolution is 10 ms (the kernel counts
+ * clock ticks after boot, 100 a second).
+ */
 export function startedMs(pid: number): number {
   const ticks = Number(
     readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -116,7 +119,7 @@ export function allProcesses(): number[] {
     .map(Number);
 }
 
-/** What leaves while it is looked at holds and serves nothing. */
+/** Returns `look()`, or `gone` where the process or file disappears meanwhile: it then holds and serves nothing. */
 export function unlessGone<T>(look: () => T, gone: T): T {
   try {
     return look();
@@ -126,15 +129,16 @@ export function unlessGone<T>(look: () => T, gone: T): T {
   }
 }
 
-const init = 1; // opens neither a sound device nor the memory of another; in a container not even root may look at it
+// Opens neither a sound device nor the memory of another process. In a container not even root may inspect it.
+const init = 1;
 
-/** Whether a process but the first holds a descriptor, given by its path under /proc, of which something is so. */
+/** Whether `isSo` holds for any descriptor of a process, given by its path under /proc. Never for process 1. */
 export function holds(pid: number, isSo: (descriptor: string) => boolean): boolean {
   if (pid === init) return false;
   return unlessGone(() => readdirSync(`/proc/${pid}/fd`), []).some((fd) => unlessGone(() => isSo(`/proc/${pid}/fd/${fd}`), false));
 }
 
-/** A process and all that it has started and that still runs, the process first. */
+/** A process and all its running descendants, the process first. */
 export function familyOf(pid: number): number[] {
   const parents = new Map<number, number[]>();
   for (const one of allProcesses()) {
@@ -164,7 +168,7 @@ export interface Mount {
   readonly writable: boolean;
 }
 
-/** The mounts a process sees; writable when neither the mount nor its file system is read-only. */
+/** The mounts that a process sees. One is writable when neither the mount nor its file system is read-only. */
 export function mountsOf(pid: number): Mount[] {
   const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trimEnd().split('\n');
   return lines.map((line) => {
@@ -180,12 +184,12 @@ function unescapeOctal(path: string): string {
   return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** A path as a process has it: from its working folder, where it is not from the root. */
+/** A path as a process resolves it: a relative one starts at its working folder. */
 export function pathOf(pid: number, path: string): string {
   return path.startsWith('/') ? path : `${readlinkSync(`/proc/${pid}/cwd`)}/${path}`;
 }
 
-/** Whether a process sees by the path `seen`, below its root under /proc, the file that is here at `path`. */
+/** Whether `seen`, a path below the root of a process under /proc, is the same file as `path` is here. */
 export function isSame(path: string, seen: string): boolean {
   try {
     const [there, here] = [statSync(path), statSync(seen)];

@@ -1,12 +1,12 @@
-// Whether a process could use what lies on this machine, by whatever path it sees it.
+// Whether a process could use a file of this machine, under any path that its own mounts give the file.
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { hasAccessList } from '../../lib/libc.ts';
 import { isSame, type Mount, mountsOf, statusOf } from './process.ts';
 
 /**
- * Whether the user and groups of a process may write to a path, or else do either, by its mode; what is its own it may give itself (chmod(2)).
- * Of a file with an access list the bits of the group are the most that the list gives to anyone (acl(5)): to this process too, it is taken.
+ * Whether the process may write (or read or write) a path, by owner, group and mode. Root always may, and so may the
+ * owner, since it can chmod (chmod(2)). An access list counts as granting its mask, which the group bits hold (acl(5)).
  */
 export function accessOf(pid: number, what: 'write' | 'read or write' = 'write'): (path: string) => boolean {
   const bits = what === 'write' ? 0o222 : 0o666;
@@ -20,15 +20,19 @@ export function accessOf(pid: number, what: 'write' | 'read or write' = 'write')
   };
 }
 
-/** Whether a process may write to the file that is here at a path, by whatever path it sees it: its unit may mount it elsewhere for it. */
+/**
+ * Whether a process may write to the file that this process sees at a path. Every mount of the process that shows the
+ * file is tried, because its unit may mount the file elsewhere.
+ */
 export function reachOf(pid: number): (path: string) => boolean {
   const [ours, theirs] = [mountsOf(process.pid), mountsOf(pid)];
   const may = accessOf(pid);
   return (path) => {
     if (!existsSync(path)) return false;
-    const place = realpathSync(path); // without the links on the way, such as /var/run, which would lead out of its root
+    // Links on the way, such as /var/run, are resolved: below /proc/PID/root they would lead out of the process's root.
+    const place = realpathSync(path);
     const here = mountWith(place, ours);
-    const inside = join(here.root, relative(here.point, place)); // its path in its file system
+    const inside = join(here.root, relative(here.point, place)); // its path within its file system
     return theirs.some(({ device, root, point }) => {
       const seen = `/proc/${pid}/root${join(point, relative(root, inside))}`;
       return device === here.device && isWithin(inside, root) && isSame(place, seen) && may(seen);
@@ -36,7 +40,7 @@ export function reachOf(pid: number): (path: string) => boolean {
   };
 }
 
-/** Where a path lies: the mount with the longest point, of several on one the last. */
+/** The mount that holds a path: the one with the longest mount point, or the last of several on the same point. */
 function mountWith(path: string, mounts: readonly Mount[]): Mount {
   return mounts.filter(({ point }) => isWithin(path, point)).reduce((most, mount) => (mount.point.length < most.point.length ? most : mount));
 }
