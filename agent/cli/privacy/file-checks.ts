@@ -86,7 +86,7 @@ function topMounts(mounts: readonly Mount[]): Mount[] {
 
 const walked = 5000; // entries of a mount that are looked at; a larger one counts as open
 
-/** Whether the process can write nothing in a writable mount: it is hidden, or all its folders and files are others'. */
+/** Whether the process can write nothing in a writable mount: it is hidden, or all its entries are others'. */
 function closed(pid: number, { point }: Mount, may: (path: string) => boolean): boolean {
   const root = `/proc/${pid}/root${point}`;
   try {

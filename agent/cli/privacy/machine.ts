@@ -9,7 +9,7 @@ import { plainAddress } from './sockets.ts';
 
 export type HalfName = 'listener' | 'courier';
 
-/** One half of the running agent: its main process and all that it has started. */
+/** One half of the running agent: its main process and every process that it has started. */
 export interface Half {
   readonly name: HalfName;
   readonly pid: number;
@@ -72,7 +72,10 @@ async function findHalf(name: HalfName, pid: number | undefined): Promise<Half |
   return { name, pid: main, processes: [...processes], hidden: group.includes(0), unit };
 }
 
-/** All that the unit has started, in groups below its own too, also what has left its parent; 0 for what cannot be seen from here. */
+/**
+ * Every process that the unit has started, also in groups below its own and also those that have left their parent.
+ * Holds 0 for what cannot be seen from here.
+ */
 function inGroup(group: string | undefined): number[] {
   if (!group) return [0];
   const folder = `/sys/fs/cgroup${group}`;
@@ -95,7 +98,7 @@ function systemctlShow(argument: string): Promise<Record<string, string> | undef
     execFile('systemctl', ['show', '--no-pager', argument], { env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
       if (error) return done(undefined);
       const properties: Record<string, string> = {};
-      // a list may come as a line for each of its parts
+      // systemctl may print a list as one line for each part.
       for (const [, key = '', value = ''] of stdout.matchAll(/^(\w+)=(.*)$/gm)) properties[key] = properties[key] ? `${properties[key]}; ${value}` : value;
       done(properties);
     });

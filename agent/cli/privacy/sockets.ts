@@ -16,9 +16,9 @@ export interface Socket {
 const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'raw6', 'icmp', 'icmp6'];
 
 /**
- * The sockets that a process holds, told apart by the tables of its network namespace under /proc/PID/net, and of the machine's:
- * systemd's sockets are handed over from there. A socket of a family that has no table (vsock, alg, bluetooth...), or of a third
- * namespace, comes out as `unknown` and is never overlooked.
+ * The sockets that a process holds. They are identified by the tables under /proc/PID/net of its own network namespace and
+ * of the machine's, from which systemd hands sockets over. A socket of a family without a table (vsock, alg, bluetooth...),
+ * or of a third namespace, is returned as `unknown` and never left out.
  */
 export function socketsOf(pid: number): Socket[] {
   const held = openFiles(pid).filter((file) => file.kind === 'socket');
@@ -29,7 +29,7 @@ export function socketsOf(pid: number): Socket[] {
   });
 }
 
-/** The paths of AF_UNIX sockets that wait for someone, of whatever network namespace: by a path they are reached from any. */
+/** The paths of AF_UNIX sockets in every network namespace: a socket with a path can be reached from any of them. */
 export function localServices(): string[] {
   const namespaces = new Map<string, number>();
   for (const pid of [...allProcesses(), machineProcess()]) {

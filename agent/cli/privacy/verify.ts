@@ -27,12 +27,12 @@ export async function verify(machine: Machine, except: readonly SensorCheckId[] 
 }
 
 const looks = 3;
-/** What a process or a socket that came or went during the check looks like, too. */
+/** Findings that a process or socket that came or went during the check can also cause. */
 const passing: readonly string[] = ['privacy.gone', 'privacy.network.strangers', 'privacy.sockets.listener', 'privacy.sockets.peer'];
 
 /**
- * Verifies a sensor that runs. Capture and connections may begin anew at any time: where that may be what was found, the machine is found
- * and looked at anew, three times at most.
+ * Verifies a running sensor. Capture and connections may restart at any time. Where that may explain a finding, the machine
+ * is found and checked again, three times at most in all.
  */
 export async function verifyRunning(find: () => Promise<Machine>, except: readonly SensorCheckId[] = []): Promise<{ machine: Machine; lines: Line[] }> {
   for (let look = 1; ; look++) {
