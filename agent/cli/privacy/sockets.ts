@@ -16,9 +16,9 @@ export interface Socket {
 const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'raw6', 'icmp', 'icmp6'];
 
 /**
- * The sockets that a process holds. They are identified by the tables under /proc/PID/net of its own network namespace and
- * of the machine's, from which systemd hands sockets over. A socket of a family without a table (vsock, alg, bluetooth...),
- * or of a third namespace, is returned as `unknown` and never left out.
+ * The sockets that a process holds. They are identified by the tables under /proc/PID/net of its own network namespace
+ * and of the machine's, from which systemd hands sockets over. A socket of a family without a table (vsock, alg,
+ * bluetooth...), or of a third namespace, is returned as `unknown` and never left out.
  */
 export function socketsOf(pid: number): Socket[] {
   const held = openFiles(pid).filter((file) => file.kind === 'socket');

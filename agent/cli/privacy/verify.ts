@@ -31,8 +31,8 @@ const looks = 3;
 const passing: readonly string[] = ['privacy.gone', 'privacy.network.strangers', 'privacy.sockets.listener', 'privacy.sockets.peer'];
 
 /**
- * Verifies a running sensor. Capture and connections may restart at any time. Where that may explain a finding, the machine
- * is found and checked again, three times at most in all.
+ * Verifies a running sensor. Capture and connections may restart at any time. Where that may explain a finding, the
+ * machine is found and checked again, three times at most in all.
  */
 export async function verifyRunning(find: () => Promise<Machine>, except: readonly SensorCheckId[] = []): Promise<{ machine: Machine; lines: Line[] }> {
   for (let look = 1; ; look++) {
