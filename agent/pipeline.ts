@@ -3,7 +3,7 @@
 //   listen()   microphone ─▶ resample ─▶ classify ─▶ detect ─▶ outbox          no network
 //                  │                                    ▲
 //                  └──────────▶ level ──────────────────┘
-//                                 └────────▶ tap ◀──────┘  ─▶ meter socket     numbers for a technician on this machine
+//                                 └────────▶ tap ◀──────┘  ─▶ meter socket  numbers for a technician here
 //   deliver()  outbox ─▶ CloudEvent ─▶ MQTT 5, QoS 1                            no microphone
 //
 // The listener also stores figures of its own hearing in the outbox, which the courier publishes as health, and counts

@@ -44,7 +44,7 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
     });
 }
 
-/** Steady noise in frames of a tenth of a second: ten of them, made before the clock runs and handed out again and again. */
+/** Steady noise in frames of 0.1 s: ten frames, made before the measurement and repeated. */
 export function noise(sampleRate: number, seconds: number): AudioSource {
   const length = Math.round(sampleRate / 10); // whole samples: frames that do not join are gaps, and recognition would begin afresh at each
   let state = 1;

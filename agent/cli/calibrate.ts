@@ -84,7 +84,10 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   printJson({ splAtFullScaleDb, ...(before === undefined ? {} : { before }), ...reading });
 }
 
-/** Listens until the tone has been steady for long enough, or the wait or a file is over: then the last stretch of that length, or less, is judged. */
+/**
+ * Listens until the tone has been steady long enough, or until the wait or the file ends; then judges the last stretch
+ * of that length, or less.
+ */
 async function findTone(config: Config, seconds: number, wait: number, signal: AbortSignal) {
   const wanted = Math.round(seconds / stretchSeconds);
   const readings: ToneReading[] = [];
@@ -122,7 +125,10 @@ async function measure(options: Options, signal: AbortSignal, t: Translate): Pro
   if (splAtFullScaleDb === undefined) say.line(t('calibrate.uncalibrated'));
 }
 
-/** Those of all that was heard, which may be less than was asked for: a file ends. Whether it sounded: exact zeros are a dead microphone, and no level. */
+/**
+ * The levels of all that was heard, which may be less than asked for, since a file ends. Exact zeros are a dead
+ * microphone and have no level.
+ */
 async function levelsOf(source: AudioSource, seconds: number, signal: AbortSignal): Promise<SoundLevels & { sounded: boolean }> {
   const meter = openSoundLevelMeter(source.sampleRate);
   let sounded = false;

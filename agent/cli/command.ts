@@ -30,7 +30,10 @@ export function examplesOf(command: Command): readonly string[] {
   return examplesByCommand.get(command) ?? [];
 }
 
-/** Commander takes an option of the command above also from behind this one. Those that are neither its own nor `taken` are refused, not passed over. */
+/**
+ * Commander also accepts an option of the parent command after this one. Refuses those that are neither its own nor
+ * `taken`, instead of ignoring them.
+ */
 export function refuseOthers(command: Command, t: Translate, taken: readonly string[] = []): void {
   const { parent } = command;
   const known = new Set([...command.options.map((option) => option.attributeName()), ...taken]);

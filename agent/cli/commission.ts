@@ -146,7 +146,10 @@ function describe(config: Config, path: string, clock: Clock): Subject {
   };
 }
 
-/** What the person typed, as a shell takes it, with the configuration that the environment named: sudo does not hand that on. */
+/**
+ * The command as typed, quoted for a shell, with the configuration named by the environment, which sudo does not pass
+ * on.
+ */
 export function resumingCommand(command: Command): string {
   const typed = (command.parent as Command & { rawArgs: string[] }).rawArgs.slice(2);
   const config = command.getOptionValueSource('config') === 'env' ? ['--config', command.opts<Options>().config] : [];

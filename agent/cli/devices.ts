@@ -65,7 +65,9 @@ export function usbDevices(cards: readonly SoundCard[]): { device: string; descr
   );
 }
 
-/** The output of `arecord -L`: a name at the margin, its description indented under it. Index-based names are left out. */
+/**
+ * The output of `arecord -L`: a name at the margin, its description indented under it. Index-based names are left out.
+ */
 export function parseDevices(listing: string): { device: string; description: string }[] {
   const devices: { device: string; description: string }[] = [];
   for (const line of listing.split('\n')) {

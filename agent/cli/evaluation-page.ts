@@ -18,7 +18,10 @@ export interface Evaluated {
   readonly scenes: number;
 }
 
-/** One self-contained page, French first and then English: figures, then precision against recall and F1 against false alarms, as SVG. */
+/**
+ * One self-contained page, French first and then English: figures, then precision against recall and F1 against false
+ * alarms, as SVG.
+ */
 export function evaluationPage(evaluated: Evaluated, score: Score, curves: readonly Curve[]): string {
   const title = `${evaluated.model}, ${evaluated.operatingPoint}`;
   return pageInBothLanguages(title, (t) => section(evaluated, score, curves, t), { style: ownStyle });
@@ -102,7 +105,10 @@ export function absentLabels({ perLabel }: Score, t: Translate): string[] {
   return absent.length > 0 ? [t('evaluation.absent', { list: t.list(absent) })] : [];
 }
 
-/** The end of the axis: twice what the best threshold of any label costs, or the one in force. The lowest thresholds cost ten times as much, and would fill it. */
+/**
+ * The end of the axis: twice the cost of any label's best threshold, or of the one in force. The lowest thresholds cost
+ * ten times as much and would fill it.
+ */
 function mostAlarms({ perLabel, hours }: Score, curves: readonly Curve[]): number {
   const best = curves.map(({ points }) => points.reduce((a, b) => (b.f1 > a.f1 ? b : a)).falseAlarmsPerHour);
   const inForce = labels.map((label) => (hours > 0 ? perLabel[label].falseAlarm / hours : 0));

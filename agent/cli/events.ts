@@ -134,7 +134,10 @@ function explain(id: string, options: Options, t: Translate): void {
   for (const label of labels) print(scoreLine(label, event, rules[label].open, t, screen));
 }
 
-/** How the gate of its label opened, and how it closes. An event is reported while its gate is open, so when it closed is not in it. */
+/**
+ * How the gate of its label opened, and how it closes. An event is reported while the gate is open, so it does not say
+ * when it closed.
+ */
 function gate(event: Explained, rule: DetectionRule, t: Translate): string {
   const ms = (seconds: number) => Math.round(seconds * 1000);
   const label = t(`label.${event.label}`);
@@ -143,7 +146,7 @@ function gate(event: Explained, rule: DetectionRule, t: Translate): string {
   return [opened, ...held, t('explain.closes', { close: fixed(rule.close, 2), merge: rule.mergeSeconds })].join('\n');
 }
 
-/** A bar with the threshold marked on it; the score is that of the moment in which the event was surest, not smoothed. */
+/** A bar with the threshold marked on it. The score is the unsmoothed one at the event's peak. */
 function scoreLine(label: Label, event: Explained, open: number, t: Translate, { columns, colours }: Screen): string {
   const width = Math.max(10, Math.min(30, columns - 40));
   const score = event.scores[label];

@@ -12,7 +12,9 @@ export interface PageParts {
   readonly data?: string;
 }
 
-/** One self-contained page that runs no code and fetches nothing, French first and then English, to be printed or kept. */
+/**
+ * One self-contained page that runs no code and fetches nothing, French first and then English, to be printed or kept.
+ */
 export function pageInBothLanguages(title: string, section: (t: Translate) => string, { style: more = '', data = '' }: PageParts = {}): string {
   const sections = (['fr', 'en'] as const).map((language) => section(openTranslate(language)));
   return `<!doctype html>

@@ -113,7 +113,10 @@ function openMemory(): (reading: MeterReading) => Shown {
   };
 }
 
-/** For pipes: each reading as JSON, or a line a second and one for each sound. Ends with an error when the listener goes. */
+/**
+ * For pipes: each reading as JSON, or a line a second and one for each sound. Ends with an error when the listener
+ * goes.
+ */
 async function lines({ path }: Place, { json, config: configPath }: Options, over: AbortSignal, t: Translate): Promise<void> {
   const source = readings(path, over);
   let stirred: number | undefined;

@@ -22,7 +22,10 @@ export function screenOf(stream: NodeJS.WriteStream | WriteStream): Screen {
   };
 }
 
-/** Breaks text at spaces to fit, later lines indented, and two more where their first is; a word that is too long stands alone on its line. */
+/**
+ * Wraps text at spaces. Later lines are indented, by two more if the first is. A word that is too long has its own
+ * line.
+ */
 export function wrap(text: string, columns: number, indent = 0): string {
   const lines: string[] = [];
   for (const paragraph of text.split('\n')) {
@@ -48,7 +51,10 @@ export interface Field {
   readonly state?: 'ok' | 'warn';
 }
 
-/** Names in one column, values beside them, what is normal behind in dim; `!` marks what is not, also where there is no colour. */
+/**
+ * Names in one column, values beside them, the normal value behind in dim. `!` marks what is not normal, also without
+ * colours.
+ */
 export function showFields(fields: readonly Field[], { columns, colours }: Screen): string {
   const width = Math.max(...fields.map(({ name }) => name.length)) + 4;
   return fields
@@ -105,7 +111,7 @@ export function checkPage(path: string): void {
   });
 }
 
-/** A device, a pipe, what a shell has open (/dev/stdout) and a link to what is not there yet are written to where they are. */
+/** Devices, pipes, files that a shell has open (/dev/stdout) and dangling links are written in place. */
 function keepsItsPlace(path: string, there: Stats | undefined): boolean {
   if (there) return !there.isFile() || /^\/(?:dev|proc)\//.test(path);
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;

@@ -14,7 +14,10 @@ interface Definition {
   readonly add: (program: Command, signal: AbortSignal, t: Translate) => Promise<void>;
 }
 
-/** The modules of a command are loaded when it is called: what hears loads none that reaches a network, and what speaks none that hears. */
+/**
+ * A command's modules are loaded when it is called. So `listen` loads none that reaches a network, and `deliver` none
+ * that hears (decision 74).
+ */
 const definitions: readonly Definition[] = [
   { names: ['provision'], add: async (program, _, t) => (await import('./provision.ts')).addProvision(program, t) },
   { names: ['doctor'], add: async (program, signal, t) => (await import('./doctor.ts')).addDoctor(program, signal, t) },
@@ -44,8 +47,8 @@ const groups: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The command line: of the command that is `called` by its name alone, else of all. `config` as `configNamedBy` tells. Commands throw; main.ts reports.
- * Long ones stop when the signal aborts.
+ * Builds the command line: only the command `called`, if that is the name of one, otherwise all. `config`: see
+ * `configNamedBy`. Commands throw and main.ts reports. Long ones stop when the signal aborts.
  */
 export async function buildProgram(signal: AbortSignal, language: Language = 'en', config?: string, called?: string): Promise<Command> {
   const t = openTranslate(language, config);

@@ -46,7 +46,10 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   const bar = process.stderr.isTTY ? openBar(files.length, t) : undefined;
   const { columns } = screenOf(process.stdout);
   const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
-  /** The bar stands on the line where the next is to be written, and ends at the cursor that it saved, which is saved again below that. */
+  /**
+   * The progress bar occupies the line to be written next. It ends at the cursor position that it saved, so that is
+   * saved again below.
+   */
   const tell = (say: () => void) => {
     if (bar) process.stderr.write('\r\x1b[K');
     say();

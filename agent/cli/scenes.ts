@@ -48,7 +48,10 @@ const schema = z.array(scene).superRefine((scenes, context) => {
 
 const shownProblems = 20;
 
-/** Reads scenes.json of a folder. Throws one AudioError that lists what is wrong: a figure of half-understood labels would look like any other. */
+/**
+ * Reads scenes.json of a folder. Throws one AudioError that lists all problems: a score of half-understood labels would
+ * look like any other.
+ */
 export function readScenes(dir: string): Scene[] {
   const path = join(dir, 'scenes.json');
   const value = parse(dir, path);

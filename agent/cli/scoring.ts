@@ -39,9 +39,9 @@ export interface Score {
 }
 
 /**
- * Event-based score with an onset collar: an event is right if its label is, and its onset lies within `collar` seconds of
- * a reference onset not yet taken, or inside that reference. A second alarm for the same reference is a repeat, neither
- * right nor wrong. (Mesaros et al., "Metrics for polyphonic sound event detection", 2016.)
+ * Event-based score with an onset collar: an event is right if its label is, and its onset lies within `collar` seconds
+ * of a reference onset not yet taken, or inside that reference. A second alarm for the same reference is a repeat,
+ * neither right nor wrong. (Mesaros et al., "Metrics for polyphonic sound event detection", 2016.)
  */
 export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], collar = 1): Score {
   const perLabel = Object.fromEntries(labels.map((l) => [l, { reference: 0, hit: 0, falseAlarm: 0, repeat: 0, recall: 0, precision: 0, f1: 0 }])) as Record<

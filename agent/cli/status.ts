@@ -22,7 +22,7 @@ interface Options {
   json?: true;
 }
 
-/** status and outbox: one screen each, with what is normal beside what is not. They change nothing, and make no file. */
+/** status and outbox: one screen each. They change nothing and create no file. */
 export function addStatus(program: Command, t: Translate): void {
   addCommand(program, 'status', 'one screen: services, clock, what became of every event', ['sudo tocsin status', 'sudo tocsin status --json'])
     .addOption(configOption())
@@ -149,7 +149,10 @@ function brokerField({ says }: Service, t: Translate): Field[] {
   return [normal(t('field.broker'), what, state === 'connected' && refusal === 'none', t('link.note'))];
 }
 
-/** What the listener last told of its hearing, and whether it is silent since, as the courier reckons (docs/health.md); nothing before it first ran in this boot. */
+/**
+ * The listener's last report, and whether it is silent since, by the courier's rule (docs/health.md); undefined before
+ * it first ran in this boot.
+ */
 function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: Clock) {
   if (!hearing || hearing.bootId !== clock.bootId) return undefined;
   const agoMs = clock.monotonicMs() - hearing.writtenMonotonicMs;

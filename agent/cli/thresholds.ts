@@ -199,7 +199,7 @@ function listened(path: string, wanted: number, fits: (day: ListeningDay) => boo
   }
 }
 
-/** Counts of another model, of one changed under the same version, or of another operating point say nothing of this one. */
+/** Counts of another model, of one changed under the same version, or of another operating point do not apply. */
 function sameRecognition(day: ListeningDay, manifest: ModelManifest, operatingPoint: ListeningDay['operatingPoint']): boolean {
   const { model, recognition = recognitionOf(manifest) } = day;
   return model.name === manifest.name && model.version === manifest.version && recognition === recognitionOf(manifest) && day.operatingPoint === operatingPoint;
@@ -211,7 +211,10 @@ function sumsOf(days: readonly ListeningDay[], label: Label): number[] {
   return sums;
 }
 
-/** At the floor it is the operating point's own threshold, which has at most the events counted there; else the counted one. */
+/**
+ * At the floor, the operating point's own threshold, which has at most the events counted there; otherwise the counted
+ * one.
+ */
 function thresholdOf(step: number, pointOpen: number): number {
   const threshold = countedThresholds[step] as number;
   return step === stepOf(pointOpen) ? Math.max(threshold, pointOpen) : threshold;

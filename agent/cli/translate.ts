@@ -20,7 +20,7 @@ import { state } from './messages/state.ts';
 import { thresholds } from './messages/thresholds.ts';
 import { type Fixed, formatNumber, noBreak, typeset } from './typography.ts';
 
-/** Every message the commands compose, in both languages; `{name}` is a placeholder. A test holds the two to each other. */
+/** Every message of the commands in both languages; `{name}` is a placeholder. A test compares the two. */
 export const catalogue = {
   ...shared,
   ...doctor,
@@ -71,7 +71,7 @@ export interface Translate {
   readonly clauses: (parts: readonly string[]) => string;
 }
 
-/** `named`: the configuration that was named in place of the usual one; the commands that a message tells to type name it too. */
+/** `named`: a configuration named in place of the usual one; commands that a message suggests then name it too. */
 export function openTranslate(language: Language, named?: string): Translate {
   const say = (value: Value): string => {
     if (typeof value === 'string') return printable(translateError(value, language)); // it may be the name of a file, which a terminal would obey
@@ -154,7 +154,7 @@ function inFrench(english: string, forms: typeof errorPatterns, sayValue = (valu
   return undefined;
 }
 
-/** What the system said, and lines of `key: expected what, got what` as of a configuration file; anything else stays. */
+/** Translates system messages, and lines of the form `key: expected what, got what`; leaves anything else. */
 function translateCause(value: string, english: string): string {
   const [, code, said = value, path] = /^([A-Z]+): ([^,]+), \w+(?: '(.*)')?$/s.exec(value) ?? [];
   const french = inFrench(said, causePatterns);

@@ -12,7 +12,10 @@ export function fixed(value: number, decimals: number): Fixed {
 
 const formats = new Map<string, Intl.NumberFormat>();
 
-/** A number as the language writes it: 0.5 or 0,5. Digits are not grouped, so that ports and counts stay what a person types; a zero has no sign. */
+/**
+ * A number as the language writes it: 0.5 or 0,5. Digits are not grouped, so that ports and counts can be typed as
+ * shown. A zero has no sign.
+ */
 export function formatNumber(value: number, language: Language, decimals?: number): string {
   const key = `${language} ${decimals}`;
   const digits = decimals === undefined ? { maximumFractionDigits: 20 } : { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
@@ -24,7 +27,10 @@ export function formatNumber(value: number, language: Language, decimals?: numbe
 export const noBreak = '\u00a0';
 const units = 's|ms|min|h|j|jours|Hz|kHz|dB|dBFS|Mo|ko|o|V|A|W|°C|m';
 
-/** French puts a no-break space before `:`, `;`, `!`, `?`, `%` and units, and inside quotation marks. Only forms are set so, not what fills them in. */
+/**
+ * French puts a no-break space before `:`, `;`, `!`, `?`, `%` and units, and inside quotation marks. Only message
+ * templates are changed, not the values filled in.
+ */
 export function typeset(form: string, language: Language): string {
   if (language === 'en') return form;
   return form

@@ -17,7 +17,10 @@ export function usageError(error: CommanderError, refusing: Command, t: Translat
   return new TocsinError(whole, hint, exitCodes.usage);
 }
 
-/** The command that was typed: an option that several share is refused by the topmost of them, before those below are looked at. */
+/**
+ * The command that was typed. Commander refuses a shared option at the topmost command that has it, before looking at
+ * subcommands.
+ */
 function named(refusing: Command): Command {
   let root: Command & { rawArgs?: string[] } = refusing; // what was typed is kept there; commander's types leave it out
   while (root.parent) root = root.parent;
@@ -49,7 +52,10 @@ function usageMessage(error: CommanderError, t: Translate): string {
   return t.of({ key: key as MessageKey, values: { what } });
 }
 
-/** Commander says `option 'X' argument 'Y' is invalid. WHY`, `option 'X' value 'Y' from env 'Z' is invalid. WHY`, or `command-argument value 'Y' is invalid for argument 'X'. WHY`. */
+/**
+ * Commander says `option 'X' argument 'Y' is invalid. WHY`, `option 'X' value 'Y' from env 'Z' is invalid. WHY`, or
+ * `command-argument value 'Y' is invalid for argument 'X'. WHY`.
+ */
 function refusal(said: string, { language }: Translate): Record<'what' | 'expected' | 'got', string> | undefined {
   const [, option, value, argument, why] =
     /^(?:option '(.+?)' (?:argument|value)|command-argument value) '(.*?)'(?: from env '\w+')? is invalid(?: for argument '(.+)')?\. (.+)$/s.exec(said) ?? [];

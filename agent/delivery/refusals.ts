@@ -12,8 +12,9 @@ const longestWaitMs = 600_000; // an access control that was mended is noticed w
  * Decides when to try again what the broker refuses, or acknowledges without a subscriber. However many events that is,
  * and for however long, it costs a few messages an hour and no memory.
  *
- *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again │ refused: a longer wait, then another
- *   16 in a row ─▶ nothing is sent but the one that is tried: by turns the next behind them and the newest ─▶ one is taken: the others go on
+ *   refused ─▶ passed over, the others go on ─▶ (a wait) one is tried ─▶ taken: all are sent again
+ *                                                                    └▶ refused: a longer wait, then another
+ *   16 in a row ─▶ only trials are sent, in turn the next after them and the newest ─▶ one is taken: the others go on
  *
  * Where a subscriber was missing, any event that is taken shows that there is one now: the next is tried at once. The
  * second state outlasts the connection; the next connection begins with a try.

@@ -31,8 +31,8 @@ export interface PatientOptions {
  * An outbox that outlives its disk, for the two halves. It reopens what was damaged or replaced, and holds in memory
  * what cannot be written.
  *
- *   append ─▶ stored │ held ─▶ (every second) ─▶ stored; or dropped, as a gap, beyond `maxHeld` or if the schema refuses it
- *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, and not pending meanwhile; likewise gaps and summaries reported
+ *   append ─▶ stored │ held ─▶ (every second) ─▶ stored │ dropped, as a gap: beyond `maxHeld`, or refused by the schema
+ *   acknowledge ─▶ deleted │ remembered ─▶ deleted later, not pending meanwhile; likewise reported gaps and summaries
  */
 export function openPatientOutbox(options: PatientOptions): Outbox {
   return new PatientOutbox(options);

@@ -42,7 +42,7 @@ export interface OutboxUse {
   readonly listenerRuns?: () => boolean | undefined;
 }
 
-/** Opens, creates or migrates the outbox. WAL, synchronous=FULL: NORMAL loses events in a power cut. Throws OutboxError. */
+/** Opens, creates or migrates the outbox. WAL, synchronous=FULL: NORMAL loses events in a power cut. Throws. */
 export function openSqliteOutbox(path: string, limits: OutboxLimits, use: OutboxUse = {}): Outbox {
   try {
     mkdirSync(dirname(path), { recursive: true });

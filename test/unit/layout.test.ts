@@ -36,8 +36,12 @@ test('nothing is published past the gate: neither the courier nor a trial by a p
   ]);
 });
 
-test('files are short and have no default exports or enums', () => {
+test('files are short and have no default exports or enums; comments fit 120 columns', () => {
   for (const { path, text } of files) {
+    expect(
+      text.split('\n').filter((line) => line.length > 120 && /^ *(\/\/|\/?\*)/.test(line)),
+      path,
+    ).toEqual([]);
     expect(text.split('\n').length, path).toBeLessThan(301);
     expect(text, path).not.toMatch(/^export default|^(export )?enum /m);
   }

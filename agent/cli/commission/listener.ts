@@ -8,7 +8,10 @@ import { inspectOutbox } from '../../outbox/view-outbox.ts';
 const unit = 'tocsin-listener.service';
 const hearsWithinMs = 30_000; // of its start: as long as a microphone that is back may take
 
-/** Runs `use` while the listener's service is stopped, and starts it again whatever happens; where it does not run, nothing is done. */
+/**
+ * Runs `use` while the listener's service is stopped, and starts it again whatever happens. Does nothing to a service
+ * that is not running.
+ */
 export async function withoutListener<T>(use: () => Promise<T>, on: { stopped(): void; started(): Promise<void> }): Promise<T> {
   if (!(await isActive())) return use();
   const start = openStart();
@@ -53,8 +56,9 @@ function stop(): Promise<void> {
 }
 
 /**
- * What starts the listener when it is called, or when this process has gone without a call: a terminal that is closed and a connection that
- * breaks kill it where it stands, and the sensor would stay deaf. So it is a process of its own, in a session of its own, that waits for the end of its stdin.
+ * Starts the listener when called, or when this process is gone without a call: a closed terminal or a broken
+ * connection kills this process, and the sensor would stay deaf. So it is a process in a session of its own that waits
+ * for the end of its stdin.
  */
 function openStart(): () => Promise<void> {
   const starter = spawn('sh', ['-c', 'read -r _; exec systemctl start "$0"', unit], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });

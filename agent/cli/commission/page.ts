@@ -9,7 +9,10 @@ import { type Complete, type Subject, verdictOf } from './report.ts';
 import type { Signer } from './seal.ts';
 import type { SelftestOutcome } from './stages.ts';
 
-/** One self-contained page, French first and then English, for the file: verdict, the three stages, the plots, how to check the signature. */
+/**
+ * One self-contained page, French first and then English, for the file: verdict, the three stages, the plots, how to
+ * check the signature.
+ */
 export function commissionPage(stages: Complete, subject: Subject, signer: Signer): string {
   const title = `${subject.sensor}, ${subject.time.slice(0, 10)}`;
   return pageInBothLanguages(title, (t) => section(stages, subject, signer, t), { style: ownStyle });

@@ -43,7 +43,10 @@ export function openProgress(folder: string, sensor: string, configPath: string,
   };
 }
 
-/** Nothing where there is none, where it cannot be read, or where it is another's, who would have a say in the report that is signed: the stages are run again. */
+/**
+ * Undefined if there is none, if it cannot be read, or if another user owns it, who could then influence the signed
+ * report: the stages are run again.
+ */
 function readKept(path: string): Kept | undefined {
   try {
     const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

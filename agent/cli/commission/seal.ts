@@ -64,8 +64,8 @@ function readCertificate(path: string, key: KeyObject): string {
 }
 
 /**
- * Makes `folder` with the files, each beside its signature NAME.sig. The folder takes its name only when all of it is on the
- * disk: it is there whole or not at all. Throws a TocsinError.
+ * Makes `folder` with the files, each beside its signature NAME.sig. The folder takes its name only when all of it is
+ * on the disk: it is there whole or not at all. Throws a TocsinError.
  */
 export function placeSealed(parent: string, name: string, files: Readonly<Record<string, string>>, signer: Signer): string {
   const contents = new Map<string, string | Buffer>([['sensor.pub', signer.publicKey]]);

@@ -45,7 +45,10 @@ export async function runDoctor(configPath: string, clock: Clock, signal: AbortS
   return results;
 }
 
-/** Where the microphone is needed, the listener gives it up for the while. One that does not hear afterwards is no sensor to accept. */
+/**
+ * If the trial needs the microphone, the listener releases it meanwhile. A sensor that does not hear afterwards is not
+ * accepted.
+ */
 export async function runSelftest(
   config: Config,
   options: TrialOptions,

@@ -27,8 +27,8 @@ export interface Facts {
 }
 
 /**
- * One check: a small function of the probes. It starts once all of `after` and `needs` are done; when one of `needs` failed
- * or was not tried, it is not tried either.
+ * One check: a small function of the probes. It starts once all of `after` and `needs` are done; when one of `needs`
+ * failed or was not tried, it is not tried either.
  */
 export interface Check {
   readonly id: CheckId;
@@ -65,8 +65,8 @@ const tickMs = 50;
 type Outcome = Result & { readonly blockedBy?: CheckId };
 
 /**
- * Counts the time in which this process ran: while it stands still (a runtime is loaded from a slow card, it is stopped by hand) no
- * answer is late.
+ * Counts the time in which this process ran: while it stands still (a runtime is loaded from a slow card, it is stopped
+ * by hand) no answer is late.
  */
 function openPatience() {
   let ms = 0;
@@ -93,7 +93,10 @@ function openPatience() {
   };
 }
 
-/** Runs all checks, each as soon as those before it allow, all within `budgetMs`, and yields their results in order; throws when stopped. */
+/**
+ * Runs all checks within `budgetMs`, each as soon as those it depends on are done. Yields the results in order. Throws
+ * when stopped.
+ */
 export async function* runChecks(checks: readonly Check[], probes: Probes, signal: AbortSignal, budgetMs = 14_000): AsyncGenerator<Result> {
   const patience = openPatience();
   const facts: Facts = {};

@@ -165,7 +165,10 @@ const dates: Check = {
   },
 };
 
-/** Of several in one file, as while one takes the place of another, the one in force that ends last: those beside it may have ended. */
+/**
+ * Of several certificates in one file, as while one replaces another: the valid one that ends last. The others may have
+ * ended.
+ */
 function lastingAuthority(bytes: Buffer, nowMs: number): X509Certificate {
   const all = certificatesIn(bytes.toString('latin1')).toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
   return all.find((one) => isInForce(one, nowMs)) ?? all[0] ?? new X509Certificate(bytes);
@@ -210,8 +213,8 @@ const broker: Check = {
 const causeOf = (error: unknown) => ((error as Error).cause ?? error) as NodeJS.ErrnoException;
 
 /**
- * An event that waits is sent under its own id, which a platform knows to count once; where none waits, a marked message goes
- * to the sensor's selftest topic. Nothing is taken from the outbox.
+ * An event that waits is sent under its own id, which a platform knows to count once; where none waits, a marked
+ * message goes to the sensor's selftest topic. Nothing is taken from the outbox.
  */
 const acl: Check = {
   id: 'acl',

@@ -54,7 +54,10 @@ const board: Check = {
   },
 };
 
-/** Bits of the Raspberry Pi firmware's get_throttled: 0 under-voltage now, 1 to 3 slowed down now; 16 to 19 the same since boot. */
+/**
+ * Bits of the Raspberry Pi firmware's get_throttled: 0 under-voltage now, 1 to 3 slowed down now; 16 to 19 the same
+ * since boot.
+ */
 const power: Check = {
   id: 'power',
   timeoutMs: 2000,
@@ -145,7 +148,10 @@ function held(device: string, probes: Probes, facts: Facts): Finding {
   return pass('doctor.microphone.listener', { device });
 }
 
-/** Why the listener does not hear; `none` also where nothing is told in this boot, or the outbox cannot be read, which is another check's. */
+/**
+ * Why the listener does not hear. `none` also if it has reported nothing in this boot, or if the outbox cannot be read,
+ * which another check reports.
+ */
 function faultTold({ inspectOutbox, clock: { bootId } }: Probes, path: string): HearingRecord['fault'] {
   try {
     const { hearing } = inspectOutbox(path);

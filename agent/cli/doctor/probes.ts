@@ -17,7 +17,9 @@ import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { findMachine } from '../privacy/machine.ts';
 import { verifyRunning } from '../privacy/verify.ts';
 
-/** A stretch of sound, reduced to figures; the samples themselves are overwritten. Levels in dB below a full-scale sine. */
+/**
+ * A stretch of sound, reduced to figures; the samples themselves are overwritten. Levels in dB below a full-scale sine.
+ */
 export interface SoundSample {
   readonly samples: number;
   /** Samples received for each that was due, counted from the first. */
@@ -180,7 +182,8 @@ async function sampleSound(
 }
 
 /**
- * Shakes hands and looks at the broker's certificate, whatever is wrong with it; nothing is sent over the connection. With TLS
+ * Shakes hands and looks at the broker's certificate, whatever is wrong with it; nothing is sent over the connection.
+ * With TLS
  * 1.3 a broker that dislikes our certificate says so only afterwards: half a second is given for that.
  */
 function shakeHands(host: string, port: number, credentials: Credentials, signal: AbortSignal): Promise<Handshake> {

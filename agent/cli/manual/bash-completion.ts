@@ -1,8 +1,8 @@
 import { type CommandShape, everyCommand, type OptionShape } from './command-tree.ts';
 
 /**
- * Completion for bash 4 and newer, with or without the bash-completion package. Everything is in the script: a Node process a
- * key would take seconds on a small board.
+ * Completion for bash 4 and newer, with or without the bash-completion package. Everything is in the script: a Node
+ * process a key would take seconds on a small board.
  */
 export function bashCompletion(root: CommandShape): string {
   const commands = everyCommand(root);

@@ -37,7 +37,10 @@ const findings: readonly [CheckId, Text][] = [
 const blanks = ['site', 'sensor', 'date', 'technician'] as const;
 const mounting = ['card.mount.microphone', 'card.mount.power', 'card.mount.network'] as const;
 
-/** One A4 page for the ladder, self-contained, to print or to save as PDF. Throws when a command or example it names is gone. */
+/**
+ * One A4 page for the ladder, self-contained, to print or to save as PDF. Throws when a command or example it names is
+ * gone.
+ */
 export function fieldCard(root: CommandShape, version: string, t: Translate): string {
   const rows = steps.map(([words, example, good]) => {
     const { description, examples } = commandAt(root, words);

@@ -76,7 +76,10 @@ function tagged(tag: string, text: string): string[] {
   return ['.TP', tag, roff(text)];
 }
 
-/** Text as roff shows it: short source lines, none of which begins with a request, and hyphens that may be typed into a shell. */
+/**
+ * Text as roff shows it: short source lines, none of which begins with a request, and hyphens that may be typed into a
+ * shell.
+ */
 function roff(text: string): string {
   return wrap(text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll(noBreak, '\\~'), 76).replace(/^(?=[.'])/gm, '\\&');
 }

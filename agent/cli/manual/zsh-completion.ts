@@ -1,6 +1,8 @@
 import { type ArgumentShape, type CommandShape, everyCommand, type OptionShape } from './command-tree.ts';
 
-/** Completion for zsh: a function for each command, in the form that its completion system wants for a #compdef file. */
+/**
+ * Completion for zsh: a function for each command, in the form that its completion system wants for a #compdef file.
+ */
 export function zshCompletion(root: CommandShape): string {
   const functions = everyCommand(root).map((command) => (command.commands.length > 0 ? group(command) : leaf(command)));
   return `#compdef tocsin

@@ -1,4 +1,7 @@
-/** What the system says of a file, as Node puts it, SQLite of an outbox, agent/audio of a sound file, and a capture of its end. */
+/**
+ * What the system says of a file, as Node puts it, SQLite of an outbox, agent/audio of a sound file, and a capture of
+ * its end.
+ */
 export const frenchCauses: Record<string, string> = {
   'no such file or directory': 'fichier ou dossier absent',
   'permission denied': 'accès refusé',

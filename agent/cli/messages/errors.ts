@@ -1,7 +1,7 @@
 import { linkErrors } from './link-errors.ts';
 
-// French for the errors and hints that layers below the command line throw in English. `{1}`, `{2}`... stand for what the
-// throw fills in, in its order. A test finds every throw in agent/ and holds it to this list.
+// French for the errors and hints that layers below the command line throw in English. `{1}`, `{2}`... stand for what
+// the throw fills in, in its order. A test finds every throw in agent/ and holds it to this list.
 export const frenchErrors: Record<string, string> = {
   'Expected a message of the closed schema of {1}, got another: it is not sent':
     'Attendu un message du schéma fermé de {1}, obtenu un autre : il n’est pas envoyé',

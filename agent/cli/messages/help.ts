@@ -1,5 +1,5 @@
-// French for the descriptions of commands and options, which stand in English beside the code they describe. A test walks
-// the whole command line and holds every description to this list.
+// French for the descriptions of commands and options, which stand in English beside the code they describe. A test
+// walks the whole command line and holds every description to this list.
 export const frenchHelp: Record<string, string> = {
   'Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.':
     'Reconnaît bris de verre, cris et détonations sur l’appareil, oublie le son, ne publie que des événements anonymes.',

@@ -7,8 +7,8 @@ export type MeterTrouble = 'absent' | 'denied' | 'full' | 'silent' | 'gone' | 'u
 const longestMs = 10_000; // between two readings: twice as long as the outbox may make the listener wait
 
 /**
- * What the listener writes on its socket, until the signal aborts or `trouble` is returned. Nothing is sent, for a client that
- * sends is dropped. Readings that came while the receiver was busy are left out: only the newest matters.
+ * What the listener writes on its socket, until the signal aborts or `trouble` is returned. Nothing is sent, for a
+ * client that sends is dropped. Readings that came while the receiver was busy are left out: only the newest matters.
  */
 export async function* readings(path: string, signal: AbortSignal): AsyncGenerator<MeterReading, MeterTrouble | undefined> {
   let latest: MeterReading | undefined;

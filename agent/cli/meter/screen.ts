@@ -43,7 +43,10 @@ function cellsOf(row: Row, columns: number): Cells {
   return { chars, styles };
 }
 
-/** What to write so that a terminal which shows `before` shows `after`; all of it when the size differs or nothing was drawn. */
+/**
+ * What to write so that a terminal which shows `before` shows `after`; all of it when the size differs or nothing was
+ * drawn.
+ */
 export function difference(before: Drawn | undefined, after: Drawn, coloured: boolean): string {
   const same = before?.columns === after.columns && before.rows.length === after.rows.length ? before : undefined;
   let out = same ? '' : '\x1b[0m\x1b[2J';
@@ -82,8 +85,8 @@ function textOf({ chars, styles }: Cells, from: number, to: number, coloured: bo
 }
 
 /**
- * Takes the terminal: another screen, no cursor, and keys one by one, `q` and Ctrl-C of which call `quit`. Whatever ends the
- * process, it is given back as it was.
+ * Takes the terminal: another screen, no cursor, and keys one by one, `q` and Ctrl-C of which call `quit`. Whatever
+ * ends the process, it is given back as it was.
  */
 export function openScreen(output: NodeJS.WriteStream, input: NodeJS.ReadStream, quit: () => void, resized: () => void) {
   let drawn: Drawn | undefined;

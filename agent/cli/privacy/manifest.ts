@@ -11,7 +11,10 @@ import { schemaOfRelease } from '../../outbox/view-outbox.ts';
 import { version } from '../command.ts';
 import { digestOf, listName } from './package-list.ts';
 
-/** What a sensor with these settings may publish. The digest of the model is that of its manifest, to which the listener holds the file. */
+/**
+ * What a sensor with these settings may publish. The model's digest is that in its manifest, which the listener
+ * verifies.
+ */
 export function privacyManifest(config: Config): PrivacyManifest {
   const { model: settings, outbox, microphone, health, mqtt } = config;
   const model = loadManifest(settings.path);

@@ -29,14 +29,20 @@ const network: HalfCheck = {
   },
 };
 
-/** Some kernels put these into each new namespace, down (net.core.fb_tunnels_only_for_init_net); only CAP_NET_ADMIN brings one up. */
+/**
+ * Fallback tunnels that some kernels create, down, in each namespace (net.core.fb_tunnels_only_for_init_net). Only
+ * CAP_NET_ADMIN brings one up.
+ */
 const fallbackTunnels = new Set(['tunl0', 'gre0', 'gretap0', 'erspan0', 'ip_vti0', 'sit0', 'ip6tnl0', 'ip6gre0', 'ip6_vti0']);
 
 function interfacesOf(pid: number): string[] {
   return [...readFileSync(`/proc/${pid}/net/dev`, 'utf8').matchAll(/^\s*(\S+):/gm)].map(([, name = '']) => name);
 }
 
-/** An interface that is up is in the group of all hosts (224.0.0.1, RFC 1112), whatever its addresses; where the kernel does not tell, it counts as up. */
+/**
+ * An interface that is up belongs to the all-hosts group (224.0.0.1, RFC 1112), whatever its addresses. If the kernel
+ * does not tell, it counts as up.
+ */
 function isDown(pid: number, name: string): boolean {
   const groups = `/proc/${pid}/net/igmp`;
   return existsSync(groups) && !new RegExp(`^\\d+\\s+${name}\\s`, 'm').test(readFileSync(groups, 'utf8'));
@@ -83,7 +89,7 @@ const courierSockets: HalfCheck = {
     // the name could not be looked up here: whether the far end is the broker cannot be told
     if (addresses.length === 0 && wrong.every(({ family, remote }) => family === 'tcp' && remote?.port === port))
       return unchecked('privacy.sockets.name', { host });
-    // names of large brokers change their addresses; with TLS the one it is connected to has shown that it is the broker
+    // large brokers change their addresses; with TLS, the connected peer has proved that it is the broker
     if (encrypted && addresses.length > 0 && wrong.every(({ family, remote }) => family === 'tcp' && remote?.port === port))
       return unchecked('privacy.sockets.moved', { what: listed(wrong.map(describe)), host });
     return fail('privacy.sockets.peer', { what: listed(wrong.map(describe)), host, port });
@@ -97,8 +103,9 @@ interface Allowed {
 }
 
 /**
- * The broker; the resolver's questions; and what the C library opens while it resolves a name, with no packet sent: it asks for routes
- * by netlink, and connects a datagram socket to port 0 of each address to find which it would reach it from (getaddrinfo, RFC 6724).
+ * The broker; the resolver's questions; and what the C library opens while it resolves a name, with no packet sent: it
+ * asks for routes by netlink, and connects a datagram socket to port 0 of each address to find which it would reach it
+ * from (getaddrinfo, RFC 6724).
  */
 function allowed({ family, remote, local }: Socket, { port, addresses, resolvers }: Allowed): boolean {
   if (family === 'netlink') return true;

@@ -1,4 +1,5 @@
-// What the agent itself makes in the folder of the outbox (agent/outbox, the meter, selftest), and what lies there besides.
+// What the agent itself makes in the folder of the outbox (agent/outbox, the meter, selftest), and what lies there
+// besides.
 import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';

@@ -15,9 +15,9 @@ export interface PackageState {
 }
 
 /**
- * A line for each file, and each link to a file, under a folder: digest and path from the folder, in the order of the bytes
- * of the path. The same as
- * `find . -xtype f ! -path ./tocsin.sha256 -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum`.
+ * A line for each file, and each link to a file, under a folder: digest and path from the folder, in the order of the
+ * bytes of the path. The same as `find . -xtype f ! -path ./tocsin.sha256 -printf '%P\n' | LC_ALL=C sort | xargs -d
+ * '\n' sha256sum`.
  */
 export function listPackage(folder: string): string {
   return filesUnder(folder)

@@ -32,7 +32,10 @@ function isCapture(pid: number, installation: string): boolean {
   return captures.includes(basename(exe)) || isOurs;
 }
 
-/** What changes the program that Node, its OpenSSL or the loader runs, whom it trusts and by whom it speaks, or lets someone else look into it. */
+/**
+ * Environment variables that change which code Node, its OpenSSL or the loader runs, whom it trusts, its proxy, or who
+ * can inspect it.
+ */
 const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_\w+|GCONV_PATH|MALLOC_\w+|GLIBC_TUNABLES)$/;
 
 const program: HalfCheck = {
@@ -73,7 +76,10 @@ function codeOf(pid: number): string[] {
   return mappings(pid).flatMap(({ permissions, path }) => (permissions.includes('x') && path !== '' && !path.startsWith('[') ? [path] : []));
 }
 
-/** Whether a process sees another file by a path than is here. One that an upgrade has replaced since it was mapped is the same for both. */
+/**
+ * Whether a path leads a process to another file than it leads here. A file that an upgrade replaced after it was
+ * mapped counts as the same.
+ */
 function isOther(pid: number, path: string): boolean {
   const place = path.replace(/ \(deleted\)$/, '');
   const seen = `/proc/${pid}/root${place}`;
@@ -93,7 +99,10 @@ function preloadedBy(pid: number): string {
     : '';
 }
 
-/** Of folders, and what is mounted below them for a process, those where it sees something else than is here: its unit may put other files over them. */
+/**
+ * The folders, and mount points below them, where a process sees something else than is here: its unit may mount other
+ * files over them.
+ */
 function mountedOver(pid: number, folders: readonly string[]): string[] {
   const below = mountsOf(pid).flatMap(({ point }) => (folders.some((folder) => point.startsWith(`${folder}/`)) ? [point] : []));
   return [...folders, ...below].filter((path) => !isSame(path, `/proc/${pid}/root${path}`));
@@ -119,7 +128,8 @@ const core: HalfCheck = {
     const limits = processes.map((pid) => /^Max core file size\s+(\S+)\s+(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.slice(1) ?? []);
     const most = limits.flat().find((limit) => limit !== '0');
     if (most !== undefined) return fail('privacy.core.limit', { limit: most });
-    // A limit of 0 stops files, but not a program that core_pattern names (core(5)): only an empty filter gives it no memory.
+    // A limit of 0 prevents core files, but not a program named in core_pattern (core(5)); only an empty filter
+    // withholds memory from that.
     const filters = processes.map(coreFilterOf);
     const open = filters.find((filter) => Number.parseInt(filter, 16) !== 0);
     const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();

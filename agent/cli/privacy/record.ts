@@ -1,4 +1,5 @@
-// The one word from `privacy verify`, which runs as root, to the courier: a small file that only root may write, of a closed form.
+// The one word from `privacy verify`, which runs as root, to the courier: a small file that only root may write, of a
+// closed form.
 import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Verification, verificationSchema } from '../../events/privacy.ts';
@@ -11,9 +12,9 @@ export function writeVerification(path: string, verification: Verification): voi
 }
 
 /**
- * The outcome of the last verification, or nothing. Nothing either when someone other than `owner` could have written it (a
- * link, another owner, writable by others, a folder that is), or when it has any other form: the listener must have no way to
- * publish through this file.
+ * The outcome of the last verification, or nothing. Nothing either when someone other than `owner` could have written
+ * it (a link, another owner, writable by others, a folder that is), or when it has any other form: the listener must
+ * have no way to publish through this file.
  */
 export function readVerification(path: string, owner = 0): Verification | undefined {
   try {

@@ -3,7 +3,9 @@ import type { Translate } from '../translate.ts';
 import type { Line } from './check.ts';
 import type { Report } from './report.ts';
 
-/** One self-contained page, French first and then English, to be printed or kept; the report itself is inside as JSON. */
+/**
+ * One self-contained page, French first and then English, to be printed or kept; the report itself is inside as JSON.
+ */
 export function reportPage(lines: readonly Line[], report: Report): string {
   const json = JSON.stringify(report).replaceAll('<', '\\u003c');
   const data = `<script type="application/json" id="report">${json}</script>`;

@@ -53,13 +53,16 @@ const settings: Record<HalfName, Record<string, string>> = {
 
 const words = (value: string) => value.split(' ').sort().join(' ');
 
-/** Of the calls that the shipped filter denies those that would undo the rest: into another's memory, another view of the files, past the filter. */
+/**
+ * Denied system calls that would undo the rest: access to another's memory, another view of the file system, a way
+ * around the filter.
+ */
 const never = ['ptrace', 'mount', 'io_uring_setup'];
 
 /**
- * systemd writes out the groups of calls, which are other calls from release to release: what must not be there is looked for, not the
- * whole compared. A list that begins with ~ denies what it names and allows all else, where the shipped one allows what it names; a
- * call with an error behind it (`ptrace:EPERM`) is denied.
+ * systemd writes out the groups of calls, which are other calls from release to release: what must not be there is
+ * looked for, not the whole compared. A list that begins with ~ denies what it names and allows all else, where the
+ * shipped one allows what it names; a call with an error behind it (`ptrace:EPERM`) is denied.
  */
 function wrongCalls(filter: string): string[] {
   const shipped = `@system-service, -${never.join(' -')}`;

@@ -17,7 +17,10 @@ export const halfChecks: readonly HalfCheck[] = [
   ...unitChecks,
 ];
 
-/** Every line of the report, in order: the sensor, then each half. Nothing is changed on the sensor. `except` leaves out what takes long. */
+/**
+ * All lines of the report, in order: the sensor, then each half. Changes nothing on the sensor. `except` leaves out
+ * slow checks.
+ */
 export async function verify(machine: Machine, except: readonly SensorCheckId[] = []): Promise<Line[]> {
   const lines: Line[] = [];
   for (const check of sensorChecks) if (!except.includes(check.id)) lines.push(await sensorLine(check, machine));

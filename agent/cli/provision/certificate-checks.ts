@@ -43,8 +43,9 @@ export function checkDates(leaf: X509Certificate, nowMs: number): void {
 }
 
 /**
- * From the sensor's certificate over those sent with it to one of the authority's, and on to the root where that stands in its file too
- * (RFC 5280, 6.1, without revocation: that is the broker's). OpenSSL goes that way as well, and trusts nothing under a root that has ended.
+ * From the sensor's certificate over those sent with it to one of the authority's, and on to the root where that stands
+ * in its file too (RFC 5280, 6.1, without revocation: that is the broker's). OpenSSL goes that way as well, and trusts
+ * nothing under a root that has ended.
  */
 export function checkChain(leaf: X509Certificate, between: readonly X509Certificate[], authorities: readonly X509Certificate[], nowMs: number): void {
   const signs = (issuer: X509Certificate, subject: X509Certificate) =>
@@ -70,7 +71,10 @@ export function checkChain(leaf: X509Certificate, between: readonly X509Certific
   );
 }
 
-/** Without one in force that signed itself nothing is trusted over TLS, the broker neither: OpenSSL takes no other for the end of a chain. */
+/**
+ * Without a valid self-signed certificate nothing is trusted over TLS, not even the broker: OpenSSL accepts no other
+ * end of a chain.
+ */
 export function checkRoot(authorities: readonly X509Certificate[], path: string, nowMs: number): void {
   const roots = authorities.filter((one) => signed(one, one));
   if (roots.some((one) => isInForce(one, nowMs))) return;

@@ -20,10 +20,10 @@ export interface InstalledCertificate {
 }
 
 /**
- * Installs the certificate that answers the request: checked against the key, the sensor's name, the dates and the authority
- * first. INVARIANT: nothing in force changes before everything new is on the disk; then the key goes first and the authority
- * last, for until the new pair is whole the broker known is the one of the old authority. A second call with the same files
- * ends what a power cut between these renames left half done. Throws a ProvisionError.
+ * Installs the certificate that answers the request: checked against the key, the sensor's name, the dates and the
+ * authority first. INVARIANT: nothing in force changes before everything new is on the disk; then the key goes first
+ * and the authority last, for until the new pair is whole the broker known is the one of the old authority. A second
+ * call with the same files ends what a power cut between these renames left half done. Throws a ProvisionError.
  */
 export function installCertificate(
   sensor: string,
@@ -84,9 +84,9 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
 }
 
 /**
- * The certificate of this sensor's key, wherever it stands in the file: `openssl pkcs7 -print_certs` and some authorities put their own
- * first. Of several the one in force that lasts longest. `waits` is true for the key that waits, false for the one in force: a certificate
- * may be renewed with the same key.
+ * The certificate of this sensor's key, wherever it stands in the file: `openssl pkcs7 -print_certs` and some
+ * authorities put their own first. Of several the one in force that lasts longest. `waits` is true for the key that
+ * waits, false for the one in force: a certificate may be renewed with the same key.
  */
 function findOwn(certificates: readonly X509Certificate[], paths: IdentityPaths, nowMs: number): { leaf: X509Certificate; waits: boolean } {
   const keys: KeyObject[] = [];

@@ -13,7 +13,10 @@ export interface IdentityPaths {
   readonly request: string;
 }
 
-/** As the configuration names them, or by the names of the example where it names none. Throws a ProvisionError where one file is to hold two. */
+/**
+ * As the configuration names them, otherwise as in the example. Throws a ProvisionError if one file is named for two
+ * purposes.
+ */
 export function identityPaths({ keyFile, certFile, caFile }: Config['mqtt']): IdentityPaths {
   const key = secretPath(keyFile ?? 'sensor.key');
   const certificate = secretPath(certFile ?? 'sensor.pem');

@@ -14,9 +14,9 @@ export interface CertificateRequest {
 }
 
 /**
- * Makes a key that waits for its certificate and the request for it, or shows the request of the key that has none yet, the same to
- * the byte: who has it can tell. What is in force stays until a certificate is installed. Throws a ProvisionError where a sensor
- * that has both is not said to get another.
+ * Makes a key that waits for its certificate and the request for it, or shows the request of the key that has none yet,
+ * the same to the byte: who has it can tell. What is in force stays until a certificate is installed. Throws a
+ * ProvisionError where a sensor that has both is not said to get another.
  */
 export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew: boolean; discard: boolean }): CertificateRequest {
   const { key, certificate, waitingKey } = paths;
@@ -38,7 +38,10 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
   return { request, publicKeySha256: fingerprintOf(made), again };
 }
 
-/** The SHA-256 of the public key (SubjectPublicKeyInfo, DER): request and certificate can be told to belong together by it. */
+/**
+ * The SHA-256 of the public key (SubjectPublicKeyInfo, DER): request and certificate can be told to belong together by
+ * it.
+ */
 export function fingerprintOf(key: KeyObject): string {
   const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(spki).digest('hex');

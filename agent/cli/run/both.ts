@@ -11,7 +11,10 @@ interface End {
   readonly how: number | NodeJS.Signals;
 }
 
-/** Two children under one parent. When one ends by itself, the other is stopped, and the exit code of the first is passed on. */
+/**
+ * Two children under one parent. When one ends by itself, the other is stopped, and the exit code of the first is
+ * passed on.
+ */
 export async function runBoth(path: string, stopped: AbortSignal): Promise<void> {
   const terminal = new AbortController();
   process.once('SIGHUP', () => terminal.abort()); // the halves do not see it go

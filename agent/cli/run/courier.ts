@@ -25,7 +25,10 @@ import { privacyFacts } from '../privacy/manifest.ts';
 import { readVerification } from '../privacy/record.ts';
 import { holdLock, openOutbox } from './half.ts';
 
-/** The half that speaks: from the outbox to the broker, until the signal aborts. No module that it loads reaches a sound device or a model's runtime. */
+/**
+ * The half that speaks: from the outbox to the broker, until the signal aborts. It loads no module that opens a sound
+ * device or a model.
+ */
 export async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   collectEarly();
   const config = loadConfig(path);
@@ -60,7 +63,10 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   }
 }
 
-/** A report that takes the model's manifest, or none: a model that the listener cannot use keeps nothing that was stored, and no health, from being sent. */
+/**
+ * Opens a report that needs the model's manifest, or none: an unusable model must not keep events and health from being
+ * sent.
+ */
 function withModel(open: () => Report, logger: Logger): Report[] {
   try {
     return [open()];

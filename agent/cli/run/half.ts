@@ -10,8 +10,8 @@ import { type OutboxUse, openSqliteOutbox } from '../../outbox/sqlite-outbox.ts'
 const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead
 
 /**
- * Throws an OutboxError where another process is this half; a lock that cannot be had otherwise is no reason not to hear or to deliver, and is
- * tried for again: once the disk takes it, the courier would hold a listener without one for dead.
+ * Takes the lock of a half. Throws an OutboxError if another process holds it. If it cannot be taken for another
+ * reason, the half runs without it and tries again, since a courier takes a listener without a lock for dead.
  */
 export function holdLock(path: string, half: Half, logger: Logger): () => void {
   try {

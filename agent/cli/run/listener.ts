@@ -12,7 +12,10 @@ import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { holdLock, openOutbox } from './half.ts';
 import { hearStreet } from './hearing.ts';
 
-/** The half that hears: from the microphone to the outbox, until the signal aborts. No module that it loads reaches a network. */
+/**
+ * The half that hears: from the microphone to the outbox, until the signal aborts. No module that it loads reaches a
+ * network.
+ */
 export async function runListener(path: string, signal: AbortSignal): Promise<void> {
   collectEarly();
   const clock = systemClock();

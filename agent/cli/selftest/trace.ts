@@ -1,8 +1,8 @@
 import { type Label, labels } from '../../classify/model-manifest.ts';
 
 /**
- * What a trial looked like: a level and three scores for each quarter of a second of the last ten. Four values a second of
- * one broadband level carry no word and no voice (docs/decisions/0061); nothing finer is kept.
+ * What a trial looked like: a level and three scores for each quarter of a second of the last ten. Four values a second
+ * of one broadband level carry no word and no voice (docs/decisions/0061); nothing finer is kept.
  */
 export interface Trace {
   readonly stepSeconds: number;

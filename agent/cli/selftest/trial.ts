@@ -27,7 +27,10 @@ const sound = fileURLToPath(new URL('../../../deploy/selftest.wav', import.meta.
 export type Step = 'sound' | 'heard' | 'stored' | 'accepted' | 'returned';
 export type Latency = Partial<Record<Exclude<Step, 'sound'>, number>>;
 
-/** Where the sound comes from: played by `speaker`, made by a person (`ask`), or, with neither, the bundled file without a microphone. */
+/**
+ * The source of the sound: played through `speaker`, made by a person (`ask`), or with neither the bundled file,
+ * without a microphone.
+ */
 export interface TrialOptions {
   readonly speaker?: string | true;
   readonly ask?: true;
@@ -122,7 +125,10 @@ async function openSound(
   return { source: playing(source, device, until), what: text('selftest.sound.speaker', { device, microphone: config.microphone.device }) };
 }
 
-/** Plays the test sound over and over from the first frame that is heard until the source is left. Throws a BrokenChain where it cannot be played. */
+/**
+ * Repeats the test sound from the first captured frame until the source is closed. Throws a BrokenChain if it cannot be
+ * played.
+ */
 function playing(source: AudioSource, device: string, until: AbortSignal): AudioSource {
   return {
     ...source,

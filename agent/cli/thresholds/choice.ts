@@ -4,7 +4,10 @@ import type { Label } from '../../classify/model-manifest.ts';
 export interface Counted {
   readonly label: Label;
   readonly events: readonly number[];
-  /** Index of the lowest threshold that may be proposed: the highest that is not above the operating point's own, which is proposed in its place. */
+  /**
+   * Index of the lowest threshold that may be proposed: the highest one not above the operating point's own, which is
+   * then proposed in its place.
+   */
   readonly floor: number;
 }
 
@@ -46,9 +49,10 @@ export function neededDays(budgetPerWeek: number, added = 0): number {
 }
 
 /**
- * A threshold that is raised until a count fits stops just above an event: how far the next would have been is not known, so
- * that what is left of n events has a mean like the sum of n + 1 exponential gaps. Labels that stay where they were are
- * together one count with one such gap. The bound of N events has one gap already; each part beyond the first adds another.
+ * A threshold that is raised until a count fits stops just above an event: how far the next would have been is not
+ * known, so that what is left of n events has a mean like the sum of n + 1 exponential gaps. Labels that stay where
+ * they were are together one count with one such gap. The bound of N events has one gap already; each part beyond the
+ * first adds another.
  */
 function addedFor(raised: number, of: number): number {
   return Math.max(0, raised < of ? raised : raised - 1);
@@ -76,9 +80,9 @@ export function allowedEvents(days: number, budgetPerWeek: number): number {
 }
 
 /**
- * The lowest thresholds with which all labels together would have stayed within the budget, at 95 %; undefined when the highest
- * would not have, or not in so few days. The label that alarms most is raised first, step by step, so that one noisy label does
- * not cost the others their hearing; what is left over then lowers those that have the fewest events.
+ * The lowest thresholds with which all labels together would have stayed within the budget, at 95 %; undefined when the
+ * highest would not have, or not in so few days. The label that alarms most is raised first, step by step, so that one
+ * noisy label does not cost the others their hearing; what is left over then lowers those that have the fewest events.
  */
 export function chooseThresholds(counted: readonly Counted[], days: number, budgetPerWeek: number): Choice | undefined {
   const most = allowedEvents(days, budgetPerWeek);

@@ -5,8 +5,8 @@ import type { Counted } from './choice.ts';
 const thresholdColumns = 8;
 
 /**
- * The trade-off as text: a row for each threshold, a column for each label with a mark (`*` in force, `>` proposed), the events
- * that there would have been, and their logarithm as a bar.
+ * The trade-off as text: a row for each threshold, a column for each label with a mark (`*` in force, `>` proposed),
+ * the events that there would have been, and their logarithm as a bar.
  */
 export function plotRows(
   counted: readonly Counted[],
