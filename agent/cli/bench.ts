@@ -3,7 +3,6 @@ import type { AudioSource } from '../audio/frame.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
 import { bundledModel } from '../config/load-config.ts';
-import { collectEarly } from '../lib/memory.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
 import { addCommand } from './command.ts';
@@ -19,7 +18,6 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
     .option('--json', 'one JSON object: secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes')
     .action(async (options: { seconds: number; model: string; json?: true }) => {
       const { seconds } = options;
-      collectEarly(); // as the listener does
       const classifier = await openOnnxClassifier(options.model);
       const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
       const hearNoise = (length: number) => unlessStopped(signal, hear(noise(classifier.sampleRate, length), classifier, rules, {}, signal));

@@ -5,7 +5,6 @@ import { loadConfig, loadOutboxPart } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { openLogger } from '../../lib/logger.ts';
-import { collectEarly } from '../../lib/memory.ts';
 import { openNotifier } from '../../lib/notify.ts';
 import { takeBackStop } from '../../outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
@@ -17,7 +16,6 @@ import { hearStreet } from './hearing.ts';
  * network.
  */
 export async function runListener(path: string, signal: AbortSignal): Promise<void> {
-  collectEarly();
   const clock = systemClock();
   const config = loadListenersConfig(path, clock);
   const logger = openLogger('listener', config.log.level);
