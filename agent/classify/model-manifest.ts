@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { printable, printableLine, problemsOf } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
+import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 
 export const labels = ['glass_break', 'shout', 'bang'] as const;
@@ -65,10 +66,10 @@ function read(folder: string, name: string): Buffer {
 
 /** Reads the manifest of a model folder. Throws a ModelError that says what is wrong with it. */
 export function loadManifest(folder: string): ModelManifest {
-  const text = new TextDecoder().decode(read(folder, 'manifest.json')); // drops a byte order mark
+  const bytes = read(folder, 'manifest.json');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(bytes);
   } catch (cause) {
     throw new ModelError(`Expected JSON in ${folder}/manifest.json, got: ${printable(messageOf(cause))}`, 'see models/README.md', { cause });
   }

@@ -9,6 +9,7 @@ import { checkWritable, writeSetting } from '../config/write-setting.ts';
 import { systemClock } from '../lib/clock.ts';
 import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
+import { tenth } from '../lib/tenth.ts';
 import { addCommand, configOption } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
@@ -64,13 +65,13 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
   if (verdict === 'found' && heard < seconds) throw fail('calibrate.short', { heard, seconds });
   if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: Math.round(loudest), hz: Math.round(frequencyHz), spread });
-  const splAtFullScaleDb = Math.round((Number(options.level) - toneDb) * 10) / 10;
+  const splAtFullScaleDb = tenth(Number(options.level) - toneDb);
   if (splAtFullScaleDb < 60 || splAtFullScaleDb > 160) throw fail('calibrate.range', { spl: splAtFullScaleDb });
   say.step(t('calibrate.tone'), t('calibrate.tone.found', { hz: fixed(frequencyHz, 1), level: fixed(toneDb, 1), spread, seconds }));
   say.step(t('calibrate.value'), t('calibrate.value.is', { spl: fixed(splAtFullScaleDb, 1) }));
   const { splAtFullScaleDb: before } = config.microphone;
   if (before !== undefined) {
-    const change = Math.round((splAtFullScaleDb - before) * 10) / 10;
+    const change = tenth(splAtFullScaleDb - before);
     say.step('', t(Math.abs(change) > 1.5 ? 'calibrate.value.large' : 'calibrate.value.change', { before, change }));
   }
   if (!options.dryRun) {
@@ -109,7 +110,7 @@ async function measure(options: Options, signal: AbortSignal, t: Translate): Pro
   const { laeqDb, lafMaxDb, lasMaxDb, seconds: heard, sounded } = measured;
   if (heard === 0) throw new AudioError(t('calibrate.brief', { seconds: stretchSeconds }), t('calibrate.brief.try'));
   if (!sounded) throw new AudioError(t('calibrate.silent', { seconds: heard }), t('calibrate.silent.try'));
-  const show = (db: number) => Math.round((db + (splAtFullScaleDb ?? 0)) * 10) / 10;
+  const show = (db: number) => tenth(db + (splAtFullScaleDb ?? 0));
   const levels = { laeq: show(laeqDb), lafmax: show(lafMaxDb), lasmax: show(lasMaxDb), unit: splAtFullScaleDb === undefined ? 'dBFS' : 'dB SPL' };
   if (options.json) return printJson({ ...levels, seconds: heard });
   const say = speaker(options);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
 import { printable, problemsOf } from '../config/problems.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
+import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import type { Scene } from './scoring.ts';
 
@@ -78,7 +79,7 @@ const help = 'tocsin evaluate --help shows the form';
 
 function parse(dir: string, path: string): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(readRegularFile(path))); // without a byte order mark
+    return parseJson(readRegularFile(path));
   } catch (cause) {
     throw new AudioError(`Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`, help, { cause });
   }

@@ -4,12 +4,22 @@ import { messageOf } from '../lib/errors.ts';
 import type { LinkFault } from '../lib/faults.ts';
 import { sleep } from '../lib/sleep.ts';
 import { Birth } from './birth.ts';
-import { type DeliveryOptions, type DeliveryParts, drain } from './drain.ts';
+import { type CourierParts, type DrainOptions, drain } from './drain.ts';
 import { openExpiry } from './expiry.ts';
 import { linkFaultOf } from './link-fault.ts';
-import type { Publisher } from './publisher.ts';
+import type { OpenPublisher, Publisher } from './publisher.ts';
 import { Refusals } from './refusals.ts';
 import { topicsOf } from './topics.ts';
+
+export interface DeliveryOptions extends DrainOptions {
+  readonly version: string;
+  readonly maxAgeMs: number;
+}
+
+export interface DeliveryParts extends CourierParts {
+  readonly openPublisher: OpenPublisher;
+  readonly random: () => number;
+}
 
 const steadyMs = 10_000;
 

@@ -8,7 +8,7 @@ import type { Birth } from './birth.ts';
 import type { ExpireOld } from './expiry.ts';
 import { GapReports } from './gap-reports.ts';
 import type { Link } from './link.ts';
-import type { OpenPublisher, Publisher, Report } from './publisher.ts';
+import type { Publisher, Report } from './publisher.ts';
 import { Queue } from './queue.ts';
 import { kindOf, type Refusals } from './refusals.ts';
 import { toCloudEvent } from './to-cloud-event.ts';
@@ -22,23 +22,19 @@ const refusalWords = {
   no_subscriber: 'nobody subscribes to events at the broker; they are kept and tried again',
 } as const;
 
-export interface DeliveryOptions {
+export interface DrainOptions {
   readonly site: string;
   readonly sensor: string;
-  readonly version: string;
   readonly maxInFlight: number;
   readonly historicalAfterSeconds: number;
-  readonly maxAgeMs: number;
   /** Acknowledged events leave the outbox together, after this time at most: each deletion costs the disk a write. */
   readonly acknowledgeWithinMs: number;
 }
 
-export interface DeliveryParts {
+export interface CourierParts {
   readonly outbox: Outbox;
-  readonly openPublisher: OpenPublisher;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly random: () => number;
   readonly reports?: readonly Report[];
   /** Called whenever the outbox was looked at or the broker found to be away. If it is not called, this loop hangs. */
   readonly progress?: () => void;
@@ -46,7 +42,7 @@ export interface DeliveryParts {
 }
 
 /** What outlasts a connection. */
-export interface DrainParts extends DeliveryParts {
+export interface DrainParts extends CourierParts {
   readonly topics: ReturnType<typeof topicsOf>;
   readonly birth: Birth;
   readonly refusals: Refusals;
@@ -58,7 +54,7 @@ export interface DrainParts extends DeliveryParts {
  * its place, with numbers of its own. Rejects with a BrokerError when the connection fails, once all publishes have
  * settled.
  */
-export async function drain(publisher: Publisher, options: DeliveryOptions, parts: DrainParts, signal: AbortSignal): Promise<void> {
+export async function drain(publisher: Publisher, options: DrainOptions, parts: DrainParts, signal: AbortSignal): Promise<void> {
   const { outbox, clock, logger, topics, birth, refusals, expireOld, reports = [], link, progress = () => undefined } = parts;
   const outboxId = outbox.id;
   const isSame = () => outbox.id === outboxId; // ask after a read: reading is how a replaced file is noticed

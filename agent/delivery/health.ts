@@ -4,9 +4,10 @@ import type { Clock } from '../lib/clock.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
+import { tenth } from '../lib/tenth.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import type { Link } from './link.ts';
-import { ListenerWatch, type ListenerWatchParts, lateAfterMs, round } from './listener-watch.ts';
+import { ListenerWatch, type ListenerWatchParts, lateAfterMs } from './listener-watch.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { stampOfEvent } from './stamp.ts';
 
@@ -106,7 +107,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const pending = Math.max(0, stored - sent - expired - unreadable);
       const [oldest] = outbox.pending(0, 1); // behind the counts: what the listener stores in between is in neither
       const age = pending > 0 && oldest ? stampOfEvent(oldest, clock) : undefined;
-      return { pending, ...(age?.ageKnown ? { oldestSeconds: round(Math.max(0, age.ageMs / 1000)) } : {}), ...fates };
+      return { pending, ...(age?.ageKnown ? { oldestSeconds: tenth(Math.max(0, age.ageMs / 1000)) } : {}), ...fates };
     } catch {
       return {};
     }
@@ -119,7 +120,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       clock: clock.synchronised() ? 'synchronised' : 'unsynchronised',
       bootId: clock.bootId,
       version,
-      uptimeSeconds: round(clock.monotonicMs() / 1000),
+      uptimeSeconds: tenth(clock.monotonicMs() / 1000),
       hearing: listener.hearing(),
       ...(model ? { model } : {}),
       outbox: { ...counts(), faults },

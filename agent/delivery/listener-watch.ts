@@ -1,5 +1,6 @@
 import type { Health, HearingRecord } from '../events/health.ts';
 import type { Clock } from '../lib/clock.ts';
+import { tenth } from '../lib/tenth.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 
 const goneMs = 5000; // systemd restarts a listener within less; one that fails again by then counts as gone all the while
@@ -95,23 +96,18 @@ export class ListenerWatch {
       state: silent ? 'silent' : row.state,
       fault: row?.fault ?? 'none',
       suspicion: silent ? 'none' : row.suspicion,
-      elapsedSeconds: round(elapsed),
-      listenedSeconds: round(listened),
-      notHeardSeconds: round(elapsed - listened),
+      elapsedSeconds: tenth(elapsed),
+      listenedSeconds: tenth(listened),
+      notHeardSeconds: tenth(elapsed - listened),
       droppedSamples: row?.droppedSamples ?? 0,
       opens: row?.opens ?? 0,
       starts: row?.starts ?? 0,
       ...(silent || row.noiseFloorDb === undefined ? {} : { noiseFloorDb: row.noiseFloorDb }),
-      reportedSecondsAgo: round(ageMs / 1000),
+      reportedSecondsAgo: tenth(ageMs / 1000),
     };
   }
 
   get #rowOfThisBoot(): HearingRecord | undefined {
     return this.#row?.bootId === this.#parts.clock.bootId ? this.#row : undefined;
   }
-}
-
-/** To a tenth. */
-export function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }

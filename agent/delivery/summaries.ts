@@ -2,6 +2,7 @@ import type { Summary } from '../events/summary.ts';
 import type { Clock } from '../lib/clock.ts';
 import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
+import { tenth } from '../lib/tenth.ts';
 import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { stampOf } from './stamp.ts';
@@ -70,7 +71,6 @@ export function toSummary(stored: PendingSummary, outbox: string, clock: Clock):
   const { sequence, bootId, model, elapsedSeconds, listenedSeconds, recognised, levels, splAtFullScaleDb } = stored;
   const { beganWallMs: wallMs, beganMonotonicMs: monotonicMs, clockSynchronised: synchronised, bootBeganMs } = stored;
   const { ms, quality } = stampOf({ bootId, wallMs, monotonicMs, synchronised, bootBeganMs }, clock);
-  const above = (decibels: number) => ({ laeq: round(levels?.laeq, decibels), la10: round(levels?.la10, decibels), la90: round(levels?.la90, decibels) });
   return {
     outbox,
     sequence,
@@ -78,14 +78,14 @@ export function toSummary(stored: PendingSummary, outbox: string, clock: Clock):
     model,
     time: new Date(ms).toISOString(),
     clock: quality,
-    elapsedSeconds: round(elapsedSeconds),
-    listenedSeconds: round(listenedSeconds),
+    elapsedSeconds: tenth(elapsedSeconds),
+    listenedSeconds: tenth(listenedSeconds),
     recognised,
-    ...(levels ? { levelsDbfs: above(0) } : {}),
-    ...(levels && splAtFullScaleDb !== undefined ? { levelsDbSpl: above(splAtFullScaleDb) } : {}),
+    ...(levels ? { levelsDbfs: raised(levels, 0) } : {}),
+    ...(levels && splAtFullScaleDb !== undefined ? { levelsDbSpl: raised(levels, splAtFullScaleDb) } : {}),
   };
 }
 
-function round(value = 0, plus = 0): number {
-  return Math.round((value + plus) * 10) / 10;
+function raised({ laeq, la10, la90 }: NonNullable<PendingSummary['levels']>, decibels: number) {
+  return { laeq: tenth(laeq + decibels), la10: tenth(la10 + decibels), la90: tenth(la90 + decibels) };
 }

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { tenth } from './tenth.ts';
 
 export type Occurrence = 'no' | 'earlier' | 'now';
 
@@ -14,7 +15,7 @@ export interface BoardFacts {
 export function boardTemperature(sys = '/sys'): number | undefined {
   const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
   const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
-  return degrees.length > 0 ? Math.round(Math.max(...degrees) * 10) / 10 : undefined;
+  return degrees.length > 0 ? tenth(Math.max(...degrees)) : undefined;
 }
 
 /**

@@ -92,9 +92,9 @@ export function headerOf(walPath: string): Buffer | undefined {
 }
 
 /**
- * The offset from which SQLite no longer reads the WAL of an outbox. Undefined if a valid frame follows a broken one,
- * or if the shared memory lists more frames than are whole: processes that have the outbox open may still read those.
- * Call it only while nobody can write.
+ * The offset after the last frame of the WAL that SQLite reads. Undefined if a frame of this log, by its salts, stands
+ * behind that, or if the shared memory does not list exactly the whole frames: processes that have the outbox open may
+ * still read others. Call it only while nobody can write.
  */
 export function staleFrom(path: string): number | undefined {
   const [wal, log, index] = [readOrNothing(`${path}-wal`), intactFrames(`${path}-wal`), readIndex(`${path}-shm`)];

@@ -200,9 +200,8 @@ async function run(line: string, language: Language, signal = AbortSignal.timeou
   const silence = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => printed.push(String(chunk)) > 0);
   const listen = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => said.push(String(chunk)) > 0);
   try {
-    const words = line.split(' ');
-    const program = await buildProgram(signal, language, undefined, words[0]);
-    await program.parseAsync(['node', 'tocsin', ...words]);
+    const program = await buildProgram(signal, language, undefined, line.split(' ')[0]);
+    await program.parseAsync(['node', 'tocsin', ...line.split(' ')]);
     return { exitCode: 0, stdout: printed.join(''), stderr: said.join('') };
   } catch (error) {
     return { exitCode: reportError(error, language), stdout: printed.join(''), stderr: said.join('') };

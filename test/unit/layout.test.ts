@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
+import { buildProgram } from '../../agent/cli/program.ts';
 
 const order = ['lib', 'config', 'audio', 'classify', 'events', 'outbox', 'delivery', 'meter', 'pipeline.ts', 'cli', 'main.ts'];
 const stages = ['audio', 'classify', 'events', 'outbox', 'delivery', 'meter'];
@@ -47,13 +48,15 @@ test('files are short and have no default exports or enums; comments fit 120 col
   }
 });
 
-/** What a start at these files loads: what they import, and what that imports. What is imported when a command is called is a start of its own. */
+/** What a start at these files loads: what they import, at once or later, and what that imports. What only the call of another command imports is left out. */
 function loaded(...starts: readonly string[]) {
   const seen = new Set<string>();
   const load = (path: string): void => {
     if (seen.has(path)) return;
     seen.add(path);
-    for (const [, target] of textOf(path).matchAll(/^(?:import|export) (?!type )[^;]*?'(\.[^']+)';/gm)) load(normalize(join(dirname(path), target as string)));
+    const atOnce = /^(?:import|export) (?!type )[^;]*?'(\.[^']+)';/gm;
+    const later = callers.includes(path) ? [] : [...textOf(path).matchAll(/import\('(\.[^']+)'\)/g)];
+    for (const [, target] of [...textOf(path).matchAll(atOnce), ...later]) load(normalize(join(dirname(path), target as string)));
   };
   starts.forEach(load);
   return [...seen].map((path) => ({ path, text: textOf(path) }));
@@ -65,12 +68,13 @@ function textOf(path: string): string {
   return file.text;
 }
 
-const everyCommand = ['agent/main.ts', 'agent/cli/run.ts'];
+const callers = ['agent/cli/program.ts', 'agent/cli/run.ts']; // which import a command's modules when it is called
+const everyHalf = ['agent/main.ts', 'agent/cli/run.ts'];
 const networks = /(?:from |import\()'(?:mqtt|(?:node:)?(?:net|tls|https?|http2|dgram|dns)(?:\/[a-z]+)?)'/;
 const sounds = /(?:from |import\()'(?:onnxruntime-node|node-web-audio-api)'/;
 
 test('what hears cannot speak: of what `listen` loads nothing reaches a network', () => {
-  const listener = loaded(...everyCommand, 'agent/cli/run/listener.ts');
+  const listener = loaded(...everyHalf, 'agent/cli/run/listener.ts');
   expect(listener.map(({ path }) => path)).toContain('agent/classify/onnx-classifier.ts');
   // but for the meter's socket, which is made for a path, waits, and calls nobody
   const reaching = listener.filter(({ text }) => networks.test(text));
@@ -80,8 +84,13 @@ test('what hears cannot speak: of what `listen` loads nothing reaches a network'
 });
 
 test('what speaks cannot hear: of what `deliver` loads nothing opens a sound device, a sound file or a model, nor the socket of the meter', () => {
-  const courier = loaded(...everyCommand, 'agent/cli/run/courier.ts');
+  const courier = loaded(...everyHalf, 'agent/cli/run/courier.ts');
   expect(courier.map(({ path }) => path)).toContain('agent/delivery/mqtt-publisher.ts');
   expect(courier.filter(({ text }) => sounds.test(text)).map(({ path }) => path)).toEqual([]);
   expect(courier.filter(({ path }) => /^agent\/(audio|meter)\//.test(path)).map(({ path }) => path)).toEqual([]);
+});
+
+test.each(['listen', 'deliver'])('`%s` defines no other command than those of the agent itself', async (half) => {
+  const { commands } = await buildProgram(new AbortController().signal, 'en', undefined, half);
+  expect(commands.map((command) => command.name())).toEqual(['run', 'listen', 'deliver', 'help']);
 });

@@ -19,7 +19,7 @@ import { missing } from '../support/broker.ts';
 const signal = new AbortController().signal;
 const tree = treeOf(await buildProgram(signal));
 
-test('the files under deploy/ are what the definitions give (npm run documents)', async () => expect(await stale()).toEqual([]));
+test('the files under deploy/ are what the definitions give (npm run documents)', async () => expect(stale(await documents())).toEqual([]));
 
 test('a command that is added is in every document that lists commands', async () => {
   const program = await buildProgram(signal);

@@ -33,8 +33,8 @@ export async function documents(): Promise<Record<string, string>> {
   };
 }
 
-/** Paths of documents that are not what the definitions give. */
-export async function stale(): Promise<string[]> {
+/** Paths of documents that are not what the definitions give, `made`. */
+export function stale(made: Record<string, string>): string[] {
   const written = (path: string) => {
     try {
       return readFileSync(new URL(path, deploy), 'utf8');
@@ -42,14 +42,15 @@ export async function stale(): Promise<string[]> {
       return undefined;
     }
   };
-  return Object.entries(await documents()).flatMap(([path, content]) => (written(path) === content ? [] : [path]));
+  return Object.entries(made).flatMap(([path, content]) => (written(path) === content ? [] : [path]));
 }
 
 if (import.meta.main) {
-  const old = await stale();
+  const made = await documents();
+  const old = stale(made);
   if (process.argv.includes('--check')) {
     if (old.length > 0)
       process.stderr.write(`Error: expected deploy/ as the command definitions give it, got others: ${old.join(', ')}\nTry: npm run documents\n`);
     process.exitCode = old.length > 0 ? 1 : 0;
-  } else for (const path of old) writeFileSync(new URL(path, deploy), (await documents())[path] as string);
+  } else for (const path of old) writeFileSync(new URL(path, deploy), made[path] as string);
 }

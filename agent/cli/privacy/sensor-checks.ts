@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node
 import { dirname, join } from 'node:path';
 import { manifestSchema } from '../../classify/model-manifest.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { parseJson } from '../../lib/json.ts';
 import { hasAccessList } from '../../lib/libc.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
@@ -42,7 +43,7 @@ const model: SensorCheck = {
   byHand: ({ config }) => `cd ${config.model.path} && sha256sum *.onnx && grep '"sha256"' manifest.json`,
   run({ config }) {
     const folder = config.model.path;
-    const { file, name, version, sha256 } = manifestSchema.parse(JSON.parse(new TextDecoder().decode(readFileSync(join(folder, 'manifest.json')))));
+    const { file, name, version, sha256 } = manifestSchema.parse(parseJson(readFileSync(join(folder, 'manifest.json'))));
     const digest = digestOf(readFileSync(join(folder, file)));
     return digest === sha256 ? pass('privacy.model.ok', { name, version, digest }) : fail('privacy.model.changed', { file: join(folder, file), digest });
   },

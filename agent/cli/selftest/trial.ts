@@ -16,6 +16,7 @@ import { isPublishable } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { stopIf } from '../../lib/stop.ts';
+import { tenth } from '../../lib/tenth.ts';
 import { unusableFile } from '../doctor/credential-checks.ts';
 import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
@@ -56,7 +57,7 @@ export async function runTrial(
   progress: TrialProgress,
 ): Promise<{ event: SoundEvent }> {
   const done = (step: Step, what: Text, ms?: number) => {
-    if (step !== 'sound' && ms !== undefined) progress.latencyMs[step] = Math.round(ms * 10) / 10;
+    if (step !== 'sound' && ms !== undefined) progress.latencyMs[step] = tenth(ms);
     progress.done(step, what, ms);
   };
   const event = await hearAndStore(config, options, clock, signal, done, progress);
