@@ -1,7 +1,6 @@
 import type { Health } from '../events/health.ts';
 import type { BoardFacts } from '../lib/board.ts';
 import type { Clock } from '../lib/clock.ts';
-import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { tenth } from '../lib/tenth.ts';
@@ -9,6 +8,7 @@ import type { Outbox } from '../outbox/outbox.ts';
 import type { Link } from './link.ts';
 import { ListenerWatch, type ListenerWatchParts, lateAfterMs } from './listener-watch.ts';
 import type { Publisher, Report } from './publisher.ts';
+import { SideMessage } from './side-message.ts';
 import { stampOfEvent } from './stamp.ts';
 
 export interface HealthParts {
@@ -34,6 +34,7 @@ const refusedRetryMs = 60_000;
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board, link, listenerRuns } = parts;
   const lateMs = lateAfterMs(intervalMs);
+  const message = new SideMessage('health was not taken; trying again', logger);
   const listener = new ListenerWatch(intervalMs, { outbox, clock, listenerRuns });
   let nextPollMs = 0;
   let nextMs = 0;
@@ -46,13 +47,11 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let connection: Publisher | undefined;
   let refusedBy: Publisher | undefined; // a connection that does not take it; what is to be told waits
   let refusedMs = 0; // until when
-  let busy = false;
-  let failing = false;
 
   return {
     tick(publisher: Publisher): void {
       const now = clock.monotonicMs();
-      if (now < nextPollMs || busy) return;
+      if (now < nextPollMs || message.isUnderWay) return;
       nextPollMs = now + pollMs;
       lookAtFaults(now);
       if (!listener.look()) return;
@@ -64,30 +63,25 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       if (publisher === refusedBy && now < refusedMs) return;
       faults = outbox.faults();
       const health = compose();
-      busy = true;
-      publisher
-        .publish(topic, JSON.stringify(health), { retain: true })
-        .then(
-          () => {
+      message.publish(
+        publisher,
+        { topic, payload: JSON.stringify(health), retain: true },
+        {
+          taken: () => {
             toldListener = listenerVersion;
             toldRefusal = eventRefusal;
             toldFaults = health.outbox.faults;
             worseMs = now;
             connection = publisher;
             nextMs = now + lateMs;
-            failing = false;
           },
-          (error: unknown) => {
-            if (!failing) logger.warn({ reason: messageOf(error) }, 'health was not taken; trying again');
-            failing = true;
-            if (!(error instanceof BrokerError && error.refused)) return;
+          failed: (isRefused) => {
+            if (!isRefused) return;
             refusedBy = publisher;
             refusedMs = clock.monotonicMs() + refusedRetryMs;
           },
-        )
-        .finally(() => {
-          busy = false;
-        });
+        },
+      );
     },
   };
 

@@ -1,8 +1,8 @@
 import type { PrivacyMessage, Verification } from '../events/privacy.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Publisher, Report } from './publisher.ts';
+import { SideMessage } from './side-message.ts';
 
 export interface PrivacyReportParts {
   readonly clock: Clock;
@@ -19,38 +19,32 @@ const retryMs = 60_000;
  */
 export function openPrivacyReport(topic: string, fixed: Omit<PrivacyMessage, 'bootId' | 'verification'>, parts: PrivacyReportParts): Report {
   const { clock, logger, verification } = parts;
+  const message = new SideMessage('the privacy message was not taken; trying again', logger);
   let connection: Publisher | undefined;
   let published = '';
   let nextMs = 0;
-  let busy = false;
-  let failing = false;
   return {
     tick(publisher: Publisher): void {
       const now = clock.monotonicMs();
-      if (busy || (publisher === connection && now < nextMs)) return;
+      if (message.isUnderWay || (publisher === connection && now < nextMs)) return;
       if (publisher !== connection) published = '';
       connection = publisher;
       nextMs = now + pollMs;
       const last = verification();
       const payload = JSON.stringify({ ...fixed, bootId: clock.bootId, ...(last === undefined ? {} : { verification: last }) } satisfies PrivacyMessage);
       if (payload === published) return;
-      busy = true;
-      publisher
-        .publish(topic, payload, { retain: true })
-        .then(
-          () => {
+      message.publish(
+        publisher,
+        { topic, payload, retain: true },
+        {
+          taken: () => {
             published = payload;
-            failing = false;
           },
-          (error: unknown) => {
+          failed: () => {
             nextMs = now + retryMs;
-            if (!failing) logger.warn({ reason: messageOf(error) }, 'the privacy message was not taken; trying again');
-            failing = true;
           },
-        )
-        .finally(() => {
-          busy = false;
-        });
+        },
+      );
     },
   };
 }

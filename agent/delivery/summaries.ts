@@ -1,10 +1,10 @@
 import type { Summary } from '../events/summary.ts';
 import type { Clock } from '../lib/clock.ts';
-import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { tenth } from '../lib/tenth.ts';
 import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
 import type { Publisher, Report } from './publisher.ts';
+import { SideMessage } from './side-message.ts';
 import { stampOf } from './stamp.ts';
 
 const pollMs = 1000;
@@ -17,9 +17,8 @@ const refusedRetryMs = 600_000; // an access control that was mended is noticed 
  */
 export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clock; logger: Logger }): Report {
   const { outbox, clock, logger } = parts;
+  const message = new SideMessage('the summary of an hour was not taken; it is kept and tried again', logger);
   let nextMs = 0;
-  let busy = false;
-  let failing = false;
   let of = ''; // the outbox in which the numbers below count
   let refused = 0; // the highest number that was refused: what is behind it has not been tried
   let tried = 0; // of those refused, the last that was tried again
@@ -34,34 +33,30 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
 
   return {
     tick(publisher: Publisher): void {
-      if (busy || clock.monotonicMs() < nextMs) return;
+      if (message.isUnderWay || clock.monotonicMs() < nextMs) return;
       nextMs = clock.monotonicMs() + pollMs;
       if (outbox.id !== of) [of, refused] = [outbox.id, 0];
       const next = choose();
       if (!next) return;
       const { id } = outbox; // of what was read: a file that was replaced may have been noticed by reading
       const { sequence } = next;
-      busy = true;
-      publisher
-        .publish(topic, JSON.stringify(toSummary(next, id, clock)), { retain: false })
-        .then(() => {
-          if (outbox.id === id) outbox.summaryReported(sequence); // a repair may have put another in its place
-          nextMs = 0;
-          failing = false;
-        })
-        .catch((error: unknown) => {
-          nextMs = clock.monotonicMs() + failedRetryMs;
-          if (error instanceof BrokerError && error.refused) {
+      message.publish(
+        publisher,
+        { topic, payload: JSON.stringify(toSummary(next, id, clock)), retain: false },
+        {
+          taken: () => {
+            if (outbox.id === id) outbox.summaryReported(sequence); // a repair may have put another in its place
+            nextMs = 0;
+          },
+          failed: (isRefused) => {
+            nextMs = clock.monotonicMs() + failedRetryMs;
+            if (!isRefused) return;
             if (sequence <= refused) tried = sequence;
             refused = Math.max(refused, sequence);
             againMs = clock.monotonicMs() + refusedRetryMs;
-          }
-          if (!failing) logger.warn({ reason: messageOf(error) }, 'the summary of an hour was not taken; it is kept and tried again');
-          failing = true;
-        })
-        .finally(() => {
-          busy = false;
-        });
+          },
+        },
+      );
     },
   };
 }
