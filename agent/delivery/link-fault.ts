@@ -1,7 +1,6 @@
 import { LinkError, messageOf } from '../lib/errors.ts';
 import type { LinkFault } from '../lib/faults.ts';
 
-/** What Node, OpenSSL and the MQTT client say of it, in their code or their message. */
 const patterns: readonly [RegExp, LinkFault][] = [
   [/CERT_HAS_EXPIRED/, 'broker_expired'],
   [/CERT_NOT_YET_VALID/, 'broker_not_yet_valid'],
@@ -25,11 +24,15 @@ export function linkFaultOf(error: unknown): LinkFault {
   const own = linkErrorOf(error);
   if (own) return own.fault;
   for (const cause of causesOf(error)) {
-    const said = `${(cause as { code?: unknown }).code ?? ''} ${messageOf(cause)}`;
-    const found = patterns.find(([pattern]) => pattern.test(said));
-    if (found) return found[1];
+    const fault = faultIn(`${(cause as { code?: unknown }).code ?? ''} ${messageOf(cause)}`);
+    if (fault !== 'other') return fault;
   }
   return 'other';
+}
+
+/** The fault in a code with or without a message, as Node, OpenSSL and the MQTT client say it. */
+export function faultIn(said: string): LinkFault {
+  return patterns.find(([pattern]) => pattern.test(said))?.[1] ?? 'other';
 }
 
 function causesOf(error: unknown): unknown[] {

@@ -6,12 +6,14 @@ import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
+import { faultIn } from '../../delivery/link-fault.ts';
 import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { isPublishable } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
+import type { LinkFault } from '../../lib/faults.ts';
 import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
@@ -110,20 +112,22 @@ const tls: Check = {
 };
 
 function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host: string, number: number): Finding {
-  if (refusal === 'CERT_HAS_EXPIRED') return fail('doctor.tls.expired', { date: day(validTo) });
-  if (refusal === 'CERT_NOT_YET_VALID') return fail('doctor.tls.early', { date: day(validFrom) });
-  if (refusal === 'ERR_TLS_CERT_ALTNAME_INVALID') return fail('doctor.tls.name', { names, host });
-  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED/.test(refusal)) return fail('doctor.tls.ca');
-  return fail('doctor.tls.other', { host, port: number, reason: refusal });
+  const found: Partial<Record<LinkFault, () => Finding>> = {
+    broker_expired: () => fail('doctor.tls.expired', { date: day(validTo) }),
+    broker_not_yet_valid: () => fail('doctor.tls.early', { date: day(validFrom) }),
+    broker_name: () => fail('doctor.tls.name', { names, host }),
+    broker_untrusted: () => fail('doctor.tls.ca'),
+  };
+  return found[faultIn(refusal)]?.() ?? fail('doctor.tls.other', { host, port: number, reason: refusal });
 }
 
 function broken(error: unknown, host: string, number: number): Finding {
   const said = messageOf(error);
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = (/alert ([a-z ]+)/.exec(said)?.[1] ?? (code || said)).trim().slice(0, 80);
-  if (/wrong version number|packet length too long|unexpected message|http request|ECONNRESET|before secure TLS/i.test(said))
-    return fail('doctor.tls.plain', { host, port: number });
-  if (/alert (bad certificate|unknown ca|certificate|handshake failure)|certificate required/i.test(said)) return fail('doctor.tls.client', { reason });
+  const fault = faultIn(`${code} ${said}`);
+  if (fault === 'no_tls' || /unexpected message|ECONNRESET/i.test(said)) return fail('doctor.tls.plain', { host, port: number });
+  if (fault === 'certificate_refused') return fail('doctor.tls.client', { reason });
   return fail('doctor.tls.other', { host, port: number, reason });
 }
 
@@ -199,7 +203,7 @@ const broker: Check = {
       const cause = causeOf(error);
       const code: unknown = cause.code;
       // CONNACK reason codes of MQTT 5 from 128 on; return codes 1 to 5 of MQTT 3.1.1
-      if (code === 134 || code === 135 || code === 138 || code === 140 || code === 4 || code === 5) return fail('doctor.broker.login', { code });
+      if (typeof code === 'number' && faultIn(String(code)) === 'login_refused') return fail('doctor.broker.login', { code });
       if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol, code });
       if (code === 136 || code === 137 || code === 139 || code === 151 || code === 159 || code === 3) return fail('doctor.broker.busy', { code });
       const refused = broken(cause, '', 0);
