@@ -1,4 +1,5 @@
 import type { MicrophoneFault } from '../lib/faults.ts';
+import type { AudioFrame } from './frame.ts';
 
 /** What one frame tells about the microphone. */
 export interface SignalVerdict {
@@ -14,7 +15,8 @@ export interface SignalVerdict {
   rateRight: boolean;
 }
 
-const step = 1.5 / 32768; // flat: no more than one step of a 16-bit converter between lowest and highest sample
+/** Flat: no more than one step of a 16-bit converter between lowest and highest sample. */
+export const flatStep = 1.5 / 32768;
 // A loose plug crackles between runs of zeros. A run of one value counts only from a second on: quiet places have noise
 // in the last bits, and the noise gate of a headset closes between words for less than that.
 const repetitionSeconds = 1;
@@ -110,20 +112,19 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
         if (sample < frameLow) frameLow = sample;
         if (sample > frameHigh) frameHigh = sample;
       }
-      let full = atFullScale ?? 0;
-      if (atFullScale === undefined && (frameHigh > fullScale || frameLow < -fullScale))
-        for (const sample of samples) if (sample > fullScale || sample < -fullScale) full++;
+      const isFull = frameHigh > fullScale || frameLow < -fullScale;
+      const full = atFullScale ?? (isFull ? countAtFullScale({ samples }) : 0);
 
       let heardSamples = 0;
       low = Math.min(low, frameLow);
       high = Math.max(high, frameHigh);
-      if (high - low > step) {
+      if (high - low > flatStep) {
         heardSamples = distrust || still > limit ? 0 : still;
         still = 0;
         low = frameLow;
         high = frameHigh;
       }
-      if (high - low <= step) still += samples.length;
+      if (high - low <= flatStep) still += samples.length;
       else heardSamples += samples.length;
 
       const frameSeconds = samples.length / sampleRate;
@@ -174,4 +175,13 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
     },
   };
 }
+
+/** How many samples of a frame were at full scale, in either channel where two were mixed to one. */
+export function countAtFullScale({ samples, atFullScale }: Pick<AudioFrame, 'samples' | 'atFullScale'>): number {
+  if (atFullScale !== undefined) return atFullScale;
+  let count = 0;
+  for (const sample of samples) if (Math.abs(sample) > fullScale) count++;
+  return count;
+}
+
 export type SignalCheck = ReturnType<typeof openSignalCheck>;

@@ -95,7 +95,7 @@ async function findTone(config: Config, seconds: number, wait: number, signal: A
   let loudest = -100;
   for await (const stretch of stretches(await open(config, wait), wait, signal)) {
     const reading = readTone(stretch.samples, stretch.sampleRate);
-    readings.push(reading);
+    readings.push({ ...reading, clipped: reading.clipped || stretch.clipped });
     if (readings.length > wanted) readings.shift();
     loudest = Math.max(loudest, reading.toneDb);
     if (readings.length === wanted && judgeTone(readings).verdict === 'found') break;
@@ -150,6 +150,7 @@ async function* stretches(source: AudioSource, seconds: number, signal: AbortSig
   const over = new AbortController();
   const samples = new Float32Array(Math.round(sampleRate * stretchSeconds));
   let filled = 0;
+  let clipped = false;
   let left = Math.round(seconds / stretchSeconds);
   try {
     for await (const frame of source.frames(AbortSignal.any([signal, over.signal]))) {
@@ -158,9 +159,11 @@ async function* stretches(source: AudioSource, seconds: number, signal: AbortSig
         samples.set(piece, filled);
         filled += piece.length;
         taken += piece.length;
+        clipped ||= (frame.atFullScale ?? 0) > 0; // one of two channels, which their mean does not show
         if (filled < samples.length) break;
-        yield { samples, sampleRate };
+        yield { samples, sampleRate, clipped };
         filled = 0;
+        clipped = false;
         left--;
       }
       if (left === 0) over.abort();

@@ -45,6 +45,24 @@ test.skipIf(without)(`the tone of a calibrator through a real capture chain${wit
   }
 });
 
+test('a tone that one channel of two clips stores nothing, though the mean of both is no louder than half of full scale', () => {
+  const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
+  const path = join(home, 'tocsin.yaml');
+  writeFileSync(path, 'site: a\nsensor: b\nmicrophone: { device: odd }\nmqtt: { url: mqtt://127.0.0.1 }\n');
+  const before = readFileSync(path, 'utf8');
+  // stands for arecord, whose second channel no real device clips on purpose
+  const samples =
+    'map { $s = 34000 * sin($_ * 6.283185307 / 48); (327 * sin($_ * 6.283185307 / 48), $s > 32767 ? 32767 : $s < -32768 ? -32768 : $s) } 1..48000';
+  const perl = `perl -e 'print pack("s<*", ${samples}) for 1..4'`;
+  writeFileSync(join(home, 'arecord'), `#!/bin/sh\n${perl}\n`, { mode: 0o755 });
+  const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '-c', path, '--seconds', '1', '--wait', '2'], {
+    env: { ...process.env, PATH: `${home}:${process.env.PATH}` },
+    encoding: 'utf8',
+  });
+  expect({ status, stderr }).toEqual({ status: 4, stderr: expect.stringContaining('clipped') });
+  expect(readFileSync(path, 'utf8')).toBe(before);
+});
+
 /** A sensor that hears a file instead of a microphone. */
 function hearing(seconds: number, value = 3) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));

@@ -90,6 +90,13 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['exact zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
     ['a constant', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],
     ['a covered microphone', standing(paced('pack("s<*", map { int(rand(4)) } 1..1600)')), 'level', 'warn', 'level.quiet'],
+    [
+      'clipping of one channel of two',
+      standing(paced('pack("s<*", map { (900*sin($_/7), $_ % 40 < 20 ? 32767 : -32768) } 1..1600)', 1, 2)),
+      'level',
+      'warn',
+      'level.clipped',
+    ],
     ['clipping', standing(paced('pack("s<*", map { $_ % 40 < 20 ? 32767 : -32768 } 1..1600)')), 'level', 'warn', 'level.clipped'],
     ['no model', () => ({ model: { path: join(folder, 'no-model') } }), 'model', 'fail', 'model.missing'],
     ['a changed model', () => ({ model: { path: changedModel(folder) } }), 'model', 'fail', 'model.wrong'],

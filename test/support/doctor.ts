@@ -126,8 +126,10 @@ export function verified(state: 'pass' | 'fail' | 'unchecked'): Partial<Probes> 
 export const alsa = (device = 'default') => ({ microphone: { adapter: 'alsa', device, sampleRateHz: 16000 } });
 const pcm = (perl: string) => `exec perl -MTime::HiRes=time,sleep -e '$|=1; ${perl}'`;
 /** 16 kHz in both channels against the clock, as a sound card does: a pause of the machine is caught up. */
-export const paced = (samples: string, share = 1) =>
-  pcm(`$t = time; for (1..200) { print map { $_ x 2 } unpack("(a2)*", ${samples}); $t += ${0.1 / share}; $rest = $t - time; sleep($rest) if $rest > 0; }`);
+export const paced = (samples: string, share = 1, channels: 1 | 2 = 1) =>
+  pcm(
+    `$t = time; for (1..200) { print map { $_ x ${2 / channels} } unpack("(a${2 * channels})*", ${samples}); $t += ${0.1 / share}; $rest = $t - time; sleep($rest) if $rest > 0; }`,
+  );
 export const routed: Partial<Probes> = { ...files({ '/proc/net/route': 'Iface Destination Gateway Flags\neth0 00000000 010200C0 0003\n' }) };
 export function outboxOf(path: string): string {
   return join(path, '..', 'outbox.db');

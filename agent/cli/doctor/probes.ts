@@ -5,6 +5,7 @@ import { connect as connectTcp, isIP, setDefaultAutoSelectFamilyAttemptTimeout }
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { deviceTree } from '../../audio/identity.ts';
 import { microphoneOpener } from '../../audio/microphone.ts';
+import { countAtFullScale, flatStep } from '../../audio/signal-check.ts';
 import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
@@ -159,10 +160,10 @@ async function sampleSound(
       sum += sample;
       squares += sample * sample;
       peak = Math.max(peak, Math.abs(sample));
-      if (Math.abs(sample) >= 0.999) clipped++;
       low = Math.min(low, sample);
       high = Math.max(high, sample);
     }
+    clipped += countAtFullScale(frame);
     samples += frame.samples.length;
     total = Math.max(1, samples);
     if (last - began >= seconds * 1000) enough.abort();
@@ -175,7 +176,7 @@ async function sampleSound(
     levelDb: decibels(squares / total - mean * mean),
     peakDb: decibels((peak * peak) / 2),
     zeros: peak === 0,
-    flat: high - low <= 2 / 32768,
+    flat: high - low <= flatStep,
     clippedShare: clipped / total,
     hardwareRate: source.hardwareRate,
   };
