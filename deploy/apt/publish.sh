@@ -34,6 +34,14 @@ for architecture in arm64 amd64; do
   mkdir -p "$new/by-hash/$architecture"
   for file in "$index"/*; do ln "$file" "$new/by-hash/$architecture/$(sha512sum "$file" | cut -d' ' -f1)"; done
 done
+# apt-ftparchive tells the architecture by the end of the name, leaves out what ends otherwise, and says so to nobody
+for deb; do
+  cat "$new"/dists/stable/main/binary-*/Packages | grep -qxF "Filename: pool/${deb##*/}" || {
+    echo "Error: Expected packages for arm64 or amd64, with the names that npm run deb gives them, got: ${deb##*/}" >&2
+    echo "Try: name it tocsin_VERSION_ARCHITECTURE.deb again: dpkg-deb -f DEB Version Architecture" >&2
+    exit 1
+  }
+done
 # Valid-Until, in English whatever the operator speaks: whoever holds back new packages by serving an old repository is seen after so many days; publish anew before
 until=$(LC_ALL=C date -u -d "+${TOCSIN_VALID_DAYS:-30} days" '+%a, %d %b %Y %H:%M:%S UTC')
 # into a file, not a pipe: sh does not see what fails before the last command of one

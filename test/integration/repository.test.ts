@@ -135,6 +135,19 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(readFileSync(pool)).toEqual(before);
   });
 
+  test('a package whose name no index would take is refused, and what is served stays', () => {
+    publish('named', 'operator', '3.2.0');
+    const before = readdirSync(at('named'), { recursive: true }).toSorted();
+    const release = readFileSync(at('named/dists/stable/InRelease'));
+    const renamed = at(`tocsin_3.2.0_${architecture} (1).deb`);
+    cpSync(at(`tocsin_3.2.0_${architecture}.deb`), renamed);
+    const { status, stderr } = spawnSync('deploy/apt/publish.sh', [at('named'), 'operator@example.org', renamed], { env, encoding: 'utf8' });
+    expect(stderr).toMatch(/^Error: Expected packages for arm64 or amd64, .*, got: tocsin_3\.2\.0_.* \(1\)\.deb\nTry: /);
+    expect(status).toBe(1);
+    expect(readdirSync(at('named'), { recursive: true }).toSorted()).toEqual(before);
+    expect(readFileSync(at('named/dists/stable/InRelease'))).toEqual(release);
+  });
+
   test('another package under a version that is published is refused, the same one is not, and what is served stays', () => {
     publish('once', 'operator', '3.1.0');
     const deb = at(`tocsin_3.1.0_${architecture}.deb`);
