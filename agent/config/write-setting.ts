@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, openSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { isMap, parseDocument, Scalar } from 'yaml';
 import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
-import { moveFile } from '../lib/place-file.ts';
+import { moveFile, removeFile } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
 export interface Setting {
@@ -35,7 +35,7 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
  * outcome it is to store.
  */
 export function checkWritable(path: string): void {
-  writeBeside(path, readFileSync(path, 'utf8'), (beside) => rmSync(beside));
+  writeBeside(path, readFileSync(path, 'utf8'), removeFile);
 }
 
 function writeBeside(path: string, text: string, then: (beside: string, place: string) => void): void {
@@ -56,7 +56,7 @@ function writeBeside(path: string, text: string, then: (beside: string, place: s
     chownSync(beside, uid, gid);
     then(beside, place);
   } catch (cause) {
-    if (beside !== undefined) rmSync(beside, { force: true });
+    if (beside !== undefined) removeFile(beside);
     throw new ConfigError(
       `Expected to write ${path}, got: ${messageOf(cause)}`,
       isFull(cause)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { hasCode } from './errors.ts';
 
 /**
  * Writes a file whole or not at all: under another name beside it, fsync, then rename. Sets `mode` whatever the umask.
@@ -19,7 +20,7 @@ export function placeFile(path: string, content: string, mode: number): void {
     }
     moveFile(beside, path);
   } catch (error) {
-    rmSync(beside, { force: true });
+    removeFile(beside);
     throw error;
   }
 }
@@ -32,5 +33,16 @@ export function moveFile(from: string, to: string): void {
     fsyncSync(folder);
   } finally {
     closeSync(folder);
+  }
+}
+
+/**
+ * Removes a file if it is there. Not rmSync: Node garbles what the system says to that, and a path that has an accent.
+ */
+export function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!hasCode(error, /^ENOENT$/)) throw error;
   }
 }

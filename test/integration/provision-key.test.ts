@@ -40,6 +40,26 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     }
   });
 
+  test.skipIf(process.getuid?.() !== 0)(
+    'a request that may not be discarded: what the system says comes as it says it, the path too (root alone can show it)',
+    async () => {
+      const sensor = openSensor(operator, { keyFile: 'clé.key' });
+      await sensor.provision();
+      for (const path of [join(sensor.credentials, '..'), sensor.credentials]) chmodSync(path, 0o755);
+      const discard = (lang: string) =>
+        spawnSync(process.execPath, [resolve('agent/main.ts'), 'provision', '-c', join(sensor.credentials, '../tocsin.yaml'), '--discard', '--lang', lang], {
+          uid: 65_534,
+          gid: 65_534,
+          encoding: 'utf8',
+        });
+      const key = sensor.at('clé.key.new');
+      expect(discard('en').stderr).toBe(
+        `Error: Expected to write the credentials, got: EACCES: permission denied, unlink '${key}'\nTry: run it again with sudo\n`,
+      );
+      expect(discard('fr').stderr).toContain(`${key}\u00a0: accès refusé (EACCES)\n`);
+    },
+  );
+
   test('a damaged key leads to the option that makes another: --renew for the one in force, --discard for one that waits', async () => {
     const sensor = await provisionedBy(operator);
     const cert = operator.sign((await sensor.provision('--renew')).stdout);

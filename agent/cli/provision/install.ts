@@ -1,7 +1,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
-import { moveFile, placeFile } from '../../lib/place-file.ts';
+import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
 import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
@@ -52,7 +52,7 @@ export function installCertificate(
     if (waits) moveFile(paths.waitingKey, paths.key);
     for (const path of texts.keys()) moveFile(besideOf(path), path);
   }
-  if (!existsSync(paths.waitingKey)) rmSync(paths.request, { force: true }); // else it is the request of the key that waits
+  if (!existsSync(paths.waitingKey)) removeFile(paths.request); // else it is the request of the key that waits
   const { issuer, validFrom, validTo, fingerprint256 } = leaf;
   return {
     sensor,
@@ -78,7 +78,7 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
       placed.push(besideOf(path));
     }
   } catch (error) {
-    for (const path of placed) rmSync(path, { force: true });
+    for (const path of placed) removeFile(path);
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
-import { placeFile } from '../../lib/place-file.ts';
+import { placeFile, removeFile } from '../../lib/place-file.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 
 export interface CertificateRequest {
@@ -25,7 +25,7 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
       `Expected a sensor without a key, got one at ${key}`,
       'sudo tocsin provision --renew: it stays in force until the new one is installed',
     );
-  if (discard) rmSync(waitingKey, { force: true });
+  if (discard) removeFile(waitingKey);
   // a power cut may have put a key in force before its certificate: `--install` once more will end that
   const halfInForce = existsSync(key) && !existsSync(certificate) && !existsSync(waitingKey) && !renew && !discard;
   const path = halfInForce ? key : waitingKey;
