@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missing } from '../support/broker.ts';
 import { type Operator, openOperator } from '../support/operator.ts';
 import { everything, openSensor, provisionedBy } from '../support/provision.ts';
@@ -59,6 +59,15 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
       expect(discard('fr').stderr).toContain(`${key}\u00a0: accès refusé (EACCES)\n`);
     },
   );
+
+  test('without openssl it says so, in both languages', async () => {
+    const sensor = openSensor(operator);
+    vi.stubEnv('PATH', join(sensor.credentials, 'nothing'));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const said = async (lang: string) => (await sensor.provision('--lang', lang)).stderr;
+    expect(await said('en')).toBe('Error: Expected openssl to sign the request, got: spawnSync openssl ENOENT\nTry: apt install openssl\n');
+    expect(await said('fr')).toContain('obtenu\u00a0: programme openssl absent\n');
+  });
 
   test('a damaged key leads to the option that makes another: --renew for the one in force, --discard for one that waits', async () => {
     const sensor = await provisionedBy(operator);

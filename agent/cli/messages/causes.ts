@@ -13,6 +13,7 @@ export const frenchCauses: Record<string, string> = {
   'read-only file system': 'disque en lecture seule',
   'i/o error': 'erreur du disque',
   'spawn {1} ENOENT': 'programme {1} absent',
+  'spawnSync {1} ENOENT': 'programme {1} absent',
   'file is not a database': 'ce n’est pas une base de données',
   'database disk image is malformed': 'la base de données est endommagée',
   'database or disk is full': 'disque plein',
