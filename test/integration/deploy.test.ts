@@ -79,6 +79,39 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
   });
 
+  test('where apt knows no packages yet, as that of a new board, it looks for them and goes on; a board without a network stops where it did', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-apt-'));
+    const [calls, network] = [join(folder, 'calls'), join(folder, 'network')];
+    // A fake, so that nothing is installed here: it cannot show what apt or its module says.
+    const fake = `echo "$0" >>${calls}; case $0 in update) test -e ${network} && touch ${folder}/lists ;; *) test -e ${folder}/lists ;; esac`;
+    interface Task {
+      name: string;
+      'ansible.builtin.apt'?: { update_cache?: true };
+      block?: Task[];
+      rescue?: Task[];
+    }
+    const faked = ({ 'ansible.builtin.apt': apt, block, rescue, ...task }: Task): object => ({
+      ...task,
+      ...(apt ? { 'ansible.builtin.command': { argv: ['sh', '-c', fake, apt.update_cache ? 'update' : 'install'] } } : {}),
+      ...(block ? { block: block.map(faked), rescue: rescue?.map(faked) } : {}),
+    });
+    const updates = parse(readFileSync(join(role, 'tasks/updates.yml'), 'utf8')) as Task[];
+    const installs = [...(tasksOfRole as Task[]), ...updates].filter((task: Task): boolean => Boolean(task['ansible.builtin.apt'] || task.block));
+    expect(installs.length).toBe(2);
+    for (const task of installs) {
+      const install = () => play([faked(task)], '', { tocsin_older: { rc: 0 } });
+      const called = () => readFileSync(calls, 'utf8').trim().split('\n');
+      expect(install).toThrow('failed=1');
+      expect(called()).toEqual(['install', 'update', 'install']);
+      writeFileSync(network, '');
+      install();
+      expect(called().slice(3)).toEqual(['install', 'update', 'install']);
+      install();
+      expect(called().slice(6)).toEqual(['install']);
+      for (const path of [calls, network, join(folder, 'lists')]) rmSync(path);
+    }
+  });
+
   test('the request of the key that waits takes the place of an older one, also where the run that made it broke off before', () => {
     const bring = tasksOfRole.filter(({ name }) => name === 'Bring the request to this machine');
     const requests = mkdtempSync(join(tmpdir(), 'tocsin-requests-'));
