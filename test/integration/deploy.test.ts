@@ -239,8 +239,8 @@ test('before the package is unpacked: a release that cannot use the outbox does 
   // an outbox elsewhere, by the configuration
   schemaVersion(versions + 1);
   install(versions + 1);
-  const [usual, elsewhere] = [outbox, join(folder, 'elsewhere.db')];
-  for (const line of [`path: ${elsewhere} # on the disk`, `# path: x\n\n  path: "${elsewhere}"`, `path: '${elsewhere}'`]) {
+  const [usual, elsewhere] = [outbox, join(folder, 'else where.db')];
+  for (const line of [`path: ${elsewhere} # on the disk`, `# path: x\n\n  path: "${elsewhere}"`, `path: '${elsewhere}'`, `path: ${elsewhere}\r`]) {
     writeFileSync(config, `model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\n  ${line}\nlog:\n  path: /no\n`);
     rmSync(elsewhere, { force: true });
     expect(isTaken('upgrade', '0.3.0'), `${line}: none there`).toBe(true);
