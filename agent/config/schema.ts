@@ -9,7 +9,7 @@ const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at o
 const file = z.string().min(1);
 const secretFile = file.refine(
   namesSecret,
-  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from /, and the secret in that file',
+  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file',
 );
 
 export const configSchema = z.strictObject({

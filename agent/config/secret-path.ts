@@ -1,4 +1,4 @@
-import { basename, dirname, isAbsolute, join } from 'node:path';
+import { basename, dirname, isAbsolute, join, normalize, relative } from 'node:path';
 import { holdsKey } from './problems.ts';
 
 export const credentialsFolder = '/etc/tocsin/credentials';
@@ -28,7 +28,11 @@ export function writtenPath(path: string): string {
   return isAbsolute(path) ? path : join(credentialsFolder, path);
 }
 
-/** Whether the text is a path, or a name that systemd can hand over unchanged, and not the secret itself. */
+/**
+ * Whether the text is a name that systemd can hand over unchanged, alone or with the folder before it, or a path to
+ * elsewhere; and not the secret itself.
+ */
 export function namesSecret(path: string): boolean {
-  return isAbsolute(path) || (plain.test(path) && !holdsKey(path));
+  const name = isAbsolute(path) && normalize(path).startsWith(`${credentialsFolder}/`) ? relative(credentialsFolder, path) : path;
+  return isAbsolute(name) || (plain.test(name) && !holdsKey(name));
 }

@@ -161,7 +161,7 @@ test('a private key that is pasted in the place of its file is refused and not s
     for (const line of body) for (let at = 0; at + 12 <= line.length; at++) expect(one).not.toContain(line.slice(at, at + 12));
   }
   expect(said[0]).toContain(
-    'mqtt.keyFile: expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from /, and the secret in that file, got "(redacted)"',
+    'mqtt.keyFile: expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file, got "(redacted)"',
   );
   for (const name of [`${'0123456789abcdef'.repeat(4)}.pem`, `/srv/${'keys/'.repeat(12)}sensor`])
     expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org', certFile: name, keyFile: name } }), name).toBe('none');

@@ -13,7 +13,11 @@ const mqtt = (caFile: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { u
 test('a name that systemd would hand over under another, or not at all, is refused', () => {
   for (const name of ['sub/x.pem', './ca.pem', '../ca.pem', '.hidden', 'a:b.pem', 'autorité.pem', 'ca.pem\n'])
     expect(() => mqtt(name), name).toThrow(/mqtt.caFile: expected the name of a file in \/etc\/tocsin\/credentials \(letters and digits, no folder\)/);
-  for (const name of ['ca.pem', 'two words', 'a..b', '/srv/sub/.autorité:1.pem']) expect(mqtt(name).caFile).toBe(name);
+  // the whole path of such a file is no better: the courier may not look into that folder
+  for (const name of ['autorité.pem', 'sub/x.pem', '.hidden', 'sub/../a:b.pem'])
+    expect(() => mqtt(`/etc/tocsin/credentials/${name}`), name).toThrow('mqtt.caFile: expected the name of a file in /etc/tocsin/credentials');
+  for (const name of ['ca.pem', '/etc/tocsin/credentials/two words', '/etc/tocsin/credentials/../ca.pem', 'two words', 'a..b', '/srv/sub/.autorité:1.pem'])
+    expect(mqtt(name).caFile).toBe(name);
 });
 
 test('a symbolic link among the credentials is refused: systemd leaves it out', () => {

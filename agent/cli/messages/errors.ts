@@ -253,8 +253,8 @@ export const frenchErrors: Record<string, string> = {
   'expected its name to be {1}': 'attendu comme nom {1}',
   'expected no such key': 'cette clé n’existe pas',
   'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit': 'attendu 1 à 32 caractères parmi a-z, 0-9 et « - », lettre ou chiffre d’abord',
-  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from /, and the secret in that file':
-    'attendu le nom d’un fichier de /etc/tocsin/credentials (lettres et chiffres, sans dossier), ou un chemin depuis /, et le secret dans ce fichier',
+  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file':
+    'attendu le nom d’un fichier de /etc/tocsin/credentials (lettres et chiffres, sans dossier), ou un chemin depuis / qui mène ailleurs, et le secret dans ce fichier',
   'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':
     'attendu un nom qui survit au redémarrage, comme en donne `tocsin devices`, pas un numéro de carte',
   'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':
