@@ -8,6 +8,7 @@ import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { exitCodes, StoppedError, TocsinError } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { addCommand, configOption, version } from './command.ts';
 import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
@@ -153,7 +154,7 @@ function describe(config: Config, path: string, clock: Clock): Subject {
 export function resumingCommand(command: Command): string {
   const typed = (command.parent as Command & { rawArgs: string[] }).rawArgs.slice(2);
   const config = command.getOptionValueSource('config') === 'env' ? ['--config', command.opts<Options>().config] : [];
-  const quoted = [...typed, ...config].map((word) => (/^[\w./@:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  const quoted = [...typed, ...config].map(shellWord);
   return [...(process.getuid?.() === 0 ? ['sudo'] : []), 'tocsin', ...quoted].join(' ');
 }
 

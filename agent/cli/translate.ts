@@ -1,4 +1,5 @@
 import { printable } from '../config/problems.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Language } from './message.ts';
 import { calibrate } from './messages/calibrate.ts';
 import { frenchCauses } from './messages/causes.ts';
@@ -123,8 +124,7 @@ const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:
 /** Adds the named configuration to the commands that a text tells to type. */
 export function withConfig(said: string, named: string | undefined): string {
   if (named === undefined) return said;
-  const quoted = /^[\w./@:+-]+$/.test(named) ? named : `'${named.replaceAll("'", "'\\''")}'`;
-  return said.replace(typed, (command) => `${command} -c ${quoted}`);
+  return said.replace(typed, (command) => `${command} -c ${shellWord(named)}`);
 }
 
 /** Help texts are written once, in English, beside their options; the French stands in messages/help.ts. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { brokerAddress } from './broker-url.ts';
 import { printable, problemsOf, show } from './problems.ts';
 import { readYaml } from './read-yaml.ts';
@@ -21,7 +22,7 @@ export function loadConfig(path: string): Config {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
       isDenied(cause)
-        ? `run it again with sudo; where a service says so: sudo chgrp tocsin ${path}; sudo chmod 640 ${path}`
+        ? `run it again with sudo; where a service says so: sudo chgrp tocsin ${shellWord(path)}; sudo chmod 640 ${shellWord(path)}`
         : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
       { cause },
     );

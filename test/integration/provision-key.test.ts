@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missing } from '../support/broker.ts';
@@ -19,6 +20,8 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     const { status, stderr } = await sensor.provision();
     expect(stderr).toContain(`Try: make the folder: sudo mkdir -m 700 -p ${sensor.credentials}\n`);
     expect(status).toBe(10);
+    const apart = openSensor(operator, { keyFile: 'two words/sensor.key' });
+    expect((await apart.provision()).stderr).toContain(`sudo mkdir -m 700 -p '${apart.at('two words')}'\n`);
   });
 
   test.skipIf(process.getuid?.() !== 0)('what may not be looked at is not called absent (root alone can become another to show it)', async () => {
@@ -59,6 +62,15 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
       expect(discard('fr').stderr).toContain(`${key}\u00a0: accès refusé (EACCES)\n`);
     },
   );
+
+  test.skipIf(process.getuid?.() !== 0)('a command to type names a configuration whose path holds a space as one word (root alone can show it)', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin two words-'));
+    chmodSync(folder, 0o755);
+    const config = join(folder, 'tocsin.yaml');
+    writeFileSync(config, '', { mode: 0o600 });
+    const { stderr } = spawnSync(process.execPath, [resolve('agent/main.ts'), 'config', 'check', '-c', config], { uid: 65_534, gid: 65_534, encoding: 'utf8' });
+    expect(stderr).toContain(`sudo chgrp tocsin '${config}'; sudo chmod 640 '${config}'\n`);
+  });
 
   test('without openssl it says so, in both languages', async () => {
     const sensor = openSensor(operator);
