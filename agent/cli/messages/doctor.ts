@@ -241,8 +241,8 @@ export const doctor = {
   'doctor.services.none': { en: 'systemd does not run here', fr: 'systemd ne tourne pas ici' },
   'doctor.services.missing': { en: '{unit} is not installed', fr: '{unit} n’est pas installé' },
   'doctor.services.missing.try': {
-    en: 'apt install --reinstall tocsin; /usr/share/doc/tocsin/units.md',
-    fr: 'apt install --reinstall tocsin ; /usr/share/doc/tocsin/units.md',
+    en: 'apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb; where it came from a repository: apt install --reinstall tocsin',
+    fr: 'apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb ; s’il vient d’un dépôt : apt install --reinstall tocsin',
   },
   'doctor.services.down': { en: '{unit} is {state}', fr: '{unit} n’est pas actif (systemd : {state})' },
   'doctor.services.down.try': {
