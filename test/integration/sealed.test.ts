@@ -1,12 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { verification } from '../../agent/cli/commission/page.ts';
 import { openProgress } from '../../agent/cli/commission/progress.ts';
-import { checkParent, placeSealed, type Signer } from '../../agent/cli/commission/seal.ts';
+import { checkParent, openSigner, placeSealed, type Signer } from '../../agent/cli/commission/seal.ts';
+import { loadConfig } from '../../agent/config/load-config.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { exitCodes, TocsinError } from '../../agent/lib/errors.ts';
+import { missing } from '../support/broker.ts';
+import { openOperator } from '../support/operator.ts';
+import { openSensor } from '../support/provision.ts';
 import { mount, run } from '../support/small-disk.ts';
 
 const signer: Signer = { publicKey: 'public', publicKeySha256: '', sign: () => Buffer.from('signed') };
@@ -27,6 +32,24 @@ function keepIn(folder: string) {
   open().keep({ doctor: [{ check: 'config', state: 'pass', finding: 'config.valid', found, ms: 0 } as never] });
   return { ...open(), again: open };
 }
+
+const withoutOpenssl = missing('openssl');
+test.skipIf(withoutOpenssl)(
+  `checked as it says, a report is one of the operator's sensor, also of a district authority below his${withoutOpenssl ? ` (left out: ${withoutOpenssl})` : ''}`,
+  async () => {
+    const operator = openOperator('City Authority');
+    const district = openOperator('District Authority', undefined, operator);
+    const sensor = openSensor(operator);
+    const chain = sensor.at('../chain.pem');
+    writeFileSync(chain, readFileSync(district.sign((await sensor.provision()).stdout), 'utf8') + readFileSync(district.ca, 'utf8'));
+    expect(await sensor.install(chain)).toMatchObject({ status: 0 });
+    const own = openSigner(loadConfig(sensor.at('../tocsin.yaml')).mqtt);
+    const folder = placeSealed(sensor.at('..'), 'commission-post-1', { 'report.json': '{}', 'report.html': '<html>' }, own);
+    copyFileSync(operator.ca, join(folder, 'ca.pem'));
+    const { stdout, stderr } = spawnSync('sh', ['-c', verification(own)], { cwd: folder, encoding: 'utf8' });
+    expect(stdout + stderr).toBe('sensor.pem: OK\nVerified OK\nVerified OK\n');
+  },
+);
 
 describe('where the report cannot be put', () => {
   let folder: string;

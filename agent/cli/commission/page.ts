@@ -101,7 +101,9 @@ function table(rows: readonly string[], t: Translate): string {
 /** What a reader types, in the folder of the report. */
 export function verification(signer: Signer): string {
   return [
-    ...(signer.certificate ? ['openssl verify -CAfile ca.pem sensor.pem', 'openssl x509 -in sensor.pem -pubkey -noout | diff - sensor.pub'] : []),
+    ...(signer.certificate
+      ? ['openssl verify -CAfile ca.pem -untrusted sensor.pem sensor.pem', 'openssl x509 -in sensor.pem -pubkey -noout | diff - sensor.pub']
+      : []),
     'openssl dgst -sha256 -verify sensor.pub -signature report.json.sig report.json',
     'openssl dgst -sha256 -verify sensor.pub -signature report.html.sig report.html',
   ].join('\n');

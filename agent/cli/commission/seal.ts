@@ -1,9 +1,10 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
+import { certificatesIn } from '../provision/certificate-checks.ts';
 import { identityPaths } from '../provision/paths.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
@@ -12,7 +13,7 @@ export interface Signer {
   readonly publicKey: string;
   /** SHA-256 of its DER form. */
   readonly publicKeySha256: string;
-  /** PEM. */
+  /** PEM, and behind it those between it and the operator's authority, if any. */
   readonly certificate?: string;
   /** A detached signature, ECDSA or RSA over SHA-256, in the form that `openssl dgst -verify` reads. */
   sign(content: string): Buffer;
@@ -53,9 +54,10 @@ function readKey(path: string, waiting: string): KeyObject {
 
 function readCertificate(path: string, key: KeyObject): string {
   try {
-    const certificate = new X509Certificate(readFileSync(path));
-    if (!certificate.checkPrivateKey(key)) throw new Error('one of another key');
-    return certificate.toString();
+    const [own, ...between] = certificatesIn(readFileSync(path, 'utf8'));
+    if (!own) throw new Error('none (PEM)');
+    if (!own.checkPrivateKey(key)) throw new Error('one of another key');
+    return [own, ...between].join('');
   } catch (cause) {
     throw new ProvisionError(`Expected the certificate of this sensor's key at ${path}, got: ${messageOf(cause)}`, 'correct mqtt.certFile, or mqtt.keyFile', {
       cause,
