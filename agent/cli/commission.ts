@@ -87,7 +87,7 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
   const verdict = verdictOf(whole);
   const paint = { accepted: screen.colours.green, incomplete: screen.colours.yellow, refused: screen.colours.red }[verdict];
   say(`\n${paint(wrap(t(`commission.verdict.${verdict}`), screen.columns))}\n${t('commission.written', { folder })}`);
-  say(`${wrap(t('commission.signed'), screen.columns)}\n${screen.colours.dim(verification(signer).replace(/^/gm, '  '))}`);
+  say(`${wrap(t('commission.signed'), screen.columns)}\n${screen.colours.dim(verification(signer, subject.time).replace(/^/gm, '  '))}`);
   conclude(whole, t);
 }
 

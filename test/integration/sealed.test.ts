@@ -35,18 +35,21 @@ function keepIn(folder: string) {
 
 const withoutOpenssl = missing('openssl');
 test.skipIf(withoutOpenssl)(
-  `checked as it says, a report is one of the operator's sensor, also of a district authority below his${withoutOpenssl ? ` (left out: ${withoutOpenssl})` : ''}`,
+  `checked as it says, a report is of a sensor of the operator's: by an authority below his, and when its certificate has ended${withoutOpenssl ? ` (left out: ${withoutOpenssl})` : ''}`,
   async () => {
     const operator = openOperator('City Authority');
     const district = openOperator('District Authority', undefined, operator);
     const sensor = openSensor(operator);
-    const chain = sensor.at('../chain.pem');
-    writeFileSync(chain, readFileSync(district.sign((await sensor.provision()).stdout), 'utf8') + readFileSync(district.ca, 'utf8'));
-    expect(await sensor.install(chain)).toMatchObject({ status: 0 });
+    // a certificate that is good in ten days and not now stands for one that was good and is not any more
+    const atDay = (day: number) => new Date(Date.now() + day * 86_400_000).toISOString();
+    const [from, to] = [atDay(10), atDay(25)].map((time) => `${time.replace(/[-T:]|\..*/g, '')}Z`) as [string, string];
+    const cert = district.sign((await sensor.provision()).stdout, { from, to });
+    renameSync(sensor.at('sensor.key.new'), sensor.at('sensor.key'));
+    writeFileSync(sensor.at('sensor.pem'), readFileSync(cert, 'utf8') + readFileSync(district.ca, 'utf8'));
     const own = openSigner(loadConfig(sensor.at('../tocsin.yaml')).mqtt);
     const folder = placeSealed(sensor.at('..'), 'commission-post-1', { 'report.json': '{}', 'report.html': '<html>' }, own);
     copyFileSync(operator.ca, join(folder, 'ca.pem'));
-    const { stdout, stderr } = spawnSync('sh', ['-c', verification(own)], { cwd: folder, encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync('sh', ['-c', verification(own, atDay(20))], { cwd: folder, encoding: 'utf8' });
     expect(stdout + stderr).toBe('sensor.pem: OK\nVerified OK\nVerified OK\n');
   },
 );

@@ -59,7 +59,7 @@ ${selftestPart(selftest, subject, t)}
 ${table(privacyRows, t)}
 <h2>${h(t('commission.check'))}</h2>
 <p>${h(t('commission.check.how'))}</p>
-<pre>${h(verification(signer))}</pre>
+<pre>${h(verification(signer, subject.time))}</pre>
 <div class="sign">${(['technician', 'operator', 'date'] as const).map((who) => `<div>${h(t(`commission.sign.${who}`))}</div>`).join('')}</div>
 </section>`;
 }
@@ -98,11 +98,14 @@ function table(rows: readonly string[], t: Translate): string {
   return `<table class="three"><thead><tr><th></th><th>${h(t('commission.checked'))}</th><th>${h(t('report.found'))}</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
-/** What a reader types, in the folder of the report. */
-export function verification(signer: Signer): string {
+/**
+ * What a reader types, in the folder of the report of `time`. Years later the certificate has ended; it was good then.
+ */
+export function verification(signer: Signer, time: string): string {
+  const seconds = Math.floor(Date.parse(time) / 1000);
   return [
     ...(signer.certificate
-      ? ['openssl verify -CAfile ca.pem -untrusted sensor.pem sensor.pem', 'openssl x509 -in sensor.pem -pubkey -noout | diff - sensor.pub']
+      ? [`openssl verify -attime ${seconds} -CAfile ca.pem -untrusted sensor.pem sensor.pem`, 'openssl x509 -in sensor.pem -pubkey -noout | diff - sensor.pub']
       : []),
     'openssl dgst -sha256 -verify sensor.pub -signature report.json.sig report.json',
     'openssl dgst -sha256 -verify sensor.pub -signature report.html.sig report.html',
