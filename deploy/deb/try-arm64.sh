@@ -3,8 +3,8 @@
 # onnxruntime), then the demo scene through `tocsin replay`. Root, mmdebstrap and Debian's archive are needed; output: docs/package.md.
 # Usage: deploy/deb/try-arm64.sh [tocsin_VERSION_arm64.deb]
 set -eu
+package=${1:+$(realpath -e -- "$1")} # before the cd
 cd "$(dirname "$0")/../.."
-package=${1:-}
 if [ -z "$package" ]; then
   npm run -s deb -- --arch arm64
   package=$(ls -t deploy/deb/out/tocsin_*_arm64.deb | head -n 1)

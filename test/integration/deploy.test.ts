@@ -152,6 +152,25 @@ test('a package that is cut short while it is packed is not called one, and the 
   expect(readFileSync(join(out, 'tocsin.deb'), 'utf8')).toBe('whole\n');
 });
 
+const withoutDpkg = missing('dpkg-deb');
+test.skipIf(withoutDpkg)(
+  `the package that is to be tried for arm64 may lie in the folder where one is${withoutDpkg ? ` (left out: ${withoutDpkg})` : ''}`,
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin two words-'));
+    const root = join(folder, 'tocsin-tests/trixie-qemu-arm64');
+    for (const path of [join(root, 'srv'), join(folder, 'package/DEBIAN'), join(folder, 'package/usr/lib')]) mkdirSync(path, { recursive: true });
+    writeFileSync(
+      join(folder, 'package/DEBIAN/control'),
+      'Package: tocsin\nVersion: 1\nArchitecture: arm64\nMaintainer: Nobody <nobody@example.org>\nDescription: empty\n',
+    );
+    spawnSync('dpkg-deb', ['-b', join(folder, 'package'), join(folder, 'tocsin_1_arm64.deb')]);
+    // no qemu is in that root: it ends where the package is unpacked
+    const env = { ...process.env, XDG_CACHE_HOME: folder };
+    const { stderr } = spawnSync(join(process.cwd(), 'deploy/deb/try-arm64.sh'), ['tocsin_1_arm64.deb'], { cwd: folder, env, encoding: 'utf8' });
+    expect(existsSync(join(root, 'srv/tocsin/usr/lib')), stderr).toBe(true);
+  },
+);
+
 const withoutUdev = spawnSync('udevadm', ['verify', '--version']).status === 0 ? undefined : 'needs udevadm verify (systemd 254)';
 describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; test/system has it)` : ''}`, () => {
   test('takes the rules', () => {
