@@ -33,13 +33,13 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
   const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
   const tasksOfRole = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string; 'ansible.builtin.meta'?: string }[];
   /** Does tasks on this machine, with the role's defaults and an inventory of one sensor. */
-  function play(tasks: object[], sensor: string, vars: object = {}): string {
+  function play(tasks: object[], sensor: string, vars: object = {}, ...options: string[]): string {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-role-'));
     const defaults = parse(readFileSync(join(role, 'defaults/main.yml'), 'utf8')) as object;
     const plays = [{ hosts: 'all', gather_facts: false, vars: { ...defaults, folder, ...vars }, tasks }];
     writeFileSync(join(folder, 'site.yml'), stringify(plays));
     writeFileSync(join(folder, 'inventory.ini'), `localhost ansible_connection=local ${sensor}\n[all:vars]\ntocsin_broker=mqtts://broker.example.org:8883\n`);
-    const { status, stdout, stderr } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', 'site.yml'], { cwd: folder, encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', 'site.yml', ...options], { cwd: folder, encoding: 'utf8' });
     expect(status, stdout + stderr).toBe(0);
     return folder;
   }
@@ -110,6 +110,12 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
       expect(called().slice(6)).toEqual(['install']);
       for (const path of [calls, network, join(folder, 'lists')]) rmSync(path);
     }
+  });
+
+  test('asked what it would change it does not stop at a package that it would have brought', () => {
+    const install = tasksOfRole.filter(({ name }) => name === 'Install it');
+    expect(install.length).toBe(1);
+    play(install, '', { tocsin_older: { rc: 0 }, tocsin_version: '0', tocsin_architecture: { stdout: 'none' } }, '--check');
   });
 
   test('the request of the key that waits takes the place of an older one, also where the run that made it broke off before', () => {
