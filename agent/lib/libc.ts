@@ -10,6 +10,7 @@ const SO_SNDBUF = 7;
 const SO_RCVTIMEO = 20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const POLLOUT = 4;
 
 type LibcFunction = (...values: unknown[]) => number;
 const bound = new Map<string, LibcFunction>();
@@ -55,6 +56,17 @@ export function datagramsTo(path: string): ((message: string) => boolean) | unde
     const data = Buffer.from(message);
     return sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length) >= 0;
   };
+}
+
+/**
+ * Whether a write to a descriptor would not wait (poll(2)): of some 4 kB to a pipe, and of more to a socket. Also false
+ * where it cannot be written at all.
+ */
+export function isWritable(descriptor: number): boolean {
+  const asked = Buffer.alloc(8); // struct pollfd
+  asked.writeInt32LE(descriptor);
+  asked.writeInt16LE(POLLOUT, 4);
+  return libc('int poll(void *descriptors, unsigned long count, int timeoutMs)')(asked, 1, 0) > 0 && (asked.readInt16LE(6) & POLLOUT) !== 0;
 }
 
 /** Whether a file has an access control list beside its mode (acl(5)); also false if the list cannot be queried. */

@@ -1,0 +1,100 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
+import { openJournal } from '../../agent/lib/journal.ts';
+import { openLogger } from '../../agent/lib/logger.ts';
+import { openEmbeddedBroker } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
+import { openMessages } from '../support/messages.ts';
+
+/** A pipe with an end that reads and one that writes and waits, as a half's stderr is; `fill` leaves no byte of room. */
+function openPipe() {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-pipe-')), 'pipe');
+  spawnSync('mkfifo', [path]);
+  const both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const write = openSync(path, 'w');
+  const ends = [both, write];
+  onTestFinished(() => ends.forEach(closeSync));
+  return {
+    write,
+    fill() {
+      try {
+        for (;;) writeSync(both, ' '.repeat(512));
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'EAGAIN' });
+      }
+    },
+    read() {
+      const bytes = Buffer.alloc(1_000_000);
+      return bytes.toString('utf8', 0, readSync(both, bytes)).trim();
+    },
+    closeReader() {
+      closeSync(both);
+      ends.shift();
+    },
+  };
+}
+
+const places = {
+  'a pipe that nobody reads'() {
+    const pipe = openPipe();
+    pipe.fill();
+    return pipe.write;
+  },
+  'a pipe whose reader is gone'() {
+    const pipe = openPipe();
+    pipe.closeReader();
+    return pipe.write;
+  },
+  'a file on a full disk'() {
+    const file = openSync('/dev/full', 'w');
+    onTestFinished(() => closeSync(file));
+    return file;
+  },
+};
+
+test.each(Object.entries(places))('both halves hear, tell and stop while their journal is %s', async (_, open) => {
+  const stderr = open();
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-journal-'));
+  const broker = await openEmbeddedBroker();
+  const seen = await openMessages(broker.url);
+  const path = join(folder, 'tocsin.yaml');
+  const mqtt = { url: broker.url, protocol: '3.1.1' };
+  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db') }, mqtt }));
+  const { env } = fakeArecord('sound');
+  const halves = ['listen', 'deliver'].map((half) => {
+    const child = spawn(process.execPath, ['agent/main.ts', half, '-c', path], { stdio: ['ignore', 'ignore', stderr], env });
+    const ended = new Promise((done) => child.once('close', done));
+    onTestFinished(async () => {
+      child.kill('SIGKILL');
+      await ended;
+    });
+    return { child, ended };
+  });
+  onTestFinished(async () => {
+    await seen.close();
+    await broker.close();
+  });
+  await seen.until(() => seen.messages.some(({ topic, text }) => topic.endsWith('/health') && JSON.parse(text).hearing.state === 'listening'));
+  for (const { child, ended } of halves) {
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+  }
+});
+
+test('lines that were not taken are counted, and told with the next that is', () => {
+  const pipe = openPipe();
+  const logger = openLogger('trial', 'info', (missing) => openJournal(pipe.write, missing));
+  logger.info({ reason: 'x'.repeat(10_000) }, 'first');
+  pipe.fill();
+  for (let i = 0; i < 3; i++) logger.info({}, 'lost');
+  expect(JSON.parse(pipe.read())).toMatchObject({ part: 'trial', msg: 'first' });
+  logger.info({}, 'second');
+  const said = pipe.read().split('\n');
+  expect(said.map((line) => JSON.parse(line))).toMatchObject([{ msg: 'second' }, { level: 40, lines: 3, msg: expect.stringContaining('missing') }]);
+  logger.info({}, 'third');
+  expect(JSON.parse(pipe.read())).toMatchObject({ msg: 'third' });
+});
