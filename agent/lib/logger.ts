@@ -9,8 +9,8 @@ interface Place {
 }
 
 /**
- * JSON lines, on stderr in the halves (`openJournal`), which systemd keeps. Sound, scores of quiet moments and free text
- * never go in.
+ * JSON lines, on stderr in the halves (`openJournal`), which systemd keeps. Sound, scores of quiet moments and free
+ * text never go in.
  */
 export function openLogger(part: string, level: LogLevel, open: (missing: (lines: number) => void) => Place): Logger {
   const place = open((lines) => logger.warn({ lines }, 'lines are missing before the last one: nobody read them, or the disk was full'));

@@ -2,6 +2,7 @@
 // lock that the kernel releases with the process.
 import { existsSync } from 'node:fs';
 import { emptyLock } from './files.ts';
+import { OpenedFile } from './opened-file.ts';
 import type { SqliteDatabase } from './sqlite.ts';
 import { openDatabase } from './sqlite-database.ts';
 
@@ -11,23 +12,33 @@ const lockOf = (outboxPath: string, half: Half) => `${outboxPath}.${half}.lock`;
 
 const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a second file
 
+export interface HeldLock {
+  /** False once the file has been deleted, or the disk mounted anew: who asks then asks another file. */
+  isInPlace(): boolean;
+  release(): void;
+}
+
 /**
- * Holds the lock of the half until the process ends or the returned function is called. PATH.HALF.lock stays an empty
+ * Holds the lock of the half until the process ends or lets go. PATH.HALF.lock stays an empty
  * file: a transaction that is begun and writes nothing is only a lock. Throws SQLite's error, with the code SQLITE_BUSY
  * if another process holds the lock longer than `waitMs`.
  */
-export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): () => void {
+export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): HeldLock {
   const path = lockOf(outboxPath, half);
   if (![...held].some(({ name }) => name === path)) emptyLock(path);
   const db = openDatabase(path);
+  const file = new OpenedFile(path); // there is one by now
   try {
     db.pragma(`busy_timeout = ${waitMs}`);
     db.pragma(withoutJournal);
     db.exec('BEGIN EXCLUSIVE');
     held.add(db);
-    return () => {
-      held.delete(db);
-      db.close();
+    return {
+      isInPlace: () => file.isInPlace(),
+      release() {
+        held.delete(db);
+        db.close();
+      },
     };
   } catch (error) {
     db.close();
@@ -40,10 +51,16 @@ const held = new Set<SqliteDatabase>(); // a connection that is collected would 
 /** Whether a listener runs now; undefined if unknown, as long as none has held the lock. */
 export function openListenerProbe(outboxPath: string): () => boolean | undefined {
   const path = lockOf(outboxPath, 'listener');
+  let file = new OpenedFile(path);
   let db: SqliteDatabase | undefined;
   return () => {
     if (!existsSync(path)) return undefined;
     try {
+      if (!file.isInPlace()) {
+        db?.close();
+        db = undefined;
+        file = new OpenedFile(path);
+      }
       db ??= openDatabase(path);
       db.pragma('busy_timeout = 0');
       db.pragma(withoutJournal);

@@ -43,13 +43,13 @@ test.each([
 ] as const)('a second %s on the same outbox is refused: %s', async (command, half, _why) => {
   const { path, db, outbox } = sensor(1);
   outbox.close();
-  const release = holdHalfLock(db, half);
+  const held = holdHalfLock(db, half);
   const second = (timeout: number) => spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], { encoding: 'utf8', timeout });
   const { status, stdout, stderr } = second(60_000);
   expect({ status, stdout }).toEqual({ status: 6, stdout: '' });
   expect(stderr).toContain(`Expected to be the only ${half} of ${db}, got another that runs`);
   expect(stderr).toContain(`Try: sudo systemctl stop tocsin-${half}`);
-  release();
+  held.release();
   expect(second(3000).stderr).not.toContain('Expected to be the only'); // it runs until it is killed, or for want of a microphone
 });
 

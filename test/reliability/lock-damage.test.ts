@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { holdLock } from '../../agent/cli/run/half.ts';
 import { holdHalfLock, openListenerProbe } from '../../agent/outbox/half-lock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 const noise = Buffer.alloc(4096, 0x55);
 let path: string;
@@ -88,11 +89,11 @@ test('the lock of a listener that runs comes to hold something: it stays its loc
   }
   await other.end();
   expect(runs()).toBe(false);
-  hold()();
+  hold().release();
 });
 
 test('this process holds it, and wants it again: it does not let go', async () => {
-  const release = hold();
+  const { release } = hold();
   const held = statSync(listenersLock()).ino;
   const other = await otherProcess(`(await import('node:fs')).writeFileSync('${listenersLock()}', 'noise')`);
   await other.end();
@@ -103,4 +104,30 @@ test('this process holds it, and wants it again: it does not let go', async () =
   expect(statSync(listenersLock())).toMatchObject({ ino: held, size: 0 });
   release();
   expect((await otherListener()).said).toBe('held');
+});
+
+test('the file of the lock is deleted, and another listener starts: it is seen to run, not taken for dead', async () => {
+  const first = await otherListener();
+  const runs = openListenerProbe(path);
+  expect(runs()).toBe(true);
+  await first.end();
+  rmSync(listenersLock());
+  expect(runs()).toBe(undefined);
+  const second = await otherListener();
+  expect(second.said).toBe('held');
+  expect(runs()).toBe(true);
+  await second.end();
+  expect(runs()).toBe(false);
+});
+
+test.each(['deleted', 'replaced'] as const)('the file of the lock is %s under a half that runs: it takes the one in its place', async (how) => {
+  const release = holdLock(path, 'listener', silentLogger);
+  onTestFinished(() => release());
+  if (how === 'deleted') rmSync(listenersLock());
+  else {
+    writeFileSync(`${path}.other`, ''); // as on a disk that is mounted anew
+    renameSync(`${path}.other`, listenersLock());
+  }
+  const asked = () => otherProcess(`(await import('node:fs')).statSync('${listenersLock()}'); holdHalfLock('${path}', 'listener', 0).release()`);
+  await vi.waitFor(async () => expect((await asked()).said).toBe('SQLITE_BUSY'), { timeout: 20_000, interval: 200 });
 });

@@ -2,7 +2,7 @@ import type { Config } from '../../config/schema.ts';
 import { messageOf, OutboxError } from '../../lib/errors.ts';
 import { openJournal } from '../../lib/journal.ts';
 import { type Logger, openLogger } from '../../lib/logger.ts';
-import { type Half, holdHalfLock } from '../../outbox/half-lock.ts';
+import { type Half, type HeldLock, holdHalfLock } from '../../outbox/half-lock.ts';
 import type { Outbox } from '../../outbox/outbox.ts';
 import { openPatientOutbox } from '../../outbox/patient-outbox.ts';
 import { isDamage } from '../../outbox/sqlite.ts';
@@ -17,28 +17,31 @@ export function openHalfLogger(half: Half, { log }: Config): Logger {
 
 /**
  * Takes the lock of a half. Throws an OutboxError if another process holds it. If it cannot be taken for another
- * reason, the half runs without it and tries again, since a courier takes a listener without a lock for dead.
+ * reason, or its file is replaced later, the half runs without it and tries again, since a courier takes a listener
+ * without a lock for dead.
  */
 export function holdLock(path: string, half: Half, logger: Logger): () => void {
+  let held: HeldLock | undefined;
   try {
-    return holdHalfLock(path, half);
+    held = holdHalfLock(path, half);
   } catch (error) {
     if ((error as { code?: unknown }).code === 'SQLITE_BUSY') throw half === 'listener' ? secondListener(path) : secondCourier(path);
     logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
   }
-  let release = () => {};
   const timer = setInterval(() => {
+    if (held?.isInPlace()) return;
     try {
-      release = holdHalfLock(path, half, 0); // to wait is to hear nothing
-      clearInterval(timer);
+      const next = holdHalfLock(path, half, 0); // to wait is to hear nothing
+      held?.release();
+      held = next;
       logger.info({}, 'the lock is held');
     } catch {
-      // said above
+      // said above, or by what else misses its files
     }
   }, lockRetryMs).unref();
   return () => {
     clearInterval(timer);
-    release();
+    held?.release();
   };
 }
 
