@@ -59,9 +59,19 @@ export function isReadOnly(outboxPath: string): boolean {
   }
 }
 
-/** Whether there is an outbox with hardly any space beside it. */
+/** Whether there is an outbox with hardly any space beside it, or none for another file, however small. */
 export function isLow(outboxPath: string): boolean {
-  return existsSync(outboxPath) && freeBeside(outboxPath) < lowBytes;
+  return existsSync(outboxPath) && (freeBeside(outboxPath) < lowBytes || isWithoutInodes(outboxPath));
+}
+
+/** Whether all inodes of the file system are in use: it takes no new file then, though it may have space. */
+function isWithoutInodes(path: string): boolean {
+  try {
+    const { files, ffree } = statfsSync(dirname(path));
+    return files > 0 && ffree === 0; // btrfs has no number of them
+  } catch {
+    return false;
+  }
 }
 
 /** Whether an error of the outbox comes from a full disk: SQLite reports I/O errors when -shm or -wal cannot grow. */

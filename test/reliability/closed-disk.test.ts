@@ -115,6 +115,21 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
     for (const half of [listener, courier]) expect(half.child.exitCode).toBeNull();
   });
 
+  test('no inode left, with space for all: it is heard, and said; all is sent once a file can be made', async () => {
+    mount('-t', 'tmpfs', '-o', 'size=20m,nr_inodes=20', 'tmpfs', folder);
+    onTestFinished(() => void run('umount', '-l', folder));
+    leave();
+    for (let i = 0; readdirSync(folder).length === i + 1; i++) run('touch', join(folder, `fill-${i}`));
+    const { start, health, events } = await sensor(folder);
+    const halves = [start('deliver'), start('listen')];
+    await until(() => health().length > 0 && halves.at(1)?.said().includes('"hearing"') === true, 30_000, 'health, and the listener to hear');
+    expect(health().at(-1).outbox.faults).toEqual(['disk_full']);
+    for (const name of readdirSync(folder).filter((name) => name.startsWith('fill'))) rmSync(join(folder, name));
+    const well = () => health().at(-1).hearing.state === 'listening' && health().at(-1).outbox.faults.length === 0;
+    await until(() => events().length === 1 && well(), 60_000, 'all to be well');
+    for (const half of halves) expect(half.child.exitCode).toBeNull();
+  });
+
   const withoutExt4 = missing('mkfs.ext4', 'e2fsck', 'losetup');
   test.skipIf(withoutExt4)(
     `turned read-only while both have nothing to write: said all the same${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
