@@ -19,7 +19,7 @@ import { Quarantine } from './quarantine.ts';
 import { repairOutbox } from './repair.ts';
 import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
+import { bringIfPossible, damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
 import { busyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
@@ -102,6 +102,7 @@ class SqliteOutbox implements Outbox {
       this.#quarantine = new Quarantine(path, db);
       this.id = db.prepare('SELECT id FROM outbox').pluck().get() as string;
       if (!this.id) throw damage('the outbox has no id');
+      file.logIsOpen();
       this.#numbers = use.reserve ? new ReservedNumbers(db) : undefined;
       this.#erasure = use.reserve ? new LogErasure(path, file, db) : undefined;
     } catch (error) {
@@ -249,8 +250,8 @@ class SqliteOutbox implements Outbox {
   }
 
   close(): void {
-    // a file that was set aside stays as it is
     if (this.#file.isInPlace()) releaseNumbers(this.#db, () => this.#use.reserve === true || this.#use.listenerRuns?.() === false);
+    else if (this.#file.isWithoutLog()) bringIfPossible(this.#db); // a file that was set aside stays as it is
     this.#db.close();
   }
 
