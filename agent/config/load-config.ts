@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
@@ -36,7 +36,8 @@ export function loadConfig(path: string): Config {
  */
 export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   try {
-    return configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox);
+    const outbox = configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox);
+    return { ...outbox, path: behindLinks(outbox.path) };
   } catch {
     return undefined;
   }
@@ -56,7 +57,24 @@ export function checkConfig(value: unknown, path: string): Config {
     );
   const config = result.data;
   if (!isAbsolute(config.model.path)) config.model.path = join(installation, config.model.path);
+  config.outbox.path = behindLinks(config.outbox.path);
   return config;
+}
+
+const mostLinks = 40;
+
+/**
+ * Where a file really is, or will be made. SQLite follows links and keeps the log beside the file itself: whoever
+ * looked for it beside the link would take it for lost.
+ */
+function behindLinks(path: string): string {
+  let place = path;
+  try {
+    for (let links = 0; links < mostLinks && lstatSync(place).isSymbolicLink(); links++) place = resolve(dirname(place), readlinkSync(place));
+  } catch {
+    // it is not made yet; or who opens it tells why it cannot be looked at
+  }
+  return place;
 }
 
 export const serviceConfig = '/etc/tocsin/tocsin.yaml';
