@@ -15,6 +15,8 @@ const withoutJournal = 'journal_mode = MEMORY'; // else each transaction makes a
 export interface HeldLock {
   /** False once the file has been deleted, or the disk mounted anew: who asks then asks another file. */
   isInPlace(): boolean;
+  /** Lets go and takes it again, without opening the file, which a disk that takes no writes may refuse. */
+  rest(resting: boolean): void;
   release(): void;
 }
 
@@ -35,6 +37,11 @@ export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): Hel
     held.add(db);
     return {
       isInPlace: () => file.isInPlace(),
+      rest(resting) {
+        if (resting !== db.inTransaction) return;
+        db.pragma('busy_timeout = 0');
+        db.exec(resting ? 'ROLLBACK' : 'BEGIN EXCLUSIVE');
+      },
       release() {
         held.delete(db);
         db.close();

@@ -35,11 +35,19 @@ export function takeBackStop({ outbox, clock }: { outbox: Outbox; clock: Clock }
  * however late the disk allows that.
  */
 export function openHearingReport(
-  parts: { outbox: Outbox; clock: Clock; logger: Logger; levels: LevelHistory; learnt?: UsualLevel[] },
+  parts: {
+    outbox: Outbox;
+    clock: Clock;
+    logger: Logger;
+    levels: LevelHistory;
+    learnt?: UsualLevel[];
+    /** Called with true while it is deaf and the disk does not take that. */
+    deafUntold?: ((untold: boolean) => void) | undefined;
+  },
   model: HearingRecord['model'],
   intervalMs: number,
 ): (hearing: Readonly<Hearing>) => void {
-  const { outbox, clock, logger, levels, learnt = [] } = parts;
+  const { outbox, clock, logger, levels, learnt = [], deafUntold } = parts;
   let earlier: HearingRecord | undefined;
   let recalled = false;
   const recall = () => {
@@ -89,6 +97,7 @@ export function openHearingReport(
       if (!failing) logger.error({ reason: messageOf(error) }, 'health could not be stored; trying again');
       failing = true;
     }
+    deafUntold?.(failing && hearing.state === 'deaf');
     writtenMs = now;
   };
 }

@@ -28,14 +28,14 @@ async function sensor(folder: string, microphone: object = {}) {
   const path = join(home, 'tocsin.yaml');
   const mqtt = { url: broker.url, protocol: '3.1.1' };
   writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path: join(folder, 'outbox.db') }, mqtt }));
-  const { env } = fakeArecord('sound');
+  const { env, set } = fakeArecord('sound');
   const start = (half: 'listen' | 'deliver') => startHalf(half, path, env);
   onTestFinished(async () => {
     await seen.close();
     await broker.close();
   });
   const of = (kind: string) => seen.messages.filter((m) => m.topic.endsWith(`/${kind}`)).map((m) => JSON.parse(m.text));
-  return { start, seen, status: () => of('status'), health: () => of('health'), events: () => of('event') };
+  return { start, set, seen, status: () => of('status'), health: () => of('health'), events: () => of('event') };
 }
 
 async function until(condition: () => boolean, limitMs: number, what: string): Promise<number> {
@@ -148,6 +148,22 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
       process.stdout.write(`turned read-only: told after ${told} ms, its end after ${over} ms\n`);
     },
   );
+
+  test.skipIf(withoutExt4)(`turned read-only, then the microphone goes: told as silent${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`, async () => {
+    const image = mountExt4(folder);
+    const { start, set, health } = await sensor(folder);
+    const listener = start('listen');
+    start('deliver');
+    await until(() => health().at(-1)?.hearing.state === 'listening', 30_000, 'the listener');
+    run('mount', '-o', 'remount,abort', folder);
+    set('unplugged');
+    await until(() => listener.said().includes('"not hearing'), 30_000, 'the listener to miss its microphone');
+    const told = await until(() => health().at(-1).hearing.state === 'silent', 60_000, 'silence'); // the next figures would be missed after 755 s
+    set('sound');
+    mountAnew(image, folder);
+    await until(() => health().at(-1).hearing.state === 'listening', 60_000, 'the listener to be believed again');
+    process.stdout.write(`unplugged on a disk that takes nothing: told as silent after ${told} ms\n`);
+  });
 
   test('a file that does not fit whole is not put in its place: the old one stays, and it is said', () => {
     small();

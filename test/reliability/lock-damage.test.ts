@@ -121,7 +121,7 @@ test('the file of the lock is deleted, and another listener starts: it is seen t
 });
 
 test.each(['deleted', 'replaced'] as const)('the file of the lock is %s under a half that runs: it takes the one in its place', async (how) => {
-  const release = holdLock(path, 'listener', silentLogger);
+  const { release } = holdLock(path, 'listener', silentLogger);
   onTestFinished(() => release());
   if (how === 'deleted') rmSync(listenersLock());
   else {

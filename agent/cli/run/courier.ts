@@ -35,7 +35,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const logger = openHalfLogger('courier', config);
   const { site, sensor, mqtt } = config;
   const credentials = readCredentials(mqtt);
-  const release = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
+  const lock = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
   const listenerRuns = openListenerProbe(config.outbox.path);
   const clock = systemClock();
   const notifier = await openNotifier(process.env, clock.monotonicMs);
@@ -59,7 +59,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   } finally {
     notifier.stopping();
     outbox.close();
-    release();
+    lock.release();
   }
 }
 

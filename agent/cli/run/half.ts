@@ -20,7 +20,7 @@ export function openHalfLogger(half: Half, { log }: Config): Logger {
  * reason, or its file is replaced later, the half runs without it and tries again, since a courier takes a listener
  * without a lock for dead.
  */
-export function holdLock(path: string, half: Half, logger: Logger): () => void {
+export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLock, 'rest' | 'release'> {
   let held: HeldLock | undefined;
   try {
     held = holdHalfLock(path, half);
@@ -39,9 +39,18 @@ export function holdLock(path: string, half: Half, logger: Logger): () => void {
       // said above, or by what else misses its files
     }
   }, lockRetryMs).unref();
-  return () => {
-    clearInterval(timer);
-    held?.release();
+  return {
+    rest(resting) {
+      try {
+        held?.rest(resting);
+      } catch {
+        // somebody asks for it just now: at the next call
+      }
+    },
+    release() {
+      clearInterval(timer);
+      held?.release();
+    },
   };
 }
 

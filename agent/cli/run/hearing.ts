@@ -28,10 +28,15 @@ interface HearingParts {
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly deafUntold?: (untold: boolean) => void;
 }
 
 /** The listener between its microphone and its outbox, until the signal aborts; closes the classifier. */
-export async function hearStreet(config: Config, { open, classifier, outbox, notifier, clock, logger }: HearingParts, signal: AbortSignal): Promise<void> {
+export async function hearStreet(
+  config: Config,
+  { open, classifier, outbox, notifier, clock, logger, deafUntold }: HearingParts,
+  signal: AbortSignal,
+): Promise<void> {
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
   const learnt: UsualLevel[] = [];
   const levels = openLevelHistory([], hourOfDay, (level) => learnt.push(level));
@@ -53,7 +58,7 @@ export async function hearStreet(config: Config, { open, classifier, outbox, not
   const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
   const use = (source: AudioSource, stop: AbortSignal) =>
     listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter: heard.counter }, stop);
-  const record = openHearingReport({ outbox, clock, logger, levels, learnt }, classifier.manifest, config.health.intervalSeconds * 1000);
+  const record = openHearingReport({ outbox, clock, logger, levels, learnt, deafUntold }, classifier.manifest, config.health.intervalSeconds * 1000);
   const report = (hearing: Readonly<Hearing>) => {
     heard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
     record(hearing);

@@ -19,16 +19,16 @@ export async function runListener(path: string, signal: AbortSignal): Promise<vo
   const config = loadListenersConfig(path, clock);
   const logger = openHalfLogger('listener', config);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
-  const release = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
+  const lock = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
   const outbox = openOutbox(config, logger, { reserve: true, progress: notifier.progress });
   try {
     takeBackStop({ outbox, clock });
     const classifier = await openOnnxClassifier(config.model.path);
     const open = microphoneOpener(config.microphone, clock);
-    await hearStreet(config, { open, classifier, outbox, notifier, clock, logger }, signal);
+    await hearStreet(config, { open, classifier, outbox, notifier, clock, logger, deafUntold: lock.rest }, signal);
   } finally {
     outbox.close();
-    release();
+    lock.release();
   }
 }
 
