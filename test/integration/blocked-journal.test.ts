@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
-import { openJournal } from '../../agent/lib/journal.ts';
 import { openLogger } from '../../agent/lib/logger.ts';
 import { openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
@@ -87,7 +86,7 @@ test.each(Object.entries(places))('both halves hear, tell and stop while their j
 
 test('lines that were not taken are counted, and told with the next that is', () => {
   const pipe = openPipe();
-  const logger = openLogger('trial', 'info', (missing) => openJournal(pipe.write, missing));
+  const logger = openLogger('trial', 'info', pipe.write);
   logger.info({ reason: 'x'.repeat(10_000) }, 'first');
   pipe.fill();
   for (let i = 0; i < 3; i++) logger.info({}, 'lost');

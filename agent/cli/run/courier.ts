@@ -15,7 +15,7 @@ import { isPublishable } from '../../events/published.ts';
 import { readBoard } from '../../lib/board.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { ModelError } from '../../lib/errors.ts';
-import type { Logger } from '../../lib/logger.ts';
+import { type Logger, openLogger } from '../../lib/logger.ts';
 import { collectEarly } from '../../lib/memory.ts';
 import { openNotifier } from '../../lib/notify.ts';
 import { openBootNote } from '../../outbox/boot-note.ts';
@@ -23,7 +23,7 @@ import { openListenerProbe } from '../../outbox/half-lock.ts';
 import { version } from '../command.ts';
 import { privacyFacts } from '../privacy/manifest.ts';
 import { readVerification } from '../privacy/record.ts';
-import { holdLock, openHalfLogger, openOutbox } from './half.ts';
+import { holdLock, openOutbox } from './half.ts';
 
 /**
  * The half that speaks: from the outbox to the broker, until the signal aborts. It loads no module that opens a sound
@@ -32,7 +32,7 @@ import { holdLock, openHalfLogger, openOutbox } from './half.ts';
 export async function runCourier(path: string, signal: AbortSignal): Promise<void> {
   collectEarly();
   const config = loadConfig(path);
-  const logger = openHalfLogger('courier', config);
+  const logger = openLogger('courier', config.log.level);
   const { site, sensor, mqtt } = config;
   const credentials = readCredentials(mqtt);
   const lock = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever

@@ -1,7 +1,6 @@
 import type { Config } from '../../config/schema.ts';
 import { messageOf, OutboxError } from '../../lib/errors.ts';
-import { openJournal } from '../../lib/journal.ts';
-import { type Logger, openLogger } from '../../lib/logger.ts';
+import type { Logger } from '../../lib/logger.ts';
 import { type Half, type HeldLock, holdHalfLock } from '../../outbox/half-lock.ts';
 import type { Outbox } from '../../outbox/outbox.ts';
 import { openPatientOutbox } from '../../outbox/patient-outbox.ts';
@@ -9,11 +8,6 @@ import { isDamage } from '../../outbox/sqlite.ts';
 import { type OutboxUse, openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 
 const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead
-
-/** What a half says, on stderr: a journal that stands still must neither make it deaf nor dumb. */
-export function openHalfLogger(half: Half, { log }: Config): Logger {
-  return openLogger(half, log.level, (missing) => openJournal(2, missing));
-}
 
 /**
  * Takes the lock of a half. Throws an OutboxError if another process holds it. If it cannot be taken for another

@@ -4,10 +4,11 @@ import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import { loadConfig, loadOutboxPart } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
+import { openLogger } from '../../lib/logger.ts';
 import { openNotifier } from '../../lib/notify.ts';
 import { takeBackStop } from '../../outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
-import { holdLock, openHalfLogger, openOutbox } from './half.ts';
+import { holdLock, openOutbox } from './half.ts';
 import { hearStreet } from './hearing.ts';
 
 /**
@@ -17,7 +18,7 @@ import { hearStreet } from './hearing.ts';
 export async function runListener(path: string, signal: AbortSignal): Promise<void> {
   const clock = systemClock();
   const config = loadListenersConfig(path, clock);
-  const logger = openHalfLogger('listener', config);
+  const logger = openLogger('listener', config.log.level);
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const lock = holdLock(config.outbox.path, 'listener', logger); // first: another's outbox is not opened, let alone repaired
   const outbox = openOutbox(config, logger, { reserve: true, progress: notifier.progress });
