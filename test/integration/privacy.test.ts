@@ -60,7 +60,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const lines = await verifyMachine(await findMachine({ ...named, pids: { listener: 999_999_999, courier: 999_999_999 } }));
     const byHand = Object.fromEntries(lines.map((line) => [line.check, line.byHand]));
     expect(byHand.package).toContain(`sha256sum --check --quiet ${resolve('release.sha256')} `);
-    expect(byHand.config).toContain(`--config ${halves.at('tocsin.yaml')} | diff - ${resolve('published.json')} `);
+    expect(byHand.config).toContain(`--config '${halves.at('tocsin.yaml')}' | diff - ${resolve('published.json')} `);
   });
 
   test('a column added to the outbox, a value out of bounds, and a file that others may read', async () => {

@@ -31,7 +31,7 @@ type Half = 'listen' | 'deliver';
  */
 export async function openHalves() {
   const halves: Partial<Record<Half, ChildProcess>> = {};
-  const base = mkdtempSync('/var/tmp/tocsin-privacy-'); // not under /tmp, which the halves do not see
+  const base = mkdtempSync('/var/tmp/tocsin halves-'); // not under /tmp, which the halves do not see; commands by hand are to quote it
   const at = (...parts: string[]) => join(base, ...parts);
   chmodSync(base, 0o755);
   execFileSync('gcc', ['-O1', '-o', at('sandbox'), 'test/support/sandbox.c']);

@@ -6,6 +6,7 @@ import type { HearingRecord } from '../../events/health.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { releasedMs } from '../../lib/clock.ts';
 import { isDenied, messageOf } from '../../lib/errors.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
@@ -214,7 +215,7 @@ const outbox: Check = {
       if (error instanceof LaterSchemaError) return fail('doctor.outbox.later', { reason });
       if (/does not exist|unable to open/.test(reason))
         return probes.presence(path) === 'absent' ? warn('doctor.outbox.none', { path }) : fail('doctor.outbox.forbidden', { path });
-      return fail('doctor.outbox.damaged', { path, reason });
+      return fail('doctor.outbox.damaged', { path, reason, word: shellWord(path) });
     }
   },
 };

@@ -188,8 +188,8 @@ export const doctor = {
   'doctor.outbox.none.try': { en: 'systemctl start tocsin.target', fr: 'systemctl start tocsin.target' },
   'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
   'doctor.outbox.damaged.try': {
-    en: 'systemctl restart tocsin.target; if it stays: mv {path} {path}.damaged and restart',
-    fr: 'systemctl restart tocsin.target ; sinon : mv {path} {path}.damaged et redémarrez',
+    en: 'systemctl restart tocsin.target; if it stays: mv {word} {word}.damaged and restart',
+    fr: 'systemctl restart tocsin.target ; sinon : mv {word} {word}.damaged et redémarrez',
   },
   'doctor.outbox.later': {
     en: '{reason}',

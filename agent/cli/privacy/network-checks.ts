@@ -3,6 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
 import { allProcesses, machineProcess, namespaceOf } from './process.ts';
@@ -149,8 +150,10 @@ const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
 const meter: HalfCheck = {
   id: 'meter',
   only: 'courier',
-  byHand: ({ pid }, { config }) =>
-    `sudo ls -ld ${dirname(meterSocketPath(config))}; sudo ls -l /proc/${pid}/root${meterSocketPath(config)}; sudo grep ${basename(meterSocketPath(config))} /proc/${pid}/mountinfo || echo none`,
+  byHand({ pid }, { config }) {
+    const path = meterSocketPath(config);
+    return `sudo ls -ld ${shellWord(dirname(path))}; sudo ls -l ${shellWord(`/proc/${pid}/root${path}`)}; sudo grep ${shellWord(basename(path))} /proc/${pid}/mountinfo || echo none`;
+  },
   run({ pid }, { config }) {
     const path = meterSocketPath(config);
     return reachOf(pid)(path) ? fail('privacy.meter.reachable', { path }) : pass('privacy.meter.ok');

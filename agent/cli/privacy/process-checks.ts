@@ -4,6 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../lib/errors.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
 import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, statusOf, unlessGone } from './process.ts';
@@ -183,7 +184,7 @@ const seccomp: HalfCheck = {
 const identity: HalfCheck = {
   id: 'identity',
   byHand: ({ processes }, { config }) =>
-    `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${dirname(config.outbox.path)}`,
+    `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${shellWord(dirname(config.outbox.path))}`,
   run({ name, processes }, { halves, config }) {
     const ids = new Set(processes.flatMap((pid) => statusOf(pid)('Uid').split(/\s+/)));
     const [uid = ''] = ids;

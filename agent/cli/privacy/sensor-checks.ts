@@ -5,6 +5,7 @@ import { manifestSchema } from '../../classify/model-manifest.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import { hasAccessList } from '../../lib/libc.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
@@ -17,7 +18,10 @@ const halvesOf = ({ halves }: Machine): Half[] => [halves.listener, halves.couri
 
 const packageFiles: SensorCheck = {
   id: 'package',
-  byHand: ({ installation, packageList }) => `cd ${installation} && sha256sum ${packageList} && sha256sum --check --quiet ${packageList} && echo unchanged`,
+  byHand({ installation, packageList }) {
+    const list = shellWord(packageList);
+    return `cd ${shellWord(installation)} && sha256sum ${list} && sha256sum --check --quiet ${list} && echo unchanged`;
+  },
   run({ installation, packageList, packageDigest }) {
     if (!existsSync(packageList)) return unchecked('privacy.package.none', { list: packageList });
     const { digest, files, changed, added } = checkPackage(installation, packageList);
@@ -40,7 +44,7 @@ function everythingUnder(folder: string): string[] {
 
 const model: SensorCheck = {
   id: 'model',
-  byHand: ({ config }) => `cd ${config.model.path} && sha256sum *.onnx && grep '"sha256"' manifest.json`,
+  byHand: ({ config }) => `cd ${shellWord(config.model.path)} && sha256sum *.onnx && grep '"sha256"' manifest.json`,
   run({ config }) {
     const folder = config.model.path;
     const { file, name, version, sha256 } = manifestSchema.parse(parseJson(readFileSync(join(folder, 'manifest.json'))));
@@ -51,8 +55,10 @@ const model: SensorCheck = {
 
 const outbox: SensorCheck = {
   id: 'outbox',
-  byHand: ({ config }) =>
-    `sudo sqlite3 -readonly ${config.outbox.path} "${schemaSql}" | sha256sum; sudo sqlite3 ${config.outbox.path} "PRAGMA query_only = 1; PRAGMA quick_check"`,
+  byHand({ config }) {
+    const path = shellWord(config.outbox.path);
+    return `sudo sqlite3 -readonly ${path} "${schemaSql}" | sha256sum; sudo sqlite3 ${path} "PRAGMA query_only = 1; PRAGMA quick_check"`;
+  },
   run({ config }) {
     const { path } = config.outbox;
     if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
@@ -80,7 +86,7 @@ function differing(text: string): string {
 const access: SensorCheck = {
   id: 'access',
   byHand({ config }) {
-    const folder = dirname(config.outbox.path);
+    const folder = shellWord(dirname(config.outbox.path));
     return `sudo ls -ld ${folder} && sudo ls -lA ${folder} && sudo find ${folder} -name '*.ballast' -exec grep -acP '[^\\0]' {} ';'`;
   },
   run(machine) {
@@ -102,8 +108,10 @@ const access: SensorCheck = {
 
 const config: SensorCheck = {
   id: 'config',
-  byHand: ({ configPath, publishedManifest }) =>
-    `tocsin privacy manifest --config ${configPath} | diff - ${publishedManifest} && sha256sum ${publishedManifest}`,
+  byHand({ configPath, publishedManifest }) {
+    const published = shellWord(publishedManifest);
+    return `tocsin privacy manifest --config ${shellWord(configPath)} | diff - ${published} && sha256sum ${published}`;
+  },
   run({ config: settings, publishedManifest }) {
     if (!existsSync(publishedManifest)) return unchecked('privacy.config.none', { path: publishedManifest });
     let published: unknown;
@@ -128,7 +136,7 @@ const unchanged: SensorCheck = {
       halvesOf(machine)
         .map(({ pid }) => pid)
         .join(',') || '1'
-    }; stat -c '%z %n' ${machine.configPath} ${machine.config.model.path}/*; find ${machine.installation} -type f -printf '%C+ %p\\n' | sort | tail -1`,
+    }; stat -c '%z %n' ${shellWord(machine.configPath)} ${shellWord(machine.config.model.path)}/*; find ${shellWord(machine.installation)} -type f -printf '%C+ %p\\n' | sort | tail -1`,
   run(machine) {
     const halves = halvesOf(machine);
     if (halves.length < 2) return unchecked('privacy.unchanged.none');
