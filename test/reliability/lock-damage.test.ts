@@ -131,3 +131,17 @@ test.each(['deleted', 'replaced'] as const)('the file of the lock is %s under a 
   const asked = () => otherProcess(`(await import('node:fs')).statSync('${listenersLock()}'); holdHalfLock('${path}', 'listener', 0).release()`);
   await vi.waitFor(async () => expect((await asked()).said).toBe('SQLITE_BUSY'), { timeout: 20_000, interval: 200 });
 });
+
+test('a lock that rests is taken again, also where somebody asks for it just then', async () => {
+  const lock = holdLock(path, 'listener', silentLogger);
+  onTestFinished(() => lock.release());
+  const runs = openListenerProbe(path);
+  expect(runs()).toBe(true);
+  lock.rest(true);
+  expect(runs()).toBe(false);
+  const other = await otherListener();
+  expect(other.said).toBe('held');
+  lock.rest(false);
+  await other.end();
+  await vi.waitFor(() => expect(runs()).toBe(true), { timeout: 20_000 });
+});

@@ -22,8 +22,16 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
     if ((error as { code?: unknown }).code === 'SQLITE_BUSY') throw half === 'listener' ? secondListener(path) : secondCourier(path);
     logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
   }
+  let isResting = false;
+  const settle = () => {
+    try {
+      held?.rest(isResting);
+    } catch {
+      // somebody asks for it just now: in a second
+    }
+  };
   const timer = setInterval(() => {
-    if (held?.isInPlace()) return;
+    if (held?.isInPlace()) return settle();
     try {
       const next = holdHalfLock(path, half, 0); // to wait is to hear nothing
       held?.release();
@@ -35,11 +43,8 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
   }, lockRetryMs).unref();
   return {
     rest(resting) {
-      try {
-        held?.rest(resting);
-      } catch {
-        // somebody asks for it just now: at the next call
-      }
+      isResting = resting;
+      settle();
     },
     release() {
       clearInterval(timer);
