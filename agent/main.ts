@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 // The process edge: arguments, signals, exit codes.
+import './lib/own-packages.ts';
+
 import { reportError } from './cli/output.ts';
 import { buildProgram } from './cli/program.ts';
 import { configNamedBy, languageOf } from './cli/translate.ts';

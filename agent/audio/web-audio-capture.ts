@@ -1,5 +1,7 @@
 // Child process of the web-audio microphone: argv DEVICE RATE; 16-bit little-endian mono on stdout. It may crash
 // without ending the listener.
+import '../lib/own-packages.ts';
+
 import { openPcmWriter } from './pcm-writer.ts';
 import { captureMicrophone } from './web-audio.ts';
 
