@@ -19,16 +19,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 process.on('SIGUSR1', () => undefined); // without a handler, Node would open a debugger's port
 const language = languageOf(process.argv, process.env);
 const config = configNamedBy(process.argv, process.env);
+let errors: { write(text: string): unknown } = process.stderr;
+if (['run', 'listen', 'deliver'].includes(process.argv[2] ?? '')) {
+  // what is left to say must not keep a process of the agent from ending, nor change its exit code
+  errors = (await import('./lib/journal.ts')).openJournal(2, () => undefined);
+  process.on('uncaughtException', (error) => process.exit(reportError(error, language, config, errors)));
+}
 process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
   if (cause.code === 'EPIPE') process.exit(0); // the reader has closed the pipe
   const unwritten = new TocsinError(`Expected to write the output, got: ${cause.message}`, 'is the disk full? df -h', exitCodes.failure, { cause });
-  process.exit(reportError(unwritten, language, config));
+  process.exit(reportError(unwritten, language, config, errors));
 });
 try {
   const program = await buildProgram(stop.signal, language, config, process.argv[2]);
   await program.parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = reportError(error, language, config);
+  process.exitCode = reportError(error, language, config, errors);
 }
 if (stop.signal.aborted) {
   // a DNS lookup cannot be cancelled and keeps the process alive for as long as the resolver waits

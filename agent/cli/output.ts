@@ -68,14 +68,13 @@ export function showFields(fields: readonly Field[], { columns, colours }: Scree
     .join('\n');
 }
 
-/** Prints `Error:` and `Try:` on stderr and returns the exit code. */
-export function reportError(error: unknown, language: Language = 'en', config?: string): number {
+/** Prints `Error:` and `Try:` on stderr, or where `to` says, and returns the exit code. */
+export function reportError(error: unknown, language: Language = 'en', config?: string, to: { write(text: string): unknown } = process.stderr): number {
   const t = openTranslate(language);
   const { colours: err, columns } = screenOf(process.stderr);
   // broken for eyes only: whoever reads a pipe gets one line each
   const fit = (label: string, line: string) => (process.stderr.isTTY && !isCommand(line) ? wrap(line, columns, label.length + 1) : line);
-  const say = (message: string, hint: string) =>
-    process.stderr.write(`${err.red(t('error'))} ${fit(t('error'), message)}\n${err.cyan(t('try'))} ${fit(t('try'), hint)}\n`);
+  const say = (message: string, hint: string) => to.write(`${err.red(t('error'))} ${fit(t('error'), message)}\n${err.cyan(t('try'))} ${fit(t('try'), hint)}\n`);
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage; // the help was the answer
   if (error instanceof TocsinError) {
     // what came may be anything, the name of a file too, and a terminal would obey it

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
+import { exitCodes } from '../../agent/lib/errors.ts';
 import { openLogger } from '../../agent/lib/logger.ts';
 import { openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
@@ -82,6 +83,33 @@ test.each(Object.entries(places))('both halves hear, tell and stop while their j
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
   }
+});
+
+// thrown where nobody catches it, once the process edge is set up
+const planted = `const plant = setInterval(() => {
+  if (process.listenerCount('SIGUSR1') === 0) return;
+  clearInterval(plant);
+  throw new Error('planted');
+}, 10);`;
+
+test.each(Object.entries(places))('a half that fails ends with the exit code of that, and one that crashes ends, while its journal is %s', async (_, open) => {
+  const stderr = open();
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-journal-'));
+  const path = join(folder, 'tocsin.yaml');
+  const mqtt = { url: 'mqtt://127.0.0.1:1' };
+  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db') }, mqtt }));
+  const endOf = (...args: string[]) =>
+    new Promise((done) => {
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', stderr] });
+      onTestFinished(() => void child.kill('SIGKILL'));
+      child.once('close', done);
+    });
+  const ends = await Promise.all([
+    endOf('agent/main.ts', 'listen', '-c', join(folder, 'absent.yaml')),
+    endOf('agent/main.ts', 'deliver', '-c', join(folder, 'absent.yaml')),
+    endOf('--import', `data:text/javascript,${encodeURIComponent(planted)}`, 'agent/main.ts', 'deliver', '-c', path),
+  ]);
+  expect(ends).toEqual([exitCodes.config, exitCodes.config, exitCodes.failure]);
 });
 
 test('lines that were not taken are counted, and told with the next that is', () => {
