@@ -21,9 +21,9 @@ export interface HeldLock {
 }
 
 /**
- * Holds the lock of the half until the process ends or lets go. PATH.HALF.lock stays an empty
- * file: a transaction that is begun and writes nothing is only a lock. Throws SQLite's error, with the code SQLITE_BUSY
- * if another process holds the lock longer than `waitMs`.
+ * Holds the lock of the half until the process ends or lets go. PATH.HALF.lock stays an empty file: a transaction that
+ * is begun and writes nothing is only a lock. Throws SQLite's error, with the code SQLITE_BUSY if another process holds
+ * the lock longer than `waitMs`.
  */
 export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): HeldLock {
   const path = lockOf(outboxPath, half);

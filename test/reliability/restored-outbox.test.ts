@@ -25,7 +25,7 @@ test.each(['listen', 'deliver'] as const)(
     const microphone = { device: 'CARD=none' };
     writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path }, mqtt: { url: 'mqtt://127.0.0.1:1' } }));
     const { child, ended } = startHalf(half, config, process.env);
-    while (!existsSync(`${path}.new`) && child.exitCode === null) await setImmediate();
+    while (!existsSync(`${path}.new`) && quarantined(path).length === 0 && child.exitCode === null) await setImmediate();
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
     expect(readdirSync(join(path, '..')).filter((name) => name.includes('.new') || name.endsWith('-journal'))).toEqual([]);
