@@ -2,20 +2,20 @@ import { UnsentError } from '../lib/errors.ts';
 import type { MqttProbe } from './mqtt-publisher.ts';
 import type { OpenPublisher } from './publisher.ts';
 
-/** Whether a payload may be published on a topic; unknown topics have no payload. */
-type IsClosed = (topic: string, payload: string) => boolean;
+/** What is published in place of a payload; nothing where it does not match its topic's closed schema. */
+type ClosedForm = (topic: string, payload: string) => string | undefined;
 
 /**
  * The last gate before the network: a payload that does not match the closed schema of its topic is not sent, whatever
- * the outbox held. It counts as refused, so that it stays in the outbox and holds up nothing else.
+ * the outbox held. It counts as refused, so that it stays in the outbox and holds up nothing else. Of one that matches,
+ * what the schema read is sent.
  */
-export function closedPublisher(open: OpenPublisher, isClosed: IsClosed): OpenPublisher {
+export function closedPublisher(open: OpenPublisher, closedForm: ClosedForm): OpenPublisher {
   return async (will, signal) => {
-    if (!isClosed(will.topic, will.payload)) throw refusal(will.topic);
-    const publisher = await open(will, signal);
+    const publisher = await open({ ...will, payload: admit(closedForm, will.topic, will.payload) }, signal);
     return {
       lost: publisher.lost,
-      publish: (topic, payload, options) => (isClosed(topic, payload) ? publisher.publish(topic, payload, options) : Promise.reject(refusal(topic))),
+      publish: async (topic, payload, options) => publisher.publish(topic, admit(closedForm, topic, payload), options),
       close: (farewell) => publisher.close(farewell),
     };
   };
@@ -30,19 +30,18 @@ export interface ClosedProbe extends Pick<MqttProbe, 'subscribe' | 'close'> {
   publish(topic: string, payload: string): Promise<number>;
 }
 
-export function closedProbe(probe: MqttProbe, isClosed: IsClosed): ClosedProbe {
+export function closedProbe(probe: MqttProbe, closedForm: ClosedForm): ClosedProbe {
   return {
     subscribe: probe.subscribe,
-    publish: async (topic, payload) => {
-      if (!isClosed(topic, payload)) throw refusal(topic);
-      return probe.publishUnchecked(topic, payload);
-    },
+    publish: async (topic, payload) => probe.publishUnchecked(topic, admit(closedForm, topic, payload)),
     close: probe.close,
   };
 }
 
-function refusal(topic: string): UnsentError {
-  return new UnsentError(
+function admit(closedForm: ClosedForm, topic: string, payload: string): string {
+  const form = closedForm(topic, payload);
+  if (form !== undefined) return form;
+  throw new UnsentError(
     `Expected a message of the closed schema of ${topic}, got another: it is not sent`,
     'tocsin privacy verify shows whether the outbox was changed',
   );

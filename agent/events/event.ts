@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { inSteps } from '../lib/steps.ts';
 
 /**
  * What may be said of one sound; published as CloudEvents 1.0 JSON, structured mode. The one source of
  * docs/event.schema.json.
  */
-const score = z.number().min(0).max(1);
+const score = z.number().min(0).max(1).refine(inSteps(1000));
 const sequence = z.number().int().min(1).max(1e12);
 const version = z.string().regex(/^[0-9a-z.-]{1,32}$/);
 const model = z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version });
@@ -30,14 +31,21 @@ export const soundEventSchema = z
         .number()
         .min(0)
         .max(600)
+        .refine(inSteps(1000))
         .describe(
           'From the onset to the end of what had been judged when the sound was sure, on its own time. The report does not wait for its end, and goes out later than this by what judging takes.',
         ),
-      levelAboveBackgroundDb: z.number().min(-20).max(140).describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
+      levelAboveBackgroundDb: z
+        .number()
+        .min(-20)
+        .max(140)
+        .refine(inSteps(1))
+        .describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
       soundPressureLevelDb: z
         .number()
         .min(0)
         .max(200)
+        .refine(inSteps(1))
         .optional()
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { eventRefusals, linkFaults, type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
+import { inSteps } from '../lib/steps.ts';
 
 const count = z.number().int().min(0).max(1e12);
-const seconds = z.number().min(0).max(3.2e9);
+const seconds = z.number().min(0).max(3.2e9).refine(inSteps(10));
 
 /**
  * The state of the sensor; published at intervals, and at once when hearing changes. The one source of
@@ -33,6 +34,7 @@ export const healthSchema = z
         .number()
         .min(-120)
         .max(20)
+        .refine(inSteps(1))
         .optional()
         .describe('Level exceeded 90 % of the last five minutes since a fault, unweighted, relative to a full-scale sine; none while nothing is heard.'),
       reportedSecondsAgo: seconds.describe('Age of these figures.'),

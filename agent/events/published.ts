@@ -18,18 +18,20 @@ export const publishedSchemas: Record<PublishedKind, z.ZodType> = {
 };
 
 /**
- * Returns a function that tells whether a payload is a valid message for one of a sensor's topics, in exactly the form
- * that JSON.stringify writes. Otherwise a repeated key, white space or digits that do not change a value could carry
- * more than what was checked. `topics` gives the topic of each kind.
+ * Returns a function that gives a payload for one of a sensor's topics as its schema reads it, written anew; nothing
+ * where it is no valid message in exactly the form that JSON.stringify writes. Otherwise a repeated key, white space,
+ * the order of keys or digits that do not change a value could carry more than what was checked. `topics` gives the
+ * topic of each kind.
  */
-export function isPublishable(topics: Readonly<Record<PublishedKind, string>>): (topic: string, payload: string) => boolean {
+export function closedForm(topics: Readonly<Record<PublishedKind, string>>): (topic: string, payload: string) => string | undefined {
   const schemas = new Map(Object.entries(topics).map(([kind, topic]) => [topic, publishedSchemas[kind as PublishedKind]]));
   return (topic, payload) => {
     try {
       const value: unknown = JSON.parse(payload);
-      return JSON.stringify(value) === payload && (schemas.get(topic)?.safeParse(value).success ?? false);
+      const read = schemas.get(topic)?.safeParse(value);
+      return read?.success && JSON.stringify(value) === payload ? JSON.stringify(read.data) : undefined;
     } catch {
-      return false; // not JSON
+      return undefined; // not JSON
     }
   };
 }

@@ -1,16 +1,19 @@
 import { z } from 'zod';
+import { inSteps } from '../lib/steps.ts';
 
-const seconds = z.number().min(0).max(7200);
+const seconds = z.number().min(0).max(7200).refine(inSteps(10));
 const count = z.number().int().min(0).max(100_000);
-const levels = (reference: string, min: number, max: number) =>
-  z
+const levels = (reference: string, min: number, max: number) => {
+  const level = z.number().min(min).max(max).refine(inSteps(10));
+  return z
     .strictObject({
-      laeq: z.number().min(min).max(max).describe('Equivalent continuous level.'),
-      la10: z.number().min(min).max(max).describe('Level exceeded 10 % of the time: the loud moments.'),
-      la90: z.number().min(min).max(max).describe('Level exceeded 90 % of the time: the background.'),
+      laeq: level.describe('Equivalent continuous level.'),
+      la10: level.describe('Level exceeded 10 % of the time: the loud moments.'),
+      la90: level.describe('Level exceeded 90 % of the time: the background.'),
     })
     .optional()
     .describe(`A-weighted; percentiles of the level with time constant F (IEC 61672-1), looked at every 125 ms. ${reference}`);
+};
 
 /**
  * An hour in figures, for planning; published once an hour, late when the sensor was offline. The one source of

@@ -12,7 +12,7 @@ import { openLink } from '../../agent/delivery/link.ts';
 import type { OpenPublisher } from '../../agent/delivery/publisher.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
-import { isPublishable, type PublishedKind } from '../../agent/events/published.ts';
+import { closedForm, type PublishedKind } from '../../agent/events/published.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { seededRandom } from '../support/random.ts';
 import { bootId, fixedClock, hearingRecord, limits, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -123,7 +123,7 @@ async function published(outbox: ReturnType<typeof openSqliteOutbox>, gate: bool
       publish: async (topic, payload) => void sent.push({ topic, payload }),
     };
   };
-  const closed = gate ? closedPublisher(network, isPublishable(topics)) : network;
+  const closed = gate ? closedPublisher(network, closedForm(topics)) : network;
   const counting: OpenPublisher = async (will, signal) => {
     const publisher = await closed(will, signal);
     return {

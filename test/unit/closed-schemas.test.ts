@@ -1,11 +1,14 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { closedProbe } from '../../agent/delivery/closed-publisher.ts';
+import { toSummary } from '../../agent/delivery/summaries.ts';
+import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
 import { linkTest } from '../../agent/events/event.ts';
+import type { Health } from '../../agent/events/health.ts';
 import { publishedKinds } from '../../agent/events/privacy.ts';
-import { isPublishable, publishedSchemas } from '../../agent/events/published.ts';
-import { bootId } from '../support/samples.ts';
+import { closedForm, publishedSchemas } from '../../agent/events/published.ts';
+import { bootId, fixedClock, hourSummary, recordedEvent } from '../support/samples.ts';
 
 interface Schema {
   readonly [key: string]: unknown;
@@ -68,17 +71,67 @@ test('every topic has a schema, and every schema a topic; what has neither is no
   expect(Object.keys(publishedSchemas).sort()).toEqual(Object.keys(topics).sort());
   expect([...publishedKinds].sort()).toEqual(Object.keys(topics).sort());
   expect(globSync('docs/*.schema.json').length).toBe(publishedKinds.length);
-  const accepts = isPublishable(topics);
+  const form = closedForm(topics);
   const gap = JSON.stringify({ outbox: '0123456789abcdef', first: 1, last: 2, reason: 'too_old' });
-  expect(accepts(topics.gap, gap)).toBe(true);
-  expect(accepts(topics.event, gap)).toBe(false);
-  expect(accepts(topicsOf('a', 'c').gap, gap)).toBe(false);
-  expect(accepts(topics.gap, 'no JSON')).toBe(false);
-  expect(accepts(topics.gap, gap.replace('}', ',"note":"words"}'))).toBe(false);
-  expect(accepts(topics.gap, gap.replace('{', '{"outbox":"what was said in the street",'))).toBe(false); // a key twice: the last counts
-  expect(accepts(topics.gap, gap.replace('{', '{ \t  \t'))).toBe(false);
-  expect(accepts(topics.gap, gap.replace(':1,', ':1.000,'))).toBe(false);
+  expect(form(topics.gap, gap)).toBe(gap);
+  for (const [topic, payload] of [
+    [topics.event, gap],
+    [topicsOf('a', 'c').gap, gap],
+    [topics.gap, 'no JSON'],
+    [topics.gap, gap.replace('}', ',"note":"words"}')],
+    [topics.gap, gap.replace('{', '{"outbox":"what was said in the street",')], // a key twice: the last counts
+    [topics.gap, gap.replace('{', '{ \t  \t')],
+    [topics.gap, gap.replace(':1,', ':1.000,')],
+  ] as const)
+    expect(form(topic, payload), payload).toBeUndefined();
 });
+
+test('the order of keys says nothing: what the schema read is sent', () => {
+  const topics = topicsOf('a', 'b');
+  const event = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock());
+  const turned = { ...Object.fromEntries(Object.entries(event).reverse()), data: Object.fromEntries(Object.entries(event.data).reverse()) };
+  expect(JSON.stringify(turned)).not.toBe(JSON.stringify(event));
+  expect(closedForm(topics)(topics.event, JSON.stringify(turned))).toBe(JSON.stringify(event));
+});
+
+test('no number that a listener writes is finer than the outbox can hold', () => {
+  const topics = topicsOf('a', 'b');
+  const form = closedForm(topics);
+  const messages = {
+    event: toCloudEvent({ ...recordedEvent(0, { soundPressureLevelDb: 90 }), sequence: 1 }, sender, fixedClock()),
+    summary: toSummary({ ...hourSummary({ splAtFullScaleDb: 118.4 }), sequence: 1 }, sender.outboxId, fixedClock()),
+    health,
+  };
+  const places = Object.entries(messages).flatMap(([kind, message]) => numbersOf(message).map((path) => [kind, path] as const));
+  expect(places.length).toBeGreaterThan(25);
+  for (const [kind, path] of places) {
+    const topic = topics[kind as keyof typeof messages];
+    const message = structuredClone(messages[kind as keyof typeof messages]) as Record<string, unknown>;
+    expect(form(topic, JSON.stringify(message)), kind).toBe(JSON.stringify(message));
+    const holder = path.slice(0, -1).reduce((inner, key) => inner[key] as Record<string, unknown>, message);
+    holder[path.at(-1) as string] = Number(holder[path.at(-1) as string]) + 0.0123456789;
+    expect(form(topic, JSON.stringify(message)), `${kind} ${path.join('.')}`).toBeUndefined();
+  }
+});
+
+const sender = { outboxId: '0123456789abcdef', site: 'a', sensor: 'b', historicalAfterSeconds: 60 };
+const health = {
+  ...{ time: '2026-11-20T00:00:00.000Z', clock: 'synchronised', bootId, version: '0.1.0', uptimeSeconds: 60.1 },
+  hearing: {
+    ...{ state: 'listening', fault: 'none', suspicion: 'none', elapsedSeconds: 50.5, listenedSeconds: 50.4, notHeardSeconds: 0.1 },
+    ...{ droppedSamples: 1, opens: 1, starts: 1, noiseFloorDb: -60, reportedSecondsAgo: 0.3 },
+  },
+  outbox: { pending: 1, oldestSeconds: 3.4, stored: 2, sent: 1, expired: 0, refused: 0, dropped: 0, unreadable: 0, faults: [] },
+  link: { connections: 1, lastFault: 'none', eventsRefused: false, eventRefusal: 'none' },
+  board: {},
+} satisfies Health;
+
+/** Where numbers stand in a message. */
+function numbersOf(value: object, path: readonly string[] = []): string[][] {
+  return Object.entries(value).flatMap(([key, part]) =>
+    typeof part === 'number' ? [[...path, key]] : part !== null && typeof part === 'object' ? numbersOf(part, [...path, key]) : [],
+  );
+}
 
 test('a trial by a person passes the gate too: what its topic does not know is not sent', async () => {
   const sent: string[] = [];
@@ -89,7 +142,7 @@ test('a trial by a person passes the gate too: what its topic does not know is n
       subscribe: async () => 0,
       close: async () => undefined,
     },
-    isPublishable(topics),
+    closedForm(topics),
   );
   const trial = JSON.stringify(linkTest(bootId));
   for (const [topic, payload] of [

@@ -11,7 +11,7 @@ import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
-import { isPublishable } from '../../events/published.ts';
+import { closedForm } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
 import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
@@ -194,7 +194,7 @@ const broker: Check = {
     }
     const began = performance.now();
     try {
-      const link = closedProbe(await probes.openLink(mqtt, credentials, clientIdOf({ site, sensor }, 'doctor'), 3500), isPublishable(topicsOf(site, sensor)));
+      const link = closedProbe(await probes.openLink(mqtt, credentials, clientIdOf({ site, sensor }, 'doctor'), 3500), closedForm(topicsOf(site, sensor)));
       // cut off meanwhile, nobody else would close it, and an open link keeps the process
       if (signal.aborted) await link.close();
       else facts.link = link;

@@ -11,7 +11,7 @@ import type { Report } from '../../delivery/publisher.ts';
 import { openSummaries } from '../../delivery/summaries.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { waryPublisher } from '../../delivery/wary-publisher.ts';
-import { isPublishable } from '../../events/published.ts';
+import { closedForm } from '../../events/published.ts';
 import { readBoard } from '../../lib/board.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { ModelError } from '../../lib/errors.ts';
@@ -41,7 +41,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  const gated = closedPublisher(mqttPublisher(mqtt, credentials, clientIdOf(config)), isPublishable(topics));
+  const gated = closedPublisher(mqttPublisher(mqtt, credentials, clientIdOf(config)), closedForm(topics));
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);

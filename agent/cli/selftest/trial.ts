@@ -12,7 +12,7 @@ import { linkFaultOf } from '../../delivery/link-fault.ts';
 import { openMqttProbe } from '../../delivery/mqtt-publisher.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
-import { isPublishable } from '../../events/published.ts';
+import { closedForm } from '../../events/published.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { stopIf } from '../../lib/stop.ts';
@@ -177,5 +177,5 @@ async function openLink(config: Config): Promise<ClosedProbe> {
   const unusable = unusableFile(credentials);
   if (unusable?.hint) throw new BrokenChain('broker', unusable.found, unusable.hint);
   const probe = await openMqttProbe(mqtt, credentials, clientIdOf(config, 'selftest'), mqtt.ackTimeoutSeconds * 1000).catch(named);
-  return closedProbe(probe, isPublishable(topicsOf(site, sensor)));
+  return closedProbe(probe, closedForm(topicsOf(site, sensor)));
 }
