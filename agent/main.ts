@@ -5,7 +5,7 @@ import './lib/own-packages.ts';
 import { reportError } from './cli/output.ts';
 import { buildProgram } from './cli/program.ts';
 import { configNamedBy, languageOf } from './cli/translate.ts';
-import { exitCodes, TocsinError } from './lib/errors.ts';
+import { exitCodes, hasCode, TocsinError } from './lib/errors.ts';
 
 const stop = new AbortController();
 const togetherMs = 1000; // Ctrl-C reaches each half twice: from the terminal and from `tocsin run`
@@ -25,8 +25,8 @@ if (['run', 'listen', 'deliver'].includes(process.argv[2] ?? '')) {
   errors = (await import('./lib/journal.ts')).openJournal(2, () => undefined);
   process.on('uncaughtException', (error) => process.exit(reportError(error, language, config, errors)));
 }
-process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
-  if (cause.code === 'EPIPE') process.exit(0); // the reader has closed the pipe
+process.stdout.on('error', (cause) => {
+  if (hasCode(cause, /^EPIPE$/)) process.exit(0); // the reader has closed the pipe
   const unwritten = new TocsinError(`Expected to write the output, got: ${cause.message}`, 'is the disk full? df -h', exitCodes.failure, { cause });
   process.exit(reportError(unwritten, language, config, errors));
 });

@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { AudioError, messageOf } from '../lib/errors.ts';
+import { AudioError, hasCode, messageOf } from '../lib/errors.ts';
 import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
@@ -28,7 +28,7 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
     sound = atRate(samples, rate, sampleRate);
   } catch (cause) {
     if (cause instanceof AudioError) throw cause;
-    const isThere = (cause as NodeJS.ErrnoException).code !== 'ENOENT';
+    const isThere = !hasCode(cause, /^ENOENT$/);
     throw new AudioError(
       `Expected a wav, flac, ogg or mp3 file at ${path}, got: ${messageOf(cause)}`,
       isThere ? 'play the file elsewhere to check it, or convert it to wav' : 'check the path: ls shows what is there',

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, read } from 'node:fs';
 import { promisify } from 'node:util';
-import { messageOf } from '../lib/errors.ts';
+import { hasCode, messageOf } from '../lib/errors.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import { socketPair } from '../lib/libc.ts';
 import { sleep } from '../lib/sleep.ts';
@@ -222,10 +222,9 @@ async function readInto(descriptor: number, buffer: Buffer, offset: number): Pro
     try {
       return (await readOnce(descriptor, buffer, offset, buffer.length - offset, null)).bytesRead;
     } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      if (code === 'EAGAIN') return undefined;
+      if (hasCode(cause, /^EAGAIN$/)) return undefined;
       // this process was stopped and continued (signal(7)): it has not waited for the whole time
-      if (code === 'EINTR') continue;
+      if (hasCode(cause, /^EINTR$/)) continue;
       const hint = 'restart the board if this does not end by itself';
       throw new CaptureError('failed', `Expected to read what is captured, got: ${messageOf(cause)}`, hint, { cause });
     }

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
-import { exitCodes, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
+import { exitCodes, hasCode, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { addCommand, configOption } from './command.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
@@ -51,8 +51,9 @@ export function addProvision(program: Command, t: Translate): void {
 function notWritten(cause: unknown): ProvisionError {
   const what = `Expected to write the credentials, got: ${messageOf(cause)}`;
   if (isDenied(cause)) return new ProvisionError(what, 'run it again with sudo', { cause });
-  const { code, path } = cause as NodeJS.ErrnoException;
-  if (code === 'ENOENT' && path !== undefined) return new ProvisionError(what, `make the folder: sudo mkdir -m 700 -p ${shellWord(dirname(path))}`, { cause });
+  const { path } = cause as NodeJS.ErrnoException;
+  if (hasCode(cause, /^ENOENT$/) && path !== undefined)
+    return new ProvisionError(what, `make the folder: sudo mkdir -m 700 -p ${shellWord(dirname(path))}`, { cause });
   return new ProvisionError(what, 'sudo tocsin doctor shows whether the disk is full or read-only', { cause });
 }
 

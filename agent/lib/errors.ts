@@ -14,8 +14,7 @@ export class TocsinError extends Error {
 
 /** Whether the error, or one of its causes, is that the system denied this user access. */
 export function isDenied(error: unknown): boolean {
-  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
-  return code === 'EACCES' || code === 'EPERM' || (cause !== undefined && isDenied(cause));
+  return hasCode(error, /^(EACCES|EPERM)$/);
 }
 
 /** Whether the disk, or this user's quota, is full. SHMSIZE: no room for the shared memory of a write-ahead log. */

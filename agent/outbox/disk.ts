@@ -55,7 +55,7 @@ export function isReadOnly(outboxPath: string): boolean {
     else accessSync(dirname(outboxPath), constants.W_OK);
     return false;
   } catch (error) {
-    return ['EROFS', 'EIO', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
+    return hasCode(error, /^(EROFS|EIO|EACCES|EPERM)$/);
   }
 }
 

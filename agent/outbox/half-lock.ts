@@ -1,6 +1,7 @@
 // One listener and one courier for an outbox; and the courier learns without a write that the listener has died, by a
 // lock that the kernel releases with the process.
 import { existsSync } from 'node:fs';
+import { hasCode } from '../lib/errors.ts';
 import { emptyLock } from './files.ts';
 import { OpenedFile } from './opened-file.ts';
 import type { SqliteDatabase } from './sqlite.ts';
@@ -74,7 +75,7 @@ export function openListenerProbe(outboxPath: string): () => boolean | undefined
       db.exec('BEGIN EXCLUSIVE; ROLLBACK');
       return false;
     } catch (error) {
-      if ((error as { code?: unknown }).code === 'SQLITE_BUSY') return true;
+      if (hasCode(error, /^SQLITE_BUSY$/)) return true;
       db?.close(); // opened while the disk was read-only, it could never ask
       db = undefined;
       return undefined;

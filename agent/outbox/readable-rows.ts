@@ -1,4 +1,5 @@
 // Reading a damaged file: SQLite fails where it meets the impossible, or believes it, since its pages have no checksum.
+import { hasCode } from '../lib/errors.ts';
 import type { SqliteDatabase } from './sqlite.ts';
 
 const seconds = 5; // time for reads that fail
@@ -25,8 +26,7 @@ function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    if (typeof code === 'string' && thrown.test(code)) throw error;
+    if (hasCode(error, thrown)) throw error;
     return undefined;
   }
 }

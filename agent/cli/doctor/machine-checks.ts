@@ -5,7 +5,7 @@ import { stampOfEvent } from '../../delivery/stamp.ts';
 import type { HearingRecord } from '../../events/health.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { releasedMs } from '../../lib/clock.ts';
-import { isDenied, messageOf } from '../../lib/errors.ts';
+import { hasCode, isDenied, messageOf } from '../../lib/errors.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
@@ -234,8 +234,8 @@ const disk: Check = {
       return free < 2 * maxMegabytes ? warn('doctor.disk.low', { free, folder, wanted: maxMegabytes }) : pass('doctor.disk.ok', { free, folder });
     } catch (error) {
       if (isDenied(error)) return fail('doctor.forbidden', { path: folder });
-      const { code } = error as NodeJS.ErrnoException;
-      return code === 'ENOENT' ? fail('doctor.disk.absent', { folder }) : fail('doctor.disk.readOnly', { folder, reason: code ?? messageOf(error) });
+      if (hasCode(error, /^ENOENT$/)) return fail('doctor.disk.absent', { folder });
+      return fail('doctor.disk.readOnly', { folder, reason: (error as NodeJS.ErrnoException).code ?? messageOf(error) });
     }
   },
 };

@@ -13,6 +13,7 @@ import { type Credentials, readCredentials } from '../../config/secrets.ts';
 import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
 import { boardTemperature } from '../../lib/board.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { hasCode } from '../../lib/errors.ts';
 import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { findMachine } from '../privacy/machine.ts';
@@ -94,7 +95,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
         statSync(path);
         return 'there';
       } catch (error) {
-        return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'absent' : 'denied';
+        return hasCode(error, /^ENOENT$/) ? 'absent' : 'denied';
       }
     },
     temperature: () => boardTemperature(),
@@ -106,7 +107,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
     command: (name, args, signal) =>
       new Promise((resolve) => {
         execFile(name, args, { signal, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout, stderr) => {
-          const code = error === null ? 0 : (error as NodeJS.ErrnoException).code === 'ENOENT' ? 127 : Number(error.code) || 1;
+          const code = error === null ? 0 : hasCode(error, /^ENOENT$/) ? 127 : Number(error.code) || 1;
           resolve({ code, stdout, stderr });
         });
       }),

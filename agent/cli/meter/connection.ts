@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { isDenied } from '../../lib/errors.ts';
 import { decodeReading, type MeterReading, readingBytes } from '../../meter/reading.ts';
 
 /** Why there is nothing to show; the rest of `meter.` in the messages. */
@@ -17,8 +18,8 @@ export async function* readings(path: string, signal: AbortSignal): AsyncGenerat
   let rest = Buffer.alloc(0);
   let wake = () => {};
   const socket = connect({ path });
-  socket.on('error', (error: NodeJS.ErrnoException) => {
-    trouble = error.code === 'EACCES' || error.code === 'EPERM' ? 'denied' : 'absent';
+  socket.on('error', (error) => {
+    trouble = isDenied(error) ? 'denied' : 'absent';
     wake();
   });
   socket.on('close', () => {

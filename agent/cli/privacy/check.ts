@@ -1,5 +1,5 @@
 import { printableLine } from '../../config/problems.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { hasCode, isDenied, messageOf } from '../../lib/errors.ts';
 import { type MessageKey, type Text, text, type Values } from '../translate.ts';
 import type { Half, HalfName, Machine } from './machine.ts';
 
@@ -56,9 +56,8 @@ export async function runCheck(run: () => Finding | Promise<Finding>): Promise<F
   try {
     return await run();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EACCES' || code === 'EPERM') return unchecked('privacy.notAllowed');
-    if (code === 'ESRCH' || (code === 'ENOENT' && /\/proc\/\d+/.test(messageOf(error)))) return fail('privacy.gone');
+    if (isDenied(error)) return unchecked('privacy.notAllowed');
+    if (hasCode(error, /^ESRCH$/) || (hasCode(error, /^ENOENT$/) && /\/proc\/\d+/.test(messageOf(error)))) return fail('privacy.gone');
     return fail('privacy.broke', { reason: messageOf(error) });
   }
 }

@@ -2,6 +2,7 @@
 import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
+import { hasCode } from '../../lib/errors.ts';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
@@ -103,7 +104,7 @@ function closed(pid: number, { point }: Mount, may: (path: string) => boolean): 
     }
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // covered by another mount, or gone meanwhile
+    if (hasCode(error, /^ENOENT$/)) return true; // covered by another mount, or gone meanwhile
     throw error;
   }
 }

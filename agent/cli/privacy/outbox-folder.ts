@@ -4,6 +4,7 @@ import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, type 
 import { basename, dirname, join, resolve } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
+import { hasCode } from '../../lib/errors.ts';
 import { hasAccessList } from '../../lib/libc.ts';
 import { ballastBytes } from '../../outbox/ballast.ts';
 import { isFalseNote } from '../../outbox/schema-note.ts';
@@ -57,7 +58,7 @@ function isTrial(place: string, stats: Stats, users: ReadonlySet<number>): boole
   try {
     return readdirSync(place, { withFileTypes: true }).every((entry) => entry.isFile() && inTrial.test(entry.name));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // selftest has ended
+    if (hasCode(error, /^ENOENT$/)) return true; // selftest has ended
     throw error;
   }
 }
@@ -109,7 +110,7 @@ function isZeros(place: string): boolean {
       closeSync(file);
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true; // released since
+    if (hasCode(error, /^ENOENT$/)) return true; // released since
     throw error;
   }
 }

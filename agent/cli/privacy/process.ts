@@ -1,6 +1,7 @@
 // What the kernel tells of a process under /proc (proc(5)). Everything throws as the file system does: EACCES without
 // root, ENOENT or ESRCH when the process has gone.
 import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { hasCode } from '../../lib/errors.ts';
 
 export interface OpenFile {
   readonly pid: number;
@@ -24,7 +25,7 @@ export function openFiles(pid: number): OpenFile[] {
       const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8);
       found.push(describe(pid, target, (flags & 3) !== 0, statSync(`/proc/${pid}/fd/${fd}`)));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // closed since it was listed
+      if (!hasCode(error, /^ENOENT$/)) throw error; // closed since it was listed
     }
   }
   for (const { range, permissions, path } of mappings(pid)) {
@@ -32,7 +33,7 @@ export function openFiles(pid: number): OpenFile[] {
     try {
       found.push(describe(pid, path, true, statSync(`/proc/${pid}/map_files/${range}`)));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (!hasCode(error, /^ENOENT$/)) throw error;
     }
   }
   return found;
@@ -124,7 +125,7 @@ export function unlessGone<T>(look: () => T, gone: T): T {
   try {
     return look();
   } catch (error) {
-    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return gone;
+    if (hasCode(error, /^(ENOENT|ESRCH)$/)) return gone;
     throw error;
   }
 }
@@ -195,7 +196,7 @@ export function isSame(path: string, seen: string): boolean {
     const [there, here] = [statSync(path), statSync(seen)];
     return there.ino === here.ino && there.dev === here.dev;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    if (hasCode(error, /^(ENOENT|ENOTDIR)$/)) return false;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { hasCode } from '../../lib/errors.ts';
 import { allProcesses, machineProcess, namespaceOf, openFiles } from './process.ts';
 
 export interface Socket {
@@ -67,7 +68,7 @@ function linesOf(pid: number, name: string): string[] {
   try {
     text = readFileSync(`/proc/${pid}/net/${name}`, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // a kernel without this family
+    if (hasCode(error, /^ENOENT$/)) return []; // a kernel without this family
     throw error;
   }
   return text.trimEnd().split('\n').slice(1);

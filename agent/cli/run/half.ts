@@ -1,5 +1,5 @@
 import type { Config } from '../../config/schema.ts';
-import { messageOf, OutboxError } from '../../lib/errors.ts';
+import { hasCode, messageOf, OutboxError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { type Half, type HeldLock, holdHalfLock } from '../../outbox/half-lock.ts';
 import type { Outbox } from '../../outbox/outbox.ts';
@@ -19,7 +19,7 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
   try {
     held = holdHalfLock(path, half);
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'SQLITE_BUSY') throw half === 'listener' ? secondListener(path) : secondCourier(path);
+    if (hasCode(error, /^SQLITE_BUSY$/)) throw half === 'listener' ? secondListener(path) : secondCourier(path);
     logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
   }
   let isResting = false;
