@@ -5,21 +5,22 @@ const wholeBytes = 4096; // a pipe that has room takes so much at once (pipe(7),
 
 /**
  * A place for lines of the log that never holds its process up, nor ends it: where nobody reads any more, the reader is
- * gone or the disk is full, lines are left out. Once lines are taken again, `missing` is called with how many were not.
+ * gone or the disk is full, lines are left out. Once lines are taken again, `missing` is called with how many were not,
+ * to write a line that says so.
  */
 export function openJournal(descriptor: number, missing: (lines: number) => void): { write(line: string): void } {
   let lost = 0;
+  let isCut = false; // of the last line only a part was taken
   const isTaken = (line: string): boolean => {
-    const bytes = Buffer.from(line);
+    const bytes = Buffer.from(isCut ? `\n${line}` : line);
+    let at = 0;
     try {
-      for (let at = 0; at < bytes.length; ) {
-        if (!isWritable(descriptor)) return false;
-        at += writeSync(descriptor, bytes, at, Math.min(wholeBytes, bytes.length - at));
-      }
-      return true;
+      while (at < bytes.length && isWritable(descriptor)) at += writeSync(descriptor, bytes, at, Math.min(wholeBytes, bytes.length - at));
     } catch {
-      return false; // there is nowhere to tell it
+      // there is nowhere to tell it
     }
+    if (at > 0) isCut = at < bytes.length;
+    return at === bytes.length;
   };
   return {
     write(line) {
@@ -27,9 +28,11 @@ export function openJournal(descriptor: number, missing: (lines: number) => void
         lost++;
         return;
       }
+      if (lost === 0) return;
       const lines = lost;
       lost = 0;
-      if (lines > 0) missing(lines);
+      missing(lines);
+      if (lost > 0) lost = lines; // not taken either: told another time
     },
   };
 }

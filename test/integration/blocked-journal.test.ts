@@ -27,9 +27,9 @@ function openPipe() {
         expect(error).toMatchObject({ code: 'EAGAIN' });
       }
     },
-    read() {
-      const bytes = Buffer.alloc(1_000_000);
-      return bytes.toString('utf8', 0, readSync(both, bytes)).trim();
+    read(most = 1_000_000) {
+      const bytes = Buffer.alloc(most);
+      return bytes.toString('utf8', 0, readSync(both, bytes)).trimEnd();
     },
     closeReader() {
       closeSync(both);
@@ -124,4 +124,31 @@ test('lines that were not taken are counted, and told with the next that is', ()
   expect(said.map((line) => JSON.parse(line))).toMatchObject([{ msg: 'second' }, { level: 40, lines: 3, msg: expect.stringContaining('missing') }]);
   logger.info({}, 'third');
   expect(JSON.parse(pipe.read())).toMatchObject({ msg: 'third' });
+});
+
+test('a count of lines that is not taken itself is not lost', () => {
+  const pipe = openPipe();
+  const logger = openLogger('trial', 'info', pipe.write);
+  pipe.fill();
+  for (let i = 0; i < 3; i++) logger.info({}, 'lost');
+  pipe.read(4096); // a page: room for the next line alone
+  logger.info({ reason: 'x'.repeat(3900) }, 'second');
+  expect(JSON.parse(pipe.read())).toMatchObject({ msg: 'second' });
+  logger.info({}, 'third');
+  const said = pipe.read().split('\n');
+  expect(said.map((line) => JSON.parse(line))).toMatchObject([{ msg: 'third' }, { lines: 3 }]);
+});
+
+test('a line of which only a part was taken is counted, and the next stands by itself', () => {
+  const pipe = openPipe();
+  const logger = openLogger('trial', 'info', pipe.write);
+  pipe.fill();
+  pipe.read(4096);
+  logger.info({ reason: 'x'.repeat(10_000) }, 'cut');
+  const cut = pipe.read();
+  expect(cut).toMatch(/^ *\{.*x$/);
+  logger.info({}, 'next');
+  const [rest, ...said] = (cut + pipe.read()).split('\n');
+  expect(rest).toBe(cut);
+  expect(said.map((line) => JSON.parse(line))).toMatchObject([{ msg: 'next' }, { lines: 1 }]);
 });
