@@ -25,7 +25,7 @@ export function placeFile(path: string, content: string, mode: number): void {
   }
 }
 
-/** Renames a file and fsyncs its folder, so that a power cut does not undo the rename. */
+/** Renames a file or a folder and fsyncs the folder that it is in, so that a power cut does not undo the rename. */
 export function moveFile(from: string, to: string): void {
   renameSync(from, to);
   const folder = openSync(dirname(to), 'r');

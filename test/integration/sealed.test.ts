@@ -71,6 +71,17 @@ describe('where the report cannot be put', () => {
     expect(readdirSync(folder)).toEqual(['commission-post-1']);
   });
 
+  test.skipIf(missing('strace'))('and it is on the disk when it is said to be there', () => {
+    const trace = join(folder, 'trace');
+    const script = `import { placeSealed } from './agent/cli/commission/seal.ts';
+placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}' }, { publicKey: 'public', sign: () => 'signed' });`;
+    const strace = ['-f', '-y', '-e', 'trace=fsync,rename', '-o', trace];
+    const { status, stderr } = spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const calls = readFileSync(trace, 'utf8').match(/rename\(.*|fsync\(\d+<[^>]*/g) ?? [];
+    expect(calls.slice(-2)).toEqual([expect.stringMatching(/^rename.*commission-post-1"/), expect.stringMatching(`<${folder}$`)]);
+  });
+
   test('no folder: it is said, with what to do', () => {
     const sealed = thrownBy(() => seal(noFolder(), 1));
     expect(sealed).toBeInstanceOf(TocsinError);

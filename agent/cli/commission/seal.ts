@@ -1,9 +1,10 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
+import { moveFile } from '../../lib/place-file.ts';
 import { certificatesIn } from '../provision/certificate-checks.ts';
 import { identityPaths } from '../provision/paths.ts';
 
@@ -78,7 +79,7 @@ export function placeSealed(parent: string, name: string, files: Readonly<Record
     beside = mkdtempSync(join(parent, `.${name}-`));
     for (const [file, content] of contents) writeFileSync(join(beside, file), content, { flag: 'wx', mode: 0o644, flush: true });
     chmodSync(beside, 0o755);
-    renameSync(beside, join(parent, name));
+    moveFile(beside, join(parent, name));
     return join(parent, name);
   } catch (cause) {
     if (beside !== undefined) removeWhereItCan(beside);
