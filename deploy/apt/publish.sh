@@ -7,6 +7,14 @@ umask 022 # a web server reads it, whatever the operator keeps for himself
 [ $# -ge 3 ] || { echo "Usage: $0 REPOSITORY KEY DEB..." >&2; exit 2; }
 repository=$1 key=$2
 shift 2
+days=${TOCSIN_VALID_DAYS:-30}
+case ${days#-} in
+  '' | *[!0-9]*) # date takes a letter for a zone
+    echo "Error: Expected TOCSIN_VALID_DAYS to be a whole number of days, got: $days" >&2
+    echo "Try: leave it out: a repository is then valid for 30" >&2
+    exit 2
+    ;;
+esac
 suite=$repository/dists/stable
 for deb; do dpkg-deb --fsys-tarfile "$deb" >/dev/null; done # apt-ftparchive leaves out one that was cut short, and says so to nobody
 mkdir -p "$repository/pool" "$repository/dists"
@@ -43,7 +51,7 @@ for deb; do
   }
 done
 # Valid-Until, in English whatever the operator speaks: whoever holds back new packages by serving an old repository is seen after so many days; publish anew before
-until=$(LC_ALL=C date -u -d "+${TOCSIN_VALID_DAYS:-30} days" '+%a, %d %b %Y %H:%M:%S UTC')
+until=$(LC_ALL=C date -u -d "+$days days" '+%a, %d %b %Y %H:%M:%S UTC')
 # into a file, not a pipe: sh does not see what fails before the last command of one
 apt-ftparchive -o APT::FTPArchive::Release::Origin=Tocsin -o APT::FTPArchive::Release::Label=Tocsin -o APT::FTPArchive::Release::Suite=stable \
   -o APT::FTPArchive::Release::Codename=stable -o APT::FTPArchive::Release::Acquire-By-Hash=yes -o APT::FTPArchive::Release::Components=main -o 'APT::FTPArchive::Release::Architectures=arm64 amd64' \

@@ -187,6 +187,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
         .toSorted();
     const before = served();
     expect(() => publish('guarded', 'nobody', '1.0.2')).toThrow('nobody@example.org');
+    expect(() => publish('guarded', 'operator', '1.0.2', 'x')).toThrow('Expected TOCSIN_VALID_DAYS to be a whole number of days, got: x');
     expect(served()).toEqual(before);
     expect(update(sensor('guarded'))).toMatchObject({ status: 0 });
     publish('guarded', 'operator', '1.0.2'); // and the next one succeeds: a package more, and its index under two digests
