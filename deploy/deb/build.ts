@@ -28,6 +28,7 @@ if (Number.parseInt(npm, 10) < 10) throw new Error(`Expected npm 10 or newer, go
 const epochSeconds = Number(process.env.SOURCE_DATE_EPOCH ?? committedAt());
 const environment = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds), LC_ALL: 'C' };
 
+process.on('SIGINT', () => undefined); // Ctrl-C ends npm or dpkg-deb as well, whose end is an error that takes the work folder away
 mkdirSync(values.out, { recursive: true });
 for (const architecture of values.arch) {
   if (!architectures.includes(architecture as Architecture)) throw new Error(`Expected --arch ${architectures.join(' or ')}, got ${architecture}`);

@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -137,6 +138,21 @@ test('with an npm that is too old no package is built, and it says what to do', 
   });
   expect(stderr).toContain('Error: Expected npm 10 or newer, got 9.2.0; try: npx npm@11 run deb\n');
   expect([status, existsSync(join(folder, 'out'))]).toEqual([1, false]);
+});
+
+test('stopped by Ctrl-C, a build leaves no folder behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-npm-'));
+  // the real one ends at Ctrl-C as well
+  writeFileSync(join(folder, 'npm'), '#!/bin/sh\n[ "$1" = ci ] || exec echo 11.0.0\necho installs >&2\nexec sleep 60\n', { mode: 0o755 });
+  const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, TMPDIR: join(folder, 'tmp') };
+  mkdirSync(env.TMPDIR);
+  const build = spawn(process.execPath, ['deploy/deb/build.ts', '--out', join(folder, 'out')], { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(build, 'exit');
+  await once(build.stderr, 'data');
+  expect(readdirSync(env.TMPDIR)).toHaveLength(1);
+  process.kill(-(build.pid as number), 'SIGINT');
+  expect(await ended).toEqual([1, null]);
+  expect(readdirSync(env.TMPDIR)).toEqual([]);
 });
 
 test('a package that is cut short while it is packed is not called one, and the next build makes it', () => {
