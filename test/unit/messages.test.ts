@@ -9,6 +9,7 @@ import { buildProgram } from '../../agent/cli/program.ts';
 import { catalogue, languageOf, type MessageKey, openTranslate, text, translateError } from '../../agent/cli/translate.ts';
 import { fixed, formatNumber, typeset } from '../../agent/cli/typography.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
+import { readYaml } from '../../agent/config/read-yaml.ts';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
 
 const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).toSorted();
@@ -130,6 +131,35 @@ test('how a capture ended has its French, the words of other programs stay', () 
   expect(of('no sound for 5 s of the last 10 s')).toBe('aucun son pendant 5\u00a0s des 10 dernières');
   expect(translateError('Expected systemctl start tocsin-listener.service to succeed, got: exit 1', 'fr')).toMatch(/obtenu\u00a0: sortie 1$/);
   expect(openTranslate('fr')('doctor.microphone.absent', { device: 'x', reason: 'No such device' })).toContain('(aucun appareil de ce nom)');
+});
+
+test.each([
+  ['mqtt:\n\turl: x', 'tabulation en retrait'],
+  ['mqtt:\n   url: a\n  protocol: 5', 'des clés d’un même groupe dont le retrait diffère'],
+  ['a:\n  - 1\n - 2', 'une liste dont le retrait diffère'],
+  ['mqtt:\n  url: a\n   protocol: 5', 'une clé derrière une autre sur la même ligne, ou en retrait sous une valeur'],
+  ['site: a\nsite: b', 'une clé qui y est déjà'],
+  ['site: a\nsensor b', 'une clé sans deux-points'],
+  ['site:a\nsensor: b', 'une clé sans deux-points, ou sans espace derrière lui'],
+  ['site: "a', 'aucun guillemet " fermant'],
+  ["site: 'a", "aucun guillemet ' fermant"],
+  ['site: "a"b', 'du texte derrière une valeur finie'],
+  ['site: "a"#b', 'un commentaire sans espace devant #'],
+  ['site: @a', 'une valeur qui commence par @ sans guillemets'],
+  ['site: "\\d"', 'une séquence \\d inconnue entre guillemets'],
+  ['model: {open: 1', 'aucune accolade } fermante'],
+  ['a: [1', 'aucun crochet ] fermant'],
+  ['site: !a b', 'une étiquette (!nom) inconnue'],
+  ['site: a\n---\nsite: b', 'une ligne --- au milieu du fichier'],
+])('what is no YAML in %j has its French, with its place', (yaml, french) => {
+  let english = '';
+  try {
+    readYaml(yaml, 'FILE');
+  } catch (error) {
+    english = (error as Error).message;
+  }
+  const said = translateError(english, 'fr').replaceAll('\u00a0', ' ').replace(/\d+/g, 'N');
+  expect(said).toBe(`Attendu du YAML dans FILE, obtenu : ${french}, ligne N, colonne N`);
 });
 
 test.each([

@@ -1,6 +1,6 @@
 /**
- * What the system says of a file, as Node puts it, SQLite of an outbox, agent/audio of a sound file, and a capture of
- * its end.
+ * What the system says of a file, as Node puts it, SQLite of an outbox, agent/audio of a sound file, a capture of its
+ * end, and the YAML package of the mistakes that are made by hand.
  */
 export const frenchCauses: Record<string, string> = {
   'no such file or directory': 'fichier ou dossier absent',
@@ -43,5 +43,21 @@ export const frenchCauses: Record<string, string> = {
   'no sound for {1} s of the last {2} s ({3})': 'aucun son pendant {1} s des {2} dernières ({3})',
   'No such device': 'aucun appareil de ce nom',
   'No such file or directory': 'fichier ou dossier absent',
+  'Tabs are not allowed as indentation': 'tabulation en retrait',
+  'All mapping items must start at the same column': 'des clés d’un même groupe dont le retrait diffère',
+  'A block sequence may not be used as an implicit map key': 'une liste dont le retrait diffère',
+  'Nested mappings are not allowed in compact mappings': 'une clé derrière une autre sur la même ligne, ou en retrait sous une valeur',
+  'Map keys must be unique': 'une clé qui y est déjà',
+  'Implicit map keys need to be followed by map values': 'une clé sans deux-points',
+  'Implicit keys need to be on a single line': 'une clé sans deux-points, ou sans espace derrière lui',
+  'Missing closing {1}quote': 'aucun guillemet {1} fermant',
+  'Unexpected {1} at node end': 'du texte derrière une valeur finie',
+  'Comments must be separated from other tokens by white space characters': 'un commentaire sans espace devant #',
+  'Plain value cannot start with {1} character {2}': 'une valeur qui commence par {2} sans guillemets',
+  'Invalid escape sequence {1}': 'une séquence {1} inconnue entre guillemets',
+  'Flow map in block collection must be sufficiently indented and end with a }': 'aucune accolade } fermante',
+  'Flow sequence in block collection must be sufficiently indented and end with a ]': 'aucun crochet ] fermant',
+  'Unresolved tag': 'une étiquette (!nom) inconnue',
+  'Source contains multiple documents; please use YAML.parseAllDocuments()': 'une ligne --- au milieu du fichier',
   "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };
