@@ -20,10 +20,9 @@ export function openResampler(from: number, to: number): Resampler {
   const divisor = gcd(from, to);
   const phases = to / divisor;
   const kernels = Array.from({ length: phases }, (_, phase) => kernel(((phase * from) / to) % 1, step, half));
-  let history = new Float32Array(2 * half);
+  let history = new Float32Array(half);
   let produced = 0;
   let consumed = -half; // index in the source of history[0], with `half` zeros before the first sample
-  history = history.subarray(0, half);
   return {
     push(samples) {
       const buffer = new Float32Array(history.length + samples.length);

@@ -183,5 +183,3 @@ export function countAtFullScale({ samples, atFullScale }: Pick<AudioFrame, 'sam
   for (const sample of samples) if (Math.abs(sample) > fullScale) count++;
   return count;
 }
-
-export type SignalCheck = ReturnType<typeof openSignalCheck>;

@@ -11,7 +11,7 @@ import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
 import { listPackage } from './privacy/package-list.ts';
 import { writeVerification } from './privacy/record.ts';
-import { type Report, reportOf, verificationOf } from './privacy/report.ts';
+import { reportOf, type VerificationReport, verificationOf } from './privacy/report.ts';
 import { reportPage } from './privacy/report-page.ts';
 import { verifyRunning } from './privacy/verify.ts';
 import type { Translate } from './translate.ts';
@@ -124,7 +124,7 @@ function whyNot(work: () => void): string | undefined {
 }
 
 /** For each check: what, what was found, how, and how by hand; under a heading for each part. */
-function show(lines: readonly Line[], { digest, passed, failed, unchecked }: Report, t: Translate): void {
+function show(lines: readonly Line[], { digest, passed, failed, unchecked }: VerificationReport, t: Translate): void {
   const screen = screenOf(process.stdout);
   const { colours, columns } = screen;
   for (const part of ['sensor', 'listener', 'courier'] as const) {

@@ -105,20 +105,8 @@ export function configNamedBy(argv: readonly string[], env: NodeJS.ProcessEnv): 
   return (flag ?? env.TOCSIN_CONFIG) || undefined;
 }
 
-const takeConfig = [
-  'calibrate thresholds',
-  'calibrate',
-  'commission',
-  'config check',
-  'config show',
-  'deliver',
-  'devices',
-  'doctor',
-  'events explain',
-  'events',
-]
-  .concat(['listen', 'meter', 'outbox', 'privacy manifest', 'privacy verify', 'provision', 'run', 'selftest', 'status'])
-  .join('|');
+const takeConfig =
+  'calibrate( thresholds)?|commission|config (check|show)|deliver|devices|doctor|events( explain)?|listen|meter|outbox|privacy (manifest|verify)|provision|run|selftest|status';
 const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:-c|explain|thresholds))(?![^\\n]* --config[ =])`, 'g');
 
 /** Adds the named configuration to the commands that a text tells to type. */

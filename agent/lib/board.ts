@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn, readText } from './kernel-files.ts';
 import { tenth } from './tenth.ts';
 
 export type Occurrence = 'no' | 'earlier' | 'now';
@@ -13,8 +14,10 @@ export interface BoardFacts {
 
 /** The highest temperature in /sys/class/thermal, in degrees Celsius to a tenth; undefined if there is none. */
 export function boardTemperature(sys = '/sys'): number | undefined {
-  const zones = list(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
-  const degrees = zones.map((zone) => Number.parseInt(text(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000).filter((value) => value > -60 && value < 200);
+  const zones = namesIn(join(sys, 'class/thermal')).filter((name) => name.startsWith('thermal_zone'));
+  const degrees = zones
+    .map((zone) => Number.parseInt(readText(join(sys, 'class/thermal', zone, 'temp')), 10) / 1000)
+    .filter((value) => value > -60 && value < 200);
   return degrees.length > 0 ? tenth(Math.max(...degrees)) : undefined;
 }
 
@@ -27,7 +30,7 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
   const facts: BoardFacts = {};
   const temperatureCelsius = boardTemperature(sys);
   if (temperatureCelsius !== undefined) facts.temperatureCelsius = temperatureCelsius;
-  const bits = Number.parseInt(text(throttledFile(sys)), 16);
+  const bits = Number.parseInt(readText(throttledFile(sys)), 16);
   if (!Number.isNaN(bits)) {
     const occurrence = (mask: number): Occurrence => ((bits & mask) !== 0 ? 'now' : (bits & (mask << 16)) !== 0 ? 'earlier' : 'no');
     facts.throttled = occurrence(0b1110);
@@ -49,24 +52,8 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
  */
 export function throttledFile(sys = '/sys'): string {
   const platform = join(sys, 'devices/platform');
-  const buses = list(platform).filter((name) => name.startsWith('soc'));
-  const below = buses.flatMap((bus) => list(join(platform, bus)).map((name) => join(bus, name)));
+  const buses = namesIn(platform).filter((name) => name.startsWith('soc'));
+  const below = buses.flatMap((bus) => namesIn(join(platform, bus)).map((name) => join(bus, name)));
   const firmware = [...buses, ...below].filter((path) => /(^|\/)soc[^/]*:firmware$/.test(path)).map((path) => join(platform, path, 'get_throttled'));
   return firmware.find((path) => existsSync(path)) ?? join(platform, 'soc/soc:firmware/get_throttled');
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

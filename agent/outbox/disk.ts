@@ -32,7 +32,7 @@ export class Room {
   }
 }
 
-/** Free bytes of the file system; undefined if unknown. */
+/** Free bytes of the file system; 0 if unknown. */
 export function freeBeside(path: string): number {
   try {
     const { bavail, bsize } = statfsSync(dirname(path));

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, wr
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { accessOf } from '../../agent/cli/privacy/reach.ts';
-import type { Report } from '../../agent/cli/privacy/report.ts';
+import type { VerificationReport } from '../../agent/cli/privacy/report.ts';
 import { localServices } from '../../agent/cli/privacy/sockets.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
 import { missing } from '../support/broker.ts';
@@ -236,7 +236,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     const verifyInto = (recordPath: string, ...more: string[]) => {
       writeFileSync(other, config.replace(/recordPath: .*/, `recordPath: ${recordPath}`));
       const { stdout, stderr } = halves.tocsin(...halves.verifyArgs(), '-c', other, ...more);
-      return { stderr, failed: (JSON.parse(stdout) as Report).failed };
+      return { stderr, failed: (JSON.parse(stdout) as VerificationReport).failed };
     };
     expect(verifyInto('/dev/null/record.json').stderr).toContain('/dev/null/record.json');
     const record = halves.at('record.json');
@@ -275,7 +275,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     const args = [halves.program, ...halves.verifyArgs(), '--no-record'];
     const { stdout, stderr, status } = spawnSync(halves.node, args, { encoding: 'utf8', env: halves.environment, uid: 64_003, gid: 64_003 });
     expect(stdout, stderr).not.toBe('');
-    const report: Report = JSON.parse(stdout);
+    const report: VerificationReport = JSON.parse(stdout);
     expect([8, 9]).toContain(status);
     expect(failing(report)).toEqual([]);
     for (const line of ['listener.network', 'listener.sockets', 'listener.files', 'courier.devices', 'courier.sockets', 'sensor.outbox'])

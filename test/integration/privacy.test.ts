@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMachine, type Machine } from '../../agent/cli/privacy/machine.ts';
 import { listPackage } from '../../agent/cli/privacy/package-list.ts';
-import { type Report, reportOf } from '../../agent/cli/privacy/report.ts';
+import { reportOf, type VerificationReport } from '../../agent/cli/privacy/report.ts';
 import { verify as verifyMachine, verifyRunning } from '../../agent/cli/privacy/verify.ts';
 import { openTranslate } from '../../agent/cli/translate.ts';
 import { failing, findingOf, type Halves, openHalves, ours, sha256, without } from '../support/privacy.ts';
@@ -22,7 +22,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
   test('held as they should be, nothing fails; what cannot be seen here is no pass, and the outcome reaches the broker', async () => {
     const { stdout, stderr, status } = halves.tocsin(...halves.verifyArgs(), '--report', halves.at('report.html'));
     expect(stdout, stderr).not.toBe('');
-    const report: Report = JSON.parse(stdout);
+    const report: VerificationReport = JSON.parse(stdout);
     expect(failing(report), JSON.stringify(report.checks.filter((line) => line.state === 'fail'))).toEqual([]);
     const unchecked = report.checks.filter((line) => ours(line) && line.state === 'unchecked').map(({ part, check }) => `${part}.${check}`);
     expect(unchecked).toEqual(['sensor.package', 'listener.unit', 'courier.unit']);

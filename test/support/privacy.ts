@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { findMachine, type Machine } from '../../agent/cli/privacy/machine.ts';
 import { manifestText, privacyManifest } from '../../agent/cli/privacy/manifest.ts';
-import { type Report, reportOf } from '../../agent/cli/privacy/report.ts';
+import { reportOf, type VerificationReport } from '../../agent/cli/privacy/report.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
 import { openTranslate } from '../../agent/cli/translate.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
@@ -121,7 +121,7 @@ export async function openHalves() {
     const found = await findMachine({ configPath: at('tocsin.yaml'), publishedManifest: at('manifest.json'), packageList: '/nowhere', pids });
     return { ...found, installation };
   }
-  async function verify(): Promise<Report> {
+  async function verify(): Promise<VerificationReport> {
     const occasion = { site: 'test', sensor: 'post-1', version: '0', bootId: '', time: '' };
     return reportOf(await verifyMachine(await machineNow()), occasion, openTranslate('en'));
   }
@@ -156,9 +156,10 @@ export async function openHalves() {
 export type Halves = Awaited<ReturnType<typeof openHalves>>;
 
 /** Of control groups and swap the machine decides, not the sandbox. */
-export const ours = ({ check }: Report['checks'][number]) => check !== 'limits' && check !== 'swap';
-export const failing = (report: Report) => report.checks.filter((line) => ours(line) && line.state === 'fail').map(({ part, check }) => `${part}.${check}`);
-export const findingOf = (report: Report, line: string) => report.checks.find(({ part, check }) => `${part}.${check}` === line);
+export const ours = ({ check }: VerificationReport['checks'][number]) => check !== 'limits' && check !== 'swap';
+export const failing = (report: VerificationReport) =>
+  report.checks.filter((line) => ours(line) && line.state === 'fail').map(({ part, check }) => `${part}.${check}`);
+export const findingOf = (report: VerificationReport, line: string) => report.checks.find(({ part, check }) => `${part}.${check}` === line);
 
 function descriptorsOf(pid: number | undefined): string[] {
   try {

@@ -1,6 +1,6 @@
 import type { Label } from '../../classify/model-manifest.ts';
 import { toJson } from '../doctor.ts';
-import { type Occasion, type Report as PrivacyReport, reportOf } from '../privacy/report.ts';
+import { type Occasion, reportOf, type VerificationReport } from '../privacy/report.ts';
 import { countOf } from '../privacy/verify.ts';
 import { wholeMs } from '../selftest/trial.ts';
 import { type Text, type Translate, translateError } from '../translate.ts';
@@ -50,6 +50,6 @@ export function commissionJson(stages: Complete, subject: Subject, signer: Signe
       ...(reason === undefined ? {} : { reason: say(reason) }),
       ...(hint === undefined ? {} : { try: say(hint) }),
     },
-    privacy: reportOf(privacy, { site, sensor, version, bootId, time }, t) satisfies PrivacyReport,
+    privacy: reportOf(privacy, { site, sensor, version, bootId, time }, t) satisfies VerificationReport,
   };
 }

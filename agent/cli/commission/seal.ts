@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
@@ -7,6 +7,7 @@ import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } f
 import { moveFile } from '../../lib/place-file.ts';
 import { certificatesIn } from '../provision/certificate-checks.ts';
 import { identityPaths } from '../provision/paths.ts';
+import { fingerprintOf } from '../provision/request.ts';
 
 /** Who signs: the sensor by its key, and the certificate that the operator gave to it. */
 export interface Signer {
@@ -33,9 +34,7 @@ export function openSigner(mqtt: Config['mqtt']): Signer {
   const publicKey = createPublicKey(key);
   return {
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }) as string,
-    publicKeySha256: createHash('sha256')
-      .update(publicKey.export({ type: 'spki', format: 'der' }))
-      .digest('hex'),
+    publicKeySha256: fingerprintOf(publicKey),
     ...(certFile === undefined ? {} : { certificate: readCertificate(secretPath(certFile), key) }),
     sign: (content) => sign('sha256', Buffer.from(content), key),
   };

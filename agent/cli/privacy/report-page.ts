@@ -1,18 +1,18 @@
 import { escapeHtml, pageInBothLanguages } from '../html.ts';
 import type { Translate } from '../translate.ts';
 import type { Line } from './check.ts';
-import type { Report } from './report.ts';
+import type { VerificationReport } from './report.ts';
 
 /**
  * One self-contained page, French first and then English, to be printed or kept; the report itself is inside as JSON.
  */
-export function reportPage(lines: readonly Line[], report: Report): string {
+export function reportPage(lines: readonly Line[], report: VerificationReport): string {
   const json = JSON.stringify(report).replaceAll('<', '\\u003c');
   const data = `<script type="application/json" id="report">${json}</script>`;
   return pageInBothLanguages(`${report.sensor}, ${report.time.slice(0, 10)}`, (t) => section(lines, report, t), { data });
 }
 
-function section(lines: readonly Line[], report: Report, t: Translate): string {
+function section(lines: readonly Line[], report: VerificationReport, t: Translate): string {
   const { site, sensor, time, version, bootId, digest, passed, failed, unchecked, state } = report;
   const facts = [
     [t('report.sensor'), sensor],

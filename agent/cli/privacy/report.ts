@@ -13,7 +13,7 @@ export interface Occasion {
   readonly time: string;
 }
 
-export interface Report extends Occasion {
+export interface VerificationReport extends Occasion {
   readonly state: Verification['state'];
   readonly passed: number;
   readonly failed: number;
@@ -23,7 +23,7 @@ export interface Report extends Occasion {
   readonly digest: string;
 }
 
-export function reportOf(lines: readonly Line[], occasion: Occasion, t: Translate): Report {
+export function reportOf(lines: readonly Line[], occasion: Occasion, t: Translate): VerificationReport {
   const { pass: passed, fail: failed, unchecked } = countOf(lines);
   const state = failed > 0 ? 'failed' : unchecked > 0 ? 'incomplete' : 'passed';
   const checks = lines.map(({ check, part, state, found, what, how, byHand }) => ({
@@ -41,6 +41,6 @@ export function reportOf(lines: readonly Line[], occasion: Occasion, t: Translat
 }
 
 /** What of a report is published. */
-export function verificationOf({ state, time, digest, passed, failed, unchecked }: Report): Verification {
+export function verificationOf({ state, time, digest, passed, failed, unchecked }: VerificationReport): Verification {
   return { state, time, digest, passed, failed, unchecked };
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../config/load-config.ts';
+import type { Config } from '../../config/schema.ts';
 import { TocsinError } from '../../lib/errors.ts';
 import { sleep } from '../../lib/sleep.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
@@ -31,7 +32,7 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
   signal.addEventListener('abort', stopBoth, { once: true });
   const first = await Promise.race(ended);
   try {
-    if (first.code === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(path, signal);
+    if (first.code === 0 && config.microphone.adapter === 'file' && !signal.aborted) await drained(config, signal);
   } finally {
     stopBoth(); // also where the outbox cannot be opened
   }
@@ -40,9 +41,8 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
 }
 
 /** After a file has been played: waits until the courier has nothing more to send, at most fifteen seconds. */
-async function drained(path: string, signal: AbortSignal): Promise<void> {
-  const config = loadConfig(path);
-  const outbox = openSqliteOutbox(config.outbox.path, config.outbox);
+async function drained({ outbox: place }: Config, signal: AbortSignal): Promise<void> {
+  const outbox = openSqliteOutbox(place.path, place);
   try {
     for (let i = 0; i < 150 && outbox.pendingCount() > 0 && !signal.aborted; i++) await sleep(100, signal);
   } finally {

@@ -49,7 +49,7 @@ export async function hearStreet(
   const { operatingPoint } = config.model;
   const rulesAt = (threshold: number) => rulesOf(classifier.manifest, { operatingPoint, open: Object.fromEntries(labels.map((label) => [label, threshold])) });
   const counter = openThresholdCounts(labels, rulesAt, classifier.frameSeconds);
-  const heard = openHeardLevels(levels, hourMeter, counter);
+  const whileHeard = openHeardLevels(levels, hourMeter, counter);
   const of = { model: classifier.manifest, operatingPoint, recognition: recognitionOf(classifier.manifest) };
   const thresholds = openThresholdReport({ outbox, clock, logger }, of, counter);
   const watching = (on: boolean) => {
@@ -57,10 +57,10 @@ export async function hearStreet(
   };
   const meter = openMeterSocket(meterSocketPath(config), tap.read, watching, logger);
   const use = (source: AudioSource, stop: AbortSignal) =>
-    listen(config, { source, classifier, outbox, clock, logger, level: heard.level, hour: heard.hour, tap, counter: heard.counter }, stop);
+    listen(config, { source, classifier, outbox, clock, logger, level: whileHeard.level, hour: whileHeard.hour, tap, counter: whileHeard.counter }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels, learnt, deafUntold }, classifier.manifest, config.health.intervalSeconds * 1000);
   const report = (hearing: Readonly<Hearing>) => {
-    heard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
+    whileHeard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
     record(hearing);
     hourMeter.tick(hearing.listenedSeconds);
     summaries.retry();
