@@ -10,7 +10,7 @@ export interface ToneReading {
   readonly clipped: boolean;
 }
 
-export const nominalHz = 1000;
+const nominalHz = 1000;
 
 /**
  * Reads one stretch (0.25 s is enough). The frequency is the mean phase advance over stretches of 10 ms against a 1 kHz

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, read } from 'node:fs';
-import { promisify } from 'node:util';
-import { hasCode, messageOf } from '../lib/errors.ts';
+import { closeSync } from 'node:fs';
+import { messageOf } from '../lib/errors.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import { socketPair } from '../lib/libc.ts';
 import { sleep } from '../lib/sleep.ts';
@@ -9,6 +8,7 @@ import { CaptureError } from './capture-error.ts';
 import { openDownmix } from './downmix.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 import { openLossCount } from './loss-count.ts';
+import { soundFrom } from './pcm-reader.ts';
 import { openStallWatch } from './stall.ts';
 
 export interface PcmProcessOptions {
@@ -112,7 +112,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     let askedMs = monotonicMs();
     const stall = openStallWatch(sampleRate, silenceTimeoutSeconds, askedMs);
     try {
-      for await (const sound of soundFrom(mine, bytesOf(longestChunkSeconds), channels, downmix?.mix ?? mono, () => stopped)) {
+      for await (const sound of soundFrom(mine, bytesOf(longestChunkSeconds), channels, downmix?.mix, () => stopped)) {
         if (!sound) {
           stalled = stall.waited(longestReadMs, monotonicMs());
           if (stalled) stop();
@@ -166,69 +166,6 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
     },
     frames,
   };
-}
-
-/**
- * Yields the sound read from a descriptor, as samples in [-1, 1), until it ends or `stopped`; yields undefined if none
- * came for as long as a read may wait. Closes the descriptor. Node's own streams would copy the data into a buffer of
- * its size and free the larger one with the sound in it. So all sound is read into one buffer, which is overwritten
- * before anything else happens.
- */
-async function* soundFrom(
-  descriptor: number,
-  bytes: number,
-  channels: number,
-  convert: (pcm: Buffer, samples: Float32Array) => number | undefined,
-  stopped: () => boolean,
-): AsyncGenerator<Pick<AudioFrame, 'samples' | 'atFullScale'> | undefined> {
-  const buffer = Buffer.alloc(bytes);
-  const width = 2 * channels;
-  let odd = 0; // bytes of an incomplete sample (of all channels), at the start of the buffer
-  try {
-    while (!stopped()) {
-      const length = await readInto(descriptor, buffer, odd);
-      if (length === 0) return;
-      if (length === undefined) {
-        yield undefined;
-        continue;
-      }
-      const filled = odd + length;
-      odd = filled % width;
-      const samples = new Float32Array((filled - odd) / width);
-      const atFullScale = convert(buffer, samples);
-      buffer.copyWithin(0, filled - odd, filled);
-      buffer.fill(0, odd, filled);
-      try {
-        yield atFullScale === undefined ? { samples } : { samples, atFullScale };
-      } finally {
-        samples.fill(0); // also if the reader throws
-      }
-    }
-  } finally {
-    buffer.fill(0);
-    closeSync(descriptor);
-  }
-}
-
-function mono(pcm: Buffer, samples: Float32Array): undefined {
-  for (let i = 0; i < samples.length; i++) samples[i] = pcm.readInt16LE(i * 2) / 32768;
-}
-
-const readOnce = promisify(read);
-
-/** Reads to `offset`; returns the byte count: 0 at the end, undefined if none came for as long as a read may wait. */
-async function readInto(descriptor: number, buffer: Buffer, offset: number): Promise<number | undefined> {
-  for (;;) {
-    try {
-      return (await readOnce(descriptor, buffer, offset, buffer.length - offset, null)).bytesRead;
-    } catch (cause) {
-      if (hasCode(cause, /^EAGAIN$/)) return undefined;
-      // this process was stopped and continued (signal(7)): it has not waited for the whole time
-      if (hasCode(cause, /^EINTR$/)) continue;
-      const hint = 'restart the board if this does not end by itself';
-      throw new CaptureError('failed', `Expected to read what is captured, got: ${messageOf(cause)}`, hint, { cause });
-    }
-  }
 }
 
 /** Waits for an event that may never come, but no longer than `longestMs`. */

@@ -151,7 +151,7 @@ function describe(config: Config, path: string, clock: Clock): Subject {
  * The command as typed, quoted for a shell, with the configuration named by the environment, which sudo does not pass
  * on.
  */
-export function resumingCommand(command: Command): string {
+function resumingCommand(command: Command): string {
   const typed = (command.parent as Command & { rawArgs: string[] }).rawArgs.slice(2);
   const config = command.getOptionValueSource('config') === 'env' ? ['--config', command.opts<Options>().config] : [];
   const quoted = [...typed, ...config].map(shellWord);

@@ -6,7 +6,7 @@ const count = z.number().int().min(0).max(1000);
 export const publishedKinds = ['event', 'status', 'health', 'summary', 'gap', 'selftest', 'privacy'] as const;
 
 /** What a sensor may publish with its present settings. The operator makes it public and checks sensors against it. */
-export const privacyManifestSchema = z
+const privacyManifestSchema = z
   .strictObject({
     format: z.literal(1),
     publishes: z.array(z.enum(publishedKinds)).max(16).describe('The topics of the sensor; each has a schema.'),

@@ -3,8 +3,8 @@ import type { Miss, TrackState } from '../events/event-detector.ts';
 import type { HearingRecord } from '../events/health.ts';
 import { microphoneFaults } from '../lib/faults.ts';
 
-export const labelCount = 3;
-export const lastCount = 6;
+const labelCount = 3;
+const lastCount = 6;
 export const readingsPerSecond = 10;
 
 /** What became of a sound that raised the score of a label; `refused`: more events than outbox.maxEventsPerMinute. */
