@@ -39,25 +39,7 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
     .option('--json', 'one JSON object a line')
     .option('-n, --limit <count>', 'at most this many', wholeNumber(1, 1_000_000), 20)
     .option('-f, --follow', 'go on and show each event as it is stored')
-    .action(async (options: Options) => {
-      const { outbox } = loadConfig(options.config);
-      const { limit = 20 } = options;
-      const look = (view: OutboxView) => ({ state: view.state(), last: view.lastSequence(), waiting: view.pending(0, limit) });
-      const { state, last, waiting } = isThere(outbox.path) ? withView(outbox.path, look) : { state: unmade, last: 0, waiting: [] };
-      const clock = clockBeside(state);
-      const screen = screenOf(process.stdout);
-      const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
-      const showNumber = (sequence: number) => (options.json ? printJson({ sequence }) : print(t('events.unseen', { sequence })));
-      if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
-      waiting.forEach(show);
-      const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
-      if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
-      if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
-      if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
-      if (!options.follow) return;
-      if (!options.json) print(t('events.follow'));
-      await follow(outbox.path, Math.max(last, waiting.at(-1)?.sequence ?? 0), { show, showNumber }, signal);
-    });
+    .action((options: Options) => list(options, signal, t));
   addCommand(events, 'explain', 'why an event fired: scores against thresholds, level, gate', [
     'sudo tocsin events explain 17',
     'tocsin events explain event.json',
@@ -69,6 +51,26 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
       refuseOthers(command, t);
       explain(id, command.optsWithGlobals<Options>(), t);
     });
+}
+
+async function list(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const { outbox } = loadConfig(options.config);
+  const { limit = 20 } = options;
+  const look = (view: OutboxView) => ({ state: view.state(), last: view.lastSequence(), waiting: view.pending(0, limit) });
+  const { state, last, waiting } = isThere(outbox.path) ? withView(outbox.path, look) : { state: unmade, last: 0, waiting: [] };
+  const clock = clockBeside(state);
+  const screen = screenOf(process.stdout);
+  const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
+  const showNumber = (sequence: number) => (options.json ? printJson({ sequence }) : print(t('events.unseen', { sequence })));
+  if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
+  waiting.forEach(show);
+  const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
+  if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
+  if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
+  if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
+  if (!options.follow) return;
+  if (!options.json) print(t('events.follow'));
+  await follow(outbox.path, Math.max(last, waiting.at(-1)?.sequence ?? 0), { show, showNumber }, signal);
 }
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */

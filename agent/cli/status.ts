@@ -30,63 +30,69 @@ export function addStatus(program: Command, t: Translate): void {
       '--json',
       'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot',
     )
-    .action(async (options: Options) => {
-      const config = loadConfig(options.config);
-      const [listener, courier] = await Promise.all([readService('tocsin-listener'), readService('tocsin-courier')]);
-      const state = lookInto(config.outbox.path); // last: a listener that stops in order says so before it is gone
-      const clock = clockBeside(state);
-      const link = readLinkWords(courier.says);
-      const { site, sensor, outbox } = config;
-      if (options.json)
-        return printJson({
-          site,
-          sensor,
-          outbox: outbox.path,
-          pending: state.pending,
-          ...state.fates,
-          listener: listener.state,
-          courier: courier.state,
-          broker: link?.state ?? 'unknown',
-          eventsRefused: (link?.refusal ?? 'none') !== 'none',
-          eventRefusal: link?.refusal ?? 'none',
-          clockSynchronised: clock.synchronised(),
-          ownThresholds: config.model.open,
-          ...hearingJson(state, config, clock),
-        });
-      const fields = [
-        { name: t('field.sensor'), value: `${sensor} @ ${site}` },
-        serviceField('listener', listener, t),
-        serviceField('courier', courier, t),
-        ...brokerField(courier, t),
-        ...hearingField(state, config, clock, t),
-        clockField(clock, t),
-        ...eventFields(state, config, clock, t),
-        { name: t('field.calibration'), value: calibration(config, t) },
-        { name: t('field.thresholds'), value: ownThresholds(config, t) },
-      ];
-      const screen = screenOf(process.stdout);
-      print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
-    });
+    .action((options: Options) => showStatus(options, t));
   addCommand(program, 'outbox', 'the file between listener and courier: size, what waits, what was lost', ['sudo tocsin outbox', 'sudo tocsin outbox --json'])
     .addOption(configOption())
     .option('--json', 'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable')
-    .action((options: Options) => {
-      const config = loadConfig(options.config);
-      const { path, maxMegabytes } = config.outbox;
-      const state = lookInto(path);
-      const clock = clockBeside(state);
-      const oldest = state.oldest && new Date(stampOfEvent(state.oldest, clock).ms).toISOString();
-      if (options.json)
-        return printJson({ path, bytes: state.bytes, maxBytes: maxMegabytes * 1e6, pending: state.pending, oldest: oldest ?? null, ...state.fates });
-      const full = state.bytes > maxMegabytes * 0.5e6;
-      const fields = [
-        { name: t('field.file'), value: state.bytes === 0 ? t('file.new', { path }) : t('file.sound', { path }) },
-        normal(t('field.size'), t('size.of', { size: fixed(state.bytes / 1e6, state.bytes < 1e6 ? 2 : 1), max: maxMegabytes }), !full, t('size.note')),
-        ...eventFields(state, config, clock, t),
-      ];
-      const screen = screenOf(process.stdout);
-      print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
+    .action((options: Options) => showOutbox(options, t));
+}
+
+async function showStatus(options: Options, t: Translate): Promise<void> {
+  const config = loadConfig(options.config);
+  const [listener, courier] = await Promise.all([readService('tocsin-listener'), readService('tocsin-courier')]);
+  const state = lookInto(config.outbox.path); // last: a listener that stops in order says so before it is gone
+  const clock = clockBeside(state);
+  const link = readLinkWords(courier.says);
+  const { site, sensor, outbox } = config;
+  if (options.json)
+    return printJson({
+      site,
+      sensor,
+      outbox: outbox.path,
+      pending: state.pending,
+      ...state.fates,
+      listener: listener.state,
+      courier: courier.state,
+      broker: link?.state ?? 'unknown',
+      eventsRefused: (link?.refusal ?? 'none') !== 'none',
+      eventRefusal: link?.refusal ?? 'none',
+      clockSynchronised: clock.synchronised(),
+      ownThresholds: config.model.open,
+      ...hearingJson(state, config, clock),
     });
+  const fields = [
+    { name: t('field.sensor'), value: `${sensor} @ ${site}` },
+    serviceField('listener', listener, t),
+    serviceField('courier', courier, t),
+    ...brokerField(courier, t),
+    ...hearingField(state, config, clock, t),
+    clockField(clock, t),
+    ...eventFields(state, config, clock, t),
+    { name: t('field.calibration'), value: calibration(config, t) },
+    { name: t('field.thresholds'), value: ownThresholds(config, t) },
+  ];
+  const screen = screenOf(process.stdout);
+  print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
+}
+
+function showOutbox(options: Options, t: Translate): void {
+  const config = loadConfig(options.config);
+  const { path, maxMegabytes } = config.outbox;
+  const state = lookInto(path);
+  const clock = clockBeside(state);
+  const oldest = state.oldest && new Date(stampOfEvent(state.oldest, clock).ms).toISOString();
+  if (options.json) {
+    printJson({ path, bytes: state.bytes, maxBytes: maxMegabytes * 1e6, pending: state.pending, oldest: oldest ?? null, ...state.fates });
+    return;
+  }
+  const full = state.bytes > maxMegabytes * 0.5e6;
+  const fields = [
+    { name: t('field.file'), value: state.bytes === 0 ? t('file.new', { path }) : t('file.sound', { path }) },
+    normal(t('field.size'), t('size.of', { size: fixed(state.bytes / 1e6, state.bytes < 1e6 ? 2 : 1), max: maxMegabytes }), !full, t('size.note')),
+    ...eventFields(state, config, clock, t),
+  ];
+  const screen = screenOf(process.stdout);
+  print(`${showFields(fields, screen)}\n\n${verdict(fields, t, screen)}`);
 }
 
 /** One line for who reads no other; the command that follows has a line of its own, not broken, to be copied. */

@@ -26,6 +26,12 @@ export interface Facts {
   units?: Record<string, Record<string, string>>;
 }
 
+/** The configuration, for checks that need it. */
+export function required(facts: Facts) {
+  if (!facts.config) throw new Error('a check that needs the configuration ran without it');
+  return facts.config;
+}
+
 /**
  * One check: a small function of the probes. It starts once all of `after` and `needs` are done; when one of `needs`
  * failed or was not tried, it is not tried either.

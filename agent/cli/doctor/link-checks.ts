@@ -16,9 +16,8 @@ import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.
 import type { LinkFault } from '../../lib/faults.ts';
 import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
-import { type Check, type Finding, fail, pass, skip, warn } from './check.ts';
+import { type Check, type Finding, fail, pass, required, skip, warn } from './check.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
-import { required } from './machine-checks.ts';
 import type { Handshake, Probes } from './probes.ts';
 
 function brokerOf(config: Config) {
