@@ -21,7 +21,7 @@ import { print, printJson, screenOf, wrap } from './output.ts';
 import { countOf } from './privacy/verify.ts';
 import type { TrialOptions } from './selftest/trial.ts';
 import { showStep } from './selftest.ts';
-import { type Translate, translateError } from './translate.ts';
+import type { Translate } from './translate.ts';
 
 interface Options {
   config: string;
@@ -115,10 +115,9 @@ async function runStage(
     });
     stages.selftest = outcome;
     const { ok, brokeAt, reason = '', hint = '' } = outcome;
-    const put = (said: typeof reason) => (typeof said === 'string' ? translateError(said, t.language) : t.of(said));
     if (!ok && brokeAt) {
-      say(screen.colours.red(wrap(t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: put(reason) }), screen.columns)));
-      say(wrap(`${t('try')} ${put(hint)}`, screen.columns));
+      say(screen.colours.red(wrap(t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: t.of(reason) }), screen.columns)));
+      say(wrap(`${t('try')} ${t.of(hint)}`, screen.columns));
     }
   }
   if (name === 'privacy') {

@@ -36,36 +36,38 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     .addOption(new Option('--out <file>', 'the page').default('evaluation.html').conflicts('json'))
     .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street'))
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
-    .action(async (dir: string, options: Options) => {
-      const scenes = readScenes(dir);
-      requireFiles(dir, scenes);
-      if (!options.json) requirePage(options.out, dir, scenes);
-      const classifier = await openOnnxClassifier(options.model);
-      const { manifest, frameSeconds } = classifier;
-      const heard = new Map<string, ScoreFrame[]>();
-      for (const scene of scenes) {
-        const source = await openScene(dir, scene, classifier.sampleRate);
-        const frames: ScoreFrame[] = [];
-        for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
-        stopIf(signal);
-        classifier.reset();
-        heard.set(scene.file, frames);
-      }
-      await classifier.close();
-      const scoreAt = openScorer(scenes, heard, { manifest, operatingPoint: options.operatingPoint, frameSeconds });
-      const score = scoreAt({});
-      const model = `${manifest.name} ${manifest.version}`;
-      if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
-      const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
-      const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
-      const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
-      const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
-      const { columns } = screenOf(process.stdout);
-      for (const line of said) print(wrap(line, columns));
-      const curves = labels.map((label) => curve(label, (open) => scoreAt({ [label]: open })));
-      writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
-      print(t('evaluate.written', { path: options.out }));
-    });
+    .action((dir: string, options: Options) => evaluate(dir, options, signal, t));
+}
+
+async function evaluate(dir: string, options: Options, signal: AbortSignal, t: Translate): Promise<void> {
+  const scenes = readScenes(dir);
+  requireFiles(dir, scenes);
+  if (!options.json) requirePage(options.out, dir, scenes);
+  const classifier = await openOnnxClassifier(options.model);
+  const { manifest, frameSeconds } = classifier;
+  const heard = new Map<string, ScoreFrame[]>();
+  for (const scene of scenes) {
+    const source = await openScene(dir, scene, classifier.sampleRate);
+    const frames: ScoreFrame[] = [];
+    for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
+    stopIf(signal);
+    classifier.reset();
+    heard.set(scene.file, frames);
+  }
+  await classifier.close();
+  const scoreAt = openScorer(scenes, heard, { manifest, operatingPoint: options.operatingPoint, frameSeconds });
+  const score = scoreAt({});
+  const model = `${manifest.name} ${manifest.version}`;
+  if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
+  const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
+  const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
+  const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
+  const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
+  const { columns } = screenOf(process.stdout);
+  for (const line of said) print(wrap(line, columns));
+  const curves = labels.map((label) => curve(label, (open) => scoreAt({ [label]: open })));
+  writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
+  print(t('evaluate.written', { path: options.out }));
 }
 
 /** Hours of scenes are not heard for nothing: what cannot be read is told before the first. */

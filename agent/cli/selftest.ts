@@ -8,7 +8,7 @@ import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { BrokenChain, type ChainLink } from './selftest/chain.ts';
 import { type Latency, runTrial, type Step, wholeMs } from './selftest/trial.ts';
-import { type Text, type Translate, translateError } from './translate.ts';
+import type { Text, Translate } from './translate.ts';
 
 interface Options {
   config: string;
@@ -20,7 +20,7 @@ interface Options {
 }
 
 /** The exit code of a chain that broke at a link. */
-export const exits: Record<ChainLink, number> = {
+const exits: Record<ChainLink, number> = {
   speaker: exitCodes.audio,
   microphone: exitCodes.audio,
   model: exitCodes.model,
@@ -65,9 +65,9 @@ async function selftest(options: Options, signal: AbortSignal, t: Translate): Pr
     else print(`\n${screen.colours.green(wrap(t('selftest.whole', { ms }), screen.columns))}`);
   } catch (error) {
     if (!(error instanceof BrokenChain)) throw error;
-    const say = (said: Text | string) => (typeof said === 'string' ? translateError(said, t.language) : t.of(said));
-    if (options.json) printJson({ ok: false, brokeAt: error.link, reason: say(error.reason), try: say(error.hint), latencyMs });
-    throw new TocsinError(t('selftest.broke', { link: t(`selftest.link.${error.link}`), reason: say(error.reason) }), say(error.hint), exits[error.link]);
+    const [reason, hint] = [t.of(error.reason), t.of(error.hint)];
+    if (options.json) printJson({ ok: false, brokeAt: error.link, reason, try: hint, latencyMs });
+    throw new TocsinError(t('selftest.broke', { link: t(`selftest.link.${error.link}`), reason }), hint, exits[error.link]);
   }
 }
 

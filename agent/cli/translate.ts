@@ -60,8 +60,8 @@ export function text<K extends MessageKey>(key: K, ...[values]: Values<K>): Text
 export interface Translate {
   <K extends MessageKey>(key: K, ...values: Values<K>): string;
   readonly language: Language;
-  /** A message put together elsewhere. */
-  readonly of: (text: Text) => string;
+  /** A message put together elsewhere, or what an error said. */
+  readonly of: (said: Text | string) => string;
   /** A number as the language writes it; without `decimals`, as many as it has. */
   readonly number: (value: number, decimals?: number) => string;
   /** A number with its unit, which stays on the same line in French. */
@@ -79,8 +79,11 @@ export function openTranslate(language: Language, named?: string): Translate {
     if (typeof value === 'number') return formatNumber(value, language);
     return 'key' in value ? of(value) : formatNumber(value.value, language, value.decimals);
   };
-  const of = ({ key, values }: Text): string =>
-    withConfig(fill(typeset(catalogue[key][language], language), Object.fromEntries(Object.entries(values).map(([name, value]) => [name, say(value)]))), named);
+  const of = (said: Text | string): string => {
+    if (typeof said === 'string') return withConfig(say(said), named);
+    const values = Object.fromEntries(Object.entries(said.values).map(([name, value]) => [name, say(value)]));
+    return withConfig(fill(typeset(catalogue[said.key][language], language), values), named);
+  };
   return Object.assign(<K extends MessageKey>(key: K, ...[values]: Values<K>) => of({ key, values: values ?? {} }), {
     language,
     of,

@@ -94,6 +94,7 @@ test('where another configuration was named, the commands to type name it too', 
   expect(withConfig('tocsin status', "/it's here.yaml")).toBe("tocsin status -c '/it'\\''s here.yaml'");
   expect(openTranslate('fr', '/a.yaml')('doctor.forbidden.try')).toBe('sudo tocsin doctor -c /a.yaml');
   expect(openTranslate('fr')('doctor.forbidden.try')).toBe('sudo tocsin doctor');
+  expect(openTranslate('fr', '/a.yaml').of('sudo tocsin doctor says more')).toBe('sudo tocsin doctor -c /a.yaml en dit plus');
   expect(configNamedBy(['tocsin', 'status', '-c', 'b.yaml'], { TOCSIN_CONFIG: 'c.yaml' })).toBe('b.yaml');
   expect(configNamedBy(['tocsin', 'status', '--config=b.yaml'], {})).toBe('b.yaml');
   expect(configNamedBy(['tocsin', 'status', '-cb.yaml'], {})).toBe('b.yaml');

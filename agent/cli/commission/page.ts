@@ -3,7 +3,7 @@ import { colours } from '../evaluation-page.ts';
 import { escapeHtml as h, pageInBothLanguages } from '../html.ts';
 import { plot } from '../plot.ts';
 import { wholeMs } from '../selftest/trial.ts';
-import { type MessageKey, type Text, type Translate, translateError } from '../translate.ts';
+import type { MessageKey, Translate } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Complete, type Subject, verdictOf } from './report.ts';
 import type { Signer } from './seal.ts';
@@ -65,12 +65,11 @@ ${table(privacyRows, t)}
 }
 
 function selftestPart(outcome: SelftestOutcome, { thresholds }: Subject, t: Translate): string {
-  const { ok, sound, label, confidence, latencyMs, brokeAt, reason, hint, trace } = outcome;
-  const say = (said: Text | string | undefined) => (said === undefined ? '' : typeof said === 'string' ? translateError(said, t.language) : t.of(said));
+  const { ok, sound, label, confidence, latencyMs, brokeAt, reason = '', hint = '', trace } = outcome;
   const lines = [t(`commission.sound.${sound}`)];
   const way = latencyMs.returned === undefined ? 'commission.selftest.oneWay' : 'commission.selftest.ok';
   if (ok && label) lines.push(t(way, { label: t(`label.${label}`), confidence: fixed(confidence ?? 0, 2), ms: wholeMs(latencyMs) }));
-  else if (brokeAt) lines.push(`${t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: say(reason) })}. ${t('try')} ${say(hint)}`);
+  else if (brokeAt) lines.push(`${t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: t.of(reason) })}. ${t('try')} ${t.of(hint)}`);
   const steps = Object.entries(latencyMs).map(([step, ms]) => `${t(`selftest.step.${step as 'heard'}`)} ${t.measure(ms, 'ms')}`);
   if (steps.length > 0) lines.push(t('commission.selftest.steps', { steps: t.list(steps) }));
   const paragraphs = lines.map((line) => `<p>${h(line)}</p>`).join('');

@@ -3,7 +3,7 @@ import { toJson } from '../doctor.ts';
 import { type Occasion, reportOf, type VerificationReport } from '../privacy/report.ts';
 import { countOf } from '../privacy/verify.ts';
 import { wholeMs } from '../selftest/trial.ts';
-import { type Text, type Translate, translateError } from '../translate.ts';
+import type { Translate } from '../translate.ts';
 import type { Signer } from './seal.ts';
 import { passed, type StageName, type Stages } from './stages.ts';
 
@@ -36,7 +36,6 @@ export function untried({ selftest, privacy }: Complete): StageName[] {
 export function commissionJson(stages: Complete, subject: Subject, signer: Signer, t: Translate) {
   const { doctor, selftest, privacy } = stages;
   const { reason, hint, ...plain } = selftest;
-  const say = (said: Text | string) => (typeof said === 'string' ? translateError(said, t.language) : t.of(said));
   const { site, sensor, version, bootId, time } = subject;
   return {
     format: 'tocsin-commission/1',
@@ -47,8 +46,8 @@ export function commissionJson(stages: Complete, subject: Subject, signer: Signe
     selftest: {
       ...plain,
       ...(selftest.ok ? { wholeMs: wholeMs(selftest.latencyMs) } : {}),
-      ...(reason === undefined ? {} : { reason: say(reason) }),
-      ...(hint === undefined ? {} : { try: say(hint) }),
+      ...(reason === undefined ? {} : { reason: t.of(reason) }),
+      ...(hint === undefined ? {} : { try: t.of(hint) }),
     },
     privacy: reportOf(privacy, { site, sensor, version, bootId, time }, t) satisfies VerificationReport,
   };
