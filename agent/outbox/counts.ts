@@ -5,10 +5,16 @@ import type { SqliteDatabase } from './sqlite.ts';
 const countsSql = `SELECT (SELECT count(*) FROM event) AS present,
   sum(events * CASE name WHEN 'stored' THEN 1 WHEN 'sent' THEN -1 WHEN 'expired' THEN -1 WHEN 'unreadable' THEN -1 ELSE 0 END) AS expected FROM fate`;
 
+const holesSql = `INSERT OR REPLACE INTO gap (first, last, reason)
+  SELECT coalesce((SELECT max(sequence) FROM event WHERE sequence < next), 0) + 1, next - 1, 'unreadable'
+  FROM (SELECT sequence AS next FROM event UNION ALL SELECT seq + 1 FROM sqlite_sequence WHERE name = 'event')
+  WHERE next > 1 AND next - 1 NOT IN (SELECT sequence FROM event)`;
+
 /**
  * Restores `stored = pending + sent + expired + unreadable` if it does not hold, by the rows that exist: events that no
- * count covers were stored, and events that are counted but missing cannot be read. The number of pending events is
- * derived from these counts, since counting rows takes long.
+ * count covers were stored, and events that are counted but missing cannot be read. Which of the numbers without an
+ * event were sent is not known: all of them become gaps, as in a repair. The number of pending events is derived from
+ * these counts, since counting rows takes long.
  */
 export function settleCounts(db: SqliteDatabase): void {
   const settle = db.transaction(() => {
@@ -16,6 +22,7 @@ export function settleCounts(db: SqliteDatabase): void {
     if (present === expected) return;
     const [fate, events] = present > expected ? ['stored', present - expected] : ['unreadable', expected - present];
     db.prepare('UPDATE fate SET events = events + ? WHERE name = ?').run(events, fate);
+    if (fate === 'unreadable') db.exec(holesSql);
   });
   settle.immediate();
 }

@@ -43,7 +43,7 @@ test.each([
   [50, 900, ['-wal', '-shm']],
   [200, 1400, ['-wal']],
 ] as const)(
-  'an older copy, of %i events, beside the log of %i later ones: none is changed, no number comes again, each that is missing is counted',
+  'an older copy, of %i events, beside the log of %i later ones: none is changed, no number comes again, each that is missing is counted and in a gap',
   (early, later, ends) => {
     const path = newPath();
     const copy = `${path}.copy`;
@@ -66,6 +66,8 @@ test.each([
     for (const { sequence, ...event } of kept) expect(event).toEqual(recordedEvent(sequence));
     const { stored, unreadable } = outbox.fates();
     expect([stored, unreadable]).toEqual([early + later, early + later - kept.length]);
+    const named = outbox.gaps(100).flatMap(({ first, last }) => range(first, Math.min(last, early + later)));
+    expect([...kept.map(({ sequence }) => sequence), ...named].sort((a, b) => a - b)).toEqual(range(1, early + later));
     expect(outbox.append(recordedEvent(9000))).toBe('stored');
     expect(outbox.newest()).toBeGreaterThan(early + later);
   },
