@@ -163,7 +163,7 @@ function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: C
   if (!hearing || hearing.bootId !== clock.bootId) return undefined;
   const agoMs = clock.monotonicMs() - hearing.writtenMonotonicMs;
   const gone = openListenerProbe(outbox.path)() === false;
-  const silent = hearing.state !== 'stopped' && (gone || agoMs > lateAfterMs(health.intervalSeconds * 1000));
+  const silent = hearing.state !== 'stopped' && (gone || agoMs > lateAfterMs(health.intervalSeconds * 1000, hearing));
   return { ...hearing, suspicion: silent ? ('none' as const) : hearing.suspicion, agoMs, silent };
 }
 

@@ -27,9 +27,9 @@ const refusedRetryMs = 60_000;
 
 /**
  * Publishes health over whatever connection there is. `tick` is called at every turn of the courier's loop. It looks at
- * the listener once a second, and publishes when the listener has reported or is gone, when the connection is new, when
- * events begin or cease to be refused, when the faults of the outbox change, or when nothing was published for as long
- * as makes a listener silent. Health is published also while the outbox cannot be read.
+ * the listener once a second, and publishes when the listener has reported or become silent, when the connection is
+ * new, when events begin or cease to be refused, when the faults of the outbox change, or when nothing was published
+ * for as long as makes a listener silent. Health is published also while the outbox cannot be read.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board, link, listenerRuns } = parts;

@@ -6,9 +6,12 @@ import type { Outbox } from '../outbox/outbox.ts';
 const goneMs = 5000; // systemd restarts a listener within less; one that fails again by then counts as gone all the while
 const startMs = 30_000; // a listener that has not reported in this boot may take so long to load its model
 
-/** A listener that has not reported for so long is silent. */
-export function lateAfterMs(intervalMs: number): number {
-  return 1.25 * intervalMs + 5000;
+/**
+ * A listener that has not reported for so long is silent: by its own interval, since it may have been started with
+ * another than is configured now.
+ */
+export function lateAfterMs(configuredMs: number, row?: Pick<HearingRecord, 'intervalSeconds'>): number {
+  return 1.25 * (row?.intervalSeconds === undefined ? configuredMs : row.intervalSeconds * 1000) + 5000;
 }
 
 export interface ListenerWatchParts {
@@ -33,7 +36,7 @@ interface Found {
  */
 export class ListenerWatch {
   readonly #parts: ListenerWatchParts;
-  readonly #lateMs: number;
+  readonly #intervalMs: number;
   readonly #beganMs: number;
   #row: HearingRecord | undefined; // of any boot
   #found: Found = { written: -1, sinceMs: 0 };
@@ -42,7 +45,7 @@ export class ListenerWatch {
 
   constructor(intervalMs: number, parts: ListenerWatchParts) {
     this.#parts = parts;
-    this.#lateMs = lateAfterMs(intervalMs);
+    this.#intervalMs = intervalMs;
     this.#beganMs = parts.clock.monotonicMs();
   }
 
@@ -66,14 +69,14 @@ export class ListenerWatch {
     const isGone = runs === false && this.#found.endedMs !== undefined && now - this.#found.endedMs >= goneMs;
     if (isGone && row?.state !== 'stopped') this.#goneWith = written;
     // a running listener overwrites `stopped`; where the disk refuses that, the row is as good as late
-    const runsLong = this.#runsSinceMs !== undefined && now - this.#runsSinceMs >= this.#lateMs;
+    const runsLong = this.#runsSinceMs !== undefined && now - this.#runsSinceMs >= lateAfterMs(this.#intervalMs);
     if (runsLong && row?.state === 'stopped') this.#goneWith = written;
     return true;
   }
 
-  /** Another value whenever there is another row, or its listener has gone. */
+  /** Another value whenever there is another row, or its listener has become silent. */
   get version(): string {
-    return `${this.#found.written} ${this.#goneWith}`;
+    return `${this.#found.written} ${this.#isSilent}`;
   }
 
   get model(): HearingRecord['model'] | undefined {
@@ -87,8 +90,7 @@ export class ListenerWatch {
   hearing(): Health['hearing'] {
     const now = this.#parts.clock.monotonicMs();
     const row = this.#rowOfThisBoot;
-    const ageMs = row ? Math.max(now - row.writtenMonotonicMs, now - this.#found.sinceMs) : now;
-    const silent = !row || (row.state !== 'stopped' && ageMs > this.#lateMs) || this.#goneWith === row.writtenMonotonicMs;
+    const silent = !row || this.#isSilent;
     const untilMs = silent || row.state === 'stopped' ? now : Math.min(now, row.writtenMonotonicMs);
     const elapsed = Math.max(0, untilMs - Math.min(this.#beganMs, row?.sinceMonotonicMs ?? this.#beganMs)) / 1000;
     const listened = Math.min(elapsed, row?.listenedSeconds ?? 0);
@@ -103,8 +105,19 @@ export class ListenerWatch {
       opens: row?.opens ?? 0,
       starts: row?.starts ?? 0,
       ...(silent || row.noiseFloorDb === undefined ? {} : { noiseFloorDb: row.noiseFloorDb }),
-      reportedSecondsAgo: tenth(ageMs / 1000),
+      reportedSecondsAgo: tenth(this.#ageMs / 1000),
     };
+  }
+
+  get #ageMs(): number {
+    const [now, row] = [this.#parts.clock.monotonicMs(), this.#rowOfThisBoot];
+    return row ? Math.max(now - row.writtenMonotonicMs, now - this.#found.sinceMs) : now;
+  }
+
+  get #isSilent(): boolean {
+    const row = this.#rowOfThisBoot;
+    if (!row || this.#goneWith === row.writtenMonotonicMs) return true;
+    return row.state !== 'stopped' && this.#ageMs > lateAfterMs(this.#intervalMs, row);
   }
 
   get #rowOfThisBoot(): HearingRecord | undefined {

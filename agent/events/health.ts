@@ -96,6 +96,8 @@ export interface HearingRecord {
   readonly opens: number;
   readonly starts: number;
   readonly noiseFloorDb?: number;
+  /** How often it reports; absent from a listener of an earlier release. */
+  readonly intervalSeconds?: number;
 }
 
 /**

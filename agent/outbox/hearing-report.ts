@@ -86,6 +86,7 @@ export function openHearingReport(
         droppedSamples: (earlier?.droppedSamples ?? 0) + hearing.droppedSamples,
         opens: (earlier?.opens ?? 0) + hearing.opens,
         starts: (earlier?.starts ?? 0) + 1,
+        intervalSeconds: intervalMs / 1000,
         ...(noiseFloorDb === undefined ? {} : { noiseFloorDb }),
       };
       outbox.writeHearing(record, learnt);

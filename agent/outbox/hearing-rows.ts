@@ -1,7 +1,7 @@
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import { bound } from './rows.ts';
 
-/** The `hearing` row of migration 000003 with the names behind its keys. */
+/** The `hearing` row of migrations 000003 and 000011 with the names behind its keys. */
 export interface HearingRow {
   boot_id: string;
   model_name: string;
@@ -16,14 +16,15 @@ export interface HearingRow {
   opens: number;
   starts: number;
   noise_floor_decibels: number | null;
+  interval_seconds?: number | null;
 }
 
 export const readHearingSql = `SELECT hearing.*, boot.boot_id, model.name AS model_name, model.version AS model_version
   FROM hearing JOIN boot ON boot.id = hearing.boot JOIN model ON model.id = hearing.model`;
 export const writeHearingSql = `INSERT OR REPLACE INTO hearing (one, boot, model, written_monotonic_ms, since_monotonic_ms, state, fault, suspicion,
-  listened_ms, dropped_samples, opens, starts, noise_floor_decibels)
+  listened_ms, dropped_samples, opens, starts, noise_floor_decibels, interval_seconds)
   VALUES (1, (SELECT id FROM boot WHERE boot_id = @boot_id), (SELECT id FROM model WHERE name = @model_name AND version = @model_version),
-  @written_monotonic_ms, @since_monotonic_ms, @state, @fault, @suspicion, @listened_ms, @dropped_samples, @opens, @starts, @noise_floor_decibels)`;
+  @written_monotonic_ms, @since_monotonic_ms, @state, @fault, @suspicion, @listened_ms, @dropped_samples, @opens, @starts, @noise_floor_decibels, @interval_seconds)`;
 export const readUsualSql = 'SELECT hour, quarters, floor_millibels / 100.0 AS floorDb, loud_millibels / 100.0 AS loudDb FROM usual_level';
 export const writeUsualSql = 'INSERT OR REPLACE INTO usual_level (hour, quarters, floor_millibels, loud_millibels) VALUES (@hour, @quarters, @floor, @loud)';
 
@@ -42,6 +43,7 @@ export function toHearingRow(record: HearingRecord): HearingRow {
     opens: bound(record.opens, 0, 1_000_000_000),
     starts: bound(record.starts, 1, 1_000_000),
     noise_floor_decibels: record.noiseFloorDb === undefined ? null : Math.round(record.noiseFloorDb),
+    interval_seconds: record.intervalSeconds === undefined ? null : bound(record.intervalSeconds, 5, 3600),
   };
 }
 
@@ -59,6 +61,7 @@ export function fromHearingRow(row: HearingRow): HearingRecord {
     opens: row.opens,
     starts: row.starts,
     ...(row.noise_floor_decibels === null ? {} : { noiseFloorDb: row.noise_floor_decibels }),
+    ...(typeof row.interval_seconds === 'number' ? { intervalSeconds: row.interval_seconds } : {}),
   };
 }
 

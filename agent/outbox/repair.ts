@@ -204,7 +204,7 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   if (!row) return;
   writing(() => {
     know(to, row);
-    to.prepare(writeHearingSql).run(row);
+    to.prepare(writeHearingSql).run({ interval_seconds: null, ...row }); // a column that older releases do not have
   });
 }
 

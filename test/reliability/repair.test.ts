@@ -195,13 +195,13 @@ test('a board on which reading takes long: every readable event is kept', () => 
 test('what is usual at this place goes on in the new file: a cover would be unknown for three days, and usual then', () => {
   const before = openSqliteOutbox(path, limits);
   const usual = range(0, 23).map((hour) => ({ hour, quarters: 56, floorDb: -60.25, loudDb: -30 }));
-  before.writeHearing(hearingRecord(), usual);
+  before.writeHearing(hearingRecord({ intervalSeconds: 300 }), usual);
   before.close();
   writeFileSync(`${path}.new`, '');
   const outbox = openSqliteOutbox(path, limits, { repair: true });
   expect(quarantined(path)).toHaveLength(1);
   expect(outbox.readUsualLevels()).toEqual(usual);
-  expect(outbox.readHearing(), 'and what the listener told last').toEqual(hearingRecord());
+  expect(outbox.readHearing(), 'and what the listener told last').toEqual(hearingRecord({ intervalSeconds: 300 }));
   outbox.close();
 });
 

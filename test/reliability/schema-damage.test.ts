@@ -193,10 +193,10 @@ test.each<[string, (at: string) => void]>([
     },
   ],
   [
-    'one with the numbers of two pages changed over',
+    'one with the numbers of two pages, of rows and of a long one, changed over',
     (at) =>
       forge(at, ({ pages }) => {
-        const [a, b] = [pages[4], pages[6]];
+        const [a, b] = [pages[4], pages[5]];
         if (a && b) [a.page, b.page] = [b.page, a.page];
       }),
   ],

@@ -47,7 +47,7 @@ export function openOlderOutbox(path: string, version: number): Database.Databas
     db.exec("UPDATE fate SET events = CASE name WHEN 'stored' THEN 302 WHEN 'sent' THEN 102 WHEN 'expired' THEN 10 WHEN 'refused' THEN 7 ELSE 0 END");
     if (version >= 2) db.exec("INSERT INTO gap VALUES (101, 110, 'too_old')");
     if (version >= 3) {
-      db.exec("INSERT INTO hearing VALUES (1, 2, 2, 7200000, 3000, 'listening', 'none', 'covered', 7100000, 480, 3, 2, -58)");
+      db.exec(`INSERT INTO hearing VALUES (1, 2, 2, 7200000, 3000, 'listening', 'none', 'covered', 7100000, 480, 3, 2, -58${version >= 11 ? ', 300' : ''})`);
       for (let hour = 0; hour < 24; hour++) db.exec(`INSERT INTO usual_level VALUES (${hour}, 56, -6025, -3000)`);
     }
     if (version >= 4) {

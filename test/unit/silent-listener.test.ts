@@ -7,9 +7,28 @@ test('a listener that stops reporting is silent, and its time goes on unheard', 
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord());
   expect((await at(21_000)).hearing.state).toBe('listening');
-  expect(await at(175_900)).toBeUndefined();
-  expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 170, listenedSeconds: 9, notHeardSeconds: 161 } });
+  expect(await at(174_900)).toBeUndefined();
+  expect(await at(176_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 166, listenedSeconds: 9, notHeardSeconds: 157 } });
 });
+
+test.each([
+  [5, 31_250],
+  [600, 775_000],
+])(
+  'one that says it reports every %i s is late by that, whatever interval the courier was started with, and told so at once',
+  async (intervalSeconds, lateMs) => {
+    const { outbox, at, reconnect } = healthCourier();
+    outbox.writeHearing(hearingRecord({ intervalSeconds }));
+    const told: string[] = [];
+    for (let ms = 21_000; ms < lateMs + 10_000; ms += 1000) {
+      if (ms % 50_000 === 0) reconnect();
+      const health = await at(ms);
+      if (health) told.push(health.hearing.state);
+      expect(told.includes('silent'), `at ${ms}`).toBe(ms > lateMs);
+    }
+    expect(told.filter((state) => state === 'silent')).toHaveLength(1);
+  },
+);
 
 test('the time of one that stopped in order goes on unheard as well', async () => {
   const { outbox, at, reconnect } = healthCourier();
