@@ -1,5 +1,5 @@
 // Sequence numbers are not given out twice, even if the WAL is lost together with the shared memory beside it.
-import { bringIntoFile, type SqliteDatabase } from './sqlite.ts';
+import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite.ts';
 import { isWithoutHeader } from './wal-check.ts';
 
 const ahead = 1000; // numbers reserved at a time
@@ -75,21 +75,24 @@ export function skipLostNumbers(db: SqliteDatabase, path: string): void {
 /** Keeps numbers reserved ahead of those that are given out. For the listener, which alone gives them out. */
 export class ReservedNumbers {
   readonly #db: SqliteDatabase;
-  readonly #newest: () => number;
+  readonly #read: Statement<[], { newest: number | null; reserved: number | null }>;
   #upTo = 0;
 
   constructor(db: SqliteDatabase) {
     this.#db = db;
-    const statement = db.prepare<[], number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck();
-    this.#newest = () => statement.get() ?? 0;
+    this.#read = db.prepare("SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'event') AS newest, reserved FROM outbox");
     this.keepAhead();
   }
 
-  /** Reserves the next numbers, in the file itself, if few are left. */
+  /**
+   * Reserves the next numbers, in the file itself, if few are left, or if a courier gave them back that did not see the
+   * lock of this listener.
+   */
   keepAhead(): void {
     try {
-      const newest = this.#newest();
-      if (newest + margin < this.#upTo) return;
+      const row = this.#read.get();
+      const newest = row?.newest ?? 0;
+      if (newest + margin < this.#upTo && (row?.reserved ?? 0) >= this.#upTo) return;
       this.#db.prepare('UPDATE outbox SET reserved = ?').run(newest + ahead);
       if (bringIntoFile(this.#db)) this.#upTo = newest + ahead; // else again after the next event
     } catch {

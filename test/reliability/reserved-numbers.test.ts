@@ -209,6 +209,16 @@ test('a courier that outlives its listener gives back what that had reserved; be
   }
 });
 
+test('what a courier gives back beside a listener whose lock it does not see is reserved anew with the next event', () => {
+  const listener = openListener();
+  listener.append(recordedEvent(1));
+  openSqliteOutbox(path, limits, { repair: true, listenerRuns: () => false }).close();
+  checkpoint();
+  listener.append(recordedEvent(2));
+  expectReserved(listener);
+  listener.close();
+});
+
 test('while a courier that ends asks whether a listener runs, none can reserve numbers that it then takes away', () => {
   openListener().close();
   const starting = new Database(path, { timeout: 0 });
