@@ -7,6 +7,11 @@ import { namesSecret } from './secret-path.ts';
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
 const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end
 const file = z.string().min(1);
+/**
+ * ALSA's plug-ins `tee` and `file` hand what is heard to a file or a shell command, alone or within another name. What
+ * could hide them there (braces, escapes) stands in no microphone's name.
+ */
+const recordsNothing = (name: string) => /^(usb:|\/dev\/snd\/)/.test(name) || (/^[\w.:=,'"-]+$/.test(name) && !/(?<![\w-])(tee|file)(?![\w-])/.test(name));
 const secretFile = file.refine(
   namesSecret,
   'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file',
@@ -36,6 +41,7 @@ export const configSchema = z.strictObject({
             error: 'expected a name that survives a reboot, as `tocsin devices` lists, not a card number',
           },
         )
+        .refine(recordsNothing, 'expected the name of a microphone, as `tocsin devices` lists, and no plug-in of ALSA that records (tee, file)')
         .describe(
           'Best usb:PORT or usb:PORT,VENDOR:PRODUCT, as `tocsin devices` lists. Or usb:VENDOR:PRODUCT, a path under /dev/snd/by-id or by-path, an ALSA name: after a reboot these may be another microphone of the same make. Or a web-audio device id. Never a card number.',
         ),

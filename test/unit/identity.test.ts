@@ -168,3 +168,20 @@ test('a card number is refused in the configuration, whatever ALSA calls what is
     expect(checkConfig(value, 'test').microphone.device).toBe(device);
   }
 });
+
+test('what ALSA would write to a file or a program is no microphone', () => {
+  const check = (device: string) =>
+    checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } }, 'test').microphone.device;
+  const recording = [
+    'tee:pulse,/var/lib/tocsin/all.raw',
+    'tee:pulse,all.raw,raw',
+    'file:all.raw',
+    'pcm.tee:pulse,a',
+    "plug:'tee:pulse,a,raw'",
+    'plug:SLAVE="tee:pulse,a"',
+  ];
+  const hiding = ['plug:{SLAVE="tee:pulse,a"}', String.raw`plug:"\164ee:pulse,a"`, "tee:pulse,'|cat >all.raw'", 'plug:{ type file }'];
+  for (const device of [...recording, ...hiding]) expect(() => check(device), device).toThrow(/no plug-in of ALSA that records/);
+  const names = ['pulse', 'street', 'committee_1', "plug:SLAVE='dsnoop:CARD=Device,DEV=0'", 'usb:0d8c:0014:A/7 tee', '/dev/snd/by-id/usb-A_tee-00'];
+  for (const device of names) expect(check(device)).toBe(device);
+});

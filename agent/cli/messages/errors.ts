@@ -257,6 +257,8 @@ export const frenchErrors: Record<string, string> = {
     'attendu le nom d’un fichier de /etc/tocsin/credentials (lettres et chiffres, sans dossier), ou un chemin depuis / qui mène ailleurs, et le secret dans ce fichier',
   'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':
     'attendu un nom qui survit au redémarrage, comme en donne `tocsin devices`, pas un numéro de carte',
+  'expected the name of a microphone, as `tocsin devices` lists, and no plug-in of ALSA that records (tee, file)':
+    'attendu le nom d’un microphone, comme en donne `tocsin devices`, et aucun greffon d’ALSA qui enregistre (tee, file)',
   'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':
     'attendu mqtt://, mqtts://, ws:// ou wss:// et un hôte, sans nom d’utilisateur',
   'expected a host and a port that an address can have': 'attendu un hôte et un port possibles dans une adresse',
