@@ -7,6 +7,7 @@ import { buildProgram } from './cli/program.ts';
 import { configNamedBy, languageOf } from './cli/translate.ts';
 import { exitCodes, hasCode, TocsinError } from './lib/errors.ts';
 
+delete process.env.DEBUG; // with it, packages below mqtt print every message and the password (debug)
 const stop = new AbortController();
 const togetherMs = 1000; // Ctrl-C reaches each half twice: from the terminal and from `tocsin run`
 let askedMs = 0;

@@ -73,7 +73,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     const agent = spawn(
       'strace',
       ['-D', '-f', '-y', '-xx', '-s', '10000000', '-e', `trace=${tracedCalls}`, '-o', trace, process.execPath, 'agent/main.ts', 'run', '-c', config],
-      { env: { ...street.env, ...planted }, stdio: 'ignore' },
+      { env: { ...street.env, DEBUG: '*', ...planted }, stdio: 'ignore' }, // a wish that dependencies would grant in length
     );
     const gone = new Promise((done) => agent.once('close', done));
     await seen.until(() => seen.events().some((e) => e.data.label === 'glass_break'));
