@@ -29,8 +29,18 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     [
       'an internet socket, other programs in reach, core dumps, no filter of system calls, code loaded besides',
       'listen',
-      () => ({ leftOut: ['hide /run', 'filtered'], change: { socket: 'udp', core: '1000000' }, env: { NODE_OPTIONS: '--no-deprecation' } }),
-      { 'listener.program': 'NODE_OPTIONS', 'listener.sockets': 'unknown', 'listener.calls': '/run/', 'listener.seccomp': '', 'listener.core': '1000000' },
+      () => ({
+        leftOut: ['hide /run', 'filtered'],
+        change: { socket: 'udp', core: '1000000' },
+        env: { NODE_OPTIONS: '--no-deprecation', LADSPA_PATH: '/nowhere', XDG_CONFIG_HOME: '/nowhere' },
+      }),
+      {
+        'listener.program': 'NODE_OPTIONS, LADSPA_PATH, XDG_CONFIG_HOME',
+        'listener.sockets': 'unknown',
+        'listener.calls': '/run/',
+        'listener.seccomp': '',
+        'listener.core': '1000000',
+      },
     ],
     [
       'a device, a listening port, a writable place, capabilities',

@@ -34,10 +34,11 @@ function isCapture(pid: number, installation: string): boolean {
 }
 
 /**
- * Environment variables that change which code Node, its OpenSSL or the loader runs, whom it trusts, its proxy, or who
- * can inspect it.
+ * Environment variables that change which code Node, its OpenSSL, the loader or ALSA runs, whom it trusts, its proxy,
+ * or who can inspect it.
  */
-const meddling = /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_\w+|GCONV_PATH|MALLOC_\w+|GLIBC_TUNABLES)$/;
+const meddling =
+  /^(NODE_(?!ENV$)\w+|LD_\w+|OPENSSL_\w+|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE|MQTTJS_SOCKS_PROXY|ALSA_\w+|LADSPA_PATH|XDG_CONFIG_HOME|GCONV_PATH|MALLOC_\w+|GLIBC_TUNABLES)$/;
 
 const program: HalfCheck = {
   id: 'program',
