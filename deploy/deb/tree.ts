@@ -20,6 +20,9 @@ const copies: readonly (readonly [from: string, to: string])[] = [
   ['models/street/manifest.json', `${program}/models/street/manifest.json`],
   ['models/street/MODEL_CARD.md', `${program}/models/street/MODEL_CARD.md`],
   ['models/README.md', `${program}/models/README.md`],
+  // again among the files whose digests are listed: privacy verify holds what systemd has read against them
+  ['systemd/tocsin-listener.service', `${program}/systemd/tocsin-listener.service`],
+  ['systemd/tocsin-courier.service', `${program}/systemd/tocsin-courier.service`],
   ['deploy/deb/tocsin.sh', 'usr/bin/tocsin'],
   ['systemd/tocsin-listener.service', 'usr/lib/systemd/system/tocsin-listener.service'],
   ['systemd/tocsin-courier.service', 'usr/lib/systemd/system/tocsin-courier.service'],

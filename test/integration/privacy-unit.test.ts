@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../agent/cli/privacy/check.ts';
 import { type HalfName, type Machine, unitNames } from '../../agent/cli/privacy/machine.ts';
@@ -14,6 +16,10 @@ function shown(name: HalfName): Record<string, string> {
     ...Object.fromEntries([...lines].map(([, key = '', value = '']) => [key, value])),
     LimitCORESoft: '0',
     StandardInput: 'null',
+    StandardOutput: 'journal',
+    StandardError: 'inherit',
+    NeedDaemonReload: 'no',
+    FragmentPath: `systemd/${unitNames[name]}`,
     UnitsLoadTimestampMonotonic: '80912160708',
     ExecMainStartTimestampMonotonic: '80912276417',
     RestrictAddressFamilies: name === 'listener' ? 'AF_UNIX' : 'AF_INET AF_INET6 AF_UNIX',
@@ -25,8 +31,16 @@ function shown(name: HalfName): Record<string, string> {
 
 const unit = (name: HalfName, changes: Record<string, string> = {}) => {
   const half = { name, pid: 1, processes: [1], hidden: false, unit: { ...shown(name), ...changes } };
-  return unitChecks[0].run(half, {} as Machine) as Finding;
+  return unitChecks[0].run(half, { installation: '.' } as Machine) as Finding;
 };
+
+/** A file of settings, as systemd would have it in a folder of its own. */
+function settingsFile(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unit-')), 'file.conf');
+  writeFileSync(path, text);
+  return path;
+}
+const withDropIn = (name: HalfName, ...dropIns: string[]) => unit(name, { DropInPaths: dropIns.map(settingsFile).join(' ') });
 
 describe('the settings of a unit', () => {
   test('as shipped they pass', () => {
@@ -57,9 +71,39 @@ describe('the settings of a unit', () => {
     ['listener', 'MemoryMax', 'infinity', 'MemoryMax=infinity (419430400)'],
     ['courier', 'MemoryMax', '419430400', 'MemoryMax=419430400 (314572800)'],
     ['courier', 'TasksMax', 'infinity', 'TasksMax=infinity (64)'],
+    ['listener', 'StandardError', 'fd:relay', 'StandardError=fd:relay (inherit)'],
+    ['courier', 'NeedDaemonReload', 'yes', 'NeedDaemonReload=yes (no)'],
   ];
   test.each(plants)('%s, %s=%s fails', (name, key, value, said) => {
     expect(unit(name, { [key]: value })).toMatchObject({ state: 'fail', found: { values: { what: expect.stringContaining(said) } } });
+  });
+
+  test.each([
+    'LogRateLimitIntervalSec=0',
+    'LogNamespace=other',
+    'ExecStartPost=+/usr/local/bin/relay',
+    'EnvironmentFile=/etc/default/other',
+    'IPCNamespacePath=/proc/1/ns/ipc',
+    'BindReadOnlyPaths=/run/dbus',
+    '  KeyringMode = inherit',
+    'SystemCallFilter=process_vm_readv',
+  ])('a drop-in with %s, of which nothing is compared in force, fails', (line) => {
+    const said = expect.stringContaining(`${line.trim()} (-)`);
+    for (const name of ['listener', 'courier'] as const)
+      expect(withDropIn(name, '# mine\n[Service]\nRestartSec=5\n', `[Service]\n${line}\n`)).toMatchObject({
+        state: 'fail',
+        found: { key: 'privacy.unit.wrong', values: { what: said } },
+      });
+  });
+
+  test('a drop-in that changes nothing of what a half can do passes, as does one that sets what is compared in force', () => {
+    const text = '[Unit]\nAfter=data.mount\n\n[Service]\n; a slow card\nTimeoutStartSec=300\nMemorySwapMax=0\nIPAddressDeny=any\n';
+    for (const name of ['listener', 'courier'] as const) expect(withDropIn(name, text)).toMatchObject({ state: 'pass' });
+  });
+
+  test('another file in the place of the unit fails, whatever is in force', () => {
+    const other = settingsFile(`${readFileSync('systemd/tocsin-listener.service', 'utf8')}ExecStopPost=+/bin/true\n`);
+    for (const FragmentPath of [other, '']) expect(unit('listener', { FragmentPath })).toMatchObject({ state: 'fail', found: { key: 'privacy.unit.file' } });
   });
 
   test('read again since the half began, they are not what it was started by; a setting that is wrong now is wrong all the same', () => {

@@ -151,6 +151,7 @@ export const privacyFound = {
   'privacy.core.ok': { en: 'limit 0, filter {filter}', fr: 'limite 0, filtre {filter}' },
   'privacy.unit.none': { en: 'not run by systemd here', fr: 'pas lancé par systemd ici' },
   'privacy.unit.wrong': { en: 'in force, and what was shipped: {what}', fr: 'en vigueur, et ce qui fut livré : {what}' },
+  'privacy.unit.file': { en: 'not the unit of this release: {path}', fr: 'pas l’unité de cette version : {path}' },
   'privacy.unit.reloaded': {
     en: 'systemd has read its units again since it began, and does not tell by what it was begun: systemctl restart {unit}, then verify again',
     fr: 'systemd a relu ses unités depuis son démarrage, et ne dit pas selon quoi il fut démarré : systemctl restart {unit}, puis vérifiez de nouveau',

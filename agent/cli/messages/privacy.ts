@@ -133,8 +133,8 @@ export const privacy = {
   },
   'privacy.what.unit': { en: 'systemd holds it to the shipped settings', fr: 'systemd le tient aux réglages livrés' },
   'privacy.how.unit': {
-    en: 'properties of the unit (systemctl show), read before it was started',
-    fr: 'propriétés de l’unité (systemctl show), lues avant son démarrage',
+    en: 'the file of the unit against that of the release, every line that a drop-in adds, and the properties in force (systemctl show), read before it was started',
+    fr: 'fichier de l’unité comparé à celui de la version, chaque ligne qu’un ajout y met, et les propriétés en vigueur (systemctl show), lues avant son démarrage',
   },
   'privacy.what.limits': { en: 'It cannot take the board down', fr: 'Il ne peut pas épuiser la carte' },
   'privacy.how.limits': { en: 'memory.max and pids.max of its control group', fr: 'memory.max et pids.max de son groupe de contrôle' },

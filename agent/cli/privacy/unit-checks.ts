@@ -1,5 +1,7 @@
 // What systemd says that it holds a half to, and what of it can be seen in the kernel.
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { type HalfName, unitNames } from './machine.ts';
 import { statusOf } from './process.ts';
@@ -18,6 +20,8 @@ const both: Record<string, string> = {
   DevicePolicy: 'closed',
   OpenFile: '', // of a local socket it would be a connection, to whom no table tells
   StandardInput: 'null',
+  StandardOutput: 'journal',
+  StandardError: 'inherit',
   LimitCORE: '0',
   LimitCORESoft: '0',
   CoredumpFilter: '0x0',
@@ -28,6 +32,7 @@ const both: Record<string, string> = {
   ProtectProc: 'invisible',
   SystemCallArchitectures: 'native',
   TasksMax: '64',
+  NeedDaemonReload: 'no', // or the files are not those that systemd has read
 };
 const settings: Record<HalfName, Record<string, string>> = {
   listener: {
@@ -72,26 +77,48 @@ function wrongCalls(filter: string): string[] {
   return open.length > 0 ? [`SystemCallFilter=${open.join(' ')} (${shipped})`] : [];
 }
 
+/** What an administrator may set in a drop-in: it changes nothing of what a half can do. */
+const harmless = /^(After|Before|Wants|Requires|Nice|CPUWeight|IOWeight|OOMScoreAdjust|RestartSec|Timeout(Start|Stop)Sec|WatchdogSec|IPAddress(Deny|Allow))$/;
+
+/** The lines of a drop-in that set anything else; what is compared in force is left out. */
+function addedBy(dropIn: string, name: HalfName): string[] {
+  const lines = readFileSync(dropIn, 'utf8')
+    .split('\n')
+    .map((line) => line.trim());
+  const keyOf = (line: string) => line.split('=', 1)[0]?.trim() ?? '';
+  return lines.filter((line) => line !== '' && !/^[#;[]/.test(line) && !harmless.test(keyOf(line)) && !(keyOf(line) in settings[name]));
+}
+
 const unit: HalfCheck = {
   id: 'unit',
-  byHand: ({ name }) =>
-    `systemctl cat ${unitNames[name]}; systemctl show -p UnitsLoadTimestamp; systemctl show ${[
+  byHand: ({ name }, { installation }) =>
+    `cmp ${shellWord(join(installation, 'systemd', unitNames[name]))} $(systemctl show -P FragmentPath ${unitNames[name]}); systemctl cat ${unitNames[name]}; systemctl show -p UnitsLoadTimestamp; systemctl show ${[
       ...Object.keys(settings[name]),
       'SystemCallFilter',
       'ExecMainStartTimestamp',
     ]
       .map((key) => `-p ${key}`)
       .join(' ')} ${unitNames[name]}`,
-  run({ name, unit: shown }) {
+  run({ name, unit: shown }, { installation }) {
     if (shown === undefined) return unchecked('privacy.unit.none');
+    const { FragmentPath: path = '', DropInPaths: dropIns = '' } = shown;
+    if (path === '' || !readFileSync(path).equals(readFileSync(join(installation, 'systemd', unitNames[name])))) return fail('privacy.unit.file', { path });
     const inForce = (key: string) => (shown[key] ?? '').replace(/^char-rtc r(; )?/, ''); // what ProtectClock adds to DeviceAllow: reading the clock
     const others = Object.entries(settings[name]).filter(([key, value]) => words(inForce(key)) !== words(value));
-    const wrong = [...wrongCalls(shown.SystemCallFilter ?? ''), ...others.map(([key, value]) => `${key}=${inForce(key)} (${value || '-'})`)];
+    const added = dropIns
+      .split(' ')
+      .filter(Boolean)
+      .flatMap((dropIn) => addedBy(dropIn, name));
+    const wrong = [
+      ...wrongCalls(shown.SystemCallFilter ?? ''),
+      ...others.map(([key, value]) => `${key}=${inForce(key)} (${value || '-'})`),
+      ...added.map((line) => `${line.slice(0, 80)} (-)`),
+    ];
     if (wrong.length > 0) return fail('privacy.unit.wrong', { what: listed(wrong) });
     // what it prints is what it has read last, and what runs is held to what it had read by the start
     const isStill = Number(shown.UnitsLoadTimestampMonotonic) < Number(shown.ExecMainStartTimestampMonotonic);
     if (!isStill) return unchecked('privacy.unit.reloaded', { unit: unitNames[name] });
-    return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length + 1, dropIns: shown.DropInPaths || '-' });
+    return pass('privacy.unit.ok', { count: Object.keys(settings[name]).length + 1, dropIns: dropIns || '-' });
   },
 };
 
