@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Half } from '../../agent/cli/privacy/machine.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
@@ -107,6 +108,31 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(await processes(halves.node, capture, 'default', '16000')).toBe('pass');
     expect(await processes('tail', '-f', capture)).toBe('fail');
     expect(await processes(halves.node, '-e', '0', capture)).toBe('fail');
+  });
+
+  // There is no sound card here: a descriptor of a microphone's node that is not open for reading (O_PATH) stands for one that is.
+  test('another program that records, unless it is the recorder of a listener', async () => {
+    const microphone = halves.at('pcmC0D0c');
+    expect(spawnSync('mknod', [microphone, 'c', '116', '24']).status).toBe(0);
+    const hold = "require('fs').openSync(process.argv[1], 0o10000000); console.log(process.pid); setInterval(() => 0, 1000)";
+    const preload = halves.at('preload.mjs');
+    writeFileSync(
+      preload,
+      `const { spawn } = await import('node:child_process');
+       spawn(process.execPath, ['-e', ${JSON.stringify(hold)}, ${JSON.stringify(microphone)}], { stdio: 'inherit', env: {} });
+       await new Promise((never) => setInterval(never, 1e9));`,
+    );
+    const found = async (args: string[], env = {}) => {
+      const other = spawn(halves.node, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...halves.environment, ...env }, detached: true });
+      const recorder = await new Promise((holding) => other.stdout.once('data', (said) => holding(String(said).trim())));
+      const { found: said, finding } = findingOf(await halves.verify(), 'courier.hearing') ?? {};
+      process.kill(-(other.pid as number), 'SIGKILL');
+      return [finding, said?.includes(`[${recorder}]`)];
+    };
+    expect(await found(['-e', hold, microphone])).toEqual(['hearing.recording', true]);
+    const preloaded = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` };
+    expect(await found([halves.program, 'deliver'], preloaded)).toEqual(['hearing.recording', true]);
+    expect(await found([halves.program, 'listen'], preloaded)).toEqual(['hearing.apart', false]);
   });
 
   const pid = () => String(halves.pidOf('listen'));

@@ -172,9 +172,9 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
   });
 
   // There is no sound card here: a descriptor of a card's node that is not open for reading (O_PATH) stands for one that is.
-  test('a program that holds a microphone and waits at a local socket which the courier may open', async () => {
-    const [card, socket] = [halves.at('pcmC0D0c'), halves.at('asked.sock')];
-    execFileSync('mknod', [card, 'c', '116', '24']);
+  test('a program that holds a sound card and waits at a local socket which the courier may open', async () => {
+    const [card, socket] = [halves.at('controlC0'), halves.at('asked.sock')]; // one that records: privacy-reach.test.ts
+    execFileSync('mknod', [card, 'c', '116', '0']);
     const script =
       'process.umask(0o177); require("fs").openSync(process.argv[1], 0o10000000); require("net").createServer().listen(process.argv[2], () => console.log())';
     const server = spawn(halves.node, ['-e', script, card, socket], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -110,6 +110,7 @@ export const privacyFound = {
   'privacy.calls.reachable': { en: 'it could call: {what}', fr: 'il pourrait appeler : {what}' },
   'privacy.meter.reachable': { en: 'it may open {path}', fr: 'il peut ouvrir {path}' },
   'privacy.meter.ok': { en: 'it cannot reach the meter', fr: 'il ne peut atteindre le meter' },
+  'privacy.hearing.recording': { en: 'other programs record: {what}', fr: 'd’autres programmes enregistrent : {what}' },
   'privacy.hearing.reachable': { en: 'programs that hear and can be asked: {what}', fr: 'programmes qui entendent et peuvent être sollicités : {what}' },
   'privacy.hearing.apart': {
     en: 'programs that hear beside the listener: {count}, none within reach',

@@ -105,10 +105,13 @@ export const privacy = {
   },
   'privacy.what.reach': { en: 'It could open no other', fr: 'Il ne pourrait en ouvrir d’autre' },
   'privacy.how.reach': { en: 'the device nodes in the /dev that it really sees', fr: 'les nœuds d’appareil du /dev qu’il voit vraiment' },
-  'privacy.what.hearing': { en: 'It can ask no other program to hear for it', fr: 'Il ne peut demander à aucun autre programme d’entendre pour lui' },
+  'privacy.what.hearing': {
+    en: 'No other program records, and it can ask none to hear for it',
+    fr: 'Aucun autre programme n’enregistre, et il ne peut demander à aucun d’entendre pour lui',
+  },
   'privacy.how.hearing': {
-    en: 'programs that hold a sound device or are sound servers, and where they wait for callers: ports of its network, sockets it may open',
-    fr: 'programmes qui tiennent un appareil de son ou servent le son, et où ils attendent : ports de son réseau, sockets qu’il peut ouvrir',
+    en: 'programs that record, that hold a sound device or are sound servers, and where they wait for callers: ports of its network, sockets it may open',
+    fr: 'programmes qui enregistrent, tiennent un appareil de son ou servent le son, et où ils attendent : ports de son réseau, sockets qu’il peut ouvrir',
   },
   'privacy.what.identity': { en: 'It is a user of its own, in no group too many', fr: 'Il a son propre utilisateur et aucun groupe de trop' },
   'privacy.how.identity': { en: 'Uid, Gid and Groups in /proc', fr: 'Uid, Gid et Groups dans /proc' },

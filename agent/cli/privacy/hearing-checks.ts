@@ -1,8 +1,8 @@
 // Who else hears on this machine, and whether the half that speaks could ask it.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
-import { allProcesses, holds, namespaceOf, unlessGone } from './process.ts';
+import { allProcesses, argumentsOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
 import { reachOf } from './reach.ts';
 import { type Socket, socketsOf } from './sockets.ts';
 
@@ -10,19 +10,21 @@ import { type Socket, socketsOf } from './sockets.ts';
 const soundServers = /^(pulseaudio|pipewire(-pulse)?|wireplumber|jackd|jackdbus|sndiod|nasd|esd|roard|snapserver)$/;
 
 /**
- * Whether the courier could get sound from a sound server although it has no sound device: by a port in its network
- * namespace, a socket name without a path, or a socket path that it may open.
+ * Whether another program records, and whether the courier could get sound from a sound server although it has no sound
+ * device: by a port in its network namespace, a socket name without a path, or a socket path that it may open.
  */
 const hearing: HalfCheck = {
   id: 'hearing',
   only: 'courier',
   byHand: ({ pid }) =>
     `sudo find /proc/[0-9]*/fd -lname '/dev/snd/*' 2>/dev/null | cut -d/ -f3 | sort -u | xargs -r ps -o pid,args -p; sudo nsenter -t ${pid} -n ss -ltxnp | grep -E 'pulse|pipewire|jack|snd' || echo none`,
-  run({ pid }, { halves: { listener } }) {
+  run({ pid }, { halves: { listener }, installation }) {
     const own = [process.pid, ...(typeof listener === 'string' ? [] : listener.processes)];
     const hears = allProcesses().filter(
       (one) => !own.includes(one) && (soundServers.test(nameOf(one)) || holds(one, (descriptor) => isSound(numbersOf(descriptor)))),
     );
+    const recording = hears.filter((one) => holds(one, isCaptureDevice) && !isOfListener(one, installation));
+    if (recording.length > 0) return fail('privacy.hearing.recording', { what: listed(recording.map((one) => `${nameOf(one)} [${one}]`)) });
     const may = reachOf(pid);
     const isReachable = ({ pid: server, path }: Socket) =>
       path?.startsWith('/') ? may(path) : unlessGone(() => namespaceOf(server, 'net'), '') === namespaceOf(pid, 'net');
@@ -35,6 +37,20 @@ const hearing: HalfCheck = {
     return hears.length > 0 ? pass('privacy.hearing.apart', { count: hears.length }) : pass('privacy.hearing.none');
   },
 };
+
+/** A device that gives sound, and not one that sets volumes or plays; by its name where the kernel does not know it. */
+function isCaptureDevice(descriptor: string): boolean {
+  const device = numbersOf(descriptor);
+  const known = `/sys/dev/char/${device.major}:${device.minor}`;
+  return isSound(device) && /\/pcmC\d+D\d+c$/.test(readlinkSync(existsSync(known) ? known : descriptor));
+}
+
+/** The recorder of another sensor's listener on this board, which is verified by itself. */
+function isOfListener(pid: number, installation: string): boolean {
+  const parent = Number(unlessGone(() => statusOf(pid)('PPid'), '0'));
+  const [, script = '', command = ''] = unlessGone(() => argumentsOf(parent), []);
+  return command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
+}
 
 const nameOf = (pid: number): string => unlessGone(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd(), '');
 

@@ -7,7 +7,7 @@ import { hasCode } from '../../lib/errors.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
-import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, statusOf, unlessGone } from './process.ts';
+import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, realScript, statusOf, unlessGone } from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
 const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names
@@ -113,14 +113,6 @@ function mountedOver(pid: number, folders: readonly string[]): string[] {
 /** The file of settings that a half reads, as its arguments, its environment or the default name it. */
 function settingsOf(pid: number, rest: readonly string[]): string {
   return pathOf(pid, rest.at(-1)?.replace(/^--config=/, '') ?? environmentOf(pid).get('TOCSIN_CONFIG') ?? serviceConfig);
-}
-
-function realScript(pid: number, script: string): string {
-  try {
-    return realpathSync(pathOf(pid, script));
-  } catch {
-    return '';
-  }
 }
 
 const core: HalfCheck = {

@@ -1,6 +1,6 @@
 // What the kernel tells of a process under /proc (proc(5)). Everything throws as the file system does: EACCES without
 // root, ENOENT or ESRCH when the process has gone.
-import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { hasCode } from '../../lib/errors.ts';
 
 export interface OpenFile {
@@ -188,6 +188,15 @@ function unescapeOctal(path: string): string {
 /** A path as a process resolves it: a relative one starts at its working folder. */
 export function pathOf(pid: number, path: string): string {
   return path.startsWith('/') ? path : `${readlinkSync(`/proc/${pid}/cwd`)}/${path}`;
+}
+
+/** The file behind a script that a process was given; nothing where there is none. */
+export function realScript(pid: number, script: string): string {
+  try {
+    return realpathSync(pathOf(pid, script));
+  } catch {
+    return '';
+  }
 }
 
 /** Whether `seen`, a path below the root of a process under /proc, is the same file as `path` is here. */
