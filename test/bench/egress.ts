@@ -1,6 +1,7 @@
 // Whom the agent contacts, and what it leaves behind: npm run egress -- --minutes 10 [--onnxruntime VERSION] [--plant NAME:PORT]
 // In a network namespace of its own every address in the world leads to a sink, every name resolves to one, and every packet that begins
-// something is recorded. CI is unset, for some telemetry hides from it. Needs root, gcc and iproute2.
+// something is recorded. The environment is as bare as a service's, for some telemetry hides from CI or DO_NOT_TRACK.
+// Needs root, gcc and iproute2.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -90,7 +91,7 @@ async function inside(scratch: string, installation: string): Promise<void> {
   for (const port of [80, 443])
     await new Promise<void>((done) =>
       createServer((socket) => socket.on('error', () => undefined))
-        .listen(port, '0.0.0.0', done)
+        .listen(port, done) // of both families
         .unref(),
     );
   const broker = await openEmbeddedBroker(0, '0.0.0.0');
@@ -114,11 +115,10 @@ async function inside(scratch: string, installation: string): Promise<void> {
     mqtt: { url: `mqtt://${brokerName}:${brokerPort}`, allowPlaintext: true, protocol: '3.1.1' },
   };
   writeFileSync(join(scratch, 'tocsin.yaml'), stringify(config));
-  const { CI: _, ...env } = process.env;
   // a dependency that calls home, to see that it would be seen
   const planted = options.plant ? { NODE_OPTIONS: `--import=${resolve('test/support/plant-call.ts')}`, HOME_ADDRESS: options.plant } : {};
   const agent = spawn(process.execPath, [join(installation, 'agent/main.ts'), 'run', '-c', join(scratch, 'tocsin.yaml')], {
-    env: { ...env, HOME: home, XDG_CACHE_HOME: join(home, '.cache'), ...planted },
+    env: { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: join(home, '.cache'), ...planted },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const began = performance.now();
