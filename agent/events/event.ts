@@ -49,7 +49,7 @@ export const soundEventSchema = z
         .optional()
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
-      sequence,
+      sequence: sequence.describe('Counts up within one outbox. A number that is missing still waits on the sensor, or comes in a gap.'),
       bootId: z.uuid(),
       model,
       clock: z
@@ -66,12 +66,16 @@ export type SoundEvent = z.infer<typeof soundEventSchema>;
 /** Retained on the status topic: birth when the courier connects, death as its will. */
 export const statusSchema = z
   .strictObject({
-    state: z.enum(['online', 'offline']),
+    state: z
+      .enum(['online', 'offline'])
+      .describe(
+        'offline: told by the sensor where it is stopped; else by the broker, at once where the connection breaks, and where it falls silent after some one and a half times `mqtt.keepaliveSeconds`.',
+      ),
     bootId: z.uuid(),
     version,
     pending: z.number().int().min(0).max(1e12).optional().describe('Events waiting in the outbox at the birth.'),
   })
-  .describe('Whether the sensor is connected.');
+  .describe('Whether the sensor is connected. While it is offline, what is retained on its other topics is of before.');
 export type Status = z.infer<typeof statusSchema>;
 
 /** Published when events will never arrive: expired, dropped or lost with a damaged file. */
@@ -83,7 +87,11 @@ export const gapSchema = z
       .describe('The part of the event id before its sequence number.'),
     first: sequence,
     last: sequence,
-    reason: z.enum(['too_old', 'too_many', 'dropped', 'unreadable']),
+    reason: z
+      .enum(['too_old', 'too_many', 'dropped', 'unreadable'])
+      .describe(
+        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: for more than `outbox.maxMegabytes` hold; dropped: while the disk took no writes; unreadable: lost with a damaged part of the file.',
+      ),
   })
   .describe('Of the sequence numbers from `first` to `last`, those whose event has not arrived never will; not every number was an event.');
 export type GapMessage = z.infer<typeof gapSchema>;

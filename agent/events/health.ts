@@ -49,12 +49,14 @@ export const healthSchema = z
       oldestSeconds: seconds
         .optional()
         .describe('Age of the oldest of them; left out where it is of an earlier boot and either the time then or the time now is not known.'),
-      stored: count.optional(),
-      sent: count.optional(),
-      expired: count.optional(),
-      refused: count.optional(),
-      dropped: count.optional(),
-      unreadable: count.optional(),
+      stored: count.optional().describe('Events stored in the life of the outbox: pending, sent, expired and unreadable together.'),
+      sent: count.optional().describe('Delivered.'),
+      expired: count.optional().describe('Deleted unsent: too old, or too many. They are in a gap.'),
+      refused: count
+        .optional()
+        .describe('Heard, and never stored: more than `outbox.maxEventsPerMinute`. In no gap. What the broker refuses is in `link`, and is kept.'),
+      dropped: count.optional().describe('Heard, and never stored: the disk took no writes for too long. They are in a gap.'),
+      unreadable: count.optional().describe('Lost with a damaged part of the file. They are in a gap.'),
       faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week that the courier ran.'),
     }),
     link: z

@@ -6,12 +6,15 @@ import { type PublishedKind, publishedSchemas } from './published.ts';
 /** Kept by the broker for whoever subscribes later. */
 const retained: ReadonlySet<PublishedKind> = new Set(['status', 'health', 'privacy']);
 
+const name = 'Up to 32 of a-z, 0-9 and -, as the operator configured it.';
+
 /** The files under docs/ that are generated from the definitions; a test checks that they match. */
 export function schemaFiles(): Record<string, string> {
   const kinds = Object.keys(publishedSchemas) as PublishedKind[];
   const channel = (kind: PublishedKind) => ({
     address: `tocsin/v1/{site}/{sensor}/${kind}`,
-    parameters: { site: {}, sensor: {} },
+    description: publishedSchemas[kind].description,
+    parameters: { site: { description: name }, sensor: { description: `${name} Unique on the broker.` } },
     messages: {
       [kind]: { contentType: kind === 'event' ? 'application/cloudevents+json' : 'application/json', payload: { $ref: `./${kind}.schema.json` } },
     },
@@ -27,7 +30,7 @@ export function schemaFiles(): Record<string, string> {
       title: 'Tocsin sensor',
       version: '1',
       description:
-        'Everything a Tocsin sensor publishes over MQTT 5. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): what nobody subscribes to the sensor keeps, and sends within ten minutes of the subscription.',
+        'Everything a Tocsin sensor publishes over MQTT 5. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): what nobody subscribes to the sensor keeps, and sends within ten minutes of the subscription. Any message may come twice. The schemas are closed, and of one release: one that adds a key brings its own, and the digest of those in force on a sensor is `manifest.schemas` of its `privacy`.',
     },
     channels: Object.fromEntries(kinds.map((kind) => [kind, channel(kind)])),
     operations: Object.fromEntries(kinds.map((kind) => [`publish${kind.replace(/^./, (letter) => letter.toUpperCase())}`, operation(kind)])),

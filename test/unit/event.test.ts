@@ -15,6 +15,21 @@ test('the schemas in docs are those of the code', () => {
   for (const [name, content] of Object.entries(schemaFiles())) expect(readFileSync(`docs/${name}`, 'utf8'), `${name}: npm run schema`).toBe(content);
 });
 
+test('asyncapi.json is whole: what it refers to is there, and every part of an address and every channel is told', () => {
+  const { channels, operations } = JSON.parse(readFileSync('docs/asyncapi.json', 'utf8')) as {
+    channels: Record<string, { address: string; description?: string; parameters: Record<string, { description?: string }>; messages: object }>;
+    operations: Record<string, { channel: { $ref: string } }>;
+  };
+  expect(Object.values(operations).map(({ channel }) => channel.$ref)).toEqual(Object.keys(channels).map((kind) => `#/channels/${kind}`));
+  for (const [kind, { address, description, parameters, messages }] of Object.entries(channels)) {
+    expect([...address.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)).toEqual(Object.keys(parameters));
+    const schema = JSON.parse(readFileSync(`docs/${kind}.schema.json`, 'utf8')) as { description: string };
+    expect(messages).toMatchObject({ [kind]: { payload: { $ref: `./${kind}.schema.json` } } });
+    expect(description).toBe(schema.description);
+    for (const parameter of Object.values(parameters)) expect(parameter.description).toMatch(/^Up to 32 of a-z, 0-9 and -/);
+  }
+});
+
 test('a stored event becomes a valid CloudEvent, with and without calibration', () => {
   for (const event of [recordedEvent(0), recordedEvent(0, { soundPressureLevelDb: 92 })]) {
     const published = toCloudEvent({ ...event, sequence: 7 }, sender, fixedClock());
