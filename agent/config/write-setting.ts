@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, openSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { isMap, parseDocument, Scalar } from 'yaml';
 import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
-import { moveFile, removeFile } from '../lib/place-file.ts';
+import { moveFile, removeFile, writeBeside } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
 export interface Setting {
@@ -27,7 +26,7 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
   }
   const text = document.toString({ lineWidth: 0 });
   checkConfig(parseDocument(text).toJS(), path);
-  writeBeside(path, text, moveFile);
+  writeThen(path, text, moveFile);
 }
 
 /**
@@ -35,25 +34,15 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
  * outcome it is to store.
  */
 export function checkWritable(path: string): void {
-  writeBeside(path, readFileSync(path, 'utf8'), removeFile);
+  writeThen(path, readFileSync(path, 'utf8'), removeFile);
 }
 
-function writeBeside(path: string, text: string, then: (beside: string, place: string) => void): void {
+function writeThen(path: string, text: string, then: (beside: string, place: string) => void): void {
   let beside: string | undefined;
   try {
     const place = realpathSync(path);
-    const { mode, uid, gid } = statSync(place);
-    // not the process id, which recurs: the leftover of a killed process would be in the way
-    const own = `${place}.${randomUUID()}.tmp`;
-    const file = openSync(own, 'wx', mode); // opens no existing file, nor what a link there points to
-    beside = own;
-    try {
-      writeFileSync(file, text, { flush: true });
-    } finally {
-      closeSync(file);
-    }
-    chmodSync(beside, mode);
-    chownSync(beside, uid, gid);
+    const owned = statSync(place);
+    beside = writeBeside(place, text, owned.mode, owned);
     then(beside, place);
   } catch (cause) {
     if (beside !== undefined) removeFile(beside);

@@ -1,23 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, fsyncSync, linkSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode } from './errors.ts';
 
-/**
- * Writes a file whole or not at all: under another name beside it, fsync, then rename. Sets `mode` whatever the umask.
- */
+/** Writes a file whole or not at all: beside it, then rename. Sets `mode` whatever the umask. */
 export function placeFile(path: string, content: string, mode: number): void {
-  // not the process id: in a container a new process may have that of the one before
-  const beside = `${path}.${randomUUID()}.tmp`;
-  const file = openSync(beside, 'wx', mode); // fails if the file exists: from here on this call may remove it
+  const beside = writeBeside(path, content, mode);
   try {
-    try {
-      writeFileSync(file, content); // writeSync may write only a part, without an error
-      chmodSync(beside, mode);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
     moveFile(beside, path);
   } catch (error) {
     removeFile(beside);
@@ -25,10 +14,50 @@ export function placeFile(path: string, content: string, mode: number): void {
   }
 }
 
+/** The same where no file is yet; one that is there stays, and false is returned. */
+export function placeNewFile(path: string, content: string, mode: number): boolean {
+  const beside = writeBeside(path, content, mode);
+  try {
+    linkSync(beside, path);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, /^EEXIST$/)) throw error;
+    return false;
+  } finally {
+    removeFile(beside);
+    syncFolderOf(path);
+  }
+}
+
+/** Writes and fsyncs a file under a name of its own beside `path`; returns that name. Leaves nothing if it throws. */
+export function writeBeside(path: string, content: string, mode: number, owner?: { readonly uid: number; readonly gid: number }): string {
+  // not the process id: in a container a new process may have that of the one before
+  const beside = `${path}.${randomUUID()}.tmp`;
+  const file = openSync(beside, 'wx', mode); // fails if the file exists: from here on this call may remove it
+  try {
+    try {
+      writeFileSync(file, content); // writeSync may write only a part, without an error
+      chmodSync(beside, mode);
+      if (owner) chownSync(beside, owner.uid, owner.gid);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    removeFile(beside);
+    throw error;
+  }
+  return beside;
+}
+
 /** Renames a file or a folder and fsyncs the folder that it is in, so that a power cut does not undo the rename. */
 export function moveFile(from: string, to: string): void {
   renameSync(from, to);
-  const folder = openSync(dirname(to), 'r');
+  syncFolderOf(to);
+}
+
+function syncFolderOf(path: string): void {
+  const folder = openSync(dirname(path), 'r');
   try {
     fsyncSync(folder);
   } finally {

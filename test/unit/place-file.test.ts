@@ -1,8 +1,8 @@
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { placeFile } from '../../agent/lib/place-file.ts';
+import { placeFile, placeNewFile } from '../../agent/lib/place-file.ts';
 
 test('what a power cut left of an earlier try, of a process of the same number, does not keep a file from its place', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
@@ -13,4 +13,12 @@ test('what a power cut left of an earlier try, of a process of the same number, 
   expect(readFileSync(path, 'utf8')).toBe('again');
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder)).toEqual(['sensor.key', `sensor.key.${process.pid}.tmp`]);
+});
+
+test('what came first stays where two place a new file at once', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-place-')), 'sensor.key');
+  expect(placeNewFile(path, 'first', 0o600)).toBe(true);
+  expect(placeNewFile(path, 'second', 0o600)).toBe(false);
+  expect(readFileSync(path, 'utf8')).toBe('first');
+  expect(readdirSync(dirname(path))).toEqual(['sensor.key']);
 });

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
-import { placeFile, removeFile } from '../../lib/place-file.ts';
+import { placeFile, placeNewFile, removeFile } from '../../lib/place-file.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 
 export interface CertificateRequest {
@@ -29,8 +29,7 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
   // a power cut may have put a key in force before its certificate: `--install` once more will end that
   const halfInForce = existsSync(key) && !existsSync(certificate) && !existsSync(waitingKey) && !renew && !discard;
   const path = halfInForce ? key : waitingKey;
-  const again = existsSync(path);
-  if (!again) placeFile(path, newKey(), 0o600);
+  const again = existsSync(path) || !placeNewFile(path, newKey(), 0o600); // another call may have made one just now
   const made = readKey(path, paths);
   const kept = again ? readRequest(sensor, paths.request, made) : undefined;
   const request = kept ?? signRequest(sensor, path);
