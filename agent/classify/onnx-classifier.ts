@@ -17,28 +17,8 @@ type Runtime = typeof import('onnxruntime-node');
 export async function openOnnxClassifier(folder: string): Promise<Classifier & { readonly manifest: ModelManifest }> {
   const { manifest, graph } = loadModel(folder);
   const runtime = await import('onnxruntime-node');
-  const { InferenceSession, Tensor } = runtime;
-  const session = await InferenceSession.create(graph, {
-    executionProviders: ['cpu'],
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    logSeverityLevel: 3,
-    // else weights in other files, which no digest covers, would be read from the working directory
-    extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
-  }).catch((cause: unknown) => {
-    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again, with its weights inside the file', {
-      cause,
-    });
-  });
-  const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
-  const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
-  if (inputs.length !== session.inputNames.length || lacks(session.inputNames, inputs))
-    throw new ModelError(`Expected the inputs ${listed(inputs)}, got ${listed(session.inputNames)}`, 'name the inputs of the graph in manifest.json');
-  // a tagger may have more outputs, such as embeddings, which are not requested
-  if (lacks(session.outputNames, outputs))
-    throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
-
+  const { Tensor } = runtime;
+  const { session, outputs } = await openSession(graph, manifest, runtime);
   const { windowSamples, hopSamples, framesPerHop, frameSeconds, sampleRate, latencySeconds } = manifest;
   const columns = labels.map((label) => manifest.labels[label].classes.map((name) => manifest.classes.indexOf(name)));
   const window = new Float32Array(windowSamples);
@@ -123,6 +103,31 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       await session.release();
     },
   };
+}
+
+/** `outputs` are those to be asked for. Throws a ModelError where the graph is not what the manifest says. */
+async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSession }: Runtime) {
+  const session = await InferenceSession.create(graph, {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    logSeverityLevel: 3,
+    // else weights in other files, which no digest covers, would be read from the working directory
+    extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
+  }).catch((cause: unknown) => {
+    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again, with its weights inside the file', {
+      cause,
+    });
+  });
+  const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
+  const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
+  if (inputs.length !== session.inputNames.length || lacks(session.inputNames, inputs))
+    throw new ModelError(`Expected the inputs ${listed(inputs)}, got ${listed(session.inputNames)}`, 'name the inputs of the graph in manifest.json');
+  // a tagger may have more outputs, such as embeddings, which are not requested
+  if (lacks(session.outputNames, outputs))
+    throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
+  return { session, outputs };
 }
 
 /**

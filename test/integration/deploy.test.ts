@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { version as told } from '../../agent/cli/command.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { writeScripts } from '../../deploy/deb/control.ts';
 import { pack } from '../../deploy/deb/pack.ts';
@@ -25,8 +26,9 @@ test.skipIf(withoutLint)(`ansible-lint has nothing against it${withoutLint ? ` (
   expect(status, stdout).toBe(0);
 });
 
-test('the example inventory names the version of this package', () => {
+test('the agent tells the version of this package, and the example inventory names it', () => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  expect(told).toBe(version);
   expect(readFileSync('deploy/ansible/inventory.ini', 'utf8')).toMatch(new RegExp(`^tocsin_version=${version}$`, 'm'));
 });
 
