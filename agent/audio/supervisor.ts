@@ -7,7 +7,7 @@ import { sleep } from '../lib/sleep.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 import { openSampleClock } from './sample-clock.ts';
-import { openSignalCheck } from './signal-check.ts';
+import { openSignalCheck, type SignalVerdict } from './signal-check.ts';
 
 /** The supervisor's figures. Seconds count from `sinceMonotonicMs`; those not listened were not heard. */
 export interface Hearing {
@@ -68,26 +68,8 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   };
   report(hearing);
   let attempt = 0;
-  let toldRate = false;
-  let toldAntiphase = false;
-  // Seconds over which the rate was found wrong. Kept, also across other faults, until the rate is disproved over as
-  // many seconds or is known to be right.
-  let rateSeconds = 0;
-
-  function tellRate({ hardwareRate = Infinity, sampleRate }: AudioSource): void {
-    if (toldRate || hardwareRate >= sampleRate) return;
-    toldRate = true;
-    logger.warn({ hardwareRate, sampleRate }, 'the microphone itself samples at a lower rate: there is no sound above half of it');
-  }
-
-  function tellAntiphase({ antiphase = false }: AudioSource): void {
-    if (toldAntiphase || !antiphase) return;
-    toldAntiphase = true;
-    logger.warn(
-      {},
-      'the two channels of the microphone go against each other; one is turned over, else they would cancel: is a balanced one on a stereo input?',
-    );
-  }
+  const remark = openRemarks(logger);
+  const doubt = openRateDoubt();
 
   function watched(source: AudioSource): AudioSource {
     const check = openSignalCheck(source.sampleRate, silenceSeconds);
@@ -108,7 +90,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
           const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf', frame.atFullScale);
           countDropped();
           if (verdict.fault && !once) {
-            if (verdict.fault === 'slow' || verdict.fault === 'fast') rateSeconds = verdict.rateSeconds;
+            if (verdict.fault === 'slow' || verdict.fault === 'fast') doubt.begin(verdict);
             throw capturedBadly(verdict.fault, silenceSeconds);
           }
           heard += verdict.heardSamples;
@@ -119,17 +101,15 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
             unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
             zeroMs = placedMs;
           }
-          const rateUnknown = rateSeconds > 0 && verdict.rateSeconds < rateSeconds && !verdict.rateRight;
+          const rateUnknown = doubt.lasts(verdict);
           if (!rateUnknown) {
-            rateSeconds = 0;
             hearing.listenedSeconds += unproven;
             unproven = 0;
           }
           if (heard >= provenSeconds * source.sampleRate && !rateUnknown) {
             if (heard >= steadySeconds * source.sampleRate) attempt = 0;
             turn('listening', verdict.clipped ? 'clipped' : undefined);
-            tellRate(source);
-            tellAntiphase(source);
+            remark(source);
           }
           yield frame;
           report(hearing); // the consumer is done with the frame
@@ -167,6 +147,41 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
     }
   }
   turn('stopped', hearing.fault);
+}
+
+/** Says once each what is odd about a microphone, and no fault. */
+function openRemarks(logger: Logger): (source: AudioSource) => void {
+  let [toldRate, toldAntiphase] = [false, false];
+  return ({ hardwareRate = Infinity, sampleRate, antiphase = false }) => {
+    if (!toldRate && hardwareRate < sampleRate) {
+      toldRate = true;
+      logger.warn({ hardwareRate, sampleRate }, 'the microphone itself samples at a lower rate: there is no sound above half of it');
+    }
+    if (!toldAntiphase && antiphase) {
+      toldAntiphase = true;
+      logger.warn(
+        {},
+        'the two channels of the microphone go against each other; one is turned over, else they would cancel: is a balanced one on a stereo input?',
+      );
+    }
+  };
+}
+
+/**
+ * Doubts a rate that was found wrong, also across other faults, until it is disproved over as many seconds or is known
+ * to be right.
+ */
+function openRateDoubt() {
+  let seconds = 0; // over which it was found wrong
+  return {
+    begin({ rateSeconds }: SignalVerdict): void {
+      seconds = rateSeconds;
+    },
+    lasts({ rateSeconds, rateRight }: SignalVerdict): boolean {
+      if (rateSeconds >= seconds || rateRight) seconds = 0;
+      return seconds > 0;
+    },
+  };
 }
 
 function capturedBadly(fault: MicrophoneFault, seconds: number): CaptureError {
