@@ -55,6 +55,20 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(findingOf(report, 'listener.calls')?.found).toContain(called);
   });
 
+  test('a named pipe from which another program would take what the listener writes', async () => {
+    const pipe = halves.at('asked.pipe');
+    expect(spawnSync('mkfifo', ['-m', '600', pipe]).status).toBe(0);
+    const other = spawn('sh', ['-c', 'exec 3<>"$0"; echo open; exec sleep 60', pipe], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    await new Promise((opened) => other.stdout.once('data', opened));
+    expect(failing(await halves.verify())).toEqual([]); // for root alone
+    chownSync(pipe, 0, gid);
+    chmodSync(pipe, 0o660);
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['listener.calls']);
+    expect(findingOf(report, 'listener.calls')?.found).toContain(pipe);
+  });
+
   test('what is closed to a half by its mode, and open to it by an access list', async () => {
     const called = await program(halves.at('asked.sock'));
     expect(failing(await halves.verify())).toEqual([]);

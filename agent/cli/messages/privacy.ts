@@ -91,8 +91,8 @@ export const privacy = {
   },
   'privacy.what.calls': { en: 'It can ask no other program to speak for it', fr: 'Il ne peut demander à aucun autre programme de parler pour lui' },
   'privacy.how.calls': {
-    en: 'local sockets of other programs that it sees and may open: a resolver or message bus would reach the network',
-    fr: 'sockets locaux d’autres programmes qu’il voit et peut ouvrir : un résolveur ou un bus atteindrait le réseau',
+    en: 'local sockets and named pipes of other programs that it sees and may open: a resolver or message bus would reach the network',
+    fr: 'sockets locaux et tubes nommés d’autres programmes qu’il voit et peut ouvrir : un résolveur ou un bus atteindrait le réseau',
   },
   'privacy.what.files': { en: 'It writes no file but the outbox', fr: 'Il n’écrit aucun fichier sauf la file' },
   'privacy.how.files': { en: 'files open or mapped for writing in /proc', fr: 'fichiers ouverts ou projetés en écriture dans /proc' },

@@ -1,12 +1,12 @@
 // The listener's network, and what either half is connected to.
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { allProcesses, machineProcess, namespaceOf } from './process.ts';
+import { allProcesses, holds, machineProcess, namespaceOf } from './process.ts';
 import { reachOf } from './reach.ts';
 import { localServices, plainAddress, type Socket, socketsOf } from './sockets.ts';
 
@@ -160,15 +160,28 @@ const meter: HalfCheck = {
   },
 };
 
+/** The named pipes that other processes hold open: what is written there, also where all else is read-only, they get. */
+function namedPipes(own: readonly number[]): string[] {
+  const found: string[] = [];
+  for (const pid of allProcesses())
+    if (!own.includes(pid))
+      holds(pid, (descriptor) => {
+        const path = readlinkSync(descriptor);
+        if (path.startsWith('/') && statSync(descriptor).isFIFO()) found.push(path);
+        return false;
+      });
+  return found;
+}
+
 /** A program with a network could speak for one without: a resolver, a message bus, a sound server. */
 const calls: HalfCheck = {
   id: 'calls',
   only: 'listener',
   byHand: ({ pid }) =>
-    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s) 2>/dev/null | grep . || echo none`,
-  run({ pid }, { config }) {
+    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s; sudo find /proc/[0-9]*/fd -lname '/*' -xtype p -printf '%p %l\\n') 2>/dev/null | grep . || echo none`,
+  run({ pid, processes }, { config }) {
     // as a service may be named by several paths
-    const paths = [...new Set(localServices().flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
+    const paths = [...new Set([...localServices(), ...namedPipes(processes)].flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
     const others = paths.filter((path) => path !== meterSocketPath(config) && !harmlessServices.test(path));
     const reachable = others.filter(reachOf(pid));
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');
