@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -53,6 +53,20 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     const report = await halves.verify();
     expect(failing(report)).toEqual(['listener.calls', 'courier.meter']);
     expect(findingOf(report, 'listener.calls')?.found).toContain(called);
+  });
+
+  test('the message bus, on which everybody reads what the listener tells systemd of itself', async () => {
+    const bus = '/run/dbus/system_bus_socket';
+    if (!existsSync(bus)) {
+      mkdirSync('/run/dbus', { recursive: true });
+      chmodSync(await program(bus), 0o666);
+    }
+    expect(failing(await halves.verify())).toEqual([]);
+    onTestFinished(() => halves.start('deliver'));
+    await halves.start('deliver', {}, ['hide /run']);
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['courier.meter']);
+    expect(findingOf(report, 'courier.meter')?.found).toContain(bus);
   });
 
   test('a named pipe from which another program would take what the listener writes', async () => {

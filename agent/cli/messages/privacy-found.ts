@@ -109,7 +109,7 @@ export const privacyFound = {
   },
   'privacy.calls.reachable': { en: 'it could call: {what}', fr: 'il pourrait appeler : {what}' },
   'privacy.meter.reachable': { en: 'it may open {path}', fr: 'il peut ouvrir {path}' },
-  'privacy.meter.ok': { en: 'it cannot reach the meter', fr: 'il ne peut atteindre le meter' },
+  'privacy.meter.ok': { en: 'it can reach neither', fr: 'il ne peut atteindre ni l’un ni l’autre' },
   'privacy.hearing.recording': { en: 'other programs record: {what}', fr: 'd’autres programmes enregistrent : {what}' },
   'privacy.hearing.reachable': { en: 'programs that hear and can be asked: {what}', fr: 'programmes qui entendent et peuvent être sollicités : {what}' },
   'privacy.hearing.apart': {

@@ -84,10 +84,13 @@ export const privacy = {
     en: 'every open socket in /proc; far ends against mqtt.url and the resolver; sockets that listen',
     fr: 'chaque socket ouvert dans /proc ; extrémités comparées à mqtt.url et au résolveur ; sockets en écoute',
   },
-  'privacy.what.meter': { en: 'It cannot see what the meter shows', fr: 'Il ne voit pas ce que montre le meter' },
+  'privacy.what.meter': {
+    en: 'It sees neither what the meter shows nor what the listener tells systemd',
+    fr: 'Il ne voit ni ce que montre le meter ni ce que l’écouteur dit à systemd',
+  },
   'privacy.how.meter': {
-    en: 'whether the meter socket is there as it sees the machine, and whether it may open it',
-    fr: 'le socket du meter existe-t-il pour lui, et peut-il l’ouvrir',
+    en: 'whether the sockets of the meter and of the message bus are there as it sees the machine, and whether it may open them',
+    fr: 'les sockets du meter et du bus de messages existent-ils pour lui, et peut-il les ouvrir',
   },
   'privacy.what.calls': { en: 'It can ask no other program to speak for it', fr: 'Il ne peut demander à aucun autre programme de parler pour lui' },
   'privacy.how.calls': {

@@ -146,17 +146,20 @@ function describe({ pid, family, listening, local, remote, path }: Socket): stri
 /** What the listener may talk to: systemd, about its own state, and the log. */
 const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
 
-/** What the meter shows is for people on this machine, not for the half that speaks. */
+/** Where systemd tells anybody what a service has told it of itself: `STATUS=`, in any words (sd_notify(3)). */
+const told = ['/run/dbus/system_bus_socket', '/run/systemd/io.systemd.Manager'];
+
+/** What the meter shows is for people on this machine, not for the half that speaks; nor are the listener's own words. */
 const meter: HalfCheck = {
   id: 'meter',
   only: 'courier',
   byHand({ pid }, { config }) {
     const path = meterSocketPath(config);
-    return `sudo ls -ld ${shellWord(dirname(path))}; sudo ls -l ${shellWord(`/proc/${pid}/root${path}`)}; sudo grep ${shellWord(basename(path))} /proc/${pid}/mountinfo || echo none`;
+    return `sudo ls -ld ${shellWord(dirname(path))}; sudo ls -l ${[path, ...told].map((one) => shellWord(`/proc/${pid}/root${one}`)).join(' ')}; sudo grep -E ${shellWord(`${basename(path)}|system_bus`)} /proc/${pid}/mountinfo || echo none`;
   },
   run({ pid }, { config }) {
-    const path = meterSocketPath(config);
-    return reachOf(pid)(path) ? fail('privacy.meter.reachable', { path }) : pass('privacy.meter.ok');
+    const path = [meterSocketPath(config), ...told].find(reachOf(pid));
+    return path === undefined ? pass('privacy.meter.ok') : fail('privacy.meter.reachable', { path });
   },
 };
 
