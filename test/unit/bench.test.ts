@@ -11,3 +11,9 @@ test.each([8192, 11_025, 16_000, 22_050, 44_100])('noise at %i Hz has no gap, at
   }
   expect(Math.abs(next - 3 * rate)).toBeLessThan(20);
 });
+
+test('noise ends when its time is over: a model slower than real time would be measured for hours', async () => {
+  const lengths: number[] = [];
+  for await (const { samples } of noise(16_000, 60, performance.now()).frames(new AbortController().signal)) lengths.push(samples.length);
+  expect(lengths).toEqual([]);
+});

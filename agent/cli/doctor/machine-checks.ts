@@ -98,7 +98,7 @@ const model: Check = {
     try {
       const { name, version, costMs } = await probes.tryModel(folder);
       const cost = costMs < 10 ? fixed(costMs, 1) : Math.round(costMs);
-      return costMs > 500 ? fail('doctor.model.slow', { name, version, cost }) : pass('doctor.model.ok', { name, version, cost });
+      return costMs > 500 ? fail('doctor.model.slow', { name, version, cost, folder }) : pass('doctor.model.ok', { name, version, cost });
     } catch (error) {
       return fail('doctor.model.wrong', { reason: messageOf(error), folder });
     }

@@ -177,7 +177,10 @@ export const doctor = {
     en: '{name} {version} takes {cost} ms a second of sound: the board is too slow or busy',
     fr: '{name} {version} prend {cost} ms par seconde de son : carte trop lente ou occupée',
   },
-  'doctor.model.slow.try': { en: 'see what else runs: top; then tocsin bench', fr: 'voyez ce qui tourne : top ; puis tocsin bench' },
+  'doctor.model.slow.try': {
+    en: 'see what else runs: top; then tocsin bench --model {folder}',
+    fr: 'voyez ce qui tourne : top ; puis tocsin bench --model {folder}',
+  },
   'doctor.model.missing': { en: 'no model in {folder}', fr: 'pas de modèle dans {folder}' },
   'doctor.model.missing.try': { en: 'correct model.path, or install Tocsin again', fr: 'corrigez model.path, ou réinstallez Tocsin' },
   'doctor.model.wrong': { en: '{reason}', fr: '{reason}' },

@@ -70,4 +70,8 @@ export const recordings = {
     en: '{cost} ms of CPU per second of sound, {times} times real time, {megabytes} MB resident',
     fr: '{cost} ms de processeur par seconde de son, {times} fois le temps réel, {megabytes} Mo résidents',
   },
+  'bench.slow': {
+    en: 'Too slow for this board: a sensor needs twice real time at least, or it loses sound.',
+    fr: 'Trop lent pour cette carte : il faut au moins deux fois le temps réel, sinon le capteur perd du son.',
+  },
 } as const satisfies Record<string, Message>;
