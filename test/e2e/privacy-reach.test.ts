@@ -150,14 +150,17 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
        spawn(process.execPath, ['-e', ${JSON.stringify(hold)}, ${JSON.stringify(microphone)}], { stdio: 'inherit', env: {} });
        await new Promise((never) => setInterval(never, 1e9));`,
     );
-    const found = async (args: string[], env = {}) => {
-      const other = spawn(halves.node, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...halves.environment, ...env }, detached: true });
+    const found = async (args: string[], env = {}, command = halves.node) => {
+      const other = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...halves.environment, ...env }, detached: true });
       const recorder = await new Promise((holding) => other.stdout.once('data', (said) => holding(String(said).trim())));
       const { found: said, finding } = findingOf(await halves.verify(), 'courier.hearing') ?? {};
       process.kill(-(other.pid as number), 'SIGKILL');
       return [finding, said?.includes(`[${recorder}]`)];
     };
     expect(await found(['-e', hold, microphone])).toEqual(['hearing.recording', true]);
+    copyFileSync(halves.node, halves.at('arecord')); // by its name the recorder of whoever verifies
+    chmodSync(halves.at('arecord'), 0o755);
+    expect(await found(['-e', hold, microphone], {}, halves.at('arecord'))).toEqual(['hearing.none', false]);
     const preloaded = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` };
     expect(await found([halves.program, 'deliver'], preloaded)).toEqual(['hearing.recording', true]);
     expect(await found([halves.program, 'listen'], preloaded)).toEqual(['hearing.apart', false]);

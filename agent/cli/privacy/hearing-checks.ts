@@ -2,7 +2,8 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
-import { allProcesses, argumentsOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
+import { allProcesses, argumentsOf, familyOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
+import { isCapture } from './process-checks.ts';
 import { reachOf } from './reach.ts';
 import { type Socket, socketsOf } from './sockets.ts';
 
@@ -19,7 +20,9 @@ const hearing: HalfCheck = {
   byHand: ({ pid }) =>
     `sudo find /proc/[0-9]*/fd -lname '/dev/snd/*' 2>/dev/null | cut -d/ -f3 | sort -u | xargs -r ps -o pid,args -p; sudo nsenter -t ${pid} -n ss -ltxnp | grep -E 'pulse|pipewire|jack|snd' || echo none`,
   run({ pid }, { halves: { listener }, installation }) {
-    const own = [process.pid, ...(typeof listener === 'string' ? [] : listener.processes)];
+    // doctor may listen itself meanwhile
+    const ours = familyOf(process.pid).filter((one) => one === process.pid || unlessGone(() => isCapture(one, installation), true));
+    const own = [...ours, ...(typeof listener === 'string' ? [] : listener.processes)];
     const hears = allProcesses().filter(
       (one) => !own.includes(one) && (soundServers.test(nameOf(one)) || holds(one, (descriptor) => isSound(numbersOf(descriptor)))),
     );

@@ -25,7 +25,7 @@ const process: HalfCheck = {
 };
 
 /** arecord, or the package's Node with nothing but our web-audio capture. */
-function isCapture(pid: number, installation: string): boolean {
+export function isCapture(pid: number, installation: string): boolean {
   const exe = readlinkSync(`/proc/${pid}/exe`);
   const [, script = ''] = argumentsOf(pid);
   const isOurs =
