@@ -149,13 +149,13 @@ const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
 /** Where systemd tells anybody what a service has told it of itself: `STATUS=`, in any words (sd_notify(3)). */
 const told = ['/run/dbus/system_bus_socket', '/run/systemd/io.systemd.Manager'];
 
-/** What the meter shows is for people on this machine, not for the half that speaks; nor are the listener's own words. */
+/** What the meter shows, and the listener's own words, are for people on this machine, not for the half that speaks. */
 const meter: HalfCheck = {
   id: 'meter',
   only: 'courier',
   byHand({ pid }, { config }) {
     const path = meterSocketPath(config);
-    return `sudo ls -ld ${shellWord(dirname(path))}; sudo ls -l ${[path, ...told].map((one) => shellWord(`/proc/${pid}/root${one}`)).join(' ')}; sudo grep -E ${shellWord(`${basename(path)}|system_bus`)} /proc/${pid}/mountinfo || echo none`;
+    return `sudo ls -ld ${shellWord(dirname(path))}; sudo find ${[path, ...told].map((one) => shellWord(`/proc/${pid}/root${one}`)).join(' ')} -maxdepth 0 -ls 2>/dev/null; sudo grep -E ${shellWord(`${basename(path)}|system_bus`)} /proc/${pid}/mountinfo || echo none`;
   },
   run({ pid }, { config }) {
     const path = [meterSocketPath(config), ...told].find(reachOf(pid));
@@ -163,7 +163,7 @@ const meter: HalfCheck = {
   },
 };
 
-/** The named pipes that other processes hold open: what is written there, also where all else is read-only, they get. */
+/** The named pipes that other processes hold open: they get what is written there, also where all else is read-only. */
 function namedPipes(own: readonly number[]): string[] {
   const found: string[] = [];
   for (const pid of allProcesses())
