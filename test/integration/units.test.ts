@@ -108,6 +108,7 @@ test('the meter socket: its group and folder are not those of the courier, whose
   for (const line of ['Group=tocsin-meter', 'RuntimeDirectory=tocsin', 'RuntimeDirectoryMode=0750', 'RuntimeDirectoryPreserve=yes', 'UMask=0077'])
     expect(listener).toContain(`\n${line}\n`);
   expect(courier).toMatch(/^InaccessiblePaths=\/run\/tocsin$/m); // without "-": where it is missing the courier does not start
+  expect(courier).toMatch(/^InaccessiblePaths=-\/dev\/snd -\/proc\/asound /m);
   expect(courier).toMatch(/^InaccessiblePaths=-\/run\/dbus /m); // on the bus stands what the listener tells systemd: any words
   expect(courier).toMatch(/^Group=tocsin$/m);
   expect(courier).not.toContain('tocsin-meter');
