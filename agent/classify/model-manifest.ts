@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { printable, printableLine, problemsOf } from '../config/problems.ts';
@@ -90,9 +91,14 @@ export function loadManifest(folder: string): ModelManifest {
   return manifest;
 }
 
-/** Reads a model folder and checks the ONNX file against its digest. Throws a ModelError that says what differs. */
-export function loadModel(folder: string): { manifest: ModelManifest; graph: Buffer } {
+/**
+ * Reads a model folder and checks the ONNX file against its digest. Throws a ModelError that says what differs.
+ * `weigh` is called with its size before it is read.
+ */
+export function loadModel(folder: string, weigh: (path: string, bytes: number) => void = () => undefined): { manifest: ModelManifest; graph: Buffer } {
   const manifest = loadManifest(folder);
+  const path = join(folder, manifest.file);
+  weigh(path, statSync(path, { throwIfNoEntry: false })?.size ?? 0);
   const graph = read(folder, manifest.file);
   const digest = createHash('sha256').update(graph).digest('hex');
   if (digest !== manifest.sha256)

@@ -2,6 +2,7 @@
 import type { Tensor } from 'onnxruntime-node';
 import { printableLine } from '../config/problems.ts';
 import { ModelError, messageOf } from '../lib/errors.ts';
+import { freeMemory } from '../lib/memory.ts';
 import type { Classifier, ScoreFrame } from './classifier.ts';
 import { labels, loadModel, type ModelManifest } from './model-manifest.ts';
 
@@ -15,7 +16,7 @@ type Runtime = typeof import('onnxruntime-node');
  * memory holds its results for the last window until the next one.
  */
 export async function openOnnxClassifier(folder: string): Promise<Classifier & { readonly manifest: ModelManifest }> {
-  const { manifest, graph } = loadModel(folder);
+  const { manifest, graph } = loadModel(folder, requireMemory);
   const runtime = await import('onnxruntime-node');
   const { Tensor } = runtime;
   const { session, outputs } = await openSession(graph, manifest, runtime);
@@ -116,9 +117,11 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
     // else weights in other files, which no digest covers, would be read from the working directory
     extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
   }).catch((cause: unknown) => {
-    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${messageOf(cause)}`, 'export the model again, with its weights inside the file', {
-      cause,
-    });
+    const said = messageOf(cause).replace(/^\/\S+:\d+ .*?\) (?=[A-Z])/s, ''); // the runtime names its own source first
+    const hint = /opset|IR version|implementation|registered/i.test(said)
+      ? 'export the model again with the ops, opset and IR version that models/README.md names'
+      : 'export the model again, with its weights inside the file';
+    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${said.trim()}`, hint, { cause });
   });
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
@@ -128,6 +131,22 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
   if (lacks(session.outputNames, outputs))
     throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
   return { session, outputs };
+}
+
+// The graph as it is read, as it is parsed and as it is kept: one of 196 MB took 600 MB at most.
+const copies = 3;
+
+/**
+ * Throws a ModelError if a graph of so many bytes needs more memory than is free. In a unit with MemoryMax the kernel
+ * would kill the listener at each start instead, and nothing would say why.
+ */
+export function requireMemory(path: string, bytes: number, free = freeMemory()): void {
+  const [most, got] = [free, copies * bytes].map((count) => Math.round(count / 1e6));
+  if (copies * bytes > free)
+    throw new ModelError(
+      `Expected a graph at ${path} that takes at most ${most} MB of memory to load, as is free here, got one that takes ${got} MB`,
+      'take a smaller model; models/README.md says how large it may be for the service',
+    );
 }
 
 /**

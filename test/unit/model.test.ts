@@ -182,6 +182,30 @@ test('weights in another file, which the digest does not cover, are refused', as
   );
 });
 
+test.each<[string, (graph: Buffer) => unknown, string]>([
+  ['a later IR version', (graph) => graph.writeUInt8(99, 1), 'Unsupported model IR version: 99, max supported IR version: 13'],
+  ['a later opset', (graph) => graph.writeUInt8(99, graph.length - 1), 'ONNX Runtime only *guarantees* support'],
+  ['an op that is none', (graph) => graph.write('Tahn', graph.indexOf('Tanh')), 'This is an invalid model.'],
+])('a graph of %s is refused, with what to export instead and without the paths of the runtime', async (_, change, said) => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
+  change(graph);
+  await expect(openOnnxClassifier(taggerFolder({}, graph))).rejects.toThrow(
+    expect.objectContaining({
+      message: expect.stringContaining(`Expected an ONNX graph in tagger.onnx, got: ${said}`),
+      tryHint: expect.stringContaining('opset and IR version that models/README.md names'),
+    }),
+  );
+});
+
+test('a graph larger than memory holds is refused before it is read: the kernel would kill the listener at each start', async () => {
+  const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(process.memoryUsage.rss() + 2e6);
+  const refused = openOnnxClassifier(bundled);
+  limit.mockRestore();
+  await expect(refused).rejects.toThrow(
+    /^Expected a graph at .*model.onnx that takes at most -?\d+ MB of memory to load, as is free here, got one that takes 8 MB$/,
+  );
+});
+
 test('logits in place of scores are refused: no threshold between 0 and 1 would mean anything', async () => {
   const classifier = await openOnnxClassifier(taggerFolder({ scoresOutput: 'logits' }));
   await expect(classifier.push(new Float32Array(15360).fill(0.1))).rejects.toThrow(/Expected scores from 0 to 1 from tagger.onnx, got -/);

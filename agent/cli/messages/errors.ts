@@ -76,6 +76,12 @@ export const frenchErrors: Record<string, string> = {
     'réinstallez le modèle ; si vous l’avez changé exprès, écrivez la nouvelle empreinte dans manifest.json',
   'Expected an ONNX graph in {1}, got: {2}': 'Attendu un graphe ONNX dans {1}, obtenu : {2}',
   'export the model again, with its weights inside the file': 'exportez le modèle de nouveau, ses poids dans le fichier',
+  'export the model again with the ops, opset and IR version that models/README.md names':
+    'exportez le modèle de nouveau avec les opérateurs, l’opset et la version IR que nomme models/README.md',
+  'Expected a graph at {1} that takes at most {2} MB of memory to load, as is free here, got one that takes {3} MB':
+    'Attendu un graphe à {1} qui prenne au plus {2} Mo de mémoire, ce qui est libre ici, obtenu un qui en prend {3} Mo',
+  'take a smaller model; models/README.md says how large it may be for the service':
+    'prenez un modèle plus petit ; models/README.md dit quelle taille le service admet',
   'Expected scores from 0 to 1 from {1}, got {2}': 'Attendu de {1} des scores de 0 à 1, obtenu {2}',
   'export the model with a sigmoid or softmax behind its last layer': 'exportez le modèle avec une sigmoïde ou un softmax après sa dernière couche',
   'hopSamples: expected at most the {1} of windowSamples, got {2}': 'hopSamples : attendu au plus les {1} de windowSamples, obtenu {2}',
