@@ -19,7 +19,7 @@ import { selftest } from './messages/selftest.ts';
 import { shared } from './messages/shared.ts';
 import { state } from './messages/state.ts';
 import { thresholds } from './messages/thresholds.ts';
-import { type Fixed, formatNumber, noBreak, typeset } from './typography.ts';
+import { type Fixed, formatNumber, noBreak, typeset, withComma } from './typography.ts';
 
 /** Every message of the commands in both languages; `{name}` is a placeholder. A test compares the two. */
 export const catalogue = {
@@ -140,7 +140,7 @@ export function translateError(english: string, language: Language): string {
 function inFrench(english: string, forms: typeof errorPatterns, sayValue = (value: string) => value): string | undefined {
   for (const { pattern, french } of forms) {
     const match = pattern.exec(english);
-    if (match) return fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), sayValue(value)])));
+    if (match) return withComma(fill(french, Object.fromEntries(match.slice(1).map((value, i) => [String(i + 1), sayValue(value)]))));
   }
   return undefined;
 }

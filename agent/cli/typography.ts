@@ -27,6 +27,11 @@ export function formatNumber(value: number, language: Language, decimals?: numbe
 export const noBreak = '\u00a0';
 const units = 's|ms|min|h|j|jours|Hz|kHz|dB|dBFS|Mo|ko|o|V|A|W|°C|m';
 
+/** The decimal comma of measures, numbers with a unit, that a text in French took over with their point. */
+export function withComma(french: string): string {
+  return french.replace(new RegExp(`(\\d)\\.(\\d+)(?=${noBreak}(?:${units})(?![\\p{L}\\d’'/-]))`, 'gu'), '$1,$2');
+}
+
 /**
  * French puts a no-break space before `:`, `;`, `!`, `?`, `%` and units, and inside quotation marks. Only message
  * templates are changed, not the values filled in.

@@ -172,6 +172,12 @@ test.each([
   expect(formatNumber(value, 'fr', decimals)).toBe(french);
 });
 
+test('a measure in an error has a decimal comma in French, and a path or a version that an error names keeps its point', () => {
+  const cut = 'Expected a wav, flac, ogg or mp3 file at 2.5 s.wav, got: a file that is damaged or cut short: 2.379 s of sound, not 26.000 s';
+  expect(translateError(cut, 'fr')).toMatch(/ 2\.5 s\.wav.* 2,379\u00a0s de son, et non 26,000\u00a0s$/);
+  expect(translateError('Expected an outbox at /srv/1.5, got: disk I/O error', 'fr')).toContain('/srv/1.5, obtenu');
+});
+
 test('an error in French keeps what came', () => {
   expect(translateError('Expected a configuration file at /a, got: ENOENT: no such file', 'fr')).toBe(
     'Attendu un fichier de configuration à /a, obtenu\u00a0: ENOENT: no such file',
