@@ -19,7 +19,7 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
     .action(async (options: { seconds: number; model: string; json?: true }) => {
       const classifier = await openOnnxClassifier(options.model);
       const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
-      /** A model slower than real time would be heard for hours: it ends after `longestMs` too. Returns the seconds heard. */
+      /** Ends after `longestMs` as well: a model slower than real time would take hours. Returns the seconds heard. */
       const hearNoise = async (seconds: number, longestMs: number) => {
         const source = noise(classifier.sampleRate, seconds, performance.now() + longestMs);
         return (await unlessStopped(signal, hear(source, classifier, rules, {}, signal))).secondsHeard;
