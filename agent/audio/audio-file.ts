@@ -13,6 +13,8 @@ const loudest = 100; // 40 dB above full scale: a float file with louder samples
 
 export interface AudioFile extends AudioSource {
   readonly seconds: number;
+  /** The rate at which the file itself is sampled: there is no sound above half of it. */
+  readonly ownRate: number;
   /** Whether all samples are exact zeros, which no street gives. */
   readonly isZeros: boolean;
 }
@@ -23,9 +25,11 @@ export interface AudioFile extends AudioSource {
  */
 export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioFile> {
   let sound: Float32Array;
+  let ownRate: number;
   try {
     const { samples, rate } = await decodeWhole(await readWhole(path), (header) => requireMemory(path, memoryNeeded(header, sampleRate)));
     sound = atRate(samples, rate, sampleRate);
+    ownRate = rate;
   } catch (cause) {
     if (cause instanceof AudioError) throw cause;
     const isThere = !hasCode(cause, /^ENOENT$/);
@@ -53,7 +57,7 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
       sound.fill(0);
     }
   }
-  return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, isZeros: sound.every((sample) => sample === 0), frames };
+  return { sampleRate, dropped: 0, seconds: sound.length / sampleRate, ownRate, isZeros: sound.every((sample) => sample === 0), frames };
 }
 
 /**

@@ -12,6 +12,7 @@ import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
 import { addCommand } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
+import { openLowRates } from './low-rate.ts';
 import { checkPage, print, printJson, screenOf, wrap, writePage } from './output.ts';
 import { lengthTolerance, readScenes } from './scenes.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
@@ -46,8 +47,10 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const classifier = await openOnnxClassifier(options.model);
   const { manifest, frameSeconds } = classifier;
   const heard = new Map<string, ScoreFrame[]>();
+  const lowRates = openLowRates(classifier.sampleRate, t);
   for (const scene of scenes) {
     const source = await openScene(dir, scene, classifier.sampleRate);
+    lowRates.add(scene.file, source.ownRate);
     const frames: ScoreFrame[] = [];
     for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
     stopIf(signal);
@@ -55,6 +58,7 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
     heard.set(scene.file, frames);
   }
   await classifier.close();
+  lowRates.tell();
   const scoreAt = openScorer(scenes, heard, { manifest, operatingPoint: options.operatingPoint, frameSeconds });
   const score = scoreAt({});
   const model = `${manifest.name} ${manifest.version}`;

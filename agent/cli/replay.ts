@@ -12,6 +12,7 @@ import { AudioError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
 import { addCommand, namedFile } from './command.ts';
+import { openLowRates } from './low-rate.ts';
 import { print, reportError, screenOf, wrap } from './output.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -57,6 +58,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     bar?.render();
   };
   const show = (line: string) => tell(() => print(line));
+  const lowRates = openLowRates(classifier.sampleRate, t);
   let recognised = 0;
   let refused = 0;
   try {
@@ -72,6 +74,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
         bar?.increment();
         continue;
       }
+      lowRates.add(file, source.ownRate);
       if (source.isZeros) tell(() => process.stderr.write(`${wrap(t('replay.zeros', { file: printableLine(file) }), screenOf(process.stderr).columns)}\n`));
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       recognised += found.length;
@@ -98,6 +101,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     bar?.stop();
     await classifier.close();
   }
+  lowRates.tell();
   if (refused > 0)
     throw new AudioError(
       `Expected sound in ${files.length} files, got ${refused} that could not be heard: each is told above`,

@@ -11,6 +11,10 @@ export const recordings = {
     en: '{file}: nothing but exact zeros, which no street gives: was its recorder mute?',
     fr: '{file} : rien que des zéros exacts, ce qu’aucune rue ne donne : l’enregistreur était-il muet ?',
   },
+  'recordings.lowRate': {
+    en: 'Sampled at less than the {rate} Hz that the model takes: {n} of {files}, {file} first. Above half of its own rate a recording holds no sound, and less is recognised in it.',
+    fr: 'Échantillonnés à moins des {rate} Hz que prend le modèle : {n} sur {files}, {file} d’abord. Au-dessus de la moitié de sa fréquence un enregistrement n’a pas de son, et moins y est reconnu.',
+  },
   'replay.bar': { en: '{bar} {value}/{total} files, {eta_formatted} left', fr: '{bar} {value}/{total} fichiers, reste {eta_formatted}' },
   'evaluate.score': {
     en: 'macro F1 {f1} ({labels}), {alarms} false alarms an hour without a target',
