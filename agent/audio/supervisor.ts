@@ -4,6 +4,7 @@ import { AudioError } from '../lib/errors.ts';
 import type { MicrophoneFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
+import { tenth } from '../lib/tenth.ts';
 import { CaptureError } from './capture-error.ts';
 import type { AudioFrame, AudioSource } from './frame.ts';
 import { openSampleClock } from './sample-clock.ts';
@@ -70,6 +71,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   let attempt = 0;
   const remark = openRemarks(logger);
   const doubt = openRateDoubt();
+  const watchLoss = openLossWatch(parts);
 
   function watched(source: AudioSource): AudioSource {
     const check = openSignalCheck(source.sampleRate, silenceSeconds);
@@ -89,6 +91,7 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
           const arrivedMs = clock.monotonicMs();
           const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf', frame.atFullScale);
           countDropped();
+          watchLoss(hearing.droppedSamples / source.sampleRate);
           if (verdict.fault && !once) {
             if (verdict.fault === 'slow' || verdict.fault === 'fast') doubt.begin(verdict);
             throw capturedBadly(verdict.fault, silenceSeconds);
@@ -164,6 +167,25 @@ function openRemarks(logger: Logger): (source: AudioSource) => void {
         'the two channels of the microphone go against each other; one is turned over, else they would cancel: is a balanced one on a stereo input?',
       );
     }
+  };
+}
+
+/**
+ * Warns when sound begins to be lost minute by minute, as where the model is too slow for the board, and says when that
+ * is over. It is no fault of the microphone, and else only the counts would tell.
+ */
+function openLossWatch({ clock, logger }: Pick<SupervisorParts, 'clock' | 'logger'>): (lostSeconds: number) => void {
+  let [beganMs, lostBefore, isLosing] = [clock.monotonicMs(), 0, false];
+  return (lostSeconds) => {
+    const [lost, elapsed] = [lostSeconds - lostBefore, (clock.monotonicMs() - beganMs) / 1000];
+    if (elapsed < 60) return;
+    const figures = { lostSeconds: tenth(lost), ofSeconds: tenth(elapsed) };
+    const wasLosing = isLosing;
+    isLosing = lost > elapsed / 100;
+    if (isLosing && !wasLosing)
+      logger.warn(figures, 'sound is lost: is the model too slow for this board, or does something else keep it busy? sudo tocsin doctor tells');
+    if (!isLosing && wasLosing) logger.info(figures, 'next to no sound is lost any more');
+    [beganMs, lostBefore] = [clock.monotonicMs(), lostSeconds];
   };
 }
 

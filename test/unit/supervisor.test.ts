@@ -85,6 +85,41 @@ test('nor is it where another fault comes between two openings', async () => {
   expect(latest.listenedSeconds).toBeLessThan(62);
 });
 
+test('sound that is lost minute by minute is told in the journal when it begins and when it ends', async () => {
+  let [nowMs, dropped] = [0, 0];
+  const stop = new AbortController();
+  const told: string[] = [];
+  const tell = (figures: object, message: string) => void told.push(`${nowMs / 1000} s ${JSON.stringify(figures)} ${message.slice(0, 20)}`);
+  const source: AudioSource = {
+    sampleRate,
+    get dropped() {
+      return dropped;
+    },
+    async *frames() {
+      for (let firstSample = 0; nowMs < 240_000; firstSample += sampleRate) {
+        nowMs += 1000;
+        if (nowMs === 30_000) dropped += 8000; // a single loss
+        if (nowMs > 70_000 && nowMs <= 150_000) dropped += sampleRate / 2;
+        yield { samples: Float32Array.from({ length: sampleRate }, (_, i) => Math.sin(i)), firstSample: firstSample + dropped };
+      }
+      stop.abort();
+    },
+  };
+  const clock = fixedClock({ monotonicMs: () => nowMs });
+  const use = async (watched: AudioSource, signal: AbortSignal) => {
+    for await (const { samples } of watched.frames(signal)) samples.fill(0);
+  };
+  const logger = { ...silentLogger, warn: tell, info: tell };
+  await superviseMicrophone(
+    { open: async () => source, use, report: () => undefined, clock, logger, random: () => 0, silenceSeconds: 5, once: true },
+    stop.signal,
+  );
+  expect(told.filter((line) => line.includes('lost'))).toEqual([
+    '120 s {"lostSeconds":25,"ofSeconds":60} sound is lost: is th',
+    '240 s {"lostSeconds":0,"ofSeconds":60} next to no sound is ',
+  ]);
+});
+
 test('a recorder that is stopped a moment before the listener has no fault', async () => {
   const { changes } = await supervised(
     30,
