@@ -7,6 +7,7 @@ import { InferenceSession } from 'onnxruntime-node';
 import { expect, test, vi } from 'vitest';
 import { areFinite, openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { rulesOf } from '../../agent/classify/rules.ts';
+import { translateError } from '../../agent/cli/translate.ts';
 import { ModelError } from '../../agent/lib/errors.ts';
 import { hear } from '../../agent/pipeline.ts';
 import { synthesiseScene } from '../demo/synthesise-scene.ts';
@@ -182,19 +183,25 @@ test('weights in another file, which the digest does not cover, are refused', as
   );
 });
 
-test.each<[string, (graph: Buffer) => unknown, string]>([
-  ['a later IR version', (graph) => graph.writeUInt8(99, 1), 'Unsupported model IR version: 99, max supported IR version: 13'],
-  ['a later opset', (graph) => graph.writeUInt8(99, graph.length - 1), 'ONNX Runtime only *guarantees* support'],
-  ['an op that is none', (graph) => graph.write('Tahn', graph.indexOf('Tanh')), 'This is an invalid model.'],
-])('a graph of %s is refused, with what to export instead and without the paths of the runtime', async (_, change, said) => {
+test.each<[string, (graph: Buffer) => unknown, string, string]>([
+  [
+    'a later IR version',
+    (graph) => graph.writeUInt8(99, 1),
+    'Unsupported model IR version: 99, max supported IR version: 13',
+    'la version IR 99, au plus 13 est admise',
+  ],
+  ['a later opset', (graph) => graph.writeUInt8(99, graph.length - 1), 'ONNX Runtime only *guarantees* support', 'l’opset 99, au plus 26 est admis'],
+  ['an op that is none', (graph) => graph.write('Tahn', graph.indexOf('Tanh')), 'This is an invalid model.', 'l’opérateur Tahn, inconnu de l’opset 13'],
+])('a graph of %s is refused, with what to export instead and without the paths of the runtime, in French too', async (_, change, said, french) => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
   change(graph);
-  await expect(openOnnxClassifier(taggerFolder({}, graph))).rejects.toThrow(
-    expect.objectContaining({
-      message: expect.stringContaining(`Expected an ONNX graph in tagger.onnx, got: ${said}`),
-      tryHint: expect.stringContaining('opset and IR version that models/README.md names'),
-    }),
+  const error: ModelError = await openOnnxClassifier(taggerFolder({}, graph)).then(
+    () => expect.unreachable(),
+    (refused) => refused,
   );
+  expect(error.message).toContain(`Expected an ONNX graph in tagger.onnx, got: ${said}`);
+  expect(error.tryHint).toContain('opset and IR version that models/README.md names');
+  expect(translateError(error.message, 'fr')).toBe(`Attendu un graphe ONNX dans tagger.onnx, obtenu\u00a0: ${french}`);
 });
 
 test('a graph larger than memory holds is refused before it is read: the kernel would kill the listener at each start', async () => {

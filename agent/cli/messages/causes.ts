@@ -1,6 +1,6 @@
 /**
  * What the system says of a file, as Node puts it, SQLite of an outbox, agent/audio of a sound file, a capture of its
- * end, and the YAML package of the mistakes that are made by hand.
+ * end, the YAML package of the mistakes that are made by hand, and onnxruntime of a graph.
  */
 export const frenchCauses: Record<string, string> = {
   'no such file or directory': 'fichier ou dossier absent',
@@ -59,5 +59,18 @@ export const frenchCauses: Record<string, string> = {
   'Flow sequence in block collection must be sufficiently indented and end with a ]': 'aucun crochet ] fermant',
   'Unresolved tag': 'une étiquette (!nom) inconnue',
   'Source contains multiple documents; please use YAML.parseAllDocuments()': 'une ligne --- au milieu du fichier',
+  'Failed to load model because protobuf parsing failed.': 'un autre fichier, ou un graphe endommagé',
+  'Model data pointer is null.': 'un fichier vide',
+  'Unsupported model IR version: {1}, max supported IR version: {2}': 'la version IR {1}, au plus {2} est admise',
+  'ONNX Runtime only *guarantees* support for models stamped with official released onnx opset versions. Opset {1} is under development and support for this is limited. {2} is till opset {3}.':
+    'l’opset {1}, au plus {3} est admis',
+  'External data path validation failed for initializer: {1}. Error: {2}': 'les poids {1} dans un autre fichier',
+  'This is an invalid model. In Node, {1}, Error No Op registered for {2} with domain_version of {3}': 'l’opérateur {2}, inconnu de l’opset {3}',
+  'Fatal error: {1} is not a registered function/op': 'l’opérateur inconnu {1}',
+  'Could not find an implementation for {1} node with name {2}': 'l’opérateur {1}, qui manque à cet opset',
+  'Invalid rank for input: {1} Got: {2} Expected: {3} Please fix either the inputs/outputs or the model.': 'une entrée {1} à {3} dimensions, et non {2}',
+  'Got invalid dimensions for input: {1} for the following indices\n index: {2} Got: {3} Expected: {4}\n Please fix either the inputs/outputs or the model.':
+    'une entrée {1} de taille {4}, et non {3}, à l’indice {2}',
+  'Unexpected input data type. Actual: ({1}) , expected: ({2})': 'une entrée du type {2}, et non {1}',
   "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };
