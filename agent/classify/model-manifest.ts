@@ -3,9 +3,10 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { printable, printableLine, problemsOf } from '../config/problems.ts';
-import { ModelError, messageOf } from '../lib/errors.ts';
+import { isDenied, ModelError, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
+import { shellWord } from '../lib/shell-word.ts';
 
 export const labels = ['glass_break', 'shout', 'bang'] as const;
 export type Label = (typeof labels)[number];
@@ -59,7 +60,9 @@ function read(folder: string, name: string): Buffer {
   } catch (cause) {
     throw new ModelError(
       `Expected ${name} in ${folder}, got: ${messageOf(cause)}`,
-      'name a folder as models/README.md describes; in the configuration it is model.path',
+      isDenied(cause)
+        ? `run it again with sudo; where a service says so: sudo chmod -R a+rX ${shellWord(folder)}`
+        : 'name a folder as models/README.md describes; in the configuration it is model.path',
       { cause },
     );
   }
@@ -98,7 +101,7 @@ export function loadManifest(folder: string): ModelManifest {
 export function loadModel(folder: string, weigh: (path: string, bytes: number) => void = () => undefined): { manifest: ModelManifest; graph: Buffer } {
   const manifest = loadManifest(folder);
   const path = join(folder, manifest.file);
-  weigh(path, statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+  weigh(path, sizeOf(path));
   const graph = read(folder, manifest.file);
   const digest = createHash('sha256').update(graph).digest('hex');
   if (digest !== manifest.sha256)
@@ -107,6 +110,14 @@ export function loadModel(folder: string, weigh: (path: string, bytes: number) =
       'install the model again; if you changed it on purpose, write the new digest into manifest.json',
     );
   return { manifest, graph };
+}
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0; // who reads it tells why it cannot be
+  }
 }
 
 /**

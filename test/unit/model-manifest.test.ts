@@ -122,6 +122,13 @@ test('inputs and outputs that the graph has not are told in French too', async (
   expect(await of({ scoresOutput: 'tags' })).toMatch(/^Attendu les sorties tags, state_out, obtenu scores, state_out$/);
 });
 
+test.skipIf(process.getuid?.() !== 0)('a folder that the service may not read is told with the command that opens it (root)', () => {
+  const folder = copyOf(); // of mode 700
+  const options = { uid: 65_534, gid: 65_534, encoding: 'utf8' } as const;
+  const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], options);
+  expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining(`where a service says so: sudo chmod -R a+rX ${folder}\n`) });
+});
+
 test('the time between two scores is shown to a tenth of a millisecond, not with all the digits of a third', () => {
   const folder = copyOf({ frameSeconds: 0.12037 / 3 });
   const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], { encoding: 'utf8' });

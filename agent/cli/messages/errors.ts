@@ -63,6 +63,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected both processes to run, got exit {1} from one': 'Attendu que les deux processus tournent, l’un a fini avec {1}',
   'read the line above': 'lisez la ligne ci-dessus',
   'Expected {1} in {2}, got: {3}': 'Attendu {1} dans {2}, obtenu : {3}',
+  'run it again with sudo; where a service says so: sudo chmod -R a+rX {1}': 'recommencez avec sudo ; si c’est un service qui le dit : sudo chmod -R a+rX {1}',
   'name a folder as models/README.md describes; in the configuration it is model.path':
     'nommez un dossier comme le décrit models/README.md ; dans la configuration c’est model.path',
   'Expected JSON in {1}/manifest.json, got: {2}': 'Attendu du JSON dans {1}/manifest.json, obtenu : {2}',
