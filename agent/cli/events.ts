@@ -15,7 +15,7 @@ import { addCommand, configOption, refuseOthers } from './command.ts';
 import { follow, openView } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
-import { ageText } from './span.ts';
+import { ageText, utcTime } from './span.ts';
 import { clockBeside, isThere } from './status.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -161,7 +161,7 @@ function scoreLine(label: Label, event: Explained, open: number, t: Translate, {
 }
 
 function heardWhen(event: Explained, age: Age | undefined, t: Translate): string {
-  const time = `${new Date(event.onsetWallMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+  const time = utcTime(event.onsetWallMs, 'second');
   const clock = t(event.clockRight ? 'explain.clock.good' : 'explain.clock.bad');
   return age ? t('explain.heard', { time, clock, age: t.of(ageText(age)) }) : t('explain.heardThen', { time, clock });
 }

@@ -57,7 +57,6 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
     if (bar) process.stderr.write('\x1b7');
     bar?.render();
   };
-  const show = (line: string) => tell(() => print(line));
   const lowRates = openLowRates(classifier.sampleRate, t);
   let recognised = 0;
   let refused = 0;
@@ -79,21 +78,9 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       recognised += found.length;
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
-      for (const { label, onsetSeconds, offsetSeconds, confidence } of found) {
-        const line = { file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) };
-        if (options.json) show(JSON.stringify(line));
-        else
-          show(
-            fit(
-              t('replay.line', {
-                onset: t.number(onsetSeconds, 2).padStart(8),
-                label: t(`label.${label}`).padEnd(14),
-                confidence: fixed(confidence, 2),
-                seconds: fixed(offsetSeconds - onsetSeconds, 2),
-                file: printableLine(file),
-              }),
-            ),
-          );
+      for (const detection of found) {
+        const line = options.json ? asJson(file, detection) : fit(asText(file, detection, t));
+        tell(() => print(line));
       }
       bar?.increment();
     }
@@ -108,6 +95,20 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
       'see to those and name them again',
     );
   if (recognised === 0 && !options.json) process.stderr.write(`${wrap(t('replay.none', { point: operatingPoint }), screenOf(process.stderr).columns)}\n`);
+}
+
+function asJson(file: string, { label, onsetSeconds, offsetSeconds, confidence }: Detection): string {
+  return JSON.stringify({ file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) });
+}
+
+function asText(file: string, { label, onsetSeconds, offsetSeconds, confidence }: Detection, t: Translate): string {
+  return t('replay.line', {
+    onset: t.number(onsetSeconds, 2).padStart(8),
+    label: t(`label.${label}`).padEnd(14),
+    confidence: fixed(confidence, 2),
+    seconds: fixed(offsetSeconds - onsetSeconds, 2),
+    file: printableLine(file),
+  });
 }
 
 function openBar(files: number, t: Translate): SingleBar {

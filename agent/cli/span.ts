@@ -15,4 +15,12 @@ export function ageText({ ageMs, ageKnown }: Pick<Stamp, 'ageMs' | 'ageKnown'>):
   return ageKnown ? spanText(ageMs) : text('span.over', { span: spanText(ageMs) });
 }
 
+/** A moment as a person reads it. */
+export function utcTime(time: number | string, to: 'minute' | 'second'): string {
+  return `${new Date(time)
+    .toISOString()
+    .slice(0, to === 'minute' ? 16 : 19)
+    .replace('T', ' ')} UTC`;
+}
+
 export const spanOf = (ms: number, t: Translate): string => t.of(spanText(ms));

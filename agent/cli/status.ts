@@ -13,7 +13,7 @@ import { inspectOutbox, isMade, lateMs, type OutboxState, recallBoot, unmade } f
 import { addCommand, configOption } from './command.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { readService, type Service } from './service.ts';
-import { ageText, spanOf } from './span.ts';
+import { ageText, spanOf, utcTime } from './span.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -204,7 +204,7 @@ function hearingField(outbox: OutboxState, config: Config, clock: Clock, t: Tran
 }
 
 function clockField(clock: Clock, t: Translate): Field {
-  const time = `${new Date(clock.wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const time = utcTime(clock.wallMs(), 'minute');
   const good = clock.synchronised();
   return normal(t('field.clock'), good ? t('clock.good', { time }) : t('clock.bad', { time }), good, t('clock.note'));
 }

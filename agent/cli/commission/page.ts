@@ -3,6 +3,7 @@ import { colours } from '../evaluation-page.ts';
 import { escapeHtml as h, pageInBothLanguages } from '../html.ts';
 import { plot } from '../plot.ts';
 import { wholeMs } from '../selftest/trial.ts';
+import { utcTime } from '../span.ts';
 import type { MessageKey, Translate } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Complete, type Subject, verdictOf } from './report.ts';
@@ -34,7 +35,7 @@ function section(stages: Complete, subject: Subject, signer: Signer, t: Translat
   const facts: [MessageKey, string][] = [
     ['report.sensor', sensor],
     ['report.site', site],
-    ['report.time', `${time.slice(0, 19).replace('T', ' ')} UTC (${clock})`],
+    ['report.time', `${utcTime(time, 'second')} (${clock})`],
     ['report.version', version],
     ['commission.model', `${model.name} ${model.version}, ${model.sha256.slice(0, 16)}…`],
     ['commission.config', configSha256],

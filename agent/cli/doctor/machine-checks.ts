@@ -8,7 +8,7 @@ import { shellWord } from '../../lib/shell-word.ts';
 import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
-import { ageText, spanText } from '../span.ts';
+import { ageText, spanText, utcTime } from '../span.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, fail, pass, required, skip, warn } from './check.ts';
@@ -77,7 +77,7 @@ const clock: Check = {
   timeoutMs: 1000,
   after: ['outbox'], // where the halves note at which time it was right
   run({ clock: { wallMs, monotonicMs, synchronised }, presence, read }) {
-    const time = `${new Date(wallMs()).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+    const time = utcTime(wallMs(), 'minute');
     if (wallMs() < releasedMs) return fail('doctor.clock.unset', { time });
     // the uptime counts on while a board sleeps; the monotonic clock, by which events are put in time, does not
     const sleptMs = 1000 * Number(read('/proc/uptime')?.split(' ')[0]) - monotonicMs();

@@ -1,4 +1,5 @@
 import { escapeHtml, pageInBothLanguages } from '../html.ts';
+import { utcTime } from '../span.ts';
 import type { Translate } from '../translate.ts';
 import type { Line } from './check.ts';
 import type { VerificationReport } from './report.ts';
@@ -17,7 +18,7 @@ function section(lines: readonly Line[], report: VerificationReport, t: Translat
   const facts = [
     [t('report.sensor'), sensor],
     [t('report.site'), site],
-    [t('report.time'), `${time.slice(0, 19).replace('T', ' ')} UTC`],
+    [t('report.time'), utcTime(time, 'second')],
     [t('report.version'), version],
     [t('report.boot'), bootId],
     [t('report.digest'), digest],
