@@ -247,9 +247,10 @@ test('smoothing moves the offset back as it does the onset, and is of whole fram
   expect(detect(sound, { smoothingSeconds: 0.12 })).toEqual(detect(sound, { smoothingSeconds: 0.1 }));
 });
 
-test('merge time and cool-down end behind the frame in which they are over', () => {
-  const repeatAfter = (seconds: number) => {
+test('merge time and cool-down end behind the frame in which they are over, whatever the sum of the frames before', () => {
+  const repeatAfter = (seconds: number, quiet: number) => {
     const { confirmed, missed } = detect([
+      [quiet, 0],
       [0.1, 0.9],
       [seconds, 0],
       [0.05, 0.9],
@@ -257,7 +258,10 @@ test('merge time and cool-down end behind the frame in which they are over', () 
     ]);
     return missed[0]?.[0] ?? confirmed.length;
   };
-  expect([0.5, 0.55, 1, 1.05].map(repeatAfter)).toEqual(['merged', 'cooldown', 'cooldown', 2]);
+  for (let frames = 0; frames < 400; frames++) {
+    const found = [0.5, 0.55, 1, 1.05].map((seconds) => repeatAfter(seconds, frames * frameSeconds));
+    expect(found, `after ${frames} frames`).toEqual(['merged', 'cooldown', 'cooldown', 2]);
+  }
 });
 
 test('what is joined to the event before it is joined once, and goes on for as long as it lasts', () => {

@@ -193,6 +193,8 @@ test('the board tells its temperature and throttling where it can, and nothing w
   mkdirSync(firmware, { recursive: true });
   writeFileSync(join(firmware, 'get_throttled'), '50005\n'); // 0x50005: under-voltage and throttled, now and earlier
   expect(readBoard('/nowhere', sys)).toEqual({ temperatureCelsius: 51.3, throttled: 'now', underVoltage: 'now' });
+  writeFileSync(join(firmware, 'get_throttled'), '8\n'); // the soft limit of temperature
+  expect(readBoard(sys, sys)).toMatchObject({ throttled: 'now', underVoltage: 'no' });
   writeFileSync(join(firmware, 'get_throttled'), '10000\n');
   expect(readBoard(sys, sys)).toMatchObject({ throttled: 'no', underVoltage: 'earlier', freeDiskMegabytes: expect.any(Number) });
 });

@@ -60,6 +60,18 @@ test('nor are scores from before taken for scores of now, whether nobody looked 
   expect(tap.read().labels[0]?.score).toBe(0.01);
 });
 
+test('nor is what was heard last shown while nothing is heard', () => {
+  const { tap, pass, scores } = tapAt();
+  tap.watched = true;
+  tap.level(-12);
+  tap.soundPressure(() => 70);
+  scores(0.95);
+  pass(500);
+  expect(tap.read()).toMatchObject({ levelDb: -12, splDb: 70, labels: [{ score: 0.95 }, {}, {}] });
+  pass(200);
+  expect(tap.read()).toMatchObject({ levelDb: undefined, splDb: undefined, labels: [{ score: 0, state: 'idle' }, {}, {}] });
+});
+
 test('what became of the last six sounds is told, newest first, for an hour; all that stirred are counted', () => {
   const { tap, pass } = tapAt();
   for (let i = 1; i <= 8; i++) {
