@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { brokerAddress } from '../../agent/config/broker-url.ts';
-import { checkConfig, loadConfig, loadOutboxPart } from '../../agent/config/load-config.ts';
+import { checkConfig, loadConfig, loadOutboxPart, meterSocketPath } from '../../agent/config/load-config.ts';
 import { shownUrl } from '../../agent/config/problems.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { redact } from '../../agent/config/secrets.ts';
@@ -236,6 +236,13 @@ test('of a file that is refused for something else the outbox is known all the s
   });
   for (const wrong of ['outbox: [', 'outbox:\n  maxMegabytes: big\n']) expect(outboxOf(wrong)).toBeUndefined();
   expect(loadOutboxPart(`${path}.none`)).toBeUndefined();
+});
+
+test('the meter socket is beside the outbox; that of the service where the courier cannot see it', () => {
+  const socketOf = (path: string, meter: { socket?: string } = {}) => meterSocketPath({ meter, outbox: { ...checkConfig(minimal, 'test.yaml').outbox, path } });
+  expect(socketOf('/tmp/trial/outbox.db')).toBe('/tmp/trial/meter.sock');
+  expect(socketOf('/var/lib/tocsin/outbox.db')).toBe('/run/tocsin/meter.sock');
+  expect(socketOf('/var/lib/tocsin/outbox.db', { socket: '/run/other.sock' })).toBe('/run/other.sock');
 });
 
 test('the path of a model starts at the installation, or from / as it stands', () => {

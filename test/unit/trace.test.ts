@@ -23,3 +23,12 @@ test('a trial in which nothing was recognised shows what was heard to the end, a
   await classifier.close();
   expect(trace.read().levelDb).toEqual(Array.from({ length: 12 }, () => -20)); // three seconds
 });
+
+test('of a trial that waited long the last ten seconds are kept, four values a second', () => {
+  const trace = openTrace(0.04);
+  for (let i = 0; i < 60 * 8; i++) trace.level(-i / 8); // each 125 ms of a minute
+  for (let i = 0; i < 60 * 25; i++) trace.score([i / 1500, 0, 0]);
+  const { levelDb, scores, onsetSeconds } = trace.read(55);
+  expect([levelDb.length, scores.glass_break.length, onsetSeconds]).toEqual([40, 40, 5]);
+  expect([levelDb[0], levelDb.at(-1), scores.glass_break[0]]).toEqual([-50, -60, 0.84]);
+});
