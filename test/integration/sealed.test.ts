@@ -7,11 +7,12 @@ import { verification } from '../../agent/cli/commission/page.ts';
 import { openProgress } from '../../agent/cli/commission/progress.ts';
 import { checkParent, openSigner, placeSealed, type Signer } from '../../agent/cli/commission/seal.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
-import { systemClock } from '../../agent/lib/clock.ts';
+import { type Clock, systemClock } from '../../agent/lib/clock.ts';
 import { exitCodes, TocsinError } from '../../agent/lib/errors.ts';
 import { missing } from '../support/broker.ts';
 import { openOperator } from '../support/operator.ts';
 import { openSensor } from '../support/provision.ts';
+import { fixedClock } from '../support/samples.ts';
 import { mount, run } from '../support/small-disk.ts';
 
 const signer: Signer = { publicKey: 'public', publicKeySha256: '', sign: () => Buffer.from('signed') };
@@ -96,6 +97,19 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
     expect(readdirSync(folder)).toEqual([]);
     expect(keepIn(noFolder()).kept).toEqual({});
     keepIn(noFolder()).forget();
+  });
+
+  test('what was found is of the same boot, release and configuration, and at most half an hour old', () => {
+    const config = join(folder, 'tocsin.yaml');
+    writeFileSync(config, '');
+    const begun = fixedClock();
+    const later = (minutes: number) => fixedClock({ monotonicMs: () => begun.monotonicMs() + minutes * 60_000 });
+    const keptBy = (version: string, clock: Clock) => Object.keys(openProgress(folder, 'post-1', config, version, clock).kept);
+    openProgress(folder, 'post-1', config, '1', begun).keep({ doctor: [{ state: 'pass' } as never] });
+    expect([keptBy('1', later(29)), keptBy('1', later(31))]).toEqual([['doctor'], []]);
+    expect([keptBy('2', begun), keptBy('1', fixedClock({ bootId: 'ffffffff-0000-4000-8000-000000000000' }))]).toEqual([[], []]);
+    writeFileSync(config, 'site: other');
+    expect(keptBy('1', begun)).toEqual([]);
   });
 
   const noRoot = userInfo().uid !== 0 ? 'needs root' : undefined;
