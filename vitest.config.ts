@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 const files = (...folders: string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`);
 
@@ -8,6 +9,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     projects: [
       // these wait for timers and brokers more than they compute
       { extends: true, test: { name: 'parts', include: files('unit', 'contract', 'integration', 'reliability'), maxWorkers: 3, sequence: { groupOrder: 1 } } },
