@@ -109,6 +109,8 @@ describe('what the sensor holds', () => {
   test.each([
     ['hears', {}, 60_000, '  hearing +hears, 90.0 % of 10 s until 6\\d s ago', 'normal: hears'],
     ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of 2 min until 6\\d s ago', 'no line'],
+    ['missed 21 s of 1,000', { listenedSeconds: 979, elapsedMs: 1_000_000 }, 60_000, '! hearing +hears, 97.9 %', 'no line'],
+    ['missed 19 s of 1,000', { listenedSeconds: 981, elapsedMs: 1_000_000 }, 60_000, '  hearing +hears, 98.1 %', 'normal: hears'],
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s until 6\\d s ago; the\\s+microphone', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s until 6\\d s ago; much\\s+quieter', 'no line'],
     ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
