@@ -119,14 +119,8 @@ describe.each([
     const outbox = open();
     expect(outbox.readHearing()).toBeUndefined();
     outbox.writeHearing(hearingRecord());
-    const record = hearingRecord({
-      state: 'deaf',
-      fault: 'wrong_device',
-      suspicion: 'covered',
-      noiseFloorDb: -58,
-      listenedSeconds: 12.345,
-      intervalSeconds: 600,
-    });
+    const named = { state: 'deaf', fault: 'wrong_device', suspicion: 'covered' } as const;
+    const record = hearingRecord({ ...named, noiseFloorDb: -58, listenedSeconds: 12.345, intervalSeconds: 600 });
     outbox.writeHearing(record);
     expect(outbox.readHearing()).toEqual(record);
     for (const fault of ['none', ...microphoneFaults] as const) outbox.writeHearing(hearingRecord({ fault }));

@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { closedProbe } from '../../agent/delivery/closed-publisher.ts';
+import { closedProbe, closedPublisher } from '../../agent/delivery/closed-publisher.ts';
 import { toSummary } from '../../agent/delivery/summaries.ts';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
@@ -132,6 +132,20 @@ function numbersOf(value: object, path: readonly string[] = []): string[][] {
     typeof part === 'number' ? [[...path, key]] : part !== null && typeof part === 'object' ? numbersOf(part, [...path, key]) : [],
   );
 }
+
+test('a will passes the gate before there is a connection', async () => {
+  const wills: string[] = [];
+  const topics = topicsOf('a', 'b');
+  const open = closedPublisher(async ({ payload }) => {
+    wills.push(payload);
+    return { lost: new AbortController().signal, publish: async () => undefined, close: async () => undefined };
+  }, closedForm(topics));
+  const { signal } = new AbortController();
+  const words = JSON.stringify({ state: 'offline', said: 'hello', bootId, version: '0.1.0' });
+  await expect(open({ topic: topics.status, payload: words }, signal)).rejects.toThrow(/Expected a message of the closed schema/);
+  await open({ topic: topics.status, payload: JSON.stringify({ version: '0.1.0', bootId, state: 'offline' }) }, signal);
+  expect(wills).toEqual([JSON.stringify({ state: 'offline', bootId, version: '0.1.0' })]);
+});
 
 test('a trial by a person passes the gate too: what its topic does not know is not sent', async () => {
   const sent: string[] = [];
