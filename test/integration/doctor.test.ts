@@ -9,7 +9,7 @@ import { allChecks } from '../../agent/cli/doctor.ts';
 import { languages } from '../../agent/cli/message.ts';
 import { catalogue, openTranslate, type Text } from '../../agent/cli/translate.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
-import { alsa, clock, examine, expectNamed, files, openDoctorBench, routed, signal, store } from '../support/doctor.ts';
+import { alsa, clock, examine, expectNamed, files, openDoctorBench, routed, signal, store, systemctl } from '../support/doctor.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
 import { machineFaults, twins, unplugged } from '../support/doctor-machine-faults.ts';
 import { openMessages } from '../support/messages.ts';
@@ -67,6 +67,20 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await found('usb:1-1.5')).toBe('usb:1-1.5 is not there (usb:1-1.3,0d8c:0014; usb:1-1.4,0d8c:0014)');
     expect(await found('usb:1-1.5', unplugged)).toBe('usb:1-1.5 is not there (no microphone)');
     expect(await found('usb:1-1.5', unplugged, 'fr')).toBe('usb:1-1.5 est absent (aucun microphone)');
+  });
+
+  test('of a service that is down it is said what its process last gave as the reason, in either language', async () => {
+    const path = writeConfig({}, broker.url);
+    const found = async (listener: object, journal: string) => {
+      const results = await examine(path, { ...routed, ...systemctl(listener, {}, journal) });
+      return openTranslate('en').of(results.find(({ check }) => check === 'services')?.found as Text);
+    };
+    const down = { ActiveState: 'activating', SubState: 'auto-restart' };
+    const unit = 'tocsin-listener.service';
+    const journal = '{"msg":"hearing"}\nError: Expected an older thing\nTry: a\nErreur\u00a0: Attendu un fichier\nEssayez\u00a0: b\n{"msg":"Error: none"}\n';
+    expect(await found(down, journal)).toBe(`${unit} is activating (auto-restart); its last error: Attendu un fichier`);
+    expect(await found(down, '{"msg":"hearing"}\n')).toBe(`${unit} is activating (auto-restart)`);
+    expect(await found({ NRestarts: 7 }, 'Error: Expected it\n')).toBe(`${unit} was restarted 7 times; its last error: Expected it`);
   });
 
   test('every finding that has a hint is planted', () => {

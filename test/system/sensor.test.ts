@@ -147,6 +147,15 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(box.sh("su technician -c 'tocsin status'")).toMatchObject({ status: 3, stderr: expect.stringContaining('Try: run it again with sudo') });
   });
 
+  test('doctor says why the listener does not start, where root can read its model and the listener cannot', async () => {
+    sh('cp -r /usr/lib/tocsin/models/street /home/technician/');
+    box.sh("echo 'model: { path: /home/technician/street }' >>/etc/tocsin/tocsin.yaml; systemctl restart tocsin-listener"); // ends with 1
+    const { checks } = JSON.parse(box.sh('tocsin doctor --json').stdout) as { checks: { check: string; state: string; found: string }[] };
+    sh("sed -i '$d' /etc/tocsin/tocsin.yaml && systemctl restart tocsin.target");
+    const told = checks.flatMap(({ check, state, found }) => (/^(model|services)$/.test(check) ? [`${check} ${state}: ${found}`] : []));
+    expect(told).toEqual([expect.stringMatching(/^model pass/), expect.stringMatching(/^services fail: tocsin-listener.*; its last error: .*\/home\/tech/)]);
+  });
+
   test('privacy verify passes on the running sensor', () => {
     sh('tocsin privacy manifest >/etc/tocsin/privacy-manifest.json');
     const { not, status } = verified();

@@ -9,9 +9,10 @@ import { LaterSchemaError } from '../../outbox/migrate.ts';
 import { lateMs, recallBoot } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { ageText, spanText, utcTime } from '../span.ts';
-import { text } from '../translate.ts';
+import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, fail, pass, required, skip, warn } from './check.ts';
+import type { Probes } from './probes.ts';
 import { soundChecks } from './sound-checks.ts';
 
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
@@ -164,15 +165,24 @@ const services: Check = {
     for (const unit of units) {
       const { LoadState, ActiveState = 'unknown', SubState } = found[unit] ?? {};
       if (LoadState !== 'loaded') return fail('doctor.services.missing', { unit });
-      if (ActiveState !== 'active') return fail('doctor.services.down', { unit, state: `${ActiveState} (${SubState})` });
+      const state = `${ActiveState} (${SubState})`;
+      if (ActiveState !== 'active') return fail('doctor.services.down', { unit, state, said: await lastError(probes, unit, signal) });
     }
     for (const unit of units) {
       const count = Number(found[unit]?.NRestarts ?? 0);
-      if (count >= 3) return warn('doctor.services.restarts', { unit, count });
+      if (count >= 3) return warn('doctor.services.restarts', { unit, count, said: await lastError(probes, unit, signal) });
     }
     return pass('doctor.services.ok');
   },
 };
+
+/** What the unit's own process last gave as the reason for its end, from the journal of this boot; empty if nothing. */
+async function lastError(probes: Probes, unit: string, signal: AbortSignal): Promise<Text | ''> {
+  const asked = ['--boot', '--lines=50', '--output=cat', '--no-pager', `_SYSTEMD_UNIT=${unit}`];
+  const { stdout } = await probes.command('journalctl', asked, signal);
+  const reason = [...stdout.matchAll(/^(?:Error|Erreur)\s?: (.+)$/gm)].at(-1)?.[1];
+  return reason === undefined ? '' : text('doctor.services.said', { reason });
+}
 
 /** What `tocsin privacy verify` finds, but for the digests of the installed files, which take too long here. */
 const privacy: Check = {

@@ -31,7 +31,7 @@ const findings: readonly [CheckId, Text][] = [
   ['dates', text('doctor.dates.expired', { whose: text('doctor.dates.sensor'), date: '2026-11-01' })],
   ['broker', text('doctor.broker.login', { code: 135 })],
   ['acl', text('doctor.acl.refused', { topic: 'tocsin/v1/…', code: 135 })],
-  ['services', text('doctor.services.down', { unit: 'tocsin-listener', state: 'failed' })],
+  ['services', text('doctor.services.down', { unit: 'tocsin-listener', state: 'failed', said: '' })],
 ];
 
 const blanks = ['site', 'sensor', 'date', 'technician'] as const;

@@ -247,12 +247,13 @@ export const doctor = {
     en: 'apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb; where it came from a repository: apt install --reinstall tocsin',
     fr: 'apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb ; s’il vient d’un dépôt : apt install --reinstall tocsin',
   },
-  'doctor.services.down': { en: '{unit} is {state}', fr: '{unit} n’est pas actif (systemd : {state})' },
+  'doctor.services.said': { en: '; its last error: {reason}', fr: ' ; sa dernière erreur : {reason}' },
+  'doctor.services.down': { en: '{unit} is {state}{said}', fr: '{unit} n’est pas actif (systemd : {state}){said}' },
   'doctor.services.down.try': {
     en: 'systemctl restart tocsin.target; journalctl -u {unit} -n 20',
     fr: 'systemctl restart tocsin.target ; journalctl -u {unit} -n 20',
   },
-  'doctor.services.restarts': { en: '{unit} was restarted {count} times', fr: '{unit} a redémarré {count} fois' },
+  'doctor.services.restarts': { en: '{unit} was restarted {count} times{said}', fr: '{unit} a redémarré {count} fois{said}' },
   'doctor.services.restarts.try': { en: 'journalctl -u {unit} -n 50', fr: 'journalctl -u {unit} -n 50' },
 
   'doctor.privacy.sensor': { en: 'sensor', fr: 'capteur' },
