@@ -247,6 +247,16 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 
+  test('where certificate and authority lie there and the key still waits, the key is put in force', async () => {
+    const sensor = await provisioned();
+    const whole = everything(sensor);
+    renameSync(sensor.at('sensor.key'), sensor.at('sensor.key.new')); // as if the disk had kept the later renames alone
+    const cert = join(mkdtempSync(join(tmpdir(), 'tocsin-answer-')), 'sensor.pem');
+    writeFileSync(cert, readFileSync(sensor.at('sensor.pem')));
+    expect((await sensor.install(cert)).status).toBe(0);
+    expect(everything(sensor)).toEqual(whole);
+  });
+
   test('French says the same, and both what puts the certificate in force', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
