@@ -6,21 +6,10 @@ import type { Logger } from '../lib/logger.ts';
 import { sleep } from '../lib/sleep.ts';
 import { tenth } from '../lib/tenth.ts';
 import { CaptureError } from './capture-error.ts';
-import type { AudioFrame, AudioSource } from './frame.ts';
-import { openSampleClock } from './sample-clock.ts';
-import { openSignalCheck, type SignalVerdict } from './signal-check.ts';
-
-/** The supervisor's figures. Seconds count from `sinceMonotonicMs`; those not listened were not heard. */
-export interface Hearing {
-  readonly sinceMonotonicMs: number;
-  state: 'starting' | 'listening' | 'deaf' | 'stopped';
-  fault: MicrophoneFault | undefined;
-  /** By the clock, not by the crystal of the sound card. */
-  listenedSeconds: number;
-  droppedSamples: number;
-  /** How often the microphone was opened. */
-  opens: number;
-}
+import type { AudioSource } from './frame.ts';
+import type { Hearing } from './hearing.ts';
+import type { SignalVerdict } from './signal-check.ts';
+import { openRateDoubt, watchSource } from './watched-source.ts';
 
 export interface SupervisorParts {
   open(): Promise<AudioSource>;
@@ -36,7 +25,6 @@ export interface SupervisorParts {
   readonly once?: boolean;
 }
 
-const provenSeconds = 1;
 const steadySeconds = 60; // the backoff restarts after this; a microphone that comes and goes faster keeps long waits
 const togetherMs = 100;
 const longestWaitMs = 8000; // with the time to open and to prove it, a returned microphone is heard within 30 s
@@ -49,7 +37,7 @@ const longestWaitMs = 8000; // with the time to open and to prove it, a returned
  * the next attempt.
  */
 export async function superviseMicrophone(parts: SupervisorParts, signal: AbortSignal): Promise<void> {
-  const { open, use, report, clock, logger, random, silenceSeconds, once = false } = parts;
+  const { open, use, report, clock, logger, random, once = false } = parts;
   const hearing: Hearing = {
     sinceMonotonicMs: clock.monotonicMs(),
     state: 'starting',
@@ -73,68 +61,16 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   const doubt = openRateDoubt();
   const watchLoss = openLossWatch(parts);
 
-  function watched(source: AudioSource): AudioSource {
-    const check = openSignalCheck(source.sampleRate, silenceSeconds);
-    let heard = 0;
-    let unproven = 0; // seconds heard since a wrong rate, while the rate is not yet known
-    const sampleClock = openSampleClock(source.sampleRate);
-    let zeroMs: number | undefined; // time of sample 0 by the clock, as of the last sound that was counted
-    let droppedBefore = 0;
-    const countDropped = () => {
-      hearing.droppedSamples += source.dropped - droppedBefore;
-      droppedBefore = source.dropped;
-    };
-    async function* frames(stop: AbortSignal): AsyncGenerator<AudioFrame> {
-      let askedMs = clock.monotonicMs();
-      try {
-        for await (const frame of source.frames(stop)) {
-          const arrivedMs = clock.monotonicMs();
-          const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf', frame.atFullScale);
-          countDropped();
-          watchLoss(hearing.droppedSamples / source.sampleRate);
-          if (verdict.fault && !once) {
-            if (verdict.fault === 'slow' || verdict.fault === 'fast') doubt.begin(verdict);
-            throw capturedBadly(verdict.fault, silenceSeconds);
-          }
-          heard += verdict.heardSamples;
-          const placedMs = sampleClock.arrived(frame, arrivedMs);
-          zeroMs ??= placedMs;
-          if (verdict.heardSamples > 0) {
-            // by the clock, like the elapsed time: a fast crystal would make up for seconds that were not heard
-            unproven += Math.max(0, verdict.heardSamples / source.sampleRate + (placedMs - zeroMs) / 1000);
-            zeroMs = placedMs;
-          }
-          const rateUnknown = doubt.lasts(verdict);
-          if (!rateUnknown) {
-            hearing.listenedSeconds += unproven;
-            unproven = 0;
-          }
-          if (heard >= provenSeconds * source.sampleRate && !rateUnknown) {
-            if (heard >= steadySeconds * source.sampleRate) attempt = 0;
-            turn('listening', verdict.clipped ? 'clipped' : undefined);
-            remark(source);
-          }
-          yield frame;
-          report(hearing); // the consumer is done with the frame
-          askedMs = clock.monotonicMs();
-        }
-      } finally {
-        countDropped(); // the last thing reported may have been an overrun
-      }
-    }
-    return {
-      sampleRate: source.sampleRate,
-      get dropped() {
-        return source.dropped;
-      },
-      frames,
-    };
-  }
+  const proven = (source: AudioSource, verdict: SignalVerdict, heardSeconds: number) => {
+    if (heardSeconds >= steadySeconds) attempt = 0;
+    turn('listening', verdict.clipped ? 'clipped' : undefined);
+    remark(source);
+  };
 
   while (!signal.aborted) {
     hearing.opens++;
     try {
-      await use(watched(await open()), signal);
+      await use(watchSource(await open(), { ...parts, hearing, doubt, watchLoss, proven }), signal);
       if (once) break;
     } catch (error) {
       if (!(error instanceof AudioError)) throw error;
@@ -187,35 +123,4 @@ function openLossWatch({ clock, logger }: Pick<SupervisorParts, 'clock' | 'logge
     if (!isLosing && wasLosing) logger.info(figures, 'next to no sound is lost any more');
     [beganMs, lostBefore] = [clock.monotonicMs(), lostSeconds];
   };
-}
-
-/**
- * Doubts a rate that was found wrong, also across other faults, until it is disproved over as many seconds or is known
- * to be right.
- */
-function openRateDoubt() {
-  let seconds = 0; // over which it was found wrong
-  return {
-    begin({ rateSeconds }: SignalVerdict): void {
-      seconds = rateSeconds;
-    },
-    lasts({ rateSeconds, rateRight }: SignalVerdict): boolean {
-      if (rateSeconds >= seconds || rateRight) seconds = 0;
-      return seconds > 0;
-    },
-  };
-}
-
-function capturedBadly(fault: MicrophoneFault, seconds: number): CaptureError {
-  const got: Partial<Record<MicrophoneFault, string>> = {
-    zeros: `${seconds} s of exact zeros, or zeros most of the time`,
-    flat: `${seconds} s without any variation, or none most of the time`,
-    slow: 'samples more slowly than its rate',
-    fast: 'samples faster than its rate',
-  };
-  const hint =
-    fault === 'zeros' || fault === 'flat'
-      ? 'check the plug, the mute switch and the capture volume (alsamixer)'
-      : 'check microphone.sampleRateHz, the USB hub and its power supply';
-  return new CaptureError(fault, `Expected sound from the microphone, got ${got[fault]}`, hint);
 }

@@ -1,4 +1,4 @@
-import type { Hearing } from '../audio/supervisor.ts';
+import type { Hearing } from '../audio/hearing.ts';
 import type { DetectionRule, Label } from '../classify/model-manifest.ts';
 import type { Miss, Track } from '../events/event-detector.ts';
 import type { LevelHistory } from '../events/level-history.ts';

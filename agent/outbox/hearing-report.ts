@@ -1,4 +1,4 @@
-import type { Hearing } from '../audio/supervisor.ts';
+import type { Hearing } from '../audio/hearing.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { LevelHistory } from '../events/level-history.ts';
 import type { Clock } from '../lib/clock.ts';

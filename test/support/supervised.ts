@@ -1,5 +1,6 @@
 import type { AudioSource } from '../../agent/audio/frame.ts';
-import { type Hearing, superviseMicrophone } from '../../agent/audio/supervisor.ts';
+import type { Hearing } from '../../agent/audio/hearing.ts';
+import { superviseMicrophone } from '../../agent/audio/supervisor.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
 import { silentLogger } from './samples.ts';

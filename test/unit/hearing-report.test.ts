@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Hearing } from '../../agent/audio/supervisor.ts';
+import type { Hearing } from '../../agent/audio/hearing.ts';
 import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard, throttledFile } from '../../agent/lib/board.ts';
 import { openHearingReport, takeBackStop } from '../../agent/outbox/hearing-report.ts';

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { CaptureError } from '../../agent/audio/capture-error.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
-import { type Hearing, superviseMicrophone } from '../../agent/audio/supervisor.ts';
+import type { Hearing } from '../../agent/audio/hearing.ts';
+import { superviseMicrophone } from '../../agent/audio/supervisor.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const sampleRate = 16000;

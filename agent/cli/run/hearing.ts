@@ -1,5 +1,6 @@
 import type { AudioSource } from '../../audio/frame.ts';
-import { type Hearing, superviseMicrophone } from '../../audio/supervisor.ts';
+import type { Hearing } from '../../audio/hearing.ts';
+import { superviseMicrophone } from '../../audio/supervisor.ts';
 import { type Label, labels, recognitionOf } from '../../classify/model-manifest.ts';
 import { rulesOf } from '../../classify/rules.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
