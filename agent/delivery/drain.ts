@@ -55,111 +55,159 @@ export interface DrainParts extends CourierParts {
  * settled.
  */
 export async function drain(publisher: Publisher, options: DrainOptions, parts: DrainParts, signal: AbortSignal): Promise<void> {
-  const { outbox, clock, logger, topics, birth, refusals, expireOld, reports = [], link, progress = () => undefined } = parts;
-  const outboxId = outbox.id;
-  const isSame = () => outbox.id === outboxId; // ask after a read: reading is how a replaced file is noticed
-  const inFlight = new Set<number>();
-  const acknowledgements = new Acknowledgements(outbox, clock, options.acknowledgeWithinMs);
-  const queue = new Queue(outbox, clock, ({ sequence }) => inFlight.has(sequence) || acknowledgements.has(sequence), options.historicalAfterSeconds);
-  const gaps = new GapReports(topics.gap, parts);
-  const underWay = new UnderWay(clock);
-  const failure = new AbortController();
-  const stop = AbortSignal.any([signal, publisher.lost, failure.signal]);
-  const wait = new Wait();
-  stop.addEventListener('abort', wait.end);
-  let reorder: (() => void) | undefined; // once an event that was tried has left the outbox
+  await new Drain(publisher, options, parts, signal).run();
+}
 
-  const start = (work: Promise<void>) => underWay.add(work.catch((error) => failure.abort(error)));
+/** One connection's work. */
+class Drain {
+  readonly #publisher: Publisher;
+  readonly #options: DrainOptions;
+  readonly #parts: DrainParts;
+  readonly #signal: AbortSignal;
+  readonly #outboxId: string;
+  readonly #inFlight = new Set<number>();
+  readonly #acknowledgements: Acknowledgements;
+  readonly #queue: Queue;
+  readonly #gaps: GapReports;
+  readonly #underWay: UnderWay;
+  readonly #failure = new AbortController();
+  readonly #stop: AbortSignal;
+  readonly #wait = new Wait();
+  /** To be called once an event that was tried has left the outbox. */
+  #reorder: (() => void) | undefined;
 
-  const send = async (event: PendingEvent) => {
-    const { sequence } = event;
-    inFlight.add(sequence);
+  constructor(publisher: Publisher, options: DrainOptions, parts: DrainParts, signal: AbortSignal) {
+    const { outbox, clock, topics } = parts;
+    this.#publisher = publisher;
+    this.#options = options;
+    this.#parts = parts;
+    this.#signal = signal;
+    this.#outboxId = outbox.id;
+    this.#acknowledgements = new Acknowledgements(outbox, clock, options.acknowledgeWithinMs);
+    const isUnderWay = ({ sequence }: PendingEvent) => this.#inFlight.has(sequence) || this.#acknowledgements.has(sequence);
+    this.#queue = new Queue(outbox, clock, isUnderWay, options.historicalAfterSeconds);
+    this.#gaps = new GapReports(topics.gap, parts);
+    this.#underWay = new UnderWay(clock);
+    this.#stop = AbortSignal.any([signal, publisher.lost, this.#failure.signal]);
+  }
+
+  async run(): Promise<void> {
+    const { refusals, clock, link } = this.#parts;
+    this.#stop.addEventListener('abort', this.#wait.end);
+    refusals.begin(clock.monotonicMs());
+    link?.refusing(refusals.kind);
     try {
-      await publisher.publish(topics.event, JSON.stringify(toCloudEvent(event, { ...options, outboxId }, clock)), { retain: false });
-      taken(sequence);
+      while (!this.#stop.aborted && this.#isSame && (await this.#turn())) {
+        this.#alive();
+        if (!this.#stop.aborted) await this.#wait.upTo(pollMs);
+      }
+    } finally {
+      this.#stop.removeEventListener('abort', this.#wait.end);
+      await this.#settle();
+    }
+    if (this.#failure.signal.aborted) throw this.#failure.signal.reason;
+    if (this.#publisher.lost.aborted && !this.#signal.aborted) throw this.#publisher.lost.reason;
+  }
+
+  /** Asked after a read: reading is how a replaced file is noticed. */
+  get #isSame(): boolean {
+    return this.#parts.outbox.id === this.#outboxId;
+  }
+
+  /** One look at the outbox; false where it has been replaced. */
+  async #turn(): Promise<boolean> {
+    const { reports = [], birth, clock, refusals, link } = this.#parts;
+    for (const each of reports) each.tick(this.#publisher);
+    await this.#makeRoom();
+    if (birth.isDue) this.#start(birth.tell(this.#publisher));
+    const gap = this.#gaps.next();
+    if (!this.#isSame) return false;
+    if (gap) {
+      this.#queue.reread(); // what the listener has removed is not sent after the gap that names it
+      this.#start(this.#gaps.report(this.#publisher, gap));
+    }
+    this.#acknowledgements.flushDue();
+    if (this.#inFlight.size < this.#options.maxInFlight && refusals.isDue(clock.monotonicMs(), this.#inFlight.size)) {
+      this.#acknowledgements.flush();
+      const event = refusals.next(this.#queue);
+      if (!this.#isSame) return false;
+      if (event) this.#start(this.#send(event));
+      else link?.refusing('none');
+    }
+    if (refusals.stopped) return true;
+    const events = this.#queue.take(this.#options.maxInFlight - this.#inFlight.size);
+    if (!this.#isSame) return false;
+    for (const event of events) this.#start(this.#send(event));
+    return true;
+  }
+
+  /** Removes what is too old, and brings the queue up to date with what has left the outbox. */
+  async #makeRoom(): Promise<void> {
+    const acknowledge = () => this.#acknowledgements.flush();
+    if ((await this.#parts.expireOld(this.#stop, () => this.#alive(), acknowledge)) > 0) this.#queue.reread();
+    if (!this.#reorder) return;
+    acknowledge(); // what was tried before its turn is not to be found again
+    this.#reorder();
+    this.#reorder = undefined;
+  }
+
+  #start(work: Promise<void>): void {
+    this.#underWay.add(work.catch((error) => this.#failure.abort(error)));
+  }
+
+  async #send(event: PendingEvent): Promise<void> {
+    const { sequence } = event;
+    const { topics, clock } = this.#parts;
+    this.#inFlight.add(sequence);
+    try {
+      const message = JSON.stringify(toCloudEvent(event, { ...this.#options, outboxId: this.#outboxId }, clock));
+      await this.#publisher.publish(topics.event, message, { retain: false });
+      this.#taken(sequence);
     } catch (error) {
       if (!(error instanceof BrokerError && error.refused)) throw error;
-      refused(sequence, error);
+      this.#refused(sequence, error);
     } finally {
-      inFlight.delete(sequence);
+      this.#inFlight.delete(sequence);
       // acknowledgements that arrive together become one transaction
       setImmediate(() => {
-        acknowledgements.flushDue();
-        wait.end();
+        this.#acknowledgements.flushDue();
+        this.#wait.end();
       });
     }
-  };
+  }
 
-  const taken = (sequence: number) => {
-    acknowledgements.add(sequence);
-    const again = queue.passed(sequence);
+  #taken(sequence: number): void {
+    const { refusals, clock, link, logger } = this.#parts;
+    this.#acknowledgements.add(sequence);
+    const again = this.#queue.passed(sequence);
     const wereRefused = refusals.any;
-    if (refusals.taken(sequence, clock.monotonicMs(), again)) reorder = () => (again ? queue.rewind() : queue.reread());
+    if (refusals.taken(sequence, clock.monotonicMs(), again)) this.#reorder = () => (again ? this.#queue.rewind() : this.#queue.reread());
     if (refusals.any) return;
     link?.refusing('none');
     if (wereRefused) logger.info({}, 'the broker takes events again');
-  };
+  }
 
-  const refused = (sequence: number, error: BrokerError) => {
+  #refused(sequence: number, error: BrokerError): void {
+    const { refusals, clock, link, logger } = this.#parts;
     const kind = kindOf(error);
     if (refusals.kind !== kind) logger.error({ reason: error.message, hint: error.tryHint }, refusalWords[kind]);
     refusals.refused(sequence, clock.monotonicMs(), error);
     link?.refusing(refusals.kind);
-  };
-
-  const alive = () => {
-    if (!underWay.isStuck) progress();
-  };
-
-  /** One look at the outbox; false where it has been replaced. */
-  const turn = async (): Promise<boolean> => {
-    for (const each of reports) each.tick(publisher);
-    if ((await expireOld(stop, alive, () => acknowledgements.flush())) > 0) queue.reread();
-    if (reorder) {
-      acknowledgements.flush(); // what was tried before its turn is not to be found again
-      reorder();
-      reorder = undefined;
-    }
-    if (birth.isDue) start(birth.tell(publisher));
-    const gap = gaps.next();
-    if (!isSame()) return false;
-    if (gap) {
-      queue.reread(); // what the listener has removed is not sent after the gap that names it
-      start(gaps.report(publisher, gap));
-    }
-    acknowledgements.flushDue();
-    if (inFlight.size < options.maxInFlight && refusals.isDue(clock.monotonicMs(), inFlight.size)) {
-      acknowledgements.flush();
-      const event = refusals.next(queue);
-      if (!isSame()) return false;
-      if (event) start(send(event));
-      else link?.refusing('none');
-    }
-    if (refusals.stopped) return true;
-    const events = queue.take(options.maxInFlight - inFlight.size);
-    if (!isSame()) return false;
-    for (const event of events) start(send(event));
-    return true;
-  };
-
-  refusals.begin(clock.monotonicMs());
-  link?.refusing(refusals.kind);
-  try {
-    while (!stop.aborted && isSame() && (await turn())) {
-      alive();
-      if (!stop.aborted) await wait.upTo(pollMs);
-    }
-  } finally {
-    stop.removeEventListener('abort', wait.end);
-    // publishes in flight are waited for, but not over a connection that counts as lost: each may take a whole time-out
-    const giveUp = () => {
-      if (failure.signal.reason instanceof BrokerError) void publisher.close(false);
-    };
-    if (failure.signal.aborted) giveUp();
-    else failure.signal.addEventListener('abort', giveUp);
-    await underWay.settled();
-    acknowledgements.flush();
   }
-  if (failure.signal.aborted) throw failure.signal.reason;
-  if (publisher.lost.aborted && !signal.aborted) throw publisher.lost.reason;
+
+  #alive(): void {
+    if (!this.#underWay.isStuck) this.#parts.progress?.();
+  }
+
+  /** Waits for publishes in flight, but not over a connection that counts as lost: each may take a whole time-out. */
+  async #settle(): Promise<void> {
+    const { signal } = this.#failure;
+    const giveUp = () => {
+      if (signal.reason instanceof BrokerError) void this.#publisher.close(false);
+    };
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp);
+    await this.#underWay.settled();
+    this.#acknowledgements.flush();
+  }
 }
