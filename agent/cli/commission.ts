@@ -17,7 +17,7 @@ import { checkParent, openSigner, placeSealed } from './commission/seal.ts';
 import { passed, runDoctor, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
 import { showResult } from './doctor.ts';
 import { wholeNumber } from './number-option.ts';
-import { print, printJson, screenOf, wrap } from './output.ts';
+import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { countOf } from './privacy/verify.ts';
 import type { TrialOptions } from './selftest/trial.ts';
 import { showStep } from './selftest.ts';
@@ -62,6 +62,7 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
   const say = (line: string) => {
     if (!options.json) print(line);
   };
+  const run: Run = { config, options, clock, signal, screen, say, t };
   say(`${screen.colours.bold(t('commission.title'))}\n${wrap(t('commission.intro'), screen.columns)}`);
   for (const [i, name] of stageNames.entries()) {
     say(`\n${screen.colours.bold(wrap(`${i + 1}. ${t(`commission.stage.${name}`)}`, screen.columns))}`);
@@ -70,7 +71,7 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
       continue;
     }
     let stopped = false;
-    await runStage(name, stages, config, options, clock, signal, say, t).catch((error: unknown) => {
+    await runStage[name](stages, run).catch((error: unknown) => {
       if (!(error instanceof StoppedError)) throw error; // a listener that does not start again is told after a stop too
       stopped = true;
     });
@@ -91,19 +92,24 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
   conclude(whole, t);
 }
 
-async function runStage(
-  name: StageName,
-  stages: Stages,
-  config: Config,
-  options: Options,
-  clock: Clock,
-  signal: AbortSignal,
-  say: (line: string) => void,
-  t: Translate,
-): Promise<void> {
-  const screen = screenOf(process.stdout);
-  if (name === 'doctor') stages.doctor = await runDoctor(options.config, clock, signal, (result) => say(showResult(result, t, screen)));
-  if (name === 'selftest') {
+/** One call of the command. */
+interface Run {
+  readonly config: Config;
+  readonly options: Options;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly screen: Screen;
+  readonly say: (line: string) => void;
+  readonly t: Translate;
+}
+
+/** Runs a stage, says what it finds and adds it to the stages. */
+const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> = {
+  async doctor(stages, { options, clock, signal, screen, say, t }) {
+    stages.doctor = await runDoctor(options.config, clock, signal, (result) => say(showResult(result, t, screen)));
+  },
+
+  async selftest(stages, { config, options, clock, signal, screen, say, t }) {
     const trial: TrialOptions = {
       seconds: options.seconds,
       ...(options.oneWay ? { oneWay: true } : {}),
@@ -115,20 +121,20 @@ async function runStage(
     });
     stages.selftest = outcome;
     const { ok, brokeAt, reason = '', hint = '' } = outcome;
-    if (!ok && brokeAt) {
-      say(screen.colours.red(wrap(t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: t.of(reason) }), screen.columns)));
-      say(wrap(`${t('try')} ${t.of(hint)}`, screen.columns));
-    }
-  }
-  if (name === 'privacy') {
+    if (ok || !brokeAt) return;
+    say(screen.colours.red(wrap(t('selftest.broke', { link: t(`selftest.link.${brokeAt}`), reason: t.of(reason) }), screen.columns)));
+    say(wrap(`${t('try')} ${t.of(hint)}`, screen.columns));
+  },
+
+  async privacy(stages, { options, signal, screen, say, t }) {
     const lines = await runPrivacy(options.config, signal);
     stages.privacy = lines;
     for (const { state, part, what, found } of lines)
       if (state === 'fail') say(screen.colours.red(wrap(t('commission.privacy.failed', { part: t(`privacy.part.${part}`), what, found }), screen.columns, 6)));
     const { pass, fail, unchecked } = countOf(lines);
     say(wrap(t('privacy.summary', { passed: pass, failed: fail, unchecked }), screen.columns));
-  }
-}
+  },
+};
 
 function describe(config: Config, path: string, clock: Clock): Subject {
   const { manifest } = loadModel(config.model.path);
