@@ -1,9 +1,11 @@
-"""Figures for the model card: card_figures.py SCENES_DIR EVENTS.ndjson [EVENTS2.ndjson ...]. Prints Markdown tables.
+"""Prints the model card's figures as Markdown tables: card_figures.py SCENES_DIR EVENTS.ndjson [EVENTS2.ndjson ...].
 
-Matching is that of the scenes' scorer: right label and an onset within 1 s of the reference onset, or inside the
-reference event; the most confident event takes a reference first. The 95 % intervals resample whole scenes with
-replacement (percentile bootstrap, Efron 1979), because the sounds of one scene share a bed; those by recording resample
-the recordings of each label with all their references, because one recording stands in many scenes, and scenes for false alarms.
+Events are matched as in the scenes' scorer. An event matches a reference if its label is right and its onset lies
+within 1 s of the reference onset or inside the reference event. The most confident event takes a reference first.
+
+The 95 % intervals resample whole scenes with replacement (percentile bootstrap, Efron 1979), because the sounds of one
+scene share a bed. The intervals by recording resample the recordings of each label with all their references, because
+one recording is in many scenes. For false alarms they resample scenes.
 """
 import json
 import os
@@ -22,7 +24,9 @@ def matches(onset, reference):
 
 
 def score_scene(scene, events):
-    """Per scene: hits, false alarms and references per label [3, 3], (label, snr) and (label, recording) -> [hits, references], causes of false alarms."""
+    """For one scene: hits, false alarms and references by label [3, 3]; [hits, references] by (label, snr) and by
+    (label, recording); causes of false alarms.
+    """
     counts, by_snr, by_clip, causes = np.zeros((3, 3)), {}, {}, Counter()
     references = [e for e in scene["events"] if e.get("label")]
     taken = set()
@@ -47,7 +51,9 @@ def score_scene(scene, events):
 
 
 def draw_recordings(parts, sums, random):
-    """parts of `score_scene`, counts of draws of scenes [draws, 3, 3] -> the same with hits and references of drawn recordings; recordings per label [3]."""
+    """Results of `score_scene`, counts of each draw of scenes [draws, 3, 3] -> the counts with hits and references of
+    drawn recordings instead; number of recordings of each label [3].
+    """
     sums, recordings = sums.copy(), []
     for row, label in enumerate(LABELS):
         clips = {}
@@ -61,7 +67,7 @@ def draw_recordings(parts, sums, random):
 
 
 def f1(counts):
-    """counts [3 labels, (hits, false alarms, references)] -> F1 per label [3]; 2 TP / (2 TP + FP + FN)."""
+    """Counts [3 labels, (hits, false alarms, references)] -> F1 of each label [3]: 2 TP / (2 TP + FP + FN)."""
     hits, wrong, wanted = counts.T
     return 2 * hits / np.maximum(1, hits + wrong + wanted)
 

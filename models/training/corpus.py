@@ -1,6 +1,8 @@
-"""The recordings: decoded once to 16-bit mono at 16 kHz, split by recording group, cleaned with the tagger's scores.
+"""Loads the recordings: decodes them once to 16-bit mono at 16 kHz, splits them by recording group and cleans them with
+the tagger's scores.
 
-A clip is never cut across splits: `is_held_out` takes all clips of one kind of a group (an original recording, session or speaker).
+A recording group is an original recording, session or speaker. `is_held_out` decides for all clips of one kind of a
+group together, so no split divides them.
 """
 import hashlib
 import os
@@ -16,7 +18,7 @@ from scipy.signal import resample_poly
 SAMPLE_RATE = 16000
 LABELS = ["glass_break", "shout", "bang"]
 LABEL_OF = {"glass": 0, "scream": 1, "shout": 1, "acted": 1, "bang_gunshot": 2, "bang_explosion": 2, "bang_firework": 2}
-IGNORED = {"bang_other"}  # could be either side of the line
+IGNORED = {"bang_other"}  # ambiguous: may or may not be a target
 BEDS = {"ambience", "weather", "engine", "crowd", "tools", "birds", "other", "music"}
 TAGGER_OF = [
     ["Glass", "Shatter", "Smash", "Breaking"],
@@ -41,16 +43,17 @@ class Clip:
 
 
 def is_held_out(kind: str, group: str) -> bool:
-    """Whether the clips of one kind of a group are kept from training, decided by a hash so that no list has to be kept.
+    """Whether the clips of one kind of a group are held out from training. A hash decides, so no list is needed.
 
-    A group with clips of several kinds can lie on both sides; to hash the group alone would be another split than that of the weights.
+    A group with clips of several kinds can lie on both sides of the split. Hashing the group alone would avoid that,
+    but would give another split than the one the weights were trained with.
     """
     digest = hashlib.sha256(f"{kind}/{group}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % 100 < HELD_OUT_PERCENT
 
 
 def decode(path: str) -> np.ndarray:
-    """Mono int16 at 16 kHz, at most 30 s, digital silence cut from both ends and the peak scaled to -1 dBFS."""
+    """Mono int16 at 16 kHz, at most 30 s, with digital silence cut from both ends and the peak scaled to -1 dBFS."""
     x, rate = sf.read(path, dtype="float32", always_2d=True)
     x = x.mean(1)
     if rate != SAMPLE_RATE:
@@ -71,7 +74,10 @@ def envelope(x: np.ndarray) -> np.ndarray:
 
 
 def decode_once(audio: str, paths: list[str], store: str) -> list[np.ndarray]:
-    """The decoded samples of each path below `audio`: from `store` where it has those of the same file, by path, size and time of change."""
+    """The decoded samples of each path below `audio`.
+
+    They come from `store` where it holds those of the same file (same path, size and modification time).
+    """
     found = [os.stat(os.path.join(audio, path)) for path in paths]
     keys = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in zip(paths, found)]
     known = {}
@@ -94,7 +100,7 @@ def decode_once(audio: str, paths: list[str], store: str) -> list[np.ndarray]:
 
 
 def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tuple[list[Clip], list[str]]:
-    """Every usable clip of a split (trusted ones only if `clean`) and the names of the tagger's classes.
+    """All usable clips of a split (only trusted ones if `clean`) and the names of the tagger's classes.
 
     Decoded samples are kept in `cache`.
     """
@@ -117,18 +123,22 @@ def load(audio: str, cache: str, split: str = "train", clean: bool = True) -> tu
 
 
 def is_trusted(clip: Clip, doubtful: bool) -> bool:
-    """A target may not be both doubted by measurements and unheard by the tagger; a negative may not sound like a target."""
+    """Whether a clip's label can be trusted.
+
+    A target is not trusted if measurements doubt it and the tagger does not hear it either. A negative is not trusted
+    if it sounds like a target to the tagger.
+    """
     best = clip.evidence.max(0)
     if clip.label is not None:
         return not doubtful or best[clip.label] > 0.05
     limit = {"crowd": 0.25, "speech": 0.35, "other": 0.25}.get(clip.kind, 0.4)
     if clip.kind in ("door", "impact_other", "tools", "clap", "footsteps", "weather"):
-        return best[0] < 0.5 and best[1] < 0.4  # a slam or thunder is meant to resemble a bang
+        return best[0] < 0.5 and best[1] < 0.4  # a slam or thunder may sound like a bang
     return bool((best < limit).all())
 
 
 def activity(clip: Clip) -> np.ndarray:
-    """Per 20 ms step of a target clip: 1 the sound is there, 0 it is not, -1 unclear (quiet tail, unconvinced tagger)."""
+    """For each 20 ms step of a target clip: 1 present, 0 absent, -1 unclear (quiet tail, unsure tagger)."""
     e = envelope(clip.samples)
     smooth = np.maximum(e, np.concatenate([e[:1], e[:-1]]))
     level = smooth / (smooth.max() + 1e-9)

@@ -1,7 +1,7 @@
 """Exports trained weights to the streaming ONNX graph and its manifest: export.py WEIGHTS OUT_DIR [--version V].
 
-Checks first that the stream cut into hops gives the scores of the whole file. --window SECONDS exports, to compare, a
-graph that hears each window afresh, every half window.
+First checks that a stream cut into hops gives the scores of the whole file. For comparison, --window SECONDS exports a
+graph that starts afresh for each window and runs every half window.
 """
 import argparse
 import hashlib
@@ -16,7 +16,7 @@ from network import DELAY, FRAME, HOP as FRAME_HOP, STRIDE, Network, Streaming, 
 from train import read
 
 HOP = 2560  # 160 ms: four output frames a run
-TURN = 12  # 1.92 s
+TURN = 12  # runs of the graph: 1.92 s
 
 RULES = {
     "glass_break": {"minDurationSeconds": 0.04, "smoothingSeconds": 0.08, "mergeSeconds": 1.0, "cooldownSeconds": 0.3},
@@ -27,10 +27,10 @@ ONTOLOGY = {"glass_break": ["/m/07rn7sz"], "shout": ["/m/07p6fty", "/m/03qc9zr"]
 
 
 def check_stream(network: Network, streaming: Streaming) -> float:
-    """Largest difference between streamed scores and those of the whole file, over noise that starts and stops.
+    """Largest difference between streamed scores and those of the whole file, on noise that stops and starts again.
 
-    For the whole file the recurrent layer is run anew over each stretch between two turns, from nothing and from the
-    stretch before.
+    For the whole file, the recurrent layer runs over each stretch between two turns twice: from a zero memory, which
+    gives the memory for the next stretch, and from the memory of the stretch before, which gives the scores.
     """
     torch.manual_seed(0)
     runs = 5 * streaming.turn // 2
@@ -52,7 +52,11 @@ def check_stream(network: Network, streaming: Streaming) -> float:
 
 
 def multiply_accumulates(network: Network) -> int:
-    """Of one second of sound, in round numbers: the Fourier transform folded once, the mel bands, each convolution and layer; the recurrent layer twice, for its two memories."""
+    """Multiply-accumulates for one second of sound, rounded to millions.
+
+    Counts the Fourier transform (folded once), the mel bands, each convolution and linear layer, and the recurrent
+    layer twice, for its two memories.
+    """
     counts = []
     sizes = {nn.Conv2d: lambda m, out: out.numel() * m.weight[0].numel(), nn.Linear: lambda m, out: out.numel() * m.in_features}
     hooks = [m.register_forward_hook(lambda m, _, out: counts.append(sizes[type(m)](m, out))) for m in network.modules() if type(m) in sizes]
@@ -74,7 +78,7 @@ def main():
     parser.add_argument("--turn", type=int, default=TURN, help="runs of the graph after which the other memory answers")
     args = parser.parse_args()
     network = read(args.weights).eval()
-    network.aux = None  # it only teaches
+    network.aux = None  # serves only in training
     streaming = Streaming(network, args.turn).eval()
     size = streaming.state_size
     difference = check_stream(network, streaming)

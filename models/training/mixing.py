@@ -1,8 +1,9 @@
-"""Street scenes of four seconds, mixed on the fly, a batch at a time, on any device: a bed, confusers, targets, a distance, a microphone.
+"""Mixes street scenes of four seconds on the fly, a batch at a time, on any device: bed, confusers, targets, distance,
+microphone.
 
-Every class passes through the same distances, equalisers, band limits and quantisers, so that a model cannot tell a
-clip by where it was published. What is drawn is drawn with numpy and is the same on every device; what is computed is
-computed by torch where the recordings lie.
+All classes pass through the same distances, equalisers, band limits and quantisers, so that a model cannot tell a clip
+by where it was published. Numpy draws the random numbers, so they are the same on every device (except the noise of the
+wind, which torch draws). Torch computes the sound on the device that holds the recordings.
 """
 import numpy as np
 import torch
@@ -13,20 +14,24 @@ from network import DELAY, STRIDE
 SECONDS = 4
 LENGTH = SECONDS * SAMPLE_RATE
 FRAMES = LENGTH // STRIDE
-FFT = 131072  # the longest stretch, played the slowest, and the longest room
-TAIL = 4000  # samples of a room that are heard after the sound
+FFT = 131072  # holds the longest stretch at the slowest speed, and the longest room response
+TAIL = 4000  # samples of the room response that are heard after the sound
 CONFUSING = {
     "crying": 3.0, "laughter": 2.0, "door": 2.5, "impact_other": 2.5, "tools": 1.5, "music": 1.5, "speech": 1.5, "other": 1.5,
     "crowd": 1.3, "dog": 1.3, "footsteps": 1.5, "siren": 2.5, "weather": 1.5, "clap": 1.3,
 }
 BED_WEIGHTS = {"ambience": 3.0, "weather": 2.0}
-TARGET_WEIGHTS = {"effort": 0.6}  # kinds of one label; 1 unless named
+TARGET_WEIGHTS = {"effort": 0.6}  # by kind, among the kinds of one label; 1 unless named
 SLOWEST, FASTEST = 0.75, 1.35
 KNOTS = np.geomspace(60, 8000, 6)
 
 
 def loudest_third(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Sounds [n, samples] of which `lengths` count -> root mean square of the loudest third of the 20 ms steps of each: its level, whatever silence surrounds it."""
+    """Sounds [n, samples], of which the first `lengths` samples count -> the level of each.
+
+    The level is the root mean square of the loudest third of the 20 ms steps, so that silence around the sound does not
+    change it.
+    """
     steps = (lengths // ENVELOPE).clamp(min=1)
     energy = x[:, : x.shape[1] // ENVELOPE * ENVELOPE].reshape(len(x), -1, ENVELOPE).square().mean(2)
     energy = energy.masked_fill(torch.arange(energy.shape[1], device=x.device) >= steps[:, None], 0)
@@ -36,7 +41,7 @@ def loudest_third(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def room(rng) -> np.ndarray:
-    """A synthetic impulse response: exponentially decaying noise 60 dB down after T60, below a direct sound of 1."""
+    """A synthetic impulse response of a room: direct sound of 1, noise that decays exponentially by 60 dB in T60."""
     t60, direct_to_reverberant = rng.uniform(0.15, 1.2), rng.uniform(0, 14)
     n = int(t60 * SAMPLE_RATE)
     ir = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
@@ -46,21 +51,25 @@ def room(rng) -> np.ndarray:
 
 
 def street(rng) -> np.ndarray:
-    """A synthetic impulse response between facades: a few single echoes over a weak diffuse tail, direct sound of 1."""
+    """A synthetic impulse response between facades: direct sound of 1, a few single echoes, weak diffuse tail."""
     n = int(rng.uniform(0.4, 1.6) * SAMPLE_RATE)
     ir = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
     ir *= 10 ** (-rng.uniform(8, 22) / 20) / np.sqrt((ir**2).sum())
     for delay_seconds in rng.uniform(0.004, 0.25, rng.integers(2, 9)):
         at = int(delay_seconds * SAMPLE_RATE)
         if at < n:
-            # spherical spreading from a direct path of some 10 m (0.03 s), and what the wall swallows
+            # spherical spreading, relative to a direct path of some 10 m (0.03 s), and absorption by the wall
             ir[at] += rng.choice([-1, 1]) * rng.uniform(0.3, 0.9) * 0.03 / (0.03 + delay_seconds)
     ir[0] = 1
     return ir.astype("float32")
 
 
 def shares(clips: list[Clip], chosen: list[int], weight_of: dict[str, float], by_group: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of clips, the sums of their chances): a kind by its weight, a group of it, a clip of that; or clips by the weight of their kind."""
+    """(indices of clips, cumulative sums of their probabilities).
+
+    With `by_group`, a draw is a kind by its weight, then a group of this kind, then a clip of this group. Without it,
+    clips are drawn by the weight of their kind.
+    """
     groups: dict[str, dict[str, list[int]]] = {}
     for i in chosen:
         groups.setdefault(clips[i].kind, {}).setdefault(clips[i].group if by_group else "", []).append(i)
@@ -73,7 +82,9 @@ def shares(clips: list[Clip], chosen: list[int], weight_of: dict[str, float], by
 
 
 class Mixer:
-    """Draws batches: waveforms float32 [batch, 64000], targets int8 [batch, 3, 100] (-1 is ignored), auxiliary float32 [batch, classes, 100] (NaN is unknown)."""
+    """Draws batches: waveforms float32 [batch, 64000], targets int8 [batch, 3, 100] (-1 is ignored), auxiliary targets
+    float32 [batch, classes, 100] (NaN is unknown).
+    """
 
     def __init__(self, clips: list[Clip], seed: int, device: str = "cpu"):
         self.rng = np.random.default_rng(seed)
@@ -92,7 +103,7 @@ class Mixer:
         self.kind_of = np.array([self.kinds.index(c.kind) if c.label is None else -1 for c in clips])
         self.samples, self.start_of, self.length_of = self.flat([c.samples for c in clips])
         self.act, self.act_start_of, self.act_length_of = self.flat(act)
-        # unknown is more than any score, so that it stays the greatest of what is heard at once
+        # an unknown score is set above every real score, so that it stays the maximum where sounds overlap
         self.tagger, self.tagger_start_of, self.tagger_length_of = self.flat([np.nan_to_num(c.tagger, nan=2) for c in clips])
         self.frequencies = torch.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1, device=device)
         f = self.frequencies.cpu().numpy()
@@ -101,7 +112,7 @@ class Mixer:
         self.rooms = torch.stack([torch.fft.rfft(torch.tensor(ir, device=device), FFT) for ir in [np.ones(1, "float32"), *rooms]])
 
     def flat(self, arrays: list[np.ndarray]) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-        """(all one after the other, where each begins, how long each is)."""
+        """(all arrays one after the other, where each begins, how long each is)."""
         lengths = np.array([len(a) for a in arrays])
         return torch.tensor(np.concatenate(arrays), device=self.device), np.cumsum(lengths) - lengths, lengths
 
@@ -113,7 +124,10 @@ class Mixer:
         return torch.as_tensor(values.astype("float32") if values.dtype == np.float64 else values).to(self.device)
 
     def travel(self, clips: np.ndarray, cuts: np.ndarray, lengths: np.ndarray) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-        """Stretches of clips as they arrive: speed, band, room, quantiser -> (sounds [n, FFT], length of each, factor by which its time shrinks)."""
+        """Stretches of clips as they arrive at the microphone, after changes of speed, band, room and quantiser.
+
+        Returns (sounds [n, FFT], length of each, factor by which its time shrinks).
+        """
         rng, n = self.rng, len(clips)
         chance = lambda p: rng.random(n) < p
         speeds = np.where(chance(0.5), rng.uniform(SLOWEST, FASTEST, n), 1.0)
@@ -146,7 +160,8 @@ class Mixer:
         return x, heard, speeds
 
     def place(self, clips: np.ndarray, low: float):
-        """Clips, targets by the stretch that is active, as they arrive at random places, `low` to 28 dB over the bed's level of 1.
+        """Places clips at random times, `low` to 28 dB over the bed (whose level is 1). Of a long target, an active
+        stretch is taken.
 
         Returns (sounds [n, 64000], where each begins, samples of each, first sample of the stretch, speed).
         """
@@ -168,7 +183,7 @@ class Mixer:
         return x.gather(1, where.clamp(0, FFT - 1)) * (where >= 0) * (where < FFT), at, heard, cuts, speeds
 
     def bed(self, count: int) -> tuple[torch.Tensor, np.ndarray, np.ndarray, np.ndarray]:
-        """(backgrounds [count, 64000] of a root mean square of 1, their clips, first samples, lengths of what is repeated)."""
+        """(backgrounds [count, 64000] with an RMS of 1, their clips, first samples, lengths of the repeated parts)."""
         clips = self.draw(self.beds, count)
         lengths = self.length_of[clips]
         at = self.rng.integers(np.maximum(1, lengths - LENGTH))
@@ -178,7 +193,7 @@ class Mixer:
         return x / (x.square().mean(1, keepdim=True).sqrt() + 1e-5), clips, at, lengths
 
     def tell(self, aux, examples, clips, cuts, at, lengths, speeds):
-        """Writes what the tagger heard in these stretches of the clips, and the kinds of the clips, to the auxiliary targets."""
+        """Writes the tagger's scores for these stretches, and the kinds of the clips, to the auxiliary targets."""
         frames = torch.arange(FRAMES, device=self.device)
         begin, end = np.maximum(0, at), np.clip(at + lengths, 0, LENGTH)
         inside = (frames >= self.put(begin // STRIDE)[:, None]) & (frames < self.put(end // STRIDE + 1)[:, None]) & self.put(end > begin)[:, None]
@@ -190,7 +205,10 @@ class Mixer:
         aux.scatter_reduce_(0, self.put(examples)[:, None, None].expand_as(told), told, "amax")
 
     def mark(self, x, clips, at, lengths, cuts, speeds) -> torch.Tensor:
-        """[n, 100]: 2 where a placed target is there, 1 where that is unclear: what lies far under the bed (whose level is 1) is ignored, not demanded."""
+        """[n, 100]: 2 where a placed target is present, 1 where that is unclear, else 0.
+
+        A target far below the bed (whose level is 1) counts as unclear, so that it is ignored and not demanded.
+        """
         frames = torch.arange(FRAMES, device=self.device) * STRIDE
         inside = frames - self.put(at)[:, None]
         step = (((inside + STRIDE / 2) * self.put(speeds)[:, None] + self.put(cuts)[:, None]) / ENVELOPE).floor().long()
@@ -232,7 +250,7 @@ class Mixer:
         return self.microphone(mix), delay(target), aux.masked_fill_(aux > 1.5, torch.nan)
 
     def microphone(self, x: torch.Tensor) -> torch.Tensor:
-        """Gain from whisper to overload, wind, DC offset, clipping, 16-bit."""
+        """What a microphone does: wind, narrow band, gain from whisper to overload, DC offset, clipping, 16 bits."""
         rng, n = self.rng, len(x)
         windy = np.where(rng.random(n) < 0.12)[0]
         if len(windy):
@@ -240,7 +258,7 @@ class Mixer:
             wind = wind - wind[:, :1] - (wind[:, -1:] - wind[:, :1]) * torch.linspace(0, 1, LENGTH, device=self.device)
             gust = torch.nn.functional.interpolate(self.put(rng.uniform(0, 1, (len(windy), 1, 9))), LENGTH, mode="linear", align_corners=True)[:, 0]
             x.index_add_(0, self.put(windy), wind / (wind.std(1, keepdim=True) + 1e-6) * gust * self.put(rng.uniform(0.5, 6, len(windy)))[:, None])
-        narrow = np.where(rng.random(n) < 0.2, rng.uniform(2800, 7600, n), np.inf)  # a narrow microphone or codec, the same for all there is to hear
+        narrow = np.where(rng.random(n) < 0.2, rng.uniform(2800, 7600, n), np.inf)  # a narrow-band microphone or codec, the same for the whole mixture
         f = torch.linspace(0, SAMPLE_RATE / 2, LENGTH // 2 + 1, device=self.device)
         x = torch.fft.irfft(torch.fft.rfft(x) / (1 + (f / self.put(narrow)[:, None]) ** 16).sqrt(), LENGTH)
         peak_limited = self.put(10 ** (rng.uniform(-3, 12, n) / 20)) / (x.abs().amax(1) + 1e-6)
@@ -250,5 +268,5 @@ class Mixer:
 
 
 def delay(target: torch.Tensor) -> torch.Tensor:
-    """Shifts the targets by the network's output delay."""
+    """Shifts the targets by the output delay of the network."""
     return torch.nn.functional.pad(target[..., :-DELAY], (DELAY, 0))

@@ -1,7 +1,8 @@
-"""The network: log-mel front end and how it differs from the last second, causal separable convolutions, a GRU; and the same as a streaming graph.
+"""The network, and the same network as a streaming graph.
 
-Input: waveform at 16 kHz. Output: one frame every 40 ms. Everything is causal, so that a stream cut into hops gives the
-same scores as the whole file; `Streaming` keeps what the next hop needs in one flat state vector.
+It has a log-mel front end with the difference of each band from the last second, causal separable convolutions and a
+GRU. Input: waveform at 16 kHz. Output: one frame every 40 ms. Everything is causal, so a stream cut into hops gives the
+same scores as the whole file. `Streaming` keeps what the next hop needs in one flat state vector.
 """
 import numpy as np
 import torch
@@ -9,10 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 
 FRAME, HOP, MELS = 512, 160, 64
-PAST = 480  # samples before a hop that its frames reach into, in whole HOPs
+PAST = 480  # samples before a hop that its frames also cover, rounded up to whole HOPs
 STRIDE = 640  # samples per output frame: 40 ms
-DELAY = 6  # output frames between a sound and the frame that scores it
-FADE = np.exp(-HOP / 16000)  # what is left after 10 ms of what the background was: a time constant of 1 s
+DELAY = 6  # output frames from a sound to the frame that scores it
+FADE = np.exp(-HOP / 16000)  # share of the background mean that is left after 10 ms: a time constant of 1 s
 
 
 def mel_filters(bands: int = MELS, low: float = 50, high: float = 8000) -> torch.Tensor:
@@ -27,7 +28,7 @@ def mel_filters(bands: int = MELS, low: float = 50, high: float = 8000) -> torch
 class CausalConv(nn.Module):
     """A convolution over [batch, channels, time, mel] that sees `kernel_t - stride_t` frames of the past and none of the future.
 
-    Time comes before mel, so that what the next hop needs of the past lies together.
+    Time comes before mel, so that the past frames that the next hop needs are contiguous.
     """
 
     def __init__(self, i: int, o: int, kernel=(3, 3), stride=(1, 1), groups: int = 1):
@@ -41,9 +42,9 @@ class CausalConv(nn.Module):
 
 
 class Cache:
-    """Hands out the pieces of the state vector in call order and gathers the next one.
+    """Hands out the pieces of the state vector in call order and collects the pieces of the next one.
 
-    Without `sizes` the pieces are zeros, and `sizes` of the next state can be read off afterwards.
+    Without `sizes` the pieces are zeros, and the sizes can be read from the next state afterwards.
     """
 
     def __init__(self, state: torch.Tensor, sizes: list[int] | None):
@@ -65,7 +66,7 @@ class Cache:
 
 
 class Block(nn.Module):
-    """Two depthwise-separable convolutions; the first strides."""
+    """Two depthwise-separable convolutions. The first one has the stride."""
 
     def __init__(self, i: int, o: int, stride):
         super().__init__()
@@ -80,9 +81,10 @@ class Block(nn.Module):
 
 
 def background(features: torch.Tensor, cache: "Cache | None" = None) -> torch.Tensor:
-    """[batch, frames, bands] -> the same: the mean of each band up to and with each frame, what is older counting less (FADE).
+    """[batch, frames, bands] -> the same shape: the mean of each band up to and including each frame. Older frames
+    count less (FADE).
 
-    At the start the mean is one of fewer frames, not one with zeros.
+    At the start the mean is over fewer frames. It is not padded with zeros.
     """
     count = features.shape[1]
     age = np.arange(count)[:, None] - np.arange(count)
@@ -98,7 +100,10 @@ def background(features: torch.Tensor, cache: "Cache | None" = None) -> torch.Te
 
 
 def hide_bands(features: torch.Tensor) -> torch.Tensor:
-    """[batch, frames, bands]: in half of the examples up to eight neighbouring bands are as loud as the mean of all, so that none is relied on."""
+    """[batch, frames, bands]: in half of the examples, sets up to eight neighbouring bands to the mean of all bands.
+
+    This keeps the network from relying on any single band.
+    """
     shape, device = (len(features), 1, 1), features.device
     low = torch.randint(MELS, shape, device=device)
     high = low + torch.randint(1, 9, shape, device=device) * (torch.rand(shape, device=device) < 0.5)
@@ -107,9 +112,10 @@ def hide_bands(features: torch.Tensor) -> torch.Tensor:
 
 
 class Network(nn.Module):
-    """`classes` outputs are exported; `auxiliary` outputs only teach (what else is heard).
+    """The `classes` outputs are exported. The `auxiliary` outputs serve only in training (what else is heard).
 
-    `both_ways` is for a teacher, which may hear what comes after: its recurrent layer also runs from the end to the beginning, and keeps no memory.
+    `both_ways` is for a teacher, which may hear what comes after a sound. Its recurrent layer also runs from the end to
+    the beginning, and it keeps no memory between calls.
     """
 
     def __init__(self, classes: int = 3, auxiliary: int = 0, hidden: int = 128, both_ways: bool = False):
@@ -130,7 +136,7 @@ class Network(nn.Module):
         self.aux = nn.Linear(heard, auxiliary) if auxiliary else None
 
     def log_mel(self, x: torch.Tensor) -> torch.Tensor:
-        """[batch, samples] -> [batch, samples / 160, 64]; the past before the first sample is silence."""
+        """[batch, samples] -> [batch, samples / 160, 64]. The sound before the first sample is taken as silence."""
         spectrum = torch.stft(F.pad(x, (FRAME - HOP, 0)), FRAME, HOP, FRAME, self.window, center=False, return_complex=True)
         return torch.log(self.mel @ (spectrum.real**2 + spectrum.imag**2) + 1e-8).transpose(1, 2)
 
@@ -144,13 +150,18 @@ class Network(nn.Module):
         return x.transpose(1, 2).reshape(b, t, c * f)
 
     def remember(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features [batch, frames, features], memory [1, batch, hidden] -> what the recurrent layer makes of them, memory; both ways there is none to carry on."""
+        """Features [batch, frames, features], memory [1, batch, hidden] -> output of the recurrent layer, memory.
+
+        With `both_ways` there is no memory to carry on, so zeros are returned.
+        """
         if self.both_ways:
             return self.gru(x)[0], torch.zeros(1, len(x), self.hidden, device=x.device)
         return self.gru(x, memory)
 
     def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None):
-        """[batch, samples], memory [1, batch, hidden] (zeros unless given) -> logits [batch, frames, classes], auxiliary logits, memory."""
+        """[batch, samples], memory [1, batch, hidden] (zeros unless given) -> logits [batch, frames, classes],
+        auxiliary logits, memory.
+        """
         x = self.log_mel(x)
         x = self.convolve(hide_bands(x) if self.training else x)
         h, memory = self.remember(x, memory)
@@ -159,17 +170,19 @@ class Network(nn.Module):
 
 
 class Streaming(nn.Module):
-    """(waveform [1, hop], state [1, S]) -> (scores [1, frames, classes], state_out [1, S]); a zero state is the start.
+    """(waveform [1, hop], state [1, S]) -> (scores [1, frames, classes], state_out [1, S]). A zero state is the start.
 
-    torch.stft does not export, so the spectrum is a product with cosines and sines, which hold the window. The frame is
-    first folded into its even and odd parts about its middle, which halves the product: for x[n] and x[512-n] the
-    cosines are equal, the sines opposite, and so is the window, which is nought at x[0]. The last bin, which no band
-    hears, is left out: 256 by 256 numbers are quicker than one more each way. Frames are four neighbouring blocks of one
-    hop, less what is too much, so that cutting them takes a handful of operations and not one for each frame.
+    torch.stft cannot be exported, so the spectrum is a product with cosines and sines, which include the window. The
+    frame is first folded into its even and odd parts about its middle, which halves the product: for x[n] and x[512-n]
+    the cosines are equal and the sines opposite. The window is equal for both too, and zero at x[0]. The last bin is
+    left out because no band uses it: 256 by 256 numbers are quicker than 257 by 257. A frame is made of four
+    neighbouring blocks of one hop, without the surplus samples. Cutting the frames then takes a handful of operations
+    and not one for each frame.
 
-    The recurrent layer keeps two memories. Each forgets every `2 * turn` runs of the graph, half of that apart, and the
-    older one answers: what is scored has `turn` to `2 * turn` runs behind it however long the stream is. Which of them
-    begins anew and which answers is looked up by the number of the run, for each small operation costs a microsecond.
+    The recurrent layer keeps two memories. Each is reset every `2 * turn` runs of the graph, `turn` runs after the
+    other, and the older one answers. So what is scored has `turn` to `2 * turn` runs behind it, however long the stream
+    is. Tables indexed by the number of the run say which memory is reset and which answers, because each small
+    operation costs a microsecond.
     """
 
     def __init__(self, network: Network, turn: int):
@@ -218,7 +231,7 @@ class Streaming(nn.Module):
 
 
 class Windowed(nn.Module):
-    """waveform [1, window] -> scores [1, frames of the last hop, classes]: the same network that forgets before each window."""
+    """waveform [1, window] -> scores [1, frames of the last hop, classes]: the network, reset before each window."""
 
     def __init__(self, network: Network, hop: int):
         super().__init__()

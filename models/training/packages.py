@@ -1,9 +1,9 @@
 """Recordings from Debian's own packages, mostly games: packages.py WORK_DIR. Writes WORK_DIR/packages.npz.
 
-What the shared recordings lack most are voices: their shouts come from 29 groups of one collection. Games hold dozens of
-people who act a shout, a scream or a fall, and calm speech in some thirty languages; all of it in packages that anybody can
-fetch with apt-get. packages.tsv says which file of which package is what. A voice that acts is not always a shout: what
-is short, unvoiced or without vocal effort is left out (`is_loud_voice`).
+The shared recordings lack voices most: their shouts come from 29 groups of one collection. Games hold dozens of people
+who act a shout, a scream or a fall, and calm speech in some thirty languages. Anybody can fetch these packages with
+apt-get. packages.tsv says which file of which package is what. An acted voice is not always a shout: `is_loud_voice`
+leaves out those that are short, unvoiced or without vocal effort.
 """
 import os
 import re
@@ -23,19 +23,19 @@ SUITES = ("bookworm", "trixie")
 SOUNDS = ("wav", "ogg", "oga", "flac", "mp3", "opus")
 ARCHIVES = ("pk3", "zip", "wz")
 CLIPS_PER_GROUP = {"speech": 12, "acted": 40}
-ACTED = "acted"  # the kind of a shout that somebody acts
+ACTED = "acted"  # the kind of an acted shout
 READERS = ("tuxpaint", "ktuberling", "qabcs", "asterisk", "kajongg", "fillets", "planetblupi")
 
 
 def rules() -> list[tuple[str, re.Pattern, str]]:
-    """Lines of packages.tsv: (package, path, kind)."""
+    """The lines of packages.tsv as (package, path, kind)."""
     with open(os.path.join(HERE, "packages.tsv")) as f:
         rows = [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
     return [(package, re.compile(path), kind) for package, path, kind in rows]
 
 
 def open_archive(place: str) -> list[str]:
-    """The options with which apt-get sees Debian's archive, whatever this machine's own sources are; keeps its lists in `place`."""
+    """Options for apt-get: Debian's archive, whatever the machine's own sources are, and lists in `place`."""
     for folder in ("lists/partial", "cache/archives/partial"):
         os.makedirs(os.path.join(place, folder), exist_ok=True)
     sources, keys = os.path.join(place, "sources.list"), "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -52,8 +52,8 @@ def open_archive(place: str) -> list[str]:
 
 
 def fetch(package: str, folder: str, options: list[str]) -> str:
-    """Downloads a package, as of the first suite that has it, and unpacks its sounds below `folder`; returns its version."""
-    # beside its place, to which it is renamed once it is whole: a later run takes a folder that is there for a whole one
+    """Downloads a package from the first suite that has it, unpacks its sounds below `folder`, returns its version."""
+    # unpack beside `folder` and rename once complete: a later run takes an existing folder as complete
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(folder)) as place:
         for suite in SUITES:
@@ -87,7 +87,7 @@ def files_below(folder: str) -> list[str]:
 
 
 def chosen(package: str, folder: str, lines, rng) -> list[tuple[str, str, str]]:
-    """Files of one package that the rules name: (path, kind, group), at most CLIPS_PER_GROUP of each group."""
+    """The files of one package that the rules name, as (path, kind, group); at most CLIPS_PER_GROUP of each group."""
     groups: dict[tuple[str, str], list[str]] = {}
     for path in files_below(folder):
         if not path.lower().endswith(SOUNDS):
@@ -107,10 +107,11 @@ def chosen(package: str, folder: str, lines, rng) -> list[tuple[str, str, str]]:
 
 
 def vocal_effort(x: np.ndarray) -> tuple[float, float, float]:
-    """(seconds in which a voice sounds within 20 dB of its peak, median pitch in Hz, level of 1 to 5 kHz over 0.05 to 1 kHz in dB).
+    """(seconds voiced within 20 dB of the peak, median pitch in Hz, level of 1 to 5 kHz over 0.05 to 1 kHz in dB).
 
-    Pitch by the highest peak of the autocorrelation of 40 ms windows, 70 to 1000 Hz, where it reaches half of the power. The
-    last is the alpha ratio, which rises with vocal effort (Nordenberg & Sundberg, Logopedics Phoniatrics Vocology 29, 2004).
+    The pitch is the highest peak of the autocorrelation of 40 ms windows, from 70 to 1000 Hz. A window counts as voiced
+    where this peak reaches half of the power. The last value is the alpha ratio, which rises with vocal effort
+    (Nordenberg & Sundberg, Logopedics Phoniatrics Vocology 29, 2004).
     """
     window, hop = 640, 320
     if len(x) < window:
@@ -121,7 +122,7 @@ def vocal_effort(x: np.ndarray) -> tuple[float, float, float]:
     spectrum = np.abs(np.fft.rfft(frames, 2048)) ** 2
     autocorrelation = np.fft.irfft(spectrum)
     autocorrelation /= autocorrelation[:, :1] + 1e-9
-    # a window shortens long lags: undone by its own autocorrelation
+    # the window attenuates long lags: corrected by the autocorrelation of the window
     w = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(window), 2048)) ** 2)
     lags = np.arange(SAMPLE_RATE // 1000, SAMPLE_RATE // 70)
     r = autocorrelation[:, lags] / (w[lags] / w[0])
@@ -136,21 +137,24 @@ def vocal_effort(x: np.ndarray) -> tuple[float, float, float]:
 
 
 def is_loud_voice(x: np.ndarray) -> bool:
-    """Whether a voice sounds raised. The line was fitted by logistic regression to the shared recordings, shouts and screams
-    against speech, of which it tells 88 % apart."""
+    """Whether a voice sounds raised.
+
+    The boundary was fitted by logistic regression to the shared recordings, shouts and screams against speech. It
+    separates 88 % of them.
+    """
     seconds, pitch, alpha = vocal_effort(x)
     return seconds >= 0.25 and 1.26 * np.log2(max(pitch, 60) / 200) + 0.354 * alpha + 0.95 > 0
 
 
 def usable(job: tuple[str, str, str]) -> np.ndarray:
-    """Samples of a file, none where it cannot be read or is not what its name says."""
+    """The samples of a file. Empty where it cannot be read or is not what its name says."""
     path, kind, group = job
     try:
         x = decode(path)
     except Exception as error:
         print(f"left out, cannot be decoded: {os.path.basename(path)}: {error}", file=sys.stderr)
         return np.zeros(0, "int16")
-    # who reads words to children or to callers is not shouting, however high the voice
+    # readers of words for children or callers do not shout, however high their voices are
     acting = kind == "speech" and not group.startswith(READERS)
     if len(x) < SAMPLE_RATE // 10 or (kind == ACTED and not is_loud_voice(x)) or (acting and is_loud_voice(x)):
         return np.zeros(0, "int16")
@@ -158,7 +162,7 @@ def usable(job: tuple[str, str, str]) -> np.ndarray:
 
 
 def package_clips(work: str, classes: int) -> list[Clip]:
-    """The clips of packages.npz. No tagger has heard them: their scores by it are not numbers, which the loss leaves out."""
+    """The clips of packages.npz. They have no tagger scores: these are NaN, which the loss leaves out."""
     with np.load(os.path.join(work, "packages.npz")) as saved:
         paths, kinds, groups, lengths, samples = (saved[k] for k in ("paths", "kinds", "groups", "lengths", "samples"))
     ends = np.cumsum(lengths)
@@ -178,7 +182,7 @@ def main():
         if not os.path.exists(folder):
             options = options or open_archive(os.path.join(work, "apt"))
             print(package, fetch(package, folder, options), flush=True)
-        # a seed of its own: a package more or less changes nothing for the others
+        # each package has its own seed: adding or removing one changes nothing for the others
         rng = np.random.default_rng(zlib.crc32(package.encode()))
         jobs += chosen(package, folder, [line for line in lines if line[0] == package], rng)
     with Pool(2) as pool:

@@ -1,10 +1,10 @@
-"""Scenes from recordings that training never saw, to choose thresholds on: scenes.py AUDIO_DIR WORK_DIR OUT_DIR.
+"""Mixes scenes to choose thresholds on, from recordings that training never saw: scenes.py AUDIO_DIR WORK_DIR OUT_DIR.
 
-A third of the scenes of 60 s hold five targets among confusers, two thirds hold confusers only: two hours and forty
-minutes in all, so that a false alarm more or less moves the rate by 0.6 an hour. scenes.json names every sound.
+A third of the scenes of 60 s hold five targets among confusers. Two thirds hold confusers only: 1.8 hours of two hours
+and forty minutes, so one false alarm more or less moves the rate there by 0.6 an hour. scenes.json names every sound.
 
-With --target-free: every clip of the `dev` split that is no target, cleaned or not, in scenes that hold none: first all
-beds one after the other as they are, then every other clip at 0 to 24 dB over a bed, one every five seconds.
+With --target-free, the scenes hold every clip of the `dev` split that is no target, cleaned or not, and no targets:
+first all beds one after the other as they are, then every other clip at 0 to 24 dB over a bed, one every five seconds.
 """
 import argparse
 import json
@@ -23,7 +23,7 @@ LIKELY = ["crying", "laughter", "door", "impact_other", "tools", "music", "speec
 
 
 def loudest_third(x: np.ndarray) -> float:
-    """Root mean square of the loudest third of the 20 ms steps: the level of a sound, whatever silence surrounds it."""
+    """The level of a sound, whatever silence surrounds it: RMS of the loudest third of its 20 ms steps."""
     n = len(x) // ENVELOPE
     if n < 3:
         return float(np.sqrt((x**2).mean() + 1e-9))
@@ -39,7 +39,9 @@ def by_group(clips: list[Clip]) -> list[list[Clip]]:
 
 
 class Recordings:
-    """Held-out recordings to draw from, and the ways by which their sound arrives: milder than those of training, and one sound at a time."""
+    """Held-out recordings to draw from, and how their sound changes on its way to the microphone: less than in
+    training, and one sound at a time.
+    """
 
     def __init__(self, clips: list[Clip], seed: int):
         self.rng = np.random.default_rng(seed)
@@ -56,7 +58,7 @@ class Recordings:
         return group[self.rng.integers(len(group))]
 
     def travel(self, x: np.ndarray) -> np.ndarray:
-        """The sound as it arrives: speed, band, room, quantiser."""
+        """The sound as it arrives at the microphone, after changes of speed, band, room and quantiser."""
         rng = self.rng
         if rng.random() < 0.5:
             n = int(len(x) / rng.uniform(0.85, 1.18))

@@ -1,7 +1,7 @@
-"""Sirens and alarms made by calculation: what is most often taken for a shout after crying, and of which recordings are few.
+"""Synthesises sirens and alarms: after crying, the sounds most often taken for shouts, with few recordings.
 
-Two tones, wails and yelps with the usual frequencies of European and American vehicles, and the beeps of smoke alarms and
-of vehicles that reverse. Distance, rooms and microphones come from the mixer, as for recordings.
+The sounds are two-tone sirens, wails and yelps with the usual frequencies of European and American vehicles, and the
+beeps of smoke alarms and reversing vehicles. The mixer adds distance, rooms and microphones, as for recordings.
 """
 import numpy as np
 from scipy.signal import lfilter
@@ -12,7 +12,7 @@ SOURCES, CLIPS_EACH = 40, 4
 
 
 def pitch_of(kind: str, seconds: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Fundamental in Hz and level from 0 to 1 at each sample."""
+    """Fundamental frequency in Hz and level from 0 to 1, at each sample."""
     on = np.ones(len(seconds))
     if kind == "two tones":
         low, each = rng.uniform(360, 700), rng.uniform(0.3, 1.0)
@@ -20,7 +20,7 @@ def pitch_of(kind: str, seconds: np.ndarray, rng) -> tuple[np.ndarray, np.ndarra
     if kind == "beeps":
         period, share = rng.uniform(0.2, 1.2), rng.uniform(0.3, 0.7)
         return np.full(len(seconds), rng.choice([rng.uniform(700, 1500), rng.uniform(2000, 3600)])), (seconds % period < share * period).astype(float)
-    # a wail takes seconds to rise and fall, a yelp a fraction of one
+    # a wail takes seconds to rise and fall, a yelp a fraction of a second
     period = rng.uniform(3, 8) if kind == "wail" else rng.uniform(0.2, 0.5)
     phase = (seconds / period + rng.random()) % 1
     rise = rng.uniform(0.3, 0.7)
@@ -30,10 +30,10 @@ def pitch_of(kind: str, seconds: np.ndarray, rng) -> tuple[np.ndarray, np.ndarra
 
 
 def siren(kind: str, rng) -> np.ndarray:
-    """One clip, int16, 3 to 8 s: harmonics of a horn up to 7 kHz, through one or two resonances."""
+    """One clip, int16, 3 to 8 s: the harmonics of a horn up to 7 kHz, through one or two resonances."""
     seconds = np.arange(int(rng.uniform(3, 8) * SAMPLE_RATE)) / SAMPLE_RATE
     pitch, level = pitch_of(kind, seconds, rng)
-    pitch = lfilter([0.01], [1, -0.99], pitch - pitch[0]) + pitch[0]  # no horn changes its tone at once
+    pitch = lfilter([0.01], [1, -0.99], pitch - pitch[0]) + pitch[0]  # no horn changes its tone instantly
     phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.002 * np.sin(2 * np.pi * rng.uniform(3, 8) * seconds))) / SAMPLE_RATE
     fall = rng.uniform(0.5, 2.0)
     odd_only = rng.random() < 0.3
@@ -49,7 +49,7 @@ def siren(kind: str, rng) -> np.ndarray:
 
 
 def siren_clips(classes: int) -> list[Clip]:
-    """The same clips each time. No tagger has heard them: their scores by it are not numbers."""
+    """The same clips on every call. They have no tagger scores: these are NaN."""
     unknown = np.full((1, classes), np.nan, "float32")
     clips = []
     for source in range(SOURCES):

@@ -1,4 +1,6 @@
-"""Trains one network: train.py AUDIO_DIR WORK_DIR NAME. Writes WORK_DIR/NAME.pt and prints its log. packages.py and voices.py go before it."""
+"""Trains one network: train.py AUDIO_DIR WORK_DIR NAME. Writes WORK_DIR/NAME.pt and prints its log. Run packages.py and
+voices.py first.
+"""
 import argparse
 import copy
 import math
@@ -17,8 +19,8 @@ from voices import changed_voices
 
 BATCH = 64
 CARRIED = 0.7  # share of examples that begin with the memory left by another example
-TAUGHT = 0.7  # how much of the loss is by what the teachers say, where there are any; the rest is by the labels
-WARM_UP = 0.08  # of the steps
+TAUGHT = 0.7  # share of the loss that comes from the teachers, where there are any; the rest comes from the labels
+WARM_UP = 0.08  # share of the steps
 EVERY = 200  # steps between two lines of the log
 
 
@@ -35,26 +37,31 @@ class Stream(torch.utils.data.IterableDataset):
 
 
 def focal(logits, target, known=1.0, positive_weight=1.0):
-    """Cross-entropy [batch, classes, frames] -> scalar: where target and output differ little it counts little. Confusers that are scored high matter, the long quiet does not."""
+    """Cross-entropy [batch, classes, frames] -> scalar. A frame counts little where target and output differ little:
+    confusers with high scores matter, long quiet stretches do not.
+    """
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=torch.tensor(positive_weight, device=logits.device))
     focus = (torch.sigmoid(logits.detach()) - target).abs().clamp(min=0.02).sqrt() * known
     return (loss * focus).sum() / focus.sum()
 
 
 def loss_of(logits, aux, target, aux_target, taught):
-    """(by the labels, all): frame-wise; ignored frames count nothing for the labels; what the teachers say, if anything, is a probability for every frame."""
+    """(loss from the labels, whole loss), frame by frame. Ignored frames count nothing in the loss from the labels.
+
+    `taught`, the output of the teachers, is a probability for every frame, or None.
+    """
     main = focal(logits, target.clamp(min=0).float(), (target >= 0).float(), 2.0)
-    heard = torch.isfinite(aux_target)  # of clips from the packages a tagger's scores are not known
+    heard = torch.isfinite(aux_target)  # clips from the packages have no tagger scores
     side = F.binary_cross_entropy_with_logits(aux, aux_target.nan_to_num(0), reduction="none")
     side = (side * heard).sum() / heard.sum()
     if taught is None:
         return main, main + side
-    # twice, for in the loss by the labels what is there already counts twice
+    # twice, because frames with a target already count twice in the loss from the labels
     return main, (1 - TAUGHT) * main + 2 * TAUGHT * focal(logits, taught) + side
 
 
 class Teachers:
-    """What networks say in the mean of their logits."""
+    """The mean of the logits of several networks, as probabilities."""
 
     def __init__(self, paths, device):
         self.networks = [read(path).to(device).eval() for path in paths]
@@ -62,7 +69,7 @@ class Teachers:
 
     @torch.no_grad()
     def __call__(self, x, kept):
-        """Waveforms [batch, samples], which memories are kept [batch, 1] -> probabilities [batch, classes, frames]."""
+        """Waveforms [batch, samples], which memories to keep [batch, 1] -> probabilities [batch, classes, frames]."""
         said = []
         for i, network in enumerate(self.networks):
             logits, _, memory = network(x, None if self.memories[i] is None else self.memories[i] * kept)
@@ -85,7 +92,7 @@ def read(path) -> Network:
 
 
 def average_precision(scores, target):
-    """Area under precision over recall of all known frames of one class."""
+    """Area under the precision-recall curve over all known frames of one class."""
     order = scores[target >= 0].argsort(descending=True)
     hits = target[target >= 0][order].float()
     precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1, device=hits.device)
@@ -94,7 +101,7 @@ def average_precision(scores, target):
 
 @torch.no_grad()
 def heard_well(network, batches, device):
-    """The average precision of each class in mixtures of held-out recordings."""
+    """The average precision of each class on mixtures of held-out recordings."""
     scores = torch.cat([network.eval()(x.to(device))[0].transpose(1, 2).cpu() for x, _ in batches])
     target = torch.cat([target for _, target in batches])
     return [round(average_precision(scores[:, i].flatten(), target[:, i].flatten()), 3) for i in range(scores.shape[1])]
@@ -129,7 +136,7 @@ def main():
     network = Network(**options)
     network.drop.p = 0.3 if args.teacher else 0.15
     print("parameters", sum(p.numel() for p in network.parameters()), flush=True)
-    # on a CPU more than twice as fast as the usual layout: the gradient of depthwise convolutions has a path of its own
+    # on a CPU this layout is more than twice as fast: the gradient of depthwise convolutions has its own fast path
     layout = torch.channels_last if args.device == "cpu" else torch.contiguous_format
     network = network.to(args.device, memory_format=layout)
     average = copy.deepcopy(network)
@@ -146,7 +153,7 @@ def main():
             group["lr"] = args.rate * max(1e-3, done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2)
         x, target, aux_target = next(batches)
         network.train()
-        # most examples follow another, so that what was heard long ago is no reason to hear worse
+        # most examples continue another's memory, so that old sound in the memory does not make the network hear worse
         kept = (torch.rand(BATCH, 1, device=args.device) < CARRIED).float()
         out, aux, memory = network(x, memory * kept)
         memory = memory.detach()
@@ -169,7 +176,7 @@ def main():
 
 @torch.no_grad()
 def follow(average, network, keep):
-    """Exponential moving average of the weights; counters are copied."""
+    """Updates the exponential moving average of the weights. Counters are copied."""
     pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
     floating = [(a, b) for a, b in pairs if a.dtype.is_floating_point]
     averages = [a for a, _ in floating]

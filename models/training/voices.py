@@ -1,11 +1,13 @@
-"""More voices than the recordings hold: voices.py AUDIO_DIR WORK_DIR. Writes WORK_DIR/voices.npz; needs Debian's praat.
+"""Makes more voices than the recordings hold: voices.py AUDIO_DIR WORK_DIR. Writes WORK_DIR/voices.npz. Needs Debian's
+praat.
 
-Three kinds of changed training clips, none of a held-out group:
-- a shout or scream in another voice: pitch, vocal-tract length and duration changed (still a shout);
-- speech with the marks of vocal effort, taken as a shout: higher pitch, raised first formant, longer vowels, a flatter
-  spectrum between 0.5 and 4 kHz, roughness (Traunmueller & Eriksson, J. Acoust. Soc. Am. 107, 2000; Lienard & Di
-  Benedetto, J. Acoust. Soc. Am. 106, 1999, describe them);
-- speech, laughter, crying and dogs in another voice, as what they are: so that the change itself is no sign of a shout.
+There are three kinds of changed training clips, none from a held-out group:
+- a shout or scream in another voice: pitch, vocal-tract length and duration are changed. It is still labelled a shout;
+- speech with the marks of vocal effort, labelled a shout: higher pitch, raised first formant, longer vowels, a flatter
+  spectrum between 0.5 and 4 kHz, roughness (described by Traunmueller & Eriksson, J. Acoust. Soc. Am. 107, 2000, and
+  Lienard & Di Benedetto, J. Acoust. Soc. Am. 106, 1999);
+- speech, laughter, crying and dogs in another voice, labelled as what they are, so that the change itself is no sign
+  of a shout.
 """
 import os
 import subprocess
@@ -20,12 +22,12 @@ from corpus import SAMPLE_RATE, Clip, envelope, is_held_out, load
 from packages import package_clips
 
 VARIANTS = {"shout": 5, "scream": 6, "acted": 3, "speech": 1, "laughter": 6, "crying": 8, "dog": 1}
-EFFORTS = 3  # shouted versions of each clip of speech; one of a clip from the packages, of which there are more
-EFFORT = "effort"  # their kind
+EFFORTS = 3  # shouted versions of each clip of speech; clips from the packages get one, because there are more of them
+EFFORT = "effort"  # the kind of these versions
 
 
 def changes(kind: str, effort: bool, rng) -> dict:
-    """Factors for one changed voice."""
+    """Random factors for one changed voice."""
     if effort:
         return {"ceiling": 600, "formant": rng.uniform(1.0, 1.2), "pitch": rng.uniform(1.35, 2.3), "range": rng.uniform(0.7, 1.6), "duration": rng.uniform(1.0, 1.5)}
     ceiling = 1400 if kind in ("scream", "acted") else 700
@@ -35,7 +37,7 @@ def changes(kind: str, effort: bool, rng) -> dict:
 
 
 def strain(x: np.ndarray, rng) -> np.ndarray:
-    """What pitch alone does not give: a flatter spectrum, louder vowels, roughness, an overloaded throat."""
+    """Adds what pitch alone does not give: a flatter spectrum, louder vowels, roughness, an overloaded throat."""
     n = 1 << int(np.ceil(np.log2(len(x) + 1)))
     f = np.linspace(0, SAMPLE_RATE / 2, n // 2 + 1)
     octaves = np.log2(np.clip(f, 400, rng.uniform(2500, 4500)) / 400)
@@ -51,7 +53,11 @@ def strain(x: np.ndarray, rng) -> np.ndarray:
 
 
 def change(job) -> list[tuple[int, str, np.ndarray]]:
-    """Changed versions of some clips (index, kind, samples, shouted versions): (index of the clip, kind, int16 samples)."""
+    """Makes changed versions of clips.
+
+    `job` is a seed and clips as (index, kind, samples, number of shouted versions). Returns (index of the clip, kind,
+    int16 samples) of each version.
+    """
     seed, clips = job
     rng = np.random.default_rng(seed)
     out = []
@@ -83,7 +89,7 @@ def change(job) -> list[tuple[int, str, np.ndarray]]:
 
 
 def changed_voices(clips: list[Clip], work: str) -> list[Clip]:
-    """The clips of voices.npz as Clips, each in the group of the recording that it comes from."""
+    """The clips of voices.npz as `Clip`s, each in the group of the recording from which it was made."""
     by_path = {c.path: c for c in clips}
     with np.load(os.path.join(work, "voices.npz")) as saved:
         paths, kinds, lengths, samples = saved["paths"], saved["kinds"], saved["lengths"], saved["samples"]
