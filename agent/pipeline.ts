@@ -124,10 +124,15 @@ export async function hear(
     }
   };
   const judged = (samples: Float32Array) => judge(samples).finally(() => samples.fill(0));
-  /** Feeds silence after the last sound, because a sound is reported only once what follows it has been heard. */
+  const confirmSeconds = Math.max(...labels.map((label) => rules[label].smoothingSeconds + rules[label].minDurationSeconds));
+  const endSeconds = Math.min(tailSeconds, classifier.tailSeconds + confirmSeconds);
+  /**
+   * Feeds silence after the last sound, because a sound is reported only once what follows it has been heard. No more
+   * than that takes: after a gap this delays the sound that waits, and a longer delay would make the next gap.
+   */
   const end = async () => {
     // the resampler returns the last of the sound before the silence
-    await judged(resampler.push(new Float32Array(source.sampleRate * tailSeconds)));
+    await judged(resampler.push(new Float32Array(Math.ceil(source.sampleRate * endSeconds))));
     for (const detection of detector.finish()) on.ended?.(placed(detection));
   };
   on.began?.();

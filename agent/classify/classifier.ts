@@ -19,6 +19,8 @@ export interface Classifier {
   readonly labels: readonly string[];
   readonly sampleRate: number;
   readonly frameSeconds: number;
+  /** Seconds of silence after the last sound within which all of it is scored. */
+  readonly tailSeconds: number;
   push(samples: Float32Array): Promise<ScoreFrame[]>;
   reset(): void;
   close(): Promise<void>;

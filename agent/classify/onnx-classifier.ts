@@ -83,6 +83,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     labels,
     sampleRate,
     frameSeconds,
+    tailSeconds: (windowSamples + hopSamples) / sampleRate + latencySeconds,
     async push(samples) {
       const frames: ScoreFrame[] = [];
       for (let taken = 0; taken < samples.length; ) {

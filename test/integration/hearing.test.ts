@@ -49,7 +49,16 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   });
   const { manifest } = loadModel('models/street');
   const frame = () => ({ scores: [0, 0, 0], endSeconds: ++frames / 10, scoredSeconds: frames / 10 });
-  const classifier = { labels: [], sampleRate, frameSeconds: 0.1, push: async () => [frame()], reset: nothing, close: async () => undefined, manifest };
+  const classifier = {
+    labels: [],
+    sampleRate,
+    frameSeconds: 0.1,
+    tailSeconds: 1,
+    push: async () => [frame()],
+    reset: nothing,
+    close: async () => undefined,
+    manifest,
+  };
   const notifier = { ready: nothing, progress: nothing, stopping: nothing, status: nothing };
   const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs });
   await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: journalOf(journal) }, stop.signal);

@@ -60,7 +60,15 @@ test('of the sound that its level was taken of nothing is kept, however long a p
 });
 
 // a classifier that hears nothing and keeps nothing: what is found is kept by the others
-const deaf: Classifier = { labels, sampleRate: 16_000, frameSeconds: 0.04, push: async () => [], reset: () => undefined, close: async () => undefined };
+const deaf: Classifier = {
+  labels,
+  sampleRate: 16_000,
+  frameSeconds: 0.04,
+  tailSeconds: 0.04,
+  push: async () => [],
+  reset: () => undefined,
+  close: async () => undefined,
+};
 
 test.each([
   ['ends', undefined],

@@ -17,6 +17,7 @@ function loudness(): Classifier {
     labels,
     sampleRate: 16000,
     frameSeconds: 0.04,
+    tailSeconds: 0.32,
     async push(samples) {
       held.push(...samples);
       const frames = [];
