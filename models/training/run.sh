@@ -2,7 +2,7 @@
 # From recordings to the shipped files, one command: run.sh AUDIO_DIR WORK_DIR
 # Debian, whose archive is also where packages.py finds recordings (4 GB to download): python3-torch libopenblas0 python3-pandas python3-scipy
 # python3-soundfile praat libjemalloc2 debian-archive-keyring. A quarter of an hour on a data-centre GPU, which train.py takes where
-# there is one and torch sees it; some two days on two cores.
+# there is one and torch sees it; some 16 hours on two cores.
 set -eu
 mkdir -p "$2"
 audio=$(realpath "$1") work=$(realpath "$2")
