@@ -37,11 +37,11 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
     'tocsin calibrate --measure --seconds 60',
   ])
     .addOption(configOption())
-    .addOption(new Option('--level <dB>', 'what the calibrator gives').choices(['94', '114']).default('94'))
+    .addOption(new Option('--level <dB>', 'level of the calibrator').choices(['94', '114']).default('94'))
     .option('--seconds <count>', 'how long the tone must be steady, or how long to measure', wholeNumber(1, 3600), 5)
-    .option('--wait <seconds>', 'how long to wait for the tone; 30, or --seconds where that is more, unless given', wholeNumber(1, 3600))
+    .option('--wait <seconds>', 'how long to wait for the tone; by default 30, or --seconds if that is more', wholeNumber(1, 3600))
     .option('--dry-run', 'store nothing')
-    .addOption(new Option('--measure', 'no tone: measure LAeq, LAFmax and LASmax').conflicts(['level', 'wait', 'dryRun']))
+    .addOption(new Option('--measure', 'instead of calibrating, measure LAeq, LAFmax and LASmax').conflicts(['level', 'wait', 'dryRun']))
     .option('--json', 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels')
     .action((options: Options) => (options.measure ? measure(options, signal, t) : calibrate(options, signal, t)));
   addThresholds(command, t);

@@ -41,7 +41,7 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
     'sudo tocsin commission --no-microphone --json',
   ])
     .addOption(configOption())
-    .option('--out <folder>', 'where the folder of the report is made', '.')
+    .option('--out <folder>', 'where to create the folder of the report', '.')
     .option('--speaker [device]', 'play the test sound through aplay instead of asking for it')
     .addOption(new Option('--no-microphone', 'leave the microphone out: the report is incomplete').conflicts('speaker'))
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 60)

@@ -11,12 +11,12 @@ import { type Field, print, printJson, screenOf, showFields, wrap } from './outp
 import type { Translate } from './translate.ts';
 
 export function addConfig(program: Command, t: Translate): void {
-  const config = addCommand(program, 'config', 'check, show or begin a configuration file', [
+  const config = addCommand(program, 'config', 'check or show a configuration file, or print an example', [
     'tocsin config example > tocsin.yaml',
     'tocsin config check --config tocsin.yaml',
     'tocsin config show --json',
   ]);
-  addCommand(config, 'check', 'report every problem, those between keys once each key is right', [
+  addCommand(config, 'check', 'report every problem; contradictions between keys once each key is valid', [
     'tocsin config check --config tocsin.yaml',
     'tocsin config check --json',
   ])

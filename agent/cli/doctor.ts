@@ -15,7 +15,7 @@ export const allChecks = [...machineChecks, ...linkChecks, ...serviceChecks];
 
 /** doctor: does this sensor hear, understand and report, and if not, what to do. */
 export function addDoctor(program: Command, signal: AbortSignal, t: Translate): void {
-  addCommand(program, 'doctor', 'check this sensor along the way of the data, power to platform', [
+  addCommand(program, 'doctor', 'check this sensor step by step, from power supply to platform', [
     'sudo tocsin doctor',
     'tocsin doctor --lang fr',
     'tocsin doctor --json',

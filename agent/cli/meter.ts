@@ -26,9 +26,9 @@ const sinkPerReading = 0.08; // of a bar: from full to nothing in a second and a
 
 /** meter: what the listener hears now and thinks of it, and why it fired or did not. */
 export function addMeter(program: Command, signal: AbortSignal, t: Translate): void {
-  addCommand(program, 'meter', 'what the sensor hears now, and why it fires or does not', ['sudo tocsin meter', 'tocsin meter --json --seconds 10'])
+  addCommand(program, 'meter', 'what the sensor hears now, and why it reports an event or not', ['sudo tocsin meter', 'tocsin meter --json --seconds 10'])
     .addOption(configOption())
-    .option('--seconds <count>', 'end after so long', wholeNumber(1, 86_400))
+    .option('--seconds <count>', 'stop after this many seconds', wholeNumber(1, 86_400))
     .option('--lines', 'lines instead of a live view')
     .option('--json', 'one JSON object for each reading, ten a second')
     .action((options: Options) => meter(options, signal, t));

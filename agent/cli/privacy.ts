@@ -40,9 +40,9 @@ export function addPrivacy(program: Command, t: Translate): void {
     'sudo tocsin privacy verify --package-list release.sha256',
   ])
     .addOption(configOption())
-    .option('--listener-pid <pid>', 'process of `tocsin listen`, where no systemd runs it', pid)
-    .option('--courier-pid <pid>', 'process of `tocsin deliver`, where no systemd runs it', pid)
-    .option('--manifest <file>', 'what the operator has published (default: /etc/tocsin/privacy-manifest.json)')
+    .option('--listener-pid <pid>', 'process id of `tocsin listen`, if systemd does not run it', pid)
+    .option('--courier-pid <pid>', 'process id of `tocsin deliver`, if systemd does not run it', pid)
+    .option('--manifest <file>', 'manifest that the operator has published (default: /etc/tocsin/privacy-manifest.json)')
     .option('--package-list <file>', "the release's list of files, instead of the installed one")
     .option('--package-digest <hex>', 'sha256 of that list, as published with the release', sha256)
     .option('--report <file>', 'an HTML page in French and English for the data-protection officer')

@@ -40,10 +40,10 @@ const definitions: readonly Definition[] = [
 
 /** The headings of the help, in the order of a visit. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'On the ladder:': ['provision', 'doctor', 'meter', 'selftest', 'calibrate', 'commission'],
-  'To look:': ['status', 'events', 'outbox', 'devices', 'config', 'model', 'privacy'],
+  'At the sensor:': ['provision', 'doctor', 'meter', 'selftest', 'calibrate', 'commission'],
+  'State and settings:': ['status', 'events', 'outbox', 'devices', 'config', 'model', 'privacy'],
   'The agent:': ['run', 'listen', 'deliver'],
-  'On recordings, and the rest:': ['replay', 'evaluate', 'bench', 'completion', 'man', 'field-card', 'help'],
+  'Recordings and other tools:': ['replay', 'evaluate', 'bench', 'completion', 'man', 'field-card', 'help'],
 };
 
 /**
@@ -97,7 +97,7 @@ function speak(command: Command, t: Translate): void {
     const help = new Command('help').argument('[command...]').description(t('help.help'));
     command.helpCommand(false); // commander's own looks at the first word alone
     command.addCommand(help.action((words: string[]) => showHelp(command, words)));
-    if (!command.parent) help.helpGroup('On recordings, and the rest:');
+    if (!command.parent) help.helpGroup('Recordings and other tools:');
   }
   for (const part of [...command.options, ...command.registeredArguments]) part.description = translateHelp(part.description, t.language);
   for (const child of command.commands) speak(child, t);

@@ -28,11 +28,11 @@ export function addProvision(program: Command, t: Translate): void {
   ])
     .addOption(configOption())
     .addOption(
-      new Option('--install <file>', 'certificate of this sensor as the authority gave it, PEM; with those between, if any').conflicts(['renew', 'discard']),
+      new Option('--install <file>', 'certificate of this sensor as the authority issued it, PEM, with any intermediate ones').conflicts(['renew', 'discard']),
     )
     .option('--ca <file>', "the operator's certificate authority, PEM: kept as mqtt.caFile")
     .option('--renew', 'a new key and request; the present ones stay in force until --install')
-    .option('--discard', 'forget a request that waits, and make another')
+    .option('--discard', 'discard a request that waits for its certificate, and make another')
     .option(
       '--json',
       'one JSON object: sensor, request, publicKeySha256, again; with --install: sensor, issuer, validFrom, validTo, sha256, key, certificate, authority, again',

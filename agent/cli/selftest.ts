@@ -31,7 +31,7 @@ const exits: Record<ChainLink, number> = {
 
 /** selftest: a test sound goes in, and its event comes back from the broker; or the place where the chain broke. */
 export function addSelftest(program: Command, signal: AbortSignal, t: Translate): void {
-  addCommand(program, 'selftest', 'sound in, event back from the broker; says where the chain breaks', [
+  addCommand(program, 'selftest', 'test the whole chain, from a sound to its event back from the broker; says where it breaks', [
     'sudo tocsin selftest',
     'sudo tocsin selftest --speaker',
     'sudo tocsin selftest --ask --seconds 60',
