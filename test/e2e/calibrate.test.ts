@@ -93,14 +93,14 @@ test('--measure names the seconds that were heard, not those that were asked for
 });
 
 test.each([
-  ['a microphone that is dead', 1, 0, 'of 1 s heard nothing but exact zeros'],
-  ['a file that is too short, which sounds', 0.1, 3, 'expected 0.25 s at least, got less\nTry: take a longer recording'],
+  ['a microphone that is dead', 1, 0, 'no sound to measure: 1 s heard, all of it exact zeros'],
+  ['a file that is too short, which sounds', 0.1, 3, 'too short to measure: expected 0.25 s at least, got less\nTry: take a longer recording'],
 ])('--measure gives no level of %s: %d s of %d', (_, seconds, value, why) => {
   const args = ['agent/main.ts', 'calibrate', '--measure', '--seconds', '1', '--json', '-c', hearing(seconds, value)];
   expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({
     status: 4,
     stdout: '',
-    stderr: expect.stringContaining(`no sound to measure: ${why}`),
+    stderr: expect.stringContaining(why),
   });
 });
 

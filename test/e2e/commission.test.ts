@@ -146,7 +146,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     first.child.kill('SIGINT');
     const { status, err } = await first.ended;
     expect(status).toBe(130);
-    expect(err).toMatch(/^Error: stopped by hand; no report was written. This goes on from there:\nTry: /);
+    expect(err).toMatch(/^Error: stopped by hand; no report was written. To continue from there:\nTry: /);
     expect(err.trimEnd().endsWith(`tocsin commission -c ${path} --out ${out} --no-microphone`), err).toBe(true);
     expect(readdirSync(out)).toEqual(['commission-post-1.partial.json']);
     const second = await run([...args, '--no-microphone']).ended;
@@ -210,7 +210,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     const { state, log, env } = systemd();
     const { args } = sensor();
     const it = run([...args, '--seconds', '60'], env);
-    await it.said('gives the microphone up');
+    await it.said('is stopped for this, to free the microphone');
     end(it.child);
     expect((await it.ended).status).toBe(status);
     await vi.waitFor(() => expect(readFileSync(log, 'utf8')).toBe('stop\nstart\n'), 20_000);
@@ -229,7 +229,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     const { env } = systemd({ started: 'exit 5' });
     const { args } = sensor();
     const it = run([...args, '--seconds', '60'], env);
-    await it.said('gives the microphone up');
+    await it.said('is stopped for this, to free the microphone');
     it.child.kill('SIGINT');
     const { status, err } = await it.ended;
     expect({ status, err: err.replace(/\s+/g, ' ').trim() }).toEqual({
@@ -258,6 +258,6 @@ openSqliteOutbox('${outbox}', limits).writeHearing(hearingRecord({ bootId, writt
     const [name = ''] = readdirSync(reports);
     // what was heard is a file, though a person was asked
     expect((JSON.parse(readFileSync(join(reports, name, 'report.json'), 'utf8')) as Report).selftest.sound).toBe('file');
-    if (told === 'deaf') expect(out.replace(/\s+/g, ' ')).toContain('the chain broke at the microphone: the listener was started again and has not told');
+    if (told === 'deaf') expect(out.replace(/\s+/g, ' ')).toContain('the chain broke at the microphone: the listener was started again but has not reported');
   });
 });

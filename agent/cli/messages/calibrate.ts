@@ -4,7 +4,7 @@ export const calibrate = {
   'calibrate.title': { en: 'Tocsin calibrate: {level} dB at 1 kHz', fr: 'Tocsin calibrate : {level} dB à 1 kHz' },
   'calibrate.put': {
     en: 'Put the calibrator over the microphone, tight, and switch it on. Waiting for the tone, {seconds} s at most...',
-    fr: 'Posez le calibreur sur le microphone, bien serré, et allumez-le. J’attends le son, {seconds} s au plus...',
+    fr: 'Posez le calibreur sur le microphone, bien ajusté, et allumez-le. Attente du son, {seconds} s au plus...',
   },
   'calibrate.tone': { en: 'tone', fr: 'son' },
   'calibrate.tone.found': {
@@ -43,20 +43,23 @@ export const calibrate = {
   },
   'calibrate.short': { en: 'a tone, but for {heard} s only: expected {seconds} s', fr: 'un son, mais pendant {heard} s seulement : attendu {seconds} s' },
   'calibrate.short.try': { en: 'take a longer recording of the tone', fr: 'prenez un enregistrement plus long du son' },
-  'calibrate.range': { en: '{spl} dB SPL at full scale cannot be: expected 60 to 160', fr: '{spl} dB SPL à pleine échelle est impossible : attendu 60 à 160' },
+  'calibrate.range': {
+    en: '{spl} dB SPL at full scale is impossible: expected 60 to 160',
+    fr: '{spl} dB SPL à pleine échelle est impossible : attendu 60 à 160',
+  },
   'calibrate.range.try': { en: 'is it --level 94 or --level 114? look at the calibrator', fr: 'est-ce --level 94 ou --level 114 ? regardez le calibreur' },
   'calibrate.measured': {
     en: 'LAeq {laeq}, LAFmax {lafmax}, LASmax {lasmax} {unit} over {seconds} s',
     fr: 'LAeq {laeq}, LAFmax {lafmax}, LASmax {lasmax} {unit} en {seconds} s',
   },
   'calibrate.brief': {
-    en: 'no sound to measure: expected {seconds} s at least, got less',
-    fr: 'aucun son à mesurer : attendu {seconds} s au moins, obtenu moins',
+    en: 'too short to measure: expected {seconds} s at least, got less',
+    fr: 'trop court à mesurer : attendu {seconds} s au moins, obtenu moins',
   },
   'calibrate.brief.try': { en: 'take a longer recording', fr: 'prenez un enregistrement plus long' },
   'calibrate.silent': {
-    en: 'no sound to measure: of {seconds} s heard nothing but exact zeros',
-    fr: 'aucun son à mesurer : sur {seconds} s entendues, que des zéros',
+    en: 'no sound to measure: {seconds} s heard, all of it exact zeros',
+    fr: 'aucun son à mesurer : {seconds} s entendues, uniquement des zéros',
   },
   'calibrate.silent.try': {
     en: 'check the plug, the mute switch and the capture volume (alsamixer)',

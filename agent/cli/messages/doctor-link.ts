@@ -2,15 +2,15 @@ import type { Message } from '../message.ts';
 
 // From the network interface to the broker's access control.
 export const doctorLink = {
-  'doctor.network.ok': { en: '{interface} has the way out', fr: '{interface} mène à l’extérieur' },
+  'doctor.network.ok': { en: '{interface} has a route out', fr: '{interface} a une route vers l’extérieur' },
   'doctor.network.local': { en: 'the broker is on this board', fr: 'le broker est sur cette carte' },
-  'doctor.network.none': { en: 'no way out: no interface has a route', fr: 'pas de sortie : aucune interface n’a de route' },
-  'doctor.network.none.try': { en: 'cable, SIM or Wi-Fi: nmcli device; ip route', fr: 'câble, SIM ou Wi-Fi : nmcli device ; ip route' },
+  'doctor.network.none': { en: 'no network: no interface has a route', fr: 'pas de réseau : aucune interface n’a de route' },
+  'doctor.network.none.try': { en: 'check cable, SIM or Wi-Fi: nmcli device; ip route', fr: 'vérifiez câble, SIM ou Wi-Fi : nmcli device ; ip route' },
 
   'doctor.host.ok': { en: '{host} is {address}', fr: '{host} est {address}' },
   'doctor.host.number': { en: '{host} is an address already', fr: '{host} est déjà une adresse' },
-  'doctor.host.unknown': { en: 'nobody knows {host}', fr: 'personne ne connaît {host}' },
-  'doctor.host.unknown.try': { en: 'check the spelling of mqtt.url; getent hosts {host}', fr: 'vérifiez l’écriture de mqtt.url ; getent hosts {host}' },
+  'doctor.host.unknown': { en: 'no name server knows {host}', fr: 'aucun serveur de noms ne connaît {host}' },
+  'doctor.host.unknown.try': { en: 'check the spelling of mqtt.url; getent hosts {host}', fr: 'vérifiez l’orthographe de mqtt.url ; getent hosts {host}' },
   'doctor.host.server': { en: 'the name server does not answer ({code})', fr: 'le serveur de noms ne répond pas ({code})' },
   'doctor.host.server.try': {
     en: 'is the network cable or SIM in place? cat /etc/resolv.conf; ip address',
@@ -31,10 +31,13 @@ export const doctorLink = {
 
   'doctor.tls.ok': { en: '{protocol}, the broker proved its name', fr: '{protocol}, le broker a prouvé son nom' },
   'doctor.tls.local': { en: 'not used: the broker is on this board', fr: 'non utilisé : le broker est sur cette carte' },
-  'doctor.tls.open': { en: 'not used: anyone on the way can read and forge', fr: 'non utilisé : chacun en chemin peut lire et falsifier' },
+  'doctor.tls.open': {
+    en: 'not used: anyone between here and the broker can read and forge events',
+    fr: 'non utilisé : n’importe qui sur le trajet peut lire et falsifier les événements',
+  },
   'doctor.tls.open.try': {
-    en: 'ask for an mqtts:// address and set mqtt.url and mqtt.caFile',
-    fr: 'demandez une adresse mqtts:// pour mqtt.url, et mqtt.caFile',
+    en: 'ask for an mqtts:// address, then set mqtt.url and mqtt.caFile',
+    fr: 'demandez une adresse mqtts://, puis réglez mqtt.url et mqtt.caFile',
   },
   'doctor.tls.files': { en: '{reason}', fr: '{reason}' },
   'doctor.tls.files.try': {
@@ -48,8 +51,8 @@ export const doctorLink = {
   },
   'doctor.tls.notKey': { en: 'mqtt.keyFile holds no key that can be used: {what}', fr: 'mqtt.keyFile n’a pas de clé utilisable : {what}' },
   'doctor.tls.notKey.try': {
-    en: 'PEM, without a passphrase; a new one: sudo tocsin provision --renew',
-    fr: 'en PEM, sans phrase de passe ; une autre : sudo tocsin provision --renew',
+    en: 'it must be PEM without a passphrase; for a new key: sudo tocsin provision --renew',
+    fr: 'il la faut en PEM, sans phrase de passe ; pour une autre clé : sudo tocsin provision --renew',
   },
   'doctor.tls.content.locked': { en: 'a key with a passphrase', fr: 'une clé avec phrase de passe' },
   'doctor.tls.content.key': { en: 'a private key', fr: 'une clé privée' },
@@ -57,10 +60,13 @@ export const doctorLink = {
   'doctor.tls.content.certificate': { en: 'a certificate', fr: 'un certificat' },
   'doctor.tls.content.der': { en: 'DER in place of PEM', fr: 'du DER au lieu de PEM' },
   'doctor.tls.content.other': { en: 'nothing of the kind', fr: 'rien de tel' },
-  'doctor.tls.stranger': { en: 'shows the certificate of {name}; this sensor is {sensor}', fr: 'montre le certificat de {name} ; ce capteur est {sensor}' },
+  'doctor.tls.stranger': {
+    en: 'the certificate is for {name}, but this sensor is {sensor}',
+    fr: 'le certificat est au nom de {name}, mais ce capteur est {sensor}',
+  },
   'doctor.tls.stranger.try': {
-    en: 'the ACL goes by the certificate’s name: sudo tocsin provision --renew',
-    fr: 'les droits suivent le nom du certificat : sudo tocsin provision --renew',
+    en: 'the broker’s ACL uses the name in the certificate: sudo tocsin provision --renew',
+    fr: 'le broker accorde les droits selon le nom du certificat : sudo tocsin provision --renew',
   },
   'doctor.tls.key': { en: 'mqtt.keyFile and mqtt.certFile do not belong together', fr: 'mqtt.keyFile et mqtt.certFile ne vont pas ensemble' },
   'doctor.tls.key.try': { en: 'install certificate and key of this sensor again', fr: 'réinstallez certificat et clé de ce capteur' },
@@ -105,7 +111,7 @@ export const doctorLink = {
   'doctor.dates.unreadable': { en: '{whose} cannot be read: {reason}', fr: '{whose} est illisible : {reason}' },
   'doctor.dates.unreadable.try': { en: 'install it again as PEM, readable by the service', fr: 'réinstallez-le en PEM, lisible par le service' },
 
-  'doctor.broker.ok': { en: 'let the sensor in, in {ms} ms (MQTT {protocol})', fr: 'a admis le capteur en {ms} ms (MQTT {protocol})' },
+  'doctor.broker.ok': { en: 'accepted the sensor in {ms} ms (MQTT {protocol})', fr: 'a accepté le capteur en {ms} ms (MQTT {protocol})' },
   'doctor.broker.login': {
     en: 'refuses the login: name, password or certificate (reason {code})',
     fr: 'refuse l’accès : nom, mot de passe ou certificat (raison {code})',
@@ -121,7 +127,10 @@ export const doctorLink = {
   'doctor.broker.other': { en: 'something answers, but not an MQTT broker: {reason}', fr: 'quelque chose répond, mais pas un broker MQTT : {reason}' },
   'doctor.broker.other.try': { en: 'check host and port of mqtt.url', fr: 'vérifiez l’hôte et le port de mqtt.url' },
   'doctor.broker.files': { en: '{reason}', fr: '{reason}' },
-  'doctor.broker.files.try': { en: 'write the password there: mqtt.passwordFile', fr: 'écrivez-y le mot de passe : mqtt.passwordFile' },
+  'doctor.broker.files.try': {
+    en: 'write the password into the file that mqtt.passwordFile names',
+    fr: 'écrivez le mot de passe dans le fichier que nomme mqtt.passwordFile',
+  },
 
   'doctor.acl.ok': { en: 'may publish on {topic}', fr: 'peut publier sur {topic}' },
   'doctor.acl.hidden': {
@@ -131,36 +140,36 @@ export const doctorLink = {
   'doctor.acl.hidden.try': { en: 'set mqtt.protocol to "5"', fr: 'mettez mqtt.protocol à "5"' },
   'doctor.acl.refused': { en: 'may not publish on {topic} (reason {code})', fr: 'ne peut pas publier sur {topic} (raison {code})' },
   'doctor.acl.refused.try': {
-    en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',
-    fr: 'demandez le droit d’écrire {topic} ; site et sensor sont-ils justes ?',
+    en: 'ask the operator to let this sensor publish on {topic}; are site and sensor right?',
+    fr: 'demandez à l’exploitant le droit de publier sur {topic} ; site et sensor sont-ils justes ?',
   },
   'doctor.acl.unheard': {
     en: 'nobody subscribes to this sensor’s events: {topic}',
     fr: 'personne n’est abonné aux événements de ce capteur : {topic}',
   },
   'doctor.acl.unheard.try': {
-    en: 'they are kept: the platform is to subscribe, with a persistent session; or mqtt.requireSubscriber: false, where what takes messages is no subscriber',
-    fr: 'ils sont gardés : la plateforme doit s’abonner, avec une session persistante ; ou mqtt.requireSubscriber: false, si ce qui prend les messages n’est pas un abonné',
+    en: 'events are kept; the platform must subscribe, with a persistent session; if something other than a subscriber takes them, such as a rule engine: mqtt.requireSubscriber: false',
+    fr: 'les événements sont gardés ; la plateforme doit s’abonner, avec une session persistante ; s’ils sont pris autrement que par un abonné, par exemple un moteur de règles : mqtt.requireSubscriber: false',
   },
   'doctor.acl.alone': {
     en: 'nobody subscribes to {topic}, perhaps not to events either',
     fr: 'personne n’est abonné à {topic}, peut-être pas aux événements non plus',
   },
   'doctor.acl.alone.try': {
-    en: 'the platform is to subscribe to tocsin/v1/#, with a persistent session; mqtt.requireSubscriber: false ends this check',
-    fr: 'la plateforme doit s’abonner à tocsin/v1/#, avec une session persistante ; mqtt.requireSubscriber: false arrête cette vérification',
+    en: 'the platform must subscribe to tocsin/v1/#, with a persistent session; mqtt.requireSubscriber: false turns this check off',
+    fr: 'la plateforme doit s’abonner à tocsin/v1/#, avec une session persistante ; mqtt.requireSubscriber: false supprime ce contrôle',
   },
   'doctor.acl.ended': {
-    en: 'the broker ends the connection over {topic}',
-    fr: 'le broker coupe la connexion quand on publie sur {topic}',
+    en: 'the broker ends the connection when the sensor publishes on {topic}',
+    fr: 'le broker coupe la connexion quand le capteur publie sur {topic}',
   },
   'doctor.acl.ended.try': {
-    en: 'as a rule it forbids this sensor to write there: see the log of the broker',
-    fr: 'en général il y interdit l’écriture à ce capteur : voyez le journal du broker',
+    en: 'usually it forbids this sensor to publish there: see the broker’s log',
+    fr: 'en général il interdit à ce capteur d’y publier : voyez le journal du broker',
   },
   'doctor.acl.silent': { en: 'the broker did not acknowledge: {reason}', fr: 'le broker n’a pas accusé réception : {reason}' },
   'doctor.acl.silent.try': {
     en: 'run it again; a weak link needs a longer mqtt.ackTimeoutSeconds',
-    fr: 'recommencez ; un lien faible demande un mqtt.ackTimeoutSeconds plus long',
+    fr: 'recommencez ; une liaison faible demande un mqtt.ackTimeoutSeconds plus long',
   },
 } as const satisfies Record<string, Message>;

@@ -2,7 +2,10 @@ import type { Message } from '../message.ts';
 
 // `doctor.CHECK.FINDING`, and `.try` beside every finding that warns or fails. Keys are part of the contract of --json.
 export const doctor = {
-  'doctor.title': { en: 'Tocsin doctor: the way of the data, from power to platform', fr: 'Tocsin doctor : le chemin des données, du courant à la plateforme' },
+  'doctor.title': {
+    en: 'Tocsin doctor: step by step, from power supply to platform',
+    fr: 'Tocsin doctor : étape par étape, de l’alimentation à la plateforme',
+  },
   'doctor.state.pass': { en: 'ok', fr: 'ok' },
   'doctor.state.warn': { en: 'WARN', fr: 'ALERTE' },
   'doctor.state.fail': { en: 'FAIL', fr: 'ÉCHEC' },
@@ -33,10 +36,10 @@ export const doctor = {
   'doctor.name.services': { en: 'services', fr: 'services' },
   'doctor.name.privacy': { en: 'privacy', fr: 'vie privée' },
 
-  'doctor.needs': { en: 'not tried: {check} comes first', fr: 'non tenté : {check} d’abord' },
+  'doctor.needs': { en: 'not tried: {check} must pass first', fr: 'non tenté : {check} doit d’abord réussir' },
   'doctor.stopped': { en: 'stopped by hand', fr: 'arrêté à la main' },
   'doctor.timeout': { en: 'no answer within {seconds} s', fr: 'pas de réponse en {seconds} s' },
-  'doctor.timeout.try': { en: 'run it again; if it stays, restart the board', fr: 'recommencez ; si cela persiste, redémarrez la carte' },
+  'doctor.timeout.try': { en: 'run it again; if this persists, restart the board', fr: 'recommencez ; si cela persiste, redémarrez la carte' },
   'doctor.timeout.link': {
     en: 'the broker or a firewall does not answer: ask the operator; check the port in mqtt.url',
     fr: 'le broker ou un pare-feu ne répond pas : demandez à l’exploitant ; vérifiez le port de mqtt.url',
@@ -60,7 +63,10 @@ export const doctor = {
   'doctor.board.memory': { en: ', {memory} MB of memory free', fr: ', {memory} Mo de mémoire libre' },
   'doctor.board.temperature': { en: ', {celsius} °C', fr: ', {celsius} °C' },
   'doctor.board.hot': { en: '{board} at {celsius} °C: it slows down at 80', fr: '{board} à {celsius} °C : elle ralentit à 80' },
-  'doctor.board.hot.try': { en: 'shade or vent the housing; is the fan turning?', fr: 'ombrez ou aérez le boîtier ; le ventilateur tourne-t-il ?' },
+  'doctor.board.hot.try': {
+    en: 'shade or vent the housing; is the fan turning?',
+    fr: 'mettez le boîtier à l’ombre ou aérez-le ; le ventilateur tourne-t-il ?',
+  },
   'doctor.board.small': {
     en: '{board} has {memory} MB of memory free, 100 are needed',
     fr: '{board} a {memory} Mo de mémoire libre, il en faut 100',
@@ -68,36 +74,45 @@ export const doctor = {
   'doctor.board.small.try': { en: 'see what takes it: ps aux --sort=-rss | head', fr: 'voyez ce qui l’occupe : ps aux --sort=-rss | head' },
 
   'doctor.power.ok': { en: 'no under-voltage or throttling since boot', fr: 'ni sous-tension ni ralentissement depuis le démarrage' },
-  'doctor.power.untold': { en: 'this board does not tell', fr: 'cette carte ne le dit pas' },
+  'doctor.power.untold': { en: 'this board does not report it', fr: 'cette carte ne le signale pas' },
   'doctor.power.now': { en: '{what} at this moment ({code})', fr: '{what} en ce moment ({code})' },
-  'doctor.power.now.try': { en: 'another supply (5.1 V, 3 A) and a short thick cable', fr: 'une autre alimentation (5,1 V, 3 A) et un câble court et épais' },
+  'doctor.power.now.try': {
+    en: 'use another supply (5.1 V, 3 A) and a short thick cable',
+    fr: 'prenez une autre alimentation (5,1 V, 3 A) et un câble court et épais',
+  },
   'doctor.power.since': { en: '{what} since boot ({code})', fr: '{what} depuis le démarrage ({code})' },
   'doctor.power.since.try': { en: 'check supply and cable, then restart and look again', fr: 'vérifiez alimentation et câble, redémarrez et regardez encore' },
   'doctor.power.underVoltage': { en: 'under-voltage', fr: 'sous-tension' },
   'doctor.power.throttled': { en: 'throttling', fr: 'ralentissement' },
 
-  'doctor.clock.ok': { en: '{time}, kept by the network', fr: '{time}, réglée par le réseau' },
+  'doctor.clock.ok': { en: '{time}, synchronised', fr: '{time}, synchronisée' },
   'doctor.clock.unset': { en: 'says {time}: it was never set', fr: 'indique {time} : jamais réglée' },
   'doctor.clock.unset.try': {
     en: 'timedatectl set-ntp true (needs the network; certificates fail until then)',
     fr: 'timedatectl set-ntp true (avec le réseau ; sans heure les certificats échouent)',
   },
-  'doctor.clock.unsynchronised': { en: '{time}, but nothing vouches for it', fr: '{time}, mais rien ne le garantit' },
-  'doctor.clock.unsynchronised.try': { en: 'timedatectl timesync-status', fr: 'timedatectl timesync-status' },
+  'doctor.clock.unsynchronised': { en: '{time}, but not synchronised', fr: '{time}, mais non synchronisée' },
+  'doctor.clock.unsynchronised.try': {
+    en: 'is a time server reached? timedatectl timesync-status',
+    fr: 'un serveur de temps est-il joint ? timedatectl timesync-status',
+  },
   'doctor.clock.slept': {
     en: 'this board was suspended for {age}: times of events may be wrong',
     fr: 'carte en veille pendant {age} : l’heure des événements peut être fausse',
   },
   'doctor.clock.slept.try': {
-    en: 'systemctl mask sleep.target suspend.target hibernate.target; then restart it',
-    fr: 'systemctl mask sleep.target suspend.target hibernate.target ; puis redémarrez-la',
+    en: 'systemctl mask sleep.target suspend.target hibernate.target; then restart the board',
+    fr: 'systemctl mask sleep.target suspend.target hibernate.target ; puis redémarrez la carte',
   },
   'doctor.clock.noSystemd': {
     en: 'start a time service (chrony, ntpd), on the host where this is a container',
     fr: 'démarrez un service de temps (chrony, ntpd), sur l’hôte si ceci est un conteneur',
   },
 
-  'doctor.microphone.ok': { en: '{device} gives sound: {percent} % of the samples due', fr: '{device} donne du son : {percent} % des échantillons attendus' },
+  'doctor.microphone.ok': {
+    en: '{device} gives sound: {percent} % of the expected samples',
+    fr: '{device} donne du son : {percent} % des échantillons attendus',
+  },
   'doctor.microphone.file': { en: 'a file is played instead of a microphone: {file}', fr: 'un fichier remplace le microphone : {file}' },
   'doctor.microphone.file.try': { en: 'for a real sensor set microphone.adapter to alsa', fr: 'pour un vrai capteur mettez microphone.adapter à alsa' },
   'doctor.microphone.listener': { en: '{device} is in use by the listener, as it should be', fr: '{device} est occupé par l’écouteur, comme il se doit' },
@@ -110,11 +125,11 @@ export const doctor = {
   },
   'doctor.microphone.noFile': { en: '{file} is not there (microphone.file)', fr: '{file} est absent (microphone.file)' },
   'doctor.microphone.noFile.try': { en: 'check the path in microphone.file', fr: 'vérifiez le chemin dans microphone.file' },
-  'doctor.microphone.busy': { en: '{device} is held by another program', fr: '{device} est tenu par un autre programme' },
+  'doctor.microphone.busy': { en: '{device} is in use by another program', fr: '{device} est utilisé par un autre programme' },
   'doctor.microphone.busy.try': { en: 'see which: fuser -v /dev/snd/*', fr: 'voyez lequel : fuser -v /dev/snd/*' },
   'doctor.microphone.deaf': {
-    en: '{device}: the listener has it but hears nothing: {fault}',
-    fr: '{device} : l’écouteur le tient mais n’entend rien : {fault}',
+    en: '{device}: the listener has opened it but hears nothing: {fault}',
+    fr: '{device} : l’écouteur l’a ouvert mais n’entend rien : {fault}',
   },
   'doctor.microphone.deaf.try': {
     en: 'unplug it, wait 5 s, plug it in; tocsin meter shows whether it is heard',
@@ -123,32 +138,35 @@ export const doctor = {
   'doctor.microphone.forbidden': { en: 'this user may not open {device}', fr: 'cet utilisateur ne peut pas ouvrir {device}' },
   'doctor.microphone.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'doctor.microphone.stalled': { en: '{device} opens but gives no sound data', fr: '{device} s’ouvre mais ne donne aucune donnée' },
-  'doctor.microphone.stalled.try': { en: 'unplug it, wait 5 s, plug it in; another USB port', fr: 'débranchez-le 5 s, rebranchez-le ; un autre port USB' },
-  'doctor.microphone.slow': { en: '{device} gives {percent} % of the samples due', fr: '{device} donne {percent} % des échantillons attendus' },
-  'doctor.microphone.slow.try': {
-    en: 'another USB port, no hub; set microphone.sampleRateHz to a rate it has',
-    fr: 'un autre port USB, sans hub ; un microphone.sampleRateHz qu’il connaît',
+  'doctor.microphone.stalled.try': {
+    en: 'unplug it, wait 5 s, plug it in; or try another USB port',
+    fr: 'débranchez-le 5 s, rebranchez-le ; ou essayez un autre port USB',
   },
-  'doctor.microphone.wrong': { en: '{device} leads to {reason}', fr: '{device} mène à {reason}' },
+  'doctor.microphone.slow': { en: '{device} gives {percent} % of the expected samples', fr: '{device} donne {percent} % des échantillons attendus' },
+  'doctor.microphone.slow.try': {
+    en: 'try another USB port, without a hub; set microphone.sampleRateHz to a rate it has',
+    fr: 'essayez un autre port USB, sans hub ; mettez microphone.sampleRateHz à une fréquence qu’il admet',
+  },
+  'doctor.microphone.wrong': { en: '{device} leads to {reason}', fr: '{device} désigne à présent : {reason}' },
   'doctor.microphone.wrong.try': {
-    en: 'put the right one back; of two alike, name one by its USB port: tocsin devices',
-    fr: 'remettez le bon ; de deux semblables, nommez-en un par son port USB : tocsin devices',
+    en: 'put the right one back; if two are alike, name one by its USB port: tocsin devices',
+    fr: 'remettez le bon ; s’il y en a deux semblables, nommez-en un par son port USB : tocsin devices',
   },
   'doctor.microphone.rate': {
     en: '{device} itself samples at {hz} Hz: it hears nothing above {half} Hz',
     fr: '{device} échantillonne lui-même à {hz} Hz : il n’entend rien au-dessus de {half} Hz',
   },
   'doctor.microphone.rate.try': {
-    en: 'set microphone.sampleRateHz to a rate it has; under 16000: another microphone',
-    fr: 'un microphone.sampleRateHz qu’il connaît ; sous 16000 : un autre microphone',
+    en: 'set microphone.sampleRateHz to a rate it has; if that is under 16000, use another microphone',
+    fr: 'mettez microphone.sampleRateHz à une fréquence qu’il admet ; si elle est sous 16000, prenez un autre microphone',
   },
   'doctor.microphone.other': { en: '{device}: {reason}', fr: '{device} : {reason}' },
   'doctor.microphone.other.try': { en: 'tocsin devices lists what can be opened', fr: 'tocsin devices montre ce qui peut être ouvert' },
 
   'doctor.level.ok': { en: '{level} dBFS, peak {peak} dBFS', fr: '{level} dBFS, crête {peak} dBFS' },
   'doctor.level.listener': {
-    en: 'the listener has the microphone; to measure: systemctl stop tocsin-listener',
-    fr: 'l’écouteur tient le microphone ; pour mesurer : systemctl stop tocsin-listener',
+    en: 'the listener uses the microphone; to measure: systemctl stop tocsin-listener',
+    fr: 'l’écouteur utilise le microphone ; pour mesurer : systemctl stop tocsin-listener',
   },
   'doctor.level.file': { en: 'no microphone is used', fr: 'aucun microphone n’est utilisé' },
   'doctor.level.zeros': {
@@ -172,9 +190,9 @@ export const doctor = {
   },
   'doctor.level.clipped.try': { en: 'lower capture in alsamixer (F4)', fr: 'baissez la capture dans alsamixer (F4)' },
 
-  'doctor.model.ok': { en: '{name} {version}: {cost} ms a second of sound', fr: '{name} {version} : {cost} ms par seconde de son' },
+  'doctor.model.ok': { en: '{name} {version}: {cost} ms per second of sound', fr: '{name} {version} : {cost} ms par seconde de son' },
   'doctor.model.slow': {
-    en: '{name} {version} takes {cost} ms a second of sound: the board is too slow or busy',
+    en: '{name} {version} takes {cost} ms per second of sound: the board is too slow or busy',
     fr: '{name} {version} prend {cost} ms par seconde de son : carte trop lente ou occupée',
   },
   'doctor.model.slow.try': {
@@ -186,39 +204,42 @@ export const doctor = {
   'doctor.model.wrong': { en: '{reason}', fr: '{reason}' },
   'doctor.model.wrong.try': { en: 'install it again, then: tocsin model {folder}', fr: 'réinstallez-le, puis : tocsin model {folder}' },
 
-  'doctor.outbox.ok': { en: '{pending} waiting, {sent} sent in its life', fr: '{pending} en attente, {sent} transmis depuis toujours' },
-  'doctor.outbox.none': { en: 'not made yet: {path} comes with the first start', fr: 'pas encore créée : {path} vient au premier démarrage' },
+  'doctor.outbox.ok': { en: '{pending} waiting, {sent} sent so far', fr: '{pending} en attente, {sent} transmis jusqu’ici' },
+  'doctor.outbox.none': { en: 'not created yet: the first start creates {path}', fr: 'pas encore créée : le premier démarrage crée {path}' },
   'doctor.outbox.none.try': { en: 'systemctl start tocsin.target', fr: 'systemctl start tocsin.target' },
   'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
   'doctor.outbox.damaged.try': {
-    en: 'systemctl restart tocsin.target; if it stays: mv {word} {word}.damaged and restart',
-    fr: 'systemctl restart tocsin.target ; sinon : mv {word} {word}.damaged et redémarrez',
+    en: 'systemctl restart tocsin.target; if this persists: mv {word} {word}.damaged and restart',
+    fr: 'systemctl restart tocsin.target ; si cela persiste : mv {word} {word}.damaged et redémarrez',
   },
   'doctor.outbox.later': {
     en: '{reason}',
     fr: '{reason}',
   },
   'doctor.outbox.later.try': {
-    en: 'install the later release again: until then what is heard is held in memory, and lost with it',
-    fr: 'réinstallez la version plus récente : d’ici là, ce qui est entendu reste en mémoire et se perd avec elle',
+    en: 'install the later release again; until then events are held in memory only, and are lost when the listener stops',
+    fr: 'réinstallez la version plus récente ; d’ici là, les événements restent en mémoire et sont perdus si l’écouteur s’arrête',
   },
   'doctor.outbox.late': { en: '{pending} waiting, the oldest for {age}', fr: '{pending} en attente, le plus ancien depuis {age}' },
   'doctor.outbox.late.try': {
-    en: 'see network to ACL below: something there holds them back',
-    fr: 'voyez plus bas, de réseau à droits : quelque chose les retient',
+    en: 'see the lines from network to ACL below: one of them holds the events back',
+    fr: 'voyez plus bas les lignes de réseau à droits : l’une d’elles retient les événements',
   },
   'doctor.outbox.lost': {
-    en: '{expired} expired, {refused} refused, {dropped} dropped, {unreadable} unreadable in its life',
-    fr: '{expired} expirés, {refused} refusés, {dropped} abandonnés, {unreadable} illisibles depuis toujours',
+    en: '{expired} expired, {refused} refused, {dropped} dropped, {unreadable} unreadable so far',
+    fr: '{expired} expirés, {refused} refusés, {dropped} abandonnés, {unreadable} illisibles jusqu’ici',
   },
-  'doctor.outbox.lost.try': { en: 'a long outage or a very noisy place: tocsin outbox', fr: 'longue coupure ou lieu très bruyant : tocsin outbox' },
+  'doctor.outbox.lost.try': {
+    en: 'was there a long outage, or is the place very noisy? tocsin outbox',
+    fr: 'y a-t-il eu une longue coupure, ou le lieu est-il très bruyant ? tocsin outbox',
+  },
   'doctor.outbox.forbidden': { en: 'this user may not read {path}', fr: 'cet utilisateur ne peut pas lire {path}' },
   'doctor.outbox.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
 
   'doctor.disk.ok': { en: '{free} MB free at {folder}', fr: '{free} Mo libres dans {folder}' },
   'doctor.disk.low': {
-    en: '{free} MB free at {folder}; the outbox may want {wanted}',
-    fr: '{free} Mo libres dans {folder} ; la file peut en vouloir {wanted}',
+    en: '{free} MB free at {folder}; the outbox may need {wanted}',
+    fr: '{free} Mo libres dans {folder} ; la file peut en demander {wanted}',
   },
   'doctor.disk.low.try': {
     en: 'journalctl --vacuum-size=50M; or a smaller outbox.maxMegabytes',
@@ -264,13 +285,13 @@ export const doctor = {
     fr: 'ce qui entend ne peut parler, ce qui parle ne peut entendre ({count} contrôles)',
   },
   'doctor.privacy.open': {
-    en: '{count} of its checks failed, first: {part}, {what}: {found}',
-    fr: '{count} contrôles en échec, d’abord : {part}, {what} : {found}',
+    en: '{count} of its checks failed, the first: {part}, {what}: {found}',
+    fr: '{count} contrôles en échec, le premier : {part}, {what} : {found}',
   },
   'doctor.privacy.open.try': { en: 'sudo tocsin privacy verify', fr: 'sudo tocsin privacy verify' },
   'doctor.privacy.unchecked': {
-    en: '{count} of its checks could not be made, first: {part}, {what}: {found}',
-    fr: '{count} contrôles impossibles, d’abord : {part}, {what} : {found}',
+    en: '{count} of its checks could not be made, the first: {part}, {what}: {found}',
+    fr: '{count} contrôles impossibles, le premier : {part}, {what} : {found}',
   },
   'doctor.privacy.unchecked.try': { en: 'sudo tocsin privacy verify', fr: 'sudo tocsin privacy verify' },
 } as const satisfies Record<string, Message>;

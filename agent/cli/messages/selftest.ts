@@ -14,16 +14,19 @@ export const selftest = {
   },
   'selftest.sound.ask': {
     en: 'Play {file} from a phone close to the sensor, or break glass near it. Waiting {seconds} s...',
-    fr: 'Jouez {file} d’un téléphone près du capteur, ou brisez du verre à côté. J’attends {seconds} s...',
+    fr: 'Jouez {file} d’un téléphone près du capteur, ou brisez du verre à côté. Attente : {seconds} s...',
   },
-  'selftest.heard.ok': { en: '{label}, {confidence} sure, {level} dB above background', fr: '{label}, sûr à {confidence}, {level} dB au-dessus du fond' },
+  'selftest.heard.ok': {
+    en: '{label}, confidence {confidence}, {level} dB above background',
+    fr: '{label}, confiance {confidence}, {level} dB au-dessus du fond',
+  },
   'selftest.stored.ok': { en: 'in an outbox of its own beside the real one', fr: 'dans une file à part, à côté de la vraie' },
   'selftest.accepted.ok': { en: 'by {broker}', fr: 'par {broker}' },
   'selftest.returned.ok': { en: 'the same event on {topic}', fr: 'le même événement sur {topic}' },
   'selftest.returned.oneWay': { en: 'not waited for (--one-way)', fr: 'non attendu (--one-way)' },
   'selftest.whole': { en: 'The chain holds. From sound to broker: {ms} ms.', fr: 'La chaîne tient. Du son au broker : {ms} ms.' },
 
-  'selftest.broke': { en: 'the chain broke at the {link}: {reason}', fr: 'la chaîne a cédé : {link} : {reason}' },
+  'selftest.broke': { en: 'the chain broke at the {link}: {reason}', fr: 'la chaîne est rompue ({link}) : {reason}' },
   'selftest.link.speaker': { en: 'speaker', fr: 'haut-parleur' },
   'selftest.link.microphone': { en: 'microphone', fr: 'microphone' },
   'selftest.link.model': { en: 'model', fr: 'modèle' },
@@ -42,7 +45,7 @@ export const selftest = {
     en: 'play it again, closer; check model.open and model.operatingPoint in the configuration',
     fr: 'recommencez plus près ; vérifiez model.open et model.operatingPoint dans la configuration',
   },
-  'selftest.busy': { en: 'another program has it, most likely the listener', fr: 'un autre programme le tient, sans doute l’écouteur' },
+  'selftest.busy': { en: 'another program uses it, most likely the listener', fr: 'un autre programme l’utilise, sans doute l’écouteur' },
   'selftest.busy.try': {
     en: 'systemctl stop tocsin-listener; try again; systemctl start tocsin-listener',
     fr: 'systemctl stop tocsin-listener ; recommencez ; systemctl start tocsin-listener',
@@ -60,15 +63,15 @@ export const selftest = {
   'selftest.link.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'selftest.refused': { en: 'the broker refuses {topic} (reason {code})', fr: 'le broker refuse {topic} (raison {code})' },
   'selftest.refused.try': {
-    en: 'ask the operator to let this sensor write {topic}; are site and sensor right?',
-    fr: 'demandez le droit d’écrire {topic} ; site et sensor sont-ils justes ?',
+    en: 'ask the operator to let this sensor publish on {topic}; are site and sensor right?',
+    fr: 'demandez à l’exploitant le droit de publier sur {topic} ; site et sensor sont-ils justes ?',
   },
   'selftest.notReturned': {
     en: 'the broker took the event but did not give it back from {topic}',
     fr: 'le broker a pris l’événement mais ne l’a pas rendu depuis {topic}',
   },
   'selftest.notReturned.try': {
-    en: 'ask for the right to read {topic}, or do without: tocsin selftest --one-way',
-    fr: 'demandez le droit de lire {topic}, ou faites sans : tocsin selftest --one-way',
+    en: 'ask the operator to let this sensor read {topic}, or do without: tocsin selftest --one-way',
+    fr: 'demandez à l’exploitant le droit de lire {topic}, ou passez-vous-en : tocsin selftest --one-way',
   },
 } as const satisfies Record<string, Message>;

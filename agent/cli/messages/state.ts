@@ -59,7 +59,7 @@ export const state = {
   'link.no_answer': { en: 'answers no more over the connection', fr: 'ne répond plus sur la connexion' },
   'link.other': { en: 'no connection; events are kept', fr: 'pas de connexion ; les événements sont gardés' },
   'link.note': { en: 'normal: connected. See: sudo tocsin doctor', fr: 'normal : connecté. Voyez : sudo tocsin doctor' },
-  'clock.good': { en: '{time}, kept by the network', fr: '{time}, réglée par le réseau' },
+  'clock.good': { en: '{time}, synchronised', fr: '{time}, synchronisée' },
   'clock.bad': { en: '{time}, nothing vouches for it', fr: '{time}, rien ne le garantit' },
   'clock.note': { en: 'normal: kept. Events are marked until it is', fr: 'normal : réglée. Sinon les événements sont marqués' },
   'waiting.none': { en: 'nothing waits', fr: 'rien n’attend' },
