@@ -103,7 +103,7 @@ export function requireMemory(path: string, needed: number, free = freeMemory())
   const [most, got] = [free, needed].map((bytes) => Math.round(bytes / 1e6));
   if (needed > free)
     throw new AudioError(
-      `Expected a file at ${path} that takes at most ${most} MB of memory to hear, as is free here, got one that takes ${got} MB`,
+      `Expected a file at ${path} that takes at most the ${most} MB of memory that are free here, got one that takes ${got} MB to hear`,
       'cut it into shorter files',
     );
 }

@@ -61,7 +61,7 @@ function read(folder: string, name: string): Buffer {
     throw new ModelError(
       `Expected ${name} in ${folder}, got: ${messageOf(cause)}`,
       isDenied(cause)
-        ? `run it again with sudo; where a service says so: sudo chmod -R a+rX ${shellWord(folder)}`
+        ? `run it again with sudo; if a service reports this: sudo chmod -R a+rX ${shellWord(folder)}`
         : 'name a folder as models/README.md describes; in the configuration it is model.path',
       { cause },
     );
@@ -137,14 +137,14 @@ export function recognitionOf(manifest: ModelManifest): number {
 function checkShape({ windowSamples, hopSamples, states, waveformShape, framesPerHop, frameSeconds, sampleRate, classes }: ModelManifest): void {
   if (windowSamples > sampleRate)
     throw new ModelError(
-      `windowSamples: expected at most the ${sampleRate} of a second, for sound is forgotten within two, got ${windowSamples}`,
+      `windowSamples: expected at most the ${sampleRate} of a second, because sound is forgotten within two seconds, got ${windowSamples}`,
       'see models/README.md for each field',
     );
   if (hopSamples > windowSamples)
     throw new ModelError(`hopSamples: expected at most the ${windowSamples} of windowSamples, got ${hopSamples}`, 'see models/README.md for each field');
   if (states.length > 0 && hopSamples !== windowSamples)
     throw new ModelError(
-      `hopSamples: expected the ${windowSamples} of windowSamples, for a model with states hears each sample once, got ${hopSamples}`,
+      `hopSamples: expected the ${windowSamples} of windowSamples, because a model with states hears each sample once, got ${hopSamples}`,
       'see models/README.md for each field',
     );
   const shaped = waveformShape?.reduce((product, size) => product * size, 1) ?? windowSamples;

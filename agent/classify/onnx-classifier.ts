@@ -61,7 +61,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       reset();
       throw new ModelError(
         `Expected finite numbers as scores and states from ${manifest.file}, got others`,
-        'if it happens again, export the model anew; `tocsin selftest` tries it',
+        'if it happens again, export the model anew; `tocsin selftest` tests it',
       );
     }
     const wild = frames.flatMap(({ scores }) => scores).find((score) => score < -rounding || score > 1 + rounding);
@@ -145,7 +145,7 @@ export function requireMemory(path: string, bytes: number, free = freeMemory()):
   const [most, got] = [free, copies * bytes].map((count) => Math.round(count / 1e6));
   if (copies * bytes > free)
     throw new ModelError(
-      `Expected a graph at ${path} that takes at most ${most} MB of memory to load, as is free here, got one that takes ${got} MB`,
+      `Expected a graph at ${path} that takes at most the ${most} MB of memory that are free here, got one that takes ${got} MB to load`,
       'take a smaller model; models/README.md says how large it may be for the service',
     );
 }

@@ -52,7 +52,7 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   if (wait < seconds)
     throw new TocsinError(
       `Expected --wait of ${seconds} or more, as long as the tone must be steady, got ${wait}`,
-      'wait longer, or a shorter tone: --seconds',
+      'wait longer with --wait, or ask for a shorter tone with --seconds',
       exitCodes.usage,
     );
   const config = loadConfig(options.config);

@@ -89,7 +89,7 @@ function requirePage(out: string, dir: string, scenes: readonly Scene[]): void {
   checkPage(out);
   const place = placeOf(out);
   if (place !== undefined && ['scenes.json', ...scenes.map(({ file }) => file)].some((file) => placeOf(join(dir, file)) === place))
-    throw new TocsinError(`Expected a page of its own, got ${out}, which belongs to the scenes`, 'name another file: --out', exitCodes.usage);
+    throw new TocsinError(`Expected --out to name a file of its own, got ${out}, which belongs to the scenes`, 'name another file: --out', exitCodes.usage);
 }
 
 function placeOf(path: string): string | undefined {
@@ -116,7 +116,7 @@ async function openScene(dir: string, { file, seconds }: Scene, sampleRate: numb
   if (Math.abs(source.seconds - seconds) > lengthTolerance)
     throw new AudioError(
       `Expected ${seconds} s of sound in ${path}, as scenes.json says, got ${Number(source.seconds.toFixed(2))} s`,
-      'is the file whole? if it is, correct its "seconds" in scenes.json',
+      'is the file complete? if it is, correct its "seconds" in scenes.json',
     );
   if (source.isZeros)
     throw new AudioError(`Expected sound in ${path}, got nothing but exact zeros`, 'was its recorder mute? leave it out of scenes.json, or record it again');

@@ -185,7 +185,7 @@ function published(path: string): [Explained, Age | undefined] {
   if (typeof read === 'string')
     throw new OutboxError(
       `Expected an event of Tocsin as JSON in ${path}, got: ${read}`,
-      'the payload as published: event.schema.json in /usr/share/doc/tocsin or docs',
+      'save the payload as it was published; event.schema.json in /usr/share/doc/tocsin or docs describes it',
     );
   const { time, data } = read;
   const onsetWallMs = Date.parse(time);

@@ -149,7 +149,7 @@ function showLine({ state, what, how, found, byHand }: Line, t: Translate, { col
 }
 
 function pid(value: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(value)) throw new InvalidArgumentError('expected the number of a process');
+  if (!/^[1-9]\d{0,9}$/.test(value)) throw new InvalidArgumentError('expected a process id');
   return Number(value);
 }
 

@@ -60,7 +60,7 @@ function notWritten(cause: unknown): ProvisionError {
 /** The request alone goes to stdout, so that it can be sent on; what to do with it to stderr. */
 function request(options: Options, t: Translate): void {
   if (options.ca !== undefined)
-    throw new TocsinError('Expected --ca beside --install, got it alone', 'sudo tocsin provision --install sensor.pem --ca ca.pem', exitCodes.usage);
+    throw new TocsinError('Expected --ca with --install, got --ca alone', 'sudo tocsin provision --install sensor.pem --ca ca.pem', exitCodes.usage);
   const { sensor, mqtt } = loadConfig(options.config);
   const made = requestCertificate(sensor, identityPaths(mqtt), { renew: options.renew ?? false, discard: options.discard ?? false });
   if (options.json) {

@@ -91,8 +91,8 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   lowRates.tell();
   if (refused > 0)
     throw new AudioError(
-      `Expected sound in ${files.length} files, got ${refused} that could not be heard: each is told above`,
-      'see to those and name them again',
+      `Expected sound in ${files.length} files, got ${refused} that could not be read: each is named above`,
+      'correct those files, then run the command on them again',
     );
   if (recognised === 0 && !options.json) process.stderr.write(`${wrap(t('replay.none', { point: operatingPoint }), screenOf(process.stderr).columns)}\n`);
 }

@@ -49,7 +49,7 @@ async function selftest(options: Options, signal: AbortSignal, t: Translate): Pr
   const config = loadConfig(options.config);
   if (config.microphone.adapter === 'file' && (options.speaker || options.ask))
     throw new ConfigError(
-      `Expected a microphone beside ${options.ask ? '--ask' : '--speaker'}, got the file ${config.microphone.file}`,
+      `Expected a microphone for ${options.ask ? '--ask' : '--speaker'}, got the file ${config.microphone.file}`,
       'set microphone.adapter and microphone.device, or leave the option out',
     );
   const screen = screenOf(process.stdout);

@@ -22,7 +22,7 @@ export function loadConfig(path: string): Config {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
       isDenied(cause)
-        ? `run it again with sudo; where a service says so: sudo chgrp tocsin ${shellWord(path)}; sudo chmod 640 ${shellWord(path)}`
+        ? `run it again with sudo; if a service reports this: sudo chgrp tocsin ${shellWord(path)}; sudo chmod 640 ${shellWord(path)}`
         : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
       { cause },
     );
@@ -99,10 +99,10 @@ function crossChecks(config: Config): string[] {
   const { encrypted, loopback } = brokerAddress(mqtt.url);
   if (!encrypted && !loopback && !mqtt.allowPlaintext)
     problems.push(
-      `mqtt.url: expected mqtts:// or wss://, for the broker is not on this machine (mqtt.allowPlaintext: true lets anyone on the way read and forge events), got ${show(mqtt.url)}`,
+      `mqtt.url: expected mqtts:// or wss://, because the broker is not on this machine (mqtt.allowPlaintext: true lets anyone in between read and forge events), got ${show(mqtt.url)}`,
     );
   // otherwise the MQTT client would speak TLS to a plain-text port, without an error
-  if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// beside certFile, got ${show(mqtt.url)}`);
-  if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name beside passwordFile, got nothing');
+  if (mqtt.certFile !== undefined && !encrypted) problems.push(`mqtt.url: expected mqtts:// or wss:// together with certFile, got ${show(mqtt.url)}`);
+  if (mqtt.passwordFile && !mqtt.username) problems.push('mqtt.username: expected a user name together with passwordFile, got nothing');
   return problems;
 }

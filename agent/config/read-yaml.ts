@@ -21,8 +21,8 @@ export function readYaml(text: string, path: string): unknown {
     return value;
   } catch (cause) {
     throw new ConfigError(
-      `Expected YAML in ${path}, got: an alias (*name) of nothing, of itself or of too much`,
-      'write the value in the place of each *name',
+      `Expected YAML in ${path}, got: an alias (*name) that is undefined, contains itself or is repeated too often`,
+      'write the value itself in place of each *name',
       {
         cause,
       },

@@ -14,7 +14,7 @@ const file = z.string().min(1);
 const recordsNothing = (name: string) => /^(usb:|\/dev\/snd\/)/.test(name) || (/^[\w.:=,'"-]+$/.test(name) && !/(?<![\w-])(tee|file)(?![\w-])/.test(name));
 const secretFile = file.refine(
   namesSecret,
-  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file',
+  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or an absolute path to another folder; the secret itself goes into that file',
 );
 
 export const configSchema = z.strictObject({
@@ -89,7 +89,7 @@ export const configSchema = z.strictObject({
     url: z
       .string()
       .regex(/^(mqtts?|wss?):\/\/[^\s@]+$/, { error: 'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name', abort: true })
-      .refine(hasAddress, 'expected a host and a port that an address can have')
+      .refine(hasAddress, 'expected a valid host and port')
       .describe('The broker.'),
     allowPlaintext: z
       .boolean()

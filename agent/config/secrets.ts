@@ -38,7 +38,7 @@ function readSecret(key: string, path: string): Buffer {
   if (isHandedOver && lstatSync(found, { throwIfNoEntry: false })?.isSymbolicLink())
     throw new ConfigError(
       `${key}: expected a file, got a symbolic link at ${written}: systemd does not hand it to the courier`,
-      'copy the file itself to the place of the link',
+      'replace the link with the file itself',
     );
   try {
     return readFileSync(found);
@@ -46,7 +46,7 @@ function readSecret(key: string, path: string): Buffer {
     throw new ConfigError(
       `${key}: expected a readable file, got: ${messageOf(cause).replaceAll(found, written)}`,
       isHandedOver && !isDenied(cause)
-        ? `check that it is there, a file: sudo ls -l ${credentialsFolder}`
+        ? `check that it is there and is a file: sudo ls -l ${credentialsFolder}`
         : 'check that the file exists and that the service user may read it',
       { cause },
     );

@@ -36,7 +36,7 @@ export function openReasons(client: {
 export function unheard(topic: string): NoSubscriberError {
   return new NoSubscriberError(
     `Expected a subscriber to ${topic}, got reason code ${noSubscriber}: nobody subscribes`,
-    'the platform is to subscribe with a persistent session; mqtt.requireSubscriber: false where what takes messages is no subscriber',
+    'the platform must subscribe with a persistent session; mqtt.requireSubscriber: false if something other than a subscriber takes the messages',
   );
 }
 

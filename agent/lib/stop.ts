@@ -2,7 +2,7 @@ import { StoppedError } from './errors.ts';
 
 /** Throws a StoppedError once a person has stopped the command. */
 export function stopIf(signal: AbortSignal): void {
-  if (signal.aborted) throw new StoppedError('Expected to come to the end, got a stop by hand', 'start again');
+  if (signal.aborted) throw new StoppedError('Expected to run to the end, got a stop by hand', 'start again');
 }
 
 /**

@@ -289,8 +289,8 @@ class SqliteOutbox implements Outbox {
       this.#wasBusy = hasCode(cause, /^SQLITE_BUSY/);
       if (hasCode(cause, /^SQLITE_CONSTRAINT/))
         throw new UnstorableError(
-          `Expected what the schema of the outbox allows, got: ${messageOf(cause)}`,
-          'report it: what is stored next is not held up by it, and what was not is counted',
+          `Expected values that the schema of the outbox allows, got: ${messageOf(cause)}`,
+          'report this as a defect of Tocsin; what follows is stored all the same, and what was refused is counted',
           { cause },
         );
       throw new OutboxError(`Expected to write the outbox, got: ${messageOf(cause)}`, 'check free space and that the file belongs to the service', { cause });

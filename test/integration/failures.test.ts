@@ -107,7 +107,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['provision --install a --ca b --renew --discard', usage, /cannot be used with one another: '--install <file>', '--renew'\nTry: tocsin provision --help$/m],
   [`model -c ${good} models/street`, usage, /cannot be used with one another: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
   [`privacy verify --no-record --listener-pid 4194303 -c ${good} --report ${nowhere}/page.html`, usage, /^Error: Expected to write .*page.html, got: ENOENT/],
-  ['privacy verify --listener-pid me', usage, /expected the number of a process, got 'me'/],
+  ['privacy verify --listener-pid me', usage, /expected a process id, got 'me'/],
   ...[
     'bench --seconds 0',
     'calibrate --wait soon',
@@ -121,7 +121,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`replay ${text} -c ${nowhere}`, wrongConfig, /Expected a configuration file at /],
   [`config check -c ${file('yaml.yaml', 'site: [')}`, wrongConfig, /Expected YAML in /],
   [`config check -c ${config('keys', { site: 'Vieux Port', log: { level: 'loud' } })}`, wrongConfig, /has 2 problems:/],
-  [`config check -c ${config('tls', { mqtt: { url, certFile: 'a', keyFile: 'b' } })}`, wrongConfig, /expected mqtts:\/\/ or wss:\/\/ beside certFile/],
+  [`config check -c ${config('tls', { mqtt: { url, certFile: 'a', keyFile: 'b' } })}`, wrongConfig, /expected mqtts:\/\/ or wss:\/\/ together with certFile/],
   [`deliver -c ${noSecret}`, wrongConfig, /mqtt.caFile: expected a readable file/],
   [`replay ${nowhere}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
   [`replay ${text}`, audio, /Expected a wav, flac, ogg or mp3 file at /],
@@ -146,7 +146,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
     /got "gunshot"\nTry: tocsin evaluate --help/,
   ],
   [`selftest --ask -c ${noCard}`, audio, /the chain broke at the microphone/],
-  [`selftest --speaker -c ${noFile}`, wrongConfig, /Expected a microphone beside --speaker, got the file .*\nTry: set microphone/],
+  [`selftest --speaker -c ${noFile}`, wrongConfig, /Expected a microphone for --speaker, got the file .*\nTry: set microphone/],
   [`calibrate --dry-run -c ${noCard}`, audio, /./],
   [`calibrate -c ${notToBeWritten}`, wrongConfig, /Expected to write .*, got: ENOENT.*\nTry: run it again with sudo/],
   [`model ${nowhere}`, model, /Expected manifest.json in .*\nTry: name a folder as models/],
@@ -162,7 +162,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [
     `events explain ${text} -c ${good}`,
     wrongOutbox,
-    /Expected an event of Tocsin as JSON in .*, got: \(file\): expected JSON, got "not a sound"\nTry: the payload/,
+    /Expected an event of Tocsin as JSON in .*, got: \(file\): expected JSON, got "not a sound"\nTry: save the payload/,
   ],
   [
     `events explain ${file('id.json', '{"specversion":"1.0","id":"\\u001b[2J"}')} -c ${good}`,
@@ -175,7 +175,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`selftest -c ${good}`, broker, /the chain broke at the broker/],
   [`doctor -c ${nowhere}`, check, /failed checks: 1 of 18 \(config\)|failed checks: \d of 18 \(config/],
   [`commission -c ${good}`, identity, /Expected the private key of this sensor/],
-  [`provision --ca ${text} -c ${good}`, usage, /Expected --ca beside --install/],
+  [`provision --ca ${text} -c ${good}`, usage, /Expected --ca with --install, got --ca alone/],
   [`privacy list ${nowhere}`, usage, /Expected an installation in .*, got: ENOENT/],
   [`privacy list ${recorded}`, usage, /Expected an installation in .*, got a folder without agent\nTry: name the folder/],
   [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write .*\nTry: name a file in a folder that exists and/m],
@@ -184,7 +184,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
     usage,
     /Expected to write .*\/recorded, got: EISDIR/,
   ],
-  [`evaluate ${recorded} --out ${recorded}/../recorded/scenes.json`, usage, /Expected a page of its own, got .*scenes.json, which/],
+  [`evaluate ${recorded} --out ${recorded}/../recorded/scenes.json`, usage, /Expected --out to name a file of its own, got .*scenes.json, which/],
   [`evaluate ${recorded} --out /dev/full`, failure, /got: ENOSPC.*\nTry: make room there \(df -h\)/],
   [
     `privacy verify --no-record --listener-pid 4194303 --package-list ${nowhere} -c ${good} --report /dev/full`,
@@ -266,7 +266,7 @@ test('output that cannot be written is an error with its reason', () => {
     status: 1,
     stderr: 'Error: Expected to write the output, got: ENOSPC: no space left on device, write\nTry: is the disk full? df -h\n',
   });
-  expect(status('--lang', 'fr').stderr).toContain('Attendu de pouvoir écrire la sortie, obtenu\u00a0: disque plein (ENOSPC)');
+  expect(status('--lang', 'fr').stderr).toContain('Impossible d’écrire la sortie\u00a0: disque plein (ENOSPC)');
 });
 
 test.each([
@@ -280,8 +280,8 @@ test.each([
   `evaluate ${recorded} --json`,
 ])('stopped by hand: %s', async (line) => {
   for (const [language, said, hint] of [
-    ['en', 'Expected to come to the end, got a stop by hand', 'Try: start again'],
-    ['fr', 'Attendu d’aller au bout, obtenu un arrêt à la main', 'Essayez\u00a0: recommencez'],
+    ['en', 'Expected to run to the end, got a stop by hand', 'Try: start again'],
+    ['fr', 'Arrêté à la main avant la fin', 'Essayez\u00a0: recommencez'],
   ] as const) {
     const { exitCode, stdout, stderr } = await run(line, language, AbortSignal.timeout(1)); // before its model or file is open
     expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' }); // nor a result of half the work

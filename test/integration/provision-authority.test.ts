@@ -37,7 +37,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     const before = everything(sensor);
     const { status, stderr } = await sensor.install(cert, district.ca);
     expect(status).toBe(10);
-    expect(stderr).toMatch(/Expected an authority that signed itself in .*, got CN=District of CN=City Authority\nTry: put the root above it/);
+    expect(stderr).toMatch(/Expected a self-signed root authority in .*, got CN=District of CN=City Authority\nTry: put the root above it/);
     expect(everything(sensor)).toEqual(before);
     expect(await trustOf(district.ca)).toBe('UNABLE_TO_GET_ISSUER_CERT');
     const both = sensor.at('../both.pem');
@@ -62,7 +62,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     const [p7b, pem] = [sensor.at('../answer.p7b'), sensor.at('../answer.pem')];
     openssl('crl2pkcs7', '-nocrl', '-certfile', operator.ca, '-certfile', district.ca, '-certfile', cert, '-out', p7b);
     const refused = await sensor.install(p7b);
-    expect(refused).toMatchObject({ status: 10, stderr: expect.stringContaining('Try: of DER: openssl x509') });
+    expect(refused).toMatchObject({ status: 10, stderr: expect.stringContaining('Try: from DER: openssl x509') });
     openssl(...'pkcs7 -print_certs -in'.split(' '), p7b, '-out', pem);
     const { status, stderr } = await sensor.install(pem);
     expect(status, stderr).toBe(0);
@@ -130,7 +130,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
   ])('one file for two of key, certificate and authority (%o) is refused before a key is made or lost', async (names, twice) => {
     const sensor = openSensor(operator, names);
     const { status, stderr } = await sensor.provision();
-    expect(stderr).toContain(`got ${sensor.at(twice)} for two`);
+    expect(stderr).toContain(`got ${sensor.at(twice)} twice`);
     expect([status, sensor.names()]).toEqual([10, []]);
   });
 });

@@ -78,7 +78,7 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     onTestFinished(() => void vi.unstubAllEnvs());
     const said = async (lang: string) => (await sensor.provision('--lang', lang)).stderr;
     expect(await said('en')).toBe('Error: Expected openssl to sign the request, got: spawnSync openssl ENOENT\nTry: apt install openssl\n');
-    expect(await said('fr')).toContain('obtenu\u00a0: programme openssl absent\n');
+    expect(await said('fr')).toContain('n’a pas pu signer la demande\u00a0: programme openssl absent\n');
   });
 
   test('a damaged key leads to the option that makes another: --renew for the one in force, --discard for one that waits', async () => {

@@ -169,7 +169,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   const refusals: [string, RegExp, (sensor: Sensor, request: string) => { cert: string; ca?: string } | Promise<{ cert: string; ca?: string }>][] = [
     ['for another key', /got one for/, async () => ({ cert: operator.sign((await openSensor(operator).provision()).stdout) })],
     ['for another name', /CN=other/, (_, request) => ({ cert: operator.sign(request, { subject: '/CN=other' }) })],
-    ['that has ended', /that ended/, (_, request) => ({ cert: operator.sign(request, { from: '20200101000000Z', to: '20210101000000Z' }) })],
+    ['that has ended', /that expired on/, (_, request) => ({ cert: operator.sign(request, { from: '20200101000000Z', to: '20210101000000Z' }) })],
     ['that has not begun', /clock right/, (_, request) => ({ cert: operator.sign(request, { from: '20900101000000Z', to: '20910101000000Z' }) })],
     ['for servers', /client authentication/, (_, request) => ({ cert: operator.sign(request, { usage: 'serverAuth' }) })],
     [

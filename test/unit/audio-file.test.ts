@@ -270,13 +270,13 @@ test('what takes more memory than is free is refused before it is taken', async 
   expect(memoryNeeded({ sampleRate: 16_000, channels: 1, samples: 52_000_000 }, 16_000)).toBe(416_000_000);
   expect(memoryNeeded({ sampleRate: 48_000, channels: 2, samples: 3_000_000 }, 16_000)).toBe(40_000_000);
   expect(() => requireMemory('/a.wav', 416e6, 416e6)).not.toThrow();
-  expect(() => requireMemory('/a.wav', 416e6, 300e6)).toThrow(/at most 300 MB of memory to hear, as is free here, got one that takes 416 MB/);
+  expect(() => requireMemory('/a.wav', 416e6, 300e6)).toThrow(/at most the 300 MB of memory that are free here, got one that takes 416 MB to hear/);
   const own = vi.spyOn(process.memoryUsage, 'rss').mockReturnValue(5e7);
   const limit = vi.spyOn(process, 'constrainedMemory');
   try {
     for (const bytes of [1000, wav.length]) {
       limit.mockReturnValue(5e7 + bytes);
-      await expect(hear(wav)).rejects.toThrow(/^Expected a file at .* that takes at most 0 MB of memory/);
+      await expect(hear(wav)).rejects.toThrow(/^Expected a file at .* that takes at most the 0 MB of memory/);
     }
   } finally {
     own.mockRestore();

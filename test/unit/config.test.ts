@@ -119,7 +119,7 @@ test('a secret that stands in the file is refused and not shown: what is wrong w
   for (const line of ['got "mqtts://(redacted)@broker.example.org"', 'mqtt.password: expected no such key, got "(redacted)"', '"name":"b"'])
     expect(said).toContain(line);
   const token = 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMw';
-  expect(problemsOf({ ...minimal, mqtt: { url: `mqtt://localhost/${token}`, certFile: 'a', keyFile: 'b' } })).toMatch(/beside certFile, got (?!.*c2Vj)/);
+  expect(problemsOf({ ...minimal, mqtt: { url: `mqtt://localhost/${token}`, certFile: 'a', keyFile: 'b' } })).toMatch(/together with certFile, got (?!.*c2Vj)/);
   expect(problemsOf({ ...minimal, mqtt: { ...minimal.mqtt, passwordFile: 7 } })).toContain('mqtt.passwordFile: expected text, got 7');
 });
 
@@ -161,7 +161,7 @@ test('a private key that is pasted in the place of its file is refused and not s
     for (const line of body) for (let at = 0; at + 12 <= line.length; at++) expect(one).not.toContain(line.slice(at, at + 12));
   }
   expect(said[0]).toContain(
-    'mqtt.keyFile: expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file, got "(redacted)"',
+    'mqtt.keyFile: expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or an absolute path to another folder; the secret itself goes into that file, got "(redacted)"',
   );
   for (const name of [`${'0123456789abcdef'.repeat(4)}.pem`, `/srv/${'keys/'.repeat(12)}sensor`])
     expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org', certFile: name, keyFile: name } }), name).toBe('none');
@@ -177,7 +177,9 @@ test('a file that is absent or no YAML says so', () => {
 test('an alias of itself, of nothing or of too much is told as one', () => {
   const laughs = [...'abcdefgh'].map((name, i, all) => `${name}: &${name} [${Array(9).fill(i === 0 ? 'ha' : `*${all[i - 1]}`)}]`).join('\n');
   for (const text of ['site: &a [*a]', '&a [*a]', '&a\nsite: *a', 'site: *a', laughs])
-    expect(loaded(text)).toBe('Expected YAML in FILE, got: an alias (*name) of nothing, of itself or of too much; write the value in the place of each *name');
+    expect(loaded(text)).toBe(
+      'Expected YAML in FILE, got: an alias (*name) that is undefined, contains itself or is repeated too often; write the value itself in place of each *name',
+    );
   expect(loaded(`site: a\nsensor: b\nmqtt: ${'['.repeat(20_000)}`)).toMatch(/^Expected YAML in FILE/);
   expect(loaded('site: &a here\nsensor: *a\nmqtt: {url: mqtt://localhost}')).toBe('right');
 });
@@ -210,7 +212,7 @@ test('without TLS only to a broker on this machine, or where the configuration s
 
 test('a broker without a host, or with port 0, is refused: the MQTT client would take this machine in its place', () => {
   for (const url of ['mqtts:///broker.example.org', 'mqtts://?broker', 'mqtts://#broker', 'mqtts://broker.example.org:0', 'wss://broker.example.org:99999'])
-    expect(problemsOf({ ...minimal, mqtt: { url } }), url).toContain('mqtt.url: expected a host and a port that an address can have');
+    expect(problemsOf({ ...minimal, mqtt: { url } }), url).toContain('mqtt.url: expected a valid host and port');
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org:8884/path' } })).toBe('none');
 });
 

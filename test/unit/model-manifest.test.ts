@@ -126,7 +126,7 @@ test.skipIf(process.getuid?.() !== 0)('a folder that the service may not read is
   const folder = copyOf(); // of mode 700
   const options = { uid: 65_534, gid: 65_534, encoding: 'utf8' } as const;
   const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], options);
-  expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining(`where a service says so: sudo chmod -R a+rX ${folder}\n`) });
+  expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining(`if a service reports this: sudo chmod -R a+rX ${folder}\n`) });
 });
 
 test('the time between two scores is shown to a tenth of a millisecond, not with all the digits of a third', () => {

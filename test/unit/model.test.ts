@@ -129,12 +129,12 @@ function pointsAt(open: number, close: number) {
   return { balanced: point, strict: point };
 }
 test.each<[Record<string, unknown>, RegExp]>([
-  [{ windowSamples: 1e12 }, /windowSamples: expected at most the 16000 of a second, for sound is forgotten within two, got 1000000000000/],
+  [{ windowSamples: 1e12 }, /windowSamples: expected at most the 16000 of a second, because sound is forgotten within two seconds, got 1000000000000/],
   [{ latencySeconds: 240 }, /latencySeconds: /], // of milliseconds
   [{ operatingPoints: pointsAt(0.5, 0) }, /has 6 problems:\n {2}operatingPoints.balanced.labels.glass_break.close: /],
   [{ operatingPoints: pointsAt(0, 0) }, /has 12 problems:/],
   [{ hopSamples: 20_000 }, /hopSamples: expected at most the 2560 of windowSamples, got 20000/],
-  [{ hopSamples: 1920, frameSeconds: 0.02 }, /hopSamples: expected the 2560 of windowSamples, for a model with states hears each sample once, got 1920/],
+  [{ hopSamples: 1920, frameSeconds: 0.02 }, /hopSamples: expected the 2560 of windowSamples, because a model with states hears each sample once, got 1920/],
   [{ hopSamples: 1920, states: [] }, /frameSeconds: expected 0.03, a hop of 1920 samples over 4 frames, got 0.04/],
   [{ frameSeconds: 0.24 }, /frameSeconds: expected 0.04, a hop of 2560 samples over 4 frames, got 0.24/],
   [{ sampleRate: 32_000 }, /frameSeconds: expected 0.02, /],
@@ -209,7 +209,7 @@ test('a graph larger than memory holds is refused before it is read: the kernel 
   const refused = openOnnxClassifier(bundled);
   limit.mockRestore();
   await expect(refused).rejects.toThrow(
-    /^Expected a graph at .*model.onnx that takes at most -?\d+ MB of memory to load, as is free here, got one that takes 8 MB$/,
+    /^Expected a graph at .*model.onnx that takes at most the -?\d+ MB of memory that are free here, got one that takes 8 MB to load$/,
   );
 });
 

@@ -42,7 +42,7 @@ test('a credential is told of, and taken, by the file that was written, also whe
     rmSync(place, { force: true });
     const refused = expect.objectContaining({
       message: `mqtt.caFile: expected a readable file, got: ENOENT: no such file or directory, open '${path}'`,
-      tryHint: 'check that it is there, a file: sudo ls -l /etc/tocsin/credentials',
+      tryHint: 'check that it is there and is a file: sudo ls -l /etc/tocsin/credentials',
     });
     expect(() => readCredentials(mqtt(named))).toThrow(refused);
     writeFileSync(place, 'PEM');

@@ -50,7 +50,7 @@ function stop(): Promise<void> {
     execFile('systemctl', ['stop', unit], { timeout: 60_000 }, (error) => {
       if (error === null) return done();
       const byHand = error.signal === 'SIGINT'; // Ctrl-C reaches what the terminal runs, systemctl too
-      fail(byHand ? new StoppedError('Expected to come to the end, got a stop by hand', 'start again') : refused('stop', messageOf(error), error));
+      fail(byHand ? new StoppedError('Expected to run to the end, got a stop by hand', 'start again') : refused('stop', messageOf(error), error));
     });
   });
 }

@@ -11,11 +11,12 @@ export const frenchErrors: Record<string, string> = {
   'the file system is read-only: findmnt shows its options; change the file where it can be written':
     'le système de fichiers est en lecture seule : findmnt montre ses options ; changez le fichier là où il peut être écrit',
   'make room there (df -h), or name a file elsewhere': 'faites-y de la place (df -h), ou nommez un fichier ailleurs',
-  'Expected a page of its own, got {1}, which belongs to the scenes': 'Attendu une page à part, obtenu {1}, qui appartient aux scènes',
+  'Expected --out to name a file of its own, got {1}, which belongs to the scenes':
+    'Attendu un fichier à part pour --out, obtenu {1}, qui appartient aux scènes',
   'Expected --wait of {1} or more, as long as the tone must be steady, got {2}':
     'Attendu --wait de {1} ou plus, le temps que le son doit être stable, obtenu {2}',
-  'wait longer, or a shorter tone: --seconds': 'attendez plus longtemps, ou un son plus court : --seconds',
-  'Expected a microphone beside {1}, got the file {2}': 'Attendu un microphone avec {1}, obtenu le fichier {2}',
+  'wait longer with --wait, or ask for a shorter tone with --seconds': 'attendez plus longtemps avec --wait, ou demandez un son plus court avec --seconds',
+  'Expected a microphone for {1}, got the file {2}': 'Attendu un microphone pour {1}, obtenu le fichier {2}',
   'set microphone.adapter and microphone.device, or leave the option out': 'réglez microphone.adapter et microphone.device, ou enlevez l’option',
   'name another file: --out': 'nommez un autre fichier : --out',
   'Expected schema version {1} or an earlier one, got {2}: {3} is of a later release':
@@ -24,32 +25,32 @@ export const frenchErrors: Record<string, string> = {
   'Expected an outbox at {1}, got: {2}': 'Attendu une file d’attente à {1}, obtenu : {2}',
   'check the path, its owner and free space; if the file is damaged, `tocsin deliver` and `tocsin listen` repair it when they start':
     'vérifiez le chemin, son propriétaire et la place libre ; un fichier endommagé est réparé au démarrage de `tocsin deliver` et `tocsin listen`',
-  'Expected to write the outbox, got: {1}': 'Attendu de pouvoir écrire la file d’attente, obtenu : {1}',
-  'Expected what the schema of the outbox allows, got: {1}': 'Attendu ce que permet le schéma de la file d’attente, obtenu : {1}',
-  'report it: what is stored next is not held up by it, and what was not is counted':
-    'signalez-le : ce qui suit est stocké tout de même, et ce qui ne l’a pas été est compté',
+  'Expected to write the outbox, got: {1}': 'Impossible d’écrire dans la file d’attente : {1}',
+  'Expected values that the schema of the outbox allows, got: {1}': 'Attendu des valeurs que permet le schéma de la file d’attente, obtenu : {1}',
+  'report this as a defect of Tocsin; what follows is stored all the same, and what was refused is counted':
+    'signalez ce défaut de Tocsin ; ce qui suit est stocké tout de même, et ce qui a été refusé est compté',
   'check free space and that the file belongs to the service': 'vérifiez la place libre et que le fichier appartient au service',
   ...linkErrors,
-  'Expected to come to the end, got a stop by hand': 'Attendu d’aller au bout, obtenu un arrêt à la main',
+  'Expected to run to the end, got a stop by hand': 'Arrêté à la main avant la fin',
   'start again': 'recommencez',
   'Expected a configuration file at {1}, got: {2}': 'Attendu un fichier de configuration à {1}, obtenu : {2}',
-  'run it again with sudo; where a service says so: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
-    'recommencez avec sudo ; si c’est un service qui le dit : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
+  'run it again with sudo; if a service reports this: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
+    'recommencez avec sudo ; si c’est un service qui le signale : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
   'Expected YAML in {1}, got: {2} at line {3}, column {4}': 'Attendu du YAML dans {1}, obtenu : {2}, ligne {3}, colonne {4}',
   'check indentation and quotes at the line named': 'vérifiez les retraits et guillemets à la ligne indiquée',
-  'Expected YAML in {1}, got: an alias (*name) of nothing, of itself or of too much':
-    'Attendu du YAML dans {1}, obtenu : un alias (*nom) de rien, de lui-même ou de trop',
-  'write the value in the place of each *name': 'écrivez la valeur à la place de chaque *nom',
+  'Expected YAML in {1}, got: an alias (*name) that is undefined, contains itself or is repeated too often':
+    'Attendu du YAML dans {1}, obtenu : un alias (*nom) non défini, qui se contient lui-même ou est répété trop souvent',
+  'write the value itself in place of each *name': 'écrivez la valeur elle-même à la place de chaque *nom',
   '{1} has {2} problem{3}:\n{4}': '{1} : à corriger ({2}) :\n{4}',
   'tocsin config example shows every key with its default': 'tocsin config example montre chaque clé et sa valeur par défaut',
   '{1}: expected a readable file, got: {2}': '{1} : attendu un fichier lisible, obtenu : {2}',
   '{1}: expected a file, got a symbolic link at {2}: systemd does not hand it to the courier':
     '{1} : attendu un fichier, obtenu un lien symbolique à {2} : systemd ne le remet pas au courrier',
-  'copy the file itself to the place of the link': 'copiez le fichier lui-même à la place du lien',
-  'check that it is there, a file: sudo ls -l {1}': 'vérifiez qu’il est là, et un fichier : sudo ls -l {1}',
+  'replace the link with the file itself': 'remplacez le lien par le fichier lui-même',
+  'check that it is there and is a file: sudo ls -l {1}': 'vérifiez qu’il est là et que c’est un fichier : sudo ls -l {1}',
   'check that the file exists and that the service user may read it': 'vérifiez que le fichier existe et que l’utilisateur du service peut le lire',
-  'Expected arecord to list devices, got: {1}': 'Attendu que arecord énumère les appareils, obtenu : {1}',
+  'Expected arecord to list devices, got: {1}': 'arecord n’a pas pu lister les appareils : {1}',
   'apt install alsa-utils': 'apt install alsa-utils',
   'arecord -L by hand shows the same': 'arecord -L à la main montre la même chose',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
@@ -58,12 +59,13 @@ export const frenchErrors: Record<string, string> = {
     'Attendu tous les fichiers que nomme scenes.json, illisibles : {1} sur {2}, le premier {3}',
   'Expected a scene in {1}, got an empty list': 'Attendu une scène dans {1}, obtenu une liste vide',
   'Expected {1} s of sound in {2}, as scenes.json says, got {3} s': 'Attendu {1} s de son dans {2}, comme le dit scenes.json, obtenu {3} s',
-  'is the file whole? if it is, correct its "seconds" in scenes.json': 'le fichier est-il entier ? si oui, corrigez ses « seconds » dans scenes.json',
+  'is the file complete? if it is, correct its "seconds" in scenes.json': 'le fichier est-il complet ? si oui, corrigez ses « seconds » dans scenes.json',
   'tocsin evaluate --help shows the form': 'tocsin evaluate --help montre la forme',
-  'Expected both processes to run, got exit {1} from one': 'Attendu que les deux processus tournent, l’un a fini avec {1}',
+  'Expected both processes to run, got exit {1} from one': 'Un des deux processus s’est arrêté : sortie {1}',
   'read the line above': 'lisez la ligne ci-dessus',
   'Expected {1} in {2}, got: {3}': 'Attendu {1} dans {2}, obtenu : {3}',
-  'run it again with sudo; where a service says so: sudo chmod -R a+rX {1}': 'recommencez avec sudo ; si c’est un service qui le dit : sudo chmod -R a+rX {1}',
+  'run it again with sudo; if a service reports this: sudo chmod -R a+rX {1}':
+    'recommencez avec sudo ; si c’est un service qui le signale : sudo chmod -R a+rX {1}',
   'name a folder as models/README.md describes; in the configuration it is model.path':
     'nommez un dossier comme le décrit models/README.md ; dans la configuration c’est model.path',
   'Expected JSON in {1}/manifest.json, got: {2}': 'Attendu du JSON dans {1}/manifest.json, obtenu : {2}',
@@ -71,7 +73,7 @@ export const frenchErrors: Record<string, string> = {
   '{1}/manifest.json has {2} problem{3}:\n{4}': '{1}/manifest.json : à corriger ({2}) :\n{4}',
   'see models/README.md for each field': 'voyez models/README.md pour chaque champ',
   'labels.{1}: expected names from "classes", got "{2}"': 'labels.{1} : attendu des noms de « classes », obtenu « {2} »',
-  'correct the spelling in manifest.json': 'corrigez l’écriture dans manifest.json',
+  'correct the spelling in manifest.json': 'corrigez l’orthographe dans manifest.json',
   'Expected {1} with sha256 {2}, got {3}': 'Attendu {1} avec le sha256 {2}, obtenu {3}',
   'install the model again; if you changed it on purpose, write the new digest into manifest.json':
     'réinstallez le modèle ; si vous l’avez changé exprès, écrivez la nouvelle empreinte dans manifest.json',
@@ -79,30 +81,30 @@ export const frenchErrors: Record<string, string> = {
   'export the model again, with its weights inside the file': 'exportez le modèle de nouveau, ses poids dans le fichier',
   'export the model again with the ops, opset and IR version that models/README.md names':
     'exportez le modèle de nouveau avec les opérateurs, l’opset et la version IR que nomme models/README.md',
-  'Expected a graph at {1} that takes at most {2} MB of memory to load, as is free here, got one that takes {3} MB':
-    'Attendu un graphe à {1} qui prenne au plus {2} Mo de mémoire, ce qui est libre ici, obtenu un qui en prend {3} Mo',
+  'Expected a graph at {1} that takes at most the {2} MB of memory that are free here, got one that takes {3} MB to load':
+    'Attendu un graphe à {1} qui prend au plus les {2} Mo de mémoire libres ici, obtenu {3} Mo',
   'take a smaller model; models/README.md says how large it may be for the service':
     'prenez un modèle plus petit ; models/README.md dit quelle taille le service admet',
   'Expected scores from 0 to 1 from {1}, got {2}': 'Attendu de {1} des scores de 0 à 1, obtenu {2}',
   'export the model with a sigmoid or softmax behind its last layer': 'exportez le modèle avec une sigmoïde ou un softmax après sa dernière couche',
   'hopSamples: expected at most the {1} of windowSamples, got {2}': 'hopSamples : attendu au plus les {1} de windowSamples, obtenu {2}',
-  'hopSamples: expected the {1} of windowSamples, for a model with states hears each sample once, got {2}':
+  'hopSamples: expected the {1} of windowSamples, because a model with states hears each sample once, got {2}':
     'hopSamples : attendu les {1} de windowSamples, car un modèle avec états entend chaque échantillon une fois, obtenu {2}',
-  'windowSamples: expected at most the {1} of a second, for sound is forgotten within two, got {2}':
-    'windowSamples : attendu au plus les {1} d’une seconde, car le son est oublié en deux, obtenu {2}',
+  'windowSamples: expected at most the {1} of a second, because sound is forgotten within two seconds, got {2}':
+    'windowSamples : attendu au plus les {1} d’une seconde, car le son est oublié en deux secondes, obtenu {2}',
   'waveformShape: expected sizes whose product is the {1} of windowSamples, got {2}':
     'waveformShape : attendu des dimensions dont le produit est {1}, comme windowSamples, obtenu {2}',
   'frameSeconds: expected {1}, a hop of {2} samples over {3} frames, got {4}':
     'frameSeconds : attendu {1}, un pas de {2} échantillons divisé en {3} trames, obtenu {4}',
   'classes: expected each name once, got "{1}" again': 'classes : attendu chaque nom une seule fois, obtenu « {1} » de nouveau',
   'Expected finite numbers as scores and states from {1}, got others': 'Attendu de {1} des nombres finis comme scores et comme états, obtenu autre chose',
-  'if it happens again, export the model anew; `tocsin selftest` tries it': 'si cela se reproduit, exportez le modèle de nouveau ; `tocsin selftest` l’essaie',
+  'if it happens again, export the model anew; `tocsin selftest` tests it': 'si cela se reproduit, exportez le modèle de nouveau ; `tocsin selftest` le teste',
   'Expected sound of at least {1} Hz, as the model takes, got {2} Hz': 'Attendu un son d’au moins {1} Hz, comme le prend le modèle, obtenu {2} Hz',
   'raise microphone.sampleRateHz to a rate that the microphone has, or take another model':
     'augmentez microphone.sampleRateHz à une fréquence du microphone, ou prenez un autre modèle',
-  'Expected {1} to take {2} samples, got: {3}': 'Attendu que {1} prenne {2} échantillons, obtenu : {3}',
+  'Expected {1} to take {2} samples, got: {3}': '{1} ne prend pas {2} échantillons : {3}',
   'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32':
-    'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe, avec son et états en float32',
+    'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe, dont le signal et les états doivent être en float32',
   'Expected {1} x {2} float32 scores from {3}, got {4} {5}': 'Attendu {1} x {2} scores float32 de {3}, obtenu {4} {5}',
   'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32':
     'framesPerHop et classes de manifest.json doivent être ceux du graphe, et ses scores en float32',
@@ -110,12 +112,12 @@ export const frenchErrors: Record<string, string> = {
   'name the inputs of the graph in manifest.json': 'nommez les entrées du graphe dans manifest.json',
   'Expected the outputs {1}, got {2}': 'Attendu les sorties {1}, obtenu {2}',
   'name the outputs of the graph in manifest.json': 'nommez les sorties du graphe dans manifest.json',
-  'Expected a file at {1} that takes at most {2} MB of memory to hear, as is free here, got one that takes {3} MB':
-    'Attendu un fichier à {1} qui prend au plus {2} Mo de mémoire à entendre, ce qui est libre ici, obtenu un qui en prend {3} Mo',
-  'Expected sound in {1} files, got {2} that could not be heard: each is told above':
-    'Attendu du son dans {1} fichiers, obtenu {2} qui n’ont pu être entendus : chacun est dit plus haut',
-  'see to those and name them again': 'occupez-vous de ceux-là et nommez-les à nouveau',
-  'Expected sound in {1}, got nothing but exact zeros': 'Attendu du son dans {1}, obtenu rien que des zéros exacts',
+  'Expected a file at {1} that takes at most the {2} MB of memory that are free here, got one that takes {3} MB to hear':
+    'Attendu un fichier à {1} dont la lecture prend au plus les {2} Mo de mémoire libres ici, obtenu {3} Mo',
+  'Expected sound in {1} files, got {2} that could not be read: each is named above':
+    'Attendu du son dans {1} fichiers, obtenu {2} qui n’ont pu être lus : chacun est nommé plus haut',
+  'correct those files, then run the command on them again': 'corrigez ces fichiers, puis relancez la commande sur eux',
+  'Expected sound in {1}, got nothing but exact zeros': 'Attendu du son dans {1}, obtenu uniquement des zéros exacts',
   'was its recorder mute? leave it out of scenes.json, or record it again':
     'l’enregistreur était-il muet ? enlevez-le de scenes.json, ou enregistrez-le à nouveau',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
@@ -131,10 +133,10 @@ export const frenchErrors: Record<string, string> = {
     'Attendu du son de {1}, obtenu {2} s de zéros exacts, ou des zéros le plus souvent',
   'check the plug, the mute switch and the capture volume (alsamixer)': 'vérifiez la prise, l’interrupteur et le volume de capture (alsamixer)',
   'Expected sound from the microphone, got {1}': 'Attendu du son du microphone, obtenu {1}',
-  'Expected {1} to keep capturing, got: {2}{3}': 'Attendu que {1} continue la capture, obtenu : {2}{3}',
+  'Expected {1} to keep capturing, got: {2}{3}': '{1} a cessé la capture : {2}{3}',
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
-  'Expected to write {1}, got: {2}': 'Attendu de pouvoir écrire {1}, obtenu : {2}',
+  'Expected to write {1}, got: {2}': 'Impossible d’écrire {1} : {2}',
   'Expected the microphone {1}, got {2}': 'Attendu le microphone {1}, obtenu {2}',
   'Expected the microphone {1} ({2}), got {3}': 'Attendu le microphone {1} ({2}), obtenu {3}',
   'Expected one microphone {1}, got {2}': 'Attendu un seul microphone {1}, obtenu {2}',
@@ -143,44 +145,46 @@ export const frenchErrors: Record<string, string> = {
   'put the right one back, or change microphone.device': 'remettez le bon, ou changez microphone.device',
   'put the first one back into its port, or restart the listener if it was exchanged or moved on purpose':
     'remettez le premier sur son port, ou relancez l’écouteur s’il a été échangé ou déplacé exprès',
-  'Expected to read what is captured, got: {1}': 'Attendu de pouvoir lire la capture, obtenu : {1}',
-  'Expected {1} to end when it was killed, got: process {2} is still there': 'Attendu que {1} finisse une fois tué, obtenu : le processus {2} est toujours là',
+  'Expected to read what is captured, got: {1}': 'Impossible de lire la capture : {1}',
+  'Expected {1} to end when it was killed, got: process {2} is still there': '{1} aurait dû s’arrêter une fois tué : le processus {2} est toujours là',
   'take the microphone out and put it in again; if that does not help, restart the board':
     'débranchez et rebranchez le microphone ; si cela n’aide pas, redémarrez la carte',
   'fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener':
     'fuser -v /dev/snd/* montre quel programme le tient ; pour un essai : sudo systemctl stop tocsin-listener',
-  'restart the board if this does not end by itself': 'redémarrez la carte si cela ne cesse pas de soi-même',
-  'Expected to start {1}, got: {2}': 'Attendu de lancer {1}, obtenu : {2}',
-  'Expected to be the only listener of {1}, got another that runs': 'Attendu d’être le seul écouteur de {1}, un autre tourne',
+  'restart the board if this does not end by itself': 'redémarrez la carte si cela ne cesse pas tout seul',
+  'Expected to start {1}, got: {2}': 'Impossible de lancer {1} : {2}',
+  'Expected to be the only listener of {1}, got another that runs': 'Un autre écouteur utilise déjà {1}',
   'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it':
     'sudo systemctl stop tocsin-listener, ou arrêtez l’autre ; tocsin status le montre',
-  'Expected to be the only courier of {1}, got another that runs': 'Attendu d’être le seul courrier de {1}, un autre tourne',
+  'Expected to be the only courier of {1}, got another that runs': 'Un autre courrier utilise déjà {1}',
   'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it':
     'sudo systemctl stop tocsin-courier, ou arrêtez l’autre ; tocsin status le montre',
   'run it again with sudo': 'recommencez avec sudo',
-  'Expected to read the outbox {1}, got: {2}': 'Attendu de pouvoir lire la file {1}, obtenu : {2}',
+  'Expected to read the outbox {1}, got: {2}': 'Impossible de lire la file d’attente {1} : {2}',
   'sudo tocsin doctor says more': 'sudo tocsin doctor en dit plus',
   'Expected a sensor without a key, got one at {1}': 'Attendu un capteur sans clé, obtenu une clé à {1}',
-  'sudo tocsin provision --renew: it stays in force until the new one is installed':
-    'sudo tocsin provision --renew : elle reste en vigueur jusqu’à l’installation de la nouvelle',
+  'sudo tocsin provision --renew makes another; the present key stays in force until the new one is installed':
+    'sudo tocsin provision --renew en fait une autre ; la clé actuelle reste en vigueur jusqu’à l’installation de la nouvelle',
   'Expected a private key at {1}, got: {2}': 'Attendu une clé privée à {1}, obtenu : {2}',
   'sudo tocsin provision {1} makes another': 'sudo tocsin provision {1} en fait une autre',
-  'Expected openssl to sign the request, got: {1}': 'Attendu que openssl signe la demande, obtenu : {1}',
+  'Expected openssl to sign the request, got: {1}': 'openssl n’a pas pu signer la demande : {1}',
   'apt install openssl': 'apt install openssl',
   'Expected a key of this sensor at {1}, got none': 'Attendu une clé de ce capteur à {1}, obtenu aucune',
   'sudo tocsin provision first': 'd’abord sudo tocsin provision',
-  'Expected a certificate for the key {1} of this sensor, got one for {2}': 'Attendu un certificat pour la clé {1} de ce capteur, obtenu un pour {2}',
+  'Expected a certificate for the key {1} of this sensor, got one for {2}':
+    'Attendu un certificat pour la clé {1} de ce capteur, obtenu un certificat pour {2}',
   'sudo tocsin provision --renew prints the request that is to be signed': 'sudo tocsin provision --renew affiche la demande à signer',
   'sudo tocsin provision prints the request that is to be signed': 'sudo tocsin provision affiche la demande à signer',
   'Expected a certificate for CN={1}, got CN={2}': 'Attendu un certificat pour CN={1}, obtenu CN={2}',
-  "the broker's ACL goes by this name: sign the sensor's own request": 'les droits au broker vont par ce nom : signez la demande du capteur lui-même',
-  'Expected a certificate for client authentication, got one for {1}': 'Attendu un certificat d’authentification client, obtenu un pour {1}',
+  "the broker's ACL uses this name: sign the request that this sensor made":
+    'le broker accorde les droits selon ce nom : signez la demande faite par ce capteur',
+  'Expected a certificate for client authentication, got one for {1}': 'Attendu un certificat d’authentification client, obtenu un certificat pour {1}',
   'sign it with extendedKeyUsage=clientAuth': 'signez-le avec extendedKeyUsage=clientAuth',
-  'Expected a certificate valid at {1}, got one from {2} on': 'Attendu un certificat valable au {1}, obtenu un à partir du {2}',
+  'Expected a certificate valid at {1}, got one valid from {2} on': 'Attendu un certificat valable au {1}, obtenu un certificat valable à partir du {2}',
   'is the clock right? date; timedatectl shows whether it is synchronised': 'l’horloge est-elle juste ? date ; timedatectl dit si elle est synchronisée',
-  'Expected a certificate valid at {1}, got one that ended {2}': 'Attendu un certificat valable au {1}, obtenu un échu le {2}',
+  'Expected a certificate valid at {1}, got one that expired on {2}': 'Attendu un certificat valable au {1}, obtenu un certificat expiré le {2}',
   'ask for another; if the clock is wrong, set it first': 'demandez-en un autre ; si l’horloge est fausse, réglez-la d’abord',
-  'Expected a certificate signed by {1}, got one of {2}': 'Attendu un certificat signé par {1}, obtenu un de {2}',
+  'Expected a certificate signed by {1}, got one of {2}': 'Attendu un certificat signé par {1}, obtenu un certificat signé par {2}',
   "--ca names the operator's authority; where the broker has another, put both in that file":
     '--ca nomme l’autorité de l’exploitant ; si le broker en a une autre, mettez les deux dans ce fichier',
   'Expected an authority valid at {1}, got {2}, from {3} to {4}': 'Attendu une autorité valable au {1}, obtenu {2}, du {3} au {4}',
@@ -188,35 +192,36 @@ export const frenchErrors: Record<string, string> = {
     'demandez à l’exploitant celle en vigueur ; si l’horloge est fausse, mettez-la d’abord à l’heure',
   'Expected an authority (CA:true, and keyCertSign where it has a key usage), got {1}, which is none':
     'Attendu une autorité (CA:true, et keyCertSign si elle a un usage de clé), obtenu {1}, qui n’en est pas une',
-  'openssl x509 -in FILE -noout -text shows it; the operator makes one that may sign':
-    'openssl x509 -in FICHIER -noout -text le montre ; l’exploitant en fait une qui peut signer',
-  'Expected an authority that signed itself in {1}, got {2}': 'Attendu une autorité qui s’est signée elle-même dans {1}, obtenu {2}',
+  'openssl x509 -in FILE -noout -text shows it; ask the operator for one that may sign':
+    'openssl x509 -in FICHIER -noout -text le montre ; demandez à l’exploitant une autorité qui peut signer',
+  'Expected a self-signed root authority in {1}, got {2}': 'Attendu une autorité racine auto-signée dans {1}, obtenu {2}',
   'put the root above it into that file too: without it the sensor trusts no broker':
     'mettez aussi dans ce fichier la racine au-dessus d’elle : sans elle le capteur ne fait confiance à aucun broker',
-  'Expected a file each for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got {1} for two':
-    'Attendu un fichier chacun pour mqtt.keyFile, mqtt.certFile et mqtt.caFile, obtenu {1} pour deux',
-  'name another: sensor.key, sensor.pem, ca.pem; the one would be written over the other':
-    'nommez-en un autre : sensor.key, sensor.pem, ca.pem ; l’un serait écrit par-dessus l’autre',
+  'Expected three different files for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got {1} twice':
+    'Attendu trois fichiers différents pour mqtt.keyFile, mqtt.certFile et mqtt.caFile, obtenu {1} deux fois',
+  'name them for instance sensor.key, sensor.pem and ca.pem; otherwise one would overwrite the other':
+    'nommez-les par exemple sensor.key, sensor.pem et ca.pem ; sinon l’un écraserait l’autre',
   'Expected a file at {1}, got: {2}': 'Attendu un fichier à {1}, obtenu : {2}',
   'sudo tocsin provision --install sensor.pem --ca ca.pem': 'sudo tocsin provision --install sensor.pem --ca ca.pem',
   'Expected certificates alone in {1}, got a private key': 'Attendu seulement des certificats dans {1}, obtenu une clé privée',
-  "a key must never travel: have the sensor's own request signed": 'une clé ne doit jamais voyager : faites signer la demande du capteur',
+  'a private key must never leave its sensor: have the request of this sensor signed':
+    'une clé privée ne doit jamais quitter son capteur : faites signer la demande de ce capteur',
   'Expected a certificate (PEM) in {1}, got a certificate request': 'Attendu un certificat (PEM) dans {1}, obtenu une demande de certificat',
   'send the request to the authority that signs; --install takes the certificate that comes back':
-    'envoyez la demande à l’autorité qui signe ; --install prend le certificat qui en revient',
+    'envoyez la demande à l’autorité qui signe ; --install prend le certificat reçu en retour',
   'Expected a certificate (PEM) in {1}, got none': 'Attendu un certificat (PEM) dans {1}, obtenu aucun',
-  'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER':
-    'de DER : openssl x509 -in FICHIER -out sensor.pem ; de PKCS#7 (p7b) : openssl pkcs7 -print_certs -in FICHIER -out sensor.pem, pour DER avec -inform DER',
+  'from DER: openssl x509 -in FILE -out sensor.pem; from PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, with -inform DER if it is DER':
+    'depuis DER : openssl x509 -in FICHIER -out sensor.pem ; depuis PKCS#7 (p7b) : openssl pkcs7 -print_certs -in FICHIER -out sensor.pem, avec -inform DER s’il est en DER',
   'Expected a certificate (PEM) in {1}, got: {2}': 'Attendu un certificat (PEM) dans {1}, obtenu : {2}',
   'openssl x509 -in FILE -text shows what it is': 'openssl x509 -in FICHIER -text montre ce que c’est',
-  'Expected to write the credentials, got: {1}': 'Attendu de pouvoir écrire les secrets, obtenu : {1}',
+  'Expected to write the credentials, got: {1}': 'Impossible d’écrire la clé ou le certificat : {1}',
   'make the folder: sudo mkdir -m 700 -p {1}': 'créez le dossier : sudo mkdir -m 700 -p {1}',
   'sudo tocsin doctor shows whether the disk is full or read-only': 'sudo tocsin doctor dit si le disque est plein ou en lecture seule',
-  'Expected to write the output, got: {1}': 'Attendu de pouvoir écrire la sortie, obtenu : {1}',
+  'Expected to write the output, got: {1}': 'Impossible d’écrire la sortie : {1}',
   'is the disk full? df -h': 'le disque est-il plein ? df -h',
   'tocsin model --help': 'tocsin model --help',
   'tocsin {1} {2} --help': 'tocsin {1} {2} --help',
-  'Expected --ca beside --install, got it alone': 'Attendu --ca avec --install, obtenu seul',
+  'Expected --ca with --install, got --ca alone': 'Attendu --ca avec --install, obtenu --ca seul',
   'Expected an EC or RSA key at {1}, got {2}': 'Attendu une clé EC ou RSA à {1}, obtenu {2}',
   'openssl dgst could not check its signatures; use an EC key': 'openssl dgst ne saurait vérifier ses signatures ; prenez une clé EC',
   'Expected the private key of this sensor at {1}, got: {2}': 'Attendu la clé privée de ce capteur à {1}, obtenu : {2}',
@@ -225,20 +230,20 @@ export const frenchErrors: Record<string, string> = {
     'sa demande attend un certificat : sudo tocsin provision --install CERTIFICAT --ca AC',
   "Expected the certificate of this sensor's key at {1}, got: {2}": 'Attendu le certificat de la clé de ce capteur à {1}, obtenu : {2}',
   'correct mqtt.certFile, or mqtt.keyFile': 'corrigez mqtt.certFile, ou mqtt.keyFile',
-  'Expected to write into {1}, got: {2}': 'Attendu de pouvoir écrire dans {1}, obtenu : {2}',
-  'Expected to write the report into {1}, got: {2}': 'Attendu de pouvoir écrire le rapport dans {1}, obtenu : {2}',
+  'Expected to write into {1}, got: {2}': 'Impossible d’écrire dans {1} : {2}',
+  'Expected to write the report into {1}, got: {2}': 'Impossible d’écrire le rapport dans {1} : {2}',
   'make room there (df -h), or name another folder: --out': 'faites-y de la place (df -h), ou nommez un autre dossier : --out',
   'name a folder that exists and that you may write to: --out': 'nommez un dossier qui existe et où vous pouvez écrire : --out',
-  'Expected systemctl {1} {2} to succeed, got: {3}': 'Attendu que systemctl {1} {2} réussisse, obtenu : {3}',
+  'Expected systemctl {1} {2} to succeed, got: {3}': 'systemctl {1} {2} a échoué : {3}',
   'expected a whole number from {1} to {2}': 'attendu un nombre entier de {1} à {2}',
   'expected a count and a span such as 2/week, 1/day or 5/month': 'attendu un nombre et une durée comme 2/week, 1/day ou 5/month',
   'expected a budget of at most {1}/day': 'attendu un budget de {1}/day au plus',
   'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
   'expected the path of a file': 'attendu le chemin d’un fichier',
-  'expected the number of a process': 'attendu le numéro d’un processus',
+  'expected a process id': 'attendu un numéro de processus (PID)',
   'Expected an event of Tocsin as JSON in {1}, got: {2}': 'Attendu un événement de Tocsin en JSON dans {1}, obtenu : {2}',
-  'the payload as published: event.schema.json in /usr/share/doc/tocsin or docs':
-    'le message tel que publié : event.schema.json dans /usr/share/doc/tocsin ou docs',
+  'save the payload as it was published; event.schema.json in /usr/share/doc/tocsin or docs describes it':
+    'enregistrez le message tel que publié ; event.schema.json, dans /usr/share/doc/tocsin ou docs, le décrit',
   // what a key of the configuration file should have been, or one of an event
   'expected JSON': 'attendu du JSON',
   'expected text of the form {1}': 'attendu un texte de la forme {1}',
@@ -260,21 +265,21 @@ export const frenchErrors: Record<string, string> = {
   'expected its name to be {1}': 'attendu comme nom {1}',
   'expected no such key': 'cette clé n’existe pas',
   'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit': 'attendu 1 à 32 caractères parmi a-z, 0-9 et « - », lettre ou chiffre d’abord',
-  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or a path from / that leads elsewhere, and the secret in that file':
-    'attendu le nom d’un fichier de /etc/tocsin/credentials (lettres et chiffres, sans dossier), ou un chemin depuis / qui mène ailleurs, et le secret dans ce fichier',
+  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or an absolute path to another folder; the secret itself goes into that file':
+    'attendu le nom d’un fichier de /etc/tocsin/credentials (lettres et chiffres, sans dossier), ou un chemin absolu vers un autre dossier ; le secret lui-même va dans ce fichier',
   'expected a name that survives a reboot, as `tocsin devices` lists, not a card number':
     'attendu un nom qui survit au redémarrage, comme en donne `tocsin devices`, pas un numéro de carte',
   'expected the name of a microphone, as `tocsin devices` lists, and no plug-in of ALSA that records (tee, file)':
     'attendu le nom d’un microphone, comme en donne `tocsin devices`, et aucun greffon d’ALSA qui enregistre (tee, file)',
   'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':
     'attendu mqtt://, mqtts://, ws:// ou wss:// et un hôte, sans nom d’utilisateur',
-  'expected a host and a port that an address can have': 'attendu un hôte et un port possibles dans une adresse',
+  'expected a valid host and port': 'attendu un hôte et un port valides',
   'expected the path of an audio file for the adapter "file"': 'attendu le chemin d’un fichier audio pour l’adaptateur « file »',
   'expected certFile and keyFile together': 'attendu certFile et keyFile ensemble',
-  'expected mqtts:// or wss://, for the broker is not on this machine (mqtt.allowPlaintext: true lets anyone on the way read and forge events)':
-    'attendu mqtts:// ou wss://, car le broker n’est pas sur cette machine (avec mqtt.allowPlaintext: true, chacun en chemin peut lire et falsifier)',
-  'expected mqtts:// or wss:// beside certFile': 'attendu mqtts:// ou wss:// avec certFile',
-  'expected a user name beside passwordFile': 'attendu un nom d’utilisateur avec passwordFile',
+  'expected mqtts:// or wss://, because the broker is not on this machine (mqtt.allowPlaintext: true lets anyone in between read and forge events)':
+    'attendu mqtts:// ou wss://, car le broker n’est pas sur cette machine (avec mqtt.allowPlaintext: true, n’importe qui sur le trajet peut lire et falsifier les événements)',
+  'expected mqtts:// or wss:// together with certFile': 'attendu mqtts:// ou wss:// avec certFile',
+  'expected a user name together with passwordFile': 'attendu un nom d’utilisateur avec passwordFile',
   'expected one of {1}': 'attendu l’une des valeurs {1}',
   'Expected an installation in {1}, got: {2}': 'Attendu une installation dans {1}, obtenu : {2}',
   'Expected an installation in {1}, got a folder without {2}': 'Attendu une installation dans {1}, obtenu un dossier sans {2}',

@@ -12,7 +12,7 @@ export const meter = {
   },
   'meter.microphone.deaf': { en: 'microphone: DEAF: {fault}; sudo tocsin doctor', fr: 'microphone : SOURD : {fault} ; sudo tocsin doctor' },
   'meter.microphone.stopped': { en: 'microphone: the listener is stopping', fr: 'microphone : l’écouteur s’arrête' },
-  'meter.suspicion': { en: 'suspicion: {suspicion}, against what is usual here', fr: 'soupçon : {suspicion}, par rapport à l’habitude ici' },
+  'meter.suspicion': { en: 'suspicion: {suspicion}, compared with what is usual here', fr: 'soupçon : {suspicion}, par rapport à l’habitude ici' },
   'meter.level': { en: 'level', fr: 'niveau' },
   'meter.levels': { en: 'floor {floor}, peak {peak}', fr: 'fond {floor}, crête {peak}' },
   'meter.spl': { en: '{spl} dB SPL (LAF); ', fr: '{spl} dB SPL (LAF) ; ' },
@@ -39,46 +39,46 @@ export const meter = {
   'meter.line': { en: '{time} {level} dBFS{spl} floor {floor} {scores} {state}', fr: '{time} {level} dBFS{spl} fond {floor} {scores} {state}' },
   'meter.line.event': { en: '{time} {label} {peak}: {reason}', fr: '{time} {label} {peak} : {reason}' },
 
-  'meter.trouble.absent': { en: 'Expected a listener at {path}, got none', fr: 'Attendu un écouteur à {path}, obtenu aucun' },
+  'meter.trouble.absent': { en: 'Expected a listener at {path}, got none', fr: 'Attendu un écouteur à {path}, aucun trouvé' },
   'meter.trouble.absent.try': {
     en: 'sudo systemctl start tocsin-listener; where no systemd runs it: tocsin run -c {config}',
     fr: 'sudo systemctl start tocsin-listener ; là où systemd ne le lance pas : tocsin run -c {config}',
   },
   'meter.trouble.noSocket': {
     en: 'Expected a socket at {path}, got none, though the listener runs',
-    fr: 'Attendu un socket à {path}, obtenu aucun ; l’écouteur tourne pourtant',
+    fr: 'Attendu un socket à {path}, aucun trouvé ; l’écouteur tourne pourtant',
   },
   'meter.trouble.noSocket.try': {
     en: 'journalctl -u tocsin-listener -g "meter socket"; then systemctl restart tocsin-listener',
     fr: 'journalctl -u tocsin-listener -g "meter socket" ; puis systemctl restart tocsin-listener',
   },
-  'meter.trouble.denied': { en: 'Expected to be let into {path}, got a refusal', fr: 'Attendu l’accès à {path}, obtenu un refus' },
+  'meter.trouble.denied': { en: 'Expected access to {path}, got a refusal', fr: 'Attendu l’accès à {path}, obtenu un refus' },
   'meter.trouble.denied.try': {
     en: 'sudo tocsin meter; or for good: sudo usermod -aG tocsin-meter NAME, and log in again',
     fr: 'sudo tocsin meter ; ou pour toujours : sudo usermod -aG tocsin-meter NOM, puis reconnectez-vous',
   },
   'meter.trouble.full': {
-    en: 'Expected the listener to show something, got a closed door',
-    fr: 'Attendu que l’écouteur montre quelque chose, obtenu porte close',
+    en: 'Expected the listener to show its readings, got the connection closed at once',
+    fr: 'Attendu des mesures de l’écouteur, connexion refermée aussitôt',
   },
   'meter.trouble.full.try': {
-    en: 'four may look at once: close another meter, wait 5 s',
-    fr: 'quatre peuvent regarder à la fois : fermez un autre meter, attendez 5 s',
+    en: 'at most four meters can run at once: close another one, wait 5 s',
+    fr: 'quatre affichages au plus à la fois : fermez-en un autre, attendez 5 s',
   },
   'meter.trouble.silent': {
     en: 'Expected a reading from the listener, got none for 10 s: it hangs',
-    fr: 'Attendu une mesure de l’écouteur, obtenu aucune en 10 s : il est bloqué',
+    fr: 'Attendu une mesure de l’écouteur, aucune reçue en 10 s : il est bloqué',
   },
   'meter.trouble.silent.try': {
     en: 'systemd restarts it within 30 s; journalctl -u tocsin-listener -n 20',
     fr: 'systemd le relance en 30 s ; journalctl -u tocsin-listener -n 20',
   },
-  'meter.trouble.gone': { en: 'Expected the listener to go on, got an end', fr: 'Attendu que l’écouteur continue, obtenu une fin' },
+  'meter.trouble.gone': { en: 'Expected the listener to keep running, got the end of its connection', fr: 'L’écouteur a mis fin à la connexion' },
   'meter.trouble.gone.try': { en: 'systemctl status tocsin-listener', fr: 'systemctl status tocsin-listener' },
   'meter.trouble.unknown': { en: 'Expected readings of this release, got others', fr: 'Attendu des mesures de cette version, obtenu d’autres' },
   'meter.trouble.unknown.try': {
-    en: 'systemctl restart tocsin-listener: it still runs the release before',
-    fr: 'systemctl restart tocsin-listener : il tourne encore dans l’ancienne version',
+    en: 'systemctl restart tocsin-listener: it still runs the previous release',
+    fr: 'systemctl restart tocsin-listener : il exécute encore l’ancienne version',
   },
   'meter.again': { en: 'Trying again every second...', fr: 'Nouvel essai chaque seconde...' },
 } as const satisfies Record<string, Message>;

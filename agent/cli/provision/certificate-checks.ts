@@ -18,7 +18,7 @@ export function checkName(leaf: X509Certificate, sensor: string): void {
   if (name !== sensor)
     throw new ProvisionError(
       `Expected a certificate for CN=${sensor}, got CN=${name ?? ''}`,
-      "the broker's ACL goes by this name: sign the sensor's own request",
+      "the broker's ACL uses this name: sign the request that this sensor made",
     );
   const purposes = leaf.keyUsage as string[] | undefined; // Node gives the extended key usage under this name
   if (purposes && !purposes.includes(clientAuth))
@@ -32,12 +32,12 @@ export function checkDates(leaf: X509Certificate, nowMs: number): void {
   const now = new Date(nowMs).toISOString();
   if (nowMs < Date.parse(leaf.validFrom))
     throw new ProvisionError(
-      `Expected a certificate valid at ${now}, got one from ${leaf.validFrom} on`,
+      `Expected a certificate valid at ${now}, got one valid from ${leaf.validFrom} on`,
       'is the clock right? date; timedatectl shows whether it is synchronised',
     );
   if (nowMs > Date.parse(leaf.validTo))
     throw new ProvisionError(
-      `Expected a certificate valid at ${now}, got one that ended ${leaf.validTo}`,
+      `Expected a certificate valid at ${now}, got one that expired on ${leaf.validTo}`,
       'ask for another; if the clock is wrong, set it first',
     );
 }
@@ -63,7 +63,7 @@ export function checkChain(leaf: X509Certificate, between: readonly X509Certific
   if (unfit)
     throw new ProvisionError(
       `Expected an authority (CA:true, and keyCertSign where it has a key usage), got ${nameOf(unfit)}, which is none`,
-      'openssl x509 -in FILE -noout -text shows it; the operator makes one that may sign',
+      'openssl x509 -in FILE -noout -text shows it; ask the operator for one that may sign',
     );
   throw new ProvisionError(
     `Expected a certificate signed by ${authorities.map((authority) => nameOf(authority)).join(' or ')}, got one of ${nameOf(subject, 'issuer')}`,
@@ -80,7 +80,7 @@ export function checkRoot(authorities: readonly X509Certificate[], path: string,
   if (roots.some((one) => isInForce(one, nowMs))) return;
   if (roots[0]) throw outOfDate(roots[0], nowMs);
   throw new ProvisionError(
-    `Expected an authority that signed itself in ${path}, got ${authorities.map((one) => `${nameOf(one)} of ${nameOf(one, 'issuer')}`).join(', ')}`,
+    `Expected a self-signed root authority in ${path}, got ${authorities.map((one) => `${nameOf(one)} of ${nameOf(one, 'issuer')}`).join(', ')}`,
     'put the root above it into that file too: without it the sensor trusts no broker',
   );
 }

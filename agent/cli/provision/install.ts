@@ -132,7 +132,10 @@ function readText(path: string): string {
 
 function parse(text: string, path: string): X509Certificate[] {
   if (/PRIVATE KEY/.test(text))
-    throw new ProvisionError(`Expected certificates alone in ${path}, got a private key`, "a key must never travel: have the sensor's own request signed");
+    throw new ProvisionError(
+      `Expected certificates alone in ${path}, got a private key`,
+      'a private key must never leave its sensor: have the request of this sensor signed',
+    );
   let certificates: X509Certificate[];
   try {
     certificates = certificatesIn(text);
@@ -147,6 +150,6 @@ function parse(text: string, path: string): X509Certificate[] {
     );
   throw new ProvisionError(
     `Expected a certificate (PEM) in ${path}, got none`,
-    'of DER: openssl x509 -in FILE -out sensor.pem; of PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, for DER with -inform DER',
+    'from DER: openssl x509 -in FILE -out sensor.pem; from PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, with -inform DER if it is DER',
   );
 }

@@ -24,8 +24,8 @@ export function identityPaths({ keyFile, certFile, caFile }: Config['mqtt']): Id
   const twice = [key, certificate, authority].find((path, at, all) => all.indexOf(path) !== at);
   if (twice !== undefined)
     throw new ProvisionError(
-      `Expected a file each for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got ${twice} for two`,
-      'name another: sensor.key, sensor.pem, ca.pem; the one would be written over the other',
+      `Expected three different files for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got ${twice} twice`,
+      'name them for instance sensor.key, sensor.pem and ca.pem; otherwise one would overwrite the other',
     );
   return {
     key,

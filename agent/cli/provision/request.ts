@@ -23,7 +23,7 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
   if (isProvisioned(paths) && !renew)
     throw new ProvisionError(
       `Expected a sensor without a key, got one at ${key}`,
-      'sudo tocsin provision --renew: it stays in force until the new one is installed',
+      'sudo tocsin provision --renew makes another; the present key stays in force until the new one is installed',
     );
   if (discard) removeFile(waitingKey);
   // a power cut may have put a key in force before its certificate: `--install` once more will end that
