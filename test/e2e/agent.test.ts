@@ -72,7 +72,7 @@ describe('the command line, as a person runs it', () => {
     ] as const) {
       const evaluated = run('evaluate', folder, '--out', page);
       expect(evaluated.status, page).toBe(status);
-      expect(evaluated.stdout.replace(/\s+/g, ' ')).toContain('no scene is without a target In these scenes there is none of: shout, bang.');
+      expect(evaluated.stdout.replace(/\s+/g, ' ')).toContain('no scene is without a target These scenes contain none of: shout, bang.');
     }
   });
 

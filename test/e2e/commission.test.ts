@@ -168,7 +168,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     ['the certificate of another key', (s) => keyed(s, { certFile: authority?.issue('other', 10).cert }), 10, /Expected the certificate of this sensor's key/],
     ['a key that openssl dgst cannot check', (s) => keyed(s, { keyFile: ed25519() }), 10, /Expected an EC or RSA key/],
     ['nowhere to put it', (s) => [...s.args.slice(0, 2), '--out', join(folder, 'nowhere')], 2, /Expected to write into/],
-    ['two sources of sound', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used with one another/],
+    ['two sources of sound', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used together/],
   ];
   function keyed(s: ReturnType<typeof sensor>, change: object): string[] {
     writeFileSync(s.path, stringify({ site: 'test', sensor: 'post-1', mqtt: { ...mqtt, ...change } }));

@@ -88,7 +88,7 @@ test('an id is explained where its event waits in this outbox, and the number of
   outbox.close();
   expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path).status).toBe(0);
   const other = tocsin('events', 'explain', 'ffffffffffffffff-2', '-c', path);
-  expect(other).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('ffffffffffffffff-2 does not wait') });
+  expect(other).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('ffffffffffffffff-2 is not waiting in the outbox') });
 });
 
 test('what waits and how many more are as they stand at one moment, though all are sent while events looks', () => {

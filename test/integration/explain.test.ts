@@ -15,7 +15,7 @@ describe('explain', () => {
     const { stdout } = tocsin('events', 'explain', '2', '-c', path);
     expect(stdout).toMatch(/#2 shout, 0.90/);
     const { shout, glass_break: glass } = loadModel('models/street').manifest.operatingPoints.balanced.labels;
-    expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; it had lasted 0.40 s in what was judged when it was reported`);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; when it was reported, 0.40 s of it had been judged`);
     expect(stdout).toMatch(new RegExp(`breaking glass +[#.|]+ 0.90 over ${glass.open.toFixed(2)}`));
     expect(stdout).toMatch(/shout +[#.|]+ 0.10 fired/);
     expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0,10 déclenché/);
@@ -41,7 +41,7 @@ describe('explain', () => {
     expect(heard('2999-01-01T00:00:00.000Z', 'synchronised')).toBe('2999-01-01 00:00:00 UTC, clock right');
     writeFileSync(file, '{"specversion":"1.0"}');
     expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('id: expected text, got nothing') });
-    for (const [id, said] of Object.entries({ 7: '7 does not wait', nonsense: 'in nonsense, got: ENOENT' }))
+    for (const [id, said] of Object.entries({ 7: '7 is not waiting in the outbox', nonsense: 'in nonsense, got: ENOENT' }))
       expect(tocsin('events', 'explain', id, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining(said) });
     outbox.close();
   });

@@ -102,10 +102,10 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['--lang status', usage, /Try: tocsin --help$/m],
   ['completion ksh', usage, /shell: expected one of bash, zsh, fish, got 'ksh'/],
   ['calibrate --level 100', usage, /expected one of 94, 114, got '100'/],
-  ['selftest --ask --speaker', usage, /cannot be used with one another/],
-  ['commission --speaker --no-microphone', usage, /cannot be used with one another/],
-  ['provision --install a --ca b --renew --discard', usage, /cannot be used with one another: '--install <file>', '--renew'\nTry: tocsin provision --help$/m],
-  [`model -c ${good} models/street`, usage, /cannot be used with one another: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
+  ['selftest --ask --speaker', usage, /cannot be used together/],
+  ['commission --speaker --no-microphone', usage, /cannot be used together/],
+  ['provision --install a --ca b --renew --discard', usage, /cannot be used together: '--install <file>', '--renew'\nTry: tocsin provision --help$/m],
+  [`model -c ${good} models/street`, usage, /cannot be used together: '\[folder\]', '-c, --config <file>'\nTry: tocsin model --help$/m],
   [`privacy verify --no-record --listener-pid 4194303 -c ${good} --report ${nowhere}/page.html`, usage, /^Error: Expected to write .*page.html, got: ENOENT/],
   ['privacy verify --listener-pid me', usage, /expected a process id, got 'me'/],
   ...[
@@ -158,7 +158,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`outbox -c ${damaged}`, wrongOutbox, /Expected to read the outbox /],
   [`events -c ${damaged}`, wrongOutbox, /Expected to read the outbox /],
   [`selftest -c ${damaged}`, wrongOutbox, /the chain broke at the outbox/],
-  [`events explain 7 -c ${good}`, wrongOutbox, /event 7 does not wait/],
+  [`events explain 7 -c ${good}`, wrongOutbox, /event 7 is not waiting in the outbox/],
   [
     `events explain ${text} -c ${good}`,
     wrongOutbox,

@@ -14,7 +14,7 @@ test.each([
 ])('an option that means nothing here is refused, not passed over: tocsin %s', (call, what, command) => {
   const { status, stdout, stderr } = tocsin(call);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
-  expect(stderr).toContain(`these options cannot be used with one another: ${what}\nTry: tocsin ${command} --help`);
+  expect(stderr).toContain(`these options cannot be used together: ${what}\nTry: tocsin ${command} --help`);
 });
 
 test.each(['1e400', '0x10', '1e1', '0', '61', '10.5'])('calibrate thresholds takes whole days that are kept, and not --days %s', (days) => {

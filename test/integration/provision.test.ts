@@ -27,7 +27,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(shown).toContain('TLS Web Client Authentication');
     expect(sensor.names()).toEqual(['sensor.csr', 'sensor.key.new']);
     expect(statSync(sensor.at('sensor.key.new')).mode & 0o777).toBe(0o600);
-    expect(stderr).toContain('stays here');
+    expect(stderr).toMatch(/the private key\s+stays on this sensor/);
   });
 
   test('the key is in no output and no file but its own', async () => {

@@ -107,12 +107,12 @@ describe('what the sensor holds', () => {
 
   type Change = Partial<HearingRecord> & { elapsedMs?: number };
   test.each([
-    ['hears', {}, 60_000, '  hearing +hears, 90.0 % of 10 s until 6\\d s ago', 'normal: hears'],
-    ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of 2 min until 6\\d s ago', 'no line'],
+    ['hears', {}, 60_000, '  hearing +hears, 90.0 % of 10 s \\(reported 6\\d s ago\\)', 'normal: hears'],
+    ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of 2 min \\(reported 6\\d s ago\\)', 'no line'],
     ['missed 21 s of 1,000', { listenedSeconds: 979, elapsedMs: 1_000_000 }, 60_000, '! hearing +hears, 97.9 %', 'no line'],
     ['missed 19 s of 1,000', { listenedSeconds: 981, elapsedMs: 1_000_000 }, 60_000, '  hearing +hears, 98.1 %', 'normal: hears'],
-    ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s until 6\\d s ago; the\\s+microphone', 'no line'],
-    ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s until 6\\d s ago; much\\s+quieter', 'no line'],
+    ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s \\(reported 6\\d s ago\\); the\\s+microphone', 'no line'],
+    ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s \\(reported 6\\d s ago\\); much\\s+quieter', 'no line'],
     ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
   ] as const)('a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
@@ -191,10 +191,10 @@ describe('what the sensor holds', () => {
   test('config show: what was set, and behind it what was not', () => {
     const { path, outbox } = sensor(0);
     const { stdout } = tocsin('config', 'show', '-c', path);
-    expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +as by default: allowPlaintext false, protocol 5/);
-    expect(stdout).toMatch(/model +as by default: path \S+street/);
+    expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +defaults: allowPlaintext false, protocol 5/);
+    expect(stdout).toMatch(/model +defaults: path \S+street/);
     writeFileSync(path, `${readFileSync(path, 'utf8')}\nmodel: { path: /elsewhere/models/street }\n`);
-    expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +as by default: /);
+    expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +defaults: /);
     expect(stdout).not.toMatch(/\{\}|: *$/m); // what holds nothing is not shown
     outbox.close();
   });

@@ -103,7 +103,7 @@ test('where a label has to be raised more days are needed than without: it says 
   const few = run('calibrate', 'thresholds', '--budget', '2/week');
   expect(few.status).toBe(8);
   expect(few.stderr).toContain('Expected 16.7 days of listening to raise thresholds for a budget of 2 a week (shout), got 14.0');
-  expect(few.stderr).toContain('so few days show fewer than 2.4 a week at best');
+  expect(few.stderr).toContain('so few days can at best show fewer than 2.4 a week');
   expect(run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stderr).toMatch(/Attendu 16,7\sjours d’écoute pour relever des seuils .*\(cri\)/);
 });
 
@@ -112,7 +112,7 @@ test('a bound is rounded up, so that it holds, and a small budget is not shown a
   const long = run('calibrate', 'thresholds', '--budget', '2/week', '--days', '52').stdout.replace(/\s+/g, ' ');
   expect(long).toContain('no event in 52.0 days, and no threshold raised: fewer than 0.41 a week'); // 0.4033
   expect(long).toContain('shout 0.8176 -> 0.9526; events: 1248 -> 0 bang 0.8000 (of this site) -> 0.7773; events');
-  expect(long).toMatch(/Events of all together: 0, 0 a week; at 95 % fewer than 0\.64 a week\. Events added in this bound, [^:]+: 1\./); // 0.6386
+  expect(long).toMatch(/Events of all labels together: 0, 0 a week; with 95 % confidence fewer than 0\.64 a week\. Events added to this bound, [^:]+: 1\./); // 0.6386
   expect(run('calibrate', 'thresholds', '--budget', '0.04/week').stderr).toMatch(/for a budget of 0\.04 a week, .*\n.* fewer than 0\.35 a week/);
   run('calibrate', 'thresholds', '--budget', '2.5/month', '--write');
   expect(readFileSync(config, 'utf8')).toMatch(/# tocsin calibrate thresholds, 0\.58 a week, 59\.0 days, /);
@@ -152,5 +152,7 @@ test('a rarer budget takes as many days as it needs, and no hint says wait where
   expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });
   expect(JSON.parse(told.stdout)).toMatchObject({ days: 38, allowedEvents: 1 });
   expect(run('calibrate', 'thresholds', '--budget', '5/month', '--days', '7').stderr).toMatch(/got 7\.0\nTry: leave out --days/);
-  expect(run('calibrate', 'thresholds', '--budget', '1/month').stderr).toMatch(/Expected 89\.9 days .*\nTry: take a larger budget: counts of 60 days are kept/);
+  expect(run('calibrate', 'thresholds', '--budget', '1/month').stderr).toMatch(
+    /Expected 89\.9 days .*\nTry: take a larger budget: counts are kept for 60 days/,
+  );
 });

@@ -13,7 +13,10 @@ export const privacy = {
     fr: '{passed} ok, {failed} en échec, {unchecked} non vérifiables',
   },
   'privacy.digest': { en: 'digest of this report: {digest}', fr: 'empreinte de ce rapport : {digest}' },
-  'privacy.unrecorded': { en: 'The courier is not told: {path}: {reason}', fr: 'Le courrier n’est pas informé : {path} : {reason}' },
+  'privacy.unrecorded': {
+    en: 'The result was not handed to the courier: {path}: {reason}',
+    fr: 'Le résultat n’a pas été transmis au courrier : {path} : {reason}',
+  },
   'privacy.failed': { en: 'failed checks: {failed} of {all}', fr: 'contrôles en échec : {failed} sur {all}' },
   'privacy.failed.try': {
     en: 'each FAIL above says what was found; the command below it shows the same',
@@ -28,7 +31,7 @@ export const privacy = {
     fr: 'lancez-le en root sur le capteur, les deux services en marche ; chaque ligne dit ce qui lui manque',
   },
 
-  'privacy.what.package': { en: 'The installed files are those of their list', fr: 'Les fichiers installés sont ceux de leur liste' },
+  'privacy.what.package': { en: 'The installed files match their list', fr: 'Les fichiers installés correspondent à leur liste' },
   'privacy.how.package': { en: 'sha256 of every file against the list tocsin.sha256', fr: 'sha256 de chaque fichier comparé à la liste tocsin.sha256' },
   'privacy.what.model': { en: 'The model is the one its manifest names', fr: 'Le modèle est celui que nomme son manifeste' },
   'privacy.how.model': { en: 'sha256 of the ONNX file against manifest.json', fr: 'sha256 du fichier ONNX comparé à manifest.json' },
@@ -42,18 +45,18 @@ export const privacy = {
     en: 'no file of program, model or settings changed after the processes began',
     fr: 'aucun fichier du programme, du modèle ou des réglages modifié après le début des processus',
   },
-  'privacy.what.outbox': { en: 'The file between the halves can hold no sound', fr: 'Le fichier entre les deux moitiés ne peut contenir de son' },
+  'privacy.what.outbox': { en: 'The file between listener and courier can hold no sound', fr: 'Le fichier entre écouteur et courrier ne peut contenir de son' },
   'privacy.how.outbox': {
-    en: 'schema of the outbox to the letter against that of this release, and every row within its bounds',
+    en: 'schema of the outbox compared to the letter with that of this release, and every row within its bounds',
     fr: 'schéma de la file comparé à la lettre à celui de cette version, et chaque ligne dans ses bornes',
   },
   'privacy.what.access': { en: 'The outbox lies alone, closed to others', fr: 'La file est seule dans son dossier, fermée aux autres' },
   'privacy.how.access': {
-    en: 'every name in its folder, the modes of its files, that ballast and locks are empty of content, and that what is kept of the schema is of the outbox',
-    fr: 'chaque nom dans son dossier, les modes de ses fichiers, que lest et verrous sont sans contenu, et que ce qui est gardé du schéma est de la file',
+    en: 'every name in its folder, the modes of its files, that ballast and locks hold no content, and that the copy of the schema beside it is that of the outbox',
+    fr: 'chaque nom dans son dossier, les modes de ses fichiers, que lest et verrous sont sans contenu, et que la copie du schéma à côté est bien celle de la file',
   },
 
-  'privacy.what.process': { en: 'It runs, and with it nothing but what belongs to it', fr: 'Il tourne, et avec lui rien que ce qui lui appartient' },
+  'privacy.what.process': { en: 'It runs, and no foreign process with it', fr: 'Il tourne, et aucun processus étranger avec lui' },
   'privacy.how.process': {
     en: 'the main process, its descendants and its control group',
     fr: 'processus principal, ses descendants et son groupe de contrôle',
@@ -69,16 +72,16 @@ export const privacy = {
     fr: 'son espace réseau comparé à celui de la machine, ses interfaces, et qui d’autre s’y trouve',
   },
   'privacy.what.sockets.listener': {
-    en: 'It holds no socket but local ones, and only the meter’s waits for callers',
-    fr: 'Il ne tient que des sockets locaux, et seul celui du meter attend des appels',
+    en: 'It holds only local sockets, and only that of the meter accepts connections',
+    fr: 'Il n’a que des sockets locaux, et seul celui de la commande meter accepte des connexions',
   },
   'privacy.how.sockets.listener': {
     en: 'every open socket in /proc against the tables of its network namespace',
     fr: 'chaque socket ouvert dans /proc comparé aux tables de son espace réseau',
   },
   'privacy.what.sockets.courier': {
-    en: 'It is connected to the broker alone, and waits for no caller',
-    fr: 'Il n’est relié qu’au broker et n’attend aucun appel',
+    en: 'It is connected to the broker alone, and accepts no connection',
+    fr: 'Il n’est relié qu’au broker et n’accepte aucune connexion',
   },
   'privacy.how.sockets.courier': {
     en: 'every open socket in /proc; far ends against mqtt.url and the resolver; sockets that listen',
@@ -86,11 +89,11 @@ export const privacy = {
   },
   'privacy.what.meter': {
     en: 'It sees neither what the meter shows nor what the listener tells systemd',
-    fr: 'Il ne voit ni ce que montre le meter ni ce que l’écouteur dit à systemd',
+    fr: 'Il ne voit ni ce que montre la commande meter ni ce que l’écouteur dit à systemd',
   },
   'privacy.how.meter': {
-    en: 'whether the sockets of the meter and of the message bus are there as it sees the machine, and whether it may open them',
-    fr: 'les sockets du meter et du bus de messages existent-ils pour lui, et peut-il les ouvrir',
+    en: 'whether it can see the sockets of the meter and of the message bus, and whether it may open them',
+    fr: 'voit-il les sockets de la commande meter et du bus de messages, et peut-il les ouvrir',
   },
   'privacy.what.calls': { en: 'It can ask no other program to speak for it', fr: 'Il ne peut demander à aucun autre programme de parler pour lui' },
   'privacy.how.calls': {
@@ -101,22 +104,22 @@ export const privacy = {
   'privacy.how.files': { en: 'files open or mapped for writing in /proc', fr: 'fichiers ouverts ou projetés en écriture dans /proc' },
   'privacy.what.writable': { en: 'It could write nowhere else', fr: 'Il ne pourrait écrire nulle part ailleurs' },
   'privacy.how.writable': { en: 'the mounts it sees that are not read-only', fr: 'les montages qu’il voit et qui ne sont pas en lecture seule' },
-  'privacy.what.devices': { en: 'It holds no device that it should not', fr: 'Il ne tient aucun appareil de trop' },
+  'privacy.what.devices': { en: 'It holds no device that it should not', fr: 'Il n’a ouvert aucun appareil qu’il ne devrait pas' },
   'privacy.how.devices': {
     en: 'devices open in /proc: sound for the listener, none for the courier',
     fr: 'appareils ouverts dans /proc : le son pour l’écouteur, aucun pour le courrier',
   },
-  'privacy.what.reach': { en: 'It could open no other', fr: 'Il ne pourrait en ouvrir d’autre' },
+  'privacy.what.reach': { en: 'It could open no other device', fr: 'Il ne pourrait ouvrir aucun autre appareil' },
   'privacy.how.reach': { en: 'the device nodes in the /dev that it really sees', fr: 'les nœuds d’appareil du /dev qu’il voit vraiment' },
   'privacy.what.hearing': {
     en: 'No other program records, and it can ask none to hear for it',
     fr: 'Aucun autre programme n’enregistre, et il ne peut demander à aucun d’entendre pour lui',
   },
   'privacy.how.hearing': {
-    en: 'programs that record, that hold a sound device or are sound servers, and where they wait for callers: ports of its network, sockets it may open',
-    fr: 'programmes qui enregistrent, tiennent un appareil de son ou servent le son, et où ils attendent : ports de son réseau, sockets qu’il peut ouvrir',
+    en: 'programs that record, that hold a sound device or are sound servers, and where they accept connections: ports of its network, sockets it may open',
+    fr: 'programmes qui enregistrent, utilisent un appareil de son ou sont des serveurs de son, et où ils acceptent des connexions : ports de son réseau, sockets qu’il peut ouvrir',
   },
-  'privacy.what.identity': { en: 'It is a user of its own, in no group too many', fr: 'Il a son propre utilisateur et aucun groupe de trop' },
+  'privacy.what.identity': { en: 'It runs as a user of its own, in no group that it does not need', fr: 'Il a son propre utilisateur et aucun groupe inutile' },
   'privacy.how.identity': { en: 'Uid, Gid and Groups in /proc', fr: 'Uid, Gid et Groups dans /proc' },
   'privacy.what.privileges': { en: 'It can gain no privilege', fr: 'Il ne peut gagner aucun privilège' },
   'privacy.how.privileges': { en: 'NoNewPrivs in /proc', fr: 'NoNewPrivs dans /proc' },
@@ -137,7 +140,7 @@ export const privacy = {
     en: 'limit and filter of core dumps in /proc, and who would receive them',
     fr: 'limite et filtre des images mémoire dans /proc, et qui les recevrait',
   },
-  'privacy.what.unit': { en: 'systemd holds it to the shipped settings', fr: 'systemd le tient aux réglages livrés' },
+  'privacy.what.unit': { en: 'systemd applies the shipped settings to it', fr: 'systemd lui applique les réglages livrés' },
   'privacy.how.unit': {
     en: 'the file of the unit against that of the release, every line that a drop-in adds, and the properties in force (systemctl show), read before it was started',
     fr: 'fichier de l’unité comparé à celui de la version, chaque ligne qu’un ajout y met, et les propriétés en vigueur (systemctl show), lues avant son démarrage',

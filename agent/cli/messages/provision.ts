@@ -2,12 +2,12 @@ import type { Message } from '../message.ts';
 
 export const provision = {
   'provision.made': {
-    en: 'A key for {sensor} was made (public key {digest}); it stays here.',
-    fr: 'Une clé pour {sensor} a été faite (clé publique {digest}) ; elle reste ici.',
+    en: 'A key for {sensor} was made (public key {digest}); the private key stays on this sensor.',
+    fr: 'Une clé pour {sensor} a été créée (clé publique {digest}) ; la clé privée reste sur ce capteur.',
   },
   'provision.again': {
-    en: 'The request for {sensor} that waits already (public key {digest}). Another one: --discard',
-    fr: 'La demande pour {sensor} qui attend déjà (clé publique {digest}). En faire une autre : --discard',
+    en: 'A request for {sensor} waits already and is printed again (public key {digest}). To make another: --discard',
+    fr: 'Une demande pour {sensor} attend déjà et est affichée de nouveau (clé publique {digest}). Pour en faire une autre : --discard',
   },
   'provision.next': {
     en: 'Have this request signed by your authority, then: sudo tocsin provision --install CERTIFICATE --ca CA',
@@ -17,7 +17,7 @@ export const provision = {
   'provision.issuer': { en: 'signed by', fr: 'signé par' },
   'provision.until': { en: 'valid until', fr: 'valable jusqu’au' },
   'provision.installed': { en: 'installed', fr: 'installé' },
-  'provision.unnamed': { en: 'Not used yet. Under mqtt in {path}: {keys}', fr: 'Pas encore utilisé. Sous mqtt dans {path} : {keys}' },
+  'provision.unnamed': { en: 'Not used yet. Add under mqtt in {path}: {keys}', fr: 'Pas encore utilisé. Ajoutez sous mqtt dans {path} : {keys}' },
   'provision.restart': {
     en: 'The courier reads key and certificate when it starts: sudo systemctl restart tocsin-courier; on a new sensor: sudo systemctl start tocsin.target. Then: sudo tocsin doctor',
     fr: 'Le courrier lit clé et certificat à son démarrage : sudo systemctl restart tocsin-courier ; sur un nouveau capteur : sudo systemctl start tocsin.target. Puis : sudo tocsin doctor',

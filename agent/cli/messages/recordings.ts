@@ -12,8 +12,8 @@ export const recordings = {
     fr: '{file} : rien que des zéros exacts, ce qu’aucune rue ne donne : l’enregistreur était-il muet ?',
   },
   'recordings.lowRate': {
-    en: 'Sampled at less than the {rate} Hz that the model takes: {n} of {files}, {file} first. Above half of its own rate a recording holds no sound, and less is recognised in it.',
-    fr: 'Échantillonnés à moins des {rate} Hz que prend le modèle : {n} sur {files}, {file} d’abord. Au-dessus de la moitié de sa fréquence un enregistrement n’a pas de son, et moins y est reconnu.',
+    en: 'Sampled at less than the {rate} Hz that the model takes: {n} of {files}, the first {file}. A recording holds no sound above half its sampling rate, so less is recognised in it.',
+    fr: 'Échantillonnés à moins des {rate} Hz que prend le modèle : {n} sur {files}, le premier {file}. Un enregistrement ne contient aucun son au-dessus de la moitié de sa fréquence d’échantillonnage : on y reconnaît donc moins de sons.',
   },
   'replay.bar': { en: '{bar} {value}/{total} files, {eta_formatted} left', fr: '{bar} {value}/{total} fichiers, reste {eta_formatted}' },
   'evaluate.score': {
@@ -34,7 +34,7 @@ export const recordings = {
     fr: 'F1 vaut 1 quand chaque son est signalé et rien d’autre ; macro : la moyenne des étiquettes.',
   },
   'evaluation.absent': {
-    en: 'In these scenes there is none of: {list}. In the macro that counts as 0, whatever the sensor does.',
+    en: 'These scenes contain none of: {list}. In the macro F1 that counts as 0, whatever the sensor does.',
     fr: 'Dans ces scènes, rien de : {list}. Dans la moyenne macro cela compte pour 0, quoi que fasse le capteur.',
   },
   'evaluation.label': { en: 'label', fr: 'étiquette' },

@@ -11,7 +11,7 @@ export const shared = {
   'usage.excessArguments': { en: 'too many arguments for {what}', fr: 'trop d’arguments pour {what}' },
   'usage.invalidArgument': { en: '{what}: {expected}, got {got}', fr: '{what} : {expected}, obtenu {got}' },
   'usage.missingMandatoryOptionValue': { en: 'missing option {what}', fr: 'il manque l’option {what}' },
-  'usage.conflictingOption': { en: 'these options cannot be used with one another: {what}', fr: 'ces options ne vont pas ensemble : {what}' },
+  'usage.conflictingOption': { en: 'these options cannot be used together: {what}', fr: 'ces options ne vont pas ensemble : {what}' },
   'usage.meant': { en: '; did you mean {meant}?', fr: ' ; vouliez-vous dire {meant} ?' },
   'help.Usage:': { en: 'Usage:', fr: 'Usage :' },
   'help.Options:': { en: 'Options:', fr: 'Options :' },

@@ -24,15 +24,15 @@ export const thresholds = {
   'thresholds.same': { en: '{before} stays; events: {events}', fr: '{before} reste ; événements : {events}' },
   'thresholds.change': { en: '{before} -> {after}; events: {was} -> {events}', fr: '{before} -> {after} ; événements : {was} -> {events}' },
   'thresholds.together': {
-    en: 'Events of all together: {events}, {week} a week; at 95 % fewer than {bound} a week.',
-    fr: 'Événements en tout : {events}, {week} par semaine ; à 95 % moins de {bound} par semaine.',
+    en: 'Events of all labels together: {events}, {week} a week; with 95 % confidence fewer than {bound} a week.',
+    fr: 'Événements en tout : {events}, {week} par semaine ; moins de {bound} par semaine, avec une confiance de 95 %.',
   },
   'thresholds.added': {
-    en: 'Events added in this bound, since thresholds were raised to fit these very counts: {added}.',
+    en: 'Events added to this bound, because thresholds were raised to fit these same counts: {added}.',
     fr: 'Événements ajoutés dans cette borne, car des seuils ont été relevés d’après ces mêmes comptes : {added}.',
   },
   'thresholds.real': {
-    en: 'Counted is every sound that would have been published, real ones too: false alarms can only be fewer. Higher thresholds also miss more.',
+    en: 'Every sound that would have been published is counted, real ones too, so false alarms can only be fewer. Higher thresholds also miss more sounds.',
     fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes ne peuvent être que moins nombreuses. Un seuil plus haut en fait aussi manquer davantage.',
   },
   'thresholds.stored': {
@@ -40,7 +40,10 @@ export const thresholds = {
     fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin.target',
   },
   'thresholds.unchanged': { en: 'These are in force already: there is nothing to store.', fr: 'Ils sont déjà en vigueur : rien à écrire.' },
-  'thresholds.notStored': { en: 'Nothing is stored. To store them: the same with --write', fr: 'Rien n’est écrit. Pour l’écrire : de même avec --write' },
+  'thresholds.notStored': {
+    en: 'Nothing is stored. To store them: the same command with --write',
+    fr: 'Rien n’est écrit. Pour les écrire : la même commande avec --write',
+  },
   'thresholds.few': {
     en: 'Expected {needed} days of listening for a budget of {budget} a week, got {days}',
     fr: 'Attendu {needed} jours d’écoute pour un budget de {budget} par semaine, obtenu {days}',
@@ -50,24 +53,24 @@ export const thresholds = {
     fr: 'Attendu {needed} jours d’écoute pour relever des seuils avec un budget de {budget} par semaine ({raised}), obtenu {days}',
   },
   'thresholds.few.try': {
-    en: 'wait, or take a larger budget: so few days show fewer than {bound} a week at best',
-    fr: 'attendez, ou prenez un budget plus large : si peu de jours ne montrent au mieux que moins de {bound} par semaine',
+    en: 'wait, or take a larger budget: so few days can at best show fewer than {bound} a week',
+    fr: 'attendez, ou prenez un budget plus large : si peu de jours montrent au mieux moins de {bound} par semaine',
   },
   'thresholds.less': {
-    en: 'leave out --days, or take a larger budget: so few days show fewer than {bound} a week at best',
-    fr: 'omettez --days, ou prenez un budget plus large : si peu de jours ne montrent au mieux que moins de {bound} par semaine',
+    en: 'leave out --days, or take a larger budget: so few days can at best show fewer than {bound} a week',
+    fr: 'omettez --days, ou prenez un budget plus large : si peu de jours montrent au mieux moins de {bound} par semaine',
   },
   'thresholds.kept': {
-    en: 'take a larger budget: counts of {days} days are kept, which show fewer than {bound} a week at best',
-    fr: 'prenez un budget plus large : les comptes de {days} jours sont gardés, qui ne montrent au mieux que moins de {bound} par semaine',
+    en: 'take a larger budget: counts are kept for {days} days, which can at best show fewer than {bound} a week',
+    fr: 'prenez un budget plus large : les comptes sont gardés {days} jours, ce qui montre au mieux moins de {bound} par semaine',
   },
   'thresholds.wait': {
     en: 'let tocsin-listener run: it stores its counts every hour, for this model and operating point',
     fr: 'laissez tourner tocsin-listener : il garde ses comptes chaque heure, pour ce modèle et ce point de fonctionnement',
   },
   'thresholds.none': {
-    en: 'Expected a threshold that holds {budget} a week, got more events at the highest',
-    fr: 'Attendu un seuil qui tienne {budget} par semaine, obtenu davantage d’événements au plus haut',
+    en: 'Expected a threshold that keeps within {budget} a week, got more events even at the highest',
+    fr: 'Attendu un seuil qui respecte {budget} par semaine, obtenu davantage d’événements même au plus haut',
   },
   'thresholds.none.try': {
     en: 'tocsin meter shows what fires; real sounds are no false alarms: take a larger budget, or another place for the microphone',
