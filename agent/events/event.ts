@@ -26,21 +26,21 @@ export const soundEventSchema = z
     dataschema: z.literal('urn:tocsin:schema:sound-detected:1'),
     data: z.strictObject({
       label: z.enum(['glass_break', 'shout', 'bang']),
-      confidence: score.describe('The highest smoothed score of the label until the report.'),
+      confidence: score.describe('Highest smoothed score of the label up to the report.'),
       durationSeconds: z
         .number()
         .min(0)
         .max(600)
         .refine(inSteps(1000))
         .describe(
-          'From the onset to the end of what had been judged when the sound was sure, on its own time. The report does not wait for its end, and goes out later than this by what judging takes.',
+          'From the onset to the end of the sound that had been judged when the event was confirmed, in the time of the sound itself. The sensor does not wait for the end of a sound, so it may have lasted longer. The report goes out later than this by the time that judging takes.',
         ),
       levelAboveBackgroundDb: z
         .number()
         .min(-20)
         .max(140)
         .refine(inSteps(1))
-        .describe('Loudest 125 ms of the sound over the level exceeded 90 % of the minute before.'),
+        .describe('Level of the loudest 125 ms of the sound, relative to the level exceeded for 90 % of the minute before.'),
       soundPressureLevelDb: z
         .number()
         .min(0)
@@ -49,15 +49,15 @@ export const soundEventSchema = z
         .optional()
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
-      sequence: sequence.describe('Counts up within one outbox. A number that is missing still waits on the sensor, or comes in a gap.'),
+      sequence: sequence.describe('Counts up within one outbox. A missing number still waits on the sensor, or a gap message covers it.'),
       bootId: z.uuid(),
       model,
       clock: z
         .enum(['synchronised', 'corrected', 'unsynchronised'])
-        .describe('Whether `time` can be trusted; corrected: heard before the clock was set, and put right since.'),
+        .describe('Whether `time` can be trusted; corrected: the sound was heard before the clock was set, and `time` has been corrected since.'),
       historical: z
         .boolean()
-        .describe('Delivered more than `mqtt.historicalAfterSeconds` after its onset, for whatever reason, or nobody knows how long after it.'),
+        .describe('Delivered more than `mqtt.historicalAfterSeconds` after the onset, for whatever reason, or after a time that is not known.'),
     }),
   })
   .describe('One recognised sound, as Tocsin publishes it.');
@@ -69,13 +69,13 @@ export const statusSchema = z
     state: z
       .enum(['online', 'offline'])
       .describe(
-        'offline: told by the sensor where it is stopped; else by the broker, at once where the connection breaks, and where it falls silent after some one and a half times `mqtt.keepaliveSeconds`.',
+        'offline: published by the sensor when it is stopped. Otherwise the broker publishes it as the will: at once when the connection breaks, or after about one and a half times `mqtt.keepaliveSeconds` when the sensor falls silent.',
       ),
     bootId: z.uuid(),
     version,
-    pending: z.number().int().min(0).max(1e12).optional().describe('Events waiting in the outbox at the birth.'),
+    pending: z.number().int().min(0).max(1e12).optional().describe('Events waiting in the outbox when the sensor connected.'),
   })
-  .describe('Whether the sensor is connected. While it is offline, what is retained on its other topics is of before.');
+  .describe('Whether the sensor is connected. While it is offline, the retained messages on its other topics date from before.');
 export type Status = z.infer<typeof statusSchema>;
 
 /** Published when events will never arrive: expired, dropped or lost with a damaged file. */
@@ -90,10 +90,10 @@ export const gapSchema = z
     reason: z
       .enum(['too_old', 'too_many', 'dropped', 'unreadable'])
       .describe(
-        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: for more than `outbox.maxMegabytes` hold; dropped: while the disk took no writes; unreadable: lost with a damaged part of the file.',
+        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: they took more space than `outbox.maxMegabytes`; dropped: the disk took no writes at that time; unreadable: lost with a damaged part of the file.',
       ),
   })
-  .describe('Of the sequence numbers from `first` to `last`, those whose event has not arrived never will; not every number was an event.');
+  .describe('Events with a sequence number from `first` to `last` that have not arrived never will. Not every one of these numbers belonged to an event.');
 export type GapMessage = z.infer<typeof gapSchema>;
 
 /** On the selftest topic: what `tocsin doctor` and `tocsin selftest` send. Never an alarm, whatever the sound was. */

@@ -19,14 +19,14 @@ export const healthSchema = z
     hearing: z.strictObject({
       state: z
         .enum(['starting', 'listening', 'deaf', 'stopped', 'silent'])
-        .describe('silent: the listener has not reported for longer than it should; it is down or hangs.'),
+        .describe('silent: the listener has not reported for longer than it should, because it is down or hangs.'),
       fault: z.enum(['none', ...microphoneFaults]).describe('docs/health.md says what each means. clipped: heard, but badly.'),
       suspicion: z
         .enum(['none', 'covered', 'noisy'])
-        .describe('Against what is usual here at this hour: covered, much quieter throughout; noisy, much louder and without variation.'),
+        .describe('Compared with what is usual here at this hour. covered: much quieter throughout; noisy: much louder and without variation.'),
       elapsedSeconds: seconds.describe('Since the listener or the running courier first started in this boot, whichever was earlier.'),
-      listenedSeconds: seconds.describe('Of these, sound that was heard.'),
-      notHeardSeconds: seconds.describe('The rest.'),
+      listenedSeconds: seconds.describe('The part of elapsedSeconds in which sound was heard.'),
+      notHeardSeconds: seconds.describe('The rest of elapsedSeconds.'),
       droppedSamples: count.describe('Lost between microphone and listener, at the rate of the microphone.'),
       opens: count.describe('How often the microphone was opened.'),
       starts: count.describe('How often the listener was started in this boot.'),
@@ -36,7 +36,9 @@ export const healthSchema = z
         .max(20)
         .refine(inSteps(1))
         .optional()
-        .describe('Level exceeded 90 % of the last five minutes since a fault, unweighted, relative to a full-scale sine; none while nothing is heard.'),
+        .describe(
+          'Level exceeded for 90 % of the last five minutes, of the time since the last fault only; unweighted, relative to a full-scale sine. Absent while nothing is heard.',
+        ),
       reportedSecondsAgo: seconds.describe('Age of these figures.'),
     }),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }).optional(),
@@ -44,44 +46,48 @@ export const healthSchema = z
       pending: count
         .optional()
         .describe(
-          'Events that wait; what the broker took leaves them within ten seconds. Left out, as the counts that follow, while the outbox cannot be read.',
+          'Events that wait for delivery; one that the broker took is no longer counted within ten seconds. Absent, like the counts below, while the outbox cannot be read.',
         ),
       oldestSeconds: seconds
         .optional()
-        .describe('Age of the oldest of them; left out where it is of an earlier boot and either the time then or the time now is not known.'),
-      stored: count.optional().describe('Events stored in the life of the outbox: pending, sent, expired and unreadable together.'),
+        .describe('Age of the oldest of them. Absent if it dates from an earlier boot and the time then or the time now is not known.'),
+      stored: count.optional().describe('Events stored since the outbox was created: pending, sent, expired and unreadable together.'),
       sent: count.optional().describe('Delivered.'),
-      expired: count.optional().describe('Deleted unsent: too old, or too many. They are in a gap.'),
+      expired: count.optional().describe('Deleted unsent: too old, or too many. A gap message covers them.'),
       refused: count
         .optional()
-        .describe('Heard, and never stored: more than `outbox.maxEventsPerMinute`. In no gap. What the broker refuses is in `link`, and is kept.'),
-      dropped: count.optional().describe('Heard, and never stored: the disk took no writes for too long. They are in a gap.'),
-      unreadable: count.optional().describe('Lost with a damaged part of the file. They are in a gap.'),
-      faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week that the courier ran.'),
+        .describe(
+          'Heard but never stored, because there were more than `outbox.maxEventsPerMinute`. No gap message covers them. Events that the broker refuses are kept, and `link` reports them.',
+        ),
+      dropped: count.optional().describe('Heard but never stored, because the disk took no writes for too long. A gap message covers them.'),
+      unreadable: count.optional().describe('Lost with a damaged part of the file. A gap message covers them.'),
+      faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week of the courier’s running time.'),
     }),
     link: z
       .strictObject({
         connections: count.describe('Connections to the broker since the courier started.'),
         lastFault: z
           .enum(['none', ...linkFaults])
-          .describe('Why there was no connection before this one: the last attempt at it that failed, or else how the one before was lost.'),
+          .describe(
+            'Why there was no connection before the present one: how the last attempt failed or, if none failed, how the previous connection was lost.',
+          ),
         eventsRefused: z.boolean().describe('Events of this sensor are refused, as `eventRefusal` says; they are kept and tried again.'),
         eventRefusal: z
           .enum(['none', ...eventRefusals])
           .describe("refused: by the broker's access control, or they are larger than it takes. no_subscriber: nobody subscribes to them at the broker."),
       })
-      .describe('How the courier stands with the broker.'),
+      .describe('The connection of the courier to the broker.'),
     board: z.strictObject({
       temperatureCelsius: z.number().min(-60).max(200).optional(),
       throttled: z
         .enum(['no', 'earlier', 'now'])
         .optional()
-        .describe('Whether the board slows down for heat or low voltage; only where it tells (Raspberry Pi).'),
+        .describe('Whether the board slows down for heat or low voltage; only on boards that report it (Raspberry Pi).'),
       underVoltage: z.enum(['no', 'earlier', 'now']).optional(),
-      freeDiskMegabytes: z.number().min(0).max(1e9).optional().describe('Beside the outbox.'),
+      freeDiskMegabytes: z.number().min(0).max(1e9).optional().describe('On the disk of the outbox.'),
     }),
   })
-  .describe('Whether the sensor hears, and how it fares.');
+  .describe('Whether the sensor hears, and the state of its parts.');
 export type Health = z.infer<typeof healthSchema>;
 
 /** What the listener tells the courier, through the outbox. Counts are of this boot. */

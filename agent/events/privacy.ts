@@ -11,8 +11,8 @@ const privacyManifestSchema = z
     format: z.literal(1),
     publishes: z.array(z.enum(publishedKinds)).max(16).describe('The topics of the sensor; each has a schema.'),
     labels: z.array(z.enum(['glass_break', 'shout', 'bang'])).max(8),
-    schemas: digest.describe('Of the schemas of all messages: cat docs/*.json | sha256sum'),
-    outboxSchema: digest.describe('Of the file between the two processes: what could ever leave the sensor.'),
+    schemas: digest.describe('SHA-256 of the schemas of all messages: cat docs/*.json | sha256sum'),
+    outboxSchema: digest.describe('SHA-256 of the schema of the file between the two processes, which bounds what could ever leave the sensor.'),
     model: z.strictObject({ name: z.string().regex(/^[a-z0-9-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/), sha256: digest }),
     operatingPoint: z.enum(['balanced', 'strict']),
     thresholds: z.strictObject({ glass_break: score, shout: score, bang: score }).describe('Scores from which a sound is reported.'),
@@ -21,8 +21,8 @@ const privacyManifestSchema = z
     maxAgeDays: z.number().min(0).max(366).describe('How long an event may wait on the sensor.'),
     healthIntervalSeconds: z.number().int().min(5).max(3600),
     encrypted: z.boolean().describe('Whether the connection to the broker is TLS.'),
-    clientCertificate: z.boolean().describe('Whether the sensor proves itself with a certificate.'),
-    broker: digest.describe('Of the address of the broker, without publishing it: printf %s URL | sha256sum'),
+    clientCertificate: z.boolean().describe('Whether the sensor proves its identity with a certificate.'),
+    broker: digest.describe('SHA-256 of the address of the broker, which is not published itself: printf %s URL | sha256sum'),
   })
   .describe('What a sensor may publish.');
 export type PrivacyManifest = z.infer<typeof privacyManifestSchema>;
@@ -31,7 +31,7 @@ export type PrivacyManifest = z.infer<typeof privacyManifestSchema>;
 export const verificationSchema = z.strictObject({
   state: z.enum(['passed', 'failed', 'incomplete']).describe('incomplete: nothing failed, and something could not be checked.'),
   time: z.iso.datetime({ precision: 3 }),
-  digest: digest.describe('Of the report that it printed.'),
+  digest: digest.describe('SHA-256 of the report that it printed.'),
   passed: count,
   failed: count,
   unchecked: count,
@@ -43,10 +43,10 @@ export const privacySchema = z
   .strictObject({
     version: z.string().regex(/^[0-9a-z.-]{1,32}$/),
     bootId: z.uuid(),
-    package: digest.optional().describe('Of the list of the files of the installed package; only where it was installed as one.'),
+    package: digest.optional().describe('SHA-256 of the list of files of the installed package; absent if Tocsin was not installed as a package.'),
     manifest: privacyManifestSchema,
-    manifestDigest: digest.describe('tocsin privacy manifest | sha256sum'),
-    verification: verificationSchema.optional().describe('Of the last `tocsin privacy verify` on this sensor; absent where there was none.'),
+    manifestDigest: digest.describe('SHA-256 of the manifest: tocsin privacy manifest | sha256sum'),
+    verification: verificationSchema.optional().describe('Outcome of the last `tocsin privacy verify` on this sensor; absent if there was none.'),
   })
   .describe('What this sensor may publish, and when that was last checked on it.');
 export type PrivacyMessage = z.infer<typeof privacySchema>;

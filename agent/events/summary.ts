@@ -12,7 +12,7 @@ const levels = (reference: string, min: number, max: number) => {
       la90: level.describe('Level exceeded 90 % of the time: the background.'),
     })
     .optional()
-    .describe(`A-weighted; percentiles of the level with time constant F (IEC 61672-1), looked at every 125 ms. ${reference}`);
+    .describe(`A-weighted; percentiles of the level with time constant F (IEC 61672-1), sampled every 125 ms. ${reference}`);
 };
 
 /**
@@ -28,14 +28,14 @@ export const summarySchema = z
       .min(1)
       .max(1e12)
       .describe(
-        'With `outbox`, the deduplication key. A number that is missing is an hour that was lost, but for those that a repair skips: 1,000 or more, up to a million.',
+        'With `outbox`, the deduplication key. A missing number is an hour that was lost, except where a repair of the outbox skipped numbers: 1,000 or more at once, up to a million.',
       ),
     bootId: z.uuid(),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }),
-    time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC; full hours once the clock is right.'),
+    time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC. Full clock hours once the clock is right.'),
     clock: z.enum(['synchronised', 'corrected', 'unsynchronised']).describe('Whether `time` can be trusted, as in an event.'),
-    elapsedSeconds: seconds.describe('Less than an hour after a start and before a stop of the listener.'),
-    listenedSeconds: seconds.describe('Of these, sound that was heard: counts and levels are of them alone.'),
+    elapsedSeconds: seconds.describe('Time covered: less than an hour after a start and before a stop of the listener.'),
+    listenedSeconds: seconds.describe('The part of elapsedSeconds in which sound was heard; counts and levels cover only this part.'),
     recognised: z
       .strictObject({ glass_break: count, shout: count, bang: count })
       .describe('Sounds recognised, by label; also those that outbox.maxEventsPerMinute kept from becoming events.'),

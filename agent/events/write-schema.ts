@@ -30,7 +30,7 @@ export function schemaFiles(): Record<string, string> {
       title: 'Tocsin sensor',
       version: '1',
       description:
-        'Everything a Tocsin sensor publishes over MQTT 5. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): what nobody subscribes to the sensor keeps, and sends within ten minutes of the subscription. Any message may come twice. The schemas are closed, and of one release: one that adds a key brings its own, and the digest of those in force on a sensor is `manifest.schemas` of its `privacy`.',
+        'Everything a Tocsin sensor publishes over MQTT 5. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): what nobody subscribes to is kept by the sensor, and sent within ten minutes of the subscription. Any message may come twice. The schemas are closed, and each release has its own: a release that adds a key brings new ones. The digest of the schemas in force on a sensor is `manifest.schemas` in its `privacy` message.',
     },
     channels: Object.fromEntries(kinds.map((kind) => [kind, channel(kind)])),
     operations: Object.fromEntries(kinds.map((kind) => [`publish${kind.replace(/^./, (letter) => letter.toUpperCase())}`, operation(kind)])),
