@@ -94,13 +94,16 @@ function openRemarks(logger: Logger): (source: AudioSource) => void {
   return ({ hardwareRate = Infinity, sampleRate, antiphase = false }) => {
     if (!toldRate && hardwareRate < sampleRate) {
       toldRate = true;
-      logger.warn({ hardwareRate, sampleRate }, 'the microphone itself samples at a lower rate: there is no sound above half of it');
+      logger.warn(
+        { hardwareRate, sampleRate },
+        'the microphone itself samples at a lower rate than microphone.sampleRateHz: there is no sound above half of that rate',
+      );
     }
     if (!toldAntiphase && antiphase) {
       toldAntiphase = true;
       logger.warn(
         {},
-        'the two channels of the microphone go against each other; one is turned over, else they would cancel: is a balanced one on a stereo input?',
+        'the two channels of the microphone are in opposite phase; one is inverted, because they would cancel each other: is a balanced microphone on a stereo input?',
       );
     }
   };
@@ -119,8 +122,8 @@ function openLossWatch({ clock, logger }: Pick<SupervisorParts, 'clock' | 'logge
     const wasLosing = isLosing;
     isLosing = lost > elapsed / 100;
     if (isLosing && !wasLosing)
-      logger.warn(figures, 'sound is lost: is the model too slow for this board, or does something else keep it busy? sudo tocsin doctor tells');
-    if (!isLosing && wasLosing) logger.info(figures, 'next to no sound is lost any more');
+      logger.warn(figures, 'sound is lost: is the model too slow for this board, or does something else keep it busy? See: sudo tocsin doctor');
+    if (!isLosing && wasLosing) logger.info(figures, 'almost no sound is lost any more');
     [beganMs, lostBefore] = [clock.monotonicMs(), lostSeconds];
   };
 }

@@ -19,7 +19,7 @@ const secretFile = file.refine(
 
 export const configSchema = z.strictObject({
   site: slug.describe('Where the sensor stands: the first level of its topics, for instance a district.'),
-  sensor: slug.describe('Which sensor it is: unique on the broker, whose access control goes by it; the second level of its topics.'),
+  sensor: slug.describe('Which sensor it is: the second level of its topics. Unique on the broker, whose access control uses it.'),
 
   microphone: z
     .strictObject({
@@ -43,7 +43,7 @@ export const configSchema = z.strictObject({
         )
         .refine(recordsNothing, 'expected the name of a microphone, as `tocsin devices` lists, and no plug-in of ALSA that records (tee, file)')
         .describe(
-          'Best usb:PORT or usb:PORT,VENDOR:PRODUCT, as `tocsin devices` lists. Or usb:VENDOR:PRODUCT, a path under /dev/snd/by-id or by-path, an ALSA name: after a reboot these may be another microphone of the same make. Or a web-audio device id. Never a card number.',
+          'Best: usb:PORT or usb:PORT,VENDOR:PRODUCT, as `tocsin devices` lists. Also possible: usb:VENDOR:PRODUCT, a path under /dev/snd/by-id or by-path, or an ALSA name; after a reboot these may mean another microphone of the same make. For web-audio: a device id. Never a card number.',
         ),
       sampleRateHz: z
         .union([z.literal(16000), z.literal(44100), z.literal(48000)])
@@ -54,7 +54,9 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(600)
         .default(5)
-        .describe('No sample (10 s at most), exact zeros or no variation at all for this long are a fault: the microphone is dead, not the street quiet.'),
+        .describe(
+          'No sample (10 s at most), exact zeros or no variation at all for this long is a fault: the microphone is dead, since no street is that quiet.',
+        ),
       splAtFullScaleDb: z
         .number()
         .min(60)
@@ -79,9 +81,15 @@ export const configSchema = z.strictObject({
   outbox: z
     .strictObject({
       path: file.default('/var/lib/tocsin/outbox.db').describe('The SQLite file between the two processes.'),
-      maxMegabytes: z.number().min(1).max(4096).default(64).describe('Beyond this size the oldest events expire, counted.'),
-      maxAgeDays: z.number().min(0.01).max(366).default(30).describe('Events older than this expire undelivered, counted.'),
-      maxEventsPerMinute: z.number().int().min(1).max(60).default(30).describe('More than this are refused, counted: nothing can be said in bursts of events.'),
+      maxMegabytes: z.number().min(1).max(4096).default(64).describe('Beyond this size the oldest events expire and are counted.'),
+      maxAgeDays: z.number().min(0.01).max(366).default(30).describe('Events older than this expire undelivered and are counted.'),
+      maxEventsPerMinute: z
+        .number()
+        .int()
+        .min(1)
+        .max(60)
+        .default(30)
+        .describe('More than this are refused and counted, so that bursts of events cannot carry a message.'),
     })
     .prefault({}),
 
@@ -94,18 +102,20 @@ export const configSchema = z.strictObject({
     allowPlaintext: z
       .boolean()
       .default(false)
-      .describe('Whether mqtt:// or ws:// may leave this machine: anyone on the way can then read events and passwords, and forge them.'),
+      .describe('Whether mqtt:// or ws:// may leave this machine. Anyone in between can then read events and passwords, and forge events.'),
     protocol: z
       .enum(['5', '3.1.1'])
       .default('5')
       .describe(
-        'MQTT version. With 3.1.1 a broker acknowledges what its access control refused, and such an event is lost: use it only on a broker without access control.',
+        'MQTT version. With 3.1.1 a broker acknowledges even events that its access control refuses, and these are lost: use it only with a broker without access control.',
       ),
     username: z.string().min(1).max(128).optional().describe('Only where certificates are not used.'),
     passwordFile: secretFile
       .optional()
-      .describe('File that holds the password. A plain name, here and below, is a file in /etc/tocsin/credentials; secrets are never in this file.'),
-    caFile: secretFile.optional().describe('Certificate authority that signed the broker, PEM.'),
+      .describe(
+        'File that holds the password. A plain name, here and below, is a file in /etc/tocsin/credentials; the configuration itself never holds secrets.',
+      ),
+    caFile: secretFile.optional().describe('Certificate authority that signed the certificate of the broker, PEM.'),
     certFile: secretFile.optional().describe("This sensor's certificate, PEM."),
     keyFile: secretFile.optional().describe("This sensor's private key, PEM."),
     keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
@@ -114,7 +124,7 @@ export const configSchema = z.strictObject({
       .boolean()
       .default(true)
       .describe(
-        'Whether an event to which the broker says nobody subscribes (PUBACK 16, MQTT 5) is kept and tried again. `false` where what takes events is no subscriber, as a rule engine.',
+        'Whether an event is kept and tried again when the broker says that nobody subscribes to it (PUBACK 16, MQTT 5). Use `false` where something other than a subscriber takes the events, such as a rule engine.',
       ),
     maxInFlight: z.number().int().min(1).max(16).default(16).describe('Events sent and not yet acknowledged.'),
     historicalAfterSeconds: z.number().min(1).max(3600).default(60).describe('An event delivered later than this after its onset is marked historical.'),
@@ -128,7 +138,7 @@ export const configSchema = z.strictObject({
         .min(5)
         .max(3600)
         .default(600)
-        .describe('How often health is published; a fault that begins or ends is published at once. Each time costs the disk 20 kB.'),
+        .describe('How often health is published; a fault that begins or ends is published at once. Each time writes 20 kB to the disk.'),
     })
     .prefault({}),
 
@@ -136,7 +146,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       recordPath: file
         .default('/var/lib/tocsin-privacy/verification.json')
-        .describe('Where `tocsin privacy verify` leaves its outcome for the courier to publish; only root may write there.'),
+        .describe('Where `tocsin privacy verify` writes its outcome for the courier to publish; only root may write there.'),
     })
     .prefault({}),
 

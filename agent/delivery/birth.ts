@@ -38,7 +38,8 @@ export class Birth {
     } catch (error) {
       if (!(error instanceof BrokerError && error.refused)) throw error;
       this.#againMs = this.#clock.monotonicMs() + refusedRetryMs;
-      if (!this.#isRefused) this.#logger.error({ reason: error.message }, 'the broker refuses the status; it is tried again, and events are sent all the same');
+      if (!this.#isRefused)
+        this.#logger.error({ reason: error.message }, 'the broker refuses the status message; it is tried again, and events are sent all the same');
       this.#isRefused = true;
     }
   }

@@ -108,7 +108,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
         try {
           each.tick(publisher);
         } catch (error) {
-          logger.debug({ reason: messageOf(error) }, 'a report that needs the outbox');
+          logger.debug({ reason: messageOf(error) }, 'a report could not be read from the outbox');
         }
       progress();
     }

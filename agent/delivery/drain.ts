@@ -19,7 +19,7 @@ const pollMs = 100; // how often an empty outbox is looked at again
 
 const refusalWords = {
   refused: 'the broker refuses events; they are kept and tried again',
-  no_subscriber: 'nobody subscribes to events at the broker; they are kept and tried again',
+  no_subscriber: 'nobody subscribes to this sensor’s events at the broker; they are kept and tried again',
 } as const;
 
 export interface DrainOptions {

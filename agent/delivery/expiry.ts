@@ -42,7 +42,7 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
       }
       whole = false;
     } catch (error) {
-      logger.debug({ reason: messageOf(error) }, 'what is too old could not be looked for');
+      logger.debug({ reason: messageOf(error) }, 'events that are too old could not be looked for');
     }
     if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
     return expired;

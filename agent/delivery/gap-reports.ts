@@ -49,7 +49,7 @@ export class GapReports {
     } catch (error) {
       if (!(error instanceof BrokerError && error.refused)) throw error;
       this.#nextMs = this.#clock.monotonicMs() + refusedRetryMs;
-      if (!this.#isRefused) this.#logger.error({ reason: error.message, hint: error.tryHint }, 'a gap is refused; it is kept and tried again');
+      if (!this.#isRefused) this.#logger.error({ reason: error.message, hint: error.tryHint }, 'the broker refuses a gap message; it is kept and tried again');
       this.#isRefused = true;
     } finally {
       this.#isBusy = false;

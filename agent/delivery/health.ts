@@ -34,7 +34,7 @@ const refusedRetryMs = 60_000;
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board, link, listenerRuns } = parts;
   const lateMs = lateAfterMs(intervalMs);
-  const message = new SideMessage('health was not taken; trying again', logger);
+  const message = new SideMessage('the broker did not take the health message; trying again', logger);
   const listener = new ListenerWatch(intervalMs, { outbox, clock, listenerRuns });
   let nextPollMs = 0;
   let nextMs = 0;

@@ -19,7 +19,7 @@ const retryMs = 60_000;
  */
 export function openPrivacyReport(topic: string, fixed: Omit<PrivacyMessage, 'bootId' | 'verification'>, parts: PrivacyReportParts): Report {
   const { clock, logger, verification } = parts;
-  const message = new SideMessage('the privacy message was not taken; trying again', logger);
+  const message = new SideMessage('the broker did not take the privacy message; trying again', logger);
   let connection: Publisher | undefined;
   let published = '';
   let nextMs = 0;

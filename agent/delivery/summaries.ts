@@ -17,7 +17,7 @@ const refusedRetryMs = 600_000; // an access control that was mended is noticed 
  */
 export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clock; logger: Logger }): Report {
   const { outbox, clock, logger } = parts;
-  const message = new SideMessage('the summary of an hour was not taken; it is kept and tried again', logger);
+  const message = new SideMessage('the broker did not take the summary of an hour; it is kept and tried again', logger);
   let nextMs = 0;
   let of = ''; // the outbox in which the numbers below count
   let refused = 0; // the highest number that was refused: what is behind it has not been tried

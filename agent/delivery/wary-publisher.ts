@@ -58,7 +58,7 @@ export function waryPublisher(open: OpenPublisher, { clock, logger }: { clock: C
       ends.set(topic, count);
       if (count < enough) return;
       doubtful.delete(topic);
-      if (!refusedMs.has(topic)) logger.error({ topic }, 'the broker ends the connection over this topic; what is for it is kept and tried again');
+      if (!refusedMs.has(topic)) logger.error({ topic }, 'the broker ends the connection over this topic; messages for it are kept and tried again');
       refusedMs.set(topic, clock.monotonicMs() + Math.min(longestRetryMs, retryMs * 2 ** (count - enough)));
     }
 

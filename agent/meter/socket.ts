@@ -31,7 +31,7 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
   const server = createServer((client) => {
     if (++connections > mostConnections && server.listening) {
       closeServer();
-      logger.warn({}, 'the meter socket rests: too many connections');
+      logger.warn({}, 'the meter socket is closed for a while: too many connections');
     }
     counting ??= setTimeout(rested, restMs).unref();
     if (clients.size >= mostClients || connections > mostConnections) return client.destroy();

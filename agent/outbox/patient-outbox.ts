@@ -68,7 +68,7 @@ class PatientOutbox implements Outbox {
     const excess = this.#held.length - (this.#options.maxHeld ?? 1000);
     if (excess > 0) {
       this.#held.splice(0, excess);
-      if (this.#dropped === 0) this.#options.logger.error({}, 'too many events held in memory: the oldest are dropped, counted');
+      if (this.#dropped === 0) this.#options.logger.error({}, 'too many events held in memory: the oldest are dropped and counted');
       this.#dropped += excess;
     }
     return this.#held.length > 0 ? 'held' : (fates.at(-1) ?? 'held');
@@ -207,7 +207,7 @@ class PatientOutbox implements Outbox {
       return this.#do((outbox) => outbox.append(event));
     } catch (error) {
       if (!(error instanceof UnstorableError)) throw error;
-      this.#options.logger.error({ reason: error.message, hint: error.tryHint }, 'an event that cannot be stored is dropped, counted');
+      this.#options.logger.error({ reason: error.message, hint: error.tryHint }, 'an event that cannot be stored is dropped and counted');
       this.#dropped++;
       return 'dropped';
     }

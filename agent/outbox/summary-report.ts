@@ -40,7 +40,7 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
       held.push(summary);
       if (held.length > most) {
         held.shift();
-        if (lost === 0) logger.error({}, 'too many hours held in memory: the oldest are dropped, and their numbers left out');
+        if (lost === 0) logger.error({}, 'too many hourly summaries held in memory: the oldest are dropped, and their numbers left out');
         lost++;
       }
       store();

@@ -101,7 +101,7 @@ test('connections without end close the socket for a while, and it comes back', 
   const { path, said } = openSocket();
   await ready(path);
   for (let i = 0; i < 25; i++) (await openClient(path)).client.destroy();
-  await vi.waitFor(() => expect(said.join()).toContain('rests'), patient);
+  await vi.waitFor(() => expect(said.join()).toContain('is closed for a while'), patient);
   await ready(path);
   const later = await openClient(path);
   await vi.waitFor(() => expect(later.bytes().length).toBeGreaterThan(0), patient);

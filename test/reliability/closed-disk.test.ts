@@ -84,7 +84,7 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
     expect(events().map((e) => e.data.sequence)).toEqual([1, 2]);
     await until(() => health().at(-1).outbox.faults.length === 0, 45_000, 'health without a fault');
     await until(() => health().at(-1).hearing.starts === 2, 10_000, 'the counts of the earlier listener');
-    for (const half of [listener, courier]) await until(() => half.said().includes('"the lock is held"'), 10_000, 'the lock');
+    for (const half of [listener, courier]) await until(() => half.said().includes('"the lock is taken"'), 10_000, 'the lock');
     for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
     courier.child.kill('SIGTERM');
     expect(await courier.ended).toBe(0);

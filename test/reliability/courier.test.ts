@@ -212,7 +212,7 @@ test('a gap that was refused is told again on the same connection, after the tim
   await soon(() => expect(tries).toBe(2));
   aheadMs = 122_000;
   await soon(() => expect(outbox.gaps(1)).toEqual([]));
-  expect(logged).toEqual(['a gap is refused; it is kept and tried again']);
+  expect(logged).toEqual(['the broker refuses a gap message; it is kept and tried again']);
   expect(seen.of('/gap')).toHaveLength(1);
   expect(seen.connections()).toBe(1);
 });
@@ -234,7 +234,7 @@ test('a birth that was refused is told again on the same connection, and logged 
   allowed = true;
   aheadMs += 61_000;
   await soon(() => expect(seen.of('/status')).toEqual([expect.objectContaining({ state: 'online' })]));
-  expect(logged).toEqual(['the broker refuses the status; it is tried again, and events are sent all the same']);
+  expect(logged).toEqual(['the broker refuses the status message; it is tried again, and events are sent all the same']);
   expect(seen.connections()).toBe(1);
 });
 

@@ -119,7 +119,7 @@ describe('a broker that says that nobody subscribes (scripted)', () => {
     await pass(2);
     await soon(() => expect(link.read().eventRefusal).toBe('refused'));
     expect(journal.map(({ message }) => message)).toEqual([
-      'nobody subscribes to events at the broker; they are kept and tried again',
+      'nobody subscribes to this sensor’s events at the broker; they are kept and tried again',
       'the broker refuses events; they are kept and tried again',
     ]);
   });

@@ -119,7 +119,7 @@ test('what the schema refuses is no fault of the disk: it is told, counted and n
   expect(outbox.faults()).toEqual([]);
   expect(outbox.append(recordedEvent(3))).toBe('stored');
   const said = [
-    [{ reason: expect.stringContaining('CHECK constraint failed'), hint: expect.any(String) }, 'an event that cannot be stored is dropped, counted'],
+    [{ reason: expect.stringContaining('CHECK constraint failed'), hint: expect.any(String) }, 'an event that cannot be stored is dropped and counted'],
   ];
   expect(error.mock.calls).toEqual(said);
 });

@@ -117,7 +117,7 @@ test('sound that is lost minute by minute is told in the journal when it begins 
   );
   expect(told.filter((line) => line.includes('lost'))).toEqual([
     '120 s {"lostSeconds":25,"ofSeconds":60} sound is lost: is th',
-    '240 s {"lostSeconds":0,"ofSeconds":60} next to no sound is ',
+    '240 s {"lostSeconds":0,"ofSeconds":60} almost no sound is l',
   ]);
 });
 

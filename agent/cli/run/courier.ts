@@ -72,7 +72,7 @@ function withModel(open: () => Report, logger: Logger): Report[] {
     return [open()];
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;
-    logger.error({ reason: error.message, hint: error.tryHint }, 'what this sensor may publish is not told: its model cannot be read');
+    logger.error({ reason: error.message, hint: error.tryHint }, 'the privacy message is not published: the model cannot be read');
     return [];
   }
 }

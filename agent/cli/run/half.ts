@@ -20,7 +20,10 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
     held = holdHalfLock(path, half);
   } catch (error) {
     if (hasCode(error, /^SQLITE_BUSY$/)) throw half === 'listener' ? secondListener(path) : secondCourier(path);
-    logger.warn({ reason: messageOf(error) }, `nothing keeps a second ${half} from this outbox, nor tells at once that this one has died`);
+    logger.warn(
+      { reason: messageOf(error) },
+      `the lock cannot be taken: a second ${half} could use this outbox, and if this one dies that is noticed late; trying again`,
+    );
   }
   let isResting = false;
   const settle = () => {
@@ -36,7 +39,7 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
       const next = holdHalfLock(path, half, 0); // to wait is to hear nothing
       held?.release();
       held = next;
-      logger.info({}, 'the lock is held');
+      logger.info({}, 'the lock is taken');
     } catch {
       // said above, or by what else misses its files
     }
