@@ -169,7 +169,7 @@ describe('what the sensor holds', () => {
     const { folder, path, outbox } = sensor(0);
     const env = withSystemctl(folder, 'LoadState=not-found ActiveState=inactive StatusText='); // as systemd 257 says of a unit that it does not know
     const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path], { encoding: 'utf8', env });
-    expect(stdout).toMatch(/^ {2}listener +systemd does not tell\n {2}courier +systemd does not tell$/m);
+    expect(stdout).toMatch(/^ {2}listener +systemd does not say\n {2}courier +systemd does not say$/m);
     outbox.close();
   });
 

@@ -127,7 +127,7 @@ test('what is wrong with a sound file has its French', () => {
 });
 
 test('how a capture ended has its French, the words of other programs stay', () => {
-  const of = (how: string) => translateError(`Expected arecord to keep capturing, got: ${how}`, 'fr').split('arecord a cessé la capture\u00a0: ')[1];
+  const of = (how: string) => translateError(`Expected arecord to keep capturing, got: ${how}`, 'fr').split('La capture par arecord a échoué\u00a0: ')[1];
   expect(of('exit 1 (arecord: main:831: audio open error: No such device)')).toBe('sortie 1 (arecord: main:831: audio open error: No such device)');
   expect(of('exit 1 (expected one of the inputs a, b, got c)')).toBe('sortie 1 (attendu l’une des entrées a, b, obtenu c)');
   expect(of('no sound for 5 s of the last 10 s')).toBe('aucun son pendant 5\u00a0s des 10 dernières');

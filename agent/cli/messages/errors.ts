@@ -133,7 +133,7 @@ export const frenchErrors: Record<string, string> = {
     'Attendu du son de {1}, obtenu {2} s de zéros exacts, ou des zéros le plus souvent',
   'check the plug, the mute switch and the capture volume (alsamixer)': 'vérifiez la prise, l’interrupteur et le volume de capture (alsamixer)',
   'Expected sound from the microphone, got {1}': 'Attendu du son du microphone, obtenu {1}',
-  'Expected {1} to keep capturing, got: {2}{3}': '{1} a cessé la capture : {2}{3}',
+  'Expected {1} to keep capturing, got: {2}{3}': 'La capture par {1} a échoué : {2}{3}',
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
   'Expected to write {1}, got: {2}': 'Impossible d’écrire {1} : {2}',

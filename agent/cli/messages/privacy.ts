@@ -32,25 +32,25 @@ export const privacy = {
   },
 
   'privacy.what.package': { en: 'The installed files match their list', fr: 'Les fichiers installés correspondent à leur liste' },
-  'privacy.how.package': { en: 'sha256 of every file against the list tocsin.sha256', fr: 'sha256 de chaque fichier comparé à la liste tocsin.sha256' },
+  'privacy.how.package': { en: 'sha256 of every file, compared with the list tocsin.sha256', fr: 'sha256 de chaque fichier comparé à la liste tocsin.sha256' },
   'privacy.what.model': { en: 'The model is the one its manifest names', fr: 'Le modèle est celui que nomme son manifeste' },
-  'privacy.how.model': { en: 'sha256 of the ONNX file against manifest.json', fr: 'sha256 du fichier ONNX comparé à manifest.json' },
+  'privacy.how.model': { en: 'sha256 of the ONNX file, compared with manifest.json', fr: 'sha256 du fichier ONNX comparé à manifest.json' },
   'privacy.what.config': { en: 'The settings are those that the operator published', fr: 'Les réglages sont ceux que l’exploitant a publiés' },
   'privacy.how.config': {
-    en: 'what may be published with these settings, key by key, against the published manifest',
+    en: 'what may be published with these settings, compared key by key with the published manifest',
     fr: 'ce qui peut être publié avec ces réglages, clé par clé, comparé au manifeste publié',
   },
-  'privacy.what.unchanged': { en: 'What runs is what lies on the disk', fr: 'Ce qui tourne est ce qui est sur le disque' },
+  'privacy.what.unchanged': { en: 'What runs is what is on the disk', fr: 'Ce qui tourne est ce qui est sur le disque' },
   'privacy.how.unchanged': {
-    en: 'no file of program, model or settings changed after the processes began',
-    fr: 'aucun fichier du programme, du modèle ou des réglages modifié après le début des processus',
+    en: 'no file of program, model or settings changed after the processes started',
+    fr: 'aucun fichier du programme, du modèle ou des réglages modifié après le démarrage des processus',
   },
   'privacy.what.outbox': { en: 'The file between listener and courier can hold no sound', fr: 'Le fichier entre écouteur et courrier ne peut contenir de son' },
   'privacy.how.outbox': {
     en: 'schema of the outbox compared to the letter with that of this release, and every row within its bounds',
     fr: 'schéma de la file comparé à la lettre à celui de cette version, et chaque ligne dans ses bornes',
   },
-  'privacy.what.access': { en: 'The outbox lies alone, closed to others', fr: 'La file est seule dans son dossier, fermée aux autres' },
+  'privacy.what.access': { en: 'The outbox is alone in its folder, closed to others', fr: 'La file est seule dans son dossier, fermée aux autres' },
   'privacy.how.access': {
     en: 'every name in its folder, the modes of its files, that ballast and locks hold no content, and that the copy of the schema beside it is that of the outbox',
     fr: 'chaque nom dans son dossier, les modes de ses fichiers, que lest et verrous sont sans contenu, et que la copie du schéma à côté est bien celle de la file',
@@ -68,7 +68,7 @@ export const privacy = {
   },
   'privacy.what.network': { en: 'It has no network', fr: 'Il n’a pas de réseau' },
   'privacy.how.network': {
-    en: 'its network namespace against that of the machine, its interfaces, and who else is in it',
+    en: 'its network namespace compared with that of the machine, its interfaces, and who else is in it',
     fr: 'son espace réseau comparé à celui de la machine, ses interfaces, et qui d’autre s’y trouve',
   },
   'privacy.what.sockets.listener': {
@@ -76,7 +76,7 @@ export const privacy = {
     fr: 'Il n’a que des sockets locaux, et seul celui de la commande meter accepte des connexions',
   },
   'privacy.how.sockets.listener': {
-    en: 'every open socket in /proc against the tables of its network namespace',
+    en: 'every open socket in /proc, compared with the tables of its network namespace',
     fr: 'chaque socket ouvert dans /proc comparé aux tables de son espace réseau',
   },
   'privacy.what.sockets.courier': {
@@ -84,7 +84,7 @@ export const privacy = {
     fr: 'Il n’est relié qu’au broker et n’accepte aucune connexion',
   },
   'privacy.how.sockets.courier': {
-    en: 'every open socket in /proc; far ends against mqtt.url and the resolver; sockets that listen',
+    en: 'every open socket in /proc; far ends compared with mqtt.url and the resolver; sockets that listen',
     fr: 'chaque socket ouvert dans /proc ; extrémités comparées à mqtt.url et au résolveur ; sockets en écoute',
   },
   'privacy.what.meter': {
@@ -107,7 +107,7 @@ export const privacy = {
   'privacy.what.devices': { en: 'It holds no device that it should not', fr: 'Il n’a ouvert aucun appareil qu’il ne devrait pas' },
   'privacy.how.devices': {
     en: 'devices open in /proc: sound for the listener, none for the courier',
-    fr: 'appareils ouverts dans /proc : le son pour l’écouteur, aucun pour le courrier',
+    fr: 'appareils ouverts, d’après /proc : le son pour l’écouteur, aucun pour le courrier',
   },
   'privacy.what.reach': { en: 'It could open no other device', fr: 'Il ne pourrait ouvrir aucun autre appareil' },
   'privacy.how.reach': { en: 'the device nodes in the /dev that it really sees', fr: 'les nœuds d’appareil du /dev qu’il voit vraiment' },
@@ -121,7 +121,7 @@ export const privacy = {
   },
   'privacy.what.identity': { en: 'It runs as a user of its own, in no group that it does not need', fr: 'Il a son propre utilisateur et aucun groupe inutile' },
   'privacy.how.identity': { en: 'Uid, Gid and Groups in /proc', fr: 'Uid, Gid et Groups dans /proc' },
-  'privacy.what.privileges': { en: 'It can gain no privilege', fr: 'Il ne peut gagner aucun privilège' },
+  'privacy.what.privileges': { en: 'It can gain no privilege', fr: 'Il ne peut acquérir aucun privilège' },
   'privacy.how.privileges': { en: 'NoNewPrivs in /proc', fr: 'NoNewPrivs dans /proc' },
   'privacy.what.capabilities': { en: 'It has no capability', fr: 'Il n’a aucune capacité' },
   'privacy.how.capabilities': { en: 'the five sets of capabilities in /proc', fr: 'les cinq ensembles de capacités dans /proc' },
@@ -142,7 +142,7 @@ export const privacy = {
   },
   'privacy.what.unit': { en: 'systemd applies the shipped settings to it', fr: 'systemd lui applique les réglages livrés' },
   'privacy.how.unit': {
-    en: 'the file of the unit against that of the release, every line that a drop-in adds, and the properties in force (systemctl show), read before it was started',
+    en: 'the file of the unit compared with that of the release, every line that a drop-in adds, and the properties in force (systemctl show), read before it was started',
     fr: 'fichier de l’unité comparé à celui de la version, chaque ligne qu’un ajout y met, et les propriétés en vigueur (systemctl show), lues avant son démarrage',
   },
   'privacy.what.limits': { en: 'It cannot take the board down', fr: 'Il ne peut pas épuiser la carte' },

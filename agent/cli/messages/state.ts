@@ -36,7 +36,7 @@ export const state = {
 
   'service.active': { en: 'runs', fr: 'tourne' },
   'service.down': { en: 'does not run ({state})', fr: 'ne tourne pas ({state})' },
-  'service.unknown': { en: 'systemd does not tell', fr: 'systemd ne le dit pas' },
+  'service.unknown': { en: 'systemd does not say', fr: 'systemd ne le dit pas' },
   'service.note': { en: 'normal: runs. systemctl status {unit}', fr: 'normal : tourne. systemctl status {unit}' },
   'link.connecting': { en: 'connecting', fr: 'connexion en cours' },
   'link.connected': { en: 'connected', fr: 'connecté' },
