@@ -113,7 +113,7 @@ describe('the command line, as a person runs it', () => {
   test('config check, show and example; status and events of a new outbox', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-cli-'));
     const path = writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene });
-    expect(run('config', 'check', '-c', path)).toMatchObject({ status: 0, stdout: expect.stringContaining('is right') });
+    expect(run('config', 'check', '-c', path)).toMatchObject({ status: 0, stdout: expect.stringContaining('is valid') });
     expect(JSON.parse(run('config', 'show', '-c', path, '--json').stdout)).toMatchObject({ site: 'test', log: { level: 'warn' } });
     expect(run('config', 'example').stdout).toContain('site: old-port');
     expect(JSON.parse(run('status', '-c', path, '--json').stdout)).toMatchObject({ pending: 0, stored: 0 });

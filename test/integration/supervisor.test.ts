@@ -177,7 +177,7 @@ test('a microphone whose hardware samples at a lower rate, or whose channels can
   await supervised.stop();
   expect(warned).toEqual([
     [{ hardwareRate: 8000, sampleRate }, expect.any(String)],
-    [{}, expect.stringContaining('against each other')],
+    [{}, expect.stringContaining('in opposite phase')],
   ]);
 });
 

@@ -56,7 +56,7 @@ function readCertificate(path: string, key: KeyObject): string {
   try {
     const [own, ...between] = certificatesIn(readFileSync(path, 'utf8'));
     if (!own) throw new Error('none (PEM)');
-    if (!own.checkPrivateKey(key)) throw new Error('one of another key');
+    if (!own.checkPrivateKey(key)) throw new Error('one for another key');
     return [own, ...between].join('');
   } catch (cause) {
     throw new ProvisionError(`Expected the certificate of this sensor's key at ${path}, got: ${messageOf(cause)}`, 'correct mqtt.certFile, or mqtt.keyFile', {

@@ -14,7 +14,7 @@ export const frenchCauses: Record<string, string> = {
   'i/o error': 'erreur du disque',
   'spawn {1} ENOENT': 'programme {1} absent',
   'spawnSync {1} ENOENT': 'programme {1} absent',
-  'one of another key': 'celui d’une autre clé',
+  'one for another key': 'celui d’une autre clé',
   'none (PEM)': 'aucun (PEM)',
   'file is not a database': 'ce n’est pas une base de données',
   'database disk image is malformed': 'la base de données est endommagée',

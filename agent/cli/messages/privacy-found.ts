@@ -90,9 +90,9 @@ export const privacyFound = {
   'privacy.network.strangers': { en: 'other processes are in its network namespace: {pids}', fr: 'd’autres processus sont dans son espace réseau : {pids}' },
   'privacy.network.idle': {
     en: 'a namespace of its own ({namespace}) with lo, and tunnels of the kernel that are down: {names}',
-    fr: 'un espace à lui ({namespace}) avec lo, et des tunnels du noyau, à l’arrêt : {names}',
+    fr: 'un espace réseau à lui ({namespace}) avec lo, et des tunnels du noyau, à l’arrêt : {names}',
   },
-  'privacy.network.ok': { en: 'a namespace of its own ({namespace}) with lo alone', fr: 'un espace à lui ({namespace}) avec lo seul' },
+  'privacy.network.ok': { en: 'a namespace of its own ({namespace}) with lo alone', fr: 'un espace réseau à lui ({namespace}) avec lo seul' },
   'privacy.sockets.listener': { en: 'it holds: {what}', fr: 'il a : {what}' },
   'privacy.sockets.listening': { en: 'it accepts connections: {what}', fr: 'il accepte des connexions : {what}' },
   'privacy.sockets.unix': { en: '{count} local (AF_UNIX), no other', fr: 'locaux (AF_UNIX) : {count}, aucun autre' },
