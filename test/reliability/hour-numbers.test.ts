@@ -153,7 +153,7 @@ test('hours that memory has no room for while the disk takes none, and one that 
   report.retry();
   add(61);
   expect(numbers()).toEqual([1, ...Array.from({ length: 49 }, (_, i) => i + 13)].map((hour) => [hour, hour]));
-  expect(logged.filter((message) => message.startsWith('too many hours'))).toHaveLength(1);
+  expect(logged.filter((message) => message.startsWith('too many hourly summaries'))).toHaveLength(1);
   add(62, { recognised: { glass_break: -1, shout: 0, bang: 0 } });
   add(63);
   add(64);
