@@ -139,7 +139,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
   });
 
   // There is no sound card here: a descriptor of a microphone's node that is not open for reading (O_PATH) stands for one that is.
-  test('another program that records, unless it is the recorder of a listener', async () => {
+  test('another program that records, unless it is the recorder of a listener without a network', async () => {
     const microphone = halves.at('pcmC0D0c');
     expect(spawnSync('mknod', [microphone, 'c', '116', '24']).status).toBe(0);
     const hold = "require('fs').openSync(process.argv[1], 0o10000000); console.log(process.pid); setInterval(() => 0, 1000)";
@@ -163,7 +163,8 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(await found(['-e', hold, microphone], {}, halves.at('arecord'))).toEqual(['hearing.none', false]);
     const preloaded = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` };
     expect(await found([halves.program, 'deliver'], preloaded)).toEqual(['hearing.recording', true]);
-    expect(await found([halves.program, 'listen'], preloaded)).toEqual(['hearing.apart', false]);
+    expect(await found([halves.program, 'listen'], preloaded), 'started by hand').toEqual(['hearing.recording', true]);
+    expect(await found(['--net', halves.node, halves.program, 'listen'], preloaded, 'unshare')).toEqual(['hearing.apart', false]);
   });
 
   const pid = () => String(halves.pidOf('listen'));

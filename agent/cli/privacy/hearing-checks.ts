@@ -26,7 +26,7 @@ const hearing: HalfCheck = {
     const hears = allProcesses().filter(
       (one) => !own.includes(one) && (soundServers.test(nameOf(one)) || holds(one, (descriptor) => isSound(numbersOf(descriptor)))),
     );
-    const recording = hears.filter((one) => holds(one, isCaptureDevice) && !isOfListener(one, installation));
+    const recording = hears.filter((one) => holds(one, isCaptureDevice) && !isOfListener(one, installation, pid));
     if (recording.length > 0) return fail('privacy.hearing.recording', { what: listed(recording.map((one) => `${nameOf(one)} [${one}]`)) });
     const may = reachOf(pid);
     const isReachable = ({ pid: server, path }: Socket) =>
@@ -48,11 +48,15 @@ function isCaptureDevice(descriptor: string): boolean {
   return isSound(device) && /\/pcmC\d+D\d+c$/.test(readlinkSync(existsSync(known) ? known : descriptor));
 }
 
-/** The recorder of another sensor's listener on this board, which is verified by itself. */
-function isOfListener(pid: number, installation: string): boolean {
+/**
+ * The recorder of another sensor's listener on this board, which is verified by itself. A listener that shares the
+ * courier's network was started by hand, outside of a unit.
+ */
+function isOfListener(pid: number, installation: string, courier: number): boolean {
   const parent = Number(unlessGone(() => statusOf(pid)('PPid'), '0'));
   const [, script = '', command = ''] = unlessGone(() => argumentsOf(parent), []);
-  return command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
+  const isListener = command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
+  return isListener && unlessGone(() => namespaceOf(parent, 'net') !== namespaceOf(courier, 'net'), true);
 }
 
 const nameOf = (pid: number): string => unlessGone(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd(), '');
