@@ -1,14 +1,18 @@
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { closedProbe, closedPublisher } from '../../agent/delivery/closed-publisher.ts';
 import { toSummary } from '../../agent/delivery/summaries.ts';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
-import { linkTest } from '../../agent/events/event.ts';
+import { linkTest, soundEventSchema } from '../../agent/events/event.ts';
 import type { Health } from '../../agent/events/health.ts';
 import { publishedKinds } from '../../agent/events/privacy.ts';
 import { closedForm, publishedSchemas } from '../../agent/events/published.ts';
-import { bootId, fixedClock, hourSummary, recordedEvent } from '../support/samples.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { bootId, fixedClock, hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 interface Schema {
   readonly [key: string]: unknown;
@@ -167,4 +171,37 @@ test('a trial by a person passes the gate too: what its topic does not know is n
     await expect(link.publish(topic, payload)).rejects.toThrow(/Expected a message of the closed schema/);
   await link.publish(topics.selftest, trial);
   expect(sent).toEqual([trial]);
+});
+
+test('how much of an event a hostile listener could choose is what SECURITY.md says', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-bits-')), 'outbox.db');
+  openSqliteOutbox(path, limits).close();
+  const db = new Database(path);
+  const sql = db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'event'").pluck().get() as string;
+  const columns = db.prepare("SELECT name FROM pragma_table_info('event')").pluck().all() as string[];
+  db.close();
+  const values = new Map<string, number>();
+  for (const [, name = '', low, high] of sql.matchAll(/CHECK \((\w+) BETWEEN (-?\d+) AND (\d+)\)/g)) values.set(name, Number(high) - Number(low) + 1);
+  for (const [, name = '', list = ''] of sql.matchAll(/CHECK \((\w+) IN \(([^)]*)\)\)/g)) values.set(name, list.split(',').length);
+  const { label, bootId: boot, model } = soundEventSchema.shape.data.shape;
+  values.set('label', label.options.length).delete('onset_monotonic_ms'); // which is not published
+  expect([...values.keys(), 'boot', 'model', 'onset_monotonic_ms'].sort(), 'every column counts').toEqual(columns.sort());
+
+  type Text = { safeParse(text: string): { success: boolean } };
+  const takes = (schema: Text, text: string) => schema.safeParse(text).success;
+  const letters = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
+  const wordBits = (schema: Text) => {
+    const longest = Array.from({ length: 100 }, (_, length) => length).findLast((length) => takes(schema, 'a'.repeat(length))) as number;
+    return longest * Math.log2(letters.filter((letter) => takes(schema, letter)).length);
+  };
+  const hex = letters.filter((letter) => /[0-9a-f-]/.test(letter)); // as the column of boots has it
+  const bootBits = [...bootId].reduce(
+    (bits, _, i) => bits + Math.log2(hex.filter((letter) => takes(boot, bootId.slice(0, i) + letter + bootId.slice(i + 1))).length),
+    0,
+  );
+  const names = bootBits + wordBits(model.shape.name) + wordBits(model.shape.version);
+  const all = [...values.values()].reduce((bits, count) => bits + Math.log2(count), names);
+  const security = readFileSync('SECURITY.md', 'utf8');
+  expect(security).toContain(`Some ${10 * Math.round(all / 10)} bits`);
+  expect(security).toContain(`${Math.round(names)} of them in \`bootId\``);
 });
