@@ -160,7 +160,8 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(await found(['-e', hold, microphone])).toEqual(['hearing.recording', true]);
     copyFileSync(halves.node, halves.at('arecord')); // by its name the recorder of whoever verifies
     chmodSync(halves.at('arecord'), 0o755);
-    expect(await found(['-e', hold, microphone], {}, halves.at('arecord'))).toEqual(['hearing.none', false]);
+    const beside = expect.stringMatching(/^hearing\.(none|apart)$/); // the machine may have a sound server
+    expect(await found(['-e', hold, microphone], {}, halves.at('arecord'))).toEqual([beside, false]);
     const preloaded = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` };
     expect(await found([halves.program, 'deliver'], preloaded)).toEqual(['hearing.recording', true]);
     expect(await found([halves.program, 'listen'], preloaded), 'started by hand').toEqual(['hearing.recording', true]);
