@@ -110,7 +110,7 @@ export function configNamedBy(argv: readonly string[], env: NodeJS.ProcessEnv): 
 
 const takeConfig =
   'calibrate( thresholds)?|commission|config (check|show)|deliver|devices|doctor|events( explain)?|listen|meter|outbox|privacy (manifest|verify)|provision|run|selftest|status';
-const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:-c|explain|thresholds))(?![^\\n]* --config[ =])`, 'g');
+const typed = new RegExp(`(?<![\\w./-])tocsin (?:${takeConfig})(?![\\w-])(?! (?:explain|thresholds))(?![^\\n;]* (?:-c|--config[ =]))`, 'g');
 
 /** Adds the named configuration to the commands that a text tells to type. */
 export function withConfig(said: string, named: string | undefined): string {

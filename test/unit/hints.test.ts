@@ -90,7 +90,8 @@ test('where another configuration was named, the commands to type name it too', 
     expect(withConfig(`sudo tocsin ${words.join(' ')} says more`, '/a.yaml')).toBe(`sudo tocsin ${words.join(' ')} -c /a.yaml says more`);
   expect(takers.length).toBeGreaterThan(10);
   expect(withConfig('tocsin model {folder}; then tocsin doctor-like things', '/a.yaml')).not.toContain('-c');
-  for (const named of ['tocsin doctor -c {path}', 'tocsin commission --out . --config /a.yaml']) expect(withConfig(named, '/a.yaml')).toBe(named);
+  for (const named of ['tocsin doctor -c {path}', 'tocsin commission --out . --config /a.yaml', 'tocsin commission --out . -c /a.yaml --one-way'])
+    expect(withConfig(named, '/a.yaml')).toBe(named);
   expect(withConfig('tocsin status', "/it's here.yaml")).toBe("tocsin status -c '/it'\\''s here.yaml'");
   expect(openTranslate('fr', '/a.yaml')('doctor.forbidden.try')).toBe('sudo tocsin doctor -c /a.yaml');
   expect(openTranslate('fr')('doctor.forbidden.try')).toBe('sudo tocsin doctor');
