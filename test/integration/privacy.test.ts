@@ -90,6 +90,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const list = join(folder, 'tocsin.sha256');
     writeFileSync(list, listPackage(folder));
     execFileSync('sha256sum', ['--check', '--quiet', list], { cwd: folder });
+    for (const typed of [`${folder}/`, `./${relative('.', folder)}`]) expect(listPackage(typed)).toBe(listPackage(folder));
     const check = async (packageDigest?: string) => {
       const lines = await verifyMachine({
         ...(await halves.machineNow()),

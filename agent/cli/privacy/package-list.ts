@@ -1,7 +1,7 @@
 // The list of the installation's files, in the form of sha256sum: `tocsin.sha256` beside package.json.
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 export const listName = 'tocsin.sha256';
 
@@ -56,7 +56,7 @@ function filesUnder(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() || (entry.isSymbolicLink() && isFile(join(entry.parentPath, entry.name))))
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .filter((path) => path !== listName)
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
@@ -65,7 +65,7 @@ function filesUnder(folder: string): string[] {
 function linksElsewhere(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isSymbolicLink() && !isFile(join(entry.parentPath, entry.name)))
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
 }
 
 function isFile(path: string): boolean {
