@@ -74,7 +74,15 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
   test('brings every schema of what is published, and what its messages send a person to', () => {
     const { root } = open(thisArchitecture);
     const shipped = new Set(readdirSync(join(root, 'usr/share/doc/tocsin')));
-    const wanted = [...readdirSync('docs').filter((name) => name.endsWith('.schema.json')), 'asyncapi.json', 'dpia.en.md', 'dpia.fr.md', 'units.md'];
+    const wanted = [
+      ...readdirSync('docs').filter((name) => name.endsWith('.schema.json')),
+      'asyncapi.json',
+      'cli.md',
+      'health.md',
+      'dpia.en.md',
+      'dpia.fr.md',
+      'units.md',
+    ];
     expect(wanted.filter((name) => !shipped.has(name))).toEqual([]);
     expect(existsSync(join(root, 'usr/lib/tocsin/models/README.md'))).toBe(true);
   });
