@@ -83,6 +83,17 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await found({ NRestarts: 7 }, 'Error: Expected it\n')).toBe(`${unit} was restarted 7 times; its last error: Expected it`);
   });
 
+  test('a journal that is not read in time costs that reason, not the finding', async () => {
+    const unread = { code: 1, stdout: '', stderr: '' };
+    const services = systemctl({ ActiveState: 'failed', SubState: 'failed' }, {}).command as typeof probes.command;
+    const probes = machineProbes('', clock);
+    // never answers by itself; it cannot show for how long a real journal is read
+    const endless = (stop: AbortSignal) => new Promise<typeof unread>((done) => stop.addEventListener('abort', () => done(unread)));
+    const slow: typeof probes.command = (name, args, stop) => (name === 'journalctl' ? endless(stop) : services(name, args, stop));
+    const results = await examine(writeConfig({}, broker.url), { ...routed, command: slow });
+    expect(results.find(({ check }) => check === 'services')?.found).toMatchObject({ key: 'doctor.services.down', values: { said: '' } });
+  });
+
   test('every finding that has a hint is planted', () => {
     const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect']; // below; a defect is none of the machine
     const planted = new Set([

@@ -15,6 +15,7 @@ import { type Check, type Facts, fail, pass, required, skip, warn } from './chec
 import type { Probes } from './probes.ts';
 import { soundChecks } from './sound-checks.ts';
 
+const journalMs = 1500;
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
 
 const config: Check = {
@@ -179,7 +180,8 @@ const services: Check = {
 /** What the unit's own process last gave as the reason for its end, from the journal of this boot; empty if nothing. */
 async function lastError(probes: Probes, unit: string, signal: AbortSignal): Promise<Text | ''> {
   const asked = ['--boot', '--lines=50', '--output=cat', '--no-pager', `_SYSTEMD_UNIT=${unit}`];
-  const { stdout } = await probes.command('journalctl', asked, signal);
+  // a large journal on a slow card costs the reason, not the finding
+  const { stdout } = await probes.command('journalctl', asked, AbortSignal.any([signal, AbortSignal.timeout(journalMs)]));
   const reason = [...stdout.matchAll(/^(?:Error|Erreur)\s?: (.+)$/gm)].at(-1)?.[1];
   return reason === undefined ? '' : text('doctor.services.said', { reason });
 }
