@@ -255,6 +255,24 @@ test('a tagger of another shape serves, its other outputs left alone: 521 classe
   await classifier.close();
 });
 
+test.each([
+  ['the bundled model', () => bundled],
+  ['a model a second late', () => copyOf((m) => Object.assign(m, { latencySeconds: 1 }))],
+  ['a tagger of overlapping windows', () => taggerFolder()],
+])('in the silence that is asked for all of the last sound is scored: %s', async (_name, folder) => {
+  const classifier = await openOnnxClassifier(folder());
+  const { sampleRate, windowSamples, hopSamples } = classifier.manifest;
+  for (const samples of [3 * windowSamples, 3 * windowSamples + 1, 4 * windowSamples - 1]) {
+    classifier.reset();
+    await classifier.push(new Float32Array(samples));
+    const last = (await classifier.push(new Float32Array(Math.ceil(classifier.tailSeconds * sampleRate)))).at(-1);
+    expect(last?.endSeconds).toBeGreaterThanOrEqual(samples / sampleRate);
+    const nextWindow = Math.round((last?.scoredSeconds ?? 0) * sampleRate) + hopSamples - windowSamples;
+    expect(nextWindow).toBeGreaterThanOrEqual(samples);
+  }
+  await classifier.close();
+});
+
 test('the impact assessments give the false alarms of the model card', () => {
   const [, card] = /without a target `balanced` (\d+) /.exec(readFileSync('models/street/MODEL_CARD.md', 'utf8')) ?? [];
   const [, english] = /today \*\*(\d+) an hour/.exec(readFileSync('docs/dpia.en.md', 'utf8')) ?? [];

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import type { Classifier } from '../../agent/classify/classifier.ts';
+import { labels } from '../../agent/classify/model-manifest.ts';
+import { hear } from '../../agent/pipeline.ts';
+
+const sampleRate = 16_000;
+const hop = 640;
+const frameSeconds = hop / sampleRate;
+
+/** Glass is whatever is loud, told a second late. It shows how long it is waited for, not what is heard. */
+function lateBySecond(): Classifier {
+  const late = Math.round(1 / frameSeconds);
+  let held: number[] = [];
+  let scores: number[] = [];
+  return {
+    labels,
+    sampleRate,
+    frameSeconds,
+    tailSeconds: 1 + frameSeconds,
+    async push(samples) {
+      held.push(...samples);
+      const before = scores.length;
+      for (; held.length >= hop; held = held.slice(hop)) scores.push(Math.max(...held.slice(0, hop)));
+      const told = scores.map((_, i) => ({
+        scores: [scores[i - late] ?? 0, 0, 0],
+        endSeconds: (i + 1 - late) * frameSeconds,
+        scoredSeconds: (i + 1) * frameSeconds,
+      }));
+      return told.slice(before);
+    },
+    reset() {
+      held = [];
+      scores = [];
+    },
+    close: async () => undefined,
+  };
+}
+
+test('a sound that the end cuts off is told and ends, though model, smoothing and minimum duration take longer than a second, and its merge time a minute', async () => {
+  const short = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
+  const glass_break = { ...short, minDurationSeconds: 0.8, smoothingSeconds: 1, mergeSeconds: 60 };
+  const told: string[] = [];
+  async function* frames() {
+    yield { samples: new Float32Array(3 * sampleRate).fill(1, 2.4 * sampleRate), firstSample: 0 };
+  }
+  const on = { confirmed: () => told.push('confirmed'), ended: () => told.push('ended') };
+  await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break, shout: short, bang: short }, on, new AbortController().signal);
+  expect(told).toEqual(['confirmed', 'ended']);
+});
