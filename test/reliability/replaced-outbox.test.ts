@@ -1,0 +1,43 @@
+// A repair by the other half puts another outbox in place in the middle of one look of the courier at it. The publisher is a fake that takes
+// at once; the moment is the test's own, and cannot show how often a disk brings it about.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { BrokerError } from '../../agent/lib/errors.ts';
+import { soon, startCourier } from '../support/courier.ts';
+import { openPatient } from '../support/patient.ts';
+import { fixedClock, recordedEvent } from '../support/samples.ts';
+
+test.each([
+  ['what is sent next', 16, false],
+  ['what is tried again', 1, true],
+])('a read that finds the new one (%s) sends nothing of it under the old id', async (_name, limit, isTrial) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-replaced-')), 'outbox.db');
+  let aheadMs = 0;
+  const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
+  const courier = openPatient(path);
+  courier.append(recordedEvent(1));
+  let refusals = 0;
+  const seen = startCourier(courier, clock, {
+    before({ topic }) {
+      if (!topic.endsWith('/event') || refusals++ > 0) return;
+      throw new BrokerError('Expected a PUBACK, got reason code 151', 'wait', true);
+    },
+  });
+  await soon(() => expect(refusals).toBe(1));
+  const { pending } = courier;
+  let newId = '';
+  vi.spyOn(courier, 'pending').mockImplementation((after, atMost) => {
+    if (newId === '' && atMost === limit) {
+      writeFileSync(path, 'this was a database once\n'.repeat(400));
+      for (const end of ['-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+      const repaired = openPatient(path);
+      for (let i = 2; i <= 3; i++) repaired.append(recordedEvent(i));
+      newId = repaired.id;
+    }
+    return pending.call(courier, after, atMost);
+  });
+  aheadMs = isTrial ? 31_000 : 0; // the time of the next try passes
+  await soon(() => expect(seen.ids()).toEqual([`${newId}-1`, `${newId}-2`]));
+});
