@@ -140,6 +140,17 @@ test('the first 40 are what the sensor itself does not send: those behind them d
   expect([link.read().eventsRefused, seen.connections()]).toEqual([true, 1]);
 });
 
+test('once one that was refused is taken, those refused still are sent once more, not at each look', async () => {
+  refuses = (sequence) => sequence <= 2;
+  start(waiting(3));
+  await soon(() => expect(tries).toEqual([1, 2, 3]));
+  refuses = (sequence) => sequence === 2;
+  await pass(1);
+  const from = turns;
+  await soon(() => expect(turns).toBeGreaterThan(from + 5));
+  expect(tries.slice(3)).toEqual([1, 2]);
+});
+
 test('all refused, and the connection breaks: the next one begins with one try, and goes on once that is taken', async () => {
   const outbox = waiting(100);
   let breaks = false;
