@@ -137,6 +137,13 @@ test('what the child said last is told, without blank lines between', async () =
   );
 });
 
+test('it is asked for English, in which its faults are known, and its fault is the last thing it says, however much comes before', async () => {
+  vi.stubEnv('LC_ALL', 'fr_FR.UTF-8');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const script = 'yes ALSA lib search | head -c 9000; test "$LC_ALL" = C || exit; echo audio open error: Device or resource busy';
+  await expect(drain(`{ ${script}; } >&2`, 5)).rejects.toMatchObject({ fault: 'busy' });
+});
+
 test.each<[MicrophoneFault, string, RegExp]>([
   ['busy', 'echo audio open error: Device or resource busy >&2', /^fuser .* systemctl stop tocsin-listener$/],
   ['unplugged', `head -c 3200 ${file}; echo read error: Input/output error >&2`, /^plug it in/],
