@@ -71,8 +71,8 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
 
   test('of a service that is down it is said what its process last gave as the reason, in either language', async () => {
     const path = writeConfig({}, broker.url);
-    const found = async (listener: object, journal: string) => {
-      const results = await examine(path, { ...routed, ...systemctl(listener, {}, journal) });
+    const found = async (listener: object, journal: string, courier = {}) => {
+      const results = await examine(path, { ...routed, ...systemctl(listener, courier, journal) });
       return openTranslate('en').of(results.find(({ check }) => check === 'services')?.found as Text);
     };
     const down = { ActiveState: 'activating', SubState: 'auto-restart' };
@@ -81,6 +81,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await found(down, journal)).toBe(`${unit} is activating (auto-restart); its last error: Attendu un fichier`);
     expect(await found(down, '{"msg":"hearing"}\n')).toBe(`${unit} is activating (auto-restart)`);
     expect(await found({ NRestarts: 7 }, 'Error: Expected it\n')).toBe(`${unit} was restarted 7 times; its last error: Expected it`);
+    expect(await found({}, 'Error: of the listener\n', { NRestarts: 7 })).toBe('tocsin-courier.service was restarted 7 times');
   });
 
   test('a journal that is not read in time costs that reason, not the finding', async () => {

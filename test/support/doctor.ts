@@ -101,9 +101,9 @@ export const files = (replaced: Record<string, string>): Partial<Probes> => ({
   read: (path) => replaced[path] ?? machineProbes('', clock).read(path),
 });
 export const cool: Partial<Probes> = { temperature: () => 40 };
-/** What `systemctl show` says of two units, and the journal of each. It cannot show what systemd does with them. */
+/** What `systemctl show` says of two units, and the journal of the listener. It cannot show what systemd does with them. */
 export const systemctl = (listener: object, courier: object, journal = ''): Partial<Probes> => ({
-  command: async (name) => {
+  command: async (name, args) => {
     const unit = (id: string, change: object) => {
       const shown = { Id: id, LoadState: 'loaded', ActiveState: 'active', SubState: 'running', NRestarts: 0, ...change };
       return Object.entries(shown)
@@ -111,7 +111,7 @@ export const systemctl = (listener: object, courier: object, journal = ''): Part
         .join('');
     };
     const stdout = `${unit('tocsin-listener.service', listener)}\n${unit('tocsin-courier.service', courier)}`;
-    if (name === 'journalctl') return { code: 0, stdout: journal, stderr: '' };
+    if (name === 'journalctl') return { code: 0, stdout: args.includes('_SYSTEMD_UNIT=tocsin-listener.service') ? journal : '', stderr: '' };
     return name === 'systemctl' ? { code: 0, stdout, stderr: '' } : { code: 127, stdout: '', stderr: '' };
   },
   ...verified('pass'),
