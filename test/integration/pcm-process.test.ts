@@ -1,5 +1,5 @@
 import { ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { closeSync, constants, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -118,7 +118,12 @@ test('a reader that is stopped while it waits, and goes on, gets all of the soun
 async function drain(script: string, silenceTimeoutSeconds: number, heard: (samples: Float32Array) => void = () => undefined, change = {}) {
   const parts = { channels: 1 as const, sampleRate: 16_000, silenceTimeoutSeconds, monotonicMs: () => performance.now(), tryHint: 'try' };
   const microphone = openPcmProcess({ command: 'sh', args: ['-c', script], ...parts, ...change });
-  for await (const { samples } of microphone.frames(new AbortController().signal)) heard(samples);
+  const { signal } = new AbortController();
+  try {
+    for await (const { samples } of microphone.frames(signal)) heard(samples);
+  } finally {
+    expect(getEventListeners(signal, 'abort'), 'of a microphone that is away for weeks each attempt would leave one').toEqual([]);
+  }
 }
 
 test.each([1, 2] as const)('samples that come in two pieces are put together: %i channels', async (channels) => {
