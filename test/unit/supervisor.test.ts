@@ -3,7 +3,6 @@ import { CaptureError } from '../../agent/audio/capture-error.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import type { Hearing } from '../../agent/audio/hearing.ts';
 import { superviseMicrophone } from '../../agent/audio/supervisor.ts';
-import { openRateDoubt, watchSource } from '../../agent/audio/watched-source.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const sampleRate = 16000;
@@ -120,19 +119,6 @@ test('sound that is lost minute by minute is told in the journal when it begins 
     '120 s {"lostSeconds":25,"ofSeconds":60} sound is lost: is th',
     '240 s {"lostSeconds":0,"ofSeconds":60} almost no sound is l',
   ]);
-});
-
-test('what is lost is counted over all openings: a microphone that is opened again begins with none', async () => {
-  const hearing: Hearing = { sinceMonotonicMs: 0, state: 'listening', fault: undefined, listenedSeconds: 0, droppedSamples: 3 * sampleRate, opens: 2 };
-  const lost: number[] = [];
-  async function* frames() {
-    yield { samples: new Float32Array(1600), firstSample: 0 };
-  }
-  const nothing = () => undefined;
-  const parts = { hearing, clock: fixedClock(), silenceSeconds: 5, doubt: openRateDoubt(), proven: nothing, report: nothing };
-  const watched = watchSource({ sampleRate, dropped: sampleRate, frames }, { ...parts, watchLoss: (seconds) => void lost.push(seconds) });
-  for await (const _ of watched.frames(new AbortController().signal));
-  expect(lost).toEqual([4]);
 });
 
 test('a recorder that is stopped a moment before the listener has no fault', async () => {
