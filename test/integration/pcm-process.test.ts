@@ -88,7 +88,7 @@ test('a reader that is late by 4 s has lost what was not kept for it, once, alth
     if (received > 7 * sampleRate) stop.abort();
   }
   process.stdout.write(`late by 4 s: ${(microphone.dropped / sampleRate).toFixed(2)} s dropped, ${missing.toFixed(2)} s neither received nor dropped\n`);
-  expect(microphone.dropped / sampleRate).toBeGreaterThan(2);
+  expect(microphone.dropped / sampleRate).toBeGreaterThan(2.5); // 0.5 s waits in arecord, and less than a second in the socket
   expect(microphone.dropped / sampleRate).toBeLessThan(4);
   expect(Math.abs(missing)).toBeLessThan(0.4);
 });
