@@ -49,6 +49,22 @@ test('once one is not answered in time the connection is given up, though others
   expect(seen.connections()).toBe(2);
 });
 
+test('what was acknowledged over a connection that breaks is not sent again over the next, though it is deleted later', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-broken-link-')), 'outbox.db'));
+  for (const minute of [1, 2, 3]) outbox.append(recordedEvent(minute));
+  let tries = 0;
+  const seen = startCourier(outbox, fixedClock(), {
+    acknowledgeWithinMs: 60_000,
+    before({ message }) {
+      if (message.data?.sequence === 4 && tries++ === 0) throw new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false);
+    },
+  });
+  await soon(() => expect(seen.ids()).toHaveLength(3));
+  outbox.append(recordedEvent(4));
+  await soon(() => expect(seen.ids()).toContain(`${outbox.id}-4`));
+  expect(seen.ids()).toEqual([1, 2, 3, 4].map((n) => `${outbox.id}-${n}`));
+});
+
 test('an outbox that fails is no reason to end a connection before what is under way is answered', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-good-link-')), 'outbox.db'));
   outbox.append(recordedEvent(1));
