@@ -1,13 +1,13 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { OutboxError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { range } from '../support/damaged-outbox.ts';
 import { openPatient } from '../support/patient.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
 let room: number; // events that the disk takes deletes of; a transaction of more than 500 fits in no case
@@ -64,4 +64,46 @@ test('the next event behind months of delivered ones is found in few reads', () 
   outbox.acknowledge(range(1, 5500));
   expect(outbox.pending(0, 1)[0]?.sequence).toBe(5501);
   expect(reads).toBeLessThan(30);
+});
+
+// sixteen such writes on end would keep the courier from everything else for longer than its watchdog waits, and the listener from writing
+test('on a disk that takes 5 s for each write, one is made at a time, and the outbox is left unlocked for as long', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  room = 0;
+  const outbox = openPatient(path, {
+    retryMs: 1e6,
+    open() {
+      const inner = open();
+      for (const kind of ['acknowledge', 'gapReported', 'summaryReported'] as const) {
+        const write = inner[kind] as (of: never) => void;
+        inner[kind] = (of: never) => {
+          if (room === 0) throw new OutboxError('Expected to write the outbox, got: database is locked', 'wait');
+          nowMs += 5000;
+          write.call(inner, of);
+        };
+      }
+      return inner;
+    },
+  });
+  outbox.writeSummary(hourSummary());
+  outbox.writeSummary(hourSummary({ beganMonotonicMs: 3_600_000 }));
+  for (const { sequence } of outbox.summaries(2)) outbox.summaryReported(sequence);
+  outbox.acknowledge(range(1, 600));
+  room = 1e6;
+  const writeAt = (ms: number, sequence: number) => {
+    nowMs = ms;
+    outbox.acknowledge([sequence]);
+    return [left(), openSqliteOutbox(path, limits).summaries(9).length, nowMs - ms];
+  };
+  expect(writeAt(0, 601)).toEqual([6000 - 256, 2, 5000]);
+  expect(writeAt(9000, 602)).toEqual([6000 - 256, 2, 0]);
+  expect(writeAt(10_000, 603)).toEqual([6000 - 512, 2, 5000]);
+  expect(writeAt(20_000, 604)).toEqual([6000 - 604, 2, 5000]);
+  expect(writeAt(30_000, 605)).toEqual([6000 - 605, 2, 5000]);
+  nowMs = 40_000;
+  outbox.summaryReported(0);
+  expect(openSqliteOutbox(path, limits).summaries(9)).toHaveLength(1);
+  expect(outbox.summaries(9), 'what is still to be deleted is not sent again').toEqual([]);
+  vi.restoreAllMocks();
 });
