@@ -31,6 +31,7 @@ import type { Outbox } from './outbox/outbox.ts';
 
 // A loss up to this long is heard as silence: after a restart recognition takes up to half a second to hear again.
 const shortSeconds = 0.2;
+const soonSeconds = 10;
 const marginSeconds = 0.25; // an onset is accurate to a frame or two
 
 export interface Heard {
@@ -128,11 +129,12 @@ export async function hear(
   const endSeconds = Math.min(tailSeconds, classifier.tailSeconds + confirmSeconds);
   /**
    * Feeds silence after the last sound, because a sound is reported only once what follows it has been heard. No more
-   * than that takes: after a gap this delays the sound that waits, and a longer delay would make the next gap.
+   * than that takes: after a gap this delays the sound that waits, and a longer delay would make the next gap. None
+   * after a gap that follows another soon, as on a board that is too slow: it would lose twice as much.
    */
-  const end = async () => {
+  const end = async (silenceSeconds = endSeconds) => {
     // the resampler returns the last of the sound before the silence
-    await judged(resampler.push(new Float32Array(Math.ceil(source.sampleRate * endSeconds))));
+    await judged(resampler.push(new Float32Array(Math.ceil(source.sampleRate * silenceSeconds))));
     for (const detection of detector.finish()) on.ended?.(placed(detection));
   };
   on.began?.();
@@ -141,7 +143,8 @@ export async function hear(
       const lost = frame.firstSample - samplesHeard;
       if (samplesHeard > 0 && lost > 0 && lost <= shortSeconds * source.sampleRate) await judged(resampler.push(new Float32Array(lost)));
       else if (lost !== 0) {
-        if (samplesHeard > 0) await end();
+        const isSoon = beganSeconds > 0 && samplesHeard / source.sampleRate - beganSeconds < soonSeconds;
+        if (samplesHeard > 0) await end(isSoon ? 0 : endSeconds);
         classifier.reset();
         resampler = openResampler(source.sampleRate, classifier.sampleRate);
         detector = openEventDetector(labels, rules, classifier.frameSeconds);

@@ -55,3 +55,9 @@ test.each([0.1, 0.5, 0.8, 0.9])('a board that takes %s s for a second of sound c
   expect(lost).toBeGreaterThan(2);
   expect(lost).toBeLessThan(4);
 });
+
+// as a board that the heat slows down; of the sound it could score `share` at best
+test.each([1.1, 1.25, 2])('a board that takes %s s for a second of sound scores hardly less than it can', async (cost) => {
+  const couldLose = 600 * (1 - 1 / cost);
+  expect(await lostIn(10, cost, 0)).toBeLessThan(couldLose + 60);
+});
