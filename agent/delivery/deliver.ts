@@ -21,7 +21,7 @@ export interface DeliveryParts extends CourierParts {
   readonly random: () => number;
 }
 
-const steadyMs = 10_000;
+const steadyMs = 10_000; // from the first answer: a broker that gives none is waited for longer than that
 
 /**
  * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge (`drain.ts`). On any failure
@@ -43,13 +43,13 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
   const refusals = new Refusals(random);
   const birth = new Birth(topics.status, () => status('online', pendingNow()), parts);
   const told = new Set<LinkFault>(); // in the journal, since the link last held
+  let answeredMs = Number.POSITIVE_INFINITY; // when the broker first answered a message over this connection
 
   for (let attempt = 0; !signal.aborted; attempt++) {
     let publisher: Publisher | undefined;
-    let connectedMs = Number.POSITIVE_INFINITY;
+    answeredMs = Number.POSITIVE_INFINITY;
     try {
       publisher = await openPublisher({ topic: topics.status, payload: status('offline') }, signal);
-      connectedMs = clock.monotonicMs();
       await serve(publisher);
     } catch (error) {
       await publisher?.close(false); // before the wait, so that the will is published
@@ -57,7 +57,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       const fault = linkFaultOf(error);
       // Only a connection that held resets the backoff. So a broker that accepts and breaks is not hammered, and two
       // sensors of one name do not take the session from each other fast.
-      if (clock.monotonicMs() - connectedMs > steadyMs && fault !== 'session_taken') attempt = 0;
+      if (clock.monotonicMs() - answeredMs > steadyMs && fault !== 'session_taken') attempt = 0;
       link?.failed(fault);
       const waitMs = backoffMs(attempt, random);
       if (attempt === 0) told.clear();
@@ -73,6 +73,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     link?.connected();
     progress(); // the connection and the birth may each take as long as a time-out
     await birth.tell(publisher);
+    answeredMs = clock.monotonicMs();
     await outboxReadable(publisher);
     logger.info({ pending: pendingNow() }, 'connected');
     while (!signal.aborted) await drain(publisher, options, { ...parts, topics, birth, refusals, expireOld }, signal);

@@ -112,6 +112,21 @@ test('a broker that is away is tried after waits that grow, and told of once', a
   expect(warn).toHaveBeenCalledTimes(1);
 });
 
+// each time a handshake and a birth message that it cannot answer in time either
+test('a broker that accepts connections and is too slow to answer over any is tried after waits that grow, and told of once', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-slow-broker-')), 'outbox.db'));
+  const [warn, debug] = [vi.fn(), vi.fn()];
+  let nowMs = 0;
+  const before = () => {
+    nowMs += 15_000;
+    throw new BrokerError('Expected a PUBACK, got none in 15 s', 'wait', false, { cause: new LinkError('no_answer', 'no PUBACK in 15 s') });
+  };
+  startCourier(outbox, fixedClock({ monotonicMs: () => nowMs }), { before, logger: { ...silentLogger, warn, debug }, random: () => 0.1 });
+  const waits = () => debug.mock.calls.flatMap(([of]) => ('waitMs' in of ? [of.waitMs] : []));
+  await soon(() => expect(waits().slice(0, 3)).toEqual([325, 425, 625]));
+  expect(warn).toHaveBeenCalledTimes(1);
+});
+
 test('the journal names each reason for which there is no connection, once until one has held: behind a network that is not up yet, a certificate that has ended', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-told-link-')), 'outbox.db'));
   const reasons = ['EAI_AGAIN', 'CERT_HAS_EXPIRED', 'EAI_AGAIN', 'CERT_HAS_EXPIRED', undefined, 'EAI_AGAIN', undefined];
