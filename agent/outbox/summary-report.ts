@@ -5,10 +5,11 @@ import type { Outbox } from './outbox.ts';
 
 const most = 48; // two days of hours in memory while the disk takes none
 const retryMs = 60_000;
+const turnMs = 1000; // on a slow card to store all that are held takes longer than the watchdog waits
 
 /**
- * Stores summaries in order. What the disk does not take is held, and tried again at `retry`, which may be called
- * often.
+ * Stores summaries in order. What the disk does not take in time is held, and tried again at `retry`, which may be
+ * called often.
  */
 export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: () => number) {
   const held: HourSummary[] = [];
@@ -17,7 +18,8 @@ export function openSummaryReport(outbox: Outbox, logger: Logger, monotonicMs: (
   let failing = false;
   function store(): void {
     try {
-      for (let next = held[0]; next; next = held[0]) {
+      const beganMs = monotonicMs();
+      for (let next = held[0]; next && monotonicMs() - beganMs < turnMs; next = held[0]) {
         outbox.writeSummary(next, lost);
         held.shift();
         lost = 0;

@@ -165,6 +165,27 @@ test('hours that memory has no room for while the disk takes none, and one that 
   outbox.close();
 });
 
+// all at once they would keep the listener from its sound for longer than its watchdog waits, and be lost with it
+test('hours that were held are stored for a second at a time, on a disk that takes 5 s for each', () => {
+  const outbox = open();
+  const inner = outbox.writeSummary;
+  let [now, isBroken] = [0, true];
+  outbox.writeSummary = (...hour) => {
+    if (isBroken) throw new Error('a disk that takes no writes');
+    now += 5000;
+    inner.call(outbox, ...hour);
+  };
+  const report = openSummaryReport(outbox, silentLogger, () => now);
+  for (const hour of [1, 2, 3]) report.add(hourSummary({ beganMonotonicMs: hour * 3_600_000 }));
+  isBroken = false;
+  now = 60_000;
+  for (const stored of [1, 2, 3, 3]) {
+    report.retry();
+    expect(outbox.summaries(10).map(({ beganMonotonicMs }) => beganMonotonicMs / 3_600_000)).toEqual([1, 2, 3].slice(0, stored));
+  }
+  outbox.close();
+});
+
 test('an hour that is not stored takes no numbers with it', () => {
   const outbox = open();
   expect(() => outbox.writeSummary(hourSummary({ recognised: { glass_break: -1, shout: 0, bang: 0 } }), 5)).toThrow();
