@@ -25,21 +25,31 @@ const journalOf = (lines: string[]): Logger => {
 };
 
 /** What a listener leaves in its outbox; the microphone gives another stretch each time that it is opened, on a clock that goes by the sound. No model. */
-async function listened(...stretches: { sound: keyof typeof sounds; seconds: number }[]) {
+async function listened(...stretches: { sound: keyof typeof sounds; seconds: number; writeSeconds?: number; intervalSeconds?: number }[]) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-hearing-'));
   const path = join(folder, 'outbox.db');
   const microphone = { silenceTimeoutSeconds: 60, sampleRateHz: sampleRate };
-  const config = checkConfig({ site: 'test', sensor: 'post-1', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, microphone }, 'test');
+  const health = { intervalSeconds: stretches[0]?.intervalSeconds ?? 600 };
+  const config = checkConfig({ site: 'test', sensor: 'post-1', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, microphone, health }, 'test');
   const outbox = openSqliteOutbox(path, limits);
   const stop = new AbortController();
   const journal: string[] = [];
   let nowMs = 0;
   let frames = 0;
+  let writeMs = 0; // what each write of the listener takes
+  for (const kind of ['writeHearing', 'writeSummary', 'addThresholdCounts', 'noteBoot'] as const) {
+    const write = outbox[kind] as (...of: unknown[]) => void;
+    outbox[kind] = (...of: unknown[]) => {
+      nowMs += writeMs;
+      write.apply(outbox, of);
+    };
+  }
   const open = async (): Promise<AudioSource> => ({
     sampleRate,
     dropped: 0,
     async *frames() {
-      const { sound, seconds } = stretches.shift() ?? { sound: 'sound', seconds: 0 };
+      const { sound, seconds, writeSeconds = 0 } = stretches.shift() ?? { sound: 'sound', seconds: 0 };
+      writeMs = writeSeconds * 1000;
       for (let i = 0; i < seconds * 10; i++) {
         nowMs += 100;
         yield { samples: sounds[sound].slice(), firstSample: i * (sampleRate / 10) };
@@ -59,11 +69,23 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
     close: async () => undefined,
     manifest,
   };
-  const notifier = { ready: nothing, progress: nothing, stopping: nothing, status: nothing };
+  let [pingedMs, longestQuietMs] = [0, 0];
+  const progress = () => {
+    longestQuietMs = Math.max(longestQuietMs, nowMs - pingedMs);
+    pingedMs = nowMs;
+  };
+  const notifier = { ready: nothing, progress, stopping: nothing, status: nothing };
   const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs });
   await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: journalOf(journal) }, stop.signal);
   const view = viewOutbox(path);
-  const left = { usual: outbox.readUsualLevels(), days: view.listeningDays(), hours: outbox.summaries(9), hearing: outbox.readHearing(), journal };
+  const left = {
+    usual: outbox.readUsualLevels(),
+    days: view.listeningDays(),
+    hours: outbox.summaries(9),
+    hearing: outbox.readHearing(),
+    journal,
+    longestQuietMs,
+  };
   view.close();
   outbox.close();
   return left;
@@ -95,4 +117,11 @@ test('what a microphone gives that is not heard is neither: not counted for thre
   expect(hours[0]?.elapsedSeconds).toBeCloseTo(270, -1);
   expect(hours[0]?.listenedSeconds).toBeCloseTo(100, -1);
   expect(hours[0]?.levels?.laeq).toBeCloseTo(-40 + 10 * Math.log10(100 / 160), 0); // the minute until it was named went through
+});
+
+test('at a full hour, on a card that takes 20 s for each write, the watchdog is pinged between the writes', async () => {
+  const { hours, longestQuietMs } = await listened({ sound: 'sound', seconds: 20, writeSeconds: 20, intervalSeconds: 5 });
+  expect(hours).not.toHaveLength(0);
+  expect(longestQuietMs).toBeGreaterThan(19_000);
+  expect(longestQuietMs).toBeLessThan(21_000);
 });

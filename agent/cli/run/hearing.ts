@@ -62,13 +62,13 @@ export async function hearStreet(
   const record = openHearingReport({ outbox, clock, logger, levels, learnt, deafUntold }, classifier.manifest, config.health.intervalSeconds * 1000);
   const report = (hearing: Readonly<Hearing>) => {
     whileHeard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
-    record(hearing);
-    hourMeter.tick(hearing.listenedSeconds);
-    summaries.retry();
-    noteBoot();
-    thresholds.tick();
-    tap.hearing(hearing);
     notifier.ready();
+    const writes = [() => record(hearing), () => hourMeter.tick(hearing.listenedSeconds), summaries.retry, noteBoot, thresholds.tick];
+    for (const write of writes) {
+      notifier.progress(); // at a full hour a slow card takes longer for all of them than the watchdog waits
+      write();
+    }
+    tap.hearing(hearing);
     notifier.progress();
   };
   logger.info({ model: classifier.manifest.name, version: classifier.manifest.version }, 'starting to listen');
