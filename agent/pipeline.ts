@@ -87,8 +87,9 @@ export interface HearCallbacks {
 
 /**
  * Hears a source to its end or until the signal aborts. Recognition hears silence in place of a short gap in the
- * samples and begins again after a longer one. What came just before the gap, the end or an AudioError is judged in any
- * case. Every buffer is overwritten with zeros after use, whatever ends the call.
+ * samples and begins again after a longer one. What came just before such a gap is judged, except before one that
+ * follows another within `soonSeconds`; what came just before the end or an AudioError is judged in any case. Every
+ * buffer is overwritten with zeros after use, whatever ends the call.
  */
 export async function hear(
   source: AudioSource,
