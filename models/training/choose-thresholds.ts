@@ -144,6 +144,12 @@ for (const [point, budget] of Object.entries(budgets)) {
   });
 }
 const [balanced, strict] = Object.values(budgets).map((budget) => (budget / margin).toFixed(1));
-manifest.thresholdsChosenOn = `${scenes.length} scenes of 60 s mixed from training recordings held out by group: of those with at most ${soonSeconds} s in the median from the onset to the end of the frame that confirms the fewest false alarms within ${indifference} of the highest macro F1 (of up to ${nearly} times as many, where the 95th percentile of latency is lowest), where scenes of confusers only have by one standard error at most ${balanced} (balanced) and ${strict} (strict) false alarms an hour of all labels, ${margin} times fewer than the budgets`;
+manifest.thresholdsChosenOn = [
+  `${scenes.length} scenes of 60 s, mixed from training recordings that were held out by group. The rules:`,
+  `in scenes of confusers only, all labels together make at most ${balanced} (balanced) and ${strict} (strict) false alarms an hour, one standard error included (the budget divided by ${margin});`,
+  `the median from the onset to the end of the frame that confirms is at most ${soonSeconds} s;`,
+  `of the thresholds within ${indifference} of the highest macro F1 those with the fewest false alarms are taken,`,
+  `and of those with up to ${nearly} times as many the ones with the lowest 95th percentile of latency`,
+].join(' ');
 writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
 await classifier.close();
