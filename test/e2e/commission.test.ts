@@ -133,7 +133,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(status).toBe(8);
     expect(err).toMatch(/^Erreur\u00a0: refusé\u00a0: doctor, selftest\nEssayez\u00a0: /);
     // what each stage finds is said as it goes
-    expect(said).toMatch(/^ÉCHEC +port .+^la chaîne a cédé.+ broker.+^Essayez.+^3\. [^\n]+\n\d+ ok, 0 en échec.+^Refusé/ms);
+    expect(said).toMatch(/^ÉCHEC +port .+^la chaîne est rompue \(broker\).+^Essayez.+^3\. [^\n]+\n\d+ ok, 0 en échec.+^Refusé/ms);
     const [name = ''] = readdirSync(out);
     const report = JSON.parse(readFileSync(join(out, name, 'report.json'), 'utf8')) as Report;
     expect(report).toMatchObject({ verdict: 'refused', selftest: { ok: false, brokeAt: 'broker' } });
