@@ -10,7 +10,7 @@
 // of the events that other thresholds would have made.
 //
 // listen() and deliver() run as two processes; the outbox file is all they share.
-import { type AudioSource, tailSeconds } from './audio/frame.ts';
+import { type AudioSource, longestTailSeconds } from './audio/frame.ts';
 import { openLevelMeter } from './audio/level.ts';
 import { openResampler } from './audio/resample.ts';
 import { openSampleClock } from './audio/sample-clock.ts';
@@ -127,7 +127,7 @@ export async function hear(
   };
   const judged = (samples: Float32Array) => judge(samples).finally(() => samples.fill(0));
   const confirmSeconds = Math.max(...labels.map((label) => rules[label].smoothingSeconds + rules[label].minDurationSeconds));
-  const endSeconds = Math.min(tailSeconds, classifier.tailSeconds + confirmSeconds);
+  const endSeconds = Math.min(longestTailSeconds, classifier.tailSeconds + confirmSeconds);
   /**
    * Feeds silence after the last sound, because a sound is reported only once what follows it has been heard. No more
    * than that takes: after a gap this delays the sound that waits, and a longer delay would make the next gap. None

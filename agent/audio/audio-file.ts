@@ -4,7 +4,7 @@ import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
 import { type FileHeader, readFileHeader } from './file-header.ts';
-import { type AudioFrame, type AudioSource, tailSeconds } from './frame.ts';
+import { type AudioFrame, type AudioSource, longestTailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
 
@@ -68,7 +68,7 @@ export async function openRecording(path: string, sampleRate: number): Promise<A
   const recording = await openAudioFile(path, sampleRate, 'fast');
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
     yield* recording.frames(signal);
-    if (!signal.aborted) yield { samples: new Float32Array(sampleRate * tailSeconds), firstSample: Math.round(recording.seconds * sampleRate) };
+    if (!signal.aborted) yield { samples: new Float32Array(sampleRate * longestTailSeconds), firstSample: Math.round(recording.seconds * sampleRate) };
   }
   return { ...recording, frames };
 }

@@ -1,8 +1,8 @@
 /**
- * Seconds of silence that follow the last sound so that it is judged. Covers the largest latency plus hop that a
- * model's manifest may have.
+ * The most seconds of silence that follow the last sound so that it is judged. Covers the largest latency plus hop
+ * that a model's manifest may have.
  */
-export const tailSeconds = 2;
+export const longestTailSeconds = 2;
 
 /**
  * A stretch of mono sound. `samples` is valid until the reader asks for the next frame or leaves, for whatever reason.

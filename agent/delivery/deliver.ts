@@ -21,7 +21,7 @@ export interface DeliveryParts extends CourierParts {
   readonly random: () => number;
 }
 
-const steadyMs = 10_000; // from the first answer: a broker that gives none is waited for longer than that
+const steadyMs = 10_000; // since the first answer: one that never comes is waited for longer than this
 
 /**
  * Drains the outbox until the signal aborts: connect, birth, publish in order, acknowledge (`drain.ts`). On any failure

@@ -118,7 +118,7 @@ class Drain {
   async #turn(): Promise<boolean> {
     const { reports = [], birth, clock, refusals, link } = this.#parts;
     for (const each of reports) each.tick(this.#publisher);
-    await this.#makeRoom();
+    await this.#expireAndReorder();
     if (birth.isDue) this.#start(birth.tell(this.#publisher));
     const gap = this.#gaps.next();
     if (!this.#isSame) return false;
@@ -141,8 +141,8 @@ class Drain {
     return true;
   }
 
-  /** Removes what is too old, and brings the queue up to date with what has left the outbox. */
-  async #makeRoom(): Promise<void> {
+  /** Removes what is too old, and puts the queue in order again where that or an event that was tried has left the outbox. */
+  async #expireAndReorder(): Promise<void> {
     const acknowledge = () => this.#acknowledgements.flush();
     if ((await this.#parts.expireOld(this.#stop, () => this.#alive(), acknowledge)) > 0) this.#queue.reread();
     if (!this.#reorder) return;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Classifier } from '../../agent/classify/classifier.ts';
 import { labels } from '../../agent/classify/model-manifest.ts';
-import { hear } from '../../agent/pipeline.ts';
+import { type Heard, hear } from '../../agent/pipeline.ts';
 
 const sampleRate = 16_000;
 const hop = 640;
@@ -46,4 +46,21 @@ test('a sound that the end cuts off is told and ends, though model, smoothing an
   const on = { confirmed: () => told.push('confirmed'), ended: () => told.push('ended') };
   await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break, shout: short, bang: short }, on, new AbortController().signal);
   expect(told).toEqual(['confirmed', 'ended']);
+});
+
+test('a sound that a long gap cuts off is told, unless another such gap was less than 10 s before', async () => {
+  const rule = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
+  const told: number[] = [];
+  async function* frames() {
+    const second = (at: number, loud = false) => ({ samples: new Float32Array(sampleRate).fill(loud ? 1 : 0, 0.4 * sampleRate), firstSample: at * sampleRate });
+    let at = 0;
+    for (const seconds of [3, 11, 5, 11, 1]) {
+      // loud at its end, but for the last; then a second is lost
+      for (let i = 1; i <= seconds; i++) yield second(at++, i === seconds && seconds > 1);
+      at++;
+    }
+  }
+  const on = { confirmed: ({ detection }: Heard) => told.push(Math.round(detection.onsetSeconds)) };
+  await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
+  expect(told).toEqual([2, 14, 32]); // not that at 20 s
 });
