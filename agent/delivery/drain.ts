@@ -141,7 +141,7 @@ class Drain {
     return true;
   }
 
-  /** Removes what is too old, and puts the queue in order again where that or an event that was tried has left the outbox. */
+  /** Removes what is too old. The queue begins anew where events, or one that was tried, have left the outbox. */
   async #expireAndReorder(): Promise<void> {
     const acknowledge = () => this.#acknowledgements.flush();
     if ((await this.#parts.expireOld(this.#stop, () => this.#alive(), acknowledge)) > 0) this.#queue.reread();
