@@ -2,13 +2,14 @@ import type { RecordedEvent } from '../events/event.ts';
 import type { HearingRecord, UsualLevel } from '../events/health.ts';
 import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
-import { messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
+import { OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Arrived, together } from './arrived.ts';
 import { Ballast } from './ballast.ts';
-import { isFullAt, isLow, isReadOnly, isUnusable, Room } from './disk.ts';
+import { isFullAt, isReadOnly, isUnusable, Room } from './disk.ts';
 import type { Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
+import { Trouble } from './trouble.ts';
 
 const [reopenMs, mostTurnMs] = [5000, 1000]; // on a slow card to store a thousand held events takes longer than the watchdog waits
 
@@ -42,7 +43,6 @@ class PatientOutbox implements Outbox {
   readonly #options: PatientOptions;
   readonly #timer: NodeJS.Timeout;
   #inner: Outbox | undefined;
-  #trouble: OutboxFault | undefined;
   #held: RecordedEvent[] = [];
   #dropped = 0;
   #openedMs = Number.NEGATIVE_INFINITY;
@@ -50,16 +50,18 @@ class PatientOutbox implements Outbox {
   readonly #arrived = new Arrived();
   readonly #room = new Room();
   readonly #ballast: Ballast;
+  readonly #trouble: Trouble;
 
   constructor(options: PatientOptions) {
     this.#options = options;
     this.#ballast = new Ballast(options.path);
+    this.#trouble = new Trouble(options.path, options.logger);
     this.#timer = setInterval(() => this.#retry(), options.retryMs ?? 1000).unref();
     this.#retry();
   }
 
   get id(): string {
-    return this.#id ?? this.#do((outbox) => outbox.id);
+    return this.#id ?? this.#read((outbox) => outbox.id);
   }
 
   append(event: RecordedEvent): Fate {
@@ -78,7 +80,7 @@ class PatientOutbox implements Outbox {
     const found: PendingEvent[] = [];
     const page = this.#arrived.events.size > 0 ? Math.max(limit, together) : limit;
     for (let from = after; found.length < limit; ) {
-      const rows = this.#do((outbox) => outbox.pending(from, page));
+      const rows = this.#read((outbox) => outbox.pending(from, page));
       found.push(...rows.filter((event) => !this.#arrived.isEvent(event)));
       if (rows.length < page) break;
       from = rows.at(-1)?.sequence ?? from;
@@ -87,11 +89,11 @@ class PatientOutbox implements Outbox {
   }
 
   pendingCount(): number {
-    return Math.max(0, this.#do((outbox) => outbox.pendingCount()) - this.#arrived.events.size);
+    return Math.max(0, this.#read((outbox) => outbox.pendingCount()) - this.#arrived.events.size);
   }
 
   newest(): number {
-    return this.#do((outbox) => outbox.newest());
+    return this.#read((outbox) => outbox.newest());
   }
 
   acknowledge(sequences: readonly number[]): void {
@@ -102,15 +104,15 @@ class PatientOutbox implements Outbox {
   expire(now: Now, maxAgeMs: number): number {
     this.#deleteArrived();
     if (this.#arrived.events.size > 0) return 0; // what the platform has did not expire
-    return this.#quietly(() => this.#do((outbox) => outbox.expire(now, maxAgeMs))) ?? 0;
+    return this.#quietly(() => this.#read((outbox) => outbox.expire(now, maxAgeMs))) ?? 0;
   }
 
   noteBoot(bootId: string, beganWallMs: number): void {
-    this.#do((outbox) => outbox.noteBoot(bootId, beganWallMs));
+    this.#write((outbox) => outbox.noteBoot(bootId, beganWallMs));
   }
 
   bootBegan(bootId: string): number | undefined {
-    return this.#do((outbox) => outbox.bootBegan(bootId));
+    return this.#read((outbox) => outbox.bootBegan(bootId));
   }
 
   drop(count: number): void {
@@ -119,7 +121,7 @@ class PatientOutbox implements Outbox {
   }
 
   gaps(limit: number): Gap[] {
-    const gaps = this.#do((outbox) => outbox.gaps(limit + this.#arrived.gaps.size));
+    const gaps = this.#read((outbox) => outbox.gaps(limit + this.#arrived.gaps.size));
     return gaps.filter((gap) => !this.#arrived.isGap(gap)).slice(0, limit);
   }
 
@@ -129,38 +131,38 @@ class PatientOutbox implements Outbox {
   }
 
   fates() {
-    const fates = this.#do((outbox) => outbox.fates());
+    const fates = this.#read((outbox) => outbox.fates());
     return { ...fates, sent: fates.sent + this.#arrived.events.size, dropped: fates.dropped + this.#dropped };
   }
 
   faults(): OutboxFault[] {
     const seen = this.#quietly(() => this.#inner?.faults()) ?? [];
     const readOnly = isReadOnly(this.#options.path) ? (['outbox_unwritable'] as const) : [];
-    return [...new Set([...(this.#trouble ? [this.#trouble] : []), ...readOnly, ...seen])];
+    return [...new Set([...(this.#trouble.fault ? [this.#trouble.fault] : []), ...readOnly, ...seen])];
   }
 
   writeHearing(record: HearingRecord, learnt?: readonly UsualLevel[]): void {
-    this.#do((outbox) => outbox.writeHearing(record, learnt));
+    this.#write((outbox) => outbox.writeHearing(record, learnt));
   }
 
   readHearing(): HearingRecord | undefined {
-    return this.#do((outbox) => outbox.readHearing());
+    return this.#read((outbox) => outbox.readHearing());
   }
 
   readUsualLevels(): UsualLevel[] {
-    return this.#do((outbox) => outbox.readUsualLevels());
+    return this.#read((outbox) => outbox.readUsualLevels());
   }
 
   addThresholdCounts(record: ThresholdRecord): void {
-    this.#do((outbox) => outbox.addThresholdCounts(record));
+    this.#write((outbox) => outbox.addThresholdCounts(record));
   }
 
   writeSummary(summary: HourSummary, lost?: number): void {
-    this.#do((outbox) => outbox.writeSummary(summary, lost));
+    this.#write((outbox) => outbox.writeSummary(summary, lost));
   }
 
   summaries(limit: number, after?: number): PendingSummary[] {
-    const hours = this.#do((outbox) => outbox.summaries(limit + this.#arrived.summaries.size, after));
+    const hours = this.#read((outbox) => outbox.summaries(limit + this.#arrived.summaries.size, after));
     return hours.filter((hour) => !this.#arrived.isSummary(hour)).slice(0, limit);
   }
 
@@ -180,7 +182,7 @@ class PatientOutbox implements Outbox {
     this.#storeHeld(turnMs);
     this.#deleteArrived();
     this.#quietly(() => {
-      if (this.#trouble) this.#do((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
+      if (this.#trouble.isPossible) this.#write((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
     });
     this.#quietly(() => this.#ballast.lay());
   }
@@ -204,7 +206,7 @@ class PatientOutbox implements Outbox {
   /** What the schema refuses it will refuse for ever; it must not hold up what comes after. */
   #store(event: RecordedEvent): Fate {
     try {
-      return this.#do((outbox) => outbox.append(event));
+      return this.#write((outbox) => outbox.append(event));
     } catch (error) {
       if (!(error instanceof UnstorableError)) throw error;
       this.#options.logger.error({ reason: error.message, hint: error.tryHint }, 'an event that cannot be stored is dropped and counted');
@@ -215,12 +217,12 @@ class PatientOutbox implements Outbox {
 
   #storeDropped(): void {
     if (this.#dropped === 0) return;
-    this.#do((outbox) => outbox.drop(this.#dropped));
+    this.#write((outbox) => outbox.drop(this.#dropped));
     this.#dropped = 0;
   }
 
   #deleteArrived(): void {
-    this.#quietly(() => this.#arrived.delete((work) => this.#do(work)));
+    this.#quietly(() => this.#arrived.delete((work) => this.#write(work)));
   }
 
   #open(): Outbox {
@@ -234,49 +236,44 @@ class PatientOutbox implements Outbox {
     return outbox;
   }
 
+  /** Reads, and may write. */
+  #read<T>(work: (outbox: Outbox) => T): T {
+    return this.#do(work, false);
+  }
+
+  #write<T>(work: (outbox: Outbox) => T): T {
+    return this.#do(work, true);
+  }
+
   /**
    * Works on the open outbox. Reopens it once if it was damaged or replaced, and frees the ballast once if the disk is
    * full.
    */
-  #do<T>(work: (outbox: Outbox) => T): T {
+  #do<T>(work: (outbox: Outbox) => T, writes: boolean): T {
     for (let attempt = 0; ; attempt++) {
       try {
         this.#inner ??= this.#open();
         const result = work(this.#inner);
-        if (this.#trouble && !this.#lasts(this.#trouble)) {
-          this.#options.logger.warn({ was: this.#trouble }, 'the outbox works again');
-          this.#trouble = undefined;
-        }
+        this.#trouble.worked(writes, this.#held.length > 0 || this.#dropped > 0 || this.#arrived.any);
         return result;
       } catch (error) {
         if (error instanceof UnstorableError) throw error; // the disk is not to blame
-        const full = isFullAt(this.#options.path, error);
         if (this.#options.isDamage(error)) {
           const damaged = this.#inner;
           this.#inner = undefined;
           this.#quietly(() => damaged?.close());
           if (attempt < 2) continue;
-        } else if (full && this.#releaseBallast() && attempt < 2) continue;
+        } else if (isFullAt(this.#options.path, error) && this.#releaseBallast() && attempt < 2) continue;
         else if (isUnusable(error) && performance.now() - this.#openedMs > reopenMs) {
           // the file system may have been remounted: what was opened before never works again
           const stale = this.#inner;
           this.#inner = undefined;
           this.#quietly(() => stale?.close());
         }
-        if (!this.#trouble) this.#options.logger.error({ reason: messageOf(error) }, 'the outbox cannot be used; trying again every second');
-        this.#trouble = full ? 'disk_full' : 'outbox_unwritable';
+        this.#trouble.failed(error);
         throw error;
       }
     }
-  }
-
-  /**
-   * Whether the fault persists: data still waits to be written, or the disk is still low or read-only. A successful
-   * read, or an empty write, proves nothing.
-   */
-  #lasts(trouble: OutboxFault): boolean {
-    if (this.#held.length > 0 || this.#dropped > 0 || this.#arrived.any) return true;
-    return trouble === 'disk_full' ? isLow(this.#options.path) : isReadOnly(this.#options.path);
   }
 
   #releaseBallast(): boolean {

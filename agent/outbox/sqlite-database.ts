@@ -10,6 +10,7 @@ import { bringIntoFile, damage, flawIn, isDamage, openSqlite, type SqliteDatabas
 import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 
 export const busyMs = 5000; // how long another process that writes is waited for
+export const halfBusyMs = 1000; // by a half, which tries again: a listener that waits for longer loses sound
 
 export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
   createFile(path);

@@ -20,7 +20,7 @@ import { repairOutbox } from './repair.ts';
 import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { bringIfPossible, damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
-import { busyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
+import { busyMs, halfBusyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 
@@ -277,9 +277,9 @@ class SqliteOutbox implements Outbox {
   #transaction<T>(work: () => T): T {
     try {
       this.#file.check();
-      // The other half may be repairing the file, or another program keep it locked for long. Waiting for that would
-      // mean neither hearing nor sending.
-      this.#db.pragma(`busy_timeout = ${this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : busyMs}`);
+      // a repair by the other half, or a lock that has lasted, is not waited for: a half that waits neither hears nor sends
+      const waitMs = this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : this.#use.repair ? halfBusyMs : busyMs;
+      this.#db.pragma(`busy_timeout = ${waitMs}`);
       const result = this.#db.transaction(work).immediate();
       this.#wasBusy = false;
       // replaced meanwhile: what was written is in the file set aside, and must be written again

@@ -185,11 +185,80 @@ test('another program that keeps it from writes for a moment is waited for, also
   const hold = `const db = new (require('better-sqlite3'))(${JSON.stringify(path)});
 db.exec('BEGIN IMMEDIATE');
 process.stdout.write('held');
-setTimeout(() => db.exec('ROLLBACK'), 500);`;
+setTimeout(() => db.exec('ROLLBACK'), 200);`;
   const child = spawn(process.execPath, ['-e', hold], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   expect(outbox.append(recordedEvent(2))).toBe('stored');
   outbox.close();
+});
+
+test('a half waits 1 s for a locked outbox and tries again; the lock is a fault after 5 s, until a write succeeds', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-locked-')), 'outbox.db');
+  const [error, warn] = [vi.fn(), vi.fn()];
+  const outbox = openPatient(path, { logger: { ...silentLogger, error, warn }, retryMs: 1_000_000 });
+  expect(outbox.append(recordedEvent(1))).toBe('stored');
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const pragma = vi.spyOn(Database.prototype, 'pragma');
+  const other = new Database(path);
+  other.exec('BEGIN IMMEDIATE');
+  expect(outbox.append(recordedEvent(2))).toBe('held');
+  expect(pragma.mock.calls.map(([text]) => text).filter((text) => text.startsWith('busy_timeout'))).toEqual(['busy_timeout = 1000']);
+  nowMs = 4900;
+  expect(outbox.append(recordedEvent(3))).toBe('held');
+  expect([outbox.pendingCount(), outbox.faults(), error.mock.calls]).toEqual([1, [], []]);
+  nowMs = 5000;
+  expect(outbox.append(recordedEvent(4))).toBe('held');
+  expect([outbox.pendingCount(), outbox.faults(), error.mock.calls.length]).toEqual([1, ['outbox_unwritable'], 1]);
+  other.exec('ROLLBACK');
+  expect([outbox.pendingCount(), outbox.faults()], 'a read says nothing of a lock').toEqual([1, ['outbox_unwritable']]);
+  expect(outbox.append(recordedEvent(5))).toBe('stored');
+  expect([outbox.pendingCount(), outbox.faults(), warn.mock.calls.length]).toEqual([5, [], 1]);
+  other.close();
+  vi.restoreAllMocks();
+});
+
+test('a lock of 5 s is a fault also while no event waits', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-locked-')), 'outbox.db');
+  let nowMs = 0;
+  const outbox = openPatient(path);
+  outbox.writeHearing(hearingRecord());
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const other = new Database(path);
+  other.exec('BEGIN IMMEDIATE');
+  expect(() => outbox.writeHearing(hearingRecord())).toThrow(/locked/);
+  nowMs = 5000;
+  await vi.waitFor(() => expect(outbox.faults()).toEqual(['outbox_unwritable']));
+  expect([outbox.pendingCount(), outbox.faults()]).toEqual([0, ['outbox_unwritable']]);
+  other.exec('ROLLBACK');
+  await vi.waitFor(() => expect(outbox.faults()).toEqual([]));
+  other.close();
+  vi.restoreAllMocks();
+});
+
+test('locks between the writes that delete a backlog on a slow disk are no fault', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-locked-')), 'outbox.db');
+  let [nowMs, tries] = [0, 0];
+  const open = () => {
+    const inner = openSqliteOutbox(path, limits);
+    const { acknowledge } = inner;
+    inner.acknowledge = (sequences) => {
+      if (tries++ % 2 === 0) throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
+      acknowledge.call(inner, sequences);
+    };
+    return inner;
+  };
+  const error = vi.fn();
+  const outbox = openPatient(path, { open, logger: { ...silentLogger, error }, retryMs: 1_000_000 });
+  for (let i = 1; i <= 20; i++) outbox.append(recordedEvent(i));
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  for (let i = 1; i <= 20; i++) {
+    nowMs += 4000;
+    outbox.acknowledge([i]);
+    expect([outbox.pendingCount(), outbox.faults()]).toEqual([20 - i, []]);
+  }
+  expect([tries, error.mock.calls]).toEqual([20, []]);
+  vi.restoreAllMocks();
 });
 
 test('a damaged file from before the outbox says when it was repaired is not told for ever', () => {
