@@ -277,7 +277,7 @@ class SqliteOutbox implements Outbox {
   #transaction<T>(work: () => T): T {
     try {
       this.#file.check();
-      // a repair by the other half, or a lock that has lasted, is not waited for: a half that waits neither hears nor sends
+      // none for a repair by the other half, or for a lock that lasts: a half that waits neither hears nor sends
       const waitMs = this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : this.#use.repair ? halfBusyMs : busyMs;
       this.#db.pragma(`busy_timeout = ${waitMs}`);
       const result = this.#db.transaction(work).immediate();
