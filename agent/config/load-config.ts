@@ -36,7 +36,7 @@ export function loadConfig(path: string): Config {
  */
 export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   try {
-    const outbox = configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox);
+    const outbox = configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox ?? undefined);
     return { ...outbox, path: behindLinks(outbox.path) };
   } catch {
     return undefined;
@@ -46,7 +46,8 @@ export function loadOutboxPart(path: string): Config['outbox'] | undefined {
 /**
  * Checks a parsed configuration. Relative model paths start at the installation, all others at the working directory.
  */
-export function checkConfig(value: unknown, path: string): Config {
+export function checkConfig(written: unknown, path: string): Config {
+  const value = withoutEmptyGroups(written);
   const result = configSchema.safeParse(value ?? {});
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
@@ -59,6 +60,12 @@ export function checkConfig(value: unknown, path: string): Config {
   if (!isAbsolute(config.model.path)) config.model.path = join(installation, config.model.path);
   config.outbox.path = behindLinks(config.outbox.path);
   return config;
+}
+
+/** In YAML a group is null if each of its keys is a comment: it is left out like the keys. */
+function withoutEmptyGroups(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, group]) => [key, group ?? undefined]));
 }
 
 const mostLinks = 40;

@@ -137,6 +137,19 @@ describe('a value is written', () => {
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 
+  test('into a group whose keys are all comments, which stay', () => {
+    const path = writeConfig('empty', silence);
+    const { site, sensor, mqtt } = loadConfig(path);
+    writeFileSync(
+      path,
+      `site: ${site}\nmicrophone:\n  # adapter: alsa\n  # device: default # the one on the roof\nsensor: ${sensor}\nmqtt: { url: ${mqtt.url} }\n`,
+    );
+    writeSetting(path, keys, 110, 'x');
+    expect(readFileSync(path, 'utf8')).toContain(
+      'microphone:\n  # adapter: alsa\n  # device: default # the one on the roof\n  splAtFullScaleDb: 110 # x\nsensor:',
+    );
+  });
+
   test('beside it under a name of its own: no other file is overwritten, nor what a link there leads to', () => {
     const path = writeConfig('beside', silence);
     const [draft, victim] = [`${path}.new`, join(folder, 'victim')];

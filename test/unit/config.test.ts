@@ -48,6 +48,16 @@ test('every key stands in the example, with its default where it has one; those 
   checkConfig(uncommented, example);
 });
 
+test('a group whose keys are all comments takes the defaults, and the outbox of such a file is found', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'empty-groups.yaml');
+  const empty = Object.keys(configSchema.shape).filter((key) => !(key in minimal));
+  writeFileSync(path, `site: a\nsensor: b\nmqtt: { url: mqtt://localhost }\n${empty.map((key) => `${key}:\n  # a key\n`).join('')}`);
+  const defaults = checkConfig(minimal, 'minimal');
+  expect(empty).toContain('microphone');
+  expect([loadConfig(path), loadOutboxPart(path)]).toEqual([defaults, defaults.outbox]);
+  expect(problemsOf({ site: null, sensor: 'b', mqtt: null })).toMatch(/site: expected text, got nothing\n {2}mqtt: expected a group of keys, got nothing$/);
+});
+
 test('a file that is no text does not reach the terminal with its control characters', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'binary.yaml');
   for (const content of ['\u001b[2J\u0007: [\u009b31m', 'site: [\n\u001b]0;title\u0007', '"\\e[2J": 1', 'site: "\\x9b2J"']) {
