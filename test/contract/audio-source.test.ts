@@ -26,7 +26,8 @@ const shell = (script: string, silenceTimeoutSeconds = 5): AudioSource =>
   });
 const ended = /Expected sh to keep capturing/;
 
-// The process stands for a microphone: it writes what arecord would. It cannot show what a device does when it is unplugged.
+// The process stands in for a microphone: it writes what arecord would write. It cannot show how an unplugged device
+// behaves.
 const sources: [string, () => Promise<AudioSource>, RegExp | undefined][] = [
   ['audio file', () => openAudioFile(join(folder, 'scene.wav'), sampleRate, 'fast'), undefined],
   ['capture process', async () => shell(`cat ${join(folder, 'scene.pcm')}`), ended],
@@ -49,7 +50,7 @@ describe.each(sources)('%s', (_name, open, atEnd) => {
     expect(source.dropped).toBe(0);
   });
 
-  test('overwrites what it has handed out, once the next is asked for and when its reader fails', async () => {
+  test('overwrites handed-out samples with zeros when the next frame is requested and when the reader fails', async () => {
     const handed: Float32Array[] = [];
     const reading = (async () => {
       for await (const { samples } of (await open()).frames(never())) {
@@ -62,7 +63,7 @@ describe.each(sources)('%s', (_name, open, atEnd) => {
     expect(handed.every((samples) => samples.every((sample) => sample === 0))).toBe(true);
   });
 
-  test('stops at an abort without an error', async () => {
+  test('stops without an error when aborted', async () => {
     const stop = new AbortController();
     let frames = 0;
     for await (const _frame of (await open()).frames(stop.signal)) {
@@ -77,7 +78,7 @@ async function drain(source: AudioSource): Promise<void> {
   for await (const _frame of source.frames(never()));
 }
 
-test('a capture that dies or stalls is an error that says so', async () => {
+test('a capture process that exits, stalls or reports an overrun ends with an error that names the cause and fault', async () => {
   await expect(drain(shell('echo device busy >&2; exit 3'))).rejects.toThrow(/exit 3 \(device busy\)/);
   await expect(drain(shell('kill -ABRT $$'))).rejects.toThrow(/exit SIGABRT/);
   await expect(drain(shell('exec sleep 60', 0.2))).rejects.toThrow(/no sound for 0.2 s/);
@@ -97,7 +98,7 @@ test('a capture that dies or stalls is an error that says so', async () => {
   ).rejects.toThrow(/ENOENT/);
 });
 
-test('a capture that cannot even be started is a fault to try again, and leaves no descriptor open', async () => {
+test('a capture process that cannot be started is the retryable fault `failed` and leaks no file descriptors', async () => {
   const open = () => readdirSync('/proc/self/fd').length;
   const never = () =>
     drain(openPcmProcess({ command: 'arecord', args: ['\0'], channels: 1, sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: 'try' }));
@@ -107,13 +108,13 @@ test('a capture that cannot even be started is a fault to try again, and leaves 
   expect(open()).toBeLessThan(before + 20);
 });
 
-test('what is no sound file is refused with its name', async () => {
+test('a file that is not audio is refused by name', async () => {
   writeFileSync(join(folder, 'junk.wav'), 'not sound at all');
   await expect(openAudioFile(join(folder, 'junk.wav'), sampleRate, 'fast')).rejects.toThrow(/Expected a wav, flac, ogg or mp3 file at .*junk.wav/);
   await expect(openAudioFile('/nowhere.wav', sampleRate, 'fast')).rejects.toThrow(/ENOENT/);
 });
 
-test('the committed scene is what the script makes', async () => {
+test('the committed scene.flac matches the output of the synthesis script', async () => {
   const source = await openAudioFile('test/demo/scene.flac', sampleRate, 'fast');
   const expected = synthesiseScene();
   let at = 0;

@@ -35,7 +35,7 @@ function boots(): string[] {
   return ids;
 }
 
-test('ten thousand boots leave the room to the events', () => {
+test('10,000 old boots leave room in a 1 MB outbox for 100 events', () => {
   open().close();
   addBoots(10_000);
   const outbox = open({ maxMegabytes: 1 });
@@ -45,7 +45,7 @@ test('ten thousand boots leave the room to the events', () => {
   expect(boots()).toHaveLength(keptBoots + 1);
 });
 
-test('a boot stays as long as an event, an hour, what was heard last or one of the last sixty events is of it, and of the others the newest', () => {
+test('a boot is kept while an event, an hour, the hearing record or a recent event refers to it, plus the newest others', () => {
   const [ofEvent, ofHour, ofHearing, ofRecent, told] = Array.from({ length: 5 }, () => randomUUID()) as [string, string, string, string, string];
   const others = Array.from({ length: mostBoots }, () => randomUUID());
   const first = open();
@@ -74,7 +74,7 @@ test('a boot stays as long as an event, an hour, what was heard last or one of t
   again.close();
 });
 
-test('what a later release has refer to a boot keeps it; while another program writes, all stay', () => {
+test('a boot referenced by a table of a later release is kept; while another program writes, no boot is removed', () => {
   open().close();
   const [later, ...others] = addBoots(1 + mostBoots);
   const db = openDatabase(path);
@@ -92,11 +92,11 @@ test('what a later release has refer to a boot keeps it; while another program w
   db.close();
 });
 
-test('a repair keeps boots in their order, with a beginning or without, so that this one is found as the last', () => {
+test('a repair keeps boots in order, with or without a start time, so the current boot is still the last', () => {
   const [first, second, third] = [randomUUID(), randomUUID(), randomUUID()];
   const outbox = open();
   outbox.noteBoot(first, 1_795_000_000_000);
-  outbox.append(recordedEvent(1, { bootId: second })); // whose clock was never set
+  outbox.append(recordedEvent(1, { bootId: second })); // the clock was never set in this boot
   outbox.append(recordedEvent(2, { bootId: third }));
   outbox.noteBoot(third, 1_797_000_000_000);
   outbox.close();
@@ -107,7 +107,7 @@ test('a repair keeps boots in their order, with a beginning or without, so that 
   view.close();
 });
 
-test('a beginning that the schema refuses does not take its boot out of its place', () => {
+test('a repair keeps a boot whose start time the schema refuses at its place in the order', () => {
   const [first, second] = [randomUUID(), randomUUID()];
   const outbox = open();
   outbox.append(recordedEvent(1, { bootId: first }));

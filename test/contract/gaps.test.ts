@@ -14,7 +14,7 @@ beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-gaps-')), 'outbox.db');
 });
 
-/** An outbox of so many events, a minute apart, without those that the platform has. */
+/** Opens an outbox with this many events, one minute apart, of which `sent` are acknowledged. */
 function outboxOf(events: number, sent: readonly number[]): Outbox {
   openSqliteOutbox(path, limits).close();
   layBacklog(path, events, (i) => recordedEvent(i + 1));
@@ -23,11 +23,11 @@ function outboxOf(events: number, sent: readonly number[]): Outbox {
   return outbox;
 }
 
-/** Removes those up to that number. */
+/** Expires the events up to and including this sequence number. */
 const expireTo = (outbox: Outbox, number: number) => outbox.expire({ bootId, monotonicMs: (number + 1) * 60_000 }, 30_000);
 const spans = (outbox: Outbox) => outbox.gaps(100).map(({ first, last, reason }) => `${first}-${last} ${reason}`);
 
-test('what is removed becomes one gap where numbers follow one another, also those of the call before', () => {
+test('removed events with consecutive numbers form one gap, which also extends the gap of an earlier call', () => {
   const outbox = outboxOf(20, [4, 7, 8, 13]);
   expect(expireTo(outbox, 10)).toBe(7);
   expect(spans(outbox)).toEqual(['1-3 too_old', '5-6 too_old', '9-10 too_old']);
@@ -41,7 +41,7 @@ test('what is removed becomes one gap where numbers follow one another, also tho
   outbox.close();
 });
 
-test('a gap before it of another reason, or that does not reach it, stays as it is', () => {
+test('a preceding gap with another reason, or one that is not adjacent, stays unchanged', () => {
   const outbox = outboxOf(6, [3]);
   const db = new Database(path);
   db.exec("DELETE FROM event WHERE sequence IN (1, 2); INSERT INTO gap VALUES (1, 3, 'unreadable')");
@@ -53,7 +53,7 @@ test('a gap before it of another reason, or that does not reach it, stays as it 
   outbox.close();
 });
 
-test('a gap that damage put where an event is does not keep that from expiring, nor what is heard from being stored', () => {
+test('a damaged gap row that overlaps stored events does not stop those events from expiring', () => {
   const outbox = outboxOf(6, []);
   const db = new Database(path);
   db.exec("INSERT INTO gap VALUES (1, 1, 'dropped'), (5, 9, 'unreadable')");
@@ -64,7 +64,7 @@ test('a gap that damage put where an event is does not keep that from expiring, 
   outbox.close();
 });
 
-test('to note gaps costs a statement or two for each, by its key, however many there are', () => {
+test('recording a gap takes two keyed statements and no table scan, however many gaps there are', () => {
   const asked = new Map<string, number>();
   const spy = vi.spyOn(Database.prototype, 'prepare').mockImplementation(function (this: Database.Database, sql: string) {
     const statement = prepare.call(this, sql);

@@ -20,10 +20,10 @@ const open = (change = {}) => openSqliteOutbox(path, { ...limits, ...change });
 const openAsHalf = (change = {}) => openPatientOutbox({ path, open: () => open(change), isDamage, logger: silentLogger });
 
 describe.each([
-  ['as a command has it', open],
-  ['as a half has it', openAsHalf],
+  ['opened by a command', open],
+  ['opened by the listener or courier', openAsHalf],
 ])('an outbox %s', (_, open) => {
-  test('an event comes back as it was stored, to the precision of the columns', () => {
+  test('an event reads back as it was stored, to the precision of the columns', () => {
     const outbox = open();
     const event = recordedEvent(1, { soundPressureLevelDb: 91 });
     expect(outbox.append(event)).toBe('stored');
@@ -31,7 +31,7 @@ describe.each([
     outbox.close();
   });
 
-  test('events survive a restart, keep their order and leave only by acknowledgement', () => {
+  test('events survive a restart, keep their order and leave only when acknowledged', () => {
     const first = open();
     for (let i = 0; i < 5; i++) first.append(recordedEvent(i));
     const { id } = first;
@@ -49,7 +49,7 @@ describe.each([
     outbox.close();
   });
 
-  test('a burst is refused and counted', () => {
+  test('events over the rate limit are refused and counted', () => {
     const outbox = open({ maxEventsPerMinute: 3 });
     const fates = [0, 1, 2, 3, 4].map((i) => outbox.append(recordedEvent(0, { onsetMonotonicMs: 1000 * i })));
     expect(fates).toEqual(['stored', 'stored', 'stored', 'refused', 'refused']);
@@ -58,7 +58,7 @@ describe.each([
     outbox.close();
   });
 
-  test('old events expire, counted, but not those whose clock was wrong', () => {
+  test('old events expire and are counted; events stored with an unsynchronised clock do not expire', () => {
     const outbox = open();
     outbox.append(recordedEvent(0));
     outbox.append(recordedEvent(1, { onsetWallMs: 1000, clockSynchronised: false }));
@@ -69,7 +69,7 @@ describe.each([
     outbox.close();
   });
 
-  test('an event of unknown age is too old where one behind it is, and at no other place; at the age that is allowed none is', () => {
+  test('an event of unknown age expires if a later one is too old; events at exactly the maximum age stay', () => {
     const outbox = open();
     const unknown = { onsetWallMs: 1000, clockSynchronised: false };
     for (const [minute, change] of [[0], [1, unknown], [2], [3, unknown], [4], [5, unknown], [10], [11, unknown]] as const)
@@ -80,7 +80,7 @@ describe.each([
     outbox.close();
   });
 
-  test('what the other half removes while old events are looked for is counted once, and is in no gap', () => {
+  test('events that the other process acknowledges during expiry are counted once and are in no gap', () => {
     const [outbox, other] = [open(), open()];
     for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
     const now = {
@@ -101,7 +101,7 @@ describe.each([
   test.each([
     ['expired', 100, { expired: 100, stored: 105 }],
     ['stored', 7, { stored: 7, unreadable: 2 }],
-  ])('counts that do not add up (%s: %d) are put right by what is there, and meanwhile no less than none waits', (fate, events, settled) => {
+  ])('opening the outbox corrects a wrong event count (%s: %d); until then the pending count is never below 0', (fate, events, settled) => {
     const outbox = open();
     for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
     const db = new Database(path);
@@ -115,7 +115,7 @@ describe.each([
     again.close();
   });
 
-  test('the record of hearing is one, replaced, and comes back to the precision of the columns; so do usual levels', () => {
+  test('the single hearing record and the usual levels are replaced on write and read back at column precision', () => {
     const outbox = open();
     expect(outbox.readHearing()).toBeUndefined();
     outbox.writeHearing(hearingRecord());
@@ -130,7 +130,7 @@ describe.each([
     outbox.close();
   });
 
-  test('a hundred releases of the model find room among 64', () => {
+  test('100 model versions, each used for a while, fit into the model table', () => {
     const outbox = open();
     for (let i = 0; i < 100; i++) {
       expect(outbox.append(recordedEvent(i, { model: { name: 'street', version: `0.${i}.0` } }))).toBe('stored');
@@ -140,14 +140,14 @@ describe.each([
     outbox.close();
   });
 
-  test('a wall clock far out of every bound loses no event', () => {
+  test('an event with a wall clock far out of bounds is still stored', () => {
     const outbox = open();
     for (const onsetWallMs of [-40 * 86_400_000, 4e13])
       expect(outbox.append(recordedEvent(0, { onsetWallMs, onsetMonotonicMs: onsetWallMs % 1e9 }))).toBe('stored');
     outbox.close();
   });
 
-  test('days of listening are added to until they are full or recognition changes; the last sixty are kept', () => {
+  test('threshold counts fill days of listening until a day is full or the recognition changes; the last 60 days are kept', () => {
     const outbox = open();
     const hours = (count: number, change: Partial<ThresholdRecord> = {}) => {
       for (let i = 0; i < count; i++) outbox.addThresholdCounts(thresholdRecord(change));
@@ -195,7 +195,7 @@ describe.each([
   });
 });
 
-test('every commit reaches the disk: WAL and synchronous=FULL, on the connection that writes', () => {
+test('the writing connection uses WAL and synchronous=FULL', () => {
   const asked: string[] = [];
   const pragma = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, ...args) {
     asked.push(String(args[0]));
@@ -210,7 +210,7 @@ test('every commit reaches the disk: WAL and synchronous=FULL, on the connection
   db.close();
 });
 
-test('the schema is closed: no column takes text, blobs, unknown labels or values out of bounds', () => {
+test('the schema is closed: its columns refuse free text, blobs, unknown labels and out-of-range values', () => {
   const outbox = open();
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord(), [{ hour: 3, quarters: 5, floorDb: -61.25, loudDb: -40 }]);
@@ -258,7 +258,7 @@ test('the schema is closed: no column takes text, blobs, unknown labels or value
   db.close();
 });
 
-test('a file from a later release or no database at all is refused, untouched', () => {
+test('a file of a later release is refused and not set aside; a file that is not a database is refused', () => {
   open().close();
   const db = new Database(path);
   db.exec('CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT');
@@ -270,7 +270,7 @@ test('a file from a later release or no database at all is refused, untouched', 
   expect(() => open()).toThrow(/Expected an outbox at/);
 });
 
-test('each migration changes the schema: a release tells a later one from a damaged version number by that', () => {
+test('every migration changes the schema, so that a later release is told apart from a damaged version number', () => {
   const db = new Database(':memory:');
   const schemas = readdirSync('agent/outbox/migrations').map((name) => {
     db.exec(readFileSync(`agent/outbox/migrations/${name}`, 'utf8'));
@@ -280,7 +280,7 @@ test('each migration changes the schema: a release tells a later one from a dama
   expect(new Set(schemas).size).toBe(schemas.length);
 });
 
-test('a file of the first schema is brought up to date with its events', () => {
+test('an outbox of schema version 1 is migrated and keeps its id', () => {
   const first = new Database(path);
   first.pragma('page_size = 1024');
   first.exec(readFileSync('agent/outbox/migrations/000001.sql', 'utf8'));
