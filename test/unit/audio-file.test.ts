@@ -34,11 +34,14 @@ function expectTone(heard: readonly number[], hz: number, rate: number, within: 
   expect(worst).toBeLessThan(within);
 }
 
-test.each([8000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])('a tone of a file of %i Hz is that tone at the rate of the model', async (rate) => {
-  expectTone(await hear(pcm16(tone(1000, rate), rate)), 1000, 16_000, 0.005);
-});
+test.each([8000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])(
+  'a %i Hz file is resampled so that its tone keeps its frequency at the model rate',
+  async (rate) => {
+    expectTone(await hear(pcm16(tone(1000, rate), rate)), 1000, 16_000, 0.005);
+  },
+);
 
-test('a file below the rate of a microphone is converted up, as long and without images', async () => {
+test('a file below the microphone rate is upsampled with the same length and without image frequencies', async () => {
   expectTone(await hear(pcm16(tone(3000, 16_000), 16_000), 48_000), 3000, 48_000, 0.005);
 });
 
@@ -47,12 +50,12 @@ test.each([
   [9000, 48_000],
   [12_000, 48_000],
   [15_000, 96_000],
-])('a tone of %i Hz in a file of %i Hz is not folded back into what the model hears', async (hz, rate) => {
+])('a %i Hz tone in a file of %i Hz is not aliased into the model band', async (hz, rate) => {
   const heard = (await hear(pcm16(tone(hz, rate), rate))).slice(200, -200);
   expect(Math.sqrt(heard.reduce((sum, x) => sum + x * x, 0) / heard.length)).toBeLessThan(0.001);
 });
 
-/** A wav file of another format than 16-bit PCM, its data as the caller wrote them. */
+/** Returns a wav file in a format other than 16-bit PCM, with the given data. */
 function wavOf(tag: number, channels: number, bits: number, rate: number, data: Buffer): Buffer {
   const header = Buffer.from(pcm16(new Float64Array(0), rate).subarray(0, 44));
   header.writeUInt32LE(36 + data.length, 4);
@@ -129,7 +132,7 @@ const formats: [string, Buffer, number][] = [
     1e-3,
   ],
 ];
-test.each(formats)('wav, %s', async (_, bytes, within) => {
+test.each(formats)('a wav file is decoded: %s', async (_, bytes, within) => {
   expectTone(await hear(bytes), 1000, 16_000, within);
 });
 
@@ -149,43 +152,43 @@ const changed = (bytes: Buffer, change: (copy: Buffer) => void) => {
 };
 test.each([
   ['wav, half of it', wav.subarray(0, wav.length / 2), /cut short: \d+ of 64000 bytes of sound/],
-  ['wav, its header alone', wav.subarray(0, 44), /cut short: 0 of 64000 bytes/],
+  ['wav, only its header', wav.subarray(0, 44), /cut short: 0 of 64000 bytes/],
   ['wav, half of its header', wav.subarray(0, 30), /a header that is cut short/],
-  ['wav, no sample', Buffer.from(pcm16(new Float64Array(0), 16_000)), /without sound/],
+  ['wav, without samples', Buffer.from(pcm16(new Float64Array(0), 16_000)), /without sound/],
   ['wav, 0 Hz', changed(wav, (copy) => copy.writeUInt32LE(0, 24)), /a sampling rate of 0 Hz/],
   ['wav, 4 GHz', changed(wav, (copy) => copy.writeUInt32LE(4e9, 24)), /a sampling rate of 4000000000 Hz/],
   ['flac, half of it', flac.subarray(0, flac.length / 2), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
-  ['flac without its last ten bytes', flac.subarray(0, -10), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
+  ['flac, last ten bytes missing', flac.subarray(0, -10), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
   [
     'flac, one byte changed',
     changed(flac, (copy) => copy.fill(0x55, flac.length / 2, flac.length / 2 + 1)),
     /damaged or cut short: [\d.]+ s of sound, not 26.000 s/,
   ],
-  ['wav, float, a sample that is no number', changed(floats, (copy) => copy.writeFloatLE(Number.NaN, 44 + 4 * 16_000)), /no finite number, 1.00 s in/],
+  ['wav, float, a sample that is not a number', changed(floats, (copy) => copy.writeFloatLE(Number.NaN, 44 + 4 * 16_000)), /no finite number, 1.00 s in/],
   [
-    'wav, float, as loud as 16-bit numbers',
+    'wav, float, samples on a 16-bit scale',
     changed(floats, (copy) => copy.writeFloatLE(-20_000, 44 + 4 * 8000)),
     /a sample of -20000 where full scale is 1, 0.50 s in/,
   ],
-  ['nothing', Buffer.alloc(0), /an empty file, of 0 bytes/],
-  ['no sound file', Buffer.from('{}'), /no header/],
-])('%s: refused, and never heard in part', async (_, bytes, message) => {
+  ['an empty file', Buffer.alloc(0), /an empty file, of 0 bytes/],
+  ['a file that is not audio', Buffer.from('{}'), /no header/],
+])('%s: the whole file is refused', async (_, bytes, message) => {
   const refused = hear(bytes);
   await expect(refused).rejects.toThrow(AudioError);
   await expect(refused).rejects.toThrow(message);
 });
 
-test('a wav file that was written into a pipe is heard to its end', async () => {
+test('a wav file written into a pipe, which states no length, is heard to its end', async () => {
   const piped = changed(wav, (copy) => copy.fill(0xff, 4, 8).fill(0xff, 40, 44));
   expectTone(await hear(piped), 1000, 16_000, 1e-3);
 });
 
-test('the extension says nothing, the content does', async () => {
+test('the file format is recognised by content, not by extension', async () => {
   expect(readFileHeader(flac)).toEqual({ sampleRate: 16_000, channels: 1, samples: 416_000 });
   expect(readFileHeader(wav)).toEqual({ sampleRate: 16_000, channels: 1, samples: 32_000 });
 });
 
-/** An ogg page: its flags (4: the last) and what it holds. */
+/** Returns an Ogg page with its flags (4: last page) and content. */
 function page(flags: number, content: Buffer, position = 0): Buffer {
   const head = Buffer.alloc(28);
   head.write('OggS', 'latin1');
@@ -196,12 +199,13 @@ function page(flags: number, content: Buffer, position = 0): Buffer {
   return Buffer.concat([head, content]);
 }
 
-test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut short', () => {
+test('ogg and mp3 headers give the sampling rate; an ogg file without its last page is cut short', () => {
   const vorbis = changed(Buffer.alloc(30), (copy) => copy.fill('\x01vorbis', 0, 7, 'latin1').writeUInt8(2, 11) && copy.writeUInt32LE(44_100, 12));
   const whole = Buffer.concat([page(2, vorbis), page(0, Buffer.alloc(200), 40_000), page(4, Buffer.alloc(200), 80_000)]);
   expect(readFileHeader(whole)).toEqual({ sampleRate: 44_100, channels: 2, samples: 80_000 });
   const cutOut = Buffer.concat([page(2, vorbis), page(0, Buffer.alloc(200), 9_040_000), page(4, Buffer.alloc(200), 9_080_000)]);
-  expect(readFileHeader(cutOut)).toEqual({ sampleRate: 44_100, channels: 2 }); // where it began is not known
+  // the position at which the excerpt began is unknown
+  expect(readFileHeader(cutOut)).toEqual({ sampleRate: 44_100, channels: 2 });
   expect(() => readFileHeader(whole.subarray(0, -1))).toThrow(/last page is missing/);
   expect(() => readFileHeader(page(2, vorbis))).toThrow(/last page is missing/);
   const tag = Buffer.from('ID3\x04\x00\x00\x00\x00\x01\x00'.padEnd(138, '\0'), 'latin1');
@@ -216,9 +220,11 @@ test('the headers of ogg and mp3 tell the rate; ogg without its last page is cut
 });
 
 const [ogg, mp3] = [readFileSync('test/fixtures/tone.ogg'), readFileSync('test/fixtures/tone.mp3')];
-const framesOnly = mp3.subarray(mp3.indexOf(mp3.subarray(0, 2), 4)); // without the note of how many there are
-const mangled = (bytes: Buffer, length: number) => changed(bytes, (copy) => copy.fill(0, (copy.length * 0.7) | 0, ((copy.length * 0.7) | 0) + length)); // a decoder refuses the first page
-/** As a program writes flac that cannot go back to its beginning. */
+// without the header frame that states the frame count
+const framesOnly = mp3.subarray(mp3.indexOf(mp3.subarray(0, 2), 4));
+// the decoder refuses the first page
+const mangled = (bytes: Buffer, length: number) => changed(bytes, (copy) => copy.fill(0, (copy.length * 0.7) | 0, ((copy.length * 0.7) | 0) + length));
+/** flac as written by a program that cannot seek back to the header. */
 const piped = changed(flac, (copy) => {
   copy.writeUInt8((copy[21] as number) & 0xf0, 21);
   copy.fill(0, 22, 26);
@@ -226,13 +232,13 @@ const piped = changed(flac, (copy) => {
 
 test.each([
   ['ogg', ogg, 160_000, 0],
-  ['ogg with something behind it', Buffer.concat([ogg, Buffer.alloc(500)]), 160_000, 0],
+  ['ogg with trailing bytes', Buffer.concat([ogg, Buffer.alloc(500)]), 160_000, 0],
   ['mp3', mp3, 160_000, 0],
   ['mp3 with a tag at each end', Buffer.concat([Buffer.from('ID3\x03\0\0\0\0\0\x05     ', 'latin1'), mp3, Buffer.from('TAG'.padEnd(128))]), 160_000, 0],
-  ['mp3 that does not tell how long it is', framesOnly, 160_000, 3 * 576],
-  ['the same twice, a tag between', Buffer.concat([framesOnly, Buffer.from('TAG'.padEnd(128)), framesOnly]), 320_000, 6 * 576],
-  ['flac that was written into a pipe', piped, 416_000, 0],
-  ['the same with something behind it', Buffer.concat([piped, Buffer.alloc(500)]), 416_000, 0],
+  ['mp3 that does not state its length', framesOnly, 160_000, 3 * 576],
+  ['the same twice, with a tag between', Buffer.concat([framesOnly, Buffer.from('TAG'.padEnd(128)), framesOnly]), 320_000, 6 * 576],
+  ['flac written into a pipe', piped, 416_000, 0],
+  ['the same with trailing bytes', Buffer.concat([piped, Buffer.alloc(500)]), 416_000, 0],
 ])('%s is heard to its end', async (_, bytes, samples, within) => {
   expect(Math.abs((await hear(bytes)).length - samples)).toBeLessThanOrEqual(within);
 });
@@ -242,19 +248,20 @@ test.each([
   ['ogg, ten bytes', mangled(ogg, 10)],
   ['mp3', mangled(mp3, 1000)],
   ['mp3, half of it', mp3.subarray(0, mp3.length / 2)],
-  ['mp3 that does not tell how long it is', mangled(framesOnly, 1000)],
-  ['mp3 behind another, of which a decoder hears but the first', Buffer.concat([mp3, mp3])],
-  ['flac that was written into a pipe', mangled(piped, 1000)],
+  ['mp3 that does not state its length', mangled(framesOnly, 1000)],
+  ['two mp3 files in one, of which a decoder hears only the first', Buffer.concat([mp3, mp3])],
+  ['flac written into a pipe', mangled(piped, 1000)],
   ['the same, half of it', piped.subarray(0, piped.length / 2)],
   ['the same without its last ten bytes', piped.subarray(0, -10)],
-])('%s, damaged: refused, for what follows would be heard too early', async (_, bytes) => {
+])('%s, damaged: the file is refused, because later sound would be placed too early', async (_, bytes) => {
   await expect(hear(bytes)).rejects.toThrow(/a file that is damaged or cut short: [\d.]+ s of sound, not [\d.]+ s/);
 });
 
-test('a pipe, a device, a folder and more than can be read are refused before any of it is', async () => {
+test('a pipe, a folder and a file over 2000 MB are refused before they are read', async () => {
   const fifo = join(folder, 'pipe');
   spawnSync('mkfifo', [fifo]);
-  const child = spawnSync(process.execPath, ['agent/main.ts', 'replay', fifo], { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' }); // opened, it could not be stopped
+  // an opened pipe could not be interrupted
+  const child = spawnSync(process.execPath, ['agent/main.ts', 'replay', fifo], { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' });
   expect([child.status, child.stderr]).toEqual([
     4,
     `Error: Expected an audio file at ${fifo}, got a pipe or a device\nTry: store the sound in a file first, and name that\n`,
@@ -262,11 +269,11 @@ test('a pipe, a device, a folder and more than can be read are refused before an
   await expect(openAudioFile(folder, 16_000, 'fast')).rejects.toThrow(`Expected an audio file at ${folder}, got a folder`);
   const huge = join(folder, 'huge.wav');
   writeFileSync(huge, '');
-  truncateSync(huge, 2_000_000_001); // nothing but a hole
+  truncateSync(huge, 2_000_000_001); // a sparse file without data
   await expect(openAudioFile(huge, 16_000, 'fast')).rejects.toThrow(/Expected at most 2000 MB at .*huge.wav, got 2001 MB/);
 });
 
-test('what takes more memory than is free is refused before it is taken', async () => {
+test('a file that needs more memory than is free is refused before the memory is allocated', async () => {
   expect(memoryNeeded({ sampleRate: 16_000, channels: 1, samples: 52_000_000 }, 16_000)).toBe(416_000_000);
   expect(memoryNeeded({ sampleRate: 48_000, channels: 2, samples: 3_000_000 }, 16_000)).toBe(40_000_000);
   expect(() => requireMemory('/a.wav', 416e6, 416e6)).not.toThrow();

@@ -20,11 +20,11 @@ test.each([
   ['int16 little-endian in base64', around(Buffer.from(bytes).toString('base64'))],
   ['int16 little-endian in hexadecimal', around(Buffer.from(bytes).toString('hex'))],
   ['decimal numbers', around(JSON.stringify([...piece]))],
-])('a piece of sound is found as %s', (form, where) => {
+])('the audio search finds a piece of sound stored as %s', (form, where) => {
   expect(search.in(where)).toContain(form);
 });
 
-test('other sound, zeros and text are not found', () => {
+test('the audio search does not report other sound, zeros or text', () => {
   const other = Int16Array.from({ length: 20_000 }, () => (random() - 0.5) * 20_000);
   expect(search.in(Buffer.from(other.buffer))).toEqual([]);
   expect(search.in(Buffer.alloc(20_000))).toEqual([]);

@@ -27,7 +27,7 @@ test.each([
   [985.3, 0.02],
   [1017.2, 0.5],
   [1040, 0.3],
-])('a tone of %f Hz at %f is measured', (hz, amplitude) => {
+])('readTone measures a tone of %f Hz at amplitude %f', (hz, amplitude) => {
   const { frequencyHz, toneDb, purityDb } = readTone(
     tone(0.25, () => amplitude, hz, 0.0005, 0.01),
     rate,
@@ -37,7 +37,7 @@ test.each([
   expect(purityDb).toBeGreaterThan(20);
 });
 
-test('a run of readings is judged', () => {
+test('judgeTone reports found, none, frequency, unstable or clipped for a run of readings', () => {
   const verdict = (samples: Float32Array) => judgeTone(readings(samples)).verdict;
   expect(verdict(tone(2, () => 0.1))).toBe('found');
   expect(verdict(tone(2, () => 0, 1000, 0.1))).toBe('none');
@@ -64,8 +64,8 @@ function writeConfig(name: string, samples: Float32Array): string {
 }
 const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'calibrate', ...args], { encoding: 'utf8' });
 
-describe('calibrate, as a person runs it', () => {
-  test('finds the tone after silence, stores the sensitivity, and measures in dB SPL from then on', () => {
+describe('the calibrate command', () => {
+  test('finds the tone after silence, stores the sensitivity, and then measures in dB SPL', () => {
     const samples = tone(4, (at) => (at < 1.1 ? 0 : 0.1));
     const path = writeConfig('good', samples);
     chmodSync(path, 0o640);
@@ -88,7 +88,7 @@ describe('calibrate, as a person runs it', () => {
     ['another tone', tone(2, () => 0.1, 1030), /of 1030 Hz/],
     ['a loose cavity', tone(2, (at) => 0.1 + 0.02 * at), /wanders by/],
     ['clipping', tone(2, () => 1.05), /clipped/],
-  ])('%s stores nothing and says why', (name, samples, message) => {
+  ])('stores nothing and names the reason: %s', (name, samples, message) => {
     const path = writeConfig(name.replaceAll(' ', '-'), samples);
     const before = readFileSync(path, 'utf8');
     const { status, stderr } = run('-c', path, '--seconds', '1', '--wait', '2');
@@ -98,7 +98,7 @@ describe('calibrate, as a person runs it', () => {
     expect(readFileSync(path, 'utf8')).toBe(before);
   });
 
-  test('a tone that is over before it was heard for long enough stores nothing either', () => {
+  test('stores nothing when the tone ends before it was heard for long enough', () => {
     const path = writeConfig(
       'short',
       tone(1.4, () => 0.1),
@@ -110,7 +110,7 @@ describe('calibrate, as a person runs it', () => {
     expect(readFileSync(path, 'utf8')).toBe(before);
   });
 
-  test('a value the configuration would refuse is not written', () => {
+  test('a value that the configuration would refuse is not written', () => {
     const path = writeConfig(
       'range',
       tone(1, () => 0.1),
@@ -121,11 +121,11 @@ describe('calibrate, as a person runs it', () => {
   });
 });
 
-describe('a value is written', () => {
+describe('writeSetting', () => {
   const keys = ['microphone', 'splAtFullScaleDb'];
   const silence = new Float32Array(rate);
 
-  test('into the file that a symbolic link leads to; the link stays one', () => {
+  test('writes through a symbolic link and keeps the link', () => {
     const path = writeConfig('linked', silence);
     const link = join(mkdtempSync(join(folder, 'etc-')), 'tocsin.yaml');
     symlinkSync('../linked.yaml', link);
@@ -137,7 +137,7 @@ describe('a value is written', () => {
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 
-  test('into a group whose keys are all comments, which stay', () => {
+  test('adds a value to a group whose keys are all comments, and keeps the comments', () => {
     const path = writeConfig('empty', silence);
     const { site, sensor, mqtt } = loadConfig(path);
     writeFileSync(
@@ -150,19 +150,19 @@ describe('a value is written', () => {
     );
   });
 
-  test('beside it under a name of its own: no other file is overwritten, nor what a link there leads to', () => {
+  test('uses a unique temporary file: no other file, nor the target of a link there, is overwritten', () => {
     const path = writeConfig('beside', silence);
     const [draft, victim] = [`${path}.new`, join(folder, 'victim')];
     writeFileSync(draft, 'draft');
     writeFileSync(victim, 'victim');
     writeSetting(path, keys, 110, 'x');
     expect(readFileSync(draft, 'utf8')).toBe('draft');
-    symlinkSync(victim, `${path}.${process.pid}.tmp`); // what a process of the same number left when it was killed
+    symlinkSync(victim, `${path}.${process.pid}.tmp`); // left by a killed process with the same number
     writeSetting(path, keys, 111, 'x');
     expect([readFileSync(victim, 'utf8'), loadConfig(path).microphone.splAtFullScaleDb]).toEqual(['victim', 111]);
   });
 
-  test.skipIf(process.getuid?.() !== 0)('or not, and where the disk is full or read-only sudo is not advised', () => {
+  test.skipIf(process.getuid?.() !== 0)('on a full or read-only disk throws with a hint that names the disk problem', () => {
     const disk = mkdtempSync(join(folder, 'disk-'));
     mount('-t', 'tmpfs', '-o', 'size=16k', 'none', disk);
     onTestFinished(() => void spawnSync('umount', ['-l', disk]));
@@ -176,7 +176,7 @@ describe('a value is written', () => {
     expect(readdirSync(disk)).toEqual(['full', 'tocsin.yaml']);
   });
 
-  test.skipIf(missing('strace'))('onto the disk before it takes the place of the file: a power cut leaves one or the other', () => {
+  test.skipIf(missing('strace'))('syncs the new file to disk before it replaces the old one', () => {
     const inner = join(folder, 'synced');
     mkdirSync(inner);
     const path = join(inner, 'tocsin.yaml');

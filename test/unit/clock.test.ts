@@ -10,7 +10,10 @@ const hour = 3_600_000;
 const day = 24 * hour;
 const now = Date.UTC(2026, 10, 25, 12);
 
-/** A board whose clocks the test moves. It cannot show how a kernel or timesyncd really behaves: test/reliability/time.test.ts runs under a shifted clock. */
+/**
+ * A board whose clocks the test moves. It cannot show real kernel or timesyncd behaviour;
+ * test/reliability/time.test.ts runs under a shifted clock.
+ */
 function board(start: { wall: number; uptimeMs?: number; set?: number; hardware?: 'right' | 'none' | number }) {
   let monotonic = start.uptimeMs ?? 60_000;
   let offset = start.wall - monotonic;
@@ -24,7 +27,7 @@ function board(start: { wall: number; uptimeMs?: number; set?: number; hardware?
   });
   return {
     clock,
-    /** Time goes on; the agent looks every second, as it does. */
+    /** Advances time and checks the clock every 60 s. */
     pass(ms: number) {
       for (let left = ms; left > 0; left -= 60_000) {
         monotonic += Math.min(left, 60_000);
@@ -34,7 +37,7 @@ function board(start: { wall: number; uptimeMs?: number; set?: number; hardware?
     jump(ms: number) {
       offset += ms;
     },
-    /** A daemon sets the clock, and says so. */
+    /** A daemon sets the clock and records that it did. */
     set(wall: number) {
       offset = wall - monotonic;
       setMs = wall;
@@ -45,8 +48,8 @@ function board(start: { wall: number; uptimeMs?: number; set?: number; hardware?
   };
 }
 
-describe('the wall clock is believed only with reason', () => {
-  test('at 1970, and at the last shutdown, it is not; once a daemon has set it, it is', () => {
+describe('the wall clock counts as synchronised only on evidence', () => {
+  test('a clock at 1970 or at the last shutdown is not synchronised until a daemon sets it', () => {
     for (const wall of [5000, now - 40 * day]) {
       const { clock, pass, set } = board({ wall });
       expect(clock.synchronised()).toBe(false);
@@ -57,29 +60,32 @@ describe('the wall clock is believed only with reason', () => {
     }
   });
 
-  test('a process that starts later believes a daemon of this boot, but not a file of another time', () => {
+  test("a process that starts later accepts a daemon's evidence of this boot only if the clock has not jumped since", () => {
     expect(board({ wall: now, uptimeMs: 10 * day, set: now - 3 * day }).clock.synchronised()).toBe(true);
     expect(board({ wall: now, uptimeMs: day, set: now - 30 * day }).clock.synchronised(), 'jumped ahead since').toBe(false);
     expect(board({ wall: now, uptimeMs: day, set: now + 30 * day }).clock.synchronised(), 'jumped back since').toBe(false);
   });
 
-  test.each([30 * day, -30 * day, 3_600_000, -10_000])('a jump by %i ms is noticed at once; set again, believed again', (by) => {
-    const { clock, pass, jump, set } = board({ wall: now, set: now - 1000 });
-    expect(clock.synchronised()).toBe(true);
-    jump(by);
-    expect(clock.synchronised()).toBe(false);
-    expect(clock.steadyMs()).toBe(0);
-    pass(7_200_000);
-    expect(clock.synchronised(), 'time makes no truth').toBe(false);
-    expect(clock.steadyMs()).toBe(7_200_000);
-    set(now + 7_200_000);
-    expect(clock.synchronised()).toBe(true);
-    jump(by);
-    jump(-by);
-    expect(clock.synchronised(), 'there and back').toBe(true);
-  });
+  test.each([30 * day, -30 * day, 3_600_000, -10_000])(
+    'a jump by %i ms makes the clock unsynchronised at once; setting it again makes it synchronised',
+    (by) => {
+      const { clock, pass, jump, set } = board({ wall: now, set: now - 1000 });
+      expect(clock.synchronised()).toBe(true);
+      jump(by);
+      expect(clock.synchronised()).toBe(false);
+      expect(clock.steadyMs()).toBe(0);
+      pass(7_200_000);
+      expect(clock.synchronised(), 'time makes no truth').toBe(false);
+      expect(clock.steadyMs()).toBe(7_200_000);
+      set(now + 7_200_000);
+      expect(clock.synchronised()).toBe(true);
+      jump(by);
+      jump(-by);
+      expect(clock.synchronised(), 'there and back').toBe(true);
+    },
+  );
 
-  test('months without a network do not unsettle a clock that was right, nor does a leap second', () => {
+  test('90 days without a network and a leap second leave a synchronised clock synchronised', () => {
     const { clock, pass, jump } = board({ wall: now, set: now });
     clock.synchronised();
     pass(90 * day);
@@ -87,7 +93,7 @@ describe('the wall clock is believed only with reason', () => {
     expect(clock.synchronised()).toBe(true);
   });
 
-  test('a process that starts after a jump is told what was believed before it; only evidence of now outweighs that', () => {
+  test('after a restart the recorded boot start reveals an earlier jump, unless current evidence outweighs it', () => {
     const start = { wall: now, uptimeMs: 20 * day, set: now - 10 * day };
     const beganMs = now - 20 * day;
     const { clock, pass, set } = board(start);
@@ -108,13 +114,13 @@ describe('the wall clock is believed only with reason', () => {
     expect(kept.clock.synchronised(), 'the hardware clock agrees').toBe(true);
   });
 
-  test('one that had evidence of its own and sees no more of it takes another word for the clock as it stands, and for no other', () => {
+  test('a process whose evidence is gone accepts a recorded boot start only if it matches the clock as it stands', () => {
     const { clock, pass, jump, set } = board({ wall: now - day, set: now - 40 * day });
     set(now);
     expect(clock.synchronised()).toBe(true);
     const beganMs = now - 60_000;
     pass(day);
-    jump(3000); // timesyncd has stepped it, and made its folder anew: the file is not seen
+    jump(3000); // timesyncd stepped the clock and recreated its folder, so its file is not seen
     for (const noted of [undefined, beganMs, beganMs + 10_000, beganMs - 3000]) {
       clock.recall(noted);
       expect(clock.synchronised(), `${noted}`).toBe(false);
@@ -130,7 +136,7 @@ describe('the wall clock is believed only with reason', () => {
     expect(clock.synchronised(), 'a jump is a jump').toBe(false);
   });
 
-  test('a clock before the release is not believed, whatever speaks for it', () => {
+  test('a clock before the release date is never synchronised, whatever the evidence', () => {
     expect(board({ wall: Date.parse(releasedOn) - 1000, hardware: 'right' }).clock.synchronised()).toBe(false);
     const { clock, set } = board({ wall: 60_000 });
     set(Date.parse(releasedOn) - day);
@@ -139,7 +145,7 @@ describe('the wall clock is believed only with reason', () => {
     expect(clock.synchronised()).toBe(true);
   });
 
-  test('a process that is held up between its two clocks reads them again, and takes the delay for no jump', () => {
+  test('a delay between reading the two clocks is not taken for a jump', () => {
     let monotonic = 60_000;
     let heldUp = 0;
     const clock = openClock({
@@ -161,12 +167,12 @@ describe('the wall clock is believed only with reason', () => {
     }
   });
 
-  test('a hardware clock vouches only while it agrees', () => {
+  test('a hardware clock is evidence only while it agrees with the wall clock', () => {
     const { clock, pass, jump } = board({ wall: now, hardware: now });
     expect(clock.synchronised()).toBe(true);
     jump(30 * day);
     expect(clock.synchronised()).toBe(false);
-    // the clock of a Pi 5 without a battery starts in 1970, the system at its last shutdown
+    // on a Pi 5 without a battery the hardware clock starts in 1970, the system clock at its last shutdown
     const flat = board({ wall: now - 3 * day, hardware: 1000 });
     expect(flat.clock.synchronised()).toBe(false);
     flat.set(now);
@@ -175,21 +181,21 @@ describe('the wall clock is believed only with reason', () => {
   });
 });
 
-test('a file that speaks for the clock and cannot be looked at is no evidence, and no end of the process', () => {
+test('an unreadable evidence file of the clock is no evidence and does not throw', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-witness-'));
   const [loop, set] = [join(folder, 'loop'), join(folder, 'set')];
-  symlinkSync(loop, loop); // fails as a folder does that may not be entered, for root as well
+  symlinkSync(loop, loop); // fails like a folder without access permission, and does so for root too
   expect(touchedMs([loop, join(folder, 'none')])).toBeUndefined();
   writeFileSync(set, '');
   utimesSync(set, 1000, 1000);
   expect(touchedMs([loop, set])).toBe(1_000_000);
 });
 
-describe('a stamp is right or marked', () => {
+describe('an event timestamp is right or marked', () => {
   const heard = { bootId, monotonicMs: 10_000, wallMs: 5000, synchronised: false };
   const other = { ...heard, bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' };
 
-  test('from before the clock was set: right once it is, in the same boot or by what was noted in it', () => {
+  test('an event heard before the clock was set is corrected once it is set, in the same boot or from the recorded boot start', () => {
     const clock = fixedClock({ wallMs: () => now, monotonicMs: () => 3_610_000 });
     expect(stampOf(heard, clock)).toEqual({ ms: now - 3_600_000, quality: 'corrected', ageMs: 3_600_000, ageKnown: true });
     expect(stampOf({ ...other, bootBeganMs: now - day }, clock)).toMatchObject({ ms: now - day + 10_000, quality: 'corrected' });
@@ -197,7 +203,7 @@ describe('a stamp is right or marked', () => {
     expect(stampOf(heard, { ...clock, synchronised: () => false })).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
   });
 
-  test('one that was taken for right is put right by more than its clock can have drifted since; what it can have drifted stays', () => {
+  test('a synchronised timestamp is corrected only if it is off by more than its clock can have drifted', () => {
     const hour = 3_600_000;
     const after = (elapsedMs: number, offMs: number) => {
       const clock = fixedClock({ wallMs: () => now, monotonicMs: () => heard.monotonicMs + elapsedMs });
@@ -208,7 +214,7 @@ describe('a stamp is right or marked', () => {
     expect(after(hour, 1500)).toEqual([1500, 'synchronised']);
     expect(after(30 * day, 130_000)).toEqual([130_000, 'synchronised']);
     expect(after(30 * day, 310_000)).toEqual([0, 'corrected']);
-    // an earlier boot is over by the start of this one, an hour before: that is as long as its clock can have gone by itself
+    // an earlier boot ended at the latest when this one began, one hour ago: its clock can have drifted until then
     const earlier = (daysAgo: number, offMs: number, synchronised = true) => {
       const clock = fixedClock({ wallMs: () => now, monotonicMs: () => hour, synchronised: () => synchronised });
       const bootBeganMs = now - hour - daysAgo * day;
@@ -221,7 +227,7 @@ describe('a stamp is right or marked', () => {
     expect(earlier(0.01, 250_000, false), 'where it is not known when this one began').toEqual([250_000, 'synchronised']);
   });
 
-  test('an event of an earlier boot is never younger than this one, wherever the clock stands', () => {
+  test('an event of an earlier boot is never younger than the current boot', () => {
     const clock = fixedClock({ wallMs: () => 20_000, monotonicMs: () => 20_000, synchronised: () => false });
     expect(stampOf({ ...other, wallMs: now, synchronised: true }, clock)).toEqual({ ms: now, quality: 'synchronised', ageMs: 20_000, ageKnown: false });
     const right = fixedClock({ wallMs: () => now, monotonicMs: () => 20_000 });

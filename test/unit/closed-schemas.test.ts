@@ -18,7 +18,10 @@ interface Schema {
   readonly [key: string]: unknown;
 }
 
-/** Where a JSON Schema leaves room for free text or for more than it names: an object, string, number or list without bounds. */
+/**
+ * Lists the places where a JSON Schema allows free text or unnamed content: objects, strings, numbers or lists without
+ * bounds.
+ */
 function openEnds(schema: Schema, path = '$'): string[] {
   if (schema.const !== undefined || Array.isArray(schema.enum)) return [];
   for (const kind of ['anyOf', 'oneOf', 'allOf'] as const)
@@ -40,7 +43,10 @@ function openEnds(schema: Schema, path = '$'): string[] {
   return [`${path}: anything`];
 }
 
-/** An anchored pattern without a quantifier that has no upper bound, and without spaces or most of punctuation. The longest, a model's name, holds 32 letters. */
+/**
+ * Whether a pattern is anchored, without unbounded quantifiers, spaces and most punctuation. The longest, a model
+ * name, allows 32 letters.
+ */
 function isBounded(pattern: string): boolean {
   const inside = /^\^([\s\S]+)\$$/.exec(pattern)?.[1];
   if (inside === undefined) return false;
@@ -52,7 +58,7 @@ test.each(globSync('docs/*.schema.json'))('%s has no room for free text', (path)
   expect(openEnds(JSON.parse(readFileSync(path, 'utf8')))).toEqual([]);
 });
 
-test('a schema that has room is seen', () => {
+test('a schema that leaves room for free text or unbounded values is detected', () => {
   const object = (properties: Schema) => ({ type: 'object', properties, additionalProperties: false });
   for (const open of [
     object({ note: { type: 'string' } }),
@@ -70,7 +76,7 @@ test('a schema that has room is seen', () => {
     expect(openEnds(open), JSON.stringify(open)).not.toEqual([]);
 });
 
-test('every topic has a schema, and every schema a topic; what has neither is not published', () => {
+test('each topic has exactly one schema, and a message that does not match its topic and schema is not published', () => {
   const topics = topicsOf('a', 'b');
   expect(Object.keys(publishedSchemas).sort()).toEqual(Object.keys(topics).sort());
   expect([...publishedKinds].sort()).toEqual(Object.keys(topics).sort());
@@ -83,14 +89,14 @@ test('every topic has a schema, and every schema a topic; what has neither is no
     [topicsOf('a', 'c').gap, gap],
     [topics.gap, 'no JSON'],
     [topics.gap, gap.replace('}', ',"note":"words"}')],
-    [topics.gap, gap.replace('{', '{"outbox":"what was said in the street",')], // a key twice: the last counts
+    [topics.gap, gap.replace('{', '{"outbox":"what was said in the street",')], // a duplicate key: the last one counts
     [topics.gap, gap.replace('{', '{ \t  \t')],
     [topics.gap, gap.replace(':1,', ':1.000,')],
   ] as const)
     expect(form(topic, payload), payload).toBeUndefined();
 });
 
-test('the order of keys says nothing: what the schema read is sent', () => {
+test('a message with reordered keys is sent in the key order of the schema', () => {
   const topics = topicsOf('a', 'b');
   const event = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock());
   const turned = { ...Object.fromEntries(Object.entries(event).reverse()), data: Object.fromEntries(Object.entries(event.data).reverse()) };
@@ -98,7 +104,7 @@ test('the order of keys says nothing: what the schema read is sent', () => {
   expect(closedForm(topics)(topics.event, JSON.stringify(turned))).toBe(JSON.stringify(event));
 });
 
-test('no number that a listener writes is finer than the outbox can hold', () => {
+test('a message with a number finer than the outbox stores is refused', () => {
   const topics = topicsOf('a', 'b');
   const form = closedForm(topics);
   const messages = {
@@ -130,14 +136,14 @@ const health = {
   board: {},
 } satisfies Health;
 
-/** Where numbers stand in a message. */
+/** Returns the paths of all numbers in a message. */
 function numbersOf(value: object, path: readonly string[] = []): string[][] {
   return Object.entries(value).flatMap(([key, part]) =>
     typeof part === 'number' ? [[...path, key]] : part !== null && typeof part === 'object' ? numbersOf(part, [...path, key]) : [],
   );
 }
 
-test('a will passes the gate before there is a connection', async () => {
+test('the will message passes the schema gate before the connection opens', async () => {
   const wills: string[] = [];
   const topics = topicsOf('a', 'b');
   const open = closedPublisher(async ({ payload }) => {
@@ -151,7 +157,7 @@ test('a will passes the gate before there is a connection', async () => {
   expect(wills).toEqual([JSON.stringify({ state: 'offline', bootId, version: '0.1.0' })]);
 });
 
-test('a trial by a person passes the gate too: what its topic does not know is not sent', async () => {
+test('a test message sent by a command passes the schema gate: one that its topic does not allow is refused', async () => {
   const sent: string[] = [];
   const topics = topicsOf('a', 'b');
   const link = closedProbe(
@@ -173,7 +179,7 @@ test('a trial by a person passes the gate too: what its topic does not know is n
   expect(sent).toEqual([trial]);
 });
 
-test('how much of an event a hostile listener could choose is what SECURITY.md says', () => {
+test('SECURITY.md states how many bits of an event a hostile listener could choose', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-bits-')), 'outbox.db');
   openSqliteOutbox(path, limits).close();
   const db = new Database(path);
@@ -184,7 +190,7 @@ test('how much of an event a hostile listener could choose is what SECURITY.md s
   for (const [, name = '', low, high] of sql.matchAll(/CHECK \((\w+) BETWEEN (-?\d+) AND (\d+)\)/g)) values.set(name, Number(high) - Number(low) + 1);
   for (const [, name = '', list = ''] of sql.matchAll(/CHECK \((\w+) IN \(([^)]*)\)\)/g)) values.set(name, list.split(',').length);
   const { label, bootId: boot, model } = soundEventSchema.shape.data.shape;
-  values.set('label', label.options.length).delete('onset_monotonic_ms'); // which is not published
+  values.set('label', label.options.length).delete('onset_monotonic_ms'); // not published
   expect([...values.keys(), 'boot', 'model', 'onset_monotonic_ms'].sort(), 'every column counts').toEqual(columns.sort());
 
   type Text = { safeParse(text: string): { success: boolean } };
@@ -194,7 +200,7 @@ test('how much of an event a hostile listener could choose is what SECURITY.md s
     const longest = Array.from({ length: 100 }, (_, length) => length).findLast((length) => takes(schema, 'a'.repeat(length))) as number;
     return longest * Math.log2(letters.filter((letter) => takes(schema, letter)).length);
   };
-  const hex = letters.filter((letter) => /[0-9a-f-]/.test(letter)); // as the column of boots has it
+  const hex = letters.filter((letter) => /[0-9a-f-]/.test(letter)); // as the boot table allows
   const bootBits = [...bootId].reduce(
     (bits, _, i) => bits + Math.log2(hex.filter((letter) => takes(boot, bootId.slice(0, i) + letter + bootId.slice(i + 1))).length),
     0,

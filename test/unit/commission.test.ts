@@ -16,19 +16,19 @@ const stages = (selftest: Partial<Complete['selftest']>, state: 'pass' | 'unchec
 const { returned: _, ...oneWay } = heard.latencyMs;
 
 test.each<[string, Complete, string, string[]]>([
-  ['everything', stages({}), 'accepted', []],
-  ['a loudspeaker', stages({ sound: 'speaker' }), 'accepted', []],
-  ['a file', stages({ sound: 'file' }), 'incomplete', ['selftest']],
-  ['no way back from the broker', stages({ latencyMs: oneWay }), 'incomplete', ['selftest']],
-  ['a check that was not made', stages({ sound: 'file' }, 'unchecked'), 'incomplete', ['selftest', 'privacy']],
-  ['a check that failed', stages({}, 'fail'), 'refused', []],
-  ['a chain that broke', stages({ ok: false }), 'refused', []],
-])('the verdict, with %s', (_name, found, verdict, open) => {
+  ['every stage passed', stages({}), 'accepted', []],
+  ['a loudspeaker as sound source', stages({ sound: 'speaker' }), 'accepted', []],
+  ['a file as sound source', stages({ sound: 'file' }), 'incomplete', ['selftest']],
+  ['no message back from the broker', stages({ latencyMs: oneWay }), 'incomplete', ['selftest']],
+  ['an unchecked privacy check', stages({ sound: 'file' }, 'unchecked'), 'incomplete', ['selftest', 'privacy']],
+  ['a failed privacy check', stages({}, 'fail'), 'refused', []],
+  ['a failed self-test', stages({ ok: false }), 'refused', []],
+])('the verdict of commission with %s', (_name, found, verdict, open) => {
   expect(verdictOf(found)).toBe(verdict);
   expect(untried(found)).toEqual(open);
 });
 
-test('a sensor whose request waits is not sent to make another: what is missing is the certificate', () => {
+test('a sensor with a pending certificate request is told to install the certificate, not to make another request', () => {
   const keyFile = join(mkdtempSync(join(tmpdir(), 'tocsin-signer-')), 'sensor.key');
   const { mqtt } = configSchema.parse({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://127.0.0.1:1', certFile: 'sensor.pem', keyFile } });
   const hint = (tryHint: string) => expect.objectContaining({ tryHint });

@@ -24,7 +24,7 @@ function problemsOf(value: unknown): string {
   }
 }
 
-test('the example configuration is right, names every section and shows the defaults', () => {
+test('the example configuration is valid, names every key that has a value and shows the defaults', () => {
   const config = loadConfig(example);
   const text = readFileSync(example, 'utf8');
   for (const [section, value] of Object.entries(config))
@@ -33,8 +33,8 @@ test('the example configuration is right, names every section and shows the defa
   expect({ microphone: config.microphone, outbox: config.outbox, log: config.log }).toEqual({ microphone, outbox, log });
 });
 
-test('every key stands in the example, with its default where it has one; those without are comments', () => {
-  // a key in a comment is a line `# key: value`, at its place
+test('every key is in the example with its default; keys without a default are comments', () => {
+  // a commented key is a line `# key: value` at its place
   const uncommented = parse(readFileSync(example, 'utf8').replace(/^( *)# ( *\w+:(?: |$))/gm, '$1$2')) as Record<string, Record<string, unknown>>;
   const keysOf = (value: unknown) => (typeof value === 'object' && value !== null ? Object.keys(value) : []);
   const defaults = configSchema.parse(minimal) as unknown as Record<string, Record<string, unknown>>;
@@ -48,7 +48,7 @@ test('every key stands in the example, with its default where it has one; those 
   checkConfig(uncommented, example);
 });
 
-test('a group whose keys are all comments takes the defaults, and the outbox of such a file is found', () => {
+test('a group whose keys are all comments takes the defaults, and the outbox settings of such a file are known', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'empty-groups.yaml');
   const empty = Object.keys(configSchema.shape).filter((key) => !(key in minimal));
   writeFileSync(path, `site: a\nsensor: b\nmqtt: { url: mqtt://localhost }\n${empty.map((key) => `${key}:\n  # a key\n`).join('')}`);
@@ -58,7 +58,7 @@ test('a group whose keys are all comments takes the defaults, and the outbox of 
   expect(problemsOf({ site: null, sensor: 'b', mqtt: null })).toMatch(/site: expected text, got nothing\n {2}mqtt: expected a group of keys, got nothing$/);
 });
 
-test('a file that is no text does not reach the terminal with its control characters', () => {
+test('error messages about a binary file contain no control characters', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-')), 'binary.yaml');
   for (const content of ['\u001b[2J\u0007: [\u009b31m', 'site: [\n\u001b]0;title\u0007', '"\\e[2J": 1', 'site: "\\x9b2J"']) {
     writeFileSync(path, content);
@@ -68,7 +68,7 @@ test('a file that is no text does not reach the terminal with its control charac
   }
 });
 
-test('every key has a sentence', () => {
+test('every configuration key has a description', () => {
   const undescribed: string[] = [];
   const visit = (shape: Record<string, { description?: string; unwrap?: () => unknown; shape?: Record<string, never> }>, path: string) => {
     for (const [key, field] of Object.entries(shape)) {
@@ -82,7 +82,7 @@ test('every key has a sentence', () => {
   expect(undescribed).toEqual([]);
 });
 
-test('all problems are told at once, each with its path, what was expected and what came', () => {
+test('all problems are reported at once, each with its path, the expectation and the value found', () => {
   const text = problemsOf({ ...minimal, site: 'Vieux Port', colour: 'red', microphone: { sampleRateHz: 8000 }, outbox: { maxMegabytes: 'big' }, mqtt: {} });
   expect(text).toContain('has 5 problems');
   expect(text).toMatch(/site: expected .*a-z.*got "Vieux Port"/);
@@ -92,19 +92,19 @@ test('all problems are told at once, each with its path, what was expected and w
   expect(text).toMatch(/mqtt.url: expected .*got nothing/);
 });
 
-test('keys that need each other are checked together', () => {
+test('keys that depend on each other are checked together', () => {
   expect(problemsOf({ ...minimal, microphone: { adapter: 'file' } })).toContain('microphone.file: expected the path');
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', certFile: 'a' } })).toContain('mqtt.keyFile: expected certFile and keyFile together');
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', keyFile: 'a' } })).toContain('mqtt.certFile: expected certFile and keyFile together');
 });
 
-test('a password in the URL is refused and secrets are not shown', () => {
+test('a password in the broker URL is refused, and the user name is redacted', () => {
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://u:p@host' } })).toContain('mqtt.url');
   const shown = JSON.stringify(redact(checkConfig({ ...minimal, mqtt: { url: 'mqtt://localhost', username: 'secret-user', passwordFile: '/p' } }, 'x')));
   expect(shown).not.toContain('secret-user');
 });
 
-test('what stands behind the address of a broker is not shown: it may be a token', async () => {
+test('the query and fragment of a broker URL are hidden, as they may hold a token', async () => {
   const url = 'ws://127.0.0.1:9/mqtt?token=hunter2&user=post-1';
   const config = checkConfig({ ...minimal, mqtt: { url } }, 'x');
   expect(redact(config).mqtt.url).toBe('ws://127.0.0.1:9/mqtt?(redacted)');
@@ -114,7 +114,7 @@ test('what stands behind the address of a broker is not shown: it may be a token
   expect(problemsOf({ ...minimal, mqtt: { url: url.replace('127.0.0.1', 'broker.example.org') } })).toMatch(
     /got "ws:\/\/broker.example.org:9\/mqtt\?\(redacted\)"$/,
   );
-  // what a failed connection says goes to the journal
+  // the error of a failed connection goes to the journal
   const refused = [openMqttProbe(config.mqtt, {}, 'a', 1000), mqttPublisher(config.mqtt, {}, 'a')({ topic: 'a', payload: '' }, AbortSignal.timeout(5000))];
   for (const attempt of refused) await expect(attempt).rejects.toThrow('the broker at ws://127.0.0.1:9/mqtt?(redacted) to accept');
   const known = /(shownUrl|show|brokerAddress|digestOf|opened|connectAsync)\((config\.)?mqtt\.url/g;
@@ -122,7 +122,7 @@ test('what stands behind the address of a broker is not shown: it may be a token
   expect(globSync('agent/**/*.ts').filter(shown)).toEqual([]);
 });
 
-test('a secret that stands in the file is refused and not shown: what is wrong with it goes to the journal at every start', () => {
+test('a secret written into the configuration file is refused, and the message, which goes to the journal, does not show it', () => {
   const mqtt = { url: 'mqtts://post-1:a/b@hunter2@broker.example.org', password: 'hunter2' };
   const said = problemsOf({ ...minimal, mqtt, broker: { name: 'b', apiToken: 'hunter2' }, Passwd: 'hunter2' });
   expect(said).not.toContain('hunter2');
@@ -145,7 +145,7 @@ function loaded(text: string): string {
   }
 }
 
-test('a private key that is pasted in the place of its file is refused and not shown, however it was pasted', () => {
+test('a private key pasted in place of its file name is refused and not shown, however it was pasted', () => {
   const pem = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -177,14 +177,14 @@ test('a private key that is pasted in the place of its file is refused and not s
     expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org', certFile: name, keyFile: name } }), name).toBe('none');
 });
 
-test('a file that is absent or no YAML says so', () => {
+test('an absent file and a file that is not YAML are refused with an error that says so', () => {
   expect(() => loadConfig('/nowhere.yaml')).toThrow(/Expected a configuration file at \/nowhere.yaml/);
   expect(loaded('site: [')).toMatch(/^Expected YAML in FILE, got: Flow sequence .* at line 1, column 8; check indentation and quotes/);
   for (const tagged of ['!!binary aGVsbG8=', 'site: a\nsensor: !!binary aGVsbG8=', 'site: !own a'])
     expect(loaded(tagged)).toMatch(/^Expected YAML in FILE, got: Unresolved tag at line \d, column \d; check/);
 });
 
-test('an alias of itself, of nothing or of too much is told as one', () => {
+test('an alias that is undefined, refers to itself or expands too far is refused with an error that says so', () => {
   const laughs = [...'abcdefgh'].map((name, i, all) => `${name}: &${name} [${Array(9).fill(i === 0 ? 'ha' : `*${all[i - 1]}`)}]`).join('\n');
   for (const text of ['site: &a [*a]', '&a [*a]', '&a\nsite: *a', 'site: *a', laughs])
     expect(loaded(text)).toBe(
@@ -194,7 +194,7 @@ test('an alias of itself, of nothing or of too much is told as one', () => {
   expect(loaded('site: &a here\nsensor: *a\nmqtt: {url: mqtt://localhost}')).toBe('right');
 });
 
-test('what stands at the place where a file is no YAML is not shown: it may be a password with a quote too few', async () => {
+test('a YAML error does not show the text at its position, which may be a password', async () => {
   const warned: Error[] = [];
   const note = (warning: Error) => void warned.push(warning);
   process.on('warning', note);
@@ -207,12 +207,12 @@ test('what stands at the place where a file is no YAML is not shown: it may be a
     '[hunter2: ]: 3, ? {hunter2}: 4',
   ])
     expect(loaded(`${line}\n`), line).not.toContain('hunter2');
-  await new Promise((resolve) => setImmediate(resolve)); // until a warning would have been told
+  await new Promise((resolve) => setImmediate(resolve)); // until a warning would have been emitted
   process.off('warning', note);
   expect(warned).toEqual([]);
 });
 
-test('without TLS only to a broker on this machine, or where the configuration says so in as many words', () => {
+test('a connection without TLS is accepted only to this machine or with `allowPlaintext`', () => {
   for (const url of ['mqtt://broker.example.org', 'ws://10.0.0.1:9001', 'mqtt://[2001:db8::1]', 'mqtt://127.0.0.1.example.org'])
     expect(problemsOf({ ...minimal, mqtt: { url } }), url).toMatch(/mqtt.url: expected mqtts:\/\/ or wss:\/\/.*allowPlaintext/);
   for (const url of ['mqtt://127.0.0.1:1884', 'mqtt://localhost', 'mqtt://[::1]:1883', 'mqtts://broker.example.org', 'wss://broker.example.org'])
@@ -220,23 +220,23 @@ test('without TLS only to a broker on this machine, or where the configuration s
   expect(checkConfig({ ...minimal, mqtt: { url: 'mqtt://broker.example.org', allowPlaintext: true } }, 'x').mqtt.url).toContain('example');
 });
 
-test('a broker without a host, or with port 0, is refused: the MQTT client would take this machine in its place', () => {
+test('a broker URL without a host, or with an invalid port, is refused; the MQTT client would use this machine instead', () => {
   for (const url of ['mqtts:///broker.example.org', 'mqtts://?broker', 'mqtts://#broker', 'mqtts://broker.example.org:0', 'wss://broker.example.org:99999'])
     expect(problemsOf({ ...minimal, mqtt: { url } }), url).toContain('mqtt.url: expected a valid host and port');
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtts://broker.example.org:8884/path' } })).toBe('none');
 });
 
-test('where no port is named it is that of the protocol, which the MQTT client takes as well', () => {
+test('without a port in the URL the default port of the protocol is used', () => {
   const portOf = (scheme: string) => brokerAddress(`${scheme}://broker.example.org`).port;
   expect(['mqtt', 'mqtts', 'ws', 'wss'].map(portOf)).toEqual([1883, 8883, 80, 443]);
 });
 
-test('a threshold at which a sound would never end is refused', () => {
+test('a threshold of 0, at which a sound would never end, is refused', () => {
   expect(problemsOf({ ...minimal, model: { open: { bang: 0 } } })).toContain('model.open.bang: expected at least 0.001, got 0');
   expect(problemsOf({ ...minimal, model: { open: { bang: 1, shout: 0.001 } } })).toBe('none');
 });
 
-test('of a file that is refused for something else the outbox is known all the same; of none, or one whose outbox is wrong, it is not', () => {
+test('the outbox settings of an otherwise invalid configuration are known; a missing file or invalid outbox settings give none', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-config-')), 'tocsin.yaml');
   const outboxOf = (content: string) => {
     writeFileSync(path, content);
@@ -250,14 +250,14 @@ test('of a file that is refused for something else the outbox is known all the s
   expect(loadOutboxPart(`${path}.none`)).toBeUndefined();
 });
 
-test('the meter socket is beside the outbox; that of the service where the courier cannot see it', () => {
+test('the meter socket is beside the outbox; for the outbox of the service it is in /run/tocsin', () => {
   const socketOf = (path: string, meter: { socket?: string } = {}) => meterSocketPath({ meter, outbox: { ...checkConfig(minimal, 'test.yaml').outbox, path } });
   expect(socketOf('/tmp/trial/outbox.db')).toBe('/tmp/trial/meter.sock');
   expect(socketOf('/var/lib/tocsin/outbox.db')).toBe('/run/tocsin/meter.sock');
   expect(socketOf('/var/lib/tocsin/outbox.db', { socket: '/run/other.sock' })).toBe('/run/other.sock');
 });
 
-test('the path of a model starts at the installation, or from / as it stands', () => {
+test('a relative model path starts at the installation; an absolute path is used as it is', () => {
   const pathOf = (model: object) => checkConfig({ ...minimal, model }, 'test.yaml').model.path;
   expect(pathOf({ path: '/srv/model' })).toBe('/srv/model');
   expect(pathOf({ path: 'models/other' })).toBe(resolve('models/other'));

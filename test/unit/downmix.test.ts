@@ -7,7 +7,9 @@ const tenth = sampleRate / 10;
 const random = seededRandom(5);
 const noise = (peak: number) => (random() - 0.5) * 2 * peak;
 
-/** Seconds of two channels, a tenth at a time: the power of what is made of the last of them, with that of 1 as 1. */
+/**
+ * Mixes seconds of two-channel sound in steps of 0.1 s. Returns the power of the last step, relative to samples of 1.
+ */
 function mixed(downmix: ReturnType<typeof openDownmix>, seconds: number, channels: (i: number) => readonly [number, number]): number {
   const samples = new Float32Array(tenth);
   for (let at = 0; at < seconds * 10; at++) {
@@ -17,7 +19,7 @@ function mixed(downmix: ReturnType<typeof openDownmix>, seconds: number, channel
   }
   return (samples.reduce((sum, x) => sum + x * x, 0) / tenth) * 32768 ** 2;
 }
-test('channels that are alike, or have nothing to do with each other, are their mean, to the digit', () => {
+test('similar or uncorrelated channels are averaged exactly', () => {
   const downmix = openDownmix(sampleRate);
   const pcm = Buffer.alloc(8);
   [1000, 1000, -32768, -32768].forEach((value, i) => void pcm.writeInt16LE(value, i * 2));
@@ -36,20 +38,20 @@ test('channels that are alike, or have nothing to do with each other, are their 
   expect(downmix.antiphase).toBe(false);
 });
 
-/** A sound in both channels, turned over in the second, beside noise of their own. */
+/** The same sound in both channels, inverted in the second, with independent noise in each. */
 const against = (gain: number, own: number) => () => ((sound) => [sound + noise(own), noise(own) - gain * sound] as const)(noise(1000));
 
 test.each([
-  ['as loud as each other', 1, 0],
-  ['one at half the level', 0.5, 0],
-  ['with noise of their own 6 dB below', 1, 500],
-])('channels that go against each other are heard from the first tenth of a second on: %s', (_, gain, own) => {
+  ['equal levels', 1, 0],
+  ['one channel at half the level', 0.5, 0],
+  ['with independent noise 6 dB lower', 1, 500],
+])('channels in antiphase are heard from the first 0.1 s: %s', (_, gain, own) => {
   const downmix = openDownmix(sampleRate);
   expect(mixed(downmix, 0.1, against(gain, own))).toBeGreaterThan((1000 ** 2 / 3) * 0.5);
   expect(downmix.antiphase).toBe(true);
 });
 
-test('a sound that is louder than what came before turns them at once, silence and offsets turn nothing, and channels put right are right again', () => {
+test('a louder antiphase sound is detected at once; silence and offsets change nothing; in-phase sound ends the antiphase state', () => {
   const downmix = openDownmix(sampleRate);
   mixed(downmix, 60, () => [noise(20) + 500, noise(20) - 500]);
   expect(downmix.antiphase).toBe(false);
@@ -63,7 +65,7 @@ test('a sound that is louder than what came before turns them at once, silence a
   expect(downmix.antiphase).toBe(false);
 });
 
-test('a tone from the side of two capsules turns nothing over: what comes from the front is heard, however quiet it is beside it', () => {
+test('an off-axis tone at two capsules does not count as antiphase, and sound from the front stays audible', () => {
   const tone = (level: number, i: number, turned = 0) => level * Math.sin((2 * Math.PI * 1700 * i) / sampleRate + turned);
   for (const level of [100, 1000, 10_000]) {
     const downmix = openDownmix(sampleRate);
@@ -76,21 +78,21 @@ test('a tone from the side of two capsules turns nothing over: what comes from t
   }
 });
 
-test('channels that go against each other are noticed where the cable takes up hum alike in both leads', () => {
+test('antiphase channels are detected despite in-phase mains hum from the cable', () => {
   const downmix = openDownmix(sampleRate);
   const hum = (i: number) => 80 * Math.sin((2 * Math.PI * 50 * i) / sampleRate);
   mixed(downmix, 1, (i) => ((sound) => [sound + hum(i), hum(i) - sound] as const)(noise(1000)));
   expect(downmix.antiphase).toBe(true);
 });
 
-test('wind in two capsules turns nothing over, however it begins', () => {
+test('wind at two capsules does not count as antiphase, however it begins', () => {
   const wind = (belowHz: number) => {
     const step = 1 - Math.exp((-2 * Math.PI * belowHz) / sampleRate);
     let [once, twice] = [0, 0];
     const next = () => {
       once += step * (noise(32767) - once);
       twice += step * (once - twice);
-      return twice * (20 / Math.sqrt(belowHz)); // some thousand rms
+      return twice * (20 / Math.sqrt(belowHz)); // some thousand RMS
     };
     for (let i = 0; i < sampleRate; i++) next();
     return next;
@@ -107,7 +109,7 @@ test('wind in two capsules turns nothing over, however it begins', () => {
     }
 });
 
-test('what is at full scale in one channel is counted, for the mean of the two is not', () => {
+test('a full-scale sample in either channel counts as clipped', () => {
   const counted = (...values: number[]) => {
     const pcm = Buffer.alloc(2 * values.length);
     values.forEach((value, i) => void pcm.writeInt16LE(value, i * 2));

@@ -5,7 +5,7 @@ import { type Detection, openEventDetector } from '../../agent/events/event-dete
 const frameSeconds = 0.05;
 const rule: DetectionRule = { open: 0.6, close: 0.3, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 0.5, cooldownSeconds: 0.5 };
 
-/** Scores as [seconds, score] stretches of one label, through a detector. */
+/** Runs [seconds, score] stretches of one label through a detector. */
 function detect(stretches: [number, number][], change: Partial<DetectionRule> = {}) {
   const detector = openEventDetector(['bang'], { bang: { ...rule, ...change } } as Record<Label, DetectionRule>, frameSeconds);
   const confirmed: { at: number; onset: number }[] = [];
@@ -24,7 +24,7 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
   return { confirmed, ended, missed };
 }
 
-test('a bang of 50 ms is one event, reported with its first frame', () => {
+test('a bang of 50 ms is one event and is reported with its first frame', () => {
   const { confirmed, ended } = detect([
     [1, 0.1],
     [0.05, 0.9],
@@ -48,7 +48,7 @@ test('a scream of 5 s is one event of 5 s', () => {
   expect((ended[0] as Detection).offsetSeconds - (ended[0] as Detection).onsetSeconds).toBeCloseTo(5);
 });
 
-test('repeats within the merge time join one event, later ones are new', () => {
+test('a repeat within the merge time joins the event; one after the cool-down is a new event', () => {
   expect(
     detect([
       [0.1, 0.9],
@@ -67,7 +67,7 @@ test('repeats within the merge time join one event, later ones are new', () => {
   ).toHaveLength(2);
 });
 
-test('a sound in the cool-down is not a new event', () => {
+test('a sound within the cool-down is not a new event', () => {
   const { confirmed, missed } = detect([
     [0.1, 0.9],
     [0.7, 0],
@@ -78,7 +78,7 @@ test('a sound in the cool-down is not a new event', () => {
   expect(missed).toEqual([['cooldown', 0.9]]);
 });
 
-test('a sound that begins in the cool-down and outlasts it is one, told once, with its own onset', () => {
+test('a sound that begins in the cool-down and outlasts it is one event with its own onset', () => {
   const { confirmed, missed } = detect([
     [0.1, 0.9],
     [0.8, 0],
@@ -90,7 +90,7 @@ test('a sound that begins in the cool-down and outlasts it is one, told once, wi
   expect(missed).toEqual([]);
 });
 
-test('what does not last the minimum duration is no event', () => {
+test('a sound shorter than the minimum duration is not an event', () => {
   expect(
     detect(
       [
@@ -111,7 +111,7 @@ test('what does not last the minimum duration is no event', () => {
   ).toHaveLength(1);
 });
 
-test('between the thresholds an open event goes on and a closed one stays closed', () => {
+test('between the two thresholds an open event continues and no event opens', () => {
   expect(detect([[1, 0.5]]).confirmed).toHaveLength(0);
   const { ended } = detect([
     [0.1, 0.9],
@@ -121,7 +121,7 @@ test('between the thresholds an open event goes on and a closed one stays closed
   expect((ended[0] as Detection).offsetSeconds).toBeCloseTo(2.1);
 });
 
-test('a score is over a threshold that it has just reached', () => {
+test('a score equal to a threshold counts as above it', () => {
   const { confirmed, ended } = detect([
     [0.1, 0],
     [0.1, rule.open],
@@ -148,7 +148,7 @@ test('a score is over a threshold that it has just reached', () => {
   expect(detect(inCooldown).confirmed.map(({ onset }) => onset)).toEqual([0, expect.closeTo(0.9, 5)]);
 });
 
-test('what stirs and does not open is told once it is over, with its peak; a quiet street and what is left of an event are not', () => {
+test('a sound that stays below the open threshold is reported as missed, with its peak; background and event tails are not', () => {
   const { confirmed, missed } = detect([
     [0.5, 0.1],
     [0.1, 0.4],
@@ -156,7 +156,7 @@ test('what stirs and does not open is told once it is over, with its peak; a qui
     [0.1, 0.35],
     [0.5, 0.1],
     [0.1, 0.4],
-    [0.1, 0.9], // it has opened
+    [0.1, 0.9], // the event has opened
     [0.1, 0.4],
     [0.2, 0.1],
     [0.1, 0.4], // in the tail
@@ -166,7 +166,7 @@ test('what stirs and does not open is told once it is over, with its peak; a qui
   expect(missed).toEqual([['under', 0.55]]);
 });
 
-test('what falls before its time and what is joined to the event before it are told with their scores', () => {
+test('sounds that are too short or merged into the previous event are reported as missed, with their scores', () => {
   const falls: [number, number][] = [
     [0.1, 0.9],
     [0.05, 0.7],
@@ -183,15 +183,15 @@ test('what falls before its time and what is joined to the event before it are t
   expect(ended).toMatchObject([{ confidence: 0.95, offsetSeconds: expect.closeTo(0.35) }]);
 });
 
-test('a stream that is over ends what is going on, also in its tail, and nothing that has not lasted yet', () => {
+test('the end of the stream ends a confirmed event, also in its tail; a sound below the minimum duration is dropped', () => {
   const sound: [number, number] = [0.1, 0.9];
   expect(detect([sound]).ended).toHaveLength(1);
   expect(detect([sound, [0.1, 0]]).ended).toHaveLength(1);
-  expect(detect([sound, [0.6, 0]]).ended).toHaveLength(1); // once, in the cool-down
+  expect(detect([sound, [0.6, 0]]).ended).toHaveLength(1); // only once, in the cool-down
   expect(detect([sound], { minDurationSeconds: 0.2 }).ended).toEqual([]);
 });
 
-test('how a label stands: its state, and how long that lasts', () => {
+test('look() returns the state of a label and the time left in that state', () => {
   const detector = openEventDetector(['bang'], { bang: { ...rule, minDurationSeconds: 0.2 } } as Record<Label, DetectionRule>, frameSeconds);
   let frame = 0;
   const after = (seconds: number, score: number) => {
@@ -210,7 +210,7 @@ test('how a label stands: its state, and how long that lasts', () => {
   expect(after(0.05, 0)).toMatchObject({ state: 'idle', leftSeconds: 0 });
 });
 
-test('smoothing takes single frames away and moves the onset back by its delay', () => {
+test('smoothing removes single frames and moves the onset back by its delay', () => {
   expect(
     detect(
       [
@@ -231,7 +231,7 @@ test('smoothing takes single frames away and moves the onset back by its delay',
   expect(confirmed[0]?.onset).toBeCloseTo(1.025);
 });
 
-test('smoothing moves the offset back as it does the onset, and is of whole frames', () => {
+test('smoothing moves the offset back like the onset, and is rounded to whole frames', () => {
   const sound: [number, number][] = [
     [1, 0],
     [1, 0.9],
@@ -242,12 +242,12 @@ test('smoothing moves the offset back as it does the onset, and is of whole fram
     [1, 0],
     [0.15, 0.9],
     [2, 0],
-  ]; // not over before the frame that opened it
+  ]; // the offset is not before the frame that opened the event
   expect(detect(brief, { smoothingSeconds: 0.2, close: 0.6 }).ended).toMatchObject([{ offsetSeconds: expect.closeTo(1.15) }]);
   expect(detect(sound, { smoothingSeconds: 0.12 })).toEqual(detect(sound, { smoothingSeconds: 0.1 }));
 });
 
-test('merge time and cool-down end behind the frame in which they are over, whatever the sum of the frames before', () => {
+test('merge time and cool-down end after the same number of frames, whatever time has passed before', () => {
   const repeatAfter = (seconds: number, quiet: number) => {
     const { confirmed, missed } = detect([
       [quiet, 0],
@@ -264,7 +264,7 @@ test('merge time and cool-down end behind the frame in which they are over, what
   }
 });
 
-test('what is joined to the event before it is joined once, and goes on for as long as it lasts', () => {
+test('a sound merged into the previous event is reported once and extends the event to its own end', () => {
   const { confirmed, ended, missed } = detect([
     [0.1, 0.9],
     [0.2, 0],
@@ -275,7 +275,7 @@ test('what is joined to the event before it is joined once, and goes on for as l
   expect(ended).toMatchObject([{ offsetSeconds: expect.closeTo(1.3) }]);
 });
 
-test('confidence is the highest score of the event, and its scores are those of that moment', () => {
+test('the confidence is the highest score of the event, with the scores of that frame', () => {
   expect(
     detect([
       [0.1, 0.7],

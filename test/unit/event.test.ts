@@ -11,11 +11,11 @@ const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validate = ajv.compile(JSON.parse(readFileSync('docs/event.schema.json', 'utf8')));
 
-test('the schemas in docs are those of the code', () => {
+test('the schemas in docs match the code', () => {
   for (const [name, content] of Object.entries(schemaFiles())) expect(readFileSync(`docs/${name}`, 'utf8'), `${name}: npm run schema`).toBe(content);
 });
 
-test('asyncapi.json is whole: what it refers to is there, and every part of an address and every channel is told', () => {
+test('asyncapi.json is complete: its references resolve, and each channel and address parameter has a description', () => {
   const { channels, operations } = JSON.parse(readFileSync('docs/asyncapi.json', 'utf8')) as {
     channels: Record<string, { address: string; description?: string; parameters: Record<string, { description?: string }>; messages: object }>;
     operations: Record<string, { channel: { $ref: string } }>;
@@ -41,14 +41,14 @@ test('a stored event becomes a valid CloudEvent, with and without calibration', 
   }
 });
 
-test('the schema refuses anything more', () => {
+test('the event schema refuses additional properties and unknown labels', () => {
   const published = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock());
   expect(validate({ ...published, note: 'text' })).toBe(false);
   expect(validate({ ...published, data: { ...published.data, audio: 'UklGRg==' } })).toBe(false);
   expect(validate({ ...published, data: { ...published.data, label: 'speech' } })).toBe(false);
 });
 
-test('an event heard before the clock was set is corrected in the same boot, and owned up to after another', () => {
+test('an event heard before the clock was set is corrected in the same boot and marked unsynchronised in another boot', () => {
   const event = { ...recordedEvent(0, { onsetWallMs: 5000, onsetMonotonicMs: 10_000, clockSynchronised: false }), sequence: 1 };
   const corrected = toCloudEvent(event, sender, fixedClock({ monotonicMs: () => 25_000 }));
   expect(corrected).toMatchObject({ time: '2026-11-20T10:00:15.000Z', data: { clock: 'corrected' } });
@@ -60,7 +60,7 @@ test('an event heard before the clock was set is corrected in the same boot, and
 test.each([
   [3700, 'synchronised'],
   [3900, 'corrected'],
-] as const)('a stamp of an hour ago that is %i ms off is %s: no clock drifts by more than 500 ppm', (offMs, quality) => {
+] as const)('a timestamp of one hour ago that is %i ms off is %s (limit: 500 ppm drift)', (offMs, quality) => {
   const clock = fixedClock({ monotonicMs: () => 3_610_000 });
   const rightMs = clock.wallMs() - 3_600_000;
   for (const by of [-offMs, offMs]) {
@@ -70,14 +70,14 @@ test.each([
   }
 });
 
-test('what is delivered late is historical', () => {
+test('an event delivered late is marked historical', () => {
   const just = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 60_000 }));
   expect(just.data.historical).toBe(false);
   const late = toCloudEvent({ ...recordedEvent(0), sequence: 1 }, sender, fixedClock({ monotonicMs: () => 61_001 }));
   expect(late.data.historical).toBe(true);
 });
 
-test('what is of an earlier boot and of no known age is historical, also in the first seconds of this one', () => {
+test('an event of an earlier boot and unknown age is historical, also in the first seconds of this boot', () => {
   const earlier = recordedEvent(0, { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d', clockSynchronised: false });
   const published = toCloudEvent({ ...earlier, sequence: 1 }, sender, fixedClock({ monotonicMs: () => 10_000 }));
   expect(published.data).toMatchObject({ clock: 'unsynchronised', historical: true });

@@ -10,12 +10,12 @@ import { healthCourier, openOutbox, validate } from '../support/health-courier.t
 import { openPatient } from '../support/patient.ts';
 import { bootId, hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 
-/** An outbox with some of its answers changed. */
+/** Returns the outbox with some of its methods replaced. */
 function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
   return new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
 }
 
-test('health is published when the record is new, when the connection is, and not else', async () => {
+test('health is published for a new hearing record and a new connection, and not otherwise', async () => {
   const { outbox, at, reconnect } = healthCourier();
   outbox.writeHearing(hearingRecord({ droppedSamples: 480, opens: 3 }));
   expect(await at(21_260)).toMatchObject({
@@ -43,14 +43,14 @@ test('health is published when the record is new, when the connection is, and no
   expect(await at(40_000)).toMatchObject({ hearing: { state: 'deaf' } });
 });
 
-test('the outbox is told of: what waits and how long', async () => {
+test('health reports the number of pending events and the age of the oldest', async () => {
   const { outbox, at } = healthCourier();
   outbox.append(recordedEvent(0));
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 21, stored: 1, dropped: 0, faults: [] } });
 });
 
-test('what waits is what became of no event yet', async () => {
+test('the pending count is stored minus sent, expired and unreadable', async () => {
   const outbox = openOutbox();
   const fates = { stored: 100, sent: 40, expired: 20, unreadable: 10, refused: 3, dropped: 2 };
   const { at } = healthCourier(changed(outbox, { fates: () => fates }));
@@ -58,14 +58,14 @@ test('what waits is what became of no event yet', async () => {
   expect((await at(21_000)).outbox).toEqual({ pending: 30, ...fates, faults: [] });
 });
 
-test('an event that claims to be of later waits for no time at all: it keeps no health from being told', async () => {
+test('an event with an onset in the future has waited 0 s and does not block health', async () => {
   const { outbox, at } = healthCourier();
   outbox.append(recordedEvent(60));
   outbox.writeHearing(hearingRecord());
   expect(await at(21_000)).toMatchObject({ outbox: { pending: 1, oldestSeconds: 0 } });
 });
 
-test('the outbox is looked at once a second, and nothing is sent again while it is not answered', async () => {
+test('the outbox is read once a second, and no second health message is sent while one is unanswered', async () => {
   const outbox = openOutbox();
   let looks = 0;
   const readHearing = () => {
@@ -88,7 +88,7 @@ test('the outbox is looked at once a second, and nothing is sent again while it 
   expect(await at(61_000)).toMatchObject({ hearing: { reportedSecondsAgo: 2 } });
 });
 
-test('how long an event of an earlier boot waits is told by when it really was, and not told where that or the time now is not known', async () => {
+test('the waiting time of an event of an earlier boot is reported only while both its time and the current time are known', async () => {
   const earlier = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
   const clock = { right: true, wallMs: Date.UTC(2026, 10, 20, 12) };
   const change = { wallMs: () => clock.wallMs, synchronised: () => clock.right };
@@ -109,7 +109,7 @@ test('how long an event of an earlier boot waits is told by when it really was, 
   expect(untimed.outbox).not.toHaveProperty('oldestSeconds');
 });
 
-test('a fault of the outbox is told within 5 s, one more at once, its end when it has lasted 30 s; one that comes and goes once', async () => {
+test('an outbox fault is reported within 5 s, a further one at the next look, its end after 30 s', async () => {
   const outbox = openOutbox();
   let faults: OutboxFault[] = [];
   const { at } = healthCourier(changed(outbox, { faults: () => faults }));
@@ -132,7 +132,7 @@ test('a fault of the outbox is told within 5 s, one more at once, its end when i
   expect(await at(101_000)).toBeUndefined();
 });
 
-test('the end of a fault is told when that one has lasted 30 s, whatever ended before it', async () => {
+test('the end of a fault is reported 30 s after that fault ended, whatever ended before it', async () => {
   const outbox = openOutbox();
   let faults: OutboxFault[] = ['disk_full', 'outbox_damaged'];
   const { at } = healthCourier(changed(outbox, { faults: () => faults }));
@@ -147,7 +147,7 @@ test('the end of a fault is told when that one has lasted 30 s, whatever ended b
   expect((await at(80_000)).outbox.faults).toEqual([]);
 });
 
-test('an outbox that cannot be read is told of at once, without counts, and the row last read grows old', async () => {
+test('an unreadable outbox is reported at once without counts, and the last hearing record keeps ageing', async () => {
   const outbox = openOutbox();
   let closed = true;
   const whileOpen = <T>(work: () => T): T => {
@@ -172,7 +172,7 @@ test('an outbox that cannot be read is told of at once, without counts, and the 
   expect((await at(190_000)).hearing).toMatchObject({ state: 'silent', listenedSeconds: 9 });
 });
 
-test('of an outbox that is new, and has no word of the listener yet, nothing else is believed than was read last', async () => {
+test('a new outbox without a hearing record does not replace the last record read', async () => {
   const outbox = openOutbox();
   let isNew = false;
   const { at } = healthCourier(changed(outbox, { readHearing: () => (isNew ? undefined : outbox.readHearing()) }));
@@ -183,7 +183,7 @@ test('of an outbox that is new, and has no word of the listener yet, nothing els
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', listenedSeconds: 9 } });
 });
 
-test('what the listener tells in the file that it has put in the place of a damaged one is read at once', async () => {
+test('the hearing record is read at once from a file that replaced a damaged outbox', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db');
   const { at } = healthCourier(openPatient(path));
   const tell = (written: number) => {
@@ -198,7 +198,7 @@ test('what the listener tells in the file that it has put in the place of a dama
   expect(await at(32_000)).toMatchObject({ hearing: { reportedSecondsAgo: 2 } });
 });
 
-test('the schema takes no more than it says', async () => {
+test('the health schema refuses additional properties and unknown values', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord());
   const health = await at(21_000);
@@ -209,7 +209,7 @@ test('the schema takes no more than it says', async () => {
   expect(validate({ ...health, outbox: { ...health.outbox, faults: ['what was said'] } })).toBe(false);
 });
 
-test('health says why the connection was away, and at once when events are refused', async () => {
+test('health gives the reason for the last connection loss, and reports refused events at once', async () => {
   const { outbox, at, link, reconnect } = healthCourier();
   outbox.writeHearing(hearingRecord());
   link.failed('certificate_refused');
@@ -228,7 +228,7 @@ test('health says why the connection was away, and at once when events are refus
   expect((await at(29_000)).link).toEqual({ connections: 2, lastFault: 'connection_lost', eventsRefused: false, eventRefusal: 'none' });
 });
 
-test('health that the broker refuses is sent again a minute later or over another connection, as it is then; what only got lost, after a second', async () => {
+test('refused health is retried after a minute or over a new connection, with current values; lost health after a second', async () => {
   const { at, fail, tries, reconnect, outbox } = healthCourier();
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 }));
   fail(new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true));

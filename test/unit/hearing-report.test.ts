@@ -27,7 +27,7 @@ const hearing = (change: Partial<Hearing> = {}): Hearing => ({
   ...change,
 });
 
-test('the listener writes at once when its state changes, else at intervals, and goes on counting after a restart', () => {
+test('the listener writes the hearing record when its state changes and at intervals, and continues its counts after a restart', () => {
   const outbox = openOutbox();
   let now = 10_000;
   const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
@@ -46,7 +46,8 @@ test('the listener writes at once when its state changes, else at intervals, and
   report(hearing({ listenedSeconds: 120 }));
   expect(written()).toBe(133_000);
   now = 134_000;
-  report(hearing({ state: 'deaf', fault: 'busy' })); // too soon after the last; the supervisor reports again within a second
+  // too soon after the last write; the supervisor reports again within a second
+  report(hearing({ state: 'deaf', fault: 'busy' }));
   expect(written()).toBe(133_000);
   now = 135_000;
   report(hearing({ state: 'deaf', fault: 'busy', listenedSeconds: 120 }));
@@ -58,7 +59,7 @@ test('the listener writes at once when its state changes, else at intervals, and
   expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 121, droppedSamples: 14, opens: 2, starts: 2 });
 });
 
-test('a stop in order is taken back by the next start in this boot, and nothing else is', () => {
+test('a start resets the state `stopped` to `starting` if the stop was in the same boot, and changes nothing else', () => {
   const outbox = openOutbox();
   const clock = fixedClock({ monotonicMs: () => 40_000 });
   const after = (change: Parameters<typeof hearingRecord>[0]) => {
@@ -73,7 +74,7 @@ test('a stop in order is taken back by the next start in this boot, and nothing 
     expect(after(left)).toEqual(hearingRecord(left));
 });
 
-test('a microphone that comes and goes is told of ten times at once and then once a minute; after a while of rest at once again', () => {
+test('a microphone that comes and goes is recorded at once ten times, then once a minute; after a quiet period at once again', () => {
   const outbox = openOutbox();
   let now = 10_000;
   const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
@@ -94,7 +95,7 @@ test('a microphone that comes and goes is told of ten times at once and then onc
   expect(outbox.readHearing()).toMatchObject({ state: 'deaf', fault: 'busy', writtenMonotonicMs: now });
 });
 
-test('an outbox that cannot be written does not stop the hearing, and is tried again', () => {
+test('an outbox that cannot be written does not stop the listener and is tried again', () => {
   const outbox = openOutbox();
   let now = 10_000;
   let broken = true;
@@ -114,7 +115,7 @@ test('an outbox that cannot be written does not stop the hearing, and is tried a
   report(hearing());
   expect(outbox.readHearing()?.writtenMonotonicMs).toBe(13_000);
 
-  // one that fails when an interval is over too: in as long again the courier would tell that the listener is silent
+  // fails at the end of an interval too: after another whole interval the courier would report the listener as silent
   broken = true;
   for (; now < 136_000; now += 1000) report(hearing());
   broken = false;
@@ -122,7 +123,7 @@ test('an outbox that cannot be written does not stop the hearing, and is tried a
   expect(outbox.readHearing()?.writtenMonotonicMs).toBe(143_000);
 });
 
-test('a noise floor is told of a microphone that is heard, and of no other', () => {
+test('the hearing record has a noise floor while the microphone is heard, and none while it is deaf', () => {
   const outbox = openOutbox();
   let now = 10_000;
   const history = openLevelHistory(
@@ -140,7 +141,7 @@ test('a noise floor is told of a microphone that is heard, and of no other', () 
   expect(outbox.readHearing()).not.toHaveProperty('noiseFloorDb');
 });
 
-test('an outbox that cannot be read at first is read before it is written: counts go on, and what was usual is not learnt anew', () => {
+test('an outbox that is unreadable at first is read before it is written: counts continue and usual levels are kept', () => {
   const outbox = openOutbox();
   const usual = (hour: number, quarters: number) => ({ hour, quarters, floorDb: -60, loudDb: -30 });
   outbox.writeHearing(hearingRecord({ starts: 3 }), [usual(3, 50), usual(4, 50)]);
@@ -178,8 +179,8 @@ test('an outbox that cannot be read at first is read before it is written: count
   expect(history.suspicion()).toBe('covered');
 });
 
-// Files as a Raspberry Pi has them; the firmware behind them is not there.
-test('the board tells its temperature and throttling where it can, and nothing where not', () => {
+// The files are like those of a Raspberry Pi; there is no firmware behind them.
+test('the board reports temperature and throttling where the files exist, and nothing where they do not', () => {
   const sys = mkdtempSync(join(tmpdir(), 'tocsin-sys-'));
   expect(readBoard('/nowhere', sys)).toEqual({});
   for (const [zone, value] of [
@@ -193,32 +194,29 @@ test('the board tells its temperature and throttling where it can, and nothing w
   mkdirSync(firmware, { recursive: true });
   writeFileSync(join(firmware, 'get_throttled'), '50005\n'); // 0x50005: under-voltage and throttled, now and earlier
   expect(readBoard('/nowhere', sys)).toEqual({ temperatureCelsius: 51.3, throttled: 'now', underVoltage: 'now' });
-  writeFileSync(join(firmware, 'get_throttled'), '8\n'); // the soft limit of temperature
+  writeFileSync(join(firmware, 'get_throttled'), '8\n'); // the soft temperature limit
   expect(readBoard(sys, sys)).toMatchObject({ throttled: 'now', underVoltage: 'no' });
   writeFileSync(join(firmware, 'get_throttled'), '10000\n');
   expect(readBoard(sys, sys)).toMatchObject({ throttled: 'no', underVoltage: 'earlier', freeDiskMegabytes: expect.any(Number) });
 });
 
-test.each(['soc/soc:firmware', 'soc@107c000000:firmware', 'soc@107c000000/soc@107c000000:firmware'])(
-  'throttling is told where the firmware is %s',
-  (folder) => {
-    const sys = mkdtempSync(join(tmpdir(), 'tocsin-sys-'));
-    for (const other of ['soc/soc:gpu', 'soc@107c000000/soc@107c000000:power', 'socket:firmware', 'serial8250', folder])
-      mkdirSync(join(sys, 'devices/platform', other), { recursive: true });
-    writeFileSync(join(sys, 'devices/platform', folder, 'get_throttled'), '50005\n');
-    expect(throttledFile(sys)).toBe(join(sys, 'devices/platform', folder, 'get_throttled'));
-    expect(readBoard('/nowhere', sys)).toEqual({ throttled: 'now', underVoltage: 'now' });
-  },
-);
+test.each(['soc/soc:firmware', 'soc@107c000000:firmware', 'soc@107c000000/soc@107c000000:firmware'])('throttling is read with the firmware in %s', (folder) => {
+  const sys = mkdtempSync(join(tmpdir(), 'tocsin-sys-'));
+  for (const other of ['soc/soc:gpu', 'soc@107c000000/soc@107c000000:power', 'socket:firmware', 'serial8250', folder])
+    mkdirSync(join(sys, 'devices/platform', other), { recursive: true });
+  writeFileSync(join(sys, 'devices/platform', folder, 'get_throttled'), '50005\n');
+  expect(throttledFile(sys)).toBe(join(sys, 'devices/platform', folder, 'get_throttled'));
+  expect(readBoard('/nowhere', sys)).toEqual({ throttled: 'now', underVoltage: 'now' });
+});
 
-test('counts beyond what the outbox takes stay at its bounds, and the rest of the report is stored', () => {
+test('counts beyond the bounds of the outbox are stored at the bound, with the rest of the record', () => {
   const outbox = openOutbox();
   outbox.writeHearing(hearingRecord({ starts: 1_000_001, opens: 2e9, droppedSamples: 1e12 + 1, listenedSeconds: 77 }));
   expect(outbox.readHearing()).toMatchObject({ starts: 1_000_000, opens: 1e9, droppedSamples: 1e12, listenedSeconds: 77 });
   outbox.close();
 });
 
-test('an hour louder than the outbox takes is stored at its bound; one that the schema refuses all the same holds up none behind it', () => {
+test('an hourly level beyond the bounds is stored at the bound; an hour that the schema refuses does not block later ones', () => {
   const outbox = openOutbox();
   const report = openSummaryReport(outbox, silentLogger, () => 0);
   report.add(hourSummary({ levels: { laeq: 21, la10: 25, la90: -140 } }));

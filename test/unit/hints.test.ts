@@ -23,7 +23,7 @@ silence(program);
 
 const commands = everyCommand(treeOf(program));
 
-/** Why the command line does not take these words; nothing is run. */
+/** Returns why the command line refuses these words, or undefined. Runs no command. */
 function refused(words: readonly string[]): string | undefined {
   try {
     program.parse(words, { from: 'user' });
@@ -35,8 +35,8 @@ function refused(words: readonly string[]): string | undefined {
 }
 
 /**
- * What is wrong with each `tocsin ...` that a text tells a person to type. Prose may follow: it is right when as many of its words as
- * hold the command, its options and their values, or some more, are taken by the command line itself.
+ * Returns what is wrong with each `tocsin ...` command in a text. Prose may follow a command: the command is right if
+ * the command line accepts the words up to its last option, or some more of them.
  */
 function wrong(text: string): string[] {
   return [...text.matchAll(/(?<![\w./-])tocsin ((?:-{1,2})?[a-z](?:[^;,:()"`»>|?!\n]|:(?=\S))*)/g)].flatMap(([, rest = '']) => {
@@ -56,25 +56,25 @@ function wrong(text: string): string[] {
 const examples = commands.flatMap(({ examples: shown }) => shown);
 const messages = Object.values(catalogue).flatMap(({ en, fr }) => [en, fr]);
 const hints = Object.entries(frenchErrors).flat();
-// in prose the name is also that of the program
+// in prose "Tocsin" also names the program
 const said = [...messages, ...hints, ...examples].filter((text) => !/^Tocsin|tocsin_[A-Z]/.test(text));
 
-test('every command that a message, hint or example tells a person to type is taken by the command line, with its options and values', () => {
+test('the command line accepts every command in messages, hints and examples, with its options and values', () => {
   expect(said.flatMap(wrong)).toEqual([]);
   expect(examples.length).toBeGreaterThan(20);
   expect(said.filter((text) => / ?tocsin [a-z]/.test(text)).length).toBeGreaterThan(100);
 });
 
-test('so is every command in code font in the documents', () => {
+test('the command line accepts every command in code font in the documents', () => {
   const spans = ['README.md', 'CONTRIBUTING.md', 'models/README.md', 'systemd/README.md', ...globSync('docs/*.md')].flatMap((path) =>
     [...readFileSync(path, 'utf8').matchAll(/`((?:sudo )?tocsin [^`]+)`/g)].map(([, typed]) => typed as string),
   );
-  // which name a command without its argument, or an option without its value
+  // these name a command without its argument, or an option without its value
   expect(spans.flatMap(wrong).filter((why) => !/: (missing required argument|the option .* needs a value)/.test(why))).toEqual([]);
   expect(spans.length).toBeGreaterThan(10);
 });
 
-test('a command, option or value that would be refused is noticed, also with prose behind it', () => {
+test('an unknown command, option or value is detected, also with prose after it', () => {
   expect(wrong('sudo tocsin cure')).toEqual(["tocsin cure: unknown command 'cure'"]);
   expect(wrong('tocsin doctor --softly says more')).toEqual([expect.stringContaining("unknown option '--softly'")]);
   expect(wrong('see: tocsin events -n many')).toEqual([expect.stringContaining("expected a whole number from 1 to 1000000, got 'many'")]);
@@ -84,7 +84,7 @@ test('a command, option or value that would be refused is noticed, also with pro
   expect(wrong('tocsin events explain 17 --json; tocsin devices lists what can be opened, then tocsin model {folder}')).toEqual([]);
 });
 
-test('where another configuration was named, the commands to type name it too', () => {
+test('commands in messages name the configuration file if it is not the default', () => {
   const takers = commands.filter(({ options }) => options.some(({ environment }) => environment === 'TOCSIN_CONFIG'));
   for (const { words } of takers)
     expect(withConfig(`sudo tocsin ${words.join(' ')} says more`, '/a.yaml')).toBe(`sudo tocsin ${words.join(' ')} -c /a.yaml says more`);
@@ -105,13 +105,13 @@ test('where another configuration was named, the commands to type name it too', 
   expect(configNamedBy(['tocsin', 'status'], {})).toBeUndefined();
 });
 
-test('a hint that is a command stays on its line, to be copied', () => {
+test('a hint that is a command stays on one line, so that it can be copied', () => {
   const config = `/etc/${'long/'.repeat(20)}tocsin.yaml`;
   const result: Result = { check: 'tls', state: 'fail', found: text('doctor.tls.ca'), hint: text('doctor.forbidden.try'), ms: 0 };
   expect(showResult(result, openTranslate('en', config), screenOf(process.stdout)).split('\n').at(-1)).toContain(`sudo tocsin doctor -c ${config}`);
 });
 
-test('of several errors that came together each is told', () => {
+test('an AggregateError is shown as the messages of all its errors', () => {
   expect(messageOf(new AggregateError([new Error('ETIMEDOUT 192.0.2.1'), new Error('ENETUNREACH 2001:db8::1')]))).toBe(
     'ETIMEDOUT 192.0.2.1; ENETUNREACH 2001:db8::1',
   );

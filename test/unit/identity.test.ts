@@ -24,7 +24,7 @@ const faultOf = (run: () => unknown) => {
 };
 
 test.each(['usb:1-1.3', 'usb:0d8c:0014', 'usb:0d8c:0014:A7', 'usb:1-1.3,0d8c:0014', '/dev/snd/by-id/usb-Device-00'])(
-  '%s leads to the same microphone under another card number, and to none when it is away',
+  '%s finds the same microphone under another card number, and none when it is unplugged',
   (name) => {
     cards.plug(1, 'Device', usb);
     cards.plug(2, 'Other', { port: '1-1.4', model: '1234:5678' });
@@ -37,7 +37,7 @@ test.each(['usb:1-1.3', 'usb:0d8c:0014', 'usb:0d8c:0014:A7', 'usb:1-1.3,0d8c:001
   },
 );
 
-test('another microphone in its port, or two alike, are refused', () => {
+test('another microphone in the named port, or two that match the name, are refused', () => {
   cards.plug(1, 'Other', { port: '1-1.3', model: '1234:5678' });
   expect(faultOf(() => resolveDevice('usb:1-1.3,0d8c:0014', tree))).toBe('wrong_device');
   expect(faultOf(() => resolveDevice('usb:0d8c:0014', tree))).toBe('absent');
@@ -47,7 +47,7 @@ test('another microphone in its port, or two alike, are refused', () => {
   expect(resolveDevice('usb:0d8c:0014:B8', tree).card?.index).toBe(3);
 });
 
-test('what is there in its place is told in French as well, without a word of English', () => {
+test('the error about another microphone in its place is translated to French completely', () => {
   const said = () => {
     try {
       return resolveDevice('usb:0d8c:0014', tree).pcm;
@@ -63,7 +63,7 @@ test('what is there in its place is told in French as well, without a word of En
   expect(said()).toBe('Attendu un seul microphone usb:0d8c:0014, obtenu usb:1-1.4,0d8c:0014:A7; usb:1-1.5,0d8c:0014:A7');
 });
 
-const plain = { model: '0d8c:0014' }; // as most are: no serial number
+const plain = { model: '0d8c:0014' }; // like most devices, without a serial number
 const byId = '/dev/snd/by-id/usb-C-Media_USB_Audio-00';
 test.each([
   ['usb:0d8c:0014', undefined],
@@ -72,7 +72,7 @@ test.each([
   ['usb:1-1.3', '1-1.3'],
   ['usb:1-1.4,0d8c:0014', '1-1.4'],
   ['/dev/snd/by-path/usb-1.4', '1-1.4'],
-])('of two that are alike in all but the port, %s is neither, unless it names a port', (name, port) => {
+])('with two devices that differ only in the port, %s matches one only if it names a port', (name, port) => {
   cards.plug(1, 'Device', { ...plain, port: '1-1.3' });
   cards.plug(2, 'Device_1', { ...plain, port: '1-1.4' });
   cards.link('by-id/usb-C-Media_USB_Audio-00', 1);
@@ -81,14 +81,14 @@ test.each([
   else expect(faultOf(() => resolveDevice(name, tree))).toBe('wrong_device');
 });
 
-test('serial numbers tell two of one make apart, but not which of them the kernel calls Device', () => {
+test('a serial number tells two devices of one model apart; the card id does not', () => {
   cards.plug(1, 'Device', usb);
   cards.plug(2, 'Device_1', { ...usb, port: '1-1.4', serial: 'B8' });
   for (const name of ['/dev/snd/by-id/usb-Device-00', 'usb:0d8c:0014:A7']) expect(resolveDevice(name, tree).card?.index, name).toBe(1);
   expect(faultOf(() => resolveDevice('plughw:CARD=Device,DEV=0', tree))).toBe('wrong_device');
 });
 
-test('a serial number that two have tells them apart no more than none', () => {
+test('a serial number that two devices share does not tell them apart', () => {
   for (const port of ['1-1.3', '1-1.4']) cards.plug(Number(port.at(-1)), `Device_${port.at(-1)}`, { ...usb, port });
   for (const name of ['usb:0d8c:0014:A7', '/dev/snd/by-id/usb-Device_3-00'])
     expect(
@@ -98,16 +98,16 @@ test('a serial number that two have tells them apart no more than none', () => {
   expect(resolveDevice('usb:1-1.4', tree).card?.index).toBe(4);
 });
 
-test('a card id may have a hyphen', () => {
+test('an ALSA card id may contain a hyphen', () => {
   cards.plug(1, 'mic-front', usb);
   expect(resolveDevice('plughw:CARD=mic-front,DEV=0', tree).card?.index).toBe(1);
   expect(faultOf(() => resolveDevice('plughw:CARD=mic-rear,DEV=0', tree))).toBe('absent');
 });
 
-test('a card that goes while it is looked at is left out', () => {
+test('a card that is unplugged while it is read is left out', () => {
   cards.plug(1, 'Device', usb, 4711);
   cards.plug(2, 'Other', { port: '1-1.4', model: '1234:5678' });
-  // its name is still listed, its folder is gone
+  // its name is still listed, but its folder is gone
   rmSync(join(tree.sys, 'devices/usb1/1-1.3'), { recursive: true });
   expect(listCards(tree).map(({ id }) => id)).toEqual(['Other']);
   expect(faultOf(() => resolveDevice('usb:1-1.3', tree))).toBe('absent');
@@ -121,7 +121,7 @@ test('a card that goes while it is looked at is left out', () => {
   expect(heldBy(4711, tree)).toBeUndefined();
 });
 
-test('an ALSA card id must be there; other ALSA names pass', () => {
+test('an ALSA card id must exist; other ALSA names are accepted', () => {
   cards.plug(0, 'vc4hdmi');
   expect(resolveDevice('plughw:CARD=vc4hdmi,DEV=0', tree).card?.index).toBe(0);
   expect(faultOf(() => resolveDevice('plughw:CARD=Device,DEV=0', tree))).toBe('absent');
@@ -129,7 +129,7 @@ test('an ALSA card id must be there; other ALSA names pass', () => {
   expect(listCards(tree)).toEqual([{ index: 0, id: 'vc4hdmi', devices: [0] }]);
 });
 
-test('the card that a process holds is found, and the rate at which its hardware samples', () => {
+test('the card that a process holds is found, with the rate and channels of its hardware', () => {
   cards.plug(1, 'Device', usb, 4711, 8000);
   cards.plug(2, 'Other', { port: '1-1.4', model: '1234:5678' }, 4712);
   expect(heldBy(4711, tree)).toMatchObject({ card: { id: 'Device' }, rate: 8000, channels: 1 });
@@ -137,7 +137,7 @@ test('the card that a process holds is found, and the rate at which its hardware
   expect(heldBy(47, tree)).toBeUndefined();
 });
 
-test('a USB microphone is best named by its port, another by its card', () => {
+test('bindsBest prefers a USB microphone by port and another card by its card id', () => {
   cards.plug(0, 'sndrpii2scard');
   cards.plug(1, 'Device', usb);
   const listed = listCards(tree);
@@ -146,7 +146,7 @@ test('a USB microphone is best named by its port, another by its card', () => {
   expect(names.filter((name) => bindsBest(name, listed))).toEqual(['usb:1-1.3,0d8c:0014', 'plughw:CARD=sndrpii2scard,DEV=0']);
 });
 
-test('a card number is refused in the configuration, whatever ALSA calls what is behind it', () => {
+test('the configuration refuses a card number in every form of ALSA name', () => {
   const numbered = [
     'hw:1,0',
     'plughw:0',
@@ -169,7 +169,7 @@ test('a card number is refused in the configuration, whatever ALSA calls what is
   }
 });
 
-test('what ALSA would write to a file or a program is no microphone', () => {
+test('the configuration refuses an ALSA device that would write sound to a file or a program', () => {
   const check = (device: string) =>
     checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } }, 'test').microphone.device;
   const recording = [

@@ -8,7 +8,7 @@ import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { AudioError } from '../../agent/lib/errors.ts';
 import { hear } from '../../agent/pipeline.ts';
 
-/** The arrays that are made from here on, slices and copies among them, as far as they hold anything but zeros now. */
+/** Returns the lengths of those arrays made from now on, slices and copies included, that hold anything but zeros. */
 function arraysMade(): () => number[] {
   const made: (Float32Array | Float64Array)[] = [];
   for (const kind of ['Float32Array', 'Float64Array'] as const) {
@@ -31,7 +31,7 @@ describe.each([
   [48_000, 96],
   [44_100, 90],
 ])('resampled from %i Hz', (rate, history) => {
-  test('sound is kept for as long as the filter is, and not at all once it is cleared', () => {
+  test('the resampler keeps no more sound than its filter is long, and none after clear()', () => {
     const resampler = openResampler(rate, 16_000);
     const kept = arraysMade();
     for (const length of [4800, 4800, 777, 4410]) {
@@ -47,7 +47,7 @@ describe.each([
   });
 });
 
-test('of the sound that its level was taken of nothing is kept, however long a piece is', () => {
+test('the sound level meter keeps no samples', () => {
   const meter = openSoundLevelMeter(48_000);
   const kept = arraysMade();
   for (const length of [4800, 4800, 4801, 100]) {
@@ -59,7 +59,7 @@ test('of the sound that its level was taken of nothing is kept, however long a p
   expect(meter.levels().laeqDb).toBeGreaterThan(-20);
 });
 
-// a classifier that hears nothing and keeps nothing: what is found is kept by the others
+// a classifier that detects nothing and keeps nothing, so that only the other parts can keep sound
 const deaf: Classifier = {
   labels,
   sampleRate: 16_000,
@@ -74,12 +74,12 @@ test.each([
   ['ends', undefined],
   ['fails', new AudioError('Expected sound, got the end', 'plug it in')],
   ['cannot be judged', new Error('the model fails')],
-])('of sound with a long gap in it, of which nothing is kept behind the gap, nothing is kept once it %s', async (_, failure) => {
+])('the pipeline keeps only the resampler filter after a long gap, and no sound once the stream %s', async (_, failure) => {
   const rule = { open: 0.5, close: 0.4, minDurationSeconds: 0.08, mergeSeconds: 0.2, cooldownSeconds: 0.2, smoothingSeconds: 0.04 };
   const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Parameters<typeof hear>[2];
   const numbers: number[] = [];
   let kept = () => [] as number[];
-  const filter = [96, 96]; // of the resampler that is opened behind the gap
+  const filter = [96, 96]; // of the resampler opened after the gap
   async function* frames() {
     for (const firstSample of [0, 4800, 480_000, 484_800]) {
       if (firstSample === 0) kept = arraysMade();
@@ -93,11 +93,11 @@ test.each([
   const heard = hear({ sampleRate: 48_000, dropped: 0, frames }, deaf, rules, {}, new AbortController().signal);
   if (failure) await expect(heard).rejects.toBe(failure);
   else await heard;
-  expect(numbers).toEqual([1, 1, 1 + filter.length, 1 + filter.length]); // what the resampler has to keep
+  expect(numbers).toEqual([1, 1, 1 + filter.length, 1 + filter.length]); // what the resampler must keep
   expect(kept()).toEqual(filter);
 });
 
-test('the model’s window holds what has come since the last, and is zeros once the stream is over, as are its states', async () => {
+test('the model window holds only samples since the last inference; window and states are zeros when the stream is over', async () => {
   const given: Float32Array[] = [];
   const states: Float32Array[] = [];
   const create = InferenceSession.create.bind(InferenceSession) as (graph: unknown, options: unknown) => Promise<InferenceSession>;

@@ -7,7 +7,10 @@ const sampleRate = 16_000;
 const hop = 640;
 const frameSeconds = hop / sampleRate;
 
-/** Glass is whatever is loud, told a second late. It shows how long it is waited for, not what is heard. */
+/**
+ * Takes every loud sound for glass and reports it a second late. It shows how long the pipeline waits, not what it
+ * recognises.
+ */
 function lateBySecond(): Classifier {
   const late = Math.round(1 / frameSeconds);
   let held: number[] = [];
@@ -36,7 +39,7 @@ function lateBySecond(): Classifier {
   };
 }
 
-test('a sound that the end cuts off is told and ends, though model, smoothing and minimum duration take longer than a second, and its merge time a minute', async () => {
+test('a sound cut off by the end of the stream is confirmed and ended, even if scores are delayed by more than a second', async () => {
   const short = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
   const glass_break = { ...short, minDurationSeconds: 0.8, smoothingSeconds: 1, mergeSeconds: 60 };
   const told: string[] = [];
@@ -48,19 +51,19 @@ test('a sound that the end cuts off is told and ends, though model, smoothing an
   expect(told).toEqual(['confirmed', 'ended']);
 });
 
-test('a sound that a long gap cuts off is told, unless another such gap was less than 10 s before', async () => {
+test('a sound cut off by a gap of a second is confirmed, unless another such gap was less than 10 s before', async () => {
   const rule = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
   const told: number[] = [];
   async function* frames() {
     const second = (at: number, loud = false) => ({ samples: new Float32Array(sampleRate).fill(loud ? 1 : 0, 0.4 * sampleRate), firstSample: at * sampleRate });
     let at = 0;
     for (const seconds of [3, 11, 5, 11, 1]) {
-      // loud at its end, but for the last; then a second is lost
+      // loud at the end of each stretch but the last; then a second is lost
       for (let i = 1; i <= seconds; i++) yield second(at++, i === seconds && seconds > 1);
       at++;
     }
   }
   const on = { confirmed: ({ detection }: Heard) => told.push(Math.round(detection.onsetSeconds)) };
   await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
-  expect(told).toEqual([2, 14, 32]); // not that at 20 s
+  expect(told).toEqual([2, 14, 32]); // not the one at 20 s
 });

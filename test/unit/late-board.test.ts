@@ -6,11 +6,11 @@ import { rulesOf } from '../../agent/classify/rules.ts';
 import { hear } from '../../agent/pipeline.ts';
 
 const sampleRate = 16_000;
-const bufferSeconds = 1.6; // as arecord, the socket pair and the reader's buffer hold together (pcm-process.ts)
+const bufferSeconds = 1.6; // what arecord, the socket pair and the reader's buffer hold together (pcm-process.ts)
 
 /**
- * Hears silence with the rules of the bundled model, on a board of the test's own clock: a second of sound takes `cost`
- * seconds to score, and once the board stands still for `stall` seconds. Sound that finds the buffers full is lost. It
+ * Hears silence with the rules of the bundled model, on a board with a simulated clock: scoring a second of sound
+ * takes `cost` seconds, and the board stalls once for `stall` seconds. Sound that finds the buffers full is lost. It
  * cannot show how arecord loses sound. Returns the seconds lost.
  */
 async function lostIn(minutes: number, cost: number, stall: number): Promise<number> {
@@ -50,14 +50,14 @@ async function lostIn(minutes: number, cost: number, stall: number): Promise<num
   return lost;
 }
 
-test.each([0.1, 0.5, 0.8, 0.9])('a board that takes %s s for a second of sound catches up after a stall', async (cost) => {
+test.each([0.1, 0.5, 0.8, 0.9])('a board that takes %s s to score a second of sound catches up after a stall', async (cost) => {
   const lost = await lostIn(10, cost, 4);
   expect(lost).toBeGreaterThan(2);
   expect(lost).toBeLessThan(4);
 });
 
-// as a board that the heat slows down; of the sound it could score `share` at best
-test.each([1.1, 1.25, 2])('a board that takes %s s for a second of sound scores hardly less than it can', async (cost) => {
+// for example a board throttled by heat, which can score at most 1 / cost of the sound
+test.each([1.1, 1.25, 2])('a board that takes %s s to score a second of sound loses at most 60 s in 10 min beyond what it cannot score', async (cost) => {
   const couldLose = 600 * (1 - 1 / cost);
   expect(await lostIn(10, cost, 0)).toBeLessThan(couldLose + 60);
 });

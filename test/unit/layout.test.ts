@@ -13,13 +13,13 @@ const imports = files.flatMap(({ path, place, text }) =>
   }),
 );
 
-test('imports run one way', () => {
+test('imports run in one direction', () => {
   const wrong = imports.filter(({ place, to }) => order.indexOf(to) > order.indexOf(place));
   expect(wrong).toEqual([]);
   expect(imports.length).toBeGreaterThan(50);
 });
 
-test('a stage imports only types of the stages before it', () => {
+test('a stage imports only types from other stages', () => {
   expect(imports.filter(({ place, to, type }) => stages.includes(place) && stages.includes(to) && place !== to && !type)).toEqual([]);
 });
 
@@ -27,7 +27,7 @@ test.each(['node-web-audio-api', 'onnxruntime-node', 'better-sqlite3', 'mqtt', '
   expect(files.filter(({ text }) => text.includes(`from '${dependency}'`) || text.includes(`import('${dependency}')`)).map(({ path }) => path)).toHaveLength(1);
 });
 
-test('nothing is published past the gate: neither the courier nor a trial by a person', () => {
+test('messages are published only through the schema gate, both by the courier and by test commands', () => {
   const uses = (pattern: RegExp) => files.flatMap(({ path, text }) => (path.startsWith('agent/delivery/') ? [] : (text.match(pattern) ?? [])));
   expect(uses(/.*publishUnchecked.*/g)).toEqual([]);
   expect(uses(/.*\bmqttPublisher\(.*/g).filter((line) => !line.includes('closedPublisher(mqttPublisher('))).toEqual([]);
@@ -48,7 +48,10 @@ test('files are short and have no default exports or enums; comments fit 120 col
   }
 });
 
-/** What a start at these files loads: what they import, at once or later, and what that imports. What only the call of another command imports is left out. */
+/**
+ * The files that a start of these files loads: their static imports and dynamic imports, recursively. Left out is what
+ * only the call of another command imports.
+ */
 function loaded(...starts: readonly string[]) {
   const seen = new Set<string>();
   const load = (path: string): void => {
@@ -68,29 +71,29 @@ function textOf(path: string): string {
   return file.text;
 }
 
-const callers = ['agent/cli/program.ts', 'agent/cli/run.ts']; // which import a command's modules when it is called
+const callers = ['agent/cli/program.ts', 'agent/cli/run.ts']; // these import the modules of a command when it is called
 const everyHalf = ['agent/main.ts', 'agent/cli/run.ts'];
 const networks = /(?:from |import\()'(?:mqtt|(?:node:)?(?:net|tls|https?|http2|dgram|dns)(?:\/[a-z]+)?)'/;
 const sounds = /(?:from |import\()'(?:onnxruntime-node|node-web-audio-api)'/;
 
-test('what hears cannot speak: of what `listen` loads nothing reaches a network', () => {
+test('no module that `listen` loads reaches a network, except the local socket of the meter', () => {
   const listener = loaded(...everyHalf, 'agent/cli/run/listener.ts');
   expect(listener.map(({ path }) => path)).toContain('agent/classify/onnx-classifier.ts');
-  // but for the meter's socket, which is made for a path, waits, and calls nobody
+  // the meter's socket listens on a path and connects to nothing
   const reaching = listener.filter(({ text }) => networks.test(text));
   expect(reaching.map(({ path }) => path)).toEqual(['agent/meter/socket.ts']);
   expect(reaching[0]?.text).toMatch(/import \{ createServer, type Socket \} from 'node:net';/);
   expect(reaching[0]?.text.match(/\.listen\([^)]*/g)).toEqual(['.listen({ path }, (']);
 });
 
-test('what speaks cannot hear: of what `deliver` loads nothing opens a sound device, a sound file or a model, nor the socket of the meter', () => {
+test('no module that `deliver` loads opens a sound device, a sound file, a model or the meter socket', () => {
   const courier = loaded(...everyHalf, 'agent/cli/run/courier.ts');
   expect(courier.map(({ path }) => path)).toContain('agent/delivery/mqtt-publisher.ts');
   expect(courier.filter(({ text }) => sounds.test(text)).map(({ path }) => path)).toEqual([]);
   expect(courier.filter(({ path }) => /^agent\/(audio|meter)\//.test(path)).map(({ path }) => path)).toEqual([]);
 });
 
-test.each(['listen', 'deliver'])('`%s` defines no other command than those of the agent itself', async (half) => {
+test.each(['listen', 'deliver'])('`%s` defines only the commands `run`, `listen`, `deliver` and `help`', async (half) => {
   const { commands } = await buildProgram(new AbortController().signal, 'en', undefined, half);
   expect(commands.map((command) => command.name())).toEqual(['run', 'listen', 'deliver', 'help']);
 });

@@ -4,7 +4,7 @@ import { openHeardLevels } from '../../agent/events/heard-levels.ts';
 import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { streetLevels } from '../support/levels.ts';
 
-/** One that knows the hour and tells nobody what it learns. */
+/** A history at hour 3 of the day that reports no learnt levels. */
 const levelHistory = () =>
   openLevelHistory(
     [],
@@ -12,7 +12,7 @@ const levelHistory = () =>
     () => undefined,
   );
 
-test('the noise floor is the level exceeded 90 % of the last minutes', () => {
+test('the noise floor is the level exceeded for 90 % of the last minutes', () => {
   const history = levelHistory();
   expect(history.noiseFloorDb()).toBeUndefined();
   streetLevels(history, 1, -60, -30);
@@ -21,7 +21,7 @@ test('the noise floor is the level exceeded 90 % of the last minutes', () => {
   expect(history.noiseFloorDb()).toBe(-50);
 });
 
-test('much quieter than usual is covered, loud and steady is noisy, a quieter or busier street is neither', () => {
+test('a level far below usual is `covered`, a loud steady one `noisy`; a slightly quieter or busier street is neither', () => {
   const history = levelHistory();
   streetLevels(history, 20, -60, -30);
   const then = (floor: number, loud: number) => {
@@ -31,12 +31,12 @@ test('much quieter than usual is covered, loud and steady is noisy, a quieter or
   expect(then(-66, -36)).toBe('none');
   expect(then(-45, -25)).toBe('none');
   expect(then(-75, -45)).toBe('covered');
-  expect(then(-75, -30)).toBe('none'); // quiet between loud moments is a quiet street
+  expect(then(-75, -30)).toBe('none'); // quiet between loud moments: a quiet street
   expect(then(-35, -34)).toBe('noisy');
   expect(then(-60, -30)).toBe('none');
 });
 
-test('nothing is suspected before three days of that hour, nor while the clock is wrong; what was learnt outlives a restart', () => {
+test('nothing is suspected before three days of that hour or while the hour is unknown; learnt levels survive a restart', () => {
   const learnt = new Map<number, Parameters<Parameters<typeof openLevelHistory>[2]>[0]>();
   let hour: number | undefined = 3;
   const open = () =>
@@ -62,7 +62,7 @@ test('nothing is suspected before three days of that hour, nor while the clock i
   expect(restarted.suspicion()).toBe('covered');
 });
 
-test('what is usual is the mean of what there was of that hour, of which two weeks count', () => {
+test('the usual level is the mean for that hour, over at most two weeks', () => {
   const learnt: UsualLevel[] = [];
   const history = openLevelHistory(
     [],
@@ -80,7 +80,7 @@ test('what is usual is the mean of what there was of that hour, of which two wee
   expect(then(-53)).toEqual({ hour: 3, quarters: 101, floorDb: expect.closeTo(-60 + 7 / 56), loudDb: expect.closeTo(-30 + 7 / 56) });
 });
 
-test('what is suspected moves what is usual an eighth as much: a cover by 25 dB is named for months, and is usual after five', () => {
+test('suspected levels count an eighth: a cover of 25 dB is reported for 81 days and is usual after 151', () => {
   const history = levelHistory();
   streetLevels(history, 56, -50, -30);
   const coveredFor = (days: number) => {
@@ -92,7 +92,7 @@ test('what is suspected moves what is usual an eighth as much: a cover by 25 dB 
   expect(coveredFor(70)).toBe('none');
 });
 
-test('while the clock is wrong nothing is learnt or suspected, nor what was suspected before', () => {
+test('while the hour is unknown nothing is learnt or suspected, and an earlier suspicion ends', () => {
   const learnt: unknown[] = [];
   let hour: number | undefined = 3;
   const history = openLevelHistory(
@@ -112,7 +112,7 @@ test('while the clock is wrong nothing is learnt or suspected, nor what was susp
   expect(learnt).toHaveLength(21);
 });
 
-/** A history and the hour's meter behind the gate of the listener; zeros are -100 dB there. */
+/** A level history and an hourly meter behind the listener's gate. Digital zeros are at -100 dB here. */
 function gated() {
   const learnt: UsualLevel[] = [];
   const history = openLevelHistory(
@@ -128,9 +128,9 @@ function gated() {
   return { learnt, history, fed, summed, heard, quarters };
 }
 
-test('a microphone that was not heard for days teaches nothing, and a cover after that is named', () => {
+test('a microphone that was deaf or stopped teaches no usual levels, and a cover afterwards is reported', () => {
   const { learnt, history, heard, quarters } = gated();
-  quarters(1, -100, -100); // before a word of it
+  quarters(1, -100, -100); // before its state is known
   heard.hearing('starting');
   for (const state of ['deaf', 'stopped'] as const) {
     heard.hearing(state);
@@ -144,10 +144,10 @@ test('a microphone that was not heard for days teaches nothing, and a cover afte
   expect(history.suspicion()).toBe('covered');
 });
 
-test('the quarter of an hour in which the microphone was not heard is begun anew; the hour has the levels and sounds of what was heard', () => {
+test('a fault restarts the quarter of an hour; the hourly summary contains only what was heard', () => {
   const { learnt, heard, fed, summed, quarters } = gated();
   heard.hearing('listening');
-  quarters(0.5, -100, -100); // before the fault is named
+  quarters(0.5, -100, -100); // before the fault is detected
   heard.hour.level(-40, 1e-4);
   heard.hour.recognised('shout');
   heard.hearing('deaf');
@@ -164,12 +164,12 @@ test('the quarter of an hour in which the microphone was not heard is begun anew
   expect(fed).toEqual([-40, -41]);
 });
 
-test('the noise floor after a fault is of what was heard since', () => {
+test('the noise floor after a fault covers only sound heard since', () => {
   const { heard, history, quarters } = gated();
   heard.hearing('listening');
   quarters(1, -60, -30);
   heard.hearing('deaf');
-  expect(history.noiseFloorDb()).toBeUndefined(); // there may have been none for days
+  expect(history.noiseFloorDb()).toBeUndefined(); // the fault may last for days
   heard.hearing('listening');
   quarters(0.01, -80, -50);
   expect(history.noiseFloorDb()).toBeUndefined();
@@ -177,7 +177,7 @@ test('the noise floor after a fault is of what was heard since', () => {
   expect(history.noiseFloorDb()).toBe(-80);
 });
 
-test('what is clipped is not covered, whatever was suspected before', () => {
+test('clipping ends the suspicion `covered`', () => {
   const { heard, history, quarters } = gated();
   heard.hearing('listening');
   quarters(13, -50, -35);
@@ -188,14 +188,14 @@ test('what is clipped is not covered, whatever was suspected before', () => {
   expect(history.suspicion()).toBe('none');
 });
 
-test('what is not heard is not covered either, nor suspected again before a quarter of an hour of sound', () => {
+test('a fault ends the suspicion `covered`, which returns only after a quarter of an hour of sound', () => {
   const { heard, history, quarters } = gated();
   heard.hearing('listening');
   quarters(13, -50, -35);
   quarters(1, -65, -50);
   expect(history.suspicion()).toBe('covered');
   heard.hearing('deaf');
-  expect(history.suspicion()).toBe('none'); // it may stay so for days
+  expect(history.suspicion()).toBe('none'); // the fault may last for days
   heard.hearing('listening');
   quarters(0.9, -65, -50);
   expect(history.suspicion()).toBe('none');
@@ -203,10 +203,10 @@ test('what is not heard is not covered either, nor suspected again before a quar
   expect(history.suspicion()).toBe('covered');
 });
 
-test('what is clipped is a noise floor, but not what is usual: the gain put right after days is no cover', () => {
+test('clipped sound has a noise floor but teaches no usual level: correcting the gain later is not a cover', () => {
   const { heard, history, learnt, quarters } = gated();
   heard.hearing('listening');
-  quarters(0.1, -6, -1); // before it is named
+  quarters(0.1, -6, -1); // before clipping is detected
   heard.hearing('listening', 'clipped');
   quarters(13, -6, -1);
   expect(history.noiseFloorDb()).toBe(-6);

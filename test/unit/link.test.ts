@@ -8,7 +8,7 @@ import { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
-test('what systemd is told of the broker is told once for each change, and can be read back', () => {
+test('the courier tells systemd each change of its link once, in words that can be read back', () => {
   const told: string[] = [];
   const link = openLink((words) => told.push(words));
   expect(link.read()).toEqual({ connections: 0, lastFault: 'none', eventsRefused: false, eventRefusal: 'none' });
@@ -31,8 +31,9 @@ test('what systemd is told of the broker is told once for each change, and can b
   expect(['', 'broker:', 'broker: well', 'broker: connected, all refused'].map(readLinkWords)).toEqual([undefined, undefined, undefined, undefined]);
 });
 
-// The publisher is a fake: that a broker answers with a reason code, and what is made of it, is shown with mosquitto in tls.test.ts.
-test('an event that the broker refused is tried again on the same connection, and the link says when that has ended', async () => {
+// The publisher is a fake. That a broker answers with a reason code, and how it is handled, is shown with mosquitto
+// in tls.test.ts.
+test('a refused event is tried again on the same connection, and the link status reports the end of the refusal', async () => {
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-link-')), 'outbox.db'), limits);
   outbox.append(recordedEvent(0));
   const stop = new AbortController();
@@ -45,7 +46,7 @@ test('an event that the broker refused is tried again on the same connection, an
     tries.push(clock.monotonicMs());
     if (tries.length > 1) return;
     setTimeout(() => {
-      aheadMs = 100_000; // later than any second try
+      aheadMs = 100_000; // later than any second attempt
     });
     throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
   };

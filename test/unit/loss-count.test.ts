@@ -5,7 +5,7 @@ import { seededRandom } from '../support/random.ts';
 const rate = 16000;
 const frame = rate / 8;
 
-/** A count over frames of 125 ms of a device whose crystal takes `factor` of the time that it should. */
+/** A loss count over frames of 125 ms from a device whose crystal takes `factor` times the nominal time. */
 function device(factor = 1) {
   const loss = openLossCount(rate);
   let nowMs = 5000;
@@ -16,7 +16,7 @@ function device(factor = 1) {
     get lost() {
       return loss.lost / rate;
     },
-    /** Seconds that went by and are neither received nor lost. */
+    /** Elapsed seconds that are neither received nor lost. */
     get missing() {
       return (nowMs - 5000 - (received + loss.lost) / (rate / 1000)) / 1000;
     },
@@ -43,30 +43,33 @@ function device(factor = 1) {
   };
 }
 
-test.each([0.995, 0.9995, 0.9999, 1, 1.0001, 1.0005])('a day at %f of the time: nothing lost, and a loss of 4 s afterwards is seen at once', (factor) => {
-  const microphone = device(factor);
-  microphone.hear(86_400);
-  expect(microphone.lost).toBe(0);
-  const before = microphone.first;
-  microphone.pass(4);
-  microphone.hear(0.125, 4100);
-  microphone.hear(0.125);
-  expect(microphone.lost).toBeCloseTo(4, 1);
-  expect(microphone.first - before).toBeCloseTo(4.25, 1);
-  microphone.hear(3600);
-  expect(microphone.lost).toBeCloseTo(4, 1);
-});
+test.each([0.995, 0.9995, 0.9999, 1, 1.0001, 1.0005])(
+  'with a crystal at %f of the nominal time nothing is lost in a day, and a loss of 4 s afterwards is counted at once',
+  (factor) => {
+    const microphone = device(factor);
+    microphone.hear(86_400);
+    expect(microphone.lost).toBe(0);
+    const before = microphone.first;
+    microphone.pass(4);
+    microphone.hear(0.125, 4100);
+    microphone.hear(0.125);
+    expect(microphone.lost).toBeCloseTo(4, 1);
+    expect(microphone.first - before).toBeCloseTo(4.25, 1);
+    microphone.hear(3600);
+    expect(microphone.lost).toBeCloseTo(4, 1);
+  },
+);
 
-test('a crystal that is slow by more than any should be: received and lost are the time that went by', () => {
+test('with a crystal 0.5 % slow, received plus lost time equals the elapsed time', () => {
   const microphone = device(1.005);
   for (let hour = 0; hour < 3; hour++) {
     microphone.hear(3600);
-    expect(Math.abs(microphone.missing)).toBeLessThan(1.3 + microphone.nowMs / 1e6); // and the drift that is allowed
+    expect(Math.abs(microphone.missing)).toBeLessThan(1.3 + microphone.nowMs / 1e6); // plus the allowed drift
   }
 });
 
-describe('a reader that is late', () => {
-  test.each([1, 1.3, 1.6])('by %f s, all of which was kept for it, has lost nothing', (late) => {
+describe('a late reader', () => {
+  test.each([1, 1.3, 1.6])('loses nothing when it is %f s late and all of that time was buffered', (late) => {
     const microphone = device();
     microphone.hear(20);
     microphone.pass(late);
@@ -76,7 +79,7 @@ describe('a reader that is late', () => {
     expect(microphone.missing).toBeCloseTo(0, 1);
   });
 
-  test('because the whole board stood still, has not waited', () => {
+  test('loses nothing when the whole board stalled and the sound was buffered', () => {
     const microphone = device();
     microphone.hear(20);
     microphone.pass(1.5);
@@ -86,14 +89,14 @@ describe('a reader that is late', () => {
     expect(microphone.lost).toBe(0);
   });
 
-  test.each(['before', 'after', 'never'])('by 4 s has lost what was not kept for it, once: overrun told %s', (when) => {
+  test.each(['before', 'after', 'never'])('that is 4 s late loses once what was not buffered (overrun reported %s)', (when) => {
     const microphone = device();
     microphone.hear(20);
     const before = microphone.first;
     microphone.pass(4);
     microphone.take(0.5 * rate, 1);
     microphone.take(0.6 * rate, 1);
-    expect(microphone.first - before).toBeCloseTo(0.625, 2); // what was kept for it comes from before the loss
+    expect(microphone.first - before).toBeCloseTo(0.625, 2); // the buffered sound comes from before the loss
     if (when === 'before') microphone.loss.overrun(2400, microphone.nowMs);
     microphone.hear(0.125);
     if (when === 'after') microphone.loss.overrun(2400, microphone.nowMs + 5);
@@ -101,7 +104,7 @@ describe('a reader that is late', () => {
     microphone.loss.ended();
     expect(microphone.lost).toBeCloseTo(2.9, 2);
     expect(microphone.missing).toBeCloseTo(0, 2);
-    // it is another loss
+    // this is another loss
     microphone.loss.overrun(300, microphone.nowMs);
     microphone.pass(0.5);
     microphone.hear(20);
@@ -109,7 +112,7 @@ describe('a reader that is late', () => {
     expect(microphone.missing).toBeCloseTo(0, 2);
   });
 
-  test('and never catches up loses what the clock shows, but for what may still wait for it', () => {
+  test('that never catches up loses what the clock shows, except what may still be buffered', () => {
     const microphone = device(1.3);
     for (let minute = 0; minute < 10; minute++) {
       for (let i = 0; i < 10; i++) {
@@ -122,7 +125,7 @@ describe('a reader that is late', () => {
   });
 });
 
-test('frames up to 0.9 s late at random, of which none is missing: nothing lost', () => {
+test('frames delayed at random by up to 0.9 s, with none missing, count as no loss', () => {
   const microphone = device();
   const random = seededRandom(1);
   let lateSeconds = 0;
@@ -135,7 +138,7 @@ test('frames up to 0.9 s late at random, of which none is missing: nothing lost'
   expect(microphone.lost).toBe(0);
 });
 
-test('an overrun of less than a second counts as told, also where the clock does not show it, or no more sound comes', () => {
+test('an overrun of less than a second counts as reported, even if the clock does not show it or no sound follows', () => {
   const microphone = device();
   microphone.hear(20);
   microphone.loss.overrun(300, microphone.nowMs);
@@ -146,7 +149,7 @@ test('an overrun of less than a second counts as told, also where the clock does
   expect(microphone.lost).toBe(0.5);
 });
 
-test('an overrun that claims more than went by counts for a second at most', () => {
+test('an overrun longer than the elapsed time counts as one second at most', () => {
   const microphone = device();
   microphone.hear(20);
   microphone.loss.overrun(1_389_283, microphone.nowMs);

@@ -19,9 +19,9 @@ import { missing } from '../support/broker.ts';
 const signal = new AbortController().signal;
 const tree = treeOf(await buildProgram(signal));
 
-test('the files under deploy/ are what the definitions give (npm run documents)', async () => expect(stale(await documents())).toEqual([]));
+test('the generated files under deploy/ are up to date (npm run documents)', async () => expect(stale(await documents())).toEqual([]));
 
-test('a command that is added is in every document that lists commands', async () => {
+test('an added command appears in the man page and the shell completions', async () => {
   const program = await buildProgram(signal);
   program.command('serenade').description('sings').option('--loud <file>', 'with a score');
   const grown = treeOf(program);
@@ -45,7 +45,7 @@ test('the man page names every command, option, argument, example, exit code and
   for (const code of [0, ...Object.values(exitCodes)]) expect(page).toMatch(new RegExp(`\\.B ${code}\\n\\w`));
 });
 
-test('docs/cli.md names every check of privacy verify, and what --help says that --json prints', () => {
+test('docs/cli.md names every check of `privacy verify`, and every JSON key that --help names', () => {
   const rows = readFileSync('docs/cli.md', 'utf8').split('\n');
   const checks = rows.slice(rows.indexOf('| check | of | what must be so |')).filter((row) => row.startsWith('| `'));
   expect([...sensorChecks, ...halfChecks].map(({ id }) => id).filter((id) => !checks.some((row) => row.includes(`\`${id}\``)))).toEqual([]);
@@ -57,18 +57,18 @@ test('docs/cli.md names every check of privacy verify, and what --help says that
   }
 });
 
-test('in French nothing is parted from the sign behind it', () => {
+test('in the French documents a no-break space precedes each sign of punctuation that needs one', () => {
   const written = ['deploy/man/tocsin.fr.1', 'deploy/field-card/field-card.fr.html'].map((path) =>
     readFileSync(path, 'utf8').replace(/<style>.*<\/style>/s, ''),
   );
-  // `&#38;` ends in such a sign, and code is as a shell wants it
+  // `&#38;` ends in such a sign, and code keeps the spaces of the shell
   const parted = written.flatMap((page) => page.replace(/&#\d+;|<code>.*?<\/code>/g, '').match(/.{0,20}(?<!\\~|\u00a0)[;!?](?=\s|$)/gm) ?? []);
   expect(parted).toEqual([]);
 });
 
 const lint = missing('mandoc', 'man');
-describe.skipIf(lint)(`the man page renders without a warning${lint ? ` (left out: ${lint})` : ''}`, () => {
-  test.each(['tocsin.1', 'tocsin.fr.1'])('%s', (name) => {
+describe.skipIf(lint)(`rendering the man page${lint ? ` (left out: ${lint})` : ''}`, () => {
+  test.each(['tocsin.1', 'tocsin.fr.1'])('%s renders without a warning', (name) => {
     const path = resolve('deploy/man', name);
     expect(spawnSync('mandoc', ['-Tlint', '-W', 'warning', path], { encoding: 'utf8' })).toMatchObject({ stdout: '', stderr: '', status: 0 });
     const groff = spawnSync('man', ['--warnings', '-E', 'UTF-8', '-l', path], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '60' } });
@@ -76,7 +76,7 @@ describe.skipIf(lint)(`the man page renders without a warning${lint ? ` (left ou
     expect(groff.stdout.length).toBeGreaterThan(5000);
   });
 
-  test('a line that begins with a dot or an apostrophe is text', () => {
+  test('a line that begins with a dot or an apostrophe is rendered as text', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'tocsin-man-')), 'x.1');
     const planted = { ...tree, description: `.br 'quoted ${'word '.repeat(14)}.TH of a \\ line` };
     spawnSync('sh', ['-c', 'cat > "$1"', 'sh', path], { input: manPage(planted, '1', '2026-11-01', openTranslate('en')) });
@@ -87,7 +87,7 @@ describe.skipIf(lint)(`the man page renders without a warning${lint ? ` (left ou
 });
 
 describe('the field card', () => {
-  test('a command or example that it names must exist', () => {
+  test('is not built if it names a command that does not exist', () => {
     expect(() => commandAt(tree, 'serenade')).toThrow('expected a command');
     const without = { ...tree, commands: tree.commands.filter(({ words }) => words[0] !== 'selftest') };
     expect(() => fieldCard(without, '1', openTranslate('en'))).toThrow('expected a command "selftest"');

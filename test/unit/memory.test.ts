@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { freeMemory } from '../../agent/lib/memory.ts';
 
-/** Megabytes of the young generation after much garbage of which a little lives for a while, in a process of its own. */
+/** Megabytes of the young generation after much garbage, a little of which lives for a while, in a separate process. */
 function youngAfterGarbage(before: string): number {
   const code = `${before}
     import { getHeapSpaceStatistics } from 'node:v8';
@@ -15,12 +15,12 @@ function youngAfterGarbage(before: string): number {
   return Number(execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' }));
 }
 
-test('the young generation stays as small as it started, which V8 left alone lets grow', () => {
+test('collectEarly keeps the young generation below 5 MB; without it V8 lets it grow beyond 10 MB', () => {
   expect(youngAfterGarbage(`import { collectEarly } from './agent/lib/memory.ts'; collectEarly();`)).toBeLessThan(5);
   expect(youngAfterGarbage('')).toBeGreaterThan(10);
 });
 
-test('without a limit what the machine has free is free', () => {
+test('without a memory limit, the free memory is that of the machine', () => {
   expect(freeMemory()).toBeGreaterThan(freemem() / 2);
 });
 
@@ -35,9 +35,9 @@ const without = (() => {
   }
 })();
 
-test.skipIf(without)(`pages of files that were read do not count as taken of a control group's limit${without}`, () => {
+test.skipIf(without)(`file cache does not count as used memory under a control group limit${without}`, () => {
   const group = mkdtempSync(join(groups, 'tocsin-'));
-  const folder = mkdtempSync('/var/tmp/tocsin-pages-'); // /tmp may be memory itself
+  const folder = mkdtempSync('/var/tmp/tocsin-pages-'); // /tmp may be in memory
   onTestFinished(() => {
     rmdirSync(group);
     rmSync(folder, { recursive: true });

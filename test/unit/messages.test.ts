@@ -14,7 +14,7 @@ import { microphoneFaults } from '../../agent/lib/faults.ts';
 
 const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).toSorted();
 
-test('every message says something in both languages, with the same placeholders', () => {
+test('every message has a text in both languages, with the same placeholders', () => {
   expect(Object.keys(catalogue).length).toBeGreaterThan(100);
   for (const [key, { en, fr }] of Object.entries(catalogue)) {
     expect(en.trim() && fr.trim(), key).not.toBe('');
@@ -22,12 +22,12 @@ test('every message says something in both languages, with the same placeholders
   }
 });
 
-test('every message is used', () => {
+test('every message in the catalogue is used by the code', () => {
   const code = globSync('agent/cli/**/*.ts')
     .filter((path) => !path.includes('/messages/'))
     .map((path) => readFileSync(path, 'utf8'))
     .join('\n');
-  // keys that are put together: `label.${name}` uses all that begin so
+  // composed keys: `label.${name}` uses every key with that prefix
   const composed = [...code.matchAll(/`((?:[\w-]+\.)+)\$\{/g)].map(([, prefix]) => prefix as string);
   const unused = Object.keys(catalogue).filter((key) => {
     const base = key.replace(/\.try$/, '');
@@ -36,7 +36,7 @@ test('every message is used', () => {
   expect(unused).toEqual([]);
 });
 
-test('every description of a command, option or argument has its French', async () => {
+test('every description of a command, option or argument has a French translation', async () => {
   const missing: string[] = [];
   const ours = new Set(['help.help', 'help.version', 'help.lang'].map((key) => catalogue[key as MessageKey].en as string));
   const visit = (command: Command) => {
@@ -48,7 +48,7 @@ test('every description of a command, option or argument has its French', async 
   expect(missing).toEqual([]);
 });
 
-/** The string or template literals at `at`, with each `${...}` as a number: what a throw says, before it is filled in. */
+/** The string and template literals of the call at `at`, with a numbered placeholder for each `${...}`. */
 function literalsOf(source: string, at: number): string[] {
   const found: string[] = [];
   let i = at;
@@ -88,8 +88,9 @@ function afterHole(source: string, at: number): number {
   return i;
 }
 
-test('every error and hint that is thrown has its French', () => {
-  const isFault = (form: string) => (microphoneFaults as readonly string[]).includes(form); // a name, and no text
+test('every error message and hint that the agent throws has a French translation', () => {
+  // the name of a fault, not a text
+  const isFault = (form: string) => (microphoneFaults as readonly string[]).includes(form);
   const missing: string[] = [];
   let seen = 0;
   for (const path of globSync('agent/**/*.ts')) {
@@ -111,7 +112,7 @@ test('every error and hint that is thrown has its French', () => {
   expect(seen).toBeGreaterThan(30);
 });
 
-test('what is wrong with a sound file has its French', () => {
+test('every reason for refusing a sound file has a French translation', () => {
   const forms = ['audio-file', 'file-header'].flatMap((name) => {
     const source = readFileSync(`agent/audio/${name}.ts`, 'utf8');
     return [...source.matchAll(/new Error\(/g)].flatMap(({ index }) => literalsOf(source, index + 'new Error('.length));
@@ -126,7 +127,7 @@ test('what is wrong with a sound file has its French', () => {
   expect(openTranslate('fr')('selftest.broke', { link: 'x', reason: 'database is locked' })).toContain('la base de données est occupée');
 });
 
-test('how a capture ended has its French, the words of other programs stay', () => {
+test('the reason why a capture ended is translated to French; the words of other programs stay as they are', () => {
   const of = (how: string) => translateError(`Expected arecord to keep capturing, got: ${how}`, 'fr').split('La capture par arecord a échoué\u00a0: ')[1];
   expect(of('exit 1 (arecord: main:831: audio open error: No such device)')).toBe('sortie 1 (arecord: main:831: audio open error: No such device)');
   expect(of('exit 1 (expected one of the inputs a, b, got c)')).toBe('sortie 1 (attendu l’une des entrées a, b, obtenu c)');
@@ -153,7 +154,7 @@ test.each([
   ['a: [1', 'aucun crochet ] fermant'],
   ['site: !a b', 'une étiquette (!nom) inconnue'],
   ['site: a\n---\nsite: b', 'une ligne --- au milieu du fichier'],
-])('what is no YAML in %j has its French, with its place', (yaml, french) => {
+])('the YAML error in %j is translated to French with its line and column', (yaml, french) => {
   let english = '';
   try {
     readYaml(yaml, 'FILE');
@@ -169,39 +170,40 @@ test.each([
   [-0.04, 1, '0.0', '0,0'],
   [-0.3, undefined, '-0.3', '-0,3'],
   [-2, undefined, '-2', '-2'],
-])('%d with %s decimals is %s, in French %s: no zero has a sign', (value, decimals, english, french) => {
+])('%d with %s decimals is formatted as %s, in French as %s: zero has no sign', (value, decimals, english, french) => {
   expect(formatNumber(value, 'en', decimals)).toBe(english);
   expect(formatNumber(value, 'fr', decimals)).toBe(french);
 });
 
-test('a measure in an error has a decimal comma in French, and a path or a version that an error names keeps its point', () => {
+test('a measured value in a French error has a decimal comma; a path or version keeps its point', () => {
   const cut = 'Expected a wav, flac, ogg or mp3 file at 2.5 s.wav, got: a file that is damaged or cut short: 2.379 s of sound, not 26.000 s';
   expect(translateError(cut, 'fr')).toMatch(/ 2\.5 s\.wav.* 2,379\u00a0s de son, et non 26,000\u00a0s$/);
   expect(translateError('Expected an outbox at /srv/1.5, got: disk I/O error', 'fr')).toContain('/srv/1.5, obtenu');
 });
 
-test('an error in French keeps what came', () => {
+test('a translated error keeps the details of its cause', () => {
   expect(translateError('Expected a configuration file at /a, got: ENOENT: no such file', 'fr')).toBe(
     'Attendu un fichier de configuration à /a, obtenu\u00a0: ENOENT: no such file',
   );
   const said = (cause: string) => translateError(`Expected a configuration file at /a, got: ${cause}`, 'fr').split(' obtenu\u00a0: ')[1];
   expect(said("ENOENT: no such file or directory, open '/b'")).toBe('/b\u00a0: fichier ou dossier absent (ENOENT)');
-  expect(said("ENOENT: no such file or directory, open '/a'")).toBe('fichier ou dossier absent (ENOENT)'); // named already
+  // already named
+  expect(said("ENOENT: no such file or directory, open '/a'")).toBe('fichier ou dossier absent (ENOENT)');
   expect(said('EISDIR: illegal operation on a directory, read')).toBe('c’est un dossier (EISDIR)');
   expect(translateError('something else', 'fr')).toBe('something else');
-  const reason = "ENOENT: no such file or directory, open '/b'"; // by itself, as a check of doctor hands it on
+  const reason = "ENOENT: no such file or directory, open '/b'"; // on its own, as a check of doctor passes it on
   expect(openTranslate('fr')('doctor.dates.unreadable', { whose: 'x', reason })).toBe('x est illisible\u00a0: /b\u00a0: fichier ou dossier absent (ENOENT)');
   for (const [english, french] of Object.entries(frenchErrors)) for (const name of placeholders(french)) expect(placeholders(english), english).toContain(name);
 });
 
-test('each error has its own French, also where the form of another would match', () => {
+test('every error form gets its own French translation, even if another form would match too', () => {
   for (const [english, french] of Object.entries(frenchErrors)) {
     const filled = (form: string) => form.replace(/\{(\d)\}/g, 'x$1');
     expect(translateError(filled(english), 'fr')).toBe(filled(typeset(french, 'fr')));
   }
 });
 
-test('what is wrong with a configuration is said in words, in French too', () => {
+test('configuration errors are plain sentences, in French too', () => {
   const wrong = { site: [1], microphone: { sampleRateHz: 5, device: 'hw:1', splAtFullScaleDb: 500, silenceTimeoutSeconds: 0, file: '', adapter: 'x' } };
   const more = { model: { open: { shout: 2, dog: 1 } }, outbox: { maxMegabytes: 'big', maxEventsPerMinute: 1.5 }, log: 3 };
   const mqtt = { url: 'http://x', allowPlaintext: 3, protocol: 5, username: 'x'.repeat(200) };
@@ -229,7 +231,7 @@ test('what is wrong with a configuration is said in words, in French too', () =>
   expect(french).toContain('  sensor\u00a0: attendu un texte, obtenu rien');
 });
 
-test('the language: --lang, then LC_ALL, LC_MESSAGES, LANG', () => {
+test('the language comes from --lang, then LC_ALL, LC_MESSAGES and LANG', () => {
   expect(languageOf([], {})).toBe('en');
   expect(languageOf([], { LANG: 'fr_FR.UTF-8' })).toBe('fr');
   expect(languageOf([], { LC_ALL: 'C', LANG: 'fr_FR.UTF-8' })).toBe('en');
@@ -239,13 +241,13 @@ test('the language: --lang, then LC_ALL, LC_MESSAGES, LANG', () => {
   expect(languageOf(['doctor', '--lang=fr'], {})).toBe('fr');
 });
 
-test('messages inside messages are in the same language', () => {
+test('a message nested in another message is in the same language', () => {
   const found = text('doctor.needs', { check: text('doctor.name.clock') });
   expect(openTranslate('fr').of(found)).toContain('horloge');
   expect(openTranslate('en').of(found)).toContain('clock');
 });
 
-test('French numbers have a comma, and nothing is parted from what belongs to it', () => {
+test('French numbers have a decimal comma, and a no-break space before punctuation and units', () => {
   const [en, fr] = [openTranslate('en'), openTranslate('fr')];
   expect(fr('size.of', { size: fixed(0.04, 1), max: 64 })).toBe('0,0\u00a0Mo sur 64');
   expect(en('size.of', { size: fixed(0.04, 1), max: 64 })).toBe('0.0 of 64 MB');
@@ -253,12 +255,12 @@ test('French numbers have a comma, and nothing is parted from what belongs to it
   expect(fr('doctor.port.ok', { host: 'a', port: 18883, ms: 3 })).toContain('18883');
   expect(fr.measure(1234.5, 'dB')).toBe('1234,5\u00a0dB');
   expect(fr.list(['0,5', '0,6'])).toBe('0,5\u00a0; 0,6');
-  // held for every message: no such sign, and no unit behind a number, that could begin a line
+  // in every message: no punctuation sign or unit that could begin a line
   const parted = Object.values(catalogue).flatMap(({ fr: form }) => typeset(form, 'fr').match(/.{0,12} (?:[;!?%»]|:(?!\w))/g) ?? []);
   expect(parted).toEqual([]);
 });
 
-test('text is broken to the width, and colour is for terminals only', () => {
+test('text is wrapped to the width of the screen, and colour is used only on a terminal', () => {
   const broken = wrap('a hint that is longer than the narrow screen of a telephone', 30, 5);
   for (const line of broken.split('\n')) expect(line.length).toBeLessThanOrEqual(30);
   expect(broken.split('\n')[1]).toMatch(/^ {5}\S/);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { decodeReading, encodeReading, type MeterReading, readingBytes, readingFields, readingsPerSecond } from '../../agent/meter/reading.ts';
 import { meterReading } from '../support/samples.ts';
 
-test('a reading comes back as it was sent, to the precision of its fields', () => {
+test('a meter reading decodes to what was encoded, to the precision of its fields', () => {
   const reading = meterReading();
   expect(decodeReading(encodeReading(reading))).toEqual(reading);
   const deaf = meterReading({ state: 'deaf', fault: 'failed', suspicion: 'noisy', levelDb: undefined, splDb: undefined, noiseFloorDb: undefined, last: [] });
@@ -11,14 +11,14 @@ test('a reading comes back as it was sent, to the precision of its fields', () =
   expect(decodeReading(encodeReading(lowest))).toEqual(lowest);
 });
 
-test('all that can be said in a second: ten messages of 83 bytes, under 5,000 bits of which are free', () => {
+test('a meter reading is 83 bytes, ten are sent a second, and no field is named after samples, spectra or text', () => {
   expect(readingsPerSecond * readingBytes).toBe(830);
   expect(encodeReading(meterReading())).toHaveLength(83);
   for (const [name, bytes, min, max, kind] of readingFields) expect(max - min + (kind ? 1 : 0), name).toBeLessThan(256 ** bytes);
   expect(readingFields.map(([name]) => name).join(' ')).not.toMatch(/sample|spectr|band|embed|text|name/);
 });
 
-test('what is out of bounds, no number or not finite is sent as a bound', () => {
+test('a value that is out of bounds, not a number or not finite is encoded as a bound', () => {
   const wild = meterReading({ levelDb: 1e9, noiseFloorDb: Number.NaN, listenedSeconds: -5, elapsedSeconds: Number.POSITIVE_INFINITY });
   expect(decodeReading(encodeReading(wild))).toMatchObject({ levelDb: 20, noiseFloorDb: -120, listenedSeconds: 0, elapsedSeconds: 2 ** 31 - 1 });
   const words = meterReading({ state: 'what was said' as MeterReading['state'], splDb: 'what was said' as unknown as number });
@@ -27,7 +27,7 @@ test('what is out of bounds, no number or not finite is sent as a bound', () => 
   expect(encodeReading(long)).toHaveLength(83);
 });
 
-test('nothing but the form passes: other lengths and values are refused, and every message that is taken says only what it says', () => {
+test('decodeReading refuses other lengths and out-of-range values, and every accepted message has one encoding', () => {
   const bytes = encodeReading(meterReading());
   expect(decodeReading(bytes.subarray(1))).toBeUndefined();
   expect(decodeReading(Buffer.concat([bytes, Buffer.from('x')]))).toBeUndefined();

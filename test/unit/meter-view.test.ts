@@ -13,7 +13,7 @@ const textOf = (row: Row) => row.map((segment) => (typeof segment === 'string' ?
 const view = (reading: MeterReading, columns: number, language: 'en' | 'fr' = 'en') =>
   meterRows('lamp-post-12 @ old-port', { reading, peakDb: -12, bars: [1, 0.5, 0] }, columns, openTranslate(language)).map(textOf);
 
-/** Only what the view uses of a terminal: clear, set the cursor, colours (ECMA-48). */
+/** Implements only what the view uses of a terminal: clear, cursor position and colours (ECMA-48). */
 function openTerminal(columns: number, lines: number) {
   let cells: string[][] = Array.from({ length: lines }, () => new Array<string>(columns).fill('?'));
   let [line, column] = [0, 0];
@@ -30,7 +30,7 @@ function openTerminal(columns: number, lines: number) {
   };
 }
 
-test('what is written makes of the screen before the screen after, whatever they were, and is small where little changed', () => {
+test('the written difference turns the previous screen into the next one, and is small where little changed', () => {
   const random = seededRandom(5);
   const terminal = openTerminal(60, 8);
   const styles: Style[] = ['plain', 'bold', 'red'];
@@ -51,7 +51,7 @@ test('what is written makes of the screen before the screen after, whatever they
   expect(difference(bar(30), layOut([], 50, 8), true)).toContain('\x1b[2J');
 });
 
-test('without colours nothing but the cursor is set', () => {
+test('without colours only the cursor is set', () => {
   const colourless = difference(
     undefined,
     layOut(meterRows('a @ b', { reading: meterReading(), peakDb: -3, bars: [] }, 60, openTranslate('en')), 60, 24),
@@ -60,7 +60,7 @@ test('without colours nothing but the cursor is set', () => {
   expect(colourless.replace('\x1b[0m\x1b[2J', '')).not.toMatch(new RegExp(`${esc}\\[[\\d;]*m`));
 });
 
-test.each(languages)('nothing is cut at 60 columns and all of it fits 24 lines, in %s', (language) => {
+test.each(languages)('every row fits 60 columns and the view fits 24 lines, in %s', (language) => {
   const states = ['idle', 'open', 'confirmed', 'tail', 'cooldown'] as const;
   const track = { score: 0.9999, leftSeconds: 60, open: 0.9991, own: true };
   const outcomes = ['fired', 'refused', 'under', 'short', 'merged', 'cooldown'] as const;
@@ -83,7 +83,7 @@ test.each(languages)('nothing is cut at 60 columns and all of it fits 24 lines, 
       }
 });
 
-test('a bar, its threshold and the reason stand in words and marks, not in colour alone', () => {
+test('the bar, its threshold and the reason are shown with words and marks, not with colour alone', () => {
   const rows = view(meterReading(), 60);
   expect(rows.join('\n')).toMatchInlineSnapshot(`
     "Tocsin meter  lamp-post-12 @ old-port                q: quit
@@ -111,7 +111,7 @@ test('a bar, its threshold and the reason stand in words and marks, not in colou
   expect(view(meterReading(), 120)[0]).toHaveLength(120);
 });
 
-test('a listener that is away is named, with what to do', () => {
+test('the view shows the error and the hint when the listener is away', () => {
   const rows = troubleRows('a @ b', 'Expected a listener, got none', 'start it', 60, openTranslate('en')).map(textOf);
   expect(rows[2]).toBe('Expected a listener, got none');
   expect(rows[3]).toBe('Try: start it');

@@ -34,7 +34,7 @@ test.each<[Record<string, unknown>, number, string, string]>([
     'operatingPoints.strict: expected a group of keys, got nothing',
     'operatingPoints.strict\u00a0: attendu un groupe de clés, obtenu rien',
   ],
-])('what is wrong with a manifest is told as of a configuration: what was expected and what came, %j', (change, count, english, french) => {
+])('a manifest problem is reported like a configuration problem, with expectation and value: %j', (change, count, english, french) => {
   const folder = copyOf(change);
   const said = messageOf(() => loadManifest(folder));
   expect(said).toContain(`manifest.json has ${count} problem${count === 1 ? '' : 's'}:\n`);
@@ -44,7 +44,7 @@ test.each<[Record<string, unknown>, number, string, string]>([
   expect(inFrench).toContain(`\n  ${french}`);
 });
 
-test('the manifest that models/README.md shows is a whole one; what it leaves out is as said there', () => {
+test('the example manifest in models/README.md is complete, and its omitted keys have the stated defaults', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
   const [, example = ''] = /```json\n(.*?)```/s.exec(readFileSync('models/README.md', 'utf8')) ?? [];
   writeFileSync(join(folder, 'manifest.json'), example);
@@ -52,13 +52,13 @@ test('the manifest that models/README.md shows is a whole one; what it leaves ou
   expect({ latencySeconds, states, trainingData }).toEqual({ latencySeconds: 0, states: [], trainingData: [] });
 });
 
-test('a byte order mark, as some editors set it, is no part of the manifest', () => {
+test('a byte order mark at the start of a manifest is ignored', () => {
   const path = join(copyOf(), 'manifest.json');
   writeFileSync(path, `\uFEFF${readFileSync(path, 'utf8')}`);
   expect(loadManifest(dirname(path)).name).toBe('street');
 });
 
-test('a digest in capitals is refused and shown: it is no secret', () => {
+test('a digest in capitals is refused and shown, since it is not a secret', () => {
   const digest = 'A0B1C2D3'.repeat(8);
   expect(messageOf(() => loadManifest(copyOf({ sha256: digest })))).toContain(`sha256: expected text of the form /^[0-9a-f]{64}$/, got "${digest}"`);
 });
@@ -101,11 +101,11 @@ test.each<[string, Record<string, unknown>]>([
   ['operatingPoints.balanced.labels.bang.minDuration', points({ minDuration: 1 })],
   ['operatingPoints.balanced.falseAlarmsPerHour', points({}, { falseAlarmsPerHour: -1 })],
   ['operatingPoints.balanced.budget', points({}, { budget: 1 })],
-])('%s is bounded, and no key is let by that means nothing: %j', (path, change) => {
+])('%s is bounded, and unknown keys are refused: %j', (path, change) => {
   expect(messageOf(() => loadManifest(copyOf(change)))).toContain(`\n  ${path}: expected `);
 });
 
-test('fields that fit one another are taken to the edge, and no further', () => {
+test('manifest fields that depend on each other are accepted up to their limit and refused beyond it', () => {
   const wholeSecond = { windowSamples: 16_000, hopSamples: 16_000, framesPerHop: 25, waveformShape: [1, 16_000] };
   expect(loadManifest(copyOf(wholeSecond))).toMatchObject(wholeSecond);
   const least = { ...points({}), version: '1', sampleRate: 8000, frameSeconds: 0.08 };
@@ -115,21 +115,21 @@ test('fields that fit one another are taken to the edge, and no further', () => 
   expect(messageOf(() => loadManifest(copyOf({ waveformShape: [1, -1, -2560] })))).toContain('waveformShape: expected sizes');
 });
 
-test('inputs and outputs that the graph has not are told in French too', async () => {
+test('the error about missing graph inputs or outputs is translated to French', async () => {
   const of = async (change: Record<string, unknown>) =>
     translateError(await openOnnxClassifier(copyOf(change)).then(String, (error: Error) => error.message), 'fr');
   expect(await of({ waveformInput: 'sound' })).toBe('Attendu les entrées sound, state, obtenu waveform, state');
   expect(await of({ scoresOutput: 'tags' })).toMatch(/^Attendu les sorties tags, state_out, obtenu scores, state_out$/);
 });
 
-test.skipIf(process.getuid?.() !== 0)('a folder that the service may not read is told with the command that opens it (root)', () => {
+test.skipIf(process.getuid?.() !== 0)('for a folder that the service may not read, the hint gives the command that opens it (root)', () => {
   const folder = copyOf(); // of mode 700
   const options = { uid: 65_534, gid: 65_534, encoding: 'utf8' } as const;
   const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], options);
   expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining(`if a service reports this: sudo chmod -R a+rX ${folder}\n`) });
 });
 
-test('the time between two scores is shown to a tenth of a millisecond, not with all the digits of a third', () => {
+test('`tocsin model` shows the time between two scores to 0.1 ms', () => {
   const folder = copyOf({ frameSeconds: 0.12037 / 3 });
   const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], { encoding: 'utf8' });
   expect(stdout).toContain('a score every 40.1 ms');
@@ -139,7 +139,7 @@ test.each([
   ['model.onnx', 'model'],
   ['manifest.json', 'model'],
   ['scenes.json', 'evaluate'],
-])('a pipe in the place of %s is refused, not waited for', (name, command) => {
+])('a named pipe in place of %s is refused without waiting', (name, command) => {
   const folder = copyOf();
   rmSync(join(folder, name), { force: true });
   spawnSync('mkfifo', [join(folder, name)]);
@@ -147,7 +147,7 @@ test.each([
   expect(child.stderr).toMatch(new RegExp(`^Erreur\u00a0: Attendu ${name}\\b.* obtenu\u00a0: un tube ou un périphérique\nEssayez`));
 });
 
-test('what a manifest or the name of a file holds is shown on a terminal, and not obeyed by it', () => {
+test('control characters in a manifest or a file name do not reach the terminal', () => {
   const hostile = 'free\x1b]0;owned\x07\nok  verified';
   const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
   const folder = copyOf({ licence: hostile, thresholdsChosenOn: hostile });

@@ -34,13 +34,13 @@ async function scoresOf(chunk: number): Promise<number[][]> {
   return frames;
 }
 
-test('the bundled model hears glass in the synthesised scene, the same however the samples are cut', async () => {
+test('the bundled model detects glass in the synthesised scene, with the same scores for any chunk size', async () => {
   const frames = await scoresOf(1600);
   expect(Math.max(...frames.map(([, glass]) => glass as number))).toBeGreaterThan(0.5);
   expect(await scoresOf(777)).toEqual(frames);
 });
 
-test('a frame tells how much had been heard when it was scored: what the model looks back and the hop included', async () => {
+test('a frame states how much sound had arrived when it was scored, including the look-back and the hop', async () => {
   const classifier = await openOnnxClassifier(bundled);
   const { hopSamples, sampleRate, framesPerHop, latencySeconds } = classifier.manifest;
   for (let hops = 1; hops <= 3; hops++) {
@@ -52,7 +52,7 @@ test('a frame tells how much had been heard when it was scored: what the model l
   await classifier.close();
 });
 
-test('a stream that was reset gives the scores of a new one', async () => {
+test('after reset() the model gives the same scores as a new one', async () => {
   const classifier = await openOnnxClassifier(bundled);
   const noise = Float32Array.from({ length: 16000 }, (_, i) => Math.sin(i * i) * 0.1);
   const first = await classifier.push(noise.slice());
@@ -69,7 +69,7 @@ test.each([
   ['scores', 1.01],
   ['scores', -0.01],
   ['state_out', Number.NaN],
-])('a %s that is %s is an error, once: the stream begins afresh', async (output, value) => {
+])('a value in %s that is %s throws once and resets the stream', async (output, value) => {
   let planted: typeof value | undefined;
   const create = InferenceSession.create.bind(InferenceSession) as (graph: unknown, options: unknown) => Promise<InferenceSession>;
   const spy = vi.spyOn(InferenceSession, 'create').mockImplementation(async (...args: unknown[]) => {
@@ -93,7 +93,7 @@ test.each([
   await classifier.close();
 });
 
-test('a sample that is not a number is an error as well, and not heard for ever', async () => {
+test('a sample that is not a number throws once and resets the stream', async () => {
   const classifier = await openOnnxClassifier(bundled);
   const noise = Float32Array.from({ length: 2560 }, (_, i) => Math.sin(i * i) * 0.1);
   const first = await classifier.push(noise.slice());
@@ -102,7 +102,7 @@ test('a sample that is not a number is an error as well, and not heard for ever'
   await classifier.close();
 });
 
-test('a model that is not what its manifest says is refused', async () => {
+test('a model that does not match its manifest is refused', async () => {
   const refused = (change: (manifest: Record<string, unknown>) => void) => expect(openOnnxClassifier(copyOf(change))).rejects;
   await refused((m) => Object.assign(m, { sha256: '0'.repeat(64) })).toThrow(/Expected model.onnx with sha256 0000/);
   await refused((m) => Object.assign(m, { waveformInput: 'sound' })).toThrow(/Expected the inputs sound, state, got waveform, state/);
@@ -112,7 +112,8 @@ test('a model that is not what its manifest says is refused', async () => {
   const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0178 })));
   await expect(wrong.push(new Float32Array(16000))).rejects.toThrow(/Expected 9 x 3 float32 scores from model.onnx, got 1 x 4 x 3 float32/);
   await wrong.close();
-  const across = { classes: ['glass_break', 'shout', 'bang', 'a', 'b', 'c'], framesPerHop: 2, frameSeconds: 0.08 }; // as many scores, laid out otherwise
+  // the same number of scores in another layout
+  const across = { classes: ['glass_break', 'shout', 'bang', 'a', 'b', 'c'], framesPerHop: 2, frameSeconds: 0.08 };
   const turned = await openOnnxClassifier(copyOf((m) => Object.assign(m, across)));
   await expect(turned.push(new Float32Array(16000))).rejects.toThrow(/Expected 2 x 6 float32 scores from model.onnx, got 1 x 4 x 3 float32/);
   await turned.close();
@@ -130,7 +131,7 @@ function pointsAt(open: number, close: number) {
 }
 test.each<[Record<string, unknown>, RegExp]>([
   [{ windowSamples: 1e12 }, /windowSamples: expected at most the 16000 of a second, because sound is forgotten within two seconds, got 1000000000000/],
-  [{ latencySeconds: 240 }, /latencySeconds: /], // of milliseconds
+  [{ latencySeconds: 240 }, /latencySeconds: /], // in milliseconds
   [{ operatingPoints: pointsAt(0.5, 0) }, /has 6 problems:\n {2}operatingPoints.balanced.labels.glass_break.close: /],
   [{ operatingPoints: pointsAt(0, 0) }, /has 12 problems:/],
   [{ hopSamples: 20_000 }, /hopSamples: expected at most the 2560 of windowSamples, got 20000/],
@@ -141,7 +142,7 @@ test.each<[Record<string, unknown>, RegExp]>([
   [{ waveformShape: [1, 16_000] }, /waveformShape: expected sizes whose product is the 2560 of windowSamples, got 1 x 16000/],
   [{ waveformShape: [-1, -2560] }, /waveformShape: expected sizes .* got -1 x -2560/],
   [{ classes: ['glass_break', 'shout', 'bang', 'bang'] }, /classes: expected each name once, got "bang" again/],
-])('a manifest whose fields do not fit one another is refused before anything is heard: %j', async (change, message) => {
+])('a manifest with inconsistent fields is refused before any sound is heard: %j', async (change, message) => {
   const refused = openOnnxClassifier(copyOf((m) => Object.assign(m, change)));
   await expect(refused).rejects.toThrow(ModelError);
   await expect(refused).rejects.toThrow(message);
@@ -172,9 +173,9 @@ function taggerFolder(change: Record<string, unknown> = {}, graph = readFileSync
   return folder;
 }
 
-test('weights in another file, which the digest does not cover, are refused', async () => {
-  const graph = graphWithWeightsIn('test/fixtures/tagger/tagger.onnx'); // any file of 64 bytes and more
-  await (await InferenceSession.create(graph)).release(); // onnxruntime by itself reads them
+test('a graph with weights in another file, which the digest does not cover, is refused', async () => {
+  const graph = graphWithWeightsIn('test/fixtures/tagger/tagger.onnx'); // any file of at least 64 bytes
+  await (await InferenceSession.create(graph)).release(); // onnxruntime on its own would read them
   await expect(openOnnxClassifier(taggerFolder({}, graph))).rejects.toThrow(
     expect.objectContaining({
       message: expect.stringMatching(/^Expected an ONNX graph in tagger.onnx, got: External data path/),
@@ -191,8 +192,8 @@ test.each<[string, (graph: Buffer) => unknown, string, string]>([
     'la version IR 99, au plus 13 est admise',
   ],
   ['a later opset', (graph) => graph.writeUInt8(99, graph.length - 1), 'ONNX Runtime only *guarantees* support', 'l’opset 99, au plus 26 est admis'],
-  ['an op that is none', (graph) => graph.write('Tahn', graph.indexOf('Tanh')), 'This is an invalid model.', 'l’opérateur Tahn, inconnu de l’opset 13'],
-])('a graph of %s is refused, with what to export instead and without the paths of the runtime, in French too', async (_, change, said, french) => {
+  ['an unknown operator', (graph) => graph.write('Tahn', graph.indexOf('Tanh')), 'This is an invalid model.', 'l’opérateur Tahn, inconnu de l’opset 13'],
+])('a graph with %s is refused, with the supported version in the hint and no runtime paths, in French too', async (_, change, said, french) => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
   change(graph);
   const error: ModelError = await openOnnxClassifier(taggerFolder({}, graph)).then(
@@ -204,7 +205,7 @@ test.each<[string, (graph: Buffer) => unknown, string, string]>([
   expect(translateError(error.message, 'fr')).toBe(`Attendu un graphe ONNX dans tagger.onnx, obtenu\u00a0: ${french}`);
 });
 
-test('a graph larger than memory holds is refused before it is read: the kernel would kill the listener at each start', async () => {
+test('a graph that does not fit into free memory is refused before it is read', async () => {
   const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(process.memoryUsage.rss() + 2e6);
   const refused = openOnnxClassifier(bundled);
   limit.mockRestore();
@@ -213,14 +214,15 @@ test('a graph larger than memory holds is refused before it is read: the kernel 
   );
 });
 
-test('logits in place of scores are refused: no threshold between 0 and 1 would mean anything', async () => {
+test('a model that returns logits instead of scores from 0 to 1 is refused', async () => {
   const classifier = await openOnnxClassifier(taggerFolder({ scoresOutput: 'logits' }));
   await expect(classifier.push(new Float32Array(15360).fill(0.1))).rejects.toThrow(/Expected scores from 0 to 1 from tagger.onnx, got -/);
   await classifier.close();
 });
 
-test('tocsin model tries noise too: what a model says of silence may lie between 0 and 1, and nothing else', async () => {
-  const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // 1 for silence, more for any sound
+test('`tocsin model` also tries noise, since the scores for silence may be valid by chance', async () => {
+  // 1 for silence, more for any sound
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh');
   const folder = taggerFolder({}, Buffer.from(graph, 'latin1'));
   const silent = await openOnnxClassifier(folder);
   expect((await silent.push(new Float32Array(15360)))[0]?.scores).toEqual([1, 1, 1]);
@@ -229,7 +231,7 @@ test('tocsin model tries noise too: what a model says of silence may lie between
   expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining('Error: Expected scores from 0 to 1 from tagger.onnx, got 1.002') });
 });
 
-test('a tagger of another shape serves, its other outputs left alone: 521 classes on overlapping windows of 0.96 s, many classes on one label', async () => {
+test('a model with overlapping windows, 521 classes and extra outputs works, with several classes mapped to one label', async () => {
   const classifier = await openOnnxClassifier(taggerFolder());
   const sound = new Float32Array(16000 * 6).fill(0.5, 16000 * 3, 16000 * 4);
   const frames = await classifier.push(sound.slice());
@@ -257,9 +259,9 @@ test('a tagger of another shape serves, its other outputs left alone: 521 classe
 
 test.each([
   ['the bundled model', () => bundled],
-  ['a model a second late', () => copyOf((m) => Object.assign(m, { latencySeconds: 1 }))],
-  ['a tagger of overlapping windows', () => taggerFolder()],
-])('in the silence that is asked for all of the last sound is scored: %s', async (_name, folder) => {
+  ['a model with a latency of 1 s', () => copyOf((m) => Object.assign(m, { latencySeconds: 1 }))],
+  ['a model with overlapping windows', () => taggerFolder()],
+])('the silence of tailSeconds is long enough to score the last sound: %s', async (_name, folder) => {
   const classifier = await openOnnxClassifier(folder());
   const { sampleRate, windowSamples, hopSamples } = classifier.manifest;
   for (const samples of [3 * windowSamples, 3 * windowSamples + 1, 4 * windowSamples - 1]) {
@@ -273,7 +275,7 @@ test.each([
   await classifier.close();
 });
 
-test('the impact assessments give the false alarms of the model card', () => {
+test('the impact assessments state the false alarm rate of the model card', () => {
   const [, card] = /without a target `balanced` (\d+) /.exec(readFileSync('models/street/MODEL_CARD.md', 'utf8')) ?? [];
   const [, english] = /today \*\*(\d+) an hour/.exec(readFileSync('docs/dpia.en.md', 'utf8')) ?? [];
   const [, french] = /aujourd’hui \*\*(\d+) par heure/.exec(readFileSync('docs/dpia.fr.md', 'utf8')) ?? [];
@@ -281,7 +283,7 @@ test('the impact assessments give the false alarms of the model card', () => {
   expect([english, french]).toEqual([card, card]);
 });
 
-test('what is no number is found wherever it stands', () => {
+test('areFinite finds NaN and infinities at every position', () => {
   for (const length of [1, 3, 4, 7, 18])
     for (let at = 0; at < length; at++)
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])

@@ -3,14 +3,14 @@ import { datagramsTo } from '../../agent/lib/libc.ts';
 import { openNotifier } from '../../agent/lib/notify.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 
-test('a socket that is full when a half has started, or pings, is told as soon as it has room: systemd would end what hears', async () => {
+test('when the notify socket is full, READY and WATCHDOG are sent as soon as it has room', async () => {
   const socket = openNotifySocket();
   onTestFinished(socket.close);
   let nowMs = 0;
   const notifier = await openNotifier({ NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: '30000000' }, () => nowMs);
   const others = datagramsTo(socket.path);
   const said = () => socket.messages.map(({ text }) => text).filter((text) => text !== 'of another');
-  // at once: it is read from a timer of this process
+  // fills it synchronously: this process reads it from a timer
   const fill = () => {
     while (others?.('of another'));
   };
@@ -18,7 +18,7 @@ test('a socket that is full when a half has started, or pings, is told as soon a
   notifier.ready();
   await vi.waitFor(() => expect(socket.messages.length).toBeGreaterThan(0));
   expect(said()).toEqual([]);
-  notifier.progress(); // as the courier, which is ready once
+  notifier.progress(); // like the courier, which reports ready once
   await vi.waitFor(() => expect(said()).toEqual(['READY=1', 'WATCHDOG=1']));
   nowMs += 30_000;
   fill();
@@ -26,7 +26,7 @@ test('a socket that is full when a half has started, or pings, is told as soon a
   const before = socket.messages.length;
   await vi.waitFor(() => expect(socket.messages.length).toBeGreaterThan(before));
   for (let i = 0; i < 3; i++) notifier.progress();
-  notifier.ready(); // as the listener, with every frame
+  notifier.ready(); // like the listener, which reports ready with every frame
   fill();
   notifier.status('broker: connected');
   notifier.status('broker: unreachable');
@@ -40,10 +40,10 @@ test('a socket that is full when a half has started, or pings, is told as soon a
 });
 
 test.each([
-  ['this process', String(process.pid), true],
-  ['whoever it is', undefined, true],
+  ['its own process', String(process.pid), true],
+  ['any process', undefined, true],
   ['another process', '1', false],
-])('a watchdog that waits for %s: %s, %s', async (_, pid, isMine) => {
+])('a watchdog meant for %s (WATCHDOG_PID %s) is served: %s', async (_, pid, isMine) => {
   const socket = openNotifySocket();
   onTestFinished(socket.close);
   const env = { NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: '30000000', ...(pid === undefined ? {} : { WATCHDOG_PID: pid }) };

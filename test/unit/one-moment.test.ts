@@ -1,4 +1,4 @@
-// What is told of an outbox is as it stands at one moment. What the other half writes between two reads is written here when the second is asked for.
+// A reader of the outbox sees one moment. The test writes between two of its reads, as the other process might.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,10 @@ function openListener(path: string): Outbox {
   return listener;
 }
 
-/** Calls `write` once, when somebody is about to read what these words of SQL ask for; whether it was called. */
+/**
+ * Calls `write` once, just before the next SQL that contains these words. The returned function tells whether it was
+ * called.
+ */
 function before(name: 'prepare' | 'pragma', words: string, write: () => void): () => boolean {
   const original = Database.prototype[name] as (this: Database.Database, sql: string, ...more: never[]) => never;
   let isWritten = false;
@@ -36,7 +39,7 @@ function before(name: 'prepare' | 'pragma', words: string, write: () => void): (
   return () => isWritten;
 }
 
-test('what waits, what became of the rest, and the oldest of them, for status and outbox', () => {
+test('the counts and the oldest pending event, for `status` and `outbox`, are of one moment', () => {
   const path = newPath();
   const listener = openListener(path);
   const isWritten = before('prepare', 'SELECT count(*) FROM event', () => listener.append(recordedEvent(0)));
@@ -45,7 +48,7 @@ test('what waits, what became of the rest, and the oldest of them, for status an
   expect(inspectOutbox(path)).toMatchObject({ pending: 1, fates: { stored: 1 }, oldest: { sequence: 1 } });
 });
 
-test('the days of listening and what was counted in them', () => {
+test('the days of listening and their counts are of one moment', () => {
   const path = newPath();
   const listener = openListener(path);
   listener.addThresholdCounts(thresholdRecord());
@@ -54,7 +57,7 @@ test('the days of listening and what was counted in them', () => {
   expect([listeningDays(path), isWritten()]).toEqual([[day], true]);
 });
 
-test('the schema of an outbox that a half brings up to date meanwhile', () => {
+test('the schema check of an outbox is of one moment, even if a process migrates the outbox meanwhile', () => {
   const path = newPath();
   openOlderOutbox(path, versions - 1).close();
   const isWritten = before('pragma', 'quick_check', () => openSqliteOutbox(path, limits).close());
@@ -62,7 +65,7 @@ test('the schema of an outbox that a half brings up to date meanwhile', () => {
   expect(schemaOf(path)).toEqual({ text: schemaOfRelease(), sound: true, earlier: false });
 });
 
-test('the counts that health publishes', async () => {
+test('the counts that health publishes are of one moment', async () => {
   const path = newPath();
   const listener = openListener(path);
   const courier = openSqliteOutbox(path, limits);
@@ -74,7 +77,8 @@ test('the counts that health publishes', async () => {
       if (typeof value !== 'function') return value;
       return (...args: never[]) => {
         const answer = (value as (...args: never[]) => unknown).apply(courier, args);
-        if (['pending', 'pendingCount', 'fates'].includes(name)) listener.append(recordedEvent(stored++)); // after each of its reads
+        // after each of its reads
+        if (['pending', 'pendingCount', 'fates'].includes(name)) listener.append(recordedEvent(stored++));
         return answer;
       };
     },

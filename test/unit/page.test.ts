@@ -8,7 +8,7 @@ import { exitCodes } from '../../agent/lib/errors.ts';
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-page-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('a page takes the place of the old one whole: who reads that one reads all of it; its mode stays, and a link to it', () => {
+test('a page replaces the old one atomically: a reader of the old one reads it completely, and mode and symbolic link stay', () => {
   const path = join(folder, 'page.html');
   writeFileSync(path, 'old');
   chmodSync(path, 0o640);
@@ -22,7 +22,7 @@ test('a page takes the place of the old one whole: who reads that one reads all 
   expect(readdirSync(folder)).toEqual(['link.html', 'page.html']);
 });
 
-test.skipIf(process.getuid?.() !== 0)('with sudo the page stays that of its owner', () => {
+test.skipIf(process.getuid?.() !== 0)('with sudo the page keeps its owner', () => {
   const path = join(folder, 'owned.html');
   writeFileSync(path, 'old');
   chownSync(path, 64_000, 64_001);
@@ -31,12 +31,12 @@ test.skipIf(process.getuid?.() !== 0)('with sudo the page stays that of its owne
   rmSync(path);
 });
 
-test('what is no file is written to and keeps its place; a full one says so, and is no wrong call', () => {
+test('a device is written to and stays a device; a full one gives an error with a hint, not a usage error', () => {
   writePage('/dev/null', 'x');
   expect(statSync('/dev/null').isCharacterDevice()).toBe(true);
   const full = { exitCode: exitCodes.failure, tryHint: 'make room there (df -h), or name a file elsewhere' };
   expect(() => writePage('/dev/full', 'x')).toThrow(expect.objectContaining(full));
-  const path = join(folder, 'shell.html'); // as `--out /dev/stdout > shell.html` has it
+  const path = join(folder, 'shell.html'); // as with `--out /dev/stdout > shell.html`
   const file = openSync(path, 'w');
   const { ino } = statSync(path);
   writePage(`/proc/self/fd/${file}`, 'page');
@@ -45,7 +45,7 @@ test('what is no file is written to and keeps its place; a full one says so, and
   rmSync(path);
 });
 
-test('a link to what is not there yet is followed, and no file of another is touched, by the trial neither', () => {
+test('a symbolic link to a missing file is followed, and neither checkPage nor writePage touches other files', () => {
   const own = mkdtempSync(join(folder, 'own-'));
   const [path, link] = [join(own, 'page.html'), join(own, 'link.html')];
   const others = [`${path}.try`, `${path}.${process.pid}.tmp`];
@@ -61,7 +61,7 @@ test('a link to what is not there yet is followed, and no file of another is tou
   rmSync(own, { recursive: true });
 });
 
-test('that a page cannot be written is found out before', () => {
+test('checkPage reports a page that cannot be written, and creates no file', () => {
   for (const path of [folder, join(folder, 'none', 'page.html')]) expect(() => checkPage(path)).toThrow(expect.objectContaining({ exitCode: exitCodes.usage }));
   expect(() => checkPage(join(folder, 'none', 'page.html'))).toThrow(`no such file or directory, access '${join(folder, 'none')}'`);
   checkPage(join(folder, 'other.html'));

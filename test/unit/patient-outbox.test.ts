@@ -14,8 +14,9 @@ import { missing } from '../support/broker.ts';
 import { openPatient } from '../support/patient.ts';
 import { hearingRecord, hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
-// a card whose every commit takes 30 ms would keep the listener from everything else for half a minute, which is when its watchdog ends it
-test('events that were held are stored for a second at a time, in order, and all of them at the end', () => {
+// with a card that takes 30 ms per commit, storing all held events at once would take half a minute, and the watchdog
+// would end the listener
+test('held events are stored in order for a second at a time, and completely when the outbox closes', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-held-')), 'outbox.db');
   let nowMs = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
@@ -43,9 +44,9 @@ test('events that were held are stored for a second at a time, in order, and all
   file.close();
 });
 
-// as on a card with a bad block, where the kernel gives up no file system: SQLITE_IOERR_FSYNC
+// as on a card with a bad block where the file system stays writable: SQLITE_IOERR_FSYNC
 test.each(['append', 'acknowledge', 'drop'] as const)(
-  'writes fail (%s), reads go well: the fault lasts until what waits is written, and is logged once',
+  'with failing writes (%s) and working reads, the fault lasts until the waiting write succeeds, and is logged once',
   (kind) => {
     const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unwritten-')), 'outbox.db');
     let broken = true;
@@ -77,7 +78,7 @@ test.each(['append', 'acknowledge', 'drop'] as const)(
   },
 );
 
-test('what is dropped while the disk takes nothing, oldest first, is counted at once and named in one gap afterwards', () => {
+test('events dropped while the disk takes no writes are counted at once and later form one gap', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-dropped-')), 'outbox.db');
   let broken = true;
   const open = () => {
@@ -105,7 +106,7 @@ test('what is dropped while the disk takes nothing, oldest first, is counted at 
   expect(existsSync(`${path}-wal`), 'the file is closed').toBe(false);
 });
 
-test('what the schema refuses is no fault of the disk: it is told, counted and named in a gap, and the rest is stored', () => {
+test('an event that the schema refuses is no disk fault: it is logged, counted and becomes a gap, and later events are stored', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unstorable-')), 'outbox.db');
   const error = vi.fn();
   const outbox = openPatient(path, { logger: { ...silentLogger, error }, retryMs: 1_000_000 });
@@ -124,7 +125,7 @@ test('what the schema refuses is no fault of the disk: it is told, counted and n
   expect(error.mock.calls).toEqual(said);
 });
 
-test('what the platform has, and the disk would not let go, does not expire', () => {
+test('acknowledged events that the disk could not delete do not expire', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-arrived-')), 'outbox.db');
   let broken = true;
   const open = () => {
@@ -150,7 +151,7 @@ test('what the platform has, and the disk would not let go, does not expire', ()
   outbox.close();
 });
 
-test('of gaps and hours that were told, and the disk would not let go, the next is found behind them', () => {
+test('after a gap or hour that was reported but could not be deleted, the next one is returned', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-told-')), 'outbox.db');
   const open = () => {
     const inner = openSqliteOutbox(path, limits);
@@ -173,7 +174,7 @@ test('of gaps and hours that were told, and the disk would not let go, the next 
   outbox.close();
 });
 
-test('another program that keeps it from writes for a moment is waited for, also after one that did so for long', async () => {
+test('a write waits for another program that holds the lock briefly, even after a long lock', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-busy-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);
   const other = new Database(path);
@@ -261,7 +262,7 @@ test('locks between the writes that delete a backlog on a slow disk are no fault
   vi.restoreAllMocks();
 });
 
-test('a damaged file from before the outbox says when it was repaired is not told for ever', () => {
+test('a damaged file without a record of its repair is not reported as a fault', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-quarantined-')), 'outbox.db');
   writeFileSync(`${path}.damaged-1`, '');
   const outbox = openSqliteOutbox(path, limits);
@@ -269,7 +270,7 @@ test('a damaged file from before the outbox says when it was repaired is not tol
   outbox.close();
 });
 
-test.each([0, 40_000])('a ballast of which a power cut left %d bytes is laid again, and one that is whole is left alone', (left) => {
+test.each([0, 40_000])('a ballast file cut to %d bytes by a power cut is written again; a complete one is left alone', (left) => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-ballast-')), 'outbox.db');
   writeFileSync(`${path}.ballast`, Buffer.alloc(left));
   openPatient(path);
@@ -285,7 +286,7 @@ test.each([0, 40_000])('a ballast of which a power cut left %d bytes is laid aga
   expect(readFileSync(`${path}.ballast`, 'utf8'), 'what is not of the agent is left for privacy verify to find').toBe('something');
 });
 
-test.skipIf(missing('strace'))('the ballast is laid onto the disk', () => {
+test.skipIf(missing('strace'))('the ballast file is synced to disk', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-ballast-'));
   const [path, trace] = [join(folder, 'outbox.db'), join(folder, 'trace')];
   const lay = `import { openPatientOutbox } from './agent/outbox/patient-outbox.ts';

@@ -9,7 +9,7 @@ import { hear, type ListenParts, listen } from '../../agent/pipeline.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const frameOf = (windows: number, glass: number) => ({ scores: [glass, 0, 0], endSeconds: windows * 0.04, scoredSeconds: windows * 0.04 });
-// A classifier of the test's own, on windows of 40 ms: glass is whatever is loud. It shows where sounds are placed, not what is heard.
+// A fake on windows of 40 ms: every loud sound is glass. It shows where sounds are placed, not what is recognised.
 function loudness(): Classifier {
   let held: number[] = [];
   let windows = 0;
@@ -34,7 +34,7 @@ function loudness(): Classifier {
     close: async () => undefined,
   };
 }
-/** The same, a quarter of a second late, as a model that hears what comes after before it tells. */
+/** The same classifier, a quarter of a second late, like a model that needs later sound to decide. */
 function late(): Classifier {
   const inner = loudness();
   let held: Awaited<ReturnType<Classifier['push']>> = [];
@@ -62,7 +62,7 @@ function source(frames: { first: number; value: number }[]): AudioSource {
   return { sampleRate: 16000, dropped: 0, frames: all };
 }
 
-test('after samples were lost, sounds are placed where they were, and one across the gap is not joined', async () => {
+test('after lost samples, sounds keep their true times, and a sound across the gap becomes two events', async () => {
   const quiet = (from: number) => Array.from({ length: 10 }, (_, i) => ({ first: from + i * 1600, value: 0 }));
   const loud = (from: number) => [0, 1600].map((i) => ({ first: from + i, value: 0.9 }));
   const onsets: number[] = [];
@@ -81,7 +81,7 @@ test('after samples were lost, sounds are placed where they were, and one across
   expect(secondsHeard).toBeCloseTo((38_400 + gap) / 16000, 5);
 });
 
-test('a sound just before a loss, the end or a fault of the microphone is told; before a fault of the model it cannot be', async () => {
+test('a sound just before a loss, the end or a microphone fault is reported; before a model failure it is lost', async () => {
   const before = [...Array.from({ length: 10 }, (_, i) => ({ first: i * 1600, value: 0 })), { first: 16_000, value: 0.9 }];
   const told = async (frames: typeof before, fault?: Error) => {
     const onsets: number[] = [];
@@ -104,7 +104,7 @@ test('a sound just before a loss, the end or a fault of the microphone is told; 
   expect(await told(before, new Error('the model fails'))).toEqual([]);
 });
 
-test('the level of a sound is that of the sound, however late it is told and however much is read at once', async () => {
+test('the level of an event is independent of the delay of its score and of the frame length', async () => {
   const levels = async (length: number) => {
     const found: number[] = [];
     const sound = new Float32Array(32_000).fill(0.001).fill(0.9, 16_000, 17_600);
@@ -122,7 +122,7 @@ test('the level of a sound is that of the sound, however late it is told and how
   for (const length of [1600, 2000, 8000, 16_000]) expect(await levels(length), `${length} samples at once`).toEqual(one);
 });
 
-test('the sound pressure level of a sound just before a gap is that of the sound, not of what comes behind the gap', async () => {
+test('the sound pressure level of a sound just before a gap does not include sound after the gap', async () => {
   const levelWith = async (behind: Float32Array) => {
     const events: RecordedEvent[] = [];
     const captured: AudioSource = {
@@ -152,10 +152,10 @@ test('the sound pressure level of a sound just before a gap is that of the sound
   expect(await levelWith(Float32Array.from({ length: 8000 }, (_, at) => Math.sin(at)))).toBe(quiet);
 });
 
-test('the levels of a sound that is placed a moment late are those of its beginning as well', async () => {
+test('the levels of an event include its beginning, even if its onset is placed a moment late', async () => {
   const events: RecordedEvent[] = [];
   const tone = (amplitude: number, at: number) => amplitude * Math.sin((2 * Math.PI * 1000 * at) / 16000);
-  const amplitudeAt = (seconds: number) => (seconds < 1.08 ? 0.001 : seconds < 1.12 ? 1 : 0.1); // a blow, and what it leaves ringing
+  const amplitudeAt = (seconds: number) => (seconds < 1.08 ? 0.001 : seconds < 1.12 ? 1 : 0.1); // a blow and its ringing
   const captured: AudioSource = {
     ...source([]),
     async *frames() {
@@ -163,7 +163,7 @@ test('the levels of a sound that is placed a moment late are those of its beginn
         yield { samples: Float32Array.from({ length: 640 }, (_, i) => tone(amplitudeAt((first + i) / 16000), first + i)), firstSample: first };
     },
   };
-  let windows = 0; // a frame of sound each
+  let windows = 0; // each is one frame of sound
   const hesitant: Classifier = { ...loudness(), push: async () => [frameOf(++windows, windows > 32 ? 1 : 0)] };
   await listen(
     { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: { splAtFullScaleDb: 100 } as never },
@@ -176,11 +176,11 @@ test('the levels of a sound that is placed a moment late are those of its beginn
     },
     new AbortController().signal,
   );
-  expect(events[0]?.levelAboveBackgroundDb).toBeCloseTo(55, 0); // of the ringing alone 40
-  expect(events[0]?.soundPressureLevelDb).toBeCloseTo(94.4, 0); // 90 a step later
+  expect(events[0]?.levelAboveBackgroundDb).toBeCloseTo(55, 0); // 40 for the ringing alone
+  expect(events[0]?.soundPressureLevelDb).toBeCloseTo(94.4, 0); // 90 one step later
 });
 
-test('an event is stamped with when its sound began, by both clocks, not with when it was sure', async () => {
+test('an event is stamped with the onset of its sound by both clocks, not with the time of confirmation', async () => {
   const time = { ms: 5000 };
   const wallBeganMs = Date.UTC(2026, 10, 20, 10);
   const events: RecordedEvent[] = [];
@@ -188,7 +188,7 @@ test('an event is stamped with when its sound began, by both clocks, not with wh
     ...source([]),
     async *frames() {
       for (let i = 0; i < 40; i++) {
-        time.ms = 7000 + (i + 1) * 100; // opened after two seconds
+        time.ms = 7000 + (i + 1) * 100; // the source opens after two seconds
         yield { samples: new Float32Array(1600).fill(i >= 10 && i < 30 ? 0.9 : 0), firstSample: i * 1600 };
       }
     },
@@ -209,7 +209,7 @@ test('an event is stamped with when its sound began, by both clocks, not with wh
   expect(events[0]?.onsetWallMs).toBeCloseTo(wallBeganMs + (events[0]?.onsetMonotonicMs ?? 0), 3);
 });
 
-test.each(['stored', 'held', 'refused'] as const)('of an event that is %s no line of the log says what was heard', async (fate) => {
+test.each(['stored', 'held', 'refused'] as const)('for an event that is %s, no log line reveals what was heard', async (fate) => {
   const lines: string[] = [];
   const keep = (...said: unknown[]) => void lines.push(JSON.stringify(said));
   const append = vi.fn(() => fate);
@@ -229,7 +229,7 @@ test.each(['stored', 'held', 'refused'] as const)('of an event that is %s no lin
   expect(lines.filter((line) => line.includes('event'))).toHaveLength(fate === 'stored' ? 0 : 1);
 });
 
-test('whatever ends it, nothing of the sound is kept: what was resampled is zeros, and the last thing that the model heard is silence', async () => {
+test('after a model failure no sound is kept: resampled samples are zeros, and the model last receives silence', async () => {
   const handed: Float32Array[] = [];
   const heard: (boolean | 'reset')[] = [];
   const failing = loudness();
@@ -250,9 +250,9 @@ test('whatever ends it, nothing of the sound is kept: what was resampled is zero
 });
 
 test.each([
-  ['the sound', undefined],
-  ['a capture that fails', new AudioError('Expected sound, got the end', 'plug it in')],
-])('nor is it where %s ends: what came last is judged, and is zeros after that', async (_, failure) => {
+  ['the stream', undefined],
+  ['a failing capture', new AudioError('Expected sound, got the end', 'plug it in')],
+])('at the end of %s the last sound is still judged, and then overwritten with zeros', async (_, failure) => {
   const handed: Float32Array[] = [];
   const heard: boolean[] = [];
   const inner = loudness();
@@ -275,15 +275,15 @@ test.each([
   const ended = hear(loud, classifier, rules, {}, new AbortController().signal);
   if (failure) await expect(ended).rejects.toBe(failure);
   else await ended;
-  expect(heard).toEqual([true, true, true, true, false]); // the last of it was still in the resampler
+  expect(heard).toEqual([true, true, true, true, false]); // the end was still in the resampler
   expect(handed.every((samples) => samples.every((sample) => sample === 0))).toBe(true);
 });
 
 test.each([
   ['5 ms', 80, 1],
   ['200 ms', 3200, 1],
-  ['a moment more', 3201, 2],
-])('of a sound that goes on over a loss of %s', async (_, lost, sounds) => {
+  ['one sample more', 3201, 2],
+])('a sound that continues across a loss of %s (%i samples) is %i event(s)', async (_, lost, sounds) => {
   const patient = { ...rules, glass_break: { ...rule, mergeSeconds: 0.4, cooldownSeconds: 0 } };
   const found: number[] = [];
   const frames = Array.from({ length: 30 }, (_, i) => ({ first: i * 1600 + (i < 15 ? 0 : lost), value: i >= 10 && i < 25 ? 0.9 : 0 }));
@@ -292,7 +292,7 @@ test.each([
   expect(found[0]).toBeCloseTo(1, 1);
 });
 
-test('a microphone slower than the model is an error that says so, of the configuration: the supervisor would try the microphone again for ever', async () => {
+test('a microphone rate below the model rate is a configuration error, so that the supervisor does not retry', async () => {
   const slow = { ...source([]), sampleRate: 8000 };
   await expect(hear(slow, loudness(), rules, {}, new AbortController().signal)).rejects.toThrow(
     expect.objectContaining({ name: 'ConfigError', message: 'Expected sound of at least 16000 Hz, as the model takes, got 8000 Hz' }),

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { placeFile, placeNewFile } from '../../agent/lib/place-file.ts';
 
-test('what a power cut left of an earlier try, of a process of the same number, does not keep a file from its place', () => {
+test('placeFile writes the file even if an earlier attempt with the same process number left a temporary file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
   const path = join(folder, 'sensor.key');
   writeFileSync(`${path}.${process.pid}.tmp`, 'half');
@@ -15,7 +15,7 @@ test('what a power cut left of an earlier try, of a process of the same number, 
   expect(readdirSync(folder)).toEqual(['sensor.key', `sensor.key.${process.pid}.tmp`]);
 });
 
-test('what came first stays where two place a new file at once', () => {
+test('placeNewFile keeps the first of two files placed at the same path', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-place-')), 'sensor.key');
   expect(placeNewFile(path, 'first', 0o600)).toBe(true);
   expect(placeNewFile(path, 'second', 0o600)).toBe(false);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { plot } from '../../agent/cli/plot.ts';
 
-test('the ends of axes that do not begin at 0 are the corners of the plot', () => {
+test('axes that do not start at 0 are mapped to the corners of the plot', () => {
   const svg = plot({ name: 'x', from: 10, to: 20 }, { name: 'y', from: -60, to: -20 }, [
     {
       name: 'line',
@@ -12,5 +12,5 @@ test('the ends of axes that do not begin at 0 are the corners of the plot', () =
       ],
     },
   ]);
-  expect(svg).toContain('points="60,310 510,20"'); // of 640 by 360, with 130 beside it for the names
+  expect(svg).toContain('points="60,310 510,20"'); // of 640 by 360, with 130 at the side for the names
 });

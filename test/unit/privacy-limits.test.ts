@@ -1,4 +1,5 @@
-// The limits of a control group, and what is swapped out. /proc and /sys are a fake: with real ones, and systemd, it is in test/system.
+// The limits of a control group, and swapped memory. /proc and /sys are fakes; test/system uses real ones, with
+// systemd.
 import * as fs from 'node:fs';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { Machine } from '../../agent/cli/privacy/machine.ts';
@@ -34,7 +35,7 @@ const found = async (check: typeof limits, changes: Record<string, string | unde
   return Object.keys(values).length > 0 ? [state, key, values] : [state, key];
 };
 
-test('memory and tasks are limited both, as the kernel has it', async () => {
+test('`privacy verify` passes limits of memory and tasks from the control group; without both values it is unchecked', async () => {
   expect(await found(limits)).toEqual(['pass', 'privacy.limits.ok', { megabytes: 419, tasks: '64' }]);
   expect(await found(limits, { [`${group}/memory.max`]: undefined })).toEqual(['unchecked', 'privacy.limits.none']);
   expect(await found(limits, { [`${group}/memory.max`]: '1000\n', [`${group}/pids.max`]: undefined })).toEqual(['unchecked', 'privacy.limits.none']);
@@ -47,18 +48,18 @@ test.each([
     { [`${group}/pids.max`]: 'max\n', [`${group}/memory.max`]: undefined },
     { memory: '?', tasks: 'max' },
   ],
-])('one that has no limit fails: %j', async (changes, values) => {
+])('`privacy verify` fails where a limit is missing: %j', async (changes, values) => {
   expect(await found(limits, changes)).toEqual(['fail', 'privacy.limits.open', values]);
 });
 
-test('nothing can be swapped out where the control group forbids it, or where there is no swap', async () => {
+test('`privacy verify` passes swap where the control group forbids it or the machine has none', async () => {
   expect(await found(swap)).toEqual(['pass', 'privacy.swap.forbidden']);
   expect(await found(swap, { [`${group}/memory.swap.max`]: 'max\n' })).toEqual(['fail', 'privacy.swap.allowed', { areas: 1 }]);
   expect(await found(swap, { '/proc/swaps': 'Filename\tType\tSize\tUsed\tPriority\n' })).toEqual(['pass', 'privacy.swap.absent']);
   expect(await found(swap, { '/proc/swaps': undefined })).toEqual(['pass', 'privacy.swap.absent']);
 });
 
-test('what is swapped out of any process of the half is found, and one that has ended is none that is held', async () => {
+test('`privacy verify` fails where memory of any process of the unit is swapped out, or a process has ended', async () => {
   expect(await found(swap, { '/proc/8/status': 'Name:\tarecord\nVmSwap:\t      12 kB\n' })).toEqual(['fail', 'privacy.swap.used', { size: '12 kB' }]);
   expect(await found(swap, { '/proc/8/status': 'Name:\tarecord\nState:\tZ (zombie)\n' })).toEqual(['fail', 'privacy.gone']);
 });

@@ -1,4 +1,4 @@
-// The publisher is a fake: that the message comes to a broker, retained, is shown in test/e2e.
+// The publisher is a fake. That the message reaches a broker, retained, is shown in test/e2e.
 import { expect, test } from 'vitest';
 import { openPrivacyReport } from '../../agent/delivery/privacy-report.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
@@ -33,7 +33,7 @@ function reporting() {
   return { state, told, turns, reconnect };
 }
 
-test('what this sensor may publish is told once on every connection, and within ten seconds once it has been verified anew', async () => {
+test('the privacy message is published once per connection, and within ten seconds after a new verification', async () => {
   const { state, told, turns, reconnect } = reporting();
   await turns(105_000);
   expect(told).toEqual([[0, 'first']]);
@@ -45,7 +45,7 @@ test('what this sensor may publish is told once on every connection, and within 
   expect(told.slice(2)).toEqual([[119_000, 'second']]);
 });
 
-test('one that is refused is told again each minute, or over the next connection; one that is not answered is not sent twice', async () => {
+test('a refused privacy message is sent again each minute or over the next connection; an unanswered one is not sent twice', async () => {
   const { state, told, turns, reconnect } = reporting();
   state.failure = new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
   await turns(130_000);

@@ -9,7 +9,7 @@ import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
 
 const otherBoot = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
 
-/** A connection that begins in the tenth minute of the boot; what is older than a minute is late. */
+/** A connection that begins in the tenth minute of the boot; events older than a minute are late. */
 function connected(events: readonly Parameters<typeof recordedEvent>[]) {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-queue-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);
@@ -23,7 +23,7 @@ function connected(events: readonly Parameters<typeof recordedEvent>[]) {
 }
 const minutes = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i): Parameters<typeof recordedEvent> => [first + i]);
 
-test('what is handed out again is handed out in order, without what is under way', () => {
+test('after rewind() the queue hands out events in order again, except those in flight', () => {
   const { outbox, flying, queue, take } = connected(minutes(0, 7));
   expect(take(5)).toEqual([1, 2, 3, 4, 5]);
   for (const sequence of [2, 4]) flying.add(sequence);
@@ -35,7 +35,7 @@ test('what is handed out again is handed out in order, without what is under way
   expect(take(8)).toEqual([9]);
 });
 
-test('all go in order for a second; then what is fresh, and what is heard meanwhile, overtakes what was late when the connection began', () => {
+test('events go in order for one second; after that, fresh events overtake those that were late when the connection began', () => {
   const { outbox, time, queue, take } = connected(minutes(1, 10));
   const passed = () => Array.from({ length: 12 }, (_, i) => i + 1).filter((sequence) => queue.passed(sequence));
   expect(take(2)).toEqual([1, 2]);
@@ -44,25 +44,25 @@ test('all go in order for a second; then what is fresh, and what is heard meanwh
   time.ms += 1000;
   expect(take(2)).toEqual([3, 4]);
   time.ms += 1;
-  expect(take(2)).toEqual([9, 10]); // the first that were not late
+  expect(take(2)).toEqual([9, 10]); // the first events that were not late
   expect(passed()).toEqual([1, 2, 3, 4, 9, 10]);
   expect(take(3)).toEqual([11, 5, 6]);
   outbox.append(recordedEvent(10, { onsetMonotonicMs: 600_002 }));
   time.ms += 99;
-  expect(take(1)).toEqual([7]); // fresh ones are looked for each tenth of a second
+  expect(take(1)).toEqual([7]); // fresh events are looked for every 0.1 s
   time.ms += 1;
   expect(take(3)).toEqual([12, 8]);
   outbox.append(recordedEvent(10, { onsetMonotonicMs: 600_003 }));
-  expect(take(3)).toEqual([13]); // the backlog is through
+  expect(take(3)).toEqual([13]); // the backlog is finished
   expect(take(3)).toEqual([]);
   queue.rewind();
   expect(take(20)).toEqual(Array.from({ length: 13 }, (_, i) => i + 1));
 });
 
-test('a backlog of more than is read at once goes out whole and in order, what is fresh behind it; no more than asked for', () => {
+test('a backlog larger than one read goes out completely and in order, never more at once than requested', () => {
   const { outbox, take, flying } = connected([...minutes(-600, -1), [10], [10], [10]]);
   const reads = vi.spyOn(outbox, 'pending');
-  for (let sequence = 100; sequence <= 355; sequence++) flying.add(sequence); // acknowledged, and not deleted yet
+  for (let sequence = 100; sequence <= 355; sequence++) flying.add(sequence); // acknowledged, but not yet deleted
   const taken: number[] = [];
   for (let more = take(50); more.length > 0; more = take(50)) {
     expect(more.length).toBeLessThanOrEqual(50);
@@ -72,7 +72,7 @@ test('a backlog of more than is read at once goes out whole and in order, what i
   for (const [, limit] of reads.mock.calls) expect(limit, 'however long it is').toBeLessThanOrEqual(256);
 });
 
-test('an event of an earlier boot is late, whenever that was; where all that is late has gone, what is fresh waits for nothing', () => {
+test('an event of an earlier boot is always late; without late events, fresh ones go out at once', () => {
   const { outbox, time, take } = connected([...minutes(1, 7), [9.5, { bootId: otherBoot }], [10]]);
   outbox.acknowledge([1, 2, 3, 4, 5, 6]);
   time.ms += 1001;
@@ -83,7 +83,7 @@ test('an event of an earlier boot is late, whenever that was; where all that is 
   expect(fresh.take(5)).toEqual([9, 10]);
 });
 
-test('of what was handed out, on both sides of what was not, the first that is pending still and not under way is found; and the newest of all', () => {
+test('passedAfter finds the first event that was handed out, is pending and is not in flight; newest finds the newest event', () => {
   const { outbox, time, flying, queue, take } = connected(minutes(1, 10));
   expect(take(4)).toEqual([1, 2, 3, 4]);
   time.ms += 1001;
@@ -98,7 +98,7 @@ test('of what was handed out, on both sides of what was not, the first that is p
   expect(queue.newest()?.sequence).toBe(10);
 });
 
-test('what was read and has gone since is not handed out once it is read again', () => {
+test('after reread() the queue skips events that were deleted since they were read', () => {
   const { outbox, queue, take } = connected(minutes(1, 10));
   expect(take(2)).toEqual([1, 2]);
   outbox.acknowledge([3, 4]);
@@ -109,9 +109,9 @@ test('what was read and has gone since is not handed out once it is read again',
 });
 
 test.each([
-  ['3,700 that are late', -1, 3701],
-  ['3,700 of the last minute, for no more than an hour of them is looked at', 10, 103],
-])('behind %s are fresh', (_, minute, first) => {
+  ['3,700 late events', -1, 3701],
+  ['3,700 events of the last minute (only 3,600 events are searched)', 10, 103],
+])('the fresh events behind %s are found', (_, minute, first) => {
   const { time, take, queue } = connected([...Array.from({ length: 3700 }, (_, i): Parameters<typeof recordedEvent> => [minute - i / 1e6]), [10], [10]]);
   expect(take(1)).toEqual([1]);
   time.ms += 1001;

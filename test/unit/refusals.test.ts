@@ -1,4 +1,5 @@
-// Which event is tried when, of those that the broker refuses. The queue is a fake, a list of numbers: what is sent by the courier is in test/reliability/refusals.test.ts.
+// Which refused event is tried when. The queue is a fake, a list of numbers; test/reliability/refusals.test.ts shows
+// what the courier sends.
 import { expect, test } from 'vitest';
 import type { Queue } from '../../agent/delivery/queue.ts';
 import { Refusals } from '../../agent/delivery/refusals.ts';
@@ -8,9 +9,9 @@ const second = 1000;
 const refusal = new BrokerError('Expected a PUBACK, got reason code 135', 'check', true);
 const unsent = new UnsentError('Expected a message of at most 100 bytes, got 200', 'raise');
 const unheard = new NoSubscriberError('Expected a subscriber, got reason code 16', 'subscribe');
-const longest = () => new Refusals(() => 1); // each wait is as long as it may be
+const longest = () => new Refusals(() => 1); // each wait is as long as possible
 
-/** Events that are pending; of them those up to `handedOut` were sent once. */
+/** Pending events; those up to `handedOut` were sent once. */
 function queueOf(pending: readonly number[], handedOut = Number.POSITIVE_INFINITY): Queue {
   const event = (sequence: number | undefined) => (sequence === undefined ? undefined : { sequence });
   const after = (sequence: number) => pending.find((one) => one > sequence);
@@ -20,21 +21,21 @@ function queueOf(pending: readonly number[], handedOut = Number.POSITIVE_INFINIT
     passedAfter: (sequence: number) => event(pending.find((one) => one > sequence && one <= handedOut)),
   } as unknown as Queue;
 }
-/** When the next is due, to the second, and its number. */
+/** The seconds until the next try is due, and its sequence number. */
 function nextTry(refusals: Refusals, queue: Queue, fromMs: number): [seconds: number, sequence: number | undefined] {
   let ms = fromMs;
   while (!refusals.isDue(ms, 0) && ms < fromMs + 1000 * second) ms += second;
   return [(ms - fromMs) / second, refusals.next(queue)?.sequence];
 }
 
-test('of a few that are refused one after another is tried, after waits that grow to ten minutes; one that is taken ends it', () => {
+test('refused events are tried one at a time, after waits that grow to ten minutes; an accepted try ends the refusal', () => {
   const refusals = longest();
   refusals.begin(0);
   expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
   for (const sequence of [1, 2, 3]) refusals.refused(sequence, sequence * 10 * second, refusal);
   expect([refusals.any, refusals.stopped]).toEqual([true, false]);
   const queue = queueOf([1, 2, 3, 4], 3);
-  expect(nextTry(refusals, queue, 0)).toEqual([70, 1]); // of the first, whatever came since
+  expect(nextTry(refusals, queue, 0)).toEqual([70, 1]); // counted from the first refusal, whatever came since
   const tries: unknown[] = [];
   for (let i = 0, now = 100 * second; i < 5; i++, now += 1000 * second) {
     expect(refusals.isDue(now, 0), 'one is under way').toBe(false);
@@ -54,7 +55,7 @@ test('of a few that are refused one after another is tried, after waits that gro
   expect([refusals.any, refusals.isDue(1e9, 0)]).toEqual([false, false]);
 });
 
-test('one that was tried before its turn, and taken, says nothing of those that were refused: the next is tried after the shortest wait', () => {
+test('after an untimely event is accepted, the next refused event is tried after the shortest wait', () => {
   const refusals = longest();
   refusals.begin(0);
   refusals.refused(1, 0, refusal);
@@ -66,7 +67,7 @@ test('one that was tried before its turn, and taken, says nothing of those that 
   expect(nextTry(refusals, queueOf([1, 3]), 180 * second)).toEqual([60, 3]);
 });
 
-test('where nobody subscribed, one that is taken is a sign that somebody does: the next is tried at once, whether that was a try or heard since', () => {
+test('without subscribers, an accepted event shows that there is one: the next refused event is tried at once', () => {
   for (const tried of [false, true]) {
     const refusals = longest();
     refusals.begin(0);
@@ -84,7 +85,7 @@ test('where nobody subscribed, one that is taken is a sign that somebody does: t
   }
 });
 
-test('sixteen in a row stop all but the tries; what is taken between begins the count anew, and what the sensor itself refuses is not of it', () => {
+test('sixteen refusals in a row stop new events; an accepted event restarts the count, and a refusal by the sensor does not count', () => {
   const refusals = longest();
   refusals.begin(0);
   for (let sequence = 1; sequence <= 15; sequence++) refusals.refused(sequence, 0, refusal);
@@ -101,7 +102,7 @@ test('sixteen in a row stop all but the tries; what is taken between begins the 
   expect(refusals.isDue(60 * second, 0)).toBe(true);
 });
 
-test('stopped, the next behind them and the newest are tried by turns, over the next connection at once; one that is taken lets the others go on', () => {
+test('when stopped, the next and the newest event are tried in turn, at once over a new connection; an accepted one resumes all', () => {
   const refusals = longest();
   refusals.begin(0);
   for (let sequence = 1; sequence <= 16; sequence++) refusals.refused(sequence, 0, refusal);
@@ -131,7 +132,7 @@ test('stopped, the next behind them and the newest are tried by turns, over the 
   expect([refusals.any, refusals.stopped]).toEqual([false, false]);
 });
 
-test('a connection begins with none refused, but where all were; where nothing is left to try, none is refused any more', () => {
+test('a new connection begins without refusals unless all events were refused; without pending events refusals end', () => {
   const refusals = longest();
   refusals.begin(0);
   refusals.refused(1, 0, refusal);

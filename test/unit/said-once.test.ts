@@ -1,4 +1,4 @@
-// What fails for days is said once, not at each try: the journal of a small board is short.
+// A fault that lasts for days is logged once, not at each try: the journal of a small board is short.
 import { expect, test, vi } from 'vitest';
 import { openHealthReport } from '../../agent/delivery/health.ts';
 import { openLink } from '../../agent/delivery/link.ts';
@@ -23,7 +23,7 @@ const full = (): never => {
   throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
 };
 
-/** Calls it every ten seconds of an hour in which it fails, of one in which it does not, and of one in which it does again. */
+/** Calls `tick` every ten seconds for an hour that fails, an hour that succeeds and another hour that fails. */
 async function threeHours(tick: (nowMs: number) => void, fails: (does: boolean) => void): Promise<void> {
   for (let hour = 0; hour < 3; hour++) {
     fails(hour !== 1);
@@ -35,7 +35,7 @@ async function threeHours(tick: (nowMs: number) => void, fails: (does: boolean) 
 }
 
 type Parts = { clock: Clock; logger: Logger };
-let written = 0; // something new each time, or there would be nothing to publish once it was taken
+let written = 0; // something new each time, or there would be nothing to publish after a success
 const outbox = {
   readHearing: () => hearingRecord({ writtenMonotonicMs: written++ }),
   faults: () => [],
@@ -50,7 +50,7 @@ const reports: [string, (parts: Parts) => Report][] = [
   ['health', (parts) => openHealthReport('t', '0', 120_000, { ...parts, outbox, board: () => ({}), link: openLink(() => undefined) })],
   ['the summary of an hour', (parts) => openSummaries('t', { ...parts, outbox })],
 ];
-test.each(reports)('%s that the broker refuses', async (_, open) => {
+test.each(reports)('an hour of refusals by the broker is logged once: %s', async (_, open) => {
   const { said, logger } = watched();
   let nowMs = 0;
   let refused = false;
@@ -74,7 +74,7 @@ test.each(reports)('%s that the broker refuses', async (_, open) => {
   expect(said).toHaveBeenCalledTimes(2);
 });
 
-test('the time of this boot, and the summary of an hour, on a disk that takes nothing', async () => {
+test('an hour of failed writes is logged once, for the start time of the boot and for the hourly summary', async () => {
   const { said, logger } = watched();
   let nowMs = 0;
   let isFull = false;
@@ -89,7 +89,7 @@ test('the time of this boot, and the summary of an hour, on a disk that takes no
   await threeHours(
     (ms) => {
       nowMs = ms;
-      wallMs += 60_000; // and so it has something to note each time
+      wallMs += 60_000; // so that there is something to record each time
       note();
     },
     (does) => {

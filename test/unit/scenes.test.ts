@@ -25,7 +25,7 @@ function refused(value: unknown): string {
 const scene = { file: 'a.wav', seconds: 60, events: [] };
 const withEvent = (event: object) => [{ ...scene, events: [{ onset: 1, offset: 2, ...event }] }];
 
-test('an event without a label, also an empty one, is a confuser; more keys are let be', () => {
+test('an event without a label, or with an empty one, is a confuser; additional keys are ignored', () => {
   const events = [
     { onset: 0, offset: 0, label: 'bang', snr: 12, source: 'own' },
     { onset: 60, offset: 60.5, label: '', kind: 'door', clip: 'a' },
@@ -41,32 +41,32 @@ test('an event without a label, also an empty one, is a confuser; more keys are 
 });
 
 test.each<[string, unknown, RegExp]>([
-  ['no list', scene, /has 1 problem:\n {2}\(file\): expected a list, got \{"file"/],
-  ['no JSON', '[{', /Expected scenes.json in .*: a list of \{file, seconds, events\}, got: /],
-  ['a label that is unknown', withEvent({ label: 'gunshot' }), /0\.events\.0\.label: expected one of "glass_break", "shout", "bang", got "gunshot"/],
+  ['not a list', scene, /has 1 problem:\n {2}\(file\): expected a list, got \{"file"/],
+  ['not JSON', '[{', /Expected scenes.json in .*: a list of \{file, seconds, events\}, got: /],
+  ['an unknown label', withEvent({ label: 'gunshot' }), /0\.events\.0\.label: expected one of "glass_break", "shout", "bang", got "gunshot"/],
   ['a label in capitals', withEvent({ label: 'Bang' }), /0\.events\.0\.label: expected one of .*, got "Bang"/],
   ['a time as text', withEvent({ onset: '1' }), /0\.events\.0\.onset: expected a number, got "1"/],
   ['no offset', withEvent({ offset: undefined }), /0\.events\.0\.offset: expected a number, got nothing/],
   ['a time below 0', withEvent({ onset: -1 }), /0\.events\.0\.onset: expected at least 0, got -1/],
-  ['an end before its beginning', withEvent({ onset: 3 }), /0\.events\.0\.offset: expected no less than the onset, got 2/],
-  ['an onset behind the end', withEvent({ onset: 61, offset: 62 }), /0\.events\.0\.onset: expected no more than the seconds of its scene, got 61/],
-  ['a kind that is no text', withEvent({ kind: 7 }), /0\.events\.0\.kind: expected text, got 7/],
+  ['an offset before the onset', withEvent({ onset: 3 }), /0\.events\.0\.offset: expected no less than the onset, got 2/],
+  ['an onset after the end of the scene', withEvent({ onset: 61, offset: 62 }), /0\.events\.0\.onset: expected no more than the seconds of its scene, got 61/],
+  ['a kind that is not text', withEvent({ kind: 7 }), /0\.events\.0\.kind: expected text, got 7/],
   ['a length of 0', [{ ...scene, seconds: 0 }], /0\.seconds: expected more than 0, got 0/],
   ['a length below 0', [{ ...scene, seconds: -60 }], /0\.seconds: expected more than 0, got -60/],
   ['a file twice', [scene, scene], /1\.file: expected each file once, got "a\.wav"/],
   ['a file twice, spelt in two ways', [scene, { ...scene, file: './b/../a.wav' }], /1\.file: expected each file once, got "\.\/b\/\.\.\/a\.wav"/],
-  ['an offset long behind the end', withEvent({ offset: 60.6 }), /0\.events\.0\.offset: expected no more than the seconds of its scene, got 60\.6/],
+  ['an offset long after the end of the scene', withEvent({ offset: 60.6 }), /0\.events\.0\.offset: expected no more than the seconds of its scene, got 60\.6/],
   [
     'an event twice',
     [{ ...scene, events: ['shout', 'bang', 'bang'].map((label) => ({ onset: 1, offset: 2, label })) }],
     /has 1 problem:\n {2}0\.events\.2: expected each event once, got \{"onset":1/,
   ],
   ['no events', [{ file: 'a.wav', seconds: 1 }], /0\.events: expected a list, got nothing/],
-])('%s is refused with its place', (_, value, message) => {
+])('scenes.json with %s is refused, and the error gives the place', (_, value, message) => {
   expect(refused(value)).toMatch(message);
 });
 
-test('a slip of the pen in the name of a label is refused: it would make a confuser of a target; other keys are let be', () => {
+test('a misspelt `label`, `kind` or `snr` key is refused, since it would make a target a confuser; other keys are ignored', () => {
   const slips = { lable: 'label', Label: 'label', labels: 'label', lbel: 'label', babel: 'label', Kind: 'kind', SNR: 'snr' };
   for (const [key, meant] of Object.entries(slips))
     expect(refused(withEvent({ [key]: 'bang' })).split('\n')[1]).toBe(`  0.events.0.${key}: expected its name to be ${meant}, got "bang"`);
@@ -76,7 +76,7 @@ test('a slip of the pen in the name of a label is refused: it would make a confu
   for (const label of ['bang', '', null]) expect(read(withEvent({ label, labels: ['bang', 'firework'] }))).toHaveLength(1);
 });
 
-test('all that is wrong is counted, and the first of it shown, in French too', () => {
+test('all problems of scenes.json are counted and the first 20 are shown, in French too', () => {
   const events = Array.from({ length: 500 }, () => ({ onset: 1, offset: 2, label: 'shot' }));
   const lines = refused([{ ...scene, events }]).split('\n');
   expect(lines).toHaveLength(21);
@@ -84,11 +84,11 @@ test('all that is wrong is counted, and the first of it shown, in French too', (
   expect(translateError(refused([scene, scene]), 'fr')).toContain('1.file\u00a0: attendu chaque fichier une seule fois, obtenu "a.wav"');
 });
 
-test('a folder without scenes.json', () => {
+test('a folder without scenes.json gives an error that describes the expected list', () => {
   mkdirSync(join(folder, 'empty'));
   expect(() => readScenes(join(folder, 'empty'))).toThrow(/Expected scenes.json in .*empty: a list .*ENOENT/);
 });
 
-test('a byte order mark, as some editors set it, is no part of the scenes', () => {
+test('a byte order mark at the start of scenes.json is ignored', () => {
   expect(read(`\uFEFF${JSON.stringify([scene])}`)).toHaveLength(1);
 });

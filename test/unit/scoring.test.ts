@@ -29,7 +29,7 @@ const at = (file: string, label: Found['label'], onsetSeconds: number, confidenc
   toldSeconds: onsetSeconds + 0.3,
 });
 
-test('hits within the collar or inside, repeats, false alarms and their causes', () => {
+test('scoreEvents counts hits, repeats and false alarms with their causes', () => {
   const score = scoreEvents(scenes, [at('a', 'shout', 9.1), at('a', 'shout', 14), at('a', 'bang', 51.5), at('b', 'glass_break', 5.5), at('b', 'bang', 100)]);
   expect(score.perLabel.shout).toMatchObject({ reference: 1, hit: 1, repeat: 1, falseAlarm: 0, f1: 1 });
   expect(score.perLabel.bang).toMatchObject({ reference: 1, hit: 0, falseAlarm: 2, f1: 0 });
@@ -37,10 +37,11 @@ test('hits within the collar or inside, repeats, false alarms and their causes',
   expect(score).toMatchObject({ macroF1: 1 / 3, falseAlarmsPerHour: 3, falseAlarmsPerHourQuiet: 4, recallBySnr: { 0: 0, 20: 1 } });
 });
 
-test('other thresholds are scored as the agent would have them: a label closes where its model says', () => {
+test('other thresholds are scored with the close threshold of the model, as the agent would use them', () => {
   const { manifest } = structuredClone(loadModel('models/street'));
   Object.assign(manifest.operatingPoints.balanced.labels.bang, { open: 0.9, close: 0.3, mergeSeconds: 0.2 });
-  // a bang that sinks to 0.4 for a second and comes back: one sound where it closes at 0.3, two where it closed at 0.6 of the threshold
+  // a bang that drops to 0.4 for a second and returns: one sound if it closes at 0.3, two if it closed at 0.6 of the
+  // threshold
   const heard = [0.1, 0.95, 0.4, 0.95, 0.1].flatMap((score, i) =>
     Array.from({ length: 25 }, (_, k) => ({ scores: [0, 0, score], endSeconds: i + (k + 1) / 25, scoredSeconds: i + 1 })),
   );
@@ -52,7 +53,7 @@ test('other thresholds are scored as the agent would have them: a label closes w
   expect([bangs(), bangs(0.9), bangs(0.45)]).toEqual([2, 2, 2]);
 });
 
-test('a sound is told once the hop is full whose scores made it sure', () => {
+test('latency is measured up to the end of the hop whose scores confirmed the sound', () => {
   const { manifest } = loadModel('models/street');
   const hop = (end: number, score: number) => [0.04, 0].map((before) => ({ scores: [0, 0, score], endSeconds: end - 0.24 - before, scoredSeconds: end }));
   const heard = [...hop(1.08, 0), ...hop(1.16, 1), ...hop(1.24, 1), ...hop(3, 0)];
@@ -61,7 +62,7 @@ test('a sound is told once the hop is full whose scores made it sure', () => {
   expect(latencySeconds?.median).toBeCloseTo(1.16 - 0.9);
 });
 
-test('latency is from the onset in the scenes, not from the one found, and of what was recognised alone', () => {
+test('latency is measured from the reference onset, and only for recognised sounds', () => {
   const late = at('a', 'shout', 10.9);
   const falseAlarm = at('b', 'bang', 100);
   const { latencySeconds } = scoreEvents(scenes, [late, falseAlarm]);
@@ -69,7 +70,7 @@ test('latency is from the onset in the scenes, not from the one found, and of wh
   expect(latencySeconds?.p95).toBeCloseTo(1.2);
 });
 
-test('the 95th percentile is not exceeded by 95 of 100: of twenty, one late is not it, of nineteen it is', () => {
+test('the 95th percentile ignores one late sound in twenty, but not one in nineteen', () => {
   const latenciesOf = (count: number) => {
     const events = Array.from({ length: count }, (_, i) => ({ onset: 10 * i, offset: 10 * i + 1, label: 'bang' as const }));
     const late = (i: number) => ({ ...at('a', 'bang', 10 * i), toldSeconds: 10 * i + (i === 0 ? 3 : 0.3) });
@@ -84,7 +85,7 @@ test('the 95th percentile is not exceeded by 95 of 100: of twenty, one late is n
   expect(latenciesOf(1)).toEqual([3, 3]);
 });
 
-test('what cannot be told of the scenes is left out: no rate of quiet hours where there are none, no latency where nothing was recognised', () => {
+test('the report omits the rate in quiet hours and the latency if the scenes do not give them', () => {
   const busy = scoreEvents(scenes.slice(0, 1), [at('a', 'glass_break', 1000)]);
   expect(busy).toMatchObject({ falseAlarmsPerHour: 2, quietHours: 0 });
   expect(busy).not.toHaveProperty('falseAlarmsPerHourQuiet');
@@ -98,12 +99,12 @@ test('what cannot be told of the scenes is left out: no rate of quiet hours wher
   expect(scoreEvents(scenes, []).falseAlarmsPerHourQuiet, 'quiet hours without a false alarm').toBe(0);
 });
 
-test('an event outside the collar and outside the reference is a false alarm', () => {
+test('an event outside the collar and the reference sound is a false alarm', () => {
   expect(scoreEvents(scenes, [at('a', 'shout', 8.9)]).perLabel.shout).toMatchObject({ hit: 0, falseAlarm: 1 });
   expect(scoreEvents(scenes, [at('a', 'bang', 31.9)]).perLabel.bang).toMatchObject({ hit: 0, falseAlarm: 1 });
 });
 
-test('the collar and the reference itself reach as far as they are said to, their ends included', () => {
+test('the limits of the collar and of the reference sound are inclusive', () => {
   const shouts = (...onsets: number[]) => onsets.map((onset) => scoreEvents(scenes, [at('a', 'shout', onset)]).perLabel.shout.hit);
   expect(shouts(8.99, 9, 11, 15, 15.01)).toEqual([0, 1, 1, 1, 0]);
 });
@@ -114,7 +115,7 @@ const bangs: Scene = {
   events: [10, 11].map((onset, i) => ({ onset, offset: onset + 0.2, label: 'bang' as const, snr: i * 20 })),
 };
 
-test('of references that overlap an event takes the nearest, and the surest event chooses first', () => {
+test('an event matches the nearest of overlapping references, and the most confident event chooses first', () => {
   const recall = (...found: Found[]) => scoreEvents([bangs], found).recallBySnr;
   expect(recall(at('c', 'bang', 10.4))).toEqual({ 0: 1, 20: 0 });
   expect(recall(at('c', 'bang', 10.8))).toEqual({ 0: 0, 20: 1 });
@@ -128,24 +129,24 @@ test('of references that overlap an event takes the nearest, and the surest even
     expect(scoreEvents([{ ...bangs, events: bangs.events.slice(0, 1) }], found).latencySeconds?.median).toBeCloseTo(-0.2);
 });
 
-test('a false alarm is put down to what had begun up to the collar later or had ended half a second before', () => {
+test('a false alarm is attributed to a sound that began up to 1 s later or ended up to 0.5 s earlier', () => {
   const cause = (onset: number) => Object.keys(scoreEvents(scenes, [at('a', 'glass_break', onset)]).falseAlarmCauses)[0];
   expect([48.9, 49, 52.5, 52.6].map(cause)).toEqual(['background', 'door', 'door', 'background']);
 });
 
-test('recall, precision and F1 of one label', () => {
+test('recall, precision and F1 of one label are computed', () => {
   const found = [at('c', 'bang', 10), at('c', 'bang', 20), at('c', 'bang', 30), at('c', 'bang', 40)];
   const { recall, precision, f1 } = scoreEvents([bangs], found).perLabel.bang;
   expect([recall, precision, f1]).toEqual([0.5, 0.25, expect.closeTo(1 / 3)]);
 });
 
-test('the median of an even number is the upper of the two in the middle', () => {
+test('the median of an even count is the upper of the two middle values', () => {
   const events = [0, 10, 20, 30].map((onset) => ({ onset, offset: onset + 1, label: 'bang' as const }));
   const found = events.map(({ onset }, i) => ({ ...at('c', 'bang', onset), toldSeconds: onset + i }));
   expect(scoreEvents([{ file: 'c', seconds: 60, events }], found).latencySeconds?.median).toBe(2);
 });
 
-test('recall by level is of the sounds whose level is known: none is taken for 0 dB', () => {
+test('recall by level counts only sounds with a known level', () => {
   const [scene] = scenes as [Scene];
   const unknown = { ...scene, events: [...scene.events, { onset: 80, offset: 81, label: 'bang' as const }] };
   const { recallBySnr, perLabel } = scoreEvents([unknown], [at('a', 'bang', 80)]);
@@ -155,7 +156,7 @@ test('recall by level is of the sounds whose level is known: none is taken for 0
   expect(scoreEvents([{ file: 'c', seconds: 60, events }], []).recallBySnr).toEqual({});
 });
 
-test('the page has recall in the order of levels, those under the background first', () => {
+test('the report lists recall in ascending order of level', () => {
   const events = [12, -0.4, -12, -5].map((snr, i) => ({ onset: 10 * i, offset: 10 * i + 1, label: 'bang' as const, snr }));
   const score = scoreEvents([{ file: 'c', seconds: 60, events }], [at('c', 'bang', 20)]);
   expect(Object.entries(score.recallBySnr)).toEqual([
@@ -168,18 +169,18 @@ test('the page has recall in the order of levels, those under the background fir
   expect(page).toMatch(/-12 dB: 1\.00.*-5 dB: 0\.00.*, 0 dB: 0\.00.* 12 dB: 0\.00/);
 });
 
-test('false alarms of a short scene are not told over 0.00 h', () => {
+test('the report does not round the hours of a short scene to 0.00 h', () => {
   const short = scoreEvents([{ file: 'c', seconds: 8, events: [] }], [at('c', 'bang', 1)]);
   const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, short, []);
   expect(page).toContain('450.0 false alarms an hour over 0.0022 h; 450.0 an hour in the 0.0022 h of scenes');
 });
 
-test('a cause is counted whatever its name', () => {
+test('a false alarm cause is counted even if it is named `constructor`', () => {
   const scene = { file: 'c', seconds: 60, events: [{ onset: 1, offset: 2, kind: 'constructor' }] };
   expect(scoreEvents([scene], [at('c', 'bang', 1)]).falseAlarmCauses).toEqual({ constructor: 1 });
 });
 
-test('the page stands alone, in both languages, and escapes what it shows', () => {
+test('the evaluation page is self-contained, in both languages, and escapes what it shows', () => {
   const evaluated = { model: 'a & b 1.0.0', operatingPoint: 'balanced', scenes: 2 };
   const page = evaluationPage(evaluated, scoreEvents(scenes, [at('a', 'shout', 9.5), at('b', 'glass_break', 5.5)]), [
     { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
@@ -217,7 +218,7 @@ const swept = (label: Label, rates: readonly number[], best: number) => ({
 const curves = [swept('bang', [380, 90, 41, 25, 3], 3), swept('shout', [300, 10, 0], 1)];
 const evaluated = { model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 2 };
 
-test('the axis of false alarms ends at twice what the best thresholds cost, or the one in force, and says that others are left out', () => {
+test('the false alarm axis ends at twice the rate of the best or current thresholds, and the page says what is left out', () => {
   const [, english = ''] = evaluationPage(evaluated, scoreEvents(scenes, []), curves).split('<section').slice(1);
   const dots = english.slice(english.lastIndexOf('<svg')).match(/<circle/g);
   expect([english.includes('>60</text>'), english.includes('with more than 60 false alarms an hour'), dots?.length]).toEqual([true, true, 5]);
@@ -228,7 +229,7 @@ test('the axis of false alarms ends at twice what the best thresholds cost, or t
 });
 
 const printer = missing('weasyprint', 'pdfinfo');
-test.skipIf(printer)(`printed on A4 each language is one page${printer ? ` (left out: ${printer})` : ''}`, () => {
+test.skipIf(printer)(`each language of the evaluation page prints on one page${printer ? ` (left out: ${printer})` : ''}`, () => {
   const pdf = join(mkdtempSync(join(tmpdir(), 'tocsin-evaluation-')), 'evaluation.pdf');
   spawnSync('weasyprint', ['-q', '-', pdf], { input: evaluationPage(evaluated, scoreEvents(scenes, []), curves) });
   const { stdout } = spawnSync('pdfinfo', [pdf], { encoding: 'utf8' });

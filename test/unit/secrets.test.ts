@@ -8,33 +8,34 @@ import { readCredentials } from '../../agent/config/secrets.ts';
 
 const mqtt = (caFile: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', caFile } }, 'x').mqtt;
 
-// What systemd 257 makes of a folder (LoadCredential=credentials:FOLDER), as seen in a container: plain.pem becomes credentials_plain.pem and sub/x.pem
-// credentials_sub_x.pem, links and .hidden are left out, and with a colon or an accent in a name the unit does not start.
-test('a name that systemd would hand over under another, or not at all, is refused', () => {
+// What systemd 257 makes of a folder (LoadCredential=credentials:FOLDER), observed in a container: plain.pem becomes
+// credentials_plain.pem, sub/x.pem becomes credentials_sub_x.pem, and links and .hidden are left out. With a colon or
+// an accent in a name the unit does not start.
+test('a credential name that systemd would rename or not hand over is refused', () => {
   for (const name of ['sub/x.pem', './ca.pem', '../ca.pem', '.hidden', 'a:b.pem', 'autorité.pem', 'ca.pem\n'])
     expect(() => mqtt(name), name).toThrow(/mqtt.caFile: expected the name of a file in \/etc\/tocsin\/credentials \(letters and digits, no folder\)/);
-  // the whole path of such a file is no better: the courier may not look into that folder
+  // the absolute path of such a file is refused too: the courier may not enter that folder
   for (const name of ['autorité.pem', 'sub/x.pem', '.hidden', 'sub/../a:b.pem'])
     expect(() => mqtt(`/etc/tocsin/credentials/${name}`), name).toThrow('mqtt.caFile: expected the name of a file in /etc/tocsin/credentials');
   for (const name of ['ca.pem', '/etc/tocsin/credentials/two words', '/etc/tocsin/credentials/../ca.pem', 'two words', 'a..b', '/srv/sub/.autorité:1.pem'])
     expect(mqtt(name).caFile).toBe(name);
 });
 
-test('a symbolic link among the credentials is refused: systemd leaves it out', () => {
+test('a symbolic link among the credentials is refused, since systemd leaves it out', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-credentials-'));
   const place = join(folder, 'credentials_ca.pem');
   writeFileSync(join(folder, 'real.pem'), 'PEM');
   symlinkSync('real.pem', place);
-  vi.stubEnv('CREDENTIALS_DIRECTORY', folder); // in the place of /etc/tocsin/credentials, where a test has nothing to write
+  vi.stubEnv('CREDENTIALS_DIRECTORY', folder); // replaces /etc/tocsin/credentials, where a test cannot write
   expect(() => readCredentials(mqtt('ca.pem'))).toThrow(
     'mqtt.caFile: expected a file, got a symbolic link at /etc/tocsin/credentials/ca.pem: systemd does not hand it to the courier',
   );
-  expect(readCredentials(mqtt(place)).ca?.toString()).toBe('PEM'); // a path from / is read as it stands
+  expect(readCredentials(mqtt(place)).ca?.toString()).toBe('PEM'); // an absolute path is read as it is
   rmSync(place);
   vi.unstubAllEnvs();
 });
 
-test('a credential is told of, and taken, by the file that was written, also where its whole path was', () => {
+test('an error about a credential names the file in /etc/tocsin/credentials, also if its absolute path was configured', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-credentials-'));
   const [path, place] = ['/etc/tocsin/credentials/ca.pem', join(folder, 'credentials_ca.pem')];
   vi.stubEnv('CREDENTIALS_DIRECTORY', folder);
@@ -53,7 +54,7 @@ test('a credential is told of, and taken, by the file that was written, also whe
   expect(secretPath('ca.pem')).toBe(path);
 });
 
-test('each credential that is named is read, a password without what an editor leaves behind it', () => {
+test('each configured credential is read, and the password is trimmed of white space', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-credentials-'));
   const named = Object.fromEntries(
     ['passwordFile', 'caFile', 'certFile', 'keyFile'].map((key) => {

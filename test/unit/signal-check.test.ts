@@ -5,7 +5,9 @@ import { seededRandom } from '../support/random.ts';
 const rate = 16000;
 const frame = rate / 8;
 
-/** Plays `seconds` of what `sample` gives; frames arrive when `arrival` says, given when they were due. */
+/**
+ * Plays `seconds` of samples from `sample`; each frame arrives at `arrival(due)` and was waited for `waited(due)` ms.
+ */
 function play(
   seconds: number,
   sample: (i: number) => number,
@@ -33,14 +35,16 @@ function play(
   return { fault: faults[0]?.fault, second: faults[0]?.second ?? Infinity, heard, clippedAt, clipped, rateSeconds, rightAt };
 }
 const tone = (i: number) => 0.1 * Math.sin(i / 5);
-const quiet = (i: number) => Math.round(1.2 * Math.sin(i / 5) + 1.2 * Math.sin(i / 11)) / 32768; // two steps of the converter
+// two steps of the converter
+const quiet = (i: number) => Math.round(1.2 * Math.sin(i / 5) + 1.2 * Math.sin(i / 11)) / 32768;
 
-test('sound is sound: no fault, all of it heard', () => {
-  expect(play(120, tone)).toMatchObject({ fault: undefined, heard: 120, clippedAt: undefined, rateSeconds: 60 }); // and no more is kept of months
+test('normal and very quiet sound are no fault and count as heard', () => {
+  // and no more than 60 s of history is kept
+  expect(play(120, tone)).toMatchObject({ fault: undefined, heard: 120, clippedAt: undefined, rateSeconds: 60 });
   expect(play(120, quiet)).toMatchObject({ fault: undefined, heard: 120 });
 });
 
-test('zeros and a constant are faults after their time, and never count as heard', () => {
+test('zeros and a constant signal become a fault and never count as heard', () => {
   const zeros = play(20, (i) => (i < 10 * rate ? tone(i) : 0));
   expect(zeros).toMatchObject({ fault: 'zeros', heard: 10 });
   expect(zeros.second).toBeLessThan(16);
@@ -49,11 +53,11 @@ test('zeros and a constant are faults after their time, and never count as heard
     expect(play(20, (i) => (i < 10 * rate ? tone(i) : still(i)))).toMatchObject({ fault: 'flat' });
 });
 
-test('a pause without variation that ends in time was heard', () => {
+test('a pause of 4 s without variation counts as heard', () => {
   expect(play(20, (i) => (i > 8 * rate && i < 12 * rate ? 0 : tone(i)))).toMatchObject({ fault: undefined, heard: 20 });
 });
 
-/** Each `period` seconds `dead` of them at `value`, which ends at no even frame. */
+/** In each `period` seconds the last `dead` seconds have `value`; the change is not at a frame boundary. */
 const dying = (dead: number, period: number, value: number) => (i: number) => (i % (period * rate) < (period - dead) * rate - 77 ? tone(i) : value);
 
 test.each([
@@ -61,7 +65,7 @@ test.each([
   ['zeros', 3, 5, 0],
   ['zeros', 2, 3, 0],
   ['flat', 4, 5, 0.25],
-])('a loose plug, %s for %f of each %f s, is a fault within two minutes, and what crackles does not disprove it', (fault, dead, period, value) => {
+])('a loose plug (%s for %f of each %f s) is a fault within 150 s, and crackle does not end the fault', (fault, dead, period, value) => {
   const result = play(200, dying(dead, period, value));
   expect(result.fault).toBe(fault);
   expect(result.second).toBeGreaterThan(30);
@@ -70,7 +74,7 @@ test.each([
   expect(again.heard).toBeLessThan(period - dead < 1 ? 0.001 : 100 * (1 - dead / period) + 1);
 });
 
-test('once it is well again, a second of sound is heard as such', () => {
+test('after a loose plug is repaired, sound counts as heard again', () => {
   const { heard } = play(20, (i) => (i < 5 * rate ? dying(4, 5, 0)(i) : tone(i)), undefined, undefined, true);
   expect(heard).toBeGreaterThan(14.5);
 });
@@ -78,18 +82,18 @@ test('once it is well again, a second of sound is heard as such', () => {
 test.each<[string, (i: number) => number]>([
   ['2 s of zeros in 5', dying(2, 5, 0)],
   ['a gate that closes between words', dying(0.9, 1.2, 0)],
-  ['a converter of 24 bits cut to 16, where but a bit flips now and then', (i) => (i % 11_003 === 0 ? -1 : i % 50_021 === 7 ? 1 : 0) / 32768],
-  ['a minute of the night with 20 s of zeros in it', (i) => (i > 60 * rate && i < 90 * rate ? dying(2, 3, 0)(i) : quiet(i))],
-])('%s is no fault', (_name, sample) => {
+  ['a 24-bit converter cut to 16 bits, where one bit flips now and then', (i) => (i % 11_003 === 0 ? -1 : i % 50_021 === 7 ? 1 : 0) / 32768],
+  ['half a minute of a quiet night with 2 s of zeros in every 3 s', (i) => (i > 60 * rate && i < 90 * rate ? dying(2, 3, 0)(i) : quiet(i))],
+])('%s is not a fault', (_name, sample) => {
   expect(play(200, sample).fault).toBeUndefined();
 });
 
-test('who allows long silence allows more of it', () => {
+test('with a silence limit of 60 s, long zeros are not a fault', () => {
   const check = openSignalCheck(rate, 60);
   for (let i = 0; i < 300 * 8; i++) expect(check.push(new Float32Array(frame).fill(i % 400 === 0 ? 0.1 : 0, 0, 9), i * 125, 100, false).fault).toBeUndefined();
 });
 
-test('a rate off by 4 % is told by the minute and not by the seconds, one by 0.8 % not at all', () => {
+test('a rate off by 4 % is a fault only after 50 s; a rate off by 0.8 % is no fault', () => {
   for (const [off, fault] of [
     [0.04, 'slow'],
     [-0.04, 'fast'],
@@ -98,7 +102,7 @@ test('a rate off by 4 % is told by the minute and not by the seconds, one by 0.8
   for (const off of [0.008, -0.008]) expect(play(180, tone, (dueMs) => dueMs * (1 + off)).fault).toBeUndefined();
 });
 
-test('half the samples at full scale is clipped within 10 s; one bang is not', () => {
+test('half the samples at full scale are reported as clipped within 10 s; a single bang is not', () => {
   const loud = (i: number) => Math.max(-1, Math.min(32767 / 32768, 3 * Math.sin(i / 5)));
   const { clippedAt } = play(20, (i) => (i < 5 * rate ? tone(i) : loud(i)));
   expect(clippedAt).toBeGreaterThan(5);
@@ -106,7 +110,7 @@ test('half the samples at full scale is clipped within 10 s; one bang is not', (
   expect(play(20, (i) => (i % (10 * rate) < 0.3 * rate ? loud(i) : tone(i))).clippedAt).toBeUndefined();
 });
 
-test('6 % of the samples at full scale is clipped, on one side too, and 4 % is not; once it is, it stays so until it is less than 1 %', () => {
+test('6 % of full-scale samples count as clipped, 4 % do not; clipping ends below 1 %', () => {
   const each =
     (count: number, peak = 1) =>
     (i: number) =>
@@ -121,18 +125,18 @@ test('6 % of the samples at full scale is clipped, on one side too, and 4 % is n
 });
 
 test.each([
-  ['slow', 1.088, 10], // 44.1 kHz given for 48
+  ['slow', 1.088, 10], // 44.1 kHz labelled as 48 kHz
   ['slow', 1.06, 10],
   ['slow', 1.015, 70],
   ['fast', 0.92, 10],
   ['fast', 0.985, 70],
-])('%s by a factor of %f is found within %i s', (fault, factor, limit) => {
+])('a rate that is %s by a factor of %f is detected within %i s', (fault, factor, limit) => {
   const result = play(100, tone, (due) => due * factor);
   expect(result.fault).toBe(fault);
   expect(result.second).toBeLessThan(limit);
 });
 
-test('a rate is known to be right after some 20 s, also where frames are 100 ms late at random, and one that is off by 1 % never is', () => {
+test('a correct rate is confirmed within 30 s, also with 100 ms of jitter; a rate off by 1 % never is', () => {
   const random = seededRandom(9);
   const late = (factor: number, byMs: number) => {
     let previous = 0;
@@ -145,7 +149,7 @@ test('a rate is known to be right after some 20 s, also where frames are 100 ms 
     for (const factor of [1, 1.0005, 0.9995]) expect(play(60, tone, late(factor, byMs)).rightAt).toBeLessThan(30);
     for (const factor of [1.01, 0.99, 1.03]) for (let i = 0; i < 3; i++) expect(play(60, tone, late(factor, byMs)).rightAt).toBeUndefined();
   }
-  // a reader that is late has no measure; and one step is no steady rate
+  // a late reader has no measure, and one step is not a steady rate
   expect(
     play(
       60,
@@ -157,16 +161,16 @@ test('a rate is known to be right after some 20 s, also where frames are 100 ms 
   expect(play(30, tone, (due) => (due > 15_000 ? due + 100 : due)).rightAt).toBeUndefined();
 });
 
-test.each([1.01, 1.02, 1.06, 1.08, 1.1, 1.12, 1.3])('a reader that was 1 s late and catches up at %f of real time is no fault', (speed) => {
+test.each([1.01, 1.02, 1.06, 1.08, 1.1, 1.12, 1.3])('a reader that was 1 s late and catches up at %f times real time is no fault', (speed) => {
   for (const seenAsWait of [2, 1000]) {
-    // where the whole board stood still, the reader seems to have waited for the frame that came after
+    // if the whole board stalled, the reader seems to have waited for the next frame
     const lateMs = (due: number) => Math.max(0, 1000 - (due - 60_000) * (1 - 1 / speed));
     const waited = (due: number) => (due === 60_125 ? seenAsWait : due > 60_000 && lateMs(due) > 0 ? 2 : 100);
     expect(play(200, tone, (due) => (due > 60_000 ? due + lateMs(due) : due), waited).fault).toBeUndefined();
   }
 });
 
-test('what is no fault of the rate: crystals, jitter, one loss, a reader that is late', () => {
+test('crystal tolerance, jitter, one loss and a late reader are no rate faults', () => {
   expect(play(300, tone, (due) => due * 1.0005).fault).toBeUndefined();
   let state = 1;
   const random = () => {

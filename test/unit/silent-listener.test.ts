@@ -3,7 +3,7 @@ import { takeBackStop } from '../../agent/outbox/hearing-report.ts';
 import { healthCourier, openOutbox } from '../support/health-courier.ts';
 import { fixedClock, hearingRecord } from '../support/samples.ts';
 
-test('a listener that stops reporting is silent, and its time goes on unheard', async () => {
+test('a listener that stops reporting becomes silent, and the time since counts as not heard', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord());
   expect((await at(21_000)).hearing.state).toBe('listening');
@@ -14,23 +14,20 @@ test('a listener that stops reporting is silent, and its time goes on unheard', 
 test.each([
   [5, 31_250],
   [600, 775_000],
-])(
-  'one that says it reports every %i s is late by that, whatever interval the courier was started with, and told so at once',
-  async (intervalSeconds, lateMs) => {
-    const { outbox, at, reconnect } = healthCourier();
-    outbox.writeHearing(hearingRecord({ intervalSeconds }));
-    const told: string[] = [];
-    for (let ms = 21_000; ms < lateMs + 10_000; ms += 1000) {
-      if (ms % 50_000 === 0) reconnect();
-      const health = await at(ms);
-      if (health) told.push(health.hearing.state);
-      expect(told.includes('silent'), `at ${ms}`).toBe(ms > lateMs);
-    }
-    expect(told.filter((state) => state === 'silent')).toHaveLength(1);
-  },
-);
+])('a listener that reports every %i s is silent once it is late for that interval, reported once', async (intervalSeconds, lateMs) => {
+  const { outbox, at, reconnect } = healthCourier();
+  outbox.writeHearing(hearingRecord({ intervalSeconds }));
+  const told: string[] = [];
+  for (let ms = 21_000; ms < lateMs + 10_000; ms += 1000) {
+    if (ms % 50_000 === 0) reconnect();
+    const health = await at(ms);
+    if (health) told.push(health.hearing.state);
+    expect(told.includes('silent'), `at ${ms}`).toBe(ms > lateMs);
+  }
+  expect(told.filter((state) => state === 'silent')).toHaveLength(1);
+});
 
-test('the time of one that stopped in order goes on unheard as well', async () => {
+test('the time after an orderly stop counts as not heard', async () => {
   const { outbox, at, reconnect } = healthCourier();
   outbox.writeHearing(hearingRecord({ state: 'stopped' }));
   await at(21_000);
@@ -38,7 +35,7 @@ test('the time of one that stopped in order goes on unheard as well', async () =
   expect(await at(60_000)).toMatchObject({ hearing: { state: 'stopped', elapsedSeconds: 50, listenedSeconds: 9, notHeardSeconds: 41 } });
 });
 
-test('one that stopped in order has stopped for as long, also where its lock cannot be asked for, or was held for a moment by one who asked', async () => {
+test('a listener that stopped in order stays `stopped`, even if its lock is unreadable or briefly held by another process', async () => {
   let runs: boolean | undefined;
   const { outbox, at, reconnect } = healthCourier(openOutbox(), () => runs);
   outbox.writeHearing(hearingRecord({ state: 'stopped' }));
@@ -51,7 +48,7 @@ test('one that stopped in order has stopped for as long, also where its lock can
   }
 });
 
-test('the noise floor and the suspicion that it told last are not told while it is silent', async () => {
+test('health omits the noise floor and the suspicion of a silent listener', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ noiseFloorDb: -58, suspicion: 'covered', fault: 'clipped' }));
   expect((await at(21_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -58, suspicion: 'covered' });
@@ -62,7 +59,7 @@ test('the noise floor and the suspicion that it told last are not told while it 
   expect((await at(182_000)).hearing).toMatchObject({ state: 'listening', noiseFloorDb: -57 });
 });
 
-test('a listener whose process is gone is silent within 10 s, unless it stopped in order or is started again', async () => {
+test('a listener whose process is gone is silent within 10 s, unless it stopped in order or is restarted', async () => {
   let runs = true;
   const { outbox, at } = healthCourier(openOutbox(), () => runs);
   outbox.writeHearing(hearingRecord());
@@ -70,11 +67,11 @@ test('a listener whose process is gone is silent within 10 s, unless it stopped 
   runs = false;
   expect(await at(22_000)).toBeUndefined();
   expect(await at(26_000)).toBeUndefined();
-  runs = true; // started again by systemd
+  runs = true; // restarted by systemd
   expect(await at(27_100)).toBeUndefined();
-  runs = false; // and has failed again, before it could report
+  runs = false; // failed again before it could report
   expect(await at(30_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 20, listenedSeconds: 9, notHeardSeconds: 11 } });
-  expect(await at(40_000)).toBeUndefined(); // told once
+  expect(await at(40_000)).toBeUndefined(); // reported once
   runs = true; // it loads its model: silent until it reports
   expect(await at(50_000)).toBeUndefined();
   outbox.writeHearing(hearingRecord({ state: 'starting', writtenMonotonicMs: 52_000, starts: 2 }));
@@ -83,13 +80,14 @@ test('a listener whose process is gone is silent within 10 s, unless it stopped 
   expect(await at(60_500)).toMatchObject({ hearing: { state: 'stopped' } });
   runs = false;
   for (let ms = 62_000; ms < 80_000; ms += 1000) {
-    runs = ms % 5000 === 0; // somebody else asks for the lock at the same moment
+    runs = ms % 5000 === 0; // another process asks for the lock at the same moment
     expect(await at(ms)).toBeUndefined();
   }
   runs = false;
-  takeBackStop({ outbox, clock: fixedClock({ monotonicMs: () => 81_500 }) }); // one is started, and has failed before it could be seen to hold its lock
+  // a listener starts, and fails before it is seen to hold its lock
+  takeBackStop({ outbox, clock: fixedClock({ monotonicMs: () => 81_500 }) });
   expect(await at(82_000)).toMatchObject({ hearing: { state: 'starting', starts: 2 } });
-  takeBackStop({ outbox, clock: fixedClock({ monotonicMs: () => 84_000 }) }); // and another
+  takeBackStop({ outbox, clock: fixedClock({ monotonicMs: () => 84_000 }) }); // and another one
   expect(await at(84_500)).toBeUndefined();
   expect(await at(87_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 77, listenedSeconds: 9 } });
   expect(await at(97_000)).toBeUndefined();
@@ -100,7 +98,7 @@ test.each([
   ['listening', 60_000],
   ['deaf', 1500],
   ['starting', 1500],
-] as const)('a listener that died (it said %s) and fails at every start is silent, though it holds its lock for %i ms each time', async (state, holdsMs) => {
+] as const)('a listener that died (last state %s) and fails at every start is silent, though it holds its lock for %i ms each time', async (state, holdsMs) => {
   let began = Number.POSITIVE_INFINITY;
   let now = 0;
   const runs = () => now < began || (now - began) % (3000 + holdsMs) >= 3000;
@@ -116,7 +114,7 @@ test.each([
   now = 21_000;
   await look(30_000);
   expect(told.map(([is]) => is)).toEqual([state]);
-  began = now; // the lock is free for 3 s, and taken for as long as a start takes to fail
+  began = now; // the lock is free for 3 s, then held for as long as a start takes to fail
   await look(130_000);
   expect(told.map(([is]) => is)).toEqual([state, 'silent']);
   expect(told[1]?.[1]).toBeLessThanOrEqual(Math.max(10_000, holdsMs + 3000));
@@ -125,7 +123,7 @@ test.each([
   expect(told.at(-1)?.[0], 'it is believed once it reports').toBe('starting');
 });
 
-test('one that runs on a disk that takes no word of it is silent, not stopped, once it would have reported', async () => {
+test('a running listener that cannot write to the disk becomes silent once its report is overdue', async () => {
   let runs = false;
   const { outbox, at } = healthCourier(openOutbox(), () => runs);
   outbox.writeHearing(hearingRecord({ state: 'stopped' }));
@@ -141,7 +139,7 @@ test('one that runs on a disk that takes no word of it is silent, not stopped, o
   expect(await at(toldMs + 1000)).toMatchObject({ hearing: { state: 'listening' } });
 });
 
-test.each(['listening', 'stopped'] as const)('one that was %s and is started again is not called silent while it loads its model', async (state) => {
+test.each(['listening', 'stopped'] as const)('a listener that was %s and is restarted is not reported as silent while it loads its model', async (state) => {
   let runs: boolean | undefined = false;
   const { outbox, at } = healthCourier(openOutbox(), () => runs);
   outbox.writeHearing(hearingRecord({ state }));
@@ -155,20 +153,20 @@ test.each(['listening', 'stopped'] as const)('one that was %s and is started aga
   for (let ms = 61_500; ms < 80_000; ms += 1000) expect(await at(ms)).toBeUndefined();
 });
 
-test('a row from the future is published, and grows old from when it was found', async () => {
+test('a hearing record from the future is published, and ages from when it was first seen', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 1_000_000, sinceMonotonicMs: 990_000 }));
   expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', reportedSecondsAgo: 0, elapsedSeconds: 1 } });
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', reportedSecondsAgo: 159, elapsedSeconds: 160, listenedSeconds: 9 } });
 });
 
-test('a row that was written before it began keeps no health from being told', async () => {
+test('a hearing record written before its own start does not block health', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 12_000, sinceMonotonicMs: 15_000 }));
   expect(await at(21_000)).toMatchObject({ hearing: { state: 'listening', elapsedSeconds: 0, listenedSeconds: 0, notHeardSeconds: 0 } });
 });
 
-test('one that never reported in this boot is silent once it had time to start; of another boot nothing is believed', async () => {
+test('a listener that never reported in this boot is silent after 30 s; a record of another boot is ignored', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }));
   expect(await at(25_000)).toBeUndefined();
@@ -177,7 +175,7 @@ test('one that never reported in this boot is silent once it had time to start; 
     hearing: { state: 'silent', elapsedSeconds: 31, listenedSeconds: 0, notHeardSeconds: 31, starts: 0, reportedSecondsAgo: 51 },
   });
   expect(await at(6_870_000)).toMatchObject({ hearing: { state: 'silent', elapsedSeconds: 6850, notHeardSeconds: 6850 } });
-  // what was not heard before its first row stays not heard
+  // what was not heard before the first record stays not heard
   outbox.writeHearing(hearingRecord({ sinceMonotonicMs: 6_880_000, writtenMonotonicMs: 6_890_000 }));
   expect(await at(6_891_000)).toMatchObject({ hearing: { state: 'listening', elapsedSeconds: 6870, listenedSeconds: 9, notHeardSeconds: 6861 } });
 });

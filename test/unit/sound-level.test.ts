@@ -40,11 +40,11 @@ const table: [hz: number, a: number, one: [number, number], two: [number, number
   [16000, -6.6, [2.5, -16], [5, none]],
   [20000, -9.3, [3, none], [5, none]],
 ];
-/** The frequency a nominal one stands for: 1000 * 10^(n/10) Hz. */
+/** The exact frequency for a nominal one: 1000 * 10^(n/10) Hz. */
 const exact = (nominal: number) => 1000 * 10 ** (Math.round(10 * Math.log10(nominal / 1000)) / 10);
 const decibels = (power: number) => 10 * Math.log10(2 * power + 1e-30);
 
-/** What comes out for a full-scale sine, once settled, in dB. */
+/** The settled output level for a full-scale sine, in dB. */
 function gainAt(hz: number, sampleRate: number): number {
   const weighting = openAWeighting(sampleRate);
   const settle = Math.round(sampleRate * 0.5);
@@ -59,13 +59,13 @@ describe.each([
   [48000, 1, 20000],
   [44100, 1, 20000],
   [16000, 1, 5000],
-] as const)('A-weighting at %i Hz is of class %i up to %i Hz', (sampleRate, grade, top) => {
-  test.each(table.filter(([hz]) => hz <= top))('%f Hz: %f dB', (nominal, expected, ...limits) => {
+] as const)('A-weighting at %i Hz meets class %i up to %i Hz', (sampleRate, grade, top) => {
+  test.each(table.filter(([hz]) => hz <= top))('the weighting at %f Hz is %f dB within the limits', (nominal, expected, ...limits) => {
     const [above, below] = limits[grade - 1] as [number, number];
     const deviation = gainAt(exact(nominal), sampleRate) - expected;
     expect(deviation).toBeLessThanOrEqual(above);
     expect(deviation).toBeGreaterThanOrEqual(below);
-    // where the bilinear transform does not bend the scale, the deviation is only the rounding of the table
+    // where the bilinear transform does not warp the frequency scale, only the rounding of the table deviates
     if (nominal < sampleRate / 20) expect(Math.abs(deviation)).toBeLessThan(0.15);
   });
 });
@@ -75,8 +75,8 @@ function sine(hz: number, seconds: number, amplitude = 1): Float32Array {
   return Float32Array.from({ length: Math.round(seconds * rate) }, (_, i) => amplitude * Math.sin((2 * Math.PI * hz * i) / rate));
 }
 
-describe('levels', () => {
-  test('a steady sine of 1 kHz reads its own level in every measure', () => {
+describe('the sound level meter', () => {
+  test('reads the true level of a steady 1 kHz sine in every measure', () => {
     const meter = openSoundLevelMeter(rate);
     meter.push(sine(1000, 10, 0.1));
     const { laeqDb, lafDb, lasDb, lafMaxDb, seconds } = meter.levels();
@@ -94,7 +94,7 @@ describe('levels', () => {
     [200, 'slow', -7.4, 0.5, -0.5],
     [50, 'slow', -13.1, 1, -1],
     [2, 'slow', -27, 1, -3],
-  ] as const)('a burst of %i ms, %s, reads %f dB under the steady tone', (ms, speed, reference, above, below) => {
+  ] as const)('reads a burst of %i ms with time weighting %s at %f dB relative to the steady tone', (ms, speed, reference, above, below) => {
     const pick = (meter: ReturnType<typeof openSoundLevelMeter>) => (speed === 'fast' ? meter.levels().lafMaxDb : meter.levels().lasMaxDb);
     const steady = openSoundLevelMeter(rate);
     steady.push(sine(4000, 8));
@@ -107,7 +107,7 @@ describe('levels', () => {
     expect(deviation).toBeGreaterThanOrEqual(below);
   });
 
-  test('after the sound F falls by 34.7 dB a second and S by 4.3', () => {
+  test('decays by 34.7 dB/s with weighting F and by 4.3 dB/s with weighting S', () => {
     const meter = openSoundLevelMeter(rate);
     meter.push(sine(4000, 5));
     const before = meter.levels();
@@ -118,16 +118,16 @@ describe('levels', () => {
     expect(after.lafMaxDb).toBeCloseTo(before.lafMaxDb, 1);
   });
 
-  test('a quiet step is measured as well after months', () => {
+  test('measures a quiet step correctly after the energy of months of sound', () => {
     const steps: number[] = [];
     const meter = openSoundLevelMeter(rate, (_fastDb, meanSquare) => void steps.push(meanSquare));
-    meter.push(sine(1000, 1, 883)); // in one second the power of 90 days at -10 dB
+    meter.push(sine(1000, 1, 883)); // one second with the energy of 90 days at -10 dB
     meter.push(sine(1000, 3, 1e-4));
     for (const meanSquare of steps.slice(-8)) expect(decibels(meanSquare)).toBeCloseTo(-80, 1);
     expect(meter.levels().laeqDb).toBeCloseTo(20 * Math.log10(883) - 10 * Math.log10(4), 1);
   });
 
-  test('the maximum of the last seconds forgets what is older', () => {
+  test('keeps the maximum of at most the last minute', () => {
     const meter = openSoundLevelMeter(rate);
     meter.push(sine(1000, 1));
     meter.push(sine(1000, 5, 0.01));

@@ -2,47 +2,47 @@ import { expect, test } from 'vitest';
 import { openStallWatch } from '../../agent/audio/stall.ts';
 
 const rate = 16000;
-const readMs = 200; // as pcm-process.ts reads
+const readMs = 200; // as in pcm-process.ts
 
-/** Reads a device as pcm-process.ts does until it is stuck. What is told of lies on one clock, which starts at 0. */
+/** Reads a device as pcm-process.ts does until it is stuck, on a clock that starts at 0. */
 function reader(silenceSeconds = 5) {
   const watch = openStallWatch(rate, silenceSeconds, 0);
   let nowMs = 0;
   let stuckMs: number | undefined;
   return {
-    /** Seconds until it was stuck. */
+    /** Seconds until the device was stuck. */
     get stuck() {
       return stuckMs === undefined ? undefined : stuckMs / 1000;
     },
     get seconds() {
       return nowMs / 1000;
     },
-    /** The device gives sound in frames of 125 ms. */
+    /** The device delivers sound in frames of 125 ms. */
     hear(seconds: number) {
       for (let i = 0; i < seconds * 8; i++) {
         nowMs += 125;
         watch.arrived(rate / 8, nowMs);
       }
     },
-    /** It gives none. */
+    /** The device delivers nothing. */
     nothing(seconds: number) {
       for (let i = 0; i < (seconds * 1000) / readMs; i++) {
         nowMs += readMs;
         if (watch.waited(readMs, nowMs)) stuckMs ??= nowMs;
       }
     },
-    /** What had piled up comes at once. */
+    /** Buffered sound arrives at once. */
     burst(seconds: number) {
       watch.arrived(seconds * rate, nowMs);
     },
-    /** The reader itself, or the board, stands still. */
+    /** The reader itself, or the board, stalls. */
     still(seconds: number) {
       nowMs += seconds * 1000;
     },
   };
 }
 
-test('nothing for as long as is allowed is stuck, from the start and after hours of sound, and nothing shorter is', () => {
+test('a device is stuck when it delivers nothing for the allowed time, at the start and after hours of sound', () => {
   for (const hours of [0, 3]) {
     const device = reader();
     device.hear(hours * 3600);
@@ -63,7 +63,7 @@ test.each([
   [0.125, 0.4],
   [3, 4],
   [0.5, 0.8],
-])('one that gives %f s and then none for %f s, again and again, is stuck within 12 s', (on, off) => {
+])('a device that repeatedly delivers %f s of sound and then nothing for %f s is stuck within 12 s', (on, off) => {
   const device = reader();
   device.hear(60);
   while (device.seconds < 75) {
@@ -73,7 +73,7 @@ test.each([
   expect((device.stuck as number) - 60).toBeLessThan(12);
 });
 
-test('one that took long to open is given as much time as any other', () => {
+test('a device that took long to open gets the full silence timeout afterwards', () => {
   const device = reader();
   device.nothing(4.8);
   device.hear(0.125);
@@ -87,7 +87,7 @@ test.each([
   ['4.8 s of nothing once a minute', 4.8, 55],
   ['nothing for a third of the time', 1, 2],
   ['a wait before each frame', 0.2, 0.25],
-])('%s is not', (_name, off, on) => {
+])('a device with %s is not stuck', (_name, off, on) => {
   const device = reader();
   while (device.seconds < 300) {
     device.nothing(off);
@@ -96,7 +96,7 @@ test.each([
   expect(device.stuck).toBeUndefined();
 });
 
-test('what comes late but whole is not missing: a device that gives a second each second, and a starved program that catches up', () => {
+test('late but complete sound is not missing: a device that delivers once a second, and a reader that catches up', () => {
   const device = reader();
   while (device.seconds < 60) {
     device.nothing(1);
@@ -109,7 +109,7 @@ test('what comes late but whole is not missing: a device that gives a second eac
   expect(device.stuck).toBeUndefined();
 });
 
-test('while the reader stands still it does not wait: minutes of that, again and again, are no fault of the device', () => {
+test('stalls of the reader, even repeated and of ten minutes, are no fault of the device', () => {
   const device = reader();
   for (let i = 0; i < 10; i++) {
     device.still(i === 5 ? 600 : 6);
@@ -122,7 +122,7 @@ test('while the reader stands still it does not wait: minutes of that, again and
   expect(device.stuck).toBeDefined();
 });
 
-test('nor are they after an hour in which it waited for each frame', () => {
+test('a stall of the reader after an hour of waiting for each frame is no fault of the device', () => {
   const device = reader();
   while (device.seconds < 3600) {
     device.nothing(0.2);

@@ -19,7 +19,7 @@ const validate = ajv.compile(JSON.parse(readFileSync('docs/summary.schema.json',
 
 const noonTwenty = Date.UTC(2026, 10, 20, 12, 20);
 
-test('an hour is a full hour of UTC; the first one is short, and nothing is counted twice', () => {
+test('summaries cover full UTC hours; the first one is shorter, and nothing is counted twice', () => {
   const { hours, meter, pass } = metered(noonTwenty);
   meter.recognised('shout');
   pass(40 * 60, -50);
@@ -32,7 +32,7 @@ test('an hour is a full hour of UTC; the first one is short, and nothing is coun
   expect((hours[0]?.listenedSeconds ?? 0) + (hours[1]?.listenedSeconds ?? 0)).toBe(6000);
 });
 
-test('a pause that began before the hour, and is known to have been heard after it, makes no hour of more seconds than it has', () => {
+test('listened seconds never exceed the hour, even if a pause from before the hour is counted later', () => {
   const { hours, meter, time } = metered(Date.UTC(2026, 10, 20, 12, 59, 30));
   const pass = (seconds: number, listened: number) => {
     time.wallMs += seconds * 1000;
@@ -49,7 +49,7 @@ test('a pause that began before the hour, and is known to have been heard after 
   ]);
 });
 
-test('LAeq is the mean of the power, LA10 and LA90 are percentiles; what was not heard is in none of them', () => {
+test('LAeq is the power mean, LA10 and LA90 are percentiles, and unheard time is in none of them', () => {
   const { hours, pass, meter } = metered(Date.UTC(2026, 10, 20, 12));
   pass(600, -20); // a sixth of what is heard
   pass(3000, -60.3);
@@ -58,13 +58,13 @@ test('LAeq is the mean of the power, LA10 and LA90 are percentiles; what was not
   expect(hours[0]?.levels?.laeq).toBeCloseTo(10 * Math.log10(power), 6);
   expect(hours[0]?.levels).toMatchObject({ la10: -20, la90: expect.closeTo(-60.3, 6) });
   pass(1800);
-  meter.level(-127, 0); // exact zeros
+  meter.level(-127, 0); // digital zeros
   pass(1800);
   expect(hours[1]).toMatchObject({ elapsedSeconds: 3600, listenedSeconds: 0 });
   expect(hours[1]?.levels).toBeUndefined();
 });
 
-test('without a clock an hour is an hour; a clock that is set or jumps in the middle makes none longer', () => {
+test('without a clock a summary covers 60 minutes; setting the clock does not make it longer', () => {
   const { time, hours, pass } = metered(5000, false);
   pass(3600, -50);
   expect(hours).toMatchObject([{ clockSynchronised: false, elapsedSeconds: 3600, beganMonotonicMs: 50_000 }]);
@@ -80,7 +80,7 @@ test('without a clock an hour is an hour; a clock that is set or jumps in the mi
 });
 
 test.each([-1500, -8600, 1500, 8600].flatMap((ms) => [1, 1800, 3590].map((second) => [ms, second] as const)))(
-  'a clock that is set by %i ms, %i s after the full hour, makes no hour of its own: each ends with one of UTC',
+  'a clock change of %i ms, %i s after the full hour, creates no extra summary',
   (by, second) => {
     const { time, hours, pass } = metered(noonTwenty);
     pass(40 * 60 + second, -50);
@@ -95,7 +95,7 @@ test.each([-1500, -8600, 1500, 8600].flatMap((ms) => [1, 1800, 3590].map((second
   },
 );
 
-test('one that is set back by more than a minute, just after the full hour, ends with it when it comes again: no hour is longer than a minute more', () => {
+test('a clock set back by over a minute just after the full hour creates a summary of 61 s, then a full hour', () => {
   const { time, hours, pass } = metered(noonTwenty);
   pass(40 * 60 + 1, -50);
   time.wallMs -= 61_000;
@@ -103,7 +103,7 @@ test('one that is set back by more than a minute, just after the full hour, ends
   expect(hours.map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([2400, 61, 3600]);
 });
 
-test('what there is before a full hour stays apart from it, after a start and after an hour without a clock', () => {
+test('the part before the first full hour is a summary of its own, after a start and after an hour without a clock', () => {
   const { time, hours, pass } = metered(Date.UTC(2026, 10, 20, 12, 59, 30));
   pass(3630, -50);
   expect(hours.map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([30, 3600]);
@@ -114,7 +114,7 @@ test('what there is before a full hour stays apart from it, after a start and af
   expect(hours.slice(2).map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([3600, 30, 3600]);
 });
 
-test('an hour that begins in the last minute of one, for the clock has been set then, ends with that one', () => {
+test('a clock set in the last minute of a UTC hour ends the summary with that hour', () => {
   const { time, hours, pass } = metered(Date.UTC(2026, 10, 20, 9, 59, 50), false);
   pass(3570, -50);
   time.synchronised = true; // at 10:59:20
@@ -122,7 +122,7 @@ test('an hour that begins in the last minute of one, for the clock has been set 
   expect(hours.map(({ elapsedSeconds }) => elapsedSeconds)).toEqual([3571, 39, 3600]);
 });
 
-test('the sound level meter hands out the level F and the power of every step', () => {
+test('the sound level meter reports the F level and the power of every 125 ms step', () => {
   const steps: [number, number][] = [];
   const meter = openSoundLevelMeter(48_000, (fastDb, meanSquare) => steps.push([fastDb, meanSquare]));
   const sine = Float32Array.from({ length: 48_000 * 2 }, (_, i) => 0.1 * Math.sin((2 * Math.PI * 1000 * i) / 48_000));
@@ -132,7 +132,7 @@ test('the sound level meter hands out the level F and the power of every step', 
   expect(10 * Math.log10(2 * (steps.at(-1)?.[1] ?? 0))).toBeCloseTo(-20, 2);
 });
 
-test('the published form is valid, closed, and in dB SPL only on a calibrated sensor', () => {
+test('a published summary matches the schema, and has dB SPL values only if the sensor is calibrated', () => {
   const clock = fixedClock();
   const plain = toSummary({ ...hourSummary({ elapsedSeconds: 3599.96, listenedSeconds: 3590.04 }), sequence: 3 }, '0123456789abcdef', clock);
   expect(validate(plain), JSON.stringify(validate.errors)).toBe(true);
@@ -152,11 +152,11 @@ test('the published form is valid, closed, and in dB SPL only on a calibrated se
   expect(toSummary(before, '0123456789abcdef', clock)).toMatchObject({ clock: 'corrected', time: '2026-11-19T00:00:10.000Z' });
 });
 
-test('a month of summaries waits at most; how far their numbers have jumped does not count', () => {
+test('the outbox holds at most 800 hourly summaries, counted by rows and not by sequence numbers', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);
   outbox.writeSummary(hourSummary());
-  // as numbers go on after a repair
+  // as sequence numbers continue after a repair
   const db = new Database(path);
   db.exec("UPDATE sqlite_sequence SET seq = 1001 WHERE name = 'hour_summary'");
   outbox.writeSummary(hourSummary());
@@ -172,7 +172,7 @@ test('a month of summaries waits at most; how far their numbers have jumped does
   outbox.close();
 });
 
-test('an hour that the disk does not take is held and stored later', () => {
+test('an hourly summary that the disk refuses is held and stored later', () => {
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db'), limits);
   let full = true;
   let now = 0;

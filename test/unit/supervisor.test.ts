@@ -7,7 +7,7 @@ import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const sampleRate = 16000;
 
-/** A supervisor over frames of 100 ms, on a clock that goes by them; stopped at their end. */
+/** Runs a supervisor over frames of 100 ms, on a clock advanced by them, until the frames end. */
 async function supervised(
   frames: number,
   sound: (frame: number) => Float32Array,
@@ -60,7 +60,7 @@ async function supervised(
   return { changes, atSeconds, latest: latest as Hearing, elapsedSeconds: nowMs / 1000 };
 }
 
-test('the short pauses of a microphone that is clipped are heard as those of any other', async () => {
+test('the short pauses of a clipped microphone count as heard', async () => {
   const [loud, pause] = [(_: unknown, i: number) => (i % 2 ? 32767 / 32768 : -1), () => 0];
   const { changes, latest, elapsedSeconds } = await supervised(600, (frame) => Float32Array.from({ length: sampleRate / 10 }, frame % 10 < 6 ? loud : pause));
   expect(changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
@@ -68,25 +68,26 @@ test('the short pauses of a microphone that is clipped are heard as those of any
   expect(latest.opens).toBe(1);
 });
 
-test('a rate that is off by 1.5 % is no more disproved in the seconds in which one by 5 % would be, and is heard again 30 s after it came right', async () => {
+test('a rate off by 1.5 % keeps the microphone deaf over reopenings; it is heard again within 30 s after the rate is right', async () => {
   const samples = (share: number) => Float32Array.from({ length: (share * sampleRate) / 10 }, (_, i) => Math.sin(i));
   const { changes, atSeconds, latest, elapsedSeconds } = await supervised(4000, (frame) => samples(frame < 2520 ? 0.985 : 1));
   expect(changes).toEqual(['starting', 'listening', 'deaf slow', 'listening', 'stopped']);
   expect(atSeconds[3]).toBeLessThan(252 + 30);
-  // heard count the minute until it was found, the last attempt, in which it came right, and what was after that
+  // heard time is the minute until the fault was found, the last attempt, in which the rate became right, and what
+  // followed
   expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
   expect(latest.opens).toBeGreaterThan(1);
   expect(latest.opens).toBeLessThan(8);
 });
 
-test('nor is it where another fault comes between two openings', async () => {
+test('a rate off by 1.5 % stays a fault, even if another fault occurs between two openings', async () => {
   const slow = () => Float32Array.from({ length: 0.0985 * sampleRate }, (_, i) => Math.sin(i));
   const { latest, elapsedSeconds } = await supervised(6000, slow, undefined, undefined, true);
   expect(elapsedSeconds).toBeGreaterThan(600);
   expect(latest.listenedSeconds).toBeLessThan(62);
 });
 
-test('sound that is lost minute by minute is told in the journal when it begins and when it ends', async () => {
+test('repeated loss of sound is logged when it begins and when it ends', async () => {
   let [nowMs, dropped] = [0, 0];
   const stop = new AbortController();
   const told: string[] = [];
@@ -121,7 +122,7 @@ test('sound that is lost minute by minute is told in the journal when it begins 
   ]);
 });
 
-test('a recorder that is stopped a moment before the listener has no fault', async () => {
+test('a recorder that stops just before the listener is no fault', async () => {
   const { changes } = await supervised(
     30,
     () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => Math.sin(i)),
@@ -133,13 +134,13 @@ test('a recorder that is stopped a moment before the listener has no fault', asy
   expect(changes).toEqual(['starting', 'listening', 'stopped']);
 });
 
-test('one channel of two that is clipped is told, though the mean of both is not at full scale', async () => {
+test('clipping in one of two channels is reported, even if the mean of both is not at full scale', async () => {
   const half = () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => (i % 2 ? 0.5 : -0.5));
   expect((await supervised(200, half, undefined, sampleRate / 10)).changes).toEqual(['starting', 'listening', 'listening clipped', 'stopped clipped']);
   expect((await supervised(200, half, undefined, 0)).changes).toEqual(['starting', 'listening', 'stopped']);
 });
 
-test('what is no fault of the microphone ends the supervisor: it would be tried again for ever', async () => {
+test('an error that is not a microphone fault ends the supervisor without a retry', async () => {
   const failing = supervised(
     5,
     () => Float32Array.from({ length: sampleRate / 10 }, (_, i) => Math.sin(i)),
@@ -150,7 +151,7 @@ test('what is no fault of the microphone ends the supervisor: it would be tried 
   await expect(failing).rejects.toThrow('the model fails');
 });
 
-test('a file is heard once and as it is: zeros are no fault, its end is the end, and what fails is told and not tried again', async () => {
+test('a file is heard once: zeros are no fault, and an error is thrown and not retried', async () => {
   const zeros = () => new Float32Array(sampleRate / 10);
   const { changes, latest } = await supervised(100, zeros, () => undefined, undefined, false, true);
   expect(changes).toEqual(['starting', 'stopped']);

@@ -1,4 +1,4 @@
-// What speaks for the wall clock of a machine. The files are a fake, in the place of those that only a daemon and a kernel write.
+// Evidence for the wall clock of a machine. The files are fakes of those that only a daemon and the kernel write.
 import * as fs from 'node:fs';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../agent/lib/clock.ts';
@@ -27,7 +27,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 const isBelieved = () => systemClock().synchronised();
 
-test.each([timesyncd, chrony])('the word of either daemon counts, whatever the other said: %s', (path) => {
+test.each([timesyncd, chrony])('the clock file of either daemon is evidence, whatever the other one says: %s', (path) => {
   expect(isBelieved(), 'of a board without a network').toBe(false);
   touchedMs[path] = bootMs + 1000;
   expect(isBelieved()).toBe(true);
@@ -37,7 +37,7 @@ test.each([timesyncd, chrony])('the word of either daemon counts, whatever the o
   expect(isBelieved()).toBe(false);
 });
 
-test('so does a hardware clock that agrees', () => {
+test('a hardware clock that agrees is evidence, and one that is a minute off is not', () => {
   hardwareSeconds = now / 1000 - 1;
   expect(isBelieved()).toBe(true);
   hardwareSeconds = now / 1000 - 60;

@@ -4,7 +4,7 @@ import { openTap } from '../../agent/meter/tap.ts';
 
 const rule = { open: 0.8, close: 0.5, minDurationSeconds: 0, smoothingSeconds: 0.04, mergeSeconds: 1, cooldownSeconds: 0.3 };
 
-/** A tap at a time of the test's choosing. */
+/** Opens a tap on a simulated clock. */
 function tapAt() {
   const time = { ms: 0 };
   const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Record<Label, typeof rule>;
@@ -19,7 +19,7 @@ function tapAt() {
   };
 }
 
-test('between two readings the loudest level and the highest score are kept', () => {
+test('a reading has the highest level and score since the previous reading', () => {
   const { tap, pass, scores } = tapAt();
   tap.watched = true;
   for (const [level, score] of [
@@ -37,9 +37,9 @@ test('between two readings the loudest level and the highest score are kept', ()
   expect(tap.read()).toMatchObject({ levelDb: -60, labels: [{ score: 0.2 }, { score: 0.2 }, { score: 0.2 }] });
 });
 
-test('whoever begins to look on learns the level of now, not the loudest since somebody did last', () => {
+test('the first reading of a new viewer has the current level, not the maximum since the last viewer', () => {
   const { tap, pass } = tapAt();
-  tap.level(-3); // a bang that nobody saw
+  tap.level(-3); // a bang that nobody watched
   for (let i = 0; i < 8 * 3600; i++) {
     pass(125);
     tap.level(-60);
@@ -48,7 +48,7 @@ test('whoever begins to look on learns the level of now, not the loudest since s
   expect(tap.read().levelDb).toBe(-60);
 });
 
-test('nor are scores from before taken for scores of now, whether nobody looked on meanwhile or nothing was heard', () => {
+test('scores from before a pause are not part of the next reading', () => {
   const { tap, pass, scores } = tapAt();
   tap.watched = true;
   scores(0.95);
@@ -60,7 +60,7 @@ test('nor are scores from before taken for scores of now, whether nobody looked 
   expect(tap.read().labels[0]?.score).toBe(0.01);
 });
 
-test('nor is what was heard last shown while nothing is heard', () => {
+test('a reading shows no level and no scores once nothing has been heard for over 0.5 s', () => {
   const { tap, pass, scores } = tapAt();
   tap.watched = true;
   tap.level(-12);
@@ -72,7 +72,7 @@ test('nor is what was heard last shown while nothing is heard', () => {
   expect(tap.read()).toMatchObject({ levelDb: undefined, splDb: undefined, labels: [{ score: 0, state: 'idle' }, {}, {}] });
 });
 
-test('what became of the last six sounds is told, newest first, for an hour; all that stirred are counted', () => {
+test('a reading lists the last six sounds, newest first, for an hour, and counts all sounds', () => {
   const { tap, pass } = tapAt();
   for (let i = 1; i <= 8; i++) {
     tap.missed({ label: 'bang', reason: 'under', peak: i / 10 });

@@ -26,7 +26,7 @@ const countsOf = (of: ReturnType<typeof counter>, label: Label) => {
   return countedThresholds.map((_, step) => found.get(step) ?? 0);
 };
 
-test('a count is what the detector would have reported with that threshold in the configuration, event by event', () => {
+test('the count at a threshold equals the events that the detector reports with that threshold', () => {
   const random = seededRandom(11);
   const counts = counter();
   const step = 25;
@@ -44,7 +44,7 @@ test('a count is what the detector would have reported with that threshold in th
   expect(counts.sums().seconds).toBeCloseTo(20_000 * manifest.frameSeconds);
 });
 
-test('two sounds with a murmur between them are one event at a low threshold and two at a high one: peaks alone could not tell', () => {
+test('two sounds with a murmur between them count as one event at a low threshold and as two at a high one', () => {
   const counts = counter();
   const scores = [...Array(25).fill(0), ...Array(10).fill(0.95), ...Array(100).fill(0.45), ...Array(10).fill(0.95), ...Array(100).fill(0)];
   for (const [i, score] of scores.entries()) counts.push(frameAt(i, [score, 0, 0]));
@@ -57,7 +57,7 @@ test('two sounds with a murmur between them are one event at a low threshold and
   expect(counts.sums()).toEqual({ seconds: 0, counts: [] });
 });
 
-test('a sound on both sides of a gap is two: what comes behind it is not joined to what was before', () => {
+test('sound on both sides of a gap counts as two events', () => {
   const counts = counter();
   for (const events of [1, 2]) {
     counts.restart();
@@ -66,7 +66,7 @@ test('a sound on both sides of a gap is two: what comes behind it is not joined 
   }
 });
 
-test('what a microphone gives that is not heard counts as no listening: days without an event would speak for lower thresholds', () => {
+test('sound of a microphone that is not heard does not count as listening time', () => {
   const counts = counter();
   const none = () => undefined;
   const heard = openHeardLevels({ push: none, begin: none }, { level: none, recognised: none }, counts);
@@ -83,7 +83,7 @@ test('what a microphone gives that is not heard counts as no listening: days wit
   expect(pass()).toBeCloseTo(100 * manifest.frameSeconds);
 });
 
-test('the events that a budget allows: as counted up one by one, and at once for a budget of thousands', () => {
+test('allowedEvents agrees with counting one by one, and is fast for a budget of thousands', () => {
   for (const days of [3, 10.5, 14, 14.3, 90])
     for (const budget of [0.1, 0.5, 1, 1.5, 2, 3, 7, 14, 35, 70, weeklyBound(0, days), weeklyBound(7, days)]) {
       let allowed = -1;
@@ -99,12 +99,13 @@ test('the events that a budget allows: as counted up one by one, and at once for
   expect(performance.now() - began).toBeLessThan(1500);
 });
 
-test('the thresholds counted include those that training chooses from', () => {
+test('the counted thresholds are in order and include the open thresholds of the model', () => {
   for (const { labels: rules } of Object.values(manifest.operatingPoints)) for (const label of labels) expect(countedThresholds).toContain(rules[label].open);
   expect(countedThresholds.toSorted((a, b) => a - b)).toEqual(countedThresholds);
 });
 
-// Garwood's bounds as in any table of the chi-square distribution: half of the 95 % point with 2 (n + 1) degrees of freedom
+// Garwood's bounds as in any table of the chi-square distribution: half of the 95 % point with 2 (n + 1) degrees of
+// freedom
 test.each([
   [0, 2.996],
   [1, 4.744],
@@ -116,7 +117,7 @@ test.each([
   expect(poissonUpper(events)).toBeCloseTo(bound, 2);
 });
 
-test('none in T days: below 3/T; and how many days a budget needs', () => {
+test('without an event in T days the bound is 3/T, and neededDays is the time that a budget needs', () => {
   expect(weeklyBound(0, 14) * 2).toBeCloseTo(3, 2);
   expect(neededDays(2)).toBeCloseTo(10.49, 1);
   expect(poissonUpper(5000)).toBeGreaterThan(5000);
@@ -129,7 +130,7 @@ const falling = (label: Label, first: number, ratio: number) => ({
   events: countedThresholds.map((_, i) => (i < 21 ? 9999 : Math.floor(first * ratio ** (i - 21)))),
 });
 
-test('the label that alarms most is raised, the others keep their hearing, and the bound of all together holds the budget', () => {
+test('the noisiest label is raised, quiet labels stay at their threshold, and the total bound meets the budget', () => {
   const counted = [falling('glass_break', 0, 1), falling('shout', 400, 0.5), falling('bang', 2, 0.5)];
   const days = 28;
   const choice = chooseThresholds(counted, days, 2);
@@ -147,7 +148,7 @@ test('the label that alarms most is raised, the others keep their hearing, and t
   }
 });
 
-test('each threshold raised on the counts costs an event, and so do those left where they were, but for the first of them all', () => {
+test('each raised label, and the labels left unchanged, add one event to the bound, except the first of all', () => {
   const none = (label: Label) => falling(label, 0, 1);
   const some = (label: Label) => falling(label, 400, 0.5);
   const added = (...counted: Counted[]) => chooseThresholds(counted, 60, 2)?.added;
@@ -158,10 +159,10 @@ test('each threshold raised on the counts costs an event, and so do those left w
   expect(added(some('shout'))).toBe(0);
 });
 
-test('a label that fits where it was goes back there at once: a step above, with as many events, would cost one for being raised', () => {
+test('a label that fits the budget at its current threshold stays there, since raising it would add an event', () => {
   const flat = { label: 'bang' as const, floor: 21, events: countedThresholds.map((_, i) => (i < 23 ? 1 : 0)) };
   const counted = [flat, falling('shout', 400, 0.5), falling('glass_break', 0, 1)];
-  const days = (poissonUpper(2) / 2) * 7 + 0.01; // two events with what is added
+  const days = (poissonUpper(2) / 2) * 7 + 0.01; // two events with the added ones
   expect(chooseThresholds(counted, days, 2)?.steps.get('bang')).toBe(21);
 });
 
@@ -170,13 +171,13 @@ const counted = (label: Label, ...events: number[]): Counted => ({
   floor: 21,
   events: countedThresholds.map((_, i) => (i < 21 ? 9999 : (events[i - 21] ?? 0))),
 });
-/** How many steps each label is raised where the budget allows so many events. */
+/** How many steps each label is raised if the budget allows this many events. */
 const raisedWhere = (allowed: number, ...of: Counted[]) => {
   const choice = chooseThresholds(of, (poissonUpper(allowed) / 2) * 7 + 0.01, 2);
   return of.map(({ label }) => (choice?.steps.get(label) as number) - 21);
 };
 
-test('the noisiest is raised first, in whatever order labels are told; what is left over goes to those that have the fewest events', () => {
+test('the noisiest label is raised first, in any order of labels; the rest of the budget goes to labels with the fewest events', () => {
   const [noisy, quiet] = [counted('bang', 10, 4), counted('shout', 3)];
   expect(raisedWhere(5, noisy, quiet)).toEqual([2, 0]);
   expect(raisedWhere(5, quiet, noisy)).toEqual([0, 2]);
@@ -184,62 +185,59 @@ test('the noisiest is raised first, in whatever order labels are told; what is l
   expect(raisedWhere(182, ...three)).toEqual([1, 0, 1]);
 });
 
-test('the highest threshold of all may be proposed; a label without an event needs not be raised, one with a single event may have to', () => {
+test('the highest threshold may be proposed; a label without events is not raised, one with a single event may be', () => {
   const to44 = counted('bang', ...Array(23).fill(50));
   expect(raisedWhere(2, to44)).toEqual([23]);
   expect(toRaise([counted('bang', 1), counted('shout', 0)]).map(({ label }) => label)).toEqual(['bang']);
 });
 
-test('the bound goes on without a step where the logarithm of a factorial is no longer summed', () => {
+test('poissonUpper is continuous where it stops summing the logarithm of the factorial', () => {
   const [a = 0, b = 0, c = 0] = [255, 256, 257].map(poissonUpper);
   expect(c - 2 * b + a).toBeCloseTo(-1.645 / 4 / 256 ** 1.5, 4);
 });
 
-// events a day at the thresholds of the model; above them they become rarer by e with every 0.7 of a logit
+// events a day at the thresholds of the model; above them their rate falls by a factor of e for each 0.7 of a logit
 test.each<[rates: number[], days: number, budget: number]>([
   [[1, 3, 5], 23, 2],
   [[5, 0.2, 0.2], 23, 2],
   [[0.13, 0.13, 0.13], 30, 2],
   [[5, 5, 0.2], 60, 0.75],
-])(
-  'with rates of %j a day, %d days and %d a week: as good as always below the bound that is printed, though it is drawn from the counts',
-  (rates, days, budget) => {
-    const random = seededRandom(51);
-    const excess = () => -Math.log(1 - random()) * 0.7;
-    const above = (step: number) => Math.max(0, step - 21) / 4;
-    const count = (label: Label, perDay: number): Counted => {
-      const events = countedThresholds.map(() => 0);
-      for (let day = excess() / 0.7 / perDay; day < days; day += excess() / 0.7 / perDay) {
-        const heard = excess();
-        for (let step = 0; step < events.length && above(step) <= heard; step++) events[step] = (events[step] ?? 0) + 1;
-      }
-      return { label, floor: 21, events };
-    };
-    const runs = 400;
-    let [proposed, wrong] = [0, 0];
-    for (let run = 0; run < runs; run++) {
-      const choice = chooseThresholds(
-        labels.map((label, i) => count(label, rates[i] as number)),
-        days,
-        budget,
-      );
-      if (!choice) continue;
-      proposed++;
-      const rate = labels.reduce((sum, label, i) => sum + (rates[i] as number) * Math.exp(-above(choice.steps.get(label) as number) / 0.7), 0);
-      if (rate * 7 > weeklyBound(choice.events + choice.added, days)) wrong++;
+])('with rates of %j a day, %d days and %d a week, the true rate exceeds the printed bound in under 8 % of the runs', (rates, days, budget) => {
+  const random = seededRandom(51);
+  const excess = () => -Math.log(1 - random()) * 0.7;
+  const above = (step: number) => Math.max(0, step - 21) / 4;
+  const count = (label: Label, perDay: number): Counted => {
+    const events = countedThresholds.map(() => 0);
+    for (let day = excess() / 0.7 / perDay; day < days; day += excess() / 0.7 / perDay) {
+      const heard = excess();
+      for (let step = 0; step < events.length && above(step) <= heard; step++) events[step] = (events[step] ?? 0) + 1;
     }
-    expect(proposed).toBeGreaterThan(runs / 2);
-    expect(wrong / runs).toBeLessThan(0.08); // 5 % and by chance some more
-  },
-);
+    return { label, floor: 21, events };
+  };
+  const runs = 400;
+  let [proposed, wrong] = [0, 0];
+  for (let run = 0; run < runs; run++) {
+    const choice = chooseThresholds(
+      labels.map((label, i) => count(label, rates[i] as number)),
+      days,
+      budget,
+    );
+    if (!choice) continue;
+    proposed++;
+    const rate = labels.reduce((sum, label, i) => sum + (rates[i] as number) * Math.exp(-above(choice.steps.get(label) as number) / 0.7), 0);
+    if (rate * 7 > weeklyBound(choice.events + choice.added, days)) wrong++;
+  }
+  expect(proposed).toBeGreaterThan(runs / 2);
+  expect(wrong / runs).toBeLessThan(0.08); // 5 % plus chance
+});
 
-test('a site where even the highest threshold alarms too much gets no proposal, a quiet one keeps what the model has', () => {
+test("a site that is too noisy even at the highest threshold gets no proposal; a quiet one keeps the model's threshold", () => {
   expect(chooseThresholds([falling('shout', 400, 1)], 28, 2)).toBeUndefined();
   const quiet = chooseThresholds([falling('bang', 0, 1)], 28, 2);
   expect(quiet?.steps.get('bang')).toBe(21);
 });
 
-test('the plot fits 60 columns, marks what is in force and what is proposed, and ends where nothing is left', () => {
+test('the plot fits 60 columns, marks the current and proposed thresholds, and ends where no events are left', () => {
   const counted = [falling('glass_break', 0, 1), falling('shout', 40_000, 0.5), falling('bang', 3, 0.5)];
   const rows = plotRows(counted, { proposed: () => 30, inForce: () => 21 }, ['bris de verre', 'cri', 'détonation'], 60, (value, decimals) =>
     value.toFixed(decimals),
@@ -250,7 +248,7 @@ test('the plot fits 60 columns, marks what is in force and what is proposed, and
   expect(rows.filter((row) => row.includes('>'))).toHaveLength(1);
 });
 
-test('columns of the plot stay where they are when counts have more than five digits', () => {
+test('the columns of the plot stay aligned when counts have more than five digits', () => {
   const counted = [falling('glass_break', 3_000_000, 0.1), falling('shout', 7, 0.5), falling('bang', 3, 0.5)];
   const rows = plotRows(counted, { proposed: () => 30, inForce: () => 21 }, ['a', 'b', 'c'], 60, (value, decimals) => value.toFixed(decimals));
   for (const row of rows) expect(row.length).toBeLessThanOrEqual(60);
@@ -259,7 +257,7 @@ test('columns of the plot stay where they are when counts have more than five di
   expect(first.search(/7 #/)).toBe(second.search(/3 #/));
 });
 
-test('counts are stored once an hour and at the end; what the disk does not take is kept for the next', () => {
+test('threshold counts are stored once an hour and at the end; counts that the disk refuses are stored with the next ones', () => {
   let nowMs = 0;
   let full = true;
   const stored: ThresholdRecord[] = [];
@@ -269,7 +267,7 @@ test('counts are stored once an hour and at the end; what the disk does not take
   };
   const counts = counter();
   const clock = fixedClock({ monotonicMs: () => nowMs, synchronised: () => false });
-  const outbox = { addThresholdCounts } as unknown as Outbox; // nothing else of it is called
+  const outbox = { addThresholdCounts } as unknown as Outbox; // no other method is called
   const report = openThresholdReport({ outbox, clock, logger: silentLogger }, { model: manifest, operatingPoint: 'balanced', recognition: 7 }, counts);
   const listen = (seconds: number) => {
     for (let i = 0; i < seconds / manifest.frameSeconds; i++) counts.push(frameAt(i, [0, 0, 0]));
@@ -286,9 +284,9 @@ test('counts are stored once an hour and at the end; what the disk does not take
   nowMs = 7_200_000;
   report.tick();
   expect(stored.map(({ seconds }) => Math.round(seconds))).toEqual([3600]);
-  expect(stored[0]?.utcDay).toBeUndefined(); // the clock is wrong
+  expect(stored[0]?.utcDay).toBeUndefined(); // the clock is not synchronised
   expect(stored[0]?.recognition).toBe(7);
   listen(30);
-  report.close(); // too little to be worth a write
+  report.close(); // too short to be worth a write
   expect(stored).toHaveLength(1);
 });

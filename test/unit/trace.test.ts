@@ -6,7 +6,7 @@ import { openTrace } from '../../agent/cli/selftest/trace.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { fixedClock } from '../support/samples.ts';
 
-test('a trial in which nothing was recognised shows what was heard to the end, and no silence behind it', async () => {
+test('a trial without a recognised sound shows the trace to the end of the sound, without silence after it', async () => {
   const tone = Float32Array.from({ length: 1600 }, (_, i) => 0.1 * Math.sin((2 * Math.PI * i) / 16));
   const source: AudioSource = {
     sampleRate: 16_000,
@@ -24,9 +24,9 @@ test('a trial in which nothing was recognised shows what was heard to the end, a
   expect(trace.read().levelDb).toEqual(Array.from({ length: 12 }, () => -20)); // three seconds
 });
 
-test('of a trial that waited long the last ten seconds are kept, four values a second', () => {
+test('the trace of a long trial keeps the last ten seconds, with four values a second', () => {
   const trace = openTrace(0.04);
-  for (let i = 0; i < 60 * 8; i++) trace.level(-i / 8); // each 125 ms of a minute
+  for (let i = 0; i < 60 * 8; i++) trace.level(-i / 8); // every 125 ms for a minute
   for (let i = 0; i < 60 * 25; i++) trace.score([i / 1500, 0, 0]);
   const { levelDb, scores, onsetSeconds } = trace.read(55);
   expect([levelDb.length, scores.glass_break.length, onsetSeconds]).toEqual([40, 40, 5]);

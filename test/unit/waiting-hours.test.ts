@@ -10,7 +10,7 @@ import { fixedClock, hourSummary, limits, silentLogger } from '../support/sample
 
 const hour = 3_600_000;
 
-/** Hours 1 to `count` in an outbox, and a courier's report of them to a broker that refuses as told. */
+/** Creates hours 1 to `count` in an outbox, and a courier's report of them to a broker that refuses as told. */
 function waitingHours(count: number) {
   const make = () => {
     const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db'), limits);
@@ -64,7 +64,7 @@ function waitingHours(count: number) {
   return { outbox: first, state, turns, replace, current: () => inUse };
 }
 
-test('summaries wait in the outbox until their PUBACK, in order; one that fails is tried again after a minute', async () => {
+test('summaries stay in the outbox until their PUBACK and go in order; a failed one is tried again after a minute', async () => {
   const { outbox, state, turns } = waitingHours(4);
   expect(outbox.summaries(1)[0]).toEqual({ ...hourSummary({ beganMonotonicMs: 3 * hour }), sequence: 1 });
   expect(outbox.summaries(9, 2).map(({ sequence }) => sequence)).toEqual([3, 4]);
@@ -78,7 +78,7 @@ test('summaries wait in the outbox until their PUBACK, in order; one that fails 
   expect(outbox.summaries(1)[0]?.sequence).toBe(4);
 });
 
-test('an hour that the broker refuses holds up no other, and is tried again each ten minutes', async () => {
+test('a refused summary does not delay others and is tried again every ten minutes', async () => {
   const { outbox, state, turns } = waitingHours(4);
   state.refuses = (sequence) => sequence === 2;
   await turns(70_000);
@@ -93,7 +93,7 @@ test('an hour that the broker refuses holds up no other, and is tried again each
   expect([state.got.at(-1), outbox.summaries(9)]).toEqual([2, []]);
 });
 
-test('in an outbox that a repair has put in its place nothing was refused yet', async () => {
+test('after a repair replaced the outbox, its summaries are sent at once, whatever was refused before', async () => {
   const { state, turns, replace } = waitingHours(3);
   state.refuses = () => true;
   await turns(3 * 60_000);
@@ -103,7 +103,7 @@ test('in an outbox that a repair has put in its place nothing was refused yet', 
   expect(state.got).toEqual([1, 2, 3]);
 });
 
-test('a new hour goes before one that is to be tried again', async () => {
+test('a new summary goes before one that waits for a retry', async () => {
   const { outbox, state, turns } = waitingHours(1);
   state.refuses = (sequence) => sequence === 1;
   await turns(600_000);
@@ -112,7 +112,7 @@ test('a new hour goes before one that is to be tried again', async () => {
   expect(state.tries).toEqual([1, 2, 1]);
 });
 
-test('hours that wait go one behind the other as fast as they are answered, none twice; else they are looked for once a second', async () => {
+test('waiting summaries are sent as fast as they are acknowledged, none twice; otherwise the outbox is read once a second', async () => {
   const { outbox, state, turns } = waitingHours(4);
   const { promise, resolve } = Promise.withResolvers<void>();
   state.held = promise;
@@ -129,7 +129,7 @@ test('hours that wait go one behind the other as fast as they are answered, none
   expect(state.got.at(-1)).toBe(5);
 });
 
-test('an hour that was answered once a repair has put another outbox in its place takes none of that away', async () => {
+test('a PUBACK that arrives after a repair replaced the outbox deletes no summary of the new one', async () => {
   const { state, turns, replace, current } = waitingHours(3);
   const { promise, resolve } = Promise.withResolvers<void>();
   state.held = promise;
@@ -142,7 +142,7 @@ test('an hour that was answered once a repair has put another outbox in its plac
   expect(state.got).toEqual([1, 1, 2, 3]);
 });
 
-test('all hours refused: one is tried each minute, then each ten minutes, one after another; once one is taken all follow', async () => {
+test('while all summaries are refused, one is tried each minute, later every ten minutes; once one is accepted, all follow', async () => {
   const { outbox, state, turns } = waitingHours(40);
   state.refuses = () => true;
   await turns(40 * 60_000);

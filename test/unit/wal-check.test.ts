@@ -6,7 +6,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { commitsBeyondDamage, isWithoutHeader, lacksCommits } from '../../agent/outbox/wal-check.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
-test('a header of a log that begins anew, cut off after any of its 32 bytes, is neither damage nor a lost log; one of which a byte is wrong is', () => {
+test('a WAL header cut off while the log restarts is neither damage nor a lost log; one with a wrong byte is', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-wal-'));
   const path = join(folder, 'outbox.db');
   const torn = join(folder, 'torn.db');
@@ -16,7 +16,7 @@ test('a header of a log that begins anew, cut off after any of its 32 bytes, is 
   const header = () => readFileSync(`${path}-wal`).subarray(0, 32);
   for (let i = 1; before.length === 0 || header().equals(before.subarray(0, 32)); i++) {
     before = readFileSync(`${path}-wal`);
-    if (i === 200) memory = readFileSync(`${path}-shm`); // which the disk has of it: some seconds old
+    if (i === 200) memory = readFileSync(`${path}-shm`); // as on disk: some seconds old
     outbox.append(recordedEvent(i));
   }
   const anew = header();
@@ -36,7 +36,7 @@ test('a header of a log that begins anew, cut off after any of its 32 bytes, is 
   }
 });
 
-test('commits that stand behind damage are counted, wherever a byte of the log is wrong; of an intact log and of one whose last was not synced there are none but that', () => {
+test('commits behind damage are counted for a wrong byte in any frame; an intact log and an unsynced last commit count none', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-wal-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);
   for (let i = 1; i <= 10; i++) outbox.append(recordedEvent(i));

@@ -1,4 +1,5 @@
-// What is no reason to suspect a topic. The connection is a fake: it ends and answers as it is told; brokers that end it are in test/reliability/hang-up.test.ts.
+// Which ends of a connection are not blamed on a topic. The connection is a fake that ends and answers as told;
+// test/reliability/hang-up.test.ts has real brokers.
 import { beforeEach, expect, test } from 'vitest';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { waryPublisher } from '../../agent/delivery/wary-publisher.ts';
@@ -71,7 +72,7 @@ const end = async (...topics: string[]) => {
   opened.end();
 };
 
-test('four ends in a row over one topic: it is refused for a minute, then longer, without a message to the broker, and others are not', async () => {
+test('after four connections that ended over one topic, that topic is refused locally for growing times, and no other', async () => {
   for (let i = 0; i < 4; i++) await end('health');
   expect([await isRefused('health'), await isRefused('event')]).toEqual([true, false]);
   await expect(publish(await connect(), 'health')).rejects.toMatchObject({ refused: true });
@@ -87,12 +88,12 @@ test('four ends in a row over one topic: it is refused for a minute, then longer
   expect(told).toEqual([{ topic: 'health' }]);
 });
 
-test('ends over no message are told of no topic', async () => {
+test('ends of a connection without a message are blamed on no topic', async () => {
   for (let i = 0; i < 9; i++) await end();
   expect(told).toEqual([]);
 });
 
-test('one answer begins the count anew, also one after it was refused', async () => {
+test('one answer restarts the count of ends, also after the topic was refused', async () => {
   for (let i = 0; i < 3; i++) await end('health');
   publish(await connect(), 'health');
   await opened.answerAll();
@@ -109,8 +110,8 @@ test('one answer begins the count anew, also one after it was refused', async ()
 });
 
 test.for([
-  ['a refusal by the broker is an answer', new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true), false],
-  ['what the sensor itself does not send is none', new UnsentError('Expected a smaller message', 'raise the limit'), true],
+  ['a refusal by the broker counts as an answer', new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true), false],
+  ['a message that the sensor refuses does not count as an answer', new UnsentError('Expected a smaller message', 'raise the limit'), true],
 ] as const)('%s', async ([, error, refused]) => {
   for (let i = 0; i < 3; i++) await end('health');
   publish(await connect(), 'health');
@@ -119,7 +120,7 @@ test.for([
   expect(await isRefused('health')).toBe(refused);
 });
 
-test('ends over a topic of which one was answered, over several at once, or by the courier itself, are none of them over a topic', async () => {
+test('ends after an answered message on the topic, or by the courier itself, are not blamed on the topic', async () => {
   for (let i = 0; i < 9; i++) {
     const publisher = await connect();
     publish(publisher, 'event');
@@ -136,13 +137,13 @@ test('ends over a topic of which one was answered, over several at once, or by t
   expect(await isRefused('event')).toBe(false);
 });
 
-test('an end over two topics counts for neither, and one over what came behind a message that was answered for its topic', async () => {
+test('an end over two topics counts for neither; an end over a later message of an answered topic counts for that topic', async () => {
   await end('health', 'event');
   for (let i = 0; i < 3; i++) await end('health');
   expect(await isRefused('health')).toBe(false);
   const publisher = await connect();
   publish(publisher, 'health');
-  await opened.answerAll(); // none is doubtful any more
+  await opened.answerAll(); // no topic is suspected any more
   for (let i = 0; i < 2; i++) publish(publisher, 'privacy');
   await opened.answerOne();
   opened.end();
@@ -150,7 +151,7 @@ test('an end over two topics counts for neither, and one over what came behind a
   expect([await isRefused('privacy'), await isRefused('health')]).toEqual([true, false]);
 });
 
-test('ends by the client itself over a link without an answer are over no topic', async () => {
+test('ends by the client itself after a missing answer are not blamed on a topic', async () => {
   for (let i = 0; i < 9; i++) {
     publish(await connect(), 'event');
     opened.end(new LinkError('no_answer', 'no PINGRESP in time'));
@@ -162,7 +163,7 @@ test.each([
   [139, false], // keep alive timeout
   [152, false], // administrative action
   [153, true], // payload format invalid
-])('a DISCONNECT with reason code %i is over the topic: %s', async (reasonCode, isOver) => {
+])('a DISCONNECT with reason code %i is blamed on the topic: %s', async (reasonCode, isOver) => {
   for (let i = 0; i < 4; i++) {
     publish(await connect(), 'event');
     opened.end(new LinkError('connection_lost', 'DISCONNECT', reasonCode));
@@ -170,7 +171,7 @@ test.each([
   expect(await isRefused('event')).toBe(isOver);
 });
 
-test('after an end over one of several: one topic at a time, in the order they came, until each was answered; what waits fails with the connection', async () => {
+test('after an end over several topics, one topic at a time is sent until each was answered; the rest fails with the connection', async () => {
   await end('health', 'event');
   const publisher = await connect();
   const sent = ['health', 'health', 'event', 'health'].map((topic) => publish(publisher, topic));

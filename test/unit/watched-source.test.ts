@@ -9,7 +9,10 @@ const frame = sampleRate / 10;
 const sound = Float32Array.from({ length: frame }, (_, i) => Math.sin(i));
 const zeros = new Float32Array(frame);
 
-/** Watches frames of 100 ms, for each of which source and consumer take as long as is said, on a clock of the test's own. */
+/**
+ * Watches frames of 100 ms on a simulated clock; `sourceMs` and `consumerMs` are the times that source and consumer
+ * take per frame.
+ */
 async function watched(frames: Float32Array[], state: Hearing['state'], sourceMs = 100, consumerMs = 0, lostBefore = 0) {
   let nowMs = 0;
   const hearing: Hearing = { sinceMonotonicMs: 0, state, fault: undefined, listenedSeconds: 0, droppedSamples: lostBefore, opens: 2 };
@@ -40,17 +43,17 @@ async function watched(frames: Float32Array[], state: Hearing['state'], sourceMs
   return { hearing, told };
 }
 
-test('what is lost is counted over all openings, and a frame is reported once it is consumed', async () => {
+test('losses are added up over all openings, and a frame is reported after it is consumed', async () => {
   const { told } = await watched([sound], 'listening', 100, 0, 3 * sampleRate);
   expect(told).toEqual(['4 s lost', 'consumed', 'reported']);
 });
 
-test('a reader that falls behind is not taken for a slow microphone: to open it again would cost more', async () => {
+test('a reader that falls behind is not taken for a slow microphone', async () => {
   const { hearing } = await watched(Array(300).fill(sound), 'listening', 5, 110);
   expect(hearing.listenedSeconds).toBeGreaterThan(29);
 });
 
-test('crackle between long stretches of zeros makes nothing heard of them while the microphone is deaf', async () => {
+test('while the microphone is deaf, crackle between long stretches of zeros does not count as heard', async () => {
   const crackling = Array.from({ length: 60 }, (_, i) => (i % 20 === 19 ? sound : zeros));
   expect((await watched(crackling, 'deaf')).hearing.listenedSeconds).toBe(0);
   expect((await watched(crackling, 'listening')).hearing.listenedSeconds).toBeGreaterThan(3);
@@ -61,6 +64,6 @@ test.each([
   ['flat', Array(60).fill(zeros.map(() => 0.1)), 100, 'mute switch'],
   ['slow', Array(120).fill(sound), 120, 'sampleRateHz'],
   ['fast', Array(120).fill(sound), 80, 'sampleRateHz'],
-])('what to check where the signal is %s', async (fault, frames, sourceMs, hint) => {
+])('the hint names what to check when the signal is %s', async (fault, frames, sourceMs, hint) => {
   await expect(watched(frames, 'listening', sourceMs)).rejects.toMatchObject({ fault, tryHint: expect.stringContaining(hint) });
 });
