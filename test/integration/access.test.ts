@@ -1,4 +1,4 @@
-// Who may look into what, or use it: an ordinary user, a debugger, a second half.
+// Who may read or use what: an ordinary user, a debugger, a second process of the same half.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
 import { sensor } from '../support/stored-events.ts';
 
 const notRoot = process.getuid?.() === 0 ? undefined : 'needs root to be another user';
-test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
+test.skipIf(notRoot)(`commands report a forbidden folder, not an empty outbox${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
   const { path, folder: closed, db, outbox } = sensor(1);
   outbox.close();
   chmodSync(closed, 0o755);
@@ -19,7 +19,7 @@ test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${n
   const other = { uid: 65534, gid: 65534, encoding: 'utf8' } as const;
   const user = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', elsewhere], other);
   const forbidden = /EACCES[\s\S]*Try: run it again with sudo/;
-  chmodSync(db, 0o600); // the folder is open, the file is not
+  chmodSync(db, 0o600); // the folder may be entered, the file may not be read
   for (const command of ['status', 'outbox', 'events'])
     expect(spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], other), command).toMatchObject({
       status: 6,
@@ -38,8 +38,8 @@ test.skipIf(notRoot)(`a folder that may not be looked into is no empty outbox${n
 });
 
 test.each([
-  ['listen', 'listener', 'both would store what they hear'],
-  ['deliver', 'courier', 'they would take the session at the broker from each other'],
+  ['listen', 'listener', 'both would store the same sounds'],
+  ['deliver', 'courier', 'they would take the broker session from each other'],
 ] as const)('a second %s on the same outbox is refused: %s', async (command, half, _why) => {
   const { path, db, outbox } = sensor(1);
   outbox.close();
@@ -50,10 +50,10 @@ test.each([
   expect(stderr).toContain(`Expected to be the only ${half} of ${db}, got another that runs`);
   expect(stderr).toContain(`Try: sudo systemctl stop tocsin-${half}`);
   held.release();
-  expect(second(3000).stderr).not.toContain('Expected to be the only'); // it runs until it is killed, or for want of a microphone
+  expect(second(3000).stderr).not.toContain('Expected to be the only'); // it runs until it is killed, or until it finds no microphone
 });
 
-test('the signal at which Node opens a debugger’s port opens none', async () => {
+test("SIGUSR1 does not open Node's debugger port", async () => {
   const { path } = sensor(1);
   const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -63,7 +63,7 @@ test('the signal at which Node opens a debugger’s port opens none', async () =
   });
   await once(child.stdout, 'data');
   child.kill('SIGUSR1');
-  const started = setInterval(() => child.kill('SIGTERM'), 1000); // what was begun by then has been said
+  const started = setInterval(() => child.kill('SIGTERM'), 1000); // what started by then has been logged
   await once(child, 'close');
   clearInterval(started);
   expect(said).not.toMatch(/debugger/i);

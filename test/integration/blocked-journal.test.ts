@@ -10,7 +10,7 @@ import { openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { openMessages } from '../support/messages.ts';
 
-/** A pipe with an end that reads and one that writes and waits, as a half's stderr is; `fill` leaves no byte of room. */
+/** A pipe with a reading end and a blocking writing end, like the stderr of a half. `fill` leaves no room in it. */
 function openPipe() {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-pipe-')), 'pipe');
   spawnSync('mkfifo', [path]);
@@ -56,7 +56,7 @@ const places = {
   },
 };
 
-test.each(Object.entries(places))('both halves hear, tell and stop while their journal is %s', async (_, open) => {
+test.each(Object.entries(places))('both processes listen, publish and stop in order while their journal is %s', async (_, open) => {
   const stderr = open();
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-journal-'));
   const broker = await openEmbeddedBroker();
@@ -85,14 +85,14 @@ test.each(Object.entries(places))('both halves hear, tell and stop while their j
   }
 });
 
-// thrown where nobody catches it, once the process edge is set up
+// thrown outside any handler, once the process edge is set up
 const planted = `const plant = setInterval(() => {
   if (process.listenerCount('SIGUSR1') === 0) return;
   clearInterval(plant);
   throw new Error('planted');
 }, 10);`;
 
-test.each(Object.entries(places))('a half that fails ends with the exit code of that, and one that crashes ends, while its journal is %s', async (_, open) => {
+test.each(Object.entries(places))('a process that fails or crashes ends with its exit code while its journal is %s', async (_, open) => {
   const stderr = open();
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-journal-'));
   const path = join(folder, 'tocsin.yaml');
@@ -112,7 +112,7 @@ test.each(Object.entries(places))('a half that fails ends with the exit code of 
   expect(ends).toEqual([exitCodes.config, exitCodes.config, exitCodes.failure]);
 });
 
-test('lines that were not taken are counted, and told with the next that is', () => {
+test('log lines that were not accepted are counted, and the count is logged after the next accepted line', () => {
   const pipe = openPipe();
   const logger = openLogger('trial', 'info', pipe.write);
   logger.info({ reason: 'x'.repeat(10_000) }, 'first');
@@ -126,12 +126,12 @@ test('lines that were not taken are counted, and told with the next that is', ()
   expect(JSON.parse(pipe.read())).toMatchObject({ msg: 'third' });
 });
 
-test('a count of lines that is not taken itself is not lost', () => {
+test('the count of lost log lines is kept if it is not accepted itself', () => {
   const pipe = openPipe();
   const logger = openLogger('trial', 'info', pipe.write);
   pipe.fill();
   for (let i = 0; i < 3; i++) logger.info({}, 'lost');
-  pipe.read(4096); // a page: room for the next line alone
+  pipe.read(4096); // one page: room for the next line only
   logger.info({ reason: 'x'.repeat(3900) }, 'second');
   expect(JSON.parse(pipe.read())).toMatchObject({ msg: 'second' });
   logger.info({}, 'third');
@@ -139,7 +139,7 @@ test('a count of lines that is not taken itself is not lost', () => {
   expect(said.map((line) => JSON.parse(line))).toMatchObject([{ msg: 'third' }, { lines: 3 }]);
 });
 
-test('a line of which only a part was taken is counted, and the next stands by itself', () => {
+test('a partly accepted log line counts as lost, and the next one starts on a new line', () => {
   const pipe = openPipe();
   const logger = openLogger('trial', 'info', pipe.write);
   pipe.fill();

@@ -18,9 +18,9 @@ import { seededRandom } from '../support/random.ts';
 import { bootId, fixedClock, hearingRecord, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 const rows = Number(process.env.TOCSIN_ROWS ?? 1000);
-const scratch = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(); // a sync costs nothing there: durability is tested elsewhere
+const scratch = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(); // a sync costs nothing there; durability is tested elsewhere
 const topics = topicsOf('a', 'b');
-// judged by the published documents and another validator than the one of the agent
+// judged by the published documents and by another validator than the agent's
 const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validators = Object.fromEntries(
@@ -28,7 +28,7 @@ const validators = Object.fromEntries(
 );
 const isValid = (topic: string, payload: string) => validators[topic]?.(JSON.parse(payload)) ?? false;
 
-/** A row of each table that says something of the world, as good as the listener writes it. */
+/** A valid row for each table with data about the world. */
 const good: Record<string, Record<string, unknown>> = {
   event: {
     sequence: null,
@@ -53,7 +53,7 @@ const good: Record<string, Record<string, unknown>> = {
   label: { id: 2, name: 'shout' },
 };
 
-/** What someone who wants to say more than an event would put in a column. */
+/** Values that someone would put into a column to say more than an event does. */
 function hostile(random: () => number): unknown {
   const pick = <T>(...choices: T[]): T => choices[Math.floor(random() * choices.length)] as T;
   const digits = Array.from({ length: 1 + Math.floor(random() * 60) }, () => Math.floor(random() * 36).toString(36)).join('');
@@ -81,7 +81,7 @@ function openHostile(constrained: boolean) {
   const db = new Database(path);
   db.pragma(`foreign_keys = ${constrained ? 'ON' : 'OFF'}`);
   if (!constrained) db.pragma('ignore_check_constraints = ON');
-  /** Whether SQLite took the row. */
+  /** Whether SQLite accepted the row. */
   const put = (table: string, row: Record<string, unknown>): boolean => {
     const columns = Object.keys(row);
     try {
@@ -99,18 +99,22 @@ function openHostile(constrained: boolean) {
   return { outbox, put, close };
 }
 
-/** A good row of some table, with one to three values put in the place of its own. */
+/** A valid row of a table with one to three values replaced by hostile ones. */
 function hostileRow(random: () => number): [string, Record<string, unknown>] {
   const tables = ['event', ...Object.keys(good)]; // events twice as often
   const table = tables[Math.floor(random() * tables.length)] as string;
   const row = { ...good[table] };
   const columns = Object.keys(row);
   for (let i = Math.floor(random() * 3); i >= 0; i--) row[columns[Math.floor(random() * columns.length)] as string] = hostile(random);
-  if (table === 'event' && row.onset_monotonic_ms === 1000) row.onset_monotonic_ms = Math.floor(random() * 3e12); // not stopped by the rate
+  // so that the event rate limit does not stop it
+  if (table === 'event' && row.onset_monotonic_ms === 1000) row.onset_monotonic_ms = Math.floor(random() * 3e12);
   return [table, row];
 }
 
-/** Runs the courier over an outbox until nothing more comes; every message that reached the network, and how many did not. */
+/**
+ * Runs the courier over an outbox until no more messages come. Returns the messages that reached the network, and how
+ * many did not.
+ */
 async function published(outbox: ReturnType<typeof openSqliteOutbox>, gate: boolean) {
   const sent: { topic: string; payload: string }[] = [];
   let kept = 0;
@@ -129,9 +133,9 @@ async function published(outbox: ReturnType<typeof openSqliteOutbox>, gate: bool
     return {
       ...publisher,
       publish: (topic, payload, options) => {
-        if (topic !== topics.health) calls++; // which comes again and again
+        if (topic !== topics.health) calls++; // health repeats
         return publisher.publish(topic, payload, options).catch((error: unknown) => {
-          if (topic !== topics.health) kept++; // a record from the future makes no health message
+          if (topic !== topics.health) kept++; // a record from the future gives no health message
           throw error;
         });
       },
@@ -146,7 +150,7 @@ async function published(outbox: ReturnType<typeof openSqliteOutbox>, gate: bool
     if (still > 15) stop.abort(); // turns of the courier without a message
   };
   let now = 40_000;
-  const clock = fixedClock({ monotonicMs: () => (now += 200) }); // what is due by the clock is due soon
+  const clock = fixedClock({ monotonicMs: () => (now += 200) }); // so that whatever is due by the clock is due soon
   const parts = { outbox, clock, logger: silentLogger };
   const reports = [
     openHealthReport(topics.health, '0.1.0', 5000, { ...parts, link: openLink(() => undefined), board: () => ({}) }),
@@ -157,7 +161,7 @@ async function published(outbox: ReturnType<typeof openSqliteOutbox>, gate: bool
   return { sent, kept };
 }
 
-test(`whatever the outbox accepts of ${rows} hostile rows can be published, and no more than the schemas allow`, async () => {
+test(`every row that the outbox accepts of ${rows} hostile rows is published as a message that its schema allows`, async () => {
   const random = seededRandom(41);
   const { outbox, put, close } = openHostile(true);
   let accepted = 0;
@@ -171,7 +175,7 @@ test(`whatever the outbox accepts of ${rows} hostile rows can be published, and 
   close();
 });
 
-test.each([true, false])('rows forced into the outbox past its constraints: the last gate is there: %s', async (gate) => {
+test.each([true, false])('the schema gate stops invalid rows that were forced into the outbox (gate: %s)', async (gate) => {
   const random = seededRandom(42);
   const { outbox, put, close } = openHostile(false);
   let accepted = 0;
@@ -182,16 +186,16 @@ test.each([true, false])('rows forced into the outbox past its constraints: the 
   if (gate) {
     expect(wrong).toEqual([]);
     expect(kept).toBeGreaterThan(0);
-    expect(new Set(sent.map(({ topic }) => topic.split('/').at(-1) as PublishedKind)).has('event')).toBe(true); // the sound ones still go
-  } else expect(wrong.length).toBeGreaterThan(0); // without it they would have gone out: this test can fail
+    expect(new Set(sent.map(({ topic }) => topic.split('/').at(-1) as PublishedKind)).has('event')).toBe(true); // valid events still go out
+  } else expect(wrong.length).toBeGreaterThan(0); // without the gate they go out: this test can fail
   close();
 });
 
-test('no more events in a minute than configured, nor than the schema allows, however fast the courier takes them away', () => {
+test('per minute, the outbox stores no more events than configured and the schema accepts at most 60', () => {
   const random = seededRandom(43);
   for (let run = 0; run < 8; run++) {
     const { outbox, put, close } = openHostile(true);
-    const mean = 10 ** (1 + random() * 4); // ms between sounds, from bursts to calm
+    const mean = 10 ** (1 + random() * 4); // ms between sounds, from bursts to quiet
     const stored: number[] = [];
     const forced: number[] = [];
     let onset = 100_000;

@@ -14,7 +14,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What stands on the line when Tab is pressed, the last word being completed, and what must be offered, or nothing else. */
+/**
+ * The command line when Tab is pressed (its last word is completed), and what must be offered; `true`: nothing else.
+ */
 const lines: [line: string, offered: string[], exactly?: true][] = [
   ['tocsin do', ['doctor'], true],
   ['tocsin ', ['run', 'doctor', 'events', 'completion', 'help']],
@@ -35,7 +37,7 @@ const lines: [line: string, offered: string[], exactly?: true][] = [
   ['tocsin doctor --nonsense', [], true],
 ];
 
-/** Calls the function that `complete` registered as bash itself does; `=` stands as a word of its own. */
+/** Calls the function registered by `complete` as bash does; `=` is a word of its own. */
 function bash(line: string): string[] {
   const driver = `cd "$1"; source "$2"; IFS= read -r line
     mapfile -t COMP_WORDS < <(awk -v line="$line" 'BEGIN { n = split(line, w, / /); for (i = 1; i <= n; i++) { if (match(w[i], /^--[a-z-]+=/)) { print substr(w[i], 1, RLENGTH - 1); print "="; print substr(w[i], RLENGTH + 1) } else print w[i] } }')
@@ -61,7 +63,7 @@ function fish(line: string): string[] {
   });
 }
 
-/** A real interactive zsh on a terminal of its own (zpty), in which Tab is pressed; a hook collects what is offered. */
+/** Presses Tab in a real interactive zsh on a pseudo-terminal (zpty); a hook collects what is offered. */
 function zsh(line: string): string[] {
   const inner = `PROMPT=; cd ${folder}; fpath=(${resolve('deploy/completion')} $fpath); autoload -Uz compinit; compinit -u -d ${folder}/zcompdump
 compadd() { if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return; fi; local -a __hits; builtin compadd -A __hits -D __dscr "$@"; (( $#__hits )) && print -rl -- "OFFER:"$^__hits; builtin compadd "$@" }
@@ -87,7 +89,7 @@ for (const [shell, complete] of Object.entries({ bash, zsh, fish })) {
   });
 }
 
-test.skipIf(missing('bash'))('bash: a value behind a sign of equality', () => {
+test.skipIf(missing('bash'))('completes an option value after an equals sign in bash', () => {
   expect(bash('tocsin replay --operating-point=b')).toEqual(['balanced']);
   expect(bash('tocsin replay --operating-point=')).toEqual(['balanced', 'strict']);
 });

@@ -14,7 +14,7 @@ const topics = topicsOf('a', 'b');
 const channels: Record<string, { messages: Record<string, { contentType: string }> }> = JSON.parse(readFileSync('docs/asyncapi.json', 'utf8')).channels;
 
 test.skipIf(without)(
-  `every message says what it is, as docs/asyncapi.json has it; the will too, and those of doctor and selftest${without ? ` (left out: ${without})` : ''}`,
+  `every message has the content type of docs/asyncapi.json, including the will and those of doctor and selftest${without ? ` (left out: ${without})` : ''}`,
   async () => {
     const broker = await openMosquitto(mkdtempSync(join(tmpdir(), 'tocsin-content-')), await freePort());
     const reader = await connectAsync(broker.url, { protocolVersion: 5 });

@@ -42,13 +42,13 @@ function start(openPublisher: OpenPublisher, random = () => 0): Promise<void> {
 function store(count: number, from = 0): void {
   for (let i = from; i < from + count; i++) outbox.append(recordedEvent(i));
 }
-/** Resolves once the outbox is as asked; the condition is looked at again on every turn of a short timer. */
+/** Resolves once the condition holds; it is checked on every turn of a short timer. */
 async function outboxIs(condition: () => boolean): Promise<void> {
   for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 20)))
     if (performance.now() - began > 60_000) throw new Error(`outbox: ${JSON.stringify(outbox.fates())}`);
 }
 
-// Every broker there is here. The embedded one has no MQTT 5; what only MQTT 5 shows is below, with mosquitto.
+// Every available broker. The embedded broker has no MQTT 5; tests for MQTT 5 only are below, with mosquitto.
 const withoutMosquitto = missing('mosquitto');
 const brokers: [string, '5' | '3.1.1', (port: number) => Promise<{ url: string; close(): Promise<void> }>, string | undefined][] = [
   ['embedded broker', '3.1.1', (port) => openEmbeddedBroker(port), undefined],
@@ -57,7 +57,7 @@ const brokers: [string, '5' | '3.1.1', (port: number) => Promise<{ url: string; 
 
 for (const [name, protocol, open, reason] of brokers)
   describe.skipIf(reason)(`${name}${reason ? ` (left out: ${reason})` : ''}`, () => {
-    test('everything arrives in order, once, valid, and leaves the outbox; birth before, farewell after', async () => {
+    test('the courier sends its birth, all events once and in order, and its farewell; every message matches its schema', async () => {
       const broker = await open(await freePort());
       const seen = await openMessages(broker.url);
       store(50);
@@ -76,7 +76,7 @@ for (const [name, protocol, open, reason] of brokers)
       await broker.close();
     });
 
-    test('an outbox that fails: the connection is ended before the wait, and the broker says that the courier is gone', async () => {
+    test('when the outbox fails, the courier closes its connection before it waits, and the broker publishes `offline`', async () => {
       const broker = await open(await freePort());
       const seen = await openMessages(broker.url);
       const states = () => seen.messages.filter((m) => m.topic === 'tocsin/v1/a/b/status').map((m) => JSON.parse(m.text).state);
@@ -106,7 +106,7 @@ for (const [name, protocol, open, reason] of brokers)
       await broker.close();
     });
 
-    test('a broker that comes later, goes and comes back costs no event and no order', async () => {
+    test('a broker that starts late, stops and comes back costs no event and does not change their order', async () => {
       const port = await freePort();
       store(5);
       const delivering = start(publisherTo(`mqtt://127.0.0.1:${port}`, protocol));
@@ -129,7 +129,7 @@ for (const [name, protocol, open, reason] of brokers)
   });
 
 describe.skipIf(withoutMosquitto)(`mosquitto with access control${withoutMosquitto ? ` (left out: ${withoutMosquitto})` : ''}`, () => {
-  test('an event the broker refuses (reason 135) is kept, and sent once the broker allows it', async () => {
+  test('an event refused by the broker (reason 135) is kept, and sent once the broker allows it', async () => {
     const port = await freePort();
     const refusing = await openMosquitto(folder, port, 'topic write tocsin/v1/a/b/status\n');
     store(3);
@@ -152,7 +152,7 @@ describe.skipIf(withoutMosquitto)(`mosquitto with access control${withoutMosquit
     await allowing.close();
   });
 
-  test('when the courier is killed the broker publishes its will', async () => {
+  test('the broker publishes the will when the courier is killed', async () => {
     const broker = await openMosquitto(folder, await freePort());
     const seen = await openMessages(broker.url);
     const { spawn } = await import('node:child_process');
@@ -169,9 +169,9 @@ describe.skipIf(withoutMosquitto)(`mosquitto with access control${withoutMosquit
   });
 });
 
-// A publisher of the test's own: it shows the order of calls, not what a network does.
-describe('the courier against a scripted publisher', () => {
-  test('keeps at most 16 in flight, and sends again from the oldest unacknowledged after a failure', async () => {
+// A fake publisher: it shows the order of calls, not the behaviour of a network.
+describe('the courier with a scripted publisher', () => {
+  test('keeps at most 16 events in flight, and resends from the oldest unacknowledged event after a failure', async () => {
     store(40);
     const calls: number[][] = [];
     let most = 0;

@@ -15,27 +15,27 @@ import { range } from '../support/damaged-outbox.ts';
 import { versions } from '../support/older-outbox.ts';
 
 const withoutPlaybook = missing('ansible-playbook');
-test.skipIf(withoutPlaybook)(`Ansible understands the role${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, () => {
+test.skipIf(withoutPlaybook)(`the role passes the syntax check of ansible-playbook${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, () => {
   const { status, stderr } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', '--syntax-check', 'site.yml'], { cwd: 'deploy/ansible', encoding: 'utf8' });
   expect(status, stderr).toBe(0);
 });
 
 const withoutLint = missing('ansible-lint');
-test.skipIf(withoutLint)(`ansible-lint has nothing against it${withoutLint ? ` (left out: ${withoutLint})` : ''}`, () => {
+test.skipIf(withoutLint)(`the role passes ansible-lint${withoutLint ? ` (left out: ${withoutLint})` : ''}`, () => {
   const { status, stdout } = spawnSync('ansible-lint', ['--offline', 'site.yml'], { cwd: 'deploy/ansible', encoding: 'utf8' });
   expect(status, stdout).toBe(0);
 });
 
-test('the agent tells the version of this package, and the example inventory names it', () => {
+test('the agent reports the version of package.json, and the example inventory names the same version', () => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   expect(told).toBe(version);
   expect(readFileSync('deploy/ansible/inventory.ini', 'utf8')).toMatch(new RegExp(`^tocsin_version=${version}$`, 'm'));
 });
 
-describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
+describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
   const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
   const tasksOfRole = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string; 'ansible.builtin.meta'?: string }[];
-  /** Does tasks on this machine, with the role's defaults and an inventory of one sensor. */
+  /** Runs tasks on this machine, with the role's defaults and an inventory of one sensor. */
   function play(tasks: object[], sensor: string, vars: object = {}, ...options: string[]): string {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-role-'));
     const defaults = parse(readFileSync(join(role, 'defaults/main.yml'), 'utf8')) as object;
@@ -51,7 +51,7 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     return checkConfig(parse(readFileSync(join(play([template], sensor, vars), 'tocsin.yaml'), 'utf8')), 'tocsin.yaml.j2');
   };
 
-  test('the configuration that it writes is one that the agent takes, with the defaults of the agent', () => {
+  test("writes a configuration that the agent accepts, with the agent's defaults", () => {
     const { health, model } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org' } }, 'defaults');
     expect(written('tocsin_site=old-port tocsin_sensor=lamp-post-12')).toMatchObject({ sensor: 'lamp-post-12', health, model });
     const all = { tocsin_microphone: 'usb:1-1.3,0d8c:0014', tocsin_spl_at_full_scale_db: 120.5, tocsin_thresholds: { shout: 0.9 } };
@@ -60,11 +60,11 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     expect([config.model.open, config.health]).toEqual([{ shout: 0.9 }, { intervalSeconds: 300 }]);
   });
 
-  test('a site and a sensor may be numbers', () => {
+  test('accepts numbers as site and sensor names', () => {
     expect(written('tocsin_site=69001 tocsin_sensor=12')).toMatchObject({ site: '69001', sensor: '12' });
   });
 
-  test('a half that runs is restarted for a new configuration, also before it has a certificate: a board may have started in between', () => {
+  test('restarts a running listener and courier after a configuration change, even without a certificate', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-handlers-'));
     writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\necho "$@" >>${folder}/calls\n`, { mode: 0o755 });
     const handlers = parse(readFileSync(join(role, 'handlers/main.yml'), 'utf8')) as object[];
@@ -77,15 +77,15 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\n');
   });
 
-  test('nothing that may fail comes between a new configuration and the restart that it takes: a play that failed has no handlers', () => {
+  test('flushes its handlers right after it writes the configuration, so that a later failure does not prevent the restart', () => {
     const written = tasksOfRole.findIndex(({ name }) => name === 'Write the configuration');
     expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
   });
 
-  test('where apt knows no packages yet, as that of a new board, it looks for them and goes on; a board without a network stops where it did', () => {
+  test('updates the package lists and retries if apt finds no packages, and fails if the update fails', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-apt-'));
     const [calls, network] = [join(folder, 'calls'), join(folder, 'network')];
-    // A fake, so that nothing is installed here: it cannot show what apt or its module says.
+    // A fake, so that nothing is installed here. It cannot show what apt or its Ansible module reports.
     const fake = `echo "$0" >>${calls}; case $0 in update) test -e ${network} && touch ${folder}/lists ;; *) test -e ${folder}/lists ;; esac`;
     interface Task {
       name: string;
@@ -115,13 +115,13 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
     }
   });
 
-  test('asked what it would change it does not stop at a package that it would have brought', () => {
+  test('does not stop in check mode at a package that it would have copied', () => {
     const install = tasksOfRole.filter(({ name }) => name === 'Install it');
     expect(install.length).toBe(1);
     play(install, '', { tocsin_older: { rc: 0 }, tocsin_version: '0', tocsin_architecture: { stdout: 'none' } }, '--check');
   });
 
-  test('the request of the key that waits takes the place of an older one, also where the run that made it broke off before', () => {
+  test('replaces an older certificate request with that of the waiting key, also after an interrupted run', () => {
     const bring = tasksOfRole.filter(({ name }) => name === 'Bring the request to this machine');
     const requests = mkdtempSync(join(tmpdir(), 'tocsin-requests-'));
     const [request, csr] = ['of the key that waits\n', join(requests, 'lamp-post-12.csr')];
@@ -131,7 +131,7 @@ describe.skipIf(withoutPlaybook)(`what the role does${withoutPlaybook ? ` (left 
   });
 });
 
-test('with an npm that is too old no package is built, and it says what to do', () => {
+test('the package build refuses an npm that is too old, and says what to do', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-npm-'));
   writeFileSync(join(folder, 'npm'), '#!/bin/sh\necho 9.2.0\n', { mode: 0o755 });
   const { status, stderr } = spawnSync(process.execPath, ['deploy/deb/build.ts', '--out', join(folder, 'out')], {
@@ -142,9 +142,9 @@ test('with an npm that is too old no package is built, and it says what to do', 
   expect([status, existsSync(join(folder, 'out'))]).toEqual([1, false]);
 });
 
-test('stopped by Ctrl-C, a build leaves no folder behind', async () => {
+test('the package build leaves no folder behind when stopped by Ctrl-C', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-npm-'));
-  // the real one ends at Ctrl-C as well
+  // the real npm ends at Ctrl-C as well
   writeFileSync(join(folder, 'npm'), '#!/bin/sh\n[ "$1" = ci ] || exec echo 11.0.0\necho installs >&2\nexec sleep 60\n', { mode: 0o755 });
   const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, TMPDIR: join(folder, 'tmp') };
   mkdirSync(env.TMPDIR);
@@ -157,12 +157,12 @@ test('stopped by Ctrl-C, a build leaves no folder behind', async () => {
   expect(readdirSync(env.TMPDIR)).toEqual([]);
 });
 
-test('a package that is cut short while it is packed is not called one, and the next build makes it', () => {
+test('a package cut short while packing does not get its final name, and the next build makes it', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-pack-'));
   const [root, out] = [join(folder, 'root'), join(folder, 'out')];
   for (const path of [join(root, 'usr/lib/tocsin'), out]) mkdirSync(path, { recursive: true });
   writeFileSync(join(root, 'usr/lib/tocsin/tocsin.sha256'), 'list');
-  // A fake, so that no package is built: it cannot show that dpkg-deb takes the name, which test/system does.
+  // A fake, so that no package is built. It cannot show that dpkg-deb accepts the name; test/system does.
   const dpkg = (end: string) =>
     writeFileSync(join(folder, 'dpkg-deb'), `#!/bin/sh\nfor file; do :; done\necho whole | head -c 3 >"$file"\n${end}\necho whole >"$file"\n`, { mode: 0o755 });
   const build = () => pack(root, join(out, 'tocsin.deb'), join(out, 'tocsin.sha256'), 'xz', { ...process.env, PATH: `${folder}:${process.env.PATH}` });
@@ -177,35 +177,32 @@ test('a package that is cut short while it is packed is not called one, and the 
 });
 
 const withoutDpkg = missing('dpkg-deb');
-test.skipIf(withoutDpkg)(
-  `the package that is to be tried for arm64 may lie in the folder where one is${withoutDpkg ? ` (left out: ${withoutDpkg})` : ''}`,
-  () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tocsin two words-'));
-    const root = join(folder, 'tocsin-tests/trixie-qemu-arm64');
-    for (const path of [join(root, 'srv'), join(folder, 'package/DEBIAN'), join(folder, 'package/usr/lib')]) mkdirSync(path, { recursive: true });
-    writeFileSync(
-      join(folder, 'package/DEBIAN/control'),
-      'Package: tocsin\nVersion: 1\nArchitecture: arm64\nMaintainer: Nobody <nobody@example.org>\nDescription: empty\n',
-    );
-    spawnSync('dpkg-deb', ['-b', join(folder, 'package'), join(folder, 'tocsin_1_arm64.deb')]);
-    // no qemu is in that root: it ends where the package is unpacked
-    const env = { ...process.env, XDG_CACHE_HOME: folder };
-    const { stderr } = spawnSync(join(process.cwd(), 'deploy/deb/try-arm64.sh'), ['tocsin_1_arm64.deb'], { cwd: folder, env, encoding: 'utf8' });
-    expect(existsSync(join(root, 'srv/tocsin/usr/lib')), stderr).toBe(true);
-  },
-);
+test.skipIf(withoutDpkg)(`try-arm64.sh accepts a package in the current folder${withoutDpkg ? ` (left out: ${withoutDpkg})` : ''}`, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin two words-'));
+  const root = join(folder, 'tocsin-tests/trixie-qemu-arm64');
+  for (const path of [join(root, 'srv'), join(folder, 'package/DEBIAN'), join(folder, 'package/usr/lib')]) mkdirSync(path, { recursive: true });
+  writeFileSync(
+    join(folder, 'package/DEBIAN/control'),
+    'Package: tocsin\nVersion: 1\nArchitecture: arm64\nMaintainer: Nobody <nobody@example.org>\nDescription: empty\n',
+  );
+  spawnSync('dpkg-deb', ['-b', join(folder, 'package'), join(folder, 'tocsin_1_arm64.deb')]);
+  // that root has no qemu: the script ends where it unpacks the package
+  const env = { ...process.env, XDG_CACHE_HOME: folder };
+  const { stderr } = spawnSync(join(process.cwd(), 'deploy/deb/try-arm64.sh'), ['tocsin_1_arm64.deb'], { cwd: folder, env, encoding: 'utf8' });
+  expect(existsSync(join(root, 'srv/tocsin/usr/lib')), stderr).toBe(true);
+});
 
 const withoutUdev = spawnSync('udevadm', ['verify', '--version']).status === 0 ? undefined : 'needs udevadm verify (systemd 254)';
 describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; test/system has it)` : ''}`, () => {
-  test('takes the rules', () => {
+  test('accepts the rules', () => {
     const { status, stdout, stderr } = spawnSync('udevadm', ['verify', join(process.cwd(), 'deploy/udev/71-tocsin.rules')], { encoding: 'utf8' });
     expect(status, stdout + stderr).toBe(0);
   });
 });
 
-test('a group tocsin of somebody who was there before is not taken for that of the outbox', () => {
+test('the package refuses to install if the group tocsin already belongs to other users', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-people-'));
-  // A fake: it cannot show that sysusers takes the group, nor that groupmod mends it.
+  // A fake. It cannot show that sysusers accepts the group, or that groupmod repairs it.
   const people = (group: string, ...passwd: string[]) => {
     const lines = ['root:x:0:0:root:/root:/bin/bash', 'tocsin-listener:x:997:996::/:/usr/sbin/nologin', ...passwd].join('\n');
     writeFileSync(join(folder, 'getent'), `#!/bin/sh\ncase $* in passwd) echo '${lines}' ;; *) ${group ? `echo '${group}'` : 'exit 2'} ;; esac\n`, {
@@ -231,7 +228,7 @@ test('a group tocsin of somebody who was there before is not taken for that of t
   expect(installed('C', 'upgrade', '0.1.0').stderr, 'a sensor that runs goes on').toBe('');
 });
 
-test('before the package is unpacked: a release that cannot use the outbox does not take the place of the one that does', () => {
+test('the package refuses to install a release that cannot use the outbox schema, before anything is unpacked', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
   const [outbox, again, installation, config] = ['outbox.db', 'again', 'installed', 'tocsin.yaml'].map((name) => join(folder, name)) as [
     string,
@@ -279,7 +276,7 @@ test('before the package is unpacked: a release that cannot use the outbox does 
   writeFileSync(`${outbox}-wal`, 'of halves that run');
   expect(isTaken('upgrade', '0.3.0')).toBe(true);
   expect([isTaken('install', '0.3.0'), existsSync(again)]).toEqual([true, true]);
-  // an outbox elsewhere, by the configuration
+  // an outbox at another path of the configuration
   schemaVersion(versions + 1);
   install(versions + 1);
   const [usual, elsewhere] = [outbox, join(folder, 'else where.db')];
@@ -293,7 +290,7 @@ test('before the package is unpacked: a release that cannot use the outbox does 
   }
   for (const line of [`{path: ${elsewhere}}`, `{ maxMegabytes: 64, path: "${elsewhere}", maxAgeDays: 9 } # on the disk`]) {
     writeFileSync(config, `model: {path: /srv/model}\noutbox: ${line}\nlog: {path: /no}\n`);
-    expect(isTaken('upgrade', '0.3.0'), line).toBe(true); // none there
+    expect(isTaken('upgrade', '0.3.0'), line).toBe(true); // no outbox there
   }
   writeFileSync(config, 'model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\nlog:\n  level: info\n');
   expect(isTaken('upgrade', '0.3.0')).toBe(false);

@@ -19,7 +19,7 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
   });
   afterAll(() => bench.close());
 
-  test('a sensor with nothing wrong passes every check', async () => {
+  test('a sensor without a fault passes every check', async () => {
     const right = standIn(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)'));
     const mqtt = { caFile: link.ca, certFile: link.own.good.cert, keyFile: link.own.good.key };
     const path = writeConfig({ ...alsa(), mqtt }, link.brokers.demanding.url);
@@ -33,11 +33,11 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
   test.each(rows)('%s', (...row) => expectNamed(bench, row, link.brokers.plain.url));
 
   const notRoot = process.getuid?.() !== 0 ? 'needs root, to give it up' : undefined;
-  test.skipIf(notRoot)(`an ordinary user is told to come back with sudo${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
+  test.skipIf(notRoot)(`an ordinary user gets a hint to use sudo${notRoot ? ` (left out: ${notRoot})` : ''}`, () => {
     chmodSync(folder, 0o755);
     const user = { uid: 65534, gid: 65534, encoding: 'utf8' } as const;
     const inside = join(folder, 'inside');
-    mkdirSync(inside, { mode: 0o750 }); // as /var/lib/tocsin
+    mkdirSync(inside, { mode: 0o750 }); // like /var/lib/tocsin
     const path = writeConfig({ outbox: { path: join(inside, 'outbox.db') }, mqtt: { caFile: join(inside, 'ca.pem') } }, link.brokers.good.url);
     const look = () => {
       const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'doctor', '--json', '-c', path], user);
@@ -56,7 +56,7 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
   const noNamespace = spawnSync('unshare', ['-n', 'sh', '-c', swallow]).status !== 0 ? 'needs root, unshare -n and ip' : undefined;
   test.skipIf(noNamespace).each([
     ['without a network', 'true', 'mqtts://broker.example.org', 'network.none'],
-    ['whose network swallows everything', swallow, 'mqtts://192.0.2.77', 'port.silent'],
+    ['whose network drops all packets', swallow, 'mqtts://192.0.2.77', 'port.silent'],
   ])(`a board %s${noNamespace ? ` (left out: ${noNamespace})` : ''}`, (_name, prepare, url, finding) => {
     const path = writeConfig({}, url);
     const script = `${prepare} && exec "$1" agent/main.ts doctor --json -c "$2"`;

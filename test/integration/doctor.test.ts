@@ -19,7 +19,7 @@ const bench = openDoctorBench();
 const { folder, writeConfig } = bench;
 let broker: Broker;
 
-// The link is in doctor-link.test.ts.
+// The checks of the link are in doctor-link.test.ts.
 describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left out: ${without})` : ''}`, () => {
   beforeAll(async () => {
     broker = await openMosquitto(mkdtempSync(join(folder, 'broker-')), await freePort(), undefined, ['allow_anonymous true']);
@@ -31,7 +31,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   const rows = machineFaults(bench);
   test.each(rows)('%s', (...row) => expectNamed(bench, row, broker.url));
 
-  test('what a board does not tell is left out', async () => {
+  test('figures that the board does not provide are left out', async () => {
     const told = async (replaced: Record<string, string>, temperature?: number) => {
       const probes = { ...machineProbes('', clock), ...files({ '/proc/device-tree/model': 'Pi\0', ...replaced }), temperature: () => temperature };
       const said: string[] = [];
@@ -45,7 +45,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await told({ '/proc/meminfo': '' })).toEqual(['Pi', 'Pi']);
   });
 
-  test('a microphone that was fast for once is listened to again, and one that stays so is at fault', async () => {
+  test('a microphone with a wrong rate is measured again, and is a fault only if the rate stays wrong', async () => {
     const path = writeConfig(alsa(), broker.url);
     const heard = { samples: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0, hardwareRate: 16000 };
     const state = async (...rates: number[]) => {
@@ -58,7 +58,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await state(0.97, 5)).toEqual(['doctor.microphone.ok', 1]);
   });
 
-  test('what is there in place of the microphone is named', async () => {
+  test('the finding names the devices present in place of the configured microphone', async () => {
     const found = async (device: string, listen = twins, language: 'en' | 'fr' = 'en') => {
       const results = await examine(writeConfig(alsa(device), broker.url), { ...routed, listen });
       return openTranslate(language).of(results.find(({ check }) => check === 'microphone')?.found as Text);
@@ -69,7 +69,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await found('usb:1-1.5', unplugged, 'fr')).toBe('usb:1-1.5 est absent (aucun microphone)');
   });
 
-  test('of a service that is down it is said what its process last gave as the reason, in either language', async () => {
+  test('the finding about a service that is down contains the last error of its process', async () => {
     const path = writeConfig({}, broker.url);
     const found = async (listener: object, journal: string, courier = {}) => {
       const results = await examine(path, { ...routed, ...systemctl(listener, courier, journal) });
@@ -84,19 +84,20 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await found({}, 'Error: of the listener\n', { NRestarts: 7 })).toBe('tocsin-courier.service was restarted 7 times');
   });
 
-  test('a journal that is not read in time costs that reason, not the finding', async () => {
+  test('a journal that cannot be read in time omits that error, not the finding', async () => {
     const unread = { code: 1, stdout: '', stderr: '' };
     const services = systemctl({ ActiveState: 'failed', SubState: 'failed' }, {}).command as typeof probes.command;
     const probes = machineProbes('', clock);
-    // never answers by itself; it cannot show for how long a real journal is read
+    // never answers on its own; it cannot show how long a real journal takes
     const endless = (stop: AbortSignal) => new Promise<typeof unread>((done) => stop.addEventListener('abort', () => done(unread)));
     const slow: typeof probes.command = (name, args, stop) => (name === 'journalctl' ? endless(stop) : services(name, args, stop));
     const results = await examine(writeConfig({}, broker.url), { ...routed, command: slow });
     expect(results.find(({ check }) => check === 'services')?.found).toMatchObject({ key: 'doctor.services.down', values: { said: '' } });
   });
 
-  test('every finding that has a hint is planted', () => {
-    const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect']; // below; a defect is none of the machine
+  test('every finding with a hint is planted in a test', () => {
+    // tested below; a defect is not a fault of the machine
+    const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect'];
     const planted = new Set([
       ...[...rows, ...linkFaults(bench, () => ({}) as Link)].map(([, , , , finding]) => finding),
       'microphone.absent',
@@ -123,7 +124,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect({ healthy, status }).toEqual({ healthy: false, status: 8 });
   });
 
-  test('a link that opens after its check was cut off is closed: nothing keeps doctor from ending', { timeout: 10_000 }, async () => {
+  test('a link that opens after its check timed out is closed, so that `doctor` can end', { timeout: 10_000 }, async () => {
     const path = writeConfig({}, broker.url);
     let open = () => {};
     const late = new Promise<void>((resolve) => {
@@ -148,7 +149,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     await closed;
   });
 
-  test('an event of an earlier boot waits for longer than it is known to, in the words of `status`', async () => {
+  test('the waiting time of an event of an earlier boot is shown as a lower bound, as in `status`', async () => {
     const path = writeConfig({}, broker.url);
     store(path);
     const now = { ...clock, synchronised: () => false, monotonicMs: () => 10 * 3_600_000 };
@@ -159,7 +160,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(said).toEqual(['3 waiting, the oldest for >10 h', '3 en attente, le plus ancien depuis >10\u00a0h']);
   });
 
-  test('timedatectl is named only where systemd runs', async () => {
+  test('the hint of the clock check names timedatectl only where systemd runs', async () => {
     const path = writeConfig({}, broker.url);
     const hint = async (there: boolean) => {
       const probes = { ...machineProbes(path, clock), presence: () => (there ? 'there' : 'absent') as 'there' | 'absent' };
@@ -175,33 +176,33 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await hint(false)).toMatch(/^start a time service/);
   });
 
-  test('stopped by hand, it ends at once and says that, whatever hangs', async () => {
+  test('stopped by hand, `doctor` ends at once with exit code 130, even if a check hangs', async () => {
     const hang = () => new Promise<never>(() => undefined);
     const path = writeConfig(alsa(), broker.url);
     const stop = new AbortController();
     const shown: string[] = [];
     const examining = (async () => {
       for await (const { check } of runChecks(allChecks, { ...machineProbes(path, clock), command: hang, listen: hang, tryModel: hang }, stop.signal))
-        if (shown.push(check) === 2) setTimeout(() => stop.abort(), 50); // power hangs
+        if (shown.push(check) === 2) setTimeout(() => stop.abort(), 50); // the power check hangs
     })();
     await expect(examining).rejects.toMatchObject({ exitCode: 130 });
     expect(shown).toEqual(['config', 'board']);
   });
 
-  test('without a configuration the services wait for it, and are no fault of their own', async () => {
+  test('without a configuration the check of services is skipped and only the configuration fails', async () => {
     const dead = ['tocsin-listener.service', 'tocsin-courier.service'].map((id) => `Id=${id}\nLoadState=loaded\nActiveState=inactive\nSubState=dead\n`);
     const results = await examine(join(folder, 'none.yaml'), { ...routed, command: async () => ({ code: 0, stdout: dead.join('\n'), stderr: '' }) });
     expect(results.filter(({ state }) => state === 'fail').map(({ check }) => check)).toEqual(['config']);
     expect(results.find(({ check }) => check === 'services')?.state).toBe('skip');
   });
 
-  test('while the runtime of the model is loaded, which holds everything up, no answer is late, and the link waits', async () => {
+  test('no check times out while the loading model runtime blocks the process, and the link checks wait', async () => {
     const path = writeConfig({}, broker.url);
     const probes = machineProbes(path, clock);
     const order: string[] = [];
     const tryModel = async () => {
       await new Promise((resolve) => setImmediate(resolve)); // after which time-outs come before answers
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500); // longer than systemctl has to answer
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500); // longer than the time-out of systemctl
       order.push('model');
       return { name: 'street', version: '1', costMs: 1 };
     };
@@ -214,14 +215,14 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     const results = await examine(path, { tryModel, reach, command });
     expect(results.filter(({ state }) => state === 'fail')).toEqual([]);
     expect(order).toEqual(['model', 'port']);
-    // nor is the time of all together used up by it
+    // loading the model does not use up the total time either
     const held = { ...probes, tryModel, reach, command };
     const late: string[] = [];
     for await (const { state, check } of runChecks(allChecks, held, signal, 3000)) if (state === 'fail') late.push(check);
     expect(late).toEqual([]);
   });
 
-  test('a check that hangs is cut off, and all of them stay under 15 s', async () => {
+  test('a check that hangs is cut off, and all checks end within 15 s', async () => {
     const hang = () => new Promise<never>(() => undefined);
     const began = performance.now();
     const path = writeConfig(alsa(), 'mqtts://broker.example.org');
@@ -236,9 +237,9 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     ]);
     const hints = Object.fromEntries(results.map(({ check, hint }) => [check, hint?.key]));
     expect(hints).toMatchObject({ power: 'doctor.timeout.try', model: 'doctor.timeout.try', port: 'doctor.timeout.link' });
-    // what does not answer on the way to the broker is no fault of the board
+    // what does not answer on the way to the broker is not a fault of the board
     for (const { id, lateHint } of allChecks) expect(lateHint === 'doctor.timeout.link', id).toBe(['port', 'tls', 'broker', 'acl'].includes(id));
-    // the budget of all together cuts the rest short
+    // the total time limit cuts off the other checks
     const late = performance.now();
     for await (const _result of runChecks(allChecks, { ...machineProbes(path, clock), ...routed, listen: hang, command: hang, resolve: hang }, signal, 200));
     expect(performance.now() - late).toBeLessThan(2500);

@@ -9,7 +9,7 @@ import { sensor } from '../support/stored-events.ts';
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
 const numbersIn = (stdout: string) => stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).sequence]));
 
-/** `events --follow --json`, the numbers it has shown, and its end. */
+/** Starts `events --follow --json`; gives the sequence numbers shown and the end of the process. */
 function startFollow(path: string, ...more: string[]) {
   const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -24,7 +24,7 @@ function startFollow(path: string, ...more: string[]) {
   return { child, ended, until };
 }
 
-test('follow shows what is stored from now on, not a backlog of which the first were asked for', async () => {
+test('`events --follow -n` shows the first events of a backlog, then only newly stored ones', async () => {
   const { path, outbox } = sensor(9);
   const { until, child, ended } = startFollow(path, '-n', '2');
   await until([1, 2]);
@@ -36,9 +36,9 @@ test('follow shows what is stored from now on, not a backlog of which the first 
 });
 
 test.each([
-  ['in which numbers go on a thousand further, of which nothing is said', 1002, [1003, 1004]],
-  ['in which they begin anew', 0, [1, 2]],
-])('follow goes on in the file that a repair puts in place of a damaged one, %s', async (_, before, numbers) => {
+  ['in which sequence numbers jump by a thousand', 1002, [1003, 1004]],
+  ['in which sequence numbers restart', 0, [1, 2]],
+])('`events --follow` continues in the file that replaced a damaged outbox, %s', async (_, before, numbers) => {
   const { path, db, outbox } = sensor(3);
   const { until } = startFollow(path);
   await until([1, 2, 3]);
@@ -62,7 +62,7 @@ test.each([
   await until([1, 2, 3, ...numbers]);
 });
 
-test('follow waits for an outbox that is being made', async () => {
+test('`events --follow` waits for an outbox that is being created', async () => {
   const { path, db, outbox } = sensor(0);
   outbox.close();
   for (const end of ['', '-wal', '-shm', '.schema']) rmSync(`${db}${end}`, { force: true });
@@ -73,8 +73,8 @@ test('follow waits for an outbox that is being made', async () => {
     said += text;
   });
   const until = (text: string) => vi.waitFor(() => expect(said).toContain(text), { timeout: 20_000, interval: 20 });
-  await until('Ctrl-C'); // it has found none, and waits
-  writeFileSync(db, ''); // as it lies there before the listener has put its tables in
+  await until('Ctrl-C'); // it has found no outbox, and waits
+  writeFileSync(db, ''); // as the file is before the listener has created its tables
   await new Promise((resolve) => setTimeout(resolve, 1000));
   expect(child.exitCode).toBeNull();
   const made = openSqliteOutbox(db, limits);
@@ -83,7 +83,7 @@ test('follow waits for an outbox that is being made', async () => {
   made.close();
 });
 
-test('an id is explained where its event waits in this outbox, and the number of another outbox is not taken for it', () => {
+test('`events explain` accepts the id of an event in this outbox, and refuses an id of another outbox', () => {
   const { path, outbox } = sensor(2);
   outbox.close();
   expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path).status).toBe(0);
@@ -91,7 +91,7 @@ test('an id is explained where its event waits in this outbox, and the number of
   expect(other).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('ffffffffffffffff-2 is not waiting in the outbox') });
 });
 
-test('what waits and how many more are as they stand at one moment, though all are sent while events looks', () => {
+test('`events` shows the pending events and their count at one moment, even if all are sent meanwhile', () => {
   const { path, db, outbox } = sensor(5);
   outbox.close();
   const args = ['--import', './test/support/plant-sent.ts', 'agent/main.ts', 'events', '-n', '2', '-c', path];
@@ -101,7 +101,7 @@ test('what waits and how many more are as they stand at one moment, though all a
   expect(tocsin('events', '-c', path).stdout, 'and then').toContain('No event waits for delivery. 5 ');
 });
 
-test('a level below the background has one sign', () => {
+test('`events` shows a level below the background with a single sign', () => {
   const { path, outbox } = sensor(0);
   for (const [index, levelAboveBackgroundDb] of [-3, -0.2, 12].entries()) outbox.append(recordedEvent(index, { levelAboveBackgroundDb }));
   outbox.close();
@@ -109,7 +109,7 @@ test('a level below the background has one sign', () => {
   expect(stdout.split('\n').flatMap((line) => (line.startsWith('#') ? [line.slice(52)] : []))).toEqual(['-3 dB', '+0 dB', '+12 dB']);
 });
 
-test('a number of five digits does not run into its time', () => {
+test('a five-digit number is separated from the time in `events`', () => {
   const { path, db, outbox } = sensor(1);
   outbox.close();
   const numbers = new Database(db);

@@ -9,8 +9,8 @@ import { sensor } from '../support/stored-events.ts';
 
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
 
-describe('explain', () => {
-  test('an event that waits, by number and by id, in both languages', () => {
+describe('events explain', () => {
+  test('explains a pending event by number and by id, in both languages', () => {
     const { path, outbox } = sensor(2);
     const { stdout } = tocsin('events', 'explain', '2', '-c', path);
     expect(stdout).toMatch(/#2 shout, 0.90/);
@@ -24,7 +24,7 @@ describe('explain', () => {
     outbox.close();
   });
 
-  test('one that the platform has, from a file; one that nobody has is an error', () => {
+  test('explains a published event from a file; an unknown number or file is an error', () => {
     const { folder, path, outbox } = sensor(1);
     const [event] = outbox.pending(0, 1);
     const sender = { outboxId: outbox.id, site: 'a', sensor: 'b', historicalAfterSeconds: 60 };

@@ -11,7 +11,7 @@ import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
-test('both processes: a listener that fails at every start is silent, after it died and, however early it fails, after it stopped; a flat microphone gives no level', async () => {
+test('a listener that fails at every start is reported as silent, after a kill and after an orderly stop', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
   const broker = await openEmbeddedBroker();
   const seen = await openMessages(broker.url);
@@ -28,7 +28,7 @@ test('both processes: a listener that fails at every start is silent, after it d
   const is = (state: string) => seen.until(() => of('health').at(-1)?.hearing.state === state);
   let listener = start();
   let restarting = true;
-  /** Starts it again two seconds after it has ended, as systemd does. */
+  /** Restarts the listener two seconds after its end, as systemd does. */
   const restarts = async () => {
     while (restarting) {
       await listener.ended;
@@ -74,7 +74,7 @@ test('both processes: a listener that fails at every start is silent, after it d
   await broker.close();
 });
 
-test('a courier whose model cannot be read sends what is stored, and health; what it may publish is not told', async () => {
+test('a courier that cannot read its model still sends events and health, but no privacy message', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
   const broker = await openEmbeddedBroker();
   const seen = await openMessages(broker.url);

@@ -37,7 +37,7 @@ const damaged = (() => {
   writeFileSync(path, readFileSync(path).fill(0x55, 1024, 8192));
   return config('damaged', { outbox: { path } });
 })();
-/** A folder with one scene: silence, which holds nothing, but is no exact zeros throughout. */
+/** A folder with one scene: half digital silence, half a constant, without any event. */
 const recorded = scenes('recorded', [{ file: 'silence.wav', seconds: 1, events: [] }]);
 function scenes(name: string, list: object[]): string {
   const home = join(folder, name);
@@ -53,7 +53,7 @@ const noFile = config('no-file', { microphone: { adapter: 'file', file: nowhere 
 const noCard = config('no-card', { microphone: { device: 'plughw:CARD=Nowhere,DEV=0' } });
 
 const removed = config('removed');
-const notToBeWritten = `/proc/self/fd/${openSync(removed, 'r')}`; // still read, and in no folder: root may write nearly everywhere else
+const notToBeWritten = `/proc/self/fd/${openSync(removed, 'r')}`; // still readable, but in no folder: root may write nearly everywhere else
 rmSync(removed);
 
 const { failure, usage, config: wrongConfig, audio, model, outbox: wrongOutbox, broker, check, identity } = exitCodes;
@@ -73,7 +73,7 @@ const readers = [
 ];
 const everywhere = [...readers, 'events explain 1', 'privacy verify', 'privacy manifest', 'provision', 'commission'];
 
-/** A command, what is wrong, and how it must end. */
+/** A command line, the expected exit code and the expected error. */
 const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['serenade', usage, /unknown command 'serenade'/],
   ['status --loud', usage, /unknown option '--loud'/],
@@ -129,7 +129,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`evaluate ${scenes('empty', [])}`, audio, /Expected a scene in .*\/empty\/scenes.json, got an empty list\nTry: tocsin evaluate --help/],
   [
     `evaluate ${scenes('absent', [
-      { file: 'silence.wav', seconds: 60, events: [] }, // its length is wrong too: the absent file is told before anything is heard
+      { file: 'silence.wav', seconds: 60, events: [] }, // its length is wrong too: the missing file is reported before any sound is heard
       { file: 'gone.wav', seconds: 1, events: [] },
     ])}`,
     audio,
@@ -180,7 +180,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`privacy list ${recorded}`, usage, /Expected an installation in .*, got a folder without agent\nTry: name the folder/],
   [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write .*\nTry: name a file in a folder that exists and/m],
   [
-    `evaluate ${scenes('unheard', [{ file: 'silence.wav', seconds: 60, events: [] }])} --out ${recorded}`, // told before the scenes, which are wrong too
+    `evaluate ${scenes('unheard', [{ file: 'silence.wav', seconds: 60, events: [] }])} --out ${recorded}`, // reported before the wrong scenes
     usage,
     /Expected to write .*\/recorded, got: EISDIR/,
   ],
@@ -193,7 +193,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ],
 ];
 
-/** Runs a command line as main.ts does, in this process, and gives what went to stderr; a terminal is none of its outputs. */
+/** Runs a command line as main.ts does, in this process. Returns exit code and output. No output is a terminal. */
 async function run(line: string, language: Language, signal = AbortSignal.timeout(60_000)) {
   const said: string[] = [];
   const printed: string[] = [];
@@ -220,20 +220,20 @@ test.each(rows)('%s', async (line, exitCode, error) => {
     const lines = stderr.slice(stderr.indexOf(first)); // a log may come before it
     expect(lines.startsWith(first), stderr).toBe(true);
     expect(lines).toContain(`\n${hint}`);
-    expect(stderr).not.toMatch(/\n {4}at /); // no stack: it is none of ours
+    expect(stderr).not.toMatch(/\n {4}at /); // no stack trace of this code
     if (language === 'en') expect(lines).toMatch(error);
     said.push(lines.slice(first.length));
   }
   expect(said[1], 'the French is not the English').not.toBe(said[0]);
 });
 
-test('bench stops while it measures, and not when it is done', async () => {
+test('`bench` stops during its measurement', async () => {
   const began = performance.now();
   expect(await run('bench --seconds 20000 --json', 'en', AbortSignal.timeout(300))).toMatchObject({ exitCode: 130, stdout: '' });
   expect(performance.now() - began).toBeLessThan(3000); // it would take half a minute
 });
 
-test('a recording in which nothing is recognised says so, and not into what a program reads', async () => {
+test('`replay` reports on stderr that nothing was recognised, except with --json', async () => {
   const silence = join(recorded, 'silence.wav');
   expect(await run(`replay ${silence}`, 'en')).toEqual({ exitCode: 0, stdout: '', stderr: 'No sound was recognised, with the thresholds “balanced”.\n' });
   expect((await run(`replay ${silence}`, 'fr')).stderr).toBe('Aucun son reconnu, avec les seuils «\u00a0balanced\u00a0».\n');
@@ -241,7 +241,7 @@ test('a recording in which nothing is recognised says so, and not into what a pr
   expect((await run('replay deploy/selftest.wav', 'en')).stderr).toBe('');
 });
 
-test('what is wrong with a file that is to be explained is said in French too, in one line', async () => {
+test('an error about a file to explain is translated to French, in one line', async () => {
   const said = async (name: string, content: string) => (await run(`events explain ${file(name, content)} -c ${good}`, 'fr')).stderr.split('\n')[0];
   expect((await run(`events explain . -c ${good}`, 'fr')).stderr).toContain('obtenu\u00a0: c’est un dossier (EISDIR)');
   expect(await said('a.json', 'nothing')).toMatch(/dans .*a\.json, obtenu\u00a0: \(file\)\u00a0: attendu du JSON, obtenu "nothing"$/);
@@ -249,7 +249,7 @@ test('what is wrong with a file that is to be explained is said in French too, i
   expect(await said('c.json', '{"specversion":"1.0","id":1}')).toMatch(/obtenu\u00a0: id\u00a0: attendu un texte, obtenu 1$/);
 });
 
-test('help walks down to the command that is named', async () => {
+test('`help` shows the help of the named subcommand', async () => {
   for (const line of ['help config check', 'config help check', 'help config check --lang en']) {
     const { exitCode, stdout } = await run(line, 'en');
     expect({ line, exitCode, stdout }).toEqual({ line, exitCode: 0, stdout: expect.stringMatching(/^Usage: tocsin config check /) });
@@ -258,7 +258,7 @@ test('help walks down to the command that is named', async () => {
   expect((await run('help doctor', 'fr')).stdout).toMatch(/^Usage\u00a0: tocsin doctor /);
 });
 
-test('output that cannot be written is an error with its reason', () => {
+test('a failed write to stdout is an error with its reason', () => {
   const full = openSync('/dev/full', 'w');
   const status = (...more: string[]) =>
     spawnSync(process.execPath, ['agent/main.ts', 'config', 'check', '-c', good, ...more], { stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
@@ -278,23 +278,23 @@ test.each([
   'bench --json',
   `doctor -c ${good} --json`,
   `evaluate ${recorded} --json`,
-])('stopped by hand: %s', async (line) => {
+])('stopped by hand, a command ends with exit code 130 and prints no result: %s', async (line) => {
   for (const [language, said, hint] of [
     ['en', 'Expected to run to the end, got a stop by hand', 'Try: start again'],
     ['fr', 'Arrêté à la main avant la fin', 'Essayez\u00a0: recommencez'],
   ] as const) {
     const { exitCode, stdout, stderr } = await run(line, language, AbortSignal.timeout(1)); // before its model or file is open
-    expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' }); // nor a result of half the work
+    expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' }); // and no partial result
     expect(stderr).toContain(said);
     expect(stderr).toContain(hint);
   }
 });
 
-test('every exit code is documented, and the rest of them is shown elsewhere', () => {
+test('every exit code is documented and, apart from three shown elsewhere, expected by a row above', () => {
   const document = readFileSync('docs/cli.md', 'utf8').replace(/\s+/g, ' ');
   for (const code of Object.values(exitCodes)) expect(document).toMatch(new RegExp(`\\| ${code} \\| \\w`));
   const shown = new Set(rows.map(([, code]) => code));
-  // a defect must not be; stopped: above; unchecked: commission.test.ts
+  // a defect cannot be shown; stopped: above; unchecked: commission.test.ts
   const { failure, unchecked, stopped } = exitCodes;
   expect(Object.values(exitCodes).filter((code) => !shown.has(code) && ![failure, unchecked, stopped].includes(code as 1))).toEqual([]);
 });

@@ -24,7 +24,10 @@ const journalOf = (lines: string[]): Logger => {
   return { debug: tell, info: tell, warn: tell, error: tell };
 };
 
-/** What a listener leaves in its outbox; the microphone gives another stretch each time that it is opened, on a clock that goes by the sound. No model. */
+/**
+ * What a listener leaves in its outbox. The microphone gives the next stretch each time it is opened, on a clock
+ * driven by the sound. There is no model.
+ */
 async function listened(...stretches: { sound: keyof typeof sounds; seconds: number; writeSeconds?: number; intervalSeconds?: number }[]) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-hearing-'));
   const path = join(folder, 'outbox.db');
@@ -36,7 +39,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const journal: string[] = [];
   let nowMs = 0;
   let frames = 0;
-  let writeMs = 0; // what each write of the listener takes
+  let writeMs = 0; // the time that each write of the listener takes
   for (const kind of ['writeHearing', 'writeSummary', 'addThresholdCounts', 'noteBoot'] as const) {
     const write = outbox[kind] as (...of: unknown[]) => void;
     outbox[kind] = (...of: unknown[]) => {
@@ -91,7 +94,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   return left;
 }
 
-test('a listener tells levels, what is usual, and how long it counted for thresholds', async () => {
+test('a listener stores levels, the usual level of the hour and its listening time for thresholds', async () => {
   const { usual, days, hours } = await listened({ sound: 'sound', seconds: 960 });
   expect(usual).toMatchObject([{ hour: 10 }]);
   expect(days).toMatchObject([{ recognition: recognitionOf(loadModel('models/street').manifest) }]);
@@ -99,27 +102,28 @@ test('a listener tells levels, what is usual, and how long it counted for thresh
   expect(hours[0]?.levels?.la90).toBeCloseTo(-40, 0);
 });
 
-test('what is clipped is counted, and no usual level', async () => {
+test('clipped sound counts as listening time, but not as a usual level', async () => {
   const { usual, days, hearing } = await listened({ sound: 'clipped', seconds: 960 });
   expect(hearing?.fault).toBe('clipped');
   expect(usual).toEqual([]);
   expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([96]);
 });
 
-test('what a microphone gives that is not heard is neither: not counted for thresholds, no level and not usual', async () => {
+test('flat sound does not count as listening time and gives no usual level', async () => {
   const flat = { sound: 'flat', seconds: 400 } as const; // given up after one minute, as configured
   const { usual, days, hours, hearing, journal } = await listened({ sound: 'sound', seconds: 100 }, flat, flat, { ...flat, seconds: 50 });
   expect(hearing).toMatchObject({ fault: 'flat', opens: 4 });
-  const ends = 'stopped listening'; // the first and the last stretch do
-  expect(journal).toEqual(['starting to listen', 'the clock is right', 'hearing', ends, 'not hearing; trying again', ends]); // and no word of an opening
+  const ends = 'stopped listening'; // ends the first and the last stretch
+  // and no line for each opening
+  expect(journal).toEqual(['starting to listen', 'the clock is right', 'hearing', ends, 'not hearing; trying again', ends]);
   expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([16]);
   expect(usual).toEqual([]);
   expect(hours[0]?.elapsedSeconds).toBeCloseTo(270, -1);
   expect(hours[0]?.listenedSeconds).toBeCloseTo(100, -1);
-  expect(hours[0]?.levels?.laeq).toBeCloseTo(-40 + 10 * Math.log10(100 / 160), 0); // the minute until it was named went through
+  expect(hours[0]?.levels?.laeq).toBeCloseTo(-40 + 10 * Math.log10(100 / 160), 0); // the minute until the fault was found is included
 });
 
-test('at a full hour, on a card that takes 20 s for each write, the watchdog is pinged between the writes', async () => {
+test('at the full hour the listener pings the watchdog between its writes, on a disk that takes 20 s per write', async () => {
   const { hours, longestQuietMs } = await listened({ sound: 'sound', seconds: 20, writeSeconds: 20, intervalSeconds: 5 });
   expect(hours).not.toHaveLength(0);
   expect(longestQuietMs).toBeGreaterThan(19_000);

@@ -11,13 +11,13 @@ test.each([
   ['events explain 1 --follow', `'explain', '-f, --follow'`, 'events explain'],
   ['events -n 3 explain 1', `'explain', '-n, --limit <count>'`, 'events explain'],
   ['evaluate /nonexistent --json --out page.html', `'--out <file>', '--json'`, 'evaluate'],
-])('an option that means nothing here is refused, not passed over: tocsin %s', (call, what, command) => {
+])('an option without effect in this call is refused: tocsin %s', (call, what, command) => {
   const { status, stdout, stderr } = tocsin(call);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   expect(stderr).toContain(`these options cannot be used together: ${what}\nTry: tocsin ${command} --help`);
 });
 
-test.each(['1e400', '0x10', '1e1', '0', '61', '10.5'])('calibrate thresholds takes whole days that are kept, and not --days %s', (days) => {
+test.each(['1e400', '0x10', '1e1', '0', '61', '10.5'])('`calibrate thresholds` accepts 1 to 60 whole days, and refuses --days %s', (days) => {
   const { status, stderr } = tocsin(`calibrate thresholds --budget 2/week --days ${days}`);
   expect(status).toBe(2);
   expect(stderr).toContain(`expected a whole number from 1 to 60, got '${days}'`);

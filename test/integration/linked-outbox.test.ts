@@ -9,7 +9,7 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 
-test('the outbox is a link to a file elsewhere: a courier that starts beside the listener takes no log for lost', async () => {
+test('with an outbox behind symbolic links, a courier that starts beside the listener does not take the WAL for lost', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-linked-'));
   const real = join(folder, 'card', 'outbox.db');
   mkdirSync(join(folder, 'card'));
@@ -28,11 +28,11 @@ test('the outbox is a link to a file elsewhere: a courier that starts beside the
   startHalf('listen', path, env);
   const told = (kind: string, what: string) => seen.messages.filter(({ topic, text }) => topic.endsWith(kind) && text.includes(what)).length;
   const first = startHalf('deliver', path, env);
-  await seen.until(() => told('/health', '"listening"') > 0); // the listener holds its numbers by now
+  await seen.until(() => told('/health', '"listening"') > 0); // by now the listener has reserved its sequence numbers
   first.child.kill('SIGTERM');
   expect(await first.ended).toBe(0);
   startHalf('deliver', path, env);
-  await seen.until(() => told('/status', '"online"') === 2); // it has opened the outbox
+  await seen.until(() => told('/status', '"online"') === 2); // the courier has opened the outbox
   const outbox = viewOutbox(real);
   expect(outbox.lastSequence()).toBe(0);
   outbox.close();

@@ -8,13 +8,13 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 
-/** The native libraries of the packages that a process has loaded, as the kernel tells. */
+/** The native libraries of dependencies that a process has loaded, from /proc. */
 function librariesOf(pid: number | undefined): string[] {
   const paths = readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/node_modules\/.*\.(?:node|so[.\d]*)$/gm) ?? [];
   return ['better-sqlite3', 'onnxruntime-node', 'node-web-audio-api'].filter((name) => paths.some((path) => path.includes(`/${name}/`)));
 }
 
-test('what speaks has not loaded what recognises or decodes sound; what hears has', async () => {
+test('the courier loads no native library but SQLite; the listener loads the ONNX runtime too, and neither the audio decoder', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-loaded-'));
   const broker = await openEmbeddedBroker();
   const seen = await openMessages(broker.url);

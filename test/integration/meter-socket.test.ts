@@ -22,7 +22,7 @@ function openSocket(path = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'm
   return { path, said, watched, socket, made };
 }
 
-/** A client, what it received, and its end. */
+/** Opens a client; gives what it received, and its end. */
 async function openClient(path: string) {
   const client: Socket = connect({ path });
   const received: Buffer[] = [];
@@ -36,10 +36,10 @@ async function openClient(path: string) {
 const patient = { timeout: 20_000, interval: 50 };
 const ready = (path: string) => vi.waitFor(() => expect(statSync(path).mode & 0o777).toBe(0o660), patient);
 
-test('ten readings a second to each client, 830 bytes and not one more, each in the one form', async () => {
+test('each client of the meter socket gets ten readings a second, each of 83 bytes in the fixed form', async () => {
   const { path, watched, made } = openSocket();
   await ready(path);
-  expect(made.readings).toBe(0); // nobody looks, nothing is made
+  expect(made.readings).toBe(0); // without a client no reading is made
   const began = performance.now();
   const [one, two] = [await openClient(path), await openClient(path)];
   await vi.waitFor(() => expect(one.bytes().length).toBeGreaterThan(15 * readingBytes), patient);
@@ -59,7 +59,7 @@ test('ten readings a second to each client, 830 bytes and not one more, each in 
   expect(made.readings).toBe(then);
 });
 
-test('a client that sends is dropped, the others go on', async () => {
+test('a client that sends anything is disconnected, and other clients continue', async () => {
   const { path } = openSocket();
   await ready(path);
   const [bold, quiet] = [await openClient(path), await openClient(path)];
@@ -69,10 +69,10 @@ test('a client that sends is dropped, the others go on', async () => {
   await vi.waitFor(() => expect(quiet.bytes().length).toBeGreaterThan(then), patient);
 });
 
-test('a client that does not read is dropped; nothing gathers in the listener for it', async () => {
+test('a client that does not read is disconnected, and the listener buffers nothing for it', async () => {
   const { path, watched, made } = openSocket();
   await ready(path);
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }); // in real time the kernel's buffer lasts half a minute
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }); // in real time the kernel's buffer lasts for half a minute
   onTestFinished(() => void vi.useRealTimers());
   const client = connect({ path, onread: { buffer: Buffer.alloc(1), callback: () => false } }); // one byte, then no more
   onTestFinished(() => void client.destroy());
@@ -82,12 +82,12 @@ test('a client that does not read is dropped; nothing gathers in the listener fo
     vi.advanceTimersByTime(1000);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  expect(watched).toEqual([true, false]); // nobody is left to write to
+  expect(watched).toEqual([true, false]); // no client is left
   process.stdout.write(`a client that does not read is dropped after ${made.readings} readings, ${made.readings / readingsPerSecond} s\n`);
   expect(made.readings * readingBytes).toBeLessThan(500_000);
 });
 
-test('four may look at once, a fifth finds the door closed', async () => {
+test('the meter socket serves four clients at once and disconnects a fifth', async () => {
   const { path } = openSocket();
   await ready(path);
   const four = await Promise.all([1, 2, 3, 4].map(() => openClient(path)));
@@ -97,7 +97,7 @@ test('four may look at once, a fifth finds the door closed', async () => {
   await vi.waitFor(() => expect(four.every(({ bytes }) => bytes().length > 0)).toBe(true), patient);
 });
 
-test('connections without end close the socket for a while, and it comes back', async () => {
+test('too many connections close the meter socket for a while, and it comes back', async () => {
   const { path, said } = openSocket();
   await ready(path);
   for (let i = 0; i < 25; i++) (await openClient(path)).client.destroy();
@@ -107,7 +107,7 @@ test('connections without end close the socket for a while, and it comes back', 
   await vi.waitFor(() => expect(later.bytes().length).toBeGreaterThan(0), patient);
 });
 
-test('the socket of a listener that was killed is replaced; any other file is left alone, and hearing goes on without', async () => {
+test('the socket of a killed listener is replaced; any other file at its path is left alone', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'meter.sock');
   const dead = createServer();
   await new Promise<void>((resolve) => dead.listen(path, resolve));
@@ -124,7 +124,7 @@ test('the socket of a listener that was killed is replaced; any other file is le
   expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
 });
 
-test('a listener that ends leaves the socket of another that took the place of its own', async () => {
+test('a listener that ends does not remove the socket of the listener that replaced its own', async () => {
   const first = openSocket();
   await ready(first.path);
   const second = openSocket(first.path);
@@ -137,10 +137,10 @@ test('a listener that ends leaves the socket of another that took the place of i
   expect(first.said[0]).toMatch(/^another listener has taken the place of the meter socket/);
   expect(second.said).toEqual([]);
   second.socket.close();
-  expect(readdirSync(dirname(first.path))).toEqual([]); // its own it takes away
+  expect(readdirSync(dirname(first.path))).toEqual([]); // it removes its own socket
 });
 
-test('a listener that hangs is told of, and its last reading is not shown for ever', async () => {
+test('`meter` reports a listener that hangs, and does not show its last reading for ever', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'meter.sock');
   const hung = createServer((client) => void client.write(encodeReading(meterReading())));
   onTestFinished(() => void hung.close());

@@ -15,13 +15,13 @@ const twin: Usb = { ...plain, port: '1-1.4' };
 const other: Usb = { port: '1-1.3', model: '1234:5678', serial: 'Z' };
 
 /**
- * A listener's microphone over a tree of cards, opened as often as asked. A shell script stands for arecord; which card it holds, the
- * kernel's record of it in the tree says.
+ * The microphone of a listener over a tree of cards, opened as often as asked. A shell script stands in for arecord;
+ * the tree records which card it holds.
  */
 function microphone(settings: object) {
   const { root, tree, plug, unplugAll } = cardTree();
   mkdirSync(join(root, 'bin'));
-  // only one at a time can have the device
+  // only one process at a time can have the device
   const script = `exec 9>${root}/device
 flock -n 9 || { echo 'arecord: main:831: audio open error: Device or resource busy' >&2; exit 1; }
 echo "$*" >>${root}/asked
@@ -45,9 +45,12 @@ while :; do head -c 8000 /dev/urandom 9>&-; sleep 0.1 9>&-; done
   return {
     plug,
     unplugAll,
-    /** How many channels each arecord was asked for. */
+    /** The number of channels that each arecord was asked for. */
     channels: () => [...readFileSync(join(root, 'asked'), 'utf8').matchAll(/-c (\d)/g)].map(([, count]) => Number(count)),
-    /** Opens it; once arecord runs, the cards are `held`'s doing, and then it gives sound, or none. `heard`, or the fault. */
+    /**
+     * Opens the microphone. Once arecord runs, `held` sets the cards, and then there is sound, or none. Returns
+     * `heard` or the fault.
+     */
     async hear(held: (pid: number) => void, sound = true): Promise<string> {
       for (const name of ['pid', 'go']) rmSync(join(root, name), { force: true });
       const stop = new AbortController();
@@ -63,7 +66,7 @@ while :; do head -c 8000 /dev/urandom 9>&-; sleep 0.1 9>&-; done
         return (error as { fault: string }).fault;
       }
     },
-    /** As the doctor hears it. */
+    /** Listens as `doctor` does. */
     async examine(held: (pid: number) => void) {
       const heard = machineProbes('', systemClock(), tree).listen(config, 1, new AbortController().signal);
       await begins(held, true);
@@ -79,7 +82,7 @@ while :; do head -c 8000 /dev/urandom 9>&-; sleep 0.1 9>&-; done
   };
 }
 
-test('under a name that binds nothing, a microphone of another make is not taken in silence, and the first is at any port that it can be known at', async () => {
+test('with a device name that identifies nothing, another microphone is refused; one with a serial number may change its port', async () => {
   const { hear, alone } = microphone({});
   expect(await hear(alone(1, 'Device', numbered))).toBe('heard');
   expect(await hear(alone(2, 'Device', { ...numbered, port: '1-1.4' }))).toBe('heard');
@@ -88,7 +91,7 @@ test('under a name that binds nothing, a microphone of another make is not taken
 });
 
 test.each(['default', 'usb:0d8c:0014', '/dev/snd/by-id/usb-Device-00', 'plughw:CARD=Device,DEV=0'])(
-  'named %s, one without a serial number is the same under another card number, but not at another port: it may be its twin',
+  'named %s, a microphone without a serial number may change its card number, but not its port',
   async (device) => {
     const { hear, alone, plug, unplugAll } = microphone({ device });
     const again = async (index: number, usb: Usb) => {
@@ -103,31 +106,31 @@ test.each(['default', 'usb:0d8c:0014', '/dev/snd/by-id/usb-Device-00', 'plughw:C
   },
 );
 
-test('the card that is held is the one that was named, from the first opening on: not one that came in its place while it was opened', async () => {
+test('a different card that arrives while the named one is opened is refused, at the first opening too', async () => {
   const { hear, alone, plug } = microphone({ device: 'usb:1-1.3' });
   plug(1, 'Device', numbered);
   expect(await hear(alone(1, 'Other', other))).toBe('wrong_device');
 });
 
-test('nor one that has its serial number too', async () => {
+test('a card at another port with the same serial number is refused', async () => {
   const { hear, plug } = microphone({ device: 'usb:1-1.3' });
   plug(1, 'Device', numbered);
   expect(await hear((owner) => plug(2, 'Device_1', { ...numbered, port: '1-1.4' }, owner))).toBe('wrong_device');
 });
 
-test('the rate at which the hardware samples is known once it is heard', async () => {
+test('the sampling rate of the hardware is known once it is heard', async () => {
   const { examine, plug } = microphone({});
   expect(await examine((owner) => plug(1, 'Device', numbered, owner, 8000))).toMatchObject({ hardwareRate: 8000 });
 });
 
-test('of more than two channels the mean of all is heard, of which ALSA would give the first two: one is asked for, once the first capture has ended', async () => {
+test('with more than two channels the capture is restarted with one channel, the mean of all, after the first capture ended', async () => {
   const { hear, plug, unplugAll, channels } = microphone({});
   const held = (count: number) => (owner: number) => {
     unplugAll();
     plug(1, 'Device', numbered, owner, 48_000, count);
   };
   for (const count of [1, 2]) expect(await hear(held(count))).toBe('heard');
-  // its end takes a while, as in a driver
+  // it takes a while to end, as in a driver
   vi.spyOn(ChildProcess.prototype, 'kill').mockImplementation(function (this: ChildProcess) {
     setTimeout(() => this.exitCode === null && this.signalCode === null && process.kill(this.pid as number, 'SIGKILL'), 300);
     return true;
@@ -137,7 +140,7 @@ test('of more than two channels the mean of all is heard, of which ALSA would gi
   expect(channels()).toEqual([2, 2, 2, 1]);
 });
 
-test('whatever silence is allowed, no sample for 10 s is stuck: the watchdog of the unit waits for no longer', async () => {
+test('without a sample for 10 s the microphone is stuck, even if a longer silence is allowed', async () => {
   const { hear } = microphone({ silenceTimeoutSeconds: 600 });
   const began = performance.now();
   expect(await hear(() => undefined, false)).toBe('stuck');

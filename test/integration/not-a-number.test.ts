@@ -8,7 +8,7 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 
-test('both processes: a model that gives no numbers any more ends the listener with an error, and the platform learns that it is silent', async () => {
+test('a model that returns NaN ends the listener with an error, and the platform learns that the listener is silent', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-nan-'));
   const broker = await openEmbeddedBroker();
   const seen = await openMessages(broker.url);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { install } from '../support/installation.ts';
 
-test('installed below a folder with spaces and a percent sign it finds its own files', () => {
+test('an installation in a folder with spaces and a percent sign finds its own files', () => {
   const folder = join(mkdtempSync(join(tmpdir(), 'tocsin-odd-')), 'sonde 100 %20', 'à côté');
   mkdirSync(folder, { recursive: true });
   install(folder);

@@ -7,7 +7,7 @@ import { sensor } from '../support/stored-events.ts';
 
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
 
-test.each(range(1, versions))('schema version %d, before a half of this release has opened it: what it holds is shown, and nothing is changed', (version) => {
+test.each(range(1, versions))('commands show an outbox of schema version %d, before it is migrated, and do not change it', (version) => {
   const { path, db, outbox } = sensor(0);
   outbox.close();
   rmSync(db);
@@ -22,11 +22,11 @@ test.each(range(1, versions))('schema version %d, before a half of this release 
   expect(readFileSync(db).equals(before)).toBe(true);
 });
 
-test('an outbox of a later release, which no half of this one uses: nothing is said to be well, and it stays as it is', () => {
+test('commands refuse an outbox of a later release, and leave it unchanged', () => {
   const { path, db, outbox } = sensor(20);
   outbox.close();
   sayLater(db);
-  overwrite(db, pagesOf(db).findIndex(({ events }) => events.length > 3) * pageBytes, pageBytes, () => 0xa5); // nor do they repair it
+  overwrite(db, pagesOf(db).findIndex(({ events }) => events.length > 3) * pageBytes, pageBytes, () => 0xa5); // it is not repaired either
   const before = readFileSync(db);
   for (const command of [['status'], ['status', '--json'], ['outbox'], ['events'], ['events', 'explain', '1']])
     expect(tocsin(...command, '-c', path)).toMatchObject({

@@ -6,9 +6,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { install } from '../support/installation.ts';
 
-const asked = ['bufferutil', 'utf-8-validate', 'supports-color']; // by ws and debug, which mqtt brings; none is shipped
+const asked = ['bufferutil', 'utf-8-validate', 'supports-color']; // asked for by ws and debug, which mqtt depends on; none is shipped
 
-test.each(['above the installation', 'in the home folder'])('a package that lies %s is not loaded by what speaks', async (where) => {
+test.each(['above the installation', 'in the home folder'])('the courier does not load a package that lies %s', async (where) => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-own-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const at = (...parts: string[]) => join(folder, ...parts);

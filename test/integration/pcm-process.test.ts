@@ -13,14 +13,17 @@ import { formsInMemory, pieceOf } from '../support/memory-search.ts';
 import { seededRandom } from '../support/random.ts';
 
 const random = seededRandom(78);
-const period = Int16Array.from({ length: 250 }, () => (random() - 0.5) * 20_000); // half a kilobyte, again and again
+const period = Int16Array.from({ length: 250 }, () => (random() - 0.5) * 20_000); // half a kilobyte, repeated
 const sound = Int16Array.from({ length: 300_001 }, (_, i) => period[i % period.length] as number);
 const bytes = Buffer.from(sound.buffer);
 const file = join(mkdtempSync(join(tmpdir(), 'tocsin-pcm-')), 'sound');
 writeFileSync(file, bytes);
 const pieces = [pieceOf('int16', bytes), pieceOf('float32', Buffer.from(Float32Array.from(sound, (s) => s / 32768).buffer))];
 
-/** What another process says that reads the output of a shell script, and the forms in which it still holds it. */
+/**
+ * Reads the output of a shell script in another process. Returns its output, and the forms in which its memory still
+ * holds the sound.
+ */
 async function read(script: string, ending = 'whole', channels = 1) {
   const reader = spawn(process.execPath, ['test/support/slow-reader.ts', script, ending, String(channels)], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void reader.kill('SIGKILL'));
@@ -28,16 +31,16 @@ async function read(script: string, ending = 'whole', channels = 1) {
   return { samples: Number.parseInt(String(said), 10), held: formsInMemory(reader.pid as number, pieces) };
 }
 
-test('a reader that is slower than the microphone gets all of the sound, and holds none of it afterwards', async () => {
+test('a reader slower than the microphone gets all sound, and its memory holds none of it afterwards', async () => {
   expect(await read(`cat ${file}`)).toEqual({ samples: sound.length, held: [] });
 });
 
-test.each([1, 2])('whatever the sizes in which it comes, halves of samples too: %i channels', async (channels) => {
+test.each([1, 2])('all sound arrives whatever the sizes of its pieces, even with split samples: %i channels', async (channels) => {
   const script = `for n in 1 2 3 4 5; do head -c 60001; sleep 0.1; done <${file}`;
   expect(await read(script, 'whole', channels)).toEqual({ samples: Math.floor((5 * 60_001) / (2 * channels)), held: [] });
 });
 
-test.each(['leaves', 'throws', 'refuses'])('a reader that %s in the middle holds none either', async (ending) => {
+test.each(['leaves', 'throws', 'refuses'])('a reader that %s in the middle holds no sound in memory either', async (ending) => {
   const { samples, held } = await read(`cat ${file}; sleep 30`, ending);
   expect(samples).toBeLessThan(sound.length);
   expect(held).toEqual([]);
@@ -49,11 +52,11 @@ test.each([
   [96_000, 1],
   [24_000, 2],
   [1920, 2],
-])('what waits for a reader that is late is less than a second: written %i bytes at once, %i channels', async (atOnce, channels) => {
+])('less than a second of sound waits for a late reader: written %i bytes at once, %i channels', async (atOnce, channels) => {
   const [mine, childs] = socketPair(200, channels * 2 * 0.6 * 48_000);
   const writer = spawn('dd', ['if=/dev/zero', `bs=${atOnce}`, 'status=none'], { stdio: ['ignore', childs, 'inherit'] });
   closeSync(childs);
-  // it sleeps for nothing but room in the socket
+  // it sleeps only for room in the socket
   const blocked = () => expect(readFileSync(`/proc/${writer.pid}/stat`, 'utf8')).toMatch(/ \(dd\) S /);
   await vi.waitFor(blocked, { timeout: 10_000 });
   writer.kill('SIGKILL');
@@ -66,7 +69,7 @@ test.each([
   expect(waited / (channels * 2 * 48_000)).toBeLessThan(1);
 });
 
-test('a reader that is late by 4 s has lost what was not kept for it, once, although arecord tells of it too', async () => {
+test('a reader that is 4 s late counts the loss once, although arecord reports it too', async () => {
   const sampleRate = 16_000;
   const monotonicMs = () => performance.now();
   const args = ['test/support/late-arecord.ts', String(sampleRate)];
@@ -93,7 +96,7 @@ test('a reader that is late by 4 s has lost what was not kept for it, once, alth
   expect(Math.abs(missing)).toBeLessThan(0.4);
 });
 
-test('a reader that is stopped while it waits, and goes on, gets all of the sound', async () => {
+test('a reader that is stopped and continued while it waits gets all sound', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-stopped-'));
   const reader = spawn(process.execPath, [
     'test/support/slow-reader.ts',
@@ -126,7 +129,7 @@ async function drain(script: string, silenceTimeoutSeconds: number, heard: (samp
   }
 }
 
-test.each([1, 2] as const)('samples that come in two pieces are put together: %i channels', async (channels) => {
+test.each([1, 2] as const)('a sample split over two pieces is put together: %i channels', async (channels) => {
   const heard: number[] = [];
   const script = `for n in 1 2 3; do head -c 1001; sleep 0.3; done <${file}`;
   await expect(drain(script, 5, (samples) => void heard.push(...samples), { channels })).rejects.toThrow('exit 0');
@@ -135,14 +138,14 @@ test.each([1, 2] as const)('samples that come in two pieces are put together: %i
   expect(heard).toEqual(Array.from({ length: Math.floor(3003 / (2 * channels)) }, (_, i) => expected(i)));
 });
 
-test('what the child said last is told, without blank lines between', async () => {
+test('the error contains the last line of the capture program, without blank lines', async () => {
   const said = 'ALSA lib pcm.c:1: search\n\narecord: main:831: audio open error: No such file\n';
   await expect(drain(`printf '${said.replaceAll('\n', '\\n')}' >&2; exit 1`, 5)).rejects.toThrow(
     'got: exit 1 (arecord: main:831: audio open error: No such file)',
   );
 });
 
-test('it is asked for English, in which its faults are known, and its fault is the last thing it says, however much comes before', async () => {
+test('the capture program runs in English, and its last line determines the fault, however much it wrote before', async () => {
   vi.stubEnv('LC_ALL', 'fr_FR.UTF-8');
   onTestFinished(() => void vi.unstubAllEnvs());
   const script = 'yes ALSA lib search | head -c 9000; test "$LC_ALL" = C || exit; echo audio open error: Device or resource busy';
@@ -152,32 +155,33 @@ test('it is asked for English, in which its faults are known, and its fault is t
 test.each<[MicrophoneFault, string, RegExp]>([
   ['busy', 'echo audio open error: Device or resource busy >&2', /^fuser .* systemctl stop tocsin-listener$/],
   ['unplugged', `head -c 3200 ${file}; echo read error: Input/output error >&2`, /^plug it in/],
-  ['absent', 'echo audio open error: No such file or directory >&2', /^try$/], // by who named it
+  ['absent', 'echo audio open error: No such file or directory >&2', /^try$/], // given by the caller
   ['failed', `head -c 3200 ${file}`, /^try$/],
-])('what to try where it is %s', async (fault, script, tryHint) => {
+])('the hint says what to try when the fault is %s', async (fault, script, tryHint) => {
   const error = await drain(script, 5).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ fault, tryHint: expect.stringMatching(tryHint) });
   if (fault === 'busy' || fault === 'unplugged') expect(frenchErrors).toHaveProperty([(error as CaptureError).tryHint]);
 });
 
-test('a read that the kernel refuses is a fault of the capture, not a defect', async () => {
+test('a read error of the kernel is a fault of the capture, not a defect', async () => {
   const sockets = () =>
     readdirSync('/proc/self/fd').flatMap((name) => {
       try {
         return readlinkSync(`/proc/self/fd/${name}`).startsWith('socket:') ? [Number(name)] : [];
       } catch {
-        return []; // the one that reads the folder
+        return []; // the descriptor that reads the folder
       }
     });
   const blocking = (fd: number) =>
     (Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8) & constants.O_NONBLOCK) === 0;
   const before = sockets();
-  // one who ends with something unread leaves ECONNRESET to the other (unix(7)); nothing but a test writes to this socket
+  // a process that ends with unread data leaves ECONNRESET to the other one (unix(7)); only a test writes to this
+  // socket
   const heard = () => sockets().forEach((fd) => void (!before.includes(fd) && blocking(fd) && writeSync(fd, 'x')));
   await expect(drain(`head -c 3200 ${file}; sleep 1`, 30, heard)).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('ECONNRESET') });
 });
 
-test('one that gives a tenth of a second and then none for one, again and again, is stuck', async () => {
+test('a capture that repeatedly gives 0.1 s of sound and then none for 1 s is stuck', async () => {
   let frames = 0;
   const heard = () => void frames++;
   await expect(drain(`while :; do head -c 3200 ${file}; sleep 1; done`, 2, heard)).rejects.toMatchObject({
@@ -187,20 +191,20 @@ test('one that gives a tenth of a second and then none for one, again and again,
   expect(frames).toBeGreaterThan(1);
 });
 
-test('a reader that stands still for longer than the time for it, while it waits, does not take the microphone for stuck', async () => {
+test('a stall of the reader while it waits does not make the microphone stuck', async () => {
   let frames = 0;
   const standStill = () => {
     const until = performance.now() + 1500;
     while (performance.now() < until);
   };
-  // in the middle of the read that follows
+  // in the middle of the next read
   const heard = () => void (++frames === 3 && setTimeout(standStill, 50));
-  // more sound than time: a busy machine makes the pauses longer
+  // more sound than time, since a busy machine makes the pauses longer
   const script = `for n in 1 2 3 4 5 6; do head -c 32000 ${file}; sleep 0.5; done`;
   await expect(drain(script, 1, heard)).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('exit 0') });
 });
 
-test('a capture that is stuck is told in time although a process of its own keeps its stderr open', async () => {
+test('a stuck capture is reported in time, even if a child process keeps its stderr open', async () => {
   const beganMs = performance.now();
   await expect(drain('sleep 20 >/dev/null & exec sleep 20', 0.5)).rejects.toMatchObject({
     fault: 'stuck',
@@ -209,7 +213,7 @@ test('a capture that is stuck is told in time although a process of its own keep
   expect(performance.now() - beganMs).toBeLessThan(4000);
 });
 
-test('one that cannot be killed is told too, no other is started beside it, and once it has ended one is', async () => {
+test('a capture that cannot be killed is reported, and no other is started until it has ended', async () => {
   const script = 'exec sleep 61.4142';
   const running = () =>
     readdirSync('/proc').filter((id) => {
@@ -219,7 +223,7 @@ test('one that cannot be killed is told too, no other is started beside it, and 
         return false;
       }
     });
-  // stands for a process that waits in a driver: the kill has no effect
+  // stands in for a process that waits in a driver: the kill has no effect
   const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true);
   onTestFinished(() => running().forEach((id) => void process.kill(Number(id), 'SIGKILL')));
   const device = { device: 'hw:1' };
@@ -238,8 +242,8 @@ test('one that cannot be killed is told too, no other is started beside it, and 
   await expect(drain(script, 0.5, undefined, device)).rejects.toMatchObject({ fault: 'stuck', message: expect.stringContaining('no sound for 0.5 s') });
 });
 
-test('of two channels it is told how much of either was at full scale', async () => {
-  const left = Int16Array.from({ length: 9600 }, (_, i) => (i % 2 ? 0 : i % 4 ? 32767 : -32768)); // left and right by turns
+test('with two channels, samples at full scale in either channel are counted', async () => {
+  const left = Int16Array.from({ length: 9600 }, (_, i) => (i % 2 ? 0 : i % 4 ? 32767 : -32768)); // left and right alternate
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-clipped-')), 'sound');
   writeFileSync(path, Buffer.from(left.buffer));
   const told = async (channels: 1 | 2) => {
@@ -261,5 +265,5 @@ test('of two channels it is told how much of either was at full scale', async ()
     return atFullScale;
   };
   expect(await told(2)).toBe(4800);
-  expect(await told(1)).toBeUndefined(); // the samples tell it
+  expect(await told(1)).toBeUndefined(); // the samples show it
 });

@@ -16,8 +16,8 @@ import { limits } from '../support/samples.ts';
 
 const without = process.getuid?.() === 0 ? undefined : 'needs root for a folder as the package makes it';
 
-// The folder alone, by the agent's own code; the halves that hold it open: privacy-processes.test.ts.
-describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${without})` : ''}`, () => {
+// The folder alone, with the agent's own code; for processes that hold it open see privacy-processes.test.ts.
+describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (left out: ${without})` : ''}`, () => {
   let folder: string;
   let path: string;
   beforeEach(() => {
@@ -30,7 +30,10 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     ({ config: checkConfig({ site: 'test', sensor: 'post-1', outbox: { path }, mqtt: { url: 'mqtt://localhost' } }, 'tocsin.yaml'), halves }) as Machine;
   const access = (halves?: object) => sensorChecks.find(({ id }) => id === 'access')?.run(machine(halves)) as Finding;
 
-  /** Every name that the agent makes: a repair with its lock and what it sets aside, one that was cut off, the ballast, the lock of each half, the meter. */
+  /**
+   * Creates every name that the agent makes: by repairs with their locks and the files they set aside, an interrupted
+   * repair, the ballast, the locks of both processes, and the meter.
+   */
   async function everyName(): Promise<void> {
     for (const times of [1, 2, 3]) {
       if (times > 1) writeFileSync(path, `noise ${times}`);
@@ -50,7 +53,7 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     for (const end of ['', '-wal', '-shm']) writeFileSync(join(folder, 'selftest-a1B2c3', `outbox.db${end}`), '');
   }
 
-  test('nothing that the agent makes is a fault, and what repairs have set aside is named', async () => {
+  test('pass with every file that the agent makes, and those that repairs set aside are named', async () => {
     await everyName();
     expect(access()).toMatchObject({
       state: 'pass',
@@ -61,25 +64,29 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
   const plants: [string, () => void, RegExp][] = [
     ['recording.wav', () => writeFileSync(join(folder, 'recording.wav'), 'RIFF', { mode: 0o600 }), /^recording\.wav$/],
     ['a hidden file', () => writeFileSync(join(folder, '.recording'), 'RIFF', { mode: 0o600 }), /^\.recording$/],
-    ['a name like the outbox’s', () => writeFileSync(`${path}.damaged-1.wav`, 'RIFF', { mode: 0o600 }), /^outbox\.db\.damaged-1\.wav$/],
+    ['a name that begins like the outbox', () => writeFileSync(`${path}.damaged-1.wav`, 'RIFF', { mode: 0o600 }), /^outbox\.db\.damaged-1\.wav$/],
     ['a subfolder', () => mkdirSync(join(folder, 'archive')), /^archive$/],
-    ['a folder by the name of a damaged outbox', () => mkdirSync(`${path}.damaged-9`), /^outbox\.db\.damaged-9$/],
-    ['a link by the name of a ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$|ballast$/],
-    ['a folder of selftest with more than an outbox', () => plantTrial('sound.wav'), /^selftest-a1B2c3$/],
-    ['lost+found where no file system begins', () => mkdirSync(join(folder, 'lost+found'), { mode: 0o700 }), /^lost\+found$/],
-    ['a meter that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
-    ['a ballast of something', () => writeFileSync(`${path}.ballast`, Buffer.concat([Buffer.alloc(5000), Buffer.from('x')]), { mode: 0o600 }), /\.ballast$/],
-    ['a ballast too large', () => writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_001), { mode: 0o600 }), /\.ballast$/],
-    ['a note of the schema that is something else', () => writeFileSync(`${path}.schema`, 'RIFF', { mode: 0o600 }), /\.schema$/],
-    ['a note of the schema with something behind it', () => appendFileSync(`${path}.schema`, 'RIFF'), /\.schema$/],
-    ['a note of the schema with pages of another outbox', () => cpSync(noteOfAnother(), `${path}.schema`), /\.schema$/],
+    ['a folder named like a damaged outbox', () => mkdirSync(`${path}.damaged-9`), /^outbox\.db\.damaged-9$/],
+    ['a link named like the ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$|ballast$/],
+    ['a selftest folder that holds more than an outbox', () => plantTrial('sound.wav'), /^selftest-a1B2c3$/],
+    ['lost+found that is not at the root of a file system', () => mkdirSync(join(folder, 'lost+found'), { mode: 0o700 }), /^lost\+found$/],
+    ['a meter socket that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
+    [
+      'a ballast that is not all zeros',
+      () => writeFileSync(`${path}.ballast`, Buffer.concat([Buffer.alloc(5000), Buffer.from('x')]), { mode: 0o600 }),
+      /\.ballast$/,
+    ],
+    ['a ballast that is too large', () => writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_001), { mode: 0o600 }), /\.ballast$/],
+    ['a schema note of another format', () => writeFileSync(`${path}.schema`, 'RIFF', { mode: 0o600 }), /\.schema$/],
+    ['a schema note with trailing bytes', () => appendFileSync(`${path}.schema`, 'RIFF'), /\.schema$/],
+    ['a schema note with pages of another outbox', () => cpSync(noteOfAnother(), `${path}.schema`), /\.schema$/],
     ...['lock', 'listener.lock', 'courier.lock'].map((end): (typeof plants)[number] => [
-      `a ${end} that holds something`,
+      `a ${end} that is not empty`,
       () => writeFileSync(`${path}.${end}`, 'RIFF', { mode: 0o600 }),
       new RegExp(`\\.${end}$`),
     ]),
     ['a folder that others may write to', () => chmodSync(folder, 0o2772), /tocsin-folder-/],
-    ['a damaged outbox open to others', () => writeFileSync(`${path}.damaged-1`, '', { mode: 0o604 }), /\.damaged-1$/],
+    ['a damaged outbox readable by others', () => writeFileSync(`${path}.damaged-1`, '', { mode: 0o604 }), /\.damaged-1$/],
   ];
   function noteOfAnother(): string {
     const other = join(mkdtempSync(join(tmpdir(), 'tocsin-folder-other-')), 'outbox.db');
@@ -91,7 +98,7 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     mkdirSync(join(folder, 'selftest-a1B2c3'), { mode: 0o700 });
     writeFileSync(join(folder, 'selftest-a1B2c3', name), '');
   }
-  test.each(plants)('%s fails, by its name', (_what, plant, name) => {
+  test.each(plants)('%s fails and is named', (_what, plant, name) => {
     openPatient(path).newest();
     rmSync(`${path}.ballast`, { force: true });
     expect(access().state).toBe('pass');
@@ -99,14 +106,14 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     expect(access()).toMatchObject({ state: 'fail', found: { values: { what: expect.stringMatching(name) } } });
   });
 
-  test('a name that would have a terminal write ok over the failure is shown, and not obeyed', () => {
+  test('a file name with terminal control characters is shown escaped', () => {
     openPatient(path).newest();
     writeFileSync(join(folder, 'x\x1b[2A\r\nok'), '', { mode: 0o600 });
     expect(openTranslate('en').of(access().found)).toBe(`not made by the agent, in ${folder}: x?[2A??ok`);
     expect(openTranslate('fr')('privacy.program.exe', { exe: '/x\x1b[2A' })).toContain('/x?[2A');
   });
 
-  test('a folder of selftest that a half has made', () => {
+  test('a folder of selftest fails if it belongs to a user of one of the processes', () => {
     openPatient(path).newest();
     plantTrial('outbox.db');
     expect(access().state).toBe('pass');
@@ -114,13 +121,13 @@ describe.skipIf(without)(`what lies beside the outbox${without ? ` (left out: ${
     expect(access({ listener: ours, courier: 'down' })).toMatchObject({ state: 'fail', found: { values: { what: 'selftest-a1B2c3' } } });
   });
 
-  test('in a folder that is not the outbox’s own, others’ files are no fault, and nothing is claimed of them', () => {
+  test('in a folder shared with others, other files leave the check unchecked, unless a unit may write to the folder', () => {
     chmodSync(folder, 0o755);
     openPatient(path).newest();
     expect(access()).toMatchObject({ state: 'pass', found: { key: 'privacy.access.ok' } });
     writeFileSync(join(folder, 'letter.txt'), '');
     expect(access()).toMatchObject({ state: 'unchecked', found: { key: 'privacy.access.shared', values: { folder } } });
-    // the same folder is the outbox's own where a unit may write to it
+    // the same folder counts as the outbox's own if a unit may write to it
     const unit = { ReadWritePaths: `/var/lib/other ${folder}` };
     const half: Half = { name: 'listener', pid: process.pid, processes: [process.pid], hidden: false, unit };
     expect(access({ listener: half, courier: 'down' })).toMatchObject({ state: 'fail', found: { key: 'privacy.access.strangers' } });

@@ -12,22 +12,22 @@ import { failing, findingOf, gid, type Halves, listenerUid, openHalves, type Pla
 let halves: Halves;
 const meddling = ['OPENSSL_CONF', 'OPENSSL_MODULES', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'MQTTJS_SOCKS_PROXY', 'NODE_EXTRA_CA_CERTS'];
 
-describe.skipIf(without)(`privacy verify finds what is wrong with a half that runs${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`privacy verify with running processes${without ? ` (left out: ${without})` : ''}`, () => {
   beforeAll(async () => {
     halves = await openHalves();
   }, 180_000);
   afterAll(() => halves?.close(), 180_000);
 
-  // Each fault stands in one group and is absent from another of the same half; the lines that fail are just those of the group.
+  // Each fault is in one group and absent from another one of the same process; exactly the lines of the group fail.
   const plants: [string, 'listen' | 'deliver', () => Promise<Plant> | Plant, Record<string, string>][] = [
     [
-      'the network of the machine, a file open for writing, a program beside capture, privileges to be gained',
+      'the machine’s network, a file open for writing, an extra program, possible new privileges',
       'listen',
       () => ({ leftOut: ['network', 'no-new'], change: { write: halves.at('recording.wav'), child: '60' } }),
       { 'listener.process': 'sleep 60', 'listener.network': '', 'listener.files': 'recording.wav', 'listener.privileges': '' },
     ],
     [
-      'an internet socket, other programs in reach, core dumps, no filter of system calls, code loaded besides',
+      'an internet socket, reachable programs, core dumps, no system call filter, additional code',
       'listen',
       () => ({
         leftOut: ['hide /run', 'filtered'],
@@ -43,13 +43,13 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
       },
     ],
     [
-      'a device, a listening port, a writable place, capabilities',
+      'a device, a listening port, a writable folder, capabilities',
       'deliver',
       () => ({ leftOut: ['keep', 'bounded'], change: { open: '/dev/ptmx', listen: '127.0.0.1:0' } }),
       { 'courier.sockets': 'LISTEN', 'courier.writable': '/', 'courier.devices': '/dev/ptmx', 'courier.capabilities': 'CapBnd' },
     ],
     [
-      'a connection to another than the broker, a sound device in sight, the user of the other half',
+      'a connection to another host, a visible sound device, the user of the listener',
       'deliver',
       async () => ({ change: { connect: await stranger(), devices: 'sound', uid: String(listenerUid) } }),
       {
@@ -61,7 +61,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
       },
     ],
     [
-      'what a ballast may not hold, a device that can be read and not written, settings of TLS and of a proxy',
+      'a ballast with content, a read-only device, environment variables for TLS and a proxy',
       'listen',
       () => ({
         change: { write: beside('.ballast', 'RIFF'), devices: 'sound,kmsg' },
@@ -75,14 +75,14 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
       },
     ],
     [
-      'a file beside the outbox in the hands of a program that is not the half itself',
+      'a file beside the outbox held by an extra program',
       'listen',
       () => ({ change: { write: beside('.new-wal', ''), child: '61' } }),
       { 'listener.process': 'sleep 61', 'listener.files': 'outbox.db.new-wal' },
     ],
-    ['datagrams to the broker', 'deliver', () => ({ change: { datagrams: '127.0.0.1:9' } }), { 'courier.sockets': '127.0.0.1:9' }],
+    ['a datagram socket connected to another port', 'deliver', () => ({ change: { datagrams: '127.0.0.1:9' } }), { 'courier.sockets': '127.0.0.1:9' }],
   ];
-  test.each(plants)('%s: each is caught by its own line', async (_what, half, plant, lines) => {
+  test.each(plants)('%s: each fault fails its own check', async (_what, half, plant, lines) => {
     const { change, leftOut, env } = await plant();
     if (leftOut?.includes('hide /run')) onTestFinished(await localProgram());
     onTestFinished(() => halves.start(half));
@@ -93,7 +93,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(report.state).toBe('failed');
   });
 
-  /** A file that the agent makes beside the outbox, until the test ends. */
+  /** Creates a file beside the outbox, like the agent's own, until the test ends. */
   function beside(end: string, content: string): string {
     const path = halves.at('data', `outbox.db${end}`);
     writeFileSync(path, content);
@@ -102,7 +102,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     return path;
   }
 
-  /** A program of the machine that anyone may call by a local socket, as a resolver. */
+  /** A program of the machine that anyone may call through a local socket, such as a resolver. */
   async function localProgram(folder = '/run'): Promise<() => void> {
     const path = `${folder}/tocsin-test-${process.pid}`;
     const server = createServer().listen(path);
@@ -119,7 +119,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     return `127.0.0.1:${(server.address() as { port: number }).port}`;
   }
 
-  test('other code that is mounted over the installed, for a half alone; a program whose socket is named through /var/run is out of reach all the same', async () => {
+  test('a bind mount over the installed code of one process fails the program check', async () => {
     const { installation } = await halves.machineNow();
     const inside = (...command: string[]) => spawnSync('nsenter', ['-t', String(halves.pidOf('listen')), '-m', ...command], { encoding: 'utf8' });
     const over = `${installation}/agent/meter`;
@@ -132,7 +132,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(findingOf(report, 'listener.program')?.found).toContain(over);
   });
 
-  test('a fallback tunnel of the kernel’s is no way out while it is down; one that is up is, and so is any other interface', async () => {
+  test('a kernel fallback tunnel passes while it is down; one that is up, or any other interface, fails', async () => {
     const ip = (...command: string[]) => spawnSync('nsenter', ['-t', String(halves.pidOf('listen')), '-n', 'ip', ...command], { encoding: 'utf8' }).stderr;
     const found = async () => findingOf(await halves.verify(), 'listener.network');
     const add = (name: string, peer: string) => {
@@ -148,7 +148,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(await found()).toMatchObject({ state: 'fail', found: expect.stringContaining('other0') });
   });
 
-  test('a connection to an address that the broker’s name does not have now: with TLS it cannot be told, without it is a fault', async () => {
+  test("a connection to an address that the broker's name no longer has is unchecked with TLS and fails without TLS", async () => {
     const machine = await halves.machineNow();
     const found = async (scheme: string, port = '$1') => {
       const url = machine.config.mqtt.url.replace(/^mqtt:\/\/.*:(\d+)$/, `${scheme}://broker.example.org:${port}`);
@@ -163,7 +163,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     ]);
   });
 
-  test('a group that is not the outbox’s; the datagram socket by which the C library sorts addresses, and which sends nothing, is no fault', async () => {
+  test('a wrong group of the outbox folder fails; an unused datagram socket passes', async () => {
     onTestFinished(() => halves.start('deliver'));
     await halves.start('deliver', { datagrams: '127.0.0.1:0' });
     onTestFinished(() => chownSync(halves.at('data'), 0, gid));
@@ -171,9 +171,10 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(failing(await halves.verify())).toEqual(['listener.identity', 'courier.identity']);
   });
 
-  // There is no sound card here: a descriptor of a card's node that is not open for reading (O_PATH) stands for one that is.
-  test('a program that holds a sound card and waits at a local socket which the courier may open', async () => {
-    const [card, socket] = [halves.at('controlC0'), halves.at('asked.sock')]; // one that records: privacy-reach.test.ts
+  // There is no sound card here: a descriptor of a card's node that is not open for reading (O_PATH) stands in for
+  // one that is.
+  test('a program that holds a sound card and listens on a local socket fails once the courier may open that socket', async () => {
+    const [card, socket] = [halves.at('controlC0'), halves.at('asked.sock')]; // for a program that records, see privacy-reach.test.ts
     execFileSync('mknod', [card, 'c', '116', '0']);
     const script =
       'process.umask(0o177); require("fs").openSync(process.argv[1], 0o10000000); require("net").createServer().listen(process.argv[2], () => console.log())';
@@ -192,9 +193,9 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
   });
 
   const noServer = missing('pulseaudio', 'nsenter');
-  test.skipIf(noServer)(`a sound server at a port of the courier’s network${noServer ? ` (left out: ${noServer})` : ''}`, async () => {
+  test.skipIf(noServer)(`a sound server on a port of the courier’s network fails${noServer ? ` (left out: ${noServer})` : ''}`, async () => {
     onTestFinished(() => halves.start('deliver'));
-    await halves.start('deliver', { network: 'none' }); // of its own, so that no other test’s courier sees the port
+    await halves.start('deliver', { network: 'none' }); // in its own network, so that the courier of no other test sees the port
     const home = halves.at('pulse');
     mkdirSync(home, { mode: 0o700 });
     const inside = ['-t', String(halves.pidOf('deliver')), '-n'];
@@ -214,7 +215,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     );
   });
 
-  test('settings other than those that are verified', async () => {
+  test('a process with another configuration file than the verified one fails', async () => {
     const machine = await halves.machineNow();
     const other = halves.at('other.yaml');
     copyFileSync(halves.at('tocsin.yaml'), other);
@@ -226,7 +227,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     );
   });
 
-  test('what belongs to the user of a half it may give itself, whatever the mode', async () => {
+  test('accessOf counts a folder owned by the user of the process as accessible, whatever its mode', async () => {
     const child = spawn('sleep', ['60'], { uid: 64_003, gid: 64_003, stdio: 'ignore' });
     onTestFinished(() => void child.kill('SIGKILL'));
     await new Promise((started) => child.once('spawn', started));
@@ -239,9 +240,9 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(may()).toBe(true);
   });
 
-  test('an outcome that cannot be recorded is said, and one whose page cannot be written is recorded and shown', async () => {
+  test('an outcome that cannot be recorded gives an error; one whose page cannot be written is still recorded and shown', async () => {
     const config = readFileSync(halves.at('tocsin.yaml'), 'utf8');
-    const other = halves.at('elsewhere.yaml'); // the one in force stays as it is: one that was touched since the start is a finding
+    const other = halves.at('elsewhere.yaml'); // the configuration in use stays as it is: a file changed since the start is a finding
     onTestFinished(() => rmSync(other));
     const verifyInto = (recordPath: string, ...more: string[]) => {
       writeFileSync(other, config.replace(/recordPath: .*/, `recordPath: ${recordPath}`));
@@ -254,7 +255,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(JSON.parse(readFileSync(record, 'utf8')).failed).toBe(failed);
   });
 
-  test('a local socket whose path has a space, and one of another network namespace', async () => {
+  test('a local socket with a space in its path, and one in another network namespace, are found', async () => {
     const script = "require('net').createServer().listen(process.argv[1], () => console.log())";
     for (const [path, ...around] of [['/run/tocsin test'], ['/run/tocsin-away', 'unshare', '--net']] as [string, ...string[]][]) {
       const server = spawn([...around, halves.node][0] as string, [...[...around, halves.node].slice(1), '-e', script, path], {
@@ -269,7 +270,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     }
   });
 
-  test('NODE_EXTRA_CA_CERTS changes nothing where the configuration names its own authority, and only there', async () => {
+  test('NODE_EXTRA_CA_CERTS passes only where the configuration names its own certificate authority', async () => {
     onTestFinished(() => halves.start('deliver'));
     await halves.start('deliver', {}, [], { NODE_EXTRA_CA_CERTS: '/dev/null' });
     const machine = await halves.machineNow();
@@ -281,7 +282,7 @@ describe.skipIf(without)(`privacy verify finds what is wrong with a half that ru
     expect(await program({})).toEqual(['fail']);
   });
 
-  test('without root, what belongs to others is unchecked', async () => {
+  test('without root, whatever belongs to other users is unchecked', async () => {
     const args = [halves.program, ...halves.verifyArgs(), '--no-record'];
     const { stdout, stderr, status } = spawnSync(halves.node, args, { encoding: 'utf8', env: halves.environment, uid: 64_003, gid: 64_003 });
     expect(stdout, stderr).not.toBe('');

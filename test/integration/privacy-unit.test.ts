@@ -7,8 +7,8 @@ import { type HalfName, type Machine, unitNames } from '../../agent/cli/privacy/
 import { unitChecks } from '../../agent/cli/privacy/unit-checks.ts';
 
 /**
- * What `systemctl show` prints of a shipped unit (systemd 257). A fake: it cannot show that systemd prints just this, and holds the
- * processes to it; test/system does.
+ * What `systemctl show` prints of a shipped unit (systemd 257). A fake: it cannot show that systemd prints exactly
+ * this and enforces it; test/system does.
  */
 function shown(name: HalfName): Record<string, string> {
   const lines = readFileSync(`systemd/${unitNames[name]}`, 'utf8').matchAll(/^(\w+)=(.*)$/gm);
@@ -34,7 +34,7 @@ const unit = (name: HalfName, changes: Record<string, string> = {}) => {
   return unitChecks[0].run(half, { installation: '.' } as Machine) as Finding;
 };
 
-/** A file of settings, as systemd would have it in a folder of its own. */
+/** A file of settings in a folder of its own. */
 function settingsFile(text: string): string {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-unit-')), 'file.conf');
   writeFileSync(path, text);
@@ -42,11 +42,11 @@ function settingsFile(text: string): string {
 }
 const withDropIn = (name: HalfName, ...dropIns: string[]) => unit(name, { DropInPaths: dropIns.map(settingsFile).join(' ') });
 
-describe('the settings of a unit', () => {
-  test('as shipped they pass', () => {
+describe('the unit check of `privacy verify`', () => {
+  test('passes the units as shipped, also with an address of the broker for the courier', () => {
     expect(unit('listener')).toMatchObject({ state: 'pass' });
     expect(unit('courier')).toMatchObject({ state: 'pass' });
-    // a broker's address for the courier is advised (systemd/README.md)
+    // systemd/README.md advises an address of the broker for the courier
     expect(unit('courier', { IPAddressDeny: '::/0 0.0.0.0/0', IPAddressAllow: '192.0.2.7/32' })).toMatchObject({ state: 'pass' });
     expect(unit('courier', { RestrictAddressFamilies: 'AF_UNIX AF_INET6 AF_INET' })).toMatchObject({ state: 'pass' });
   });
@@ -60,7 +60,7 @@ describe('the settings of a unit', () => {
     ['listener', 'SystemCallFilter', '', 'SystemCallFilter= ('],
     ['listener', 'SystemCallFilter', `${calls} ptrace`, 'SystemCallFilter=ptrace ('],
     ['courier', 'SystemCallFilter', `io_uring_setup ${calls} mount`, 'SystemCallFilter=mount io_uring_setup ('],
-    // what is not denied by name is allowed, which of the shipped list it is not
+    // a deny list allows all other calls; the shipped list is an allow list
     ['courier', 'SystemCallFilter', '~io_uring_setup mount ptrace', 'SystemCallFilter=~'],
     ['courier', 'SocketBindDeny', '', 'SocketBindDeny= (any)'],
     ['courier', 'SocketBindAllow', 'tcp:8080', 'SocketBindAllow=tcp:8080 ('],
@@ -74,7 +74,7 @@ describe('the settings of a unit', () => {
     ['listener', 'StandardError', 'fd:relay', 'StandardError=fd:relay (inherit)'],
     ['courier', 'NeedDaemonReload', 'yes', 'NeedDaemonReload=yes (no)'],
   ];
-  test.each(plants)('%s, %s=%s fails', (name, key, value, said) => {
+  test.each(plants)('fails the %s if %s=%s', (name, key, value, said) => {
     expect(unit(name, { [key]: value })).toMatchObject({ state: 'fail', found: { values: { what: expect.stringContaining(said) } } });
   });
 
@@ -87,7 +87,7 @@ describe('the settings of a unit', () => {
     'BindReadOnlyPaths=/run/dbus',
     '  KeyringMode = inherit',
     'SystemCallFilter=process_vm_readv',
-  ])('a drop-in with %s, of which nothing is compared in force, fails', (line) => {
+  ])('fails a drop-in with %s, a setting whose effective value is not compared', (line) => {
     const said = expect.stringContaining(`${line.trim()} (-)`);
     for (const name of ['listener', 'courier'] as const)
       expect(withDropIn(name, '# mine\n[Service]\nRestartSec=5\n', `[Service]\n${line}\n`)).toMatchObject({
@@ -96,23 +96,23 @@ describe('the settings of a unit', () => {
       });
   });
 
-  test('a drop-in that changes nothing of what a half can do passes, as does one that sets what is compared in force', () => {
+  test('passes a drop-in that does not change what the process may do, or that sets a compared setting', () => {
     const text = '[Unit]\nAfter=data.mount\n\n[Service]\n; a slow card\nTimeoutStartSec=300\nMemorySwapMax=0\nIPAddressDeny=any\n';
     for (const name of ['listener', 'courier'] as const) expect(withDropIn(name, text)).toMatchObject({ state: 'pass' });
   });
 
-  test('another file in the place of the unit fails, whatever is in force', () => {
+  test('fails a unit file at another path, whatever its settings', () => {
     const other = settingsFile(`${readFileSync('systemd/tocsin-listener.service', 'utf8')}ExecStopPost=+/bin/true\n`);
     for (const FragmentPath of [other, '']) expect(unit('listener', { FragmentPath })).toMatchObject({ state: 'fail', found: { key: 'privacy.unit.file' } });
   });
 
-  test('read again since the half began, they are not what it was started by; a setting that is wrong now is wrong all the same', () => {
+  test('is unchecked if the unit was reloaded after the process started, and fails if a setting is wrong', () => {
     const again = { UnitsLoadTimestampMonotonic: '80912276418' };
     expect(unit('listener', again)).toMatchObject({ state: 'unchecked', found: { key: 'privacy.unit.reloaded' } });
     expect(unit('listener', { ...again, PrivateUsers: 'no' })).toMatchObject({ state: 'fail' });
   });
 
-  test('a call that the filter names with an error is one that it denies', () => {
+  test('treats a system call named with an error as denied', () => {
     expect(unit('listener', { SystemCallFilter: `${calls} ptrace:EPERM mount:kill` })).toMatchObject({ state: 'pass' });
   });
 });

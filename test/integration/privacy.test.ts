@@ -10,23 +10,23 @@ import { verify as verifyMachine, verifyRunning } from '../../agent/cli/privacy/
 import { openTranslate } from '../../agent/cli/translate.ts';
 import { failing, findingOf, type Halves, openHalves, ours, sha256, without } from '../support/privacy.ts';
 
-// What the files say; what is wrong with a process: privacy-processes.test.ts.
+// Checks of files. For faults of processes see privacy-processes.test.ts.
 let halves: Halves;
 
-describe.skipIf(without)(`privacy verify on running halves${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`privacy verify on running processes${without ? ` (left out: ${without})` : ''}`, () => {
   beforeAll(async () => {
     halves = await openHalves();
   }, 180_000);
   afterAll(() => halves?.close(), 180_000);
 
-  test('held as they should be, nothing fails; what cannot be seen here is no pass, and the outcome reaches the broker', async () => {
+  test('correctly started processes fail no check, what cannot be seen here is unchecked, and the outcome reaches the broker', async () => {
     const { stdout, stderr, status } = halves.tocsin(...halves.verifyArgs(), '--report', halves.at('report.html'));
     expect(stdout, stderr).not.toBe('');
     const report: VerificationReport = JSON.parse(stdout);
     expect(failing(report), JSON.stringify(report.checks.filter((line) => line.state === 'fail'))).toEqual([]);
     const unchecked = report.checks.filter((line) => ours(line) && line.state === 'unchecked').map(({ part, check }) => `${part}.${check}`);
     expect(unchecked).toEqual(['sensor.package', 'listener.unit', 'courier.unit']);
-    expect([8, 9]).toContain(status); // 9, but for a machine with swap
+    expect([8, 9]).toContain(status); // 9, except on a machine with swap
     expect(new Set(report.checks.map(({ part, check }) => `${part}.${check}`)).size).toBe(42);
     for (const line of report.checks) for (const said of [line.what, line.how, line.found, line.byHand]) expect(said).not.toBe('');
 
@@ -41,10 +41,10 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(page).not.toMatch(/https?:\/\//);
   });
 
-  test('each command by hand runs, and shows the digest that was found', async () => {
+  test('each command shown for a check by hand runs and prints the digest that was found', async () => {
     const { checks } = await halves.verify();
     for (const { byHand, check, part, found } of checks) {
-      if (check === 'unit' || check === 'package') continue; // systemd's; of an installed package
+      if (check === 'unit' || check === 'package') continue; // needs systemd; needs an installed package
       const command = byHand.replaceAll('sudo ', '').replaceAll('tocsin privacy', `${halves.node} ${halves.program} privacy`);
       const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', command], { encoding: 'utf8', env: halves.environment });
       if (check === 'limits' || check === 'swap') continue; // the machine may have no such limits
@@ -55,7 +55,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     }
   });
 
-  test('what is named from the working folder is named whole in the commands by hand, which go elsewhere', async () => {
+  test('relative paths become absolute in the commands shown for a check by hand', async () => {
     const named = { configPath: relative('.', halves.at('tocsin.yaml')), packageList: 'release.sha256', publishedManifest: 'published.json' };
     const lines = await verifyMachine(await findMachine({ ...named, pids: { listener: 999_999_999, courier: 999_999_999 } }));
     const byHand = Object.fromEntries(lines.map((line) => [line.check, line.byHand]));
@@ -63,7 +63,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(byHand.config).toContain(`--config '${halves.at('tocsin.yaml')}' | diff - ${resolve('published.json')} `);
   });
 
-  test('a column added to the outbox, a value out of bounds, and a file that others may read', async () => {
+  test('an added column, an out-of-bounds row and an outbox readable by others each fail', async () => {
     const change = (...statements: string[]) => {
       const db = new Database(halves.at('data', 'outbox.db'), { timeout: 5000 });
       for (const statement of statements) db.exec(statement);
@@ -83,7 +83,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(failing(await halves.verify())).toEqual([]);
   });
 
-  test('a file of the package that is changed, added, or open to others', async () => {
+  test('a package file that is changed, added or writable by others fails', async () => {
     const folder = halves.at('package');
     cpSync('agent', join(folder, 'agent'), { recursive: true });
     execFileSync('chmod', ['-R', 'go-w', folder]);
@@ -105,7 +105,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     const before = readFileSync(file);
     appendFileSync(file, '// a line more\n');
     expect(await check()).toMatchObject({ finding: 'package.changed', found: expect.stringContaining('agent/lib/sleep.ts') });
-    // whoever changes a file can change the list as well; its digest, published elsewhere, he cannot
+    // an attacker who changes a file can change the list too, but not its digest, which is published elsewhere
     const published = sha256(readFileSync(list));
     writeFileSync(list, listPackage(folder));
     expect(await check()).toMatchObject({ finding: 'package.ok', found: expect.stringContaining('published') });
@@ -123,12 +123,12 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(await check()).toMatchObject({ finding: 'package.writable' });
     chmodSync(file, 0o644);
     expect(await check()).toMatchObject({ finding: 'package.ok' });
-    chownSync(file, 64_009, 0); // a person's, who may write to it
+    chownSync(file, 64_009, 0); // owned by a person, who may write to it
     expect(await check()).toMatchObject({ finding: 'package.writable', found: expect.stringContaining(file) });
   });
 
-  // from here on the files are younger than the processes, which is a finding of its own
-  test('settings and model changed under the running halves, and a half that ended', async () => {
+  // from here on the files are younger than the processes, which is a finding too
+  test('a configuration or model changed after the start, and a process that ended, fail', async () => {
     const text = readFileSync(halves.at('tocsin.yaml'), 'utf8');
     writeFileSync(halves.at('tocsin.yaml'), text.replace('sensor: post-1', 'sensor: post-1\nhealth: { intervalSeconds: 7 }'));
     const settings = await halves.verify();
@@ -137,7 +137,7 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     writeFileSync(halves.at('tocsin.yaml'), text);
 
     const manifest = halves.at('street', 'manifest.json');
-    writeFileSync(manifest, `\uFEFF${readFileSync(manifest, 'utf8')}`); // as the listener takes it
+    writeFileSync(manifest, `\uFEFF${readFileSync(manifest, 'utf8')}`); // the listener accepts the byte order mark
     expect(failing(await halves.verify())).toEqual(['sensor.unchanged']);
 
     const model = halves.at('street', 'model.onnx');
@@ -158,7 +158,8 @@ describe.skipIf(without)(`privacy verify on running halves${without ? ` (left ou
     expect(lines.find(({ check }) => check === 'process')).toMatchObject({ state: 'fail', found: { key: 'privacy.process.down' } });
     expect(lines.filter(({ state }) => state === 'pass')).toEqual([]);
 
-    // one that ended between being found and being looked at: the machine is found anew, and if it always has, that is a finding
+    // a process that ended between discovery and check: discovery is repeated, and only if it always ended, that is a
+    // finding
     const looks = async (...machines: Machine[]) => {
       let found = 0;
       const { lines: said } = await verifyRunning(async () => machines[Math.min(found++, machines.length - 1)] as Machine, ['package']);

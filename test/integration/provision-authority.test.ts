@@ -7,7 +7,7 @@ import { type Operator, openOperator } from '../support/operator.ts';
 import { everything, openSensor, provisionedBy } from '../support/provision.ts';
 
 const without = missing('openssl');
-describe.skipIf(without)(`what provision takes for an authority, and for its answer${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`provision: certificate authorities${without ? ` (left out: ${without})` : ''}`, () => {
   let operator: Operator;
   let district: Operator;
   beforeAll(() => {
@@ -16,7 +16,10 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
   });
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
 
-  /** What a client that trusts `ca` alone says of a broker whose certificate is of the district, sent with the district's own. */
+  /**
+   * Returns `trusted` or the error code of a client that trusts only `ca`, for a broker with a certificate and chain
+   * of the district authority.
+   */
   async function trustOf(ca: string): Promise<string> {
     const broker = district.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
     const server = tls.createServer({ key: readFileSync(broker.key), cert: readFileSync(broker.cert, 'utf8') + readFileSync(district.ca, 'utf8') });
@@ -31,7 +34,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     });
   }
 
-  test('an authority without its root is refused, for no broker would be trusted by it: what is in force stays', async () => {
+  test('an intermediate authority without its root is refused, and the installed files stay', async () => {
     const sensor = await provisionedBy(operator);
     const cert = district.sign((await sensor.provision('--renew')).stdout);
     const before = everything(sensor);
@@ -46,7 +49,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
-  test('two authorities joined without a newline between them are trusted both', async () => {
+  test('two authorities joined without a newline between them are both trusted', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);
     const joined = sensor.at('../joined.pem');
@@ -56,7 +59,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
-  test('the certificates between may stand before it, as openssl prints those of a PKCS#7', async () => {
+  test('the certificate chain may precede the certificate, as openssl prints it from a PKCS#7 file', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);
     const [p7b, pem] = [sensor.at('../answer.p7b'), sensor.at('../answer.pem')];
@@ -72,10 +75,10 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
 
   const itself = { subject: '/CN=City Authority', extensions: ['basicConstraints=critical,CA:true'] };
   test.each([
-    ['that has ended', /valid at .*, got CN=City Authority, from .* to .* 2021/, { ...itself, from: '20200101000000Z', to: '20210101000000Z' }],
-    ['that is not in force yet', /valid at .*, got CN=City Authority, from .* 2090/, { ...itself, from: '20900101000000Z', to: '20910101000000Z' }],
+    ['that has expired', /valid at .*, got CN=City Authority, from .* to .* 2021/, { ...itself, from: '20200101000000Z', to: '20210101000000Z' }],
+    ['that is not valid yet', /valid at .*, got CN=City Authority, from .* 2090/, { ...itself, from: '20900101000000Z', to: '20910101000000Z' }],
     ['that may not sign', /got CN=City Authority, which is none/, { ...itself, extensions: ['basicConstraints=critical,CA:false'] }],
-  ])('an authority %s is told so, and nothing changes', async (_, said, wishes) => {
+  ])('an authority %s is refused with its reason, and nothing changes', async (_, said, wishes) => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
     const before = everything(sensor);
@@ -90,7 +93,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
 
   const rootOf = (from: string, to: string) =>
     operator.sign(openssl('req', '-new', '-key', operator.key, '-subj', itself.subject).toString(), { ...itself, from, to });
-  test('a root that has ended is refused, though the authority below it is in force: over TLS neither is trusted; with the next root beside it they are', async () => {
+  test('an expired root is refused even if the intermediate is valid; with the renewed root in the file it is accepted', async () => {
     const sensor = await provisionedBy(operator);
     const cert = district.sign((await sensor.provision('--renew')).stdout);
     const before = everything(sensor);
@@ -110,7 +113,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
-  test('nor is the root of another for the broker, where it has ended', async () => {
+  test('an expired root that is not above the intermediate is refused; the same root, valid, is accepted', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);
     const other = openOperator('Other Authority');
@@ -127,7 +130,7 @@ describe.skipIf(without)(`what provision takes for an authority, and for its ans
   test.each([
     [{ certFile: 'sensor.key' }, 'sensor.key'],
     [{ caFile: 'sensor.pem' }, 'sensor.pem'],
-  ])('one file for two of key, certificate and authority (%o) is refused before a key is made or lost', async (names, twice) => {
+  ])('one file name for two of key, certificate and authority (%o) is refused before a key is made', async (names, twice) => {
     const sensor = openSensor(operator, names);
     const { status, stderr } = await sensor.provision();
     expect(stderr).toContain(`got ${sensor.at(twice)} twice`);

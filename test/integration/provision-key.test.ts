@@ -8,13 +8,13 @@ import { type Operator, openOperator } from '../support/operator.ts';
 import { everything, openSensor, provisionedBy } from '../support/provision.ts';
 
 const without = missing('openssl');
-describe.skipIf(without)(`what provision says of a key that it cannot use, or make${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${without})` : ''}`, () => {
   let operator: Operator;
   beforeAll(() => {
     operator = openOperator('City Authority');
   });
 
-  test('where the folder is missing it names the one that the configuration means', async () => {
+  test('the hint for a missing folder names the folder of the configuration', async () => {
     const sensor = openSensor(operator);
     rmSync(sensor.credentials, { recursive: true });
     const { status, stderr } = await sensor.provision();
@@ -24,7 +24,7 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     expect((await apart.provision()).stderr).toContain(`sudo mkdir -m 700 -p '${apart.at('two words')}'\n`);
   });
 
-  test.skipIf(process.getuid?.() !== 0)('what may not be looked at is not called absent (root alone can become another to show it)', async () => {
+  test.skipIf(process.getuid?.() !== 0)('an unreadable key or file is not reported as absent (needs root)', async () => {
     const sensor = await provisionedBy(operator);
     const folder = join(sensor.credentials, '..');
     chmodSync(folder, 0o755);
@@ -43,27 +43,24 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     }
   });
 
-  test.skipIf(process.getuid?.() !== 0)(
-    'a request that may not be discarded: what the system says comes as it says it, the path too (root alone can show it)',
-    async () => {
-      const sensor = openSensor(operator, { keyFile: 'clé.key' });
-      await sensor.provision();
-      for (const path of [join(sensor.credentials, '..'), sensor.credentials]) chmodSync(path, 0o755);
-      const discard = (lang: string) =>
-        spawnSync(process.execPath, [resolve('agent/main.ts'), 'provision', '-c', join(sensor.credentials, '../tocsin.yaml'), '--discard', '--lang', lang], {
-          uid: 65_534,
-          gid: 65_534,
-          encoding: 'utf8',
-        });
-      const key = sensor.at('clé.key.new');
-      expect(discard('en').stderr).toBe(
-        `Error: Expected to write the credentials, got: EACCES: permission denied, unlink '${key}'\nTry: run it again with sudo\n`,
-      );
-      expect(discard('fr').stderr).toContain(`${key}\u00a0: accès refusé (EACCES)\n`);
-    },
-  );
+  test.skipIf(process.getuid?.() !== 0)('an undeletable request gives the error of the system with its path, in both languages (needs root)', async () => {
+    const sensor = openSensor(operator, { keyFile: 'clé.key' });
+    await sensor.provision();
+    for (const path of [join(sensor.credentials, '..'), sensor.credentials]) chmodSync(path, 0o755);
+    const discard = (lang: string) =>
+      spawnSync(process.execPath, [resolve('agent/main.ts'), 'provision', '-c', join(sensor.credentials, '../tocsin.yaml'), '--discard', '--lang', lang], {
+        uid: 65_534,
+        gid: 65_534,
+        encoding: 'utf8',
+      });
+    const key = sensor.at('clé.key.new');
+    expect(discard('en').stderr).toBe(
+      `Error: Expected to write the credentials, got: EACCES: permission denied, unlink '${key}'\nTry: run it again with sudo\n`,
+    );
+    expect(discard('fr').stderr).toContain(`${key}\u00a0: accès refusé (EACCES)\n`);
+  });
 
-  test.skipIf(process.getuid?.() !== 0)('a command to type names a configuration whose path holds a space as one word (root alone can show it)', () => {
+  test.skipIf(process.getuid?.() !== 0)('a command in a hint quotes a configuration path with spaces (needs root)', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin two words-'));
     chmodSync(folder, 0o755);
     const config = join(folder, 'tocsin.yaml');
@@ -72,7 +69,7 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     expect(stderr).toContain(`sudo chgrp tocsin '${config}'; sudo chmod 640 '${config}'\n`);
   });
 
-  test('without openssl it says so, in both languages', async () => {
+  test('a missing openssl is reported in both languages', async () => {
     const sensor = openSensor(operator);
     vi.stubEnv('PATH', join(sensor.credentials, 'nothing'));
     onTestFinished(() => void vi.unstubAllEnvs());
@@ -81,7 +78,7 @@ describe.skipIf(without)(`what provision says of a key that it cannot use, or ma
     expect(await said('fr')).toContain('n’a pas pu signer la demande\u00a0: programme openssl absent\n');
   });
 
-  test('a damaged key leads to the option that makes another: --renew for the one in force, --discard for one that waits', async () => {
+  test('a damaged key gives a hint to make another: --renew for the installed key, --discard for the waiting one', async () => {
     const sensor = await provisionedBy(operator);
     const cert = operator.sign((await sensor.provision('--renew')).stdout);
     const wrong = async (run: ReturnType<typeof sensor.provision>, hint: string) =>

@@ -17,7 +17,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
 
   const provisioned = () => provisionedBy(operator);
 
-  test('the request is on stdout, signed by a P-256 key that only its owner reads, and names the sensor', async () => {
+  test('prints a request for the sensor on stdout, signed with a P-256 key that only its owner can read', async () => {
     const sensor = openSensor(operator);
     const { status, stdout, stderr } = await sensor.provision();
     expect(status, stderr).toBe(0);
@@ -30,7 +30,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(stderr).toMatch(/the private key\s+stays on this sensor/);
   });
 
-  test('the key is in no output and no file but its own', async () => {
+  test('writes the private key to no output and to no file but its own', async () => {
     const sensor = openSensor(operator);
     const runs = [
       await sensor.provision(),
@@ -46,7 +46,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
 
   const ofAnotherName = (sensor: Sensor) =>
     execFileSync('openssl', ['req', '-new', '-key', sensor.at('sensor.key.new'), '-subj', '/CN=other'], { encoding: 'utf8', stdio: 'pipe' });
-  test('asked again it gives the request of the same key, and another only when told to discard it', async () => {
+  test('prints the same request again, and makes another key only with --discard', async () => {
     const sensor = openSensor(operator);
     type Made = { request: string; publicKeySha256: string; again: boolean };
     const read = async (...args: string[]) => JSON.parse((await sensor.provision('--json', ...args)).stdout) as Made;
@@ -58,14 +58,14 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(other.publicKeySha256).not.toBe(first.publicKeySha256);
     const subject = (request: string) => execFileSync('openssl', ['req', '-verify', '-noout', '-subject'], { input: request, stdio: 'pipe' }).toString();
     for (const wrong of [stale, stale.slice(0, 200), '', ofAnotherName(sensor)]) {
-      writeFileSync(sensor.at('sensor.csr'), wrong); // what a power cut may have left
+      writeFileSync(sensor.at('sensor.csr'), wrong); // what a power cut may leave
       const again = await read();
       expect(again.publicKeySha256).toBe(other.publicKeySha256);
       expect([again.request === wrong, subject(again.request)]).toEqual([false, subject(first.request)]);
     }
   });
 
-  test('installs key, certificate and authority, and leaves nothing else', async () => {
+  test('installs key, certificate and authority, and leaves no other files', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
     const { status, stdout, stderr } = await sensor.provision('--install', cert, '--ca', operator.ca, '--json');
@@ -77,7 +77,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(certificate.checkPrivateKey(createPrivateKey(readFileSync(sensor.at('sensor.key'))))).toBe(true);
   });
 
-  test('takes what the authority of deploy/mosquitto signs, whose broker has the certificate of a server', async () => {
+  test('accepts a certificate of the authority of deploy/mosquitto, whose broker and platform certificates are valid', async () => {
     const cwd = mkdtempSync(join(tmpdir(), 'tocsin-authority-'));
     const commands = readFileSync('deploy/mosquitto/README.md', 'utf8')
       .slice(readFileSync('deploy/mosquitto/README.md', 'utf8').indexOf('## An authority'))
@@ -99,7 +99,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(() => sh(`${checked} sslclient sensor.pem`)).toThrow('certificate revoked');
   });
 
-  test('what is in force already is not written again, and a request that waits beside it stays', async () => {
+  test('does not rewrite an installed certificate, and keeps a request that waits beside it', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
     const install = async () => JSON.parse((await sensor.provision('--install', cert, '--ca', operator.ca, '--json')).stdout) as { again: boolean };
@@ -114,7 +114,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)).toEqual(before);
   });
 
-  test('a sensor that has a key gets no other without --renew, and keeps the old pair until the new one is whole', async () => {
+  test('makes another key only with --renew, and keeps the old pair until the new one is complete', async () => {
     const sensor = await provisioned();
     const before = everything(sensor);
     const refused = await sensor.provision();
@@ -129,7 +129,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)['sensor.key']).not.toBe(before['sensor.key']);
   });
 
-  test('a certificate may be renewed for the key in force', async () => {
+  test('installs a renewed certificate for the installed key', async () => {
     const sensor = openSensor(operator);
     const request = (await sensor.provision()).stdout;
     expect((await sensor.install(operator.sign(request))).status).toBe(0);
@@ -138,7 +138,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)['sensor.key']).toBe(key);
   });
 
-  test('where a certificate is of another key, what to try gives a request that can be signed', async () => {
+  test('gives a hint for a certificate of another key that leads to a request that can be signed', async () => {
     const foreign = operator.sign((await openSensor(operator).provision()).stdout);
     const fresh = openSensor(operator);
     await fresh.provision();
@@ -150,7 +150,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     }
   });
 
-  test.each([0, 1])('of several certificates of the key in one file, the latest that is in force is installed, wherever it stands (from %i)', async (first) => {
+  test.each([0, 1])('installs the latest valid one of several certificates in a file, whatever their order (%i)', async (first) => {
     const sensor = openSensor(operator);
     const request = (await sensor.provision()).stdout;
     const [late, ...others] = [
@@ -169,8 +169,8 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
   const refusals: [string, RegExp, (sensor: Sensor, request: string) => { cert: string; ca?: string } | Promise<{ cert: string; ca?: string }>][] = [
     ['for another key', /got one for/, async () => ({ cert: operator.sign((await openSensor(operator).provision()).stdout) })],
     ['for another name', /CN=other/, (_, request) => ({ cert: operator.sign(request, { subject: '/CN=other' }) })],
-    ['that has ended', /that expired on/, (_, request) => ({ cert: operator.sign(request, { from: '20200101000000Z', to: '20210101000000Z' }) })],
-    ['that has not begun', /clock right/, (_, request) => ({ cert: operator.sign(request, { from: '20900101000000Z', to: '20910101000000Z' }) })],
+    ['that has expired', /that expired on/, (_, request) => ({ cert: operator.sign(request, { from: '20200101000000Z', to: '20210101000000Z' }) })],
+    ['that is not valid yet', /clock right/, (_, request) => ({ cert: operator.sign(request, { from: '20900101000000Z', to: '20910101000000Z' }) })],
     ['for servers', /client authentication/, (_, request) => ({ cert: operator.sign(request, { usage: 'serverAuth' }) })],
     [
       'of another authority',
@@ -178,12 +178,16 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
       (_, request) => ({ cert: operator.sign(request), ca: openOperator('Strangers').ca }),
     ],
     // the same name is not the same authority
-    ['of a namesake', /signed by CN=City Authority, got one of CN=City Authority/, (_, request) => ({ cert: openOperator('City Authority').sign(request) })],
-    ['that is a request', /got a certificate request\nTry: send the request to the authority/, (sensor) => ({ cert: sensor.at('sensor.csr') })],
-    ['beside a private key', /private key/, (sensor) => ({ cert: sensor.at('sensor.key.new') })],
-    ['that is not there', /ENOENT/, (sensor) => ({ cert: sensor.at('nothing.pem') })],
+    [
+      'of another authority of the same name',
+      /signed by CN=City Authority, got one of CN=City Authority/,
+      (_, request) => ({ cert: openOperator('City Authority').sign(request) }),
+    ],
+    ['that is a certificate request', /got a certificate request\nTry: send the request to the authority/, (sensor) => ({ cert: sensor.at('sensor.csr') })],
+    ['that is a private key', /private key/, (sensor) => ({ cert: sensor.at('sensor.key.new') })],
+    ['that does not exist', /ENOENT/, (sensor) => ({ cert: sensor.at('nothing.pem') })],
   ];
-  test.each(refusals)('a certificate %s is refused, and nothing changes', async (_, said, plant) => {
+  test.each(refusals)('refuses a certificate %s, and changes nothing', async (_, said, plant) => {
     const sensor = openSensor(operator);
     const { cert, ca } = await plant(sensor, (await sensor.provision()).stdout);
     const before = everything(sensor);
@@ -194,7 +198,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)).toEqual(before);
   });
 
-  test('an intermediate authority is taken when it comes along, and missed when it does not', async () => {
+  test('accepts an intermediate authority if it is in the file, and refuses the certificate if it is missing', async () => {
     const district = openOperator('District', undefined, { ca: operator.ca, key: operator.key });
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);
@@ -206,17 +210,17 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)['sensor.pem']?.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
   });
 
-  /** A sensor that has a pair, and the pair of the next authority that waits for it. */
+  /** A sensor with an installed pair, and a waiting pair of the next authority. */
   const moving = async () => {
     const sensor = await provisioned();
     const next = openOperator('Next Authority');
     return { sensor, next, cert: next.sign((await sensor.provision('--renew')).stdout) };
   };
 
-  test.each(['sensor.pem.new', 'ca.pem.new'])('nothing in force changes where %s does not get onto the disk', async (name) => {
+  test.each(['sensor.pem.new', 'ca.pem.new'])('changes nothing installed if %s cannot be written', async (name) => {
     const { sensor, next, cert } = await moving();
     const before = everything(sensor);
-    mkdirSync(sensor.at(name)); // in its way
+    mkdirSync(sensor.at(name)); // blocks the file
     const { status, stderr } = await sensor.install(cert, next.ca);
     expect(status).toBe(10);
     expect(stderr).toContain('Expected to write the credentials');
@@ -224,11 +228,12 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(everything(sensor)).toEqual(before);
   });
 
-  test.each([1, 2])('a power cut after %i of the three renames is mended by the same call', async (renames) => {
+  test.each([1, 2])('completes the installation after a power cut between the renames (after %i of 3) when called again', async (renames) => {
     const { sensor, next, cert } = await moving();
     writeFileSync(sensor.at('sensor.pem.new'), readFileSync(cert));
     writeFileSync(sensor.at('ca.pem.new'), readFileSync(next.ca));
-    for (const name of ['sensor.key', 'sensor.pem'].slice(0, renames)) renameSync(sensor.at(`${name}.new`), sensor.at(name)); // as far as it came
+    // as far as the installation came
+    for (const name of ['sensor.key', 'sensor.pem'].slice(0, renames)) renameSync(sensor.at(`${name}.new`), sensor.at(name));
     const { status, stderr } = await sensor.install(cert, next.ca);
     expect(status, stderr).toBe(0);
     const certificate = new X509Certificate(readFileSync(sensor.at('sensor.pem')));
@@ -237,7 +242,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 
-  test('where a power cut put the key in force before its certificate, it is asked for the request of that key, not for another', async () => {
+  test('after a power cut between the renames of key and certificate, prints the request of the installed key again', async () => {
     const sensor = openSensor(operator);
     const request = (await sensor.provision()).stdout;
     renameSync(sensor.at('sensor.key.new'), sensor.at('sensor.key')); // the first of the three renames
@@ -247,17 +252,17 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(sensor.names()).toEqual(['ca.pem', 'sensor.key', 'sensor.pem']);
   });
 
-  test('where certificate and authority lie there and the key still waits, the key is put in force', async () => {
+  test('installs the waiting key if certificate and authority are already installed', async () => {
     const sensor = await provisioned();
     const whole = everything(sensor);
-    renameSync(sensor.at('sensor.key'), sensor.at('sensor.key.new')); // as if the disk had kept the later renames alone
+    renameSync(sensor.at('sensor.key'), sensor.at('sensor.key.new')); // as if the disk had kept only the later renames
     const cert = join(mkdtempSync(join(tmpdir(), 'tocsin-answer-')), 'sensor.pem');
     writeFileSync(cert, readFileSync(sensor.at('sensor.pem')));
     expect((await sensor.install(cert)).status).toBe(0);
     expect(everything(sensor)).toEqual(whole);
   });
 
-  test('French says the same, and both what puts the certificate in force', async () => {
+  test('says in English and French how the certificate takes effect', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
     const install = async (language: string) =>
@@ -274,7 +279,7 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     expect(stderr).toContain('Essayez\u00a0: sudo tocsin provision --renew');
   });
 
-  test.skipIf(process.getuid?.() !== 0)('without the right to write it says so, and makes nothing (root alone can become another to show it)', async () => {
+  test.skipIf(process.getuid?.() !== 0)('without write access gives a hint to use sudo, and creates no file (needs root)', async () => {
     const sensor = openSensor(operator);
     chmodSync(sensor.credentials, 0o755);
     chmodSync(join(sensor.credentials, '..'), 0o755);

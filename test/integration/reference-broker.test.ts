@@ -8,7 +8,7 @@ import { openOperator } from '../support/operator.ts';
 import { openReferenceBroker } from '../support/reference-broker.ts';
 
 const without = missing('mosquitto', 'openssl');
-describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`mosquitto with the configuration of deploy/mosquitto${without ? ` (left out: ${without})` : ''}`, () => {
   type Reference = Awaited<ReturnType<typeof openReferenceBroker>>;
   type Identity = { cert: string; key: string };
   let broker: Reference;
@@ -38,14 +38,17 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     client.on('error', () => undefined);
     return client;
   }
-  /** The reason code of the PUBACK: 0 or 16 (nobody subscribed) where it was taken. */
+  /** The reason code of the PUBACK: 0 or 16 (no subscriber) if the message was accepted. */
   const publish = (client: MqttClient, topic: string, retain = false) =>
     new Promise<number>((resolve) => {
       client.publish(topic, '{}', { qos: 1, retain }, (error, packet) =>
         resolve((error as { code?: number } | null)?.code ?? (packet as { reasonCode?: number }).reasonCode ?? 0),
       );
     });
-  /** Subscribes, has `act` done, and then hears a last word on a topic that it may surely read: what came before it came. */
+  /**
+   * Subscribes, runs `act` and then waits for a last message on a topic that the client may read, so that all earlier
+   * messages have arrived.
+   */
   async function heardBy(client: MqttClient, filter: string, act: () => Promise<unknown>, last: { by: MqttClient; topic: string }): Promise<string[]> {
     const heard: string[] = [];
     const done = new Promise<void>((resolve) => client.on('message', (topic) => (topic === last.topic ? resolve() : heard.push(topic))));
@@ -58,17 +61,17 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
   const topics = (sensor: string, site = 'old-port') => Object.values(topicsOf(site, sensor));
   const selftest = (sensor: string) => topicsOf('old-port', sensor).selftest;
 
-  test('a sensor writes every topic that the agent has, under its own name', async () => {
+  test('a sensor may publish on every topic of the agent under its own name', async () => {
     const sensor = await join(lamp12);
     for (const topic of topics('lamp-12')) expect(await publish(sensor, topic), topic).toBeLessThan(128);
   });
 
-  test('a name is one sensor on the whole broker: at another site it may write as well, so no name is signed twice', async () => {
+  test('a sensor may publish under its name at any site, so a name must not be issued twice', async () => {
     const sensor = await join(lamp12);
     for (const topic of topics('lamp-12', 'elsewhere')) expect(await publish(sensor, topic), topic).toBeLessThan(128);
   });
 
-  test("no other sensor's, and no topic that the agent does not have: reason 135", async () => {
+  test('a sensor may not publish on topics of another sensor or on unknown topics: reason code 135', async () => {
     const sensor = await join(lamp12);
     const foreign = [
       ...topics('lamp-13'),
@@ -82,7 +85,7 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     expect(await publish(sensor, topicsOf('old-port', 'lamp-13').status, true)).toBe(135);
   });
 
-  test("a sensor hears its own trials and nothing of another's", async () => {
+  test('a sensor receives its own selftest messages and nothing of another sensor', async () => {
     const [one, other] = [await join(lamp12), await join(lamp13)];
     const all = async () => {
       for (const topic of topics('lamp-13')) await publish(other, topic);
@@ -92,7 +95,7 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
       expect(await heardBy(await join(lamp12), filter, all, { by: one, topic: selftest('lamp-12') }), filter).toEqual([]);
   });
 
-  test('the platform hears every sensor and writes nothing', async () => {
+  test('the platform receives messages of every sensor and may not publish', async () => {
     const [reader, sensor] = [await join(platform), await join(lamp12)];
     const all = async () => {
       for (const topic of topics('lamp-12').filter((name) => name !== selftest('lamp-12'))) await publish(sensor, topic);
@@ -102,12 +105,12 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     for (const topic of [...topics('lamp-12'), 'tocsin/v1/old-port/platform.tocsin/event']) expect(await publish(reader, topic), topic).toBe(135);
   });
 
-  test("a will on another's topic is never published", async () => {
+  test('a will on a topic of another sensor is never published', async () => {
     const [reader, witness] = [await join(platform), await join(lamp13)];
     const die = async () => {
       const topic = topicsOf('old-port', 'lamp-13').status;
       const sensor = await join(lamp12, { will: { topic, payload: Buffer.from('{}'), qos: 1, retain: true } }).catch(() => undefined);
-      if (!sensor) return; // refused at once: as good
+      if (!sensor) return; // refused at once: fine too
       const gone = new Promise<void>((resolve) => sensor.once('close', () => resolve()));
       sensor.stream.destroy();
       await gone;
@@ -115,7 +118,7 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     expect(await heardBy(reader, topicsOf('old-port', 'lamp-13').status, die, { by: witness, topic: selftest('lamp-13') })).toEqual([]);
   });
 
-  test('without a certificate, with one of another authority, or with an old protocol nobody comes in', async () => {
+  test('a client without a certificate, with a foreign certificate or with TLS 1.1 is refused', async () => {
     await expect(join(undefined)).rejects.toThrow();
     await expect(join(openOperator('Strangers').issue('lamp-12'))).rejects.toThrow();
     const { port } = new URL(broker.url);
@@ -134,7 +137,7 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     expect(said).toMatch(/alert protocol version/i);
   });
 
-  test('a revoked certificate is refused after the restart, and the others are not', async () => {
+  test('a revoked certificate is refused after a restart of the broker, and others are accepted', async () => {
     const stolen = broker.operator.issue('lamp-14');
     await join(stolen);
     broker.operator.revoke(stolen.cert);
@@ -143,7 +146,7 @@ describe.skipIf(without)(`mosquitto as deploy/mosquitto sets it up${without ? ` 
     await join(lamp12);
   });
 
-  test('every topic of the agent is in the ACL and no other', () => {
+  test('the ACL grants exactly the topics of the agent', () => {
     const granted = [...readFileSync('deploy/mosquitto/tocsin.acl', 'utf8').matchAll(/^pattern \w+ tocsin\/v1\/\+\/%u\/(\w+)$/gm)].map(([, name]) => name);
     expect(granted.toSorted()).toEqual(Object.keys(topicsOf('a', 'b')).toSorted());
   });

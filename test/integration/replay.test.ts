@@ -16,7 +16,7 @@ const file = (name: string, content: string | Uint8Array) => {
 const mono = readFileSync('deploy/selftest.wav');
 const zeros = file('zeros.wav', wavFile(new Int16Array(16_000), 16_000));
 
-test('a recording whose channels go against each other is heard as its one channel is', () => {
+test('a recording with channels in antiphase gives the same events as its single channel', () => {
   const sound = new Int16Array(mono.buffer, mono.byteOffset + 44, (mono.length - 44) >> 1);
   const both = Int16Array.from({ length: 2 * sound.length }, (_, i) => (i % 2 ? -1 : 1) * (sound[i >> 1] as number));
   const header = Buffer.from(wavFile(both, 16_000));
@@ -31,7 +31,7 @@ test('a recording whose channels go against each other is heard as its one chann
   expect(heard(file('against.wav', header))).toEqual(heard('deploy/selftest.wav'));
 });
 
-test('exact zeros are told by replay, and no scene for evaluate', () => {
+test('`replay` reports digital silence, and `evaluate` refuses it as a scene', () => {
   const english = run('replay', zeros, '--json');
   expect([english.status, english.stdout]).toEqual([0, '']);
   expect(english.stderr.replace(/\s+/g, ' ')).toBe(`${zeros}: nothing but exact zeros, which no street gives: was its recorder mute? `);
@@ -43,7 +43,7 @@ test('exact zeros are told by replay, and no scene for evaluate', () => {
   expect(evaluated.stderr).toMatch(/^Error: Expected sound in .*zeros.wav, got nothing but exact zeros\nTry: was its recorder mute\?/);
 });
 
-test('recordings sampled at less than the model takes are told by replay and evaluate: less is recognised in them', () => {
+test('`replay` and `evaluate` report recordings sampled below the model rate', () => {
   const noise = Int16Array.from({ length: 8000 }, (_, i) => 300 * Math.sin(i * i));
   const low = file('low.wav', wavFile(noise, 8000));
   const french = run('replay', low, 'deploy/selftest.wav', '--json', '--lang', 'fr').stderr.replace(/\s+/g, ' ');
@@ -58,7 +58,7 @@ test('recordings sampled at less than the model takes are told by replay and eva
   ]);
 });
 
-test('one file that cannot be heard does not keep the others from it', () => {
+test('an unreadable file does not prevent the replay of the others', () => {
   const { status, stdout, stderr } = run('replay', file('bad.wav', 'no sound'), join(folder, 'gone.wav'), 'deploy/selftest.wav', '--json');
   expect(status).toBe(4);
   expect(JSON.parse(stdout.split('\n')[0] as string).file).toBe('deploy/selftest.wav');

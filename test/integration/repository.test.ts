@@ -7,8 +7,8 @@ import { missing } from '../support/broker.ts';
 
 const without = missing('apt-get', 'apt-ftparchive', 'gpg', 'gpgv', 'dpkg-deb');
 
-// Real apt with folders of its own. The packages are empty: the real one is built and installed by test/system.
-describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: ${without})` : ''}`, { timeout: 60_000 }, () => {
+// Real apt with folders of its own. The packages are empty; test/system builds and installs the real one.
+describe.skipIf(without)(`the apt repository of the operator${without ? ` (left out: ${without})` : ''}`, { timeout: 60_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'tocsin-repository-'));
   const at = (...parts: string[]) => join(base, ...parts);
   const env = { ...process.env, GNUPGHOME: at('gnupg'), LC_ALL: 'C' };
@@ -41,7 +41,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
       stdio: ['ignore', 'ignore', 'pipe'],
     });
   }
-  /** A sensor's apt, which knows the operator's key and the repository alone. */
+  /** The apt of a sensor that knows only the operator's key and the repository. */
   function sensor(repository: string) {
     const home = mkdtempSync(at('sensor-'));
     for (const folder of ['lists/partial', 'cache/archives/partial', 'parts', 'apt.conf.d']) mkdirSync(join(home, folder), { recursive: true });
@@ -76,7 +76,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     return copy;
   }
 
-  test('a sensor takes its package, and the next version once that is published', () => {
+  test('a sensor downloads its package, and upgrades once the next version is published', () => {
     const apt = sensor('repository');
     expect(update(apt)).toMatchObject({ status: 0 });
     expect(apt('download', 'tocsin')).toMatchObject({ status: 0 });
@@ -85,7 +85,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(apt('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.1');
   });
 
-  test('a package or an index that was changed after it was signed is refused', () => {
+  test('a package or index changed after signing is refused', () => {
     const changed = copyOf('repository');
     const apt = sensor(changed);
     expect(update(apt)).toMatchObject({ status: 0 });
@@ -96,7 +96,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(update(sensor(changed))).toMatchObject({ status: 100 });
   });
 
-  test('a repository of another key, without a signature, or too old is refused', () => {
+  test('a repository with another key, without a signature, or expired is refused', () => {
     publish('foreign', 'stranger', '9.0.0');
     expect(update(sensor('foreign'))).toMatchObject({ status: 100, said: expect.stringMatching(/NO_PUBKEY|not signed/) });
     const unsigned = copyOf('repository');
@@ -109,13 +109,13 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
   });
 
   const withoutFrench = existsSync('/usr/share/i18n/locales/fr_FR') ? missing('localedef') : 'needs the package locales';
-  test.skipIf(withoutFrench)(`an operator who speaks French publishes what a sensor takes${withoutFrench ? ` (left out: ${withoutFrench})` : ''}`, () => {
+  test.skipIf(withoutFrench)(`a repository published under a French locale is accepted${withoutFrench ? ` (left out: ${withoutFrench})` : ''}`, () => {
     execFileSync('localedef', ['-i', 'fr_FR', '-f', 'UTF-8', at('fr_FR.UTF-8')]);
     publish('french', 'operator', '1.0.0', '30', { LOCPATH: base, LC_ALL: 'fr_FR.UTF-8' });
     expect(update(sensor('french'))).toMatchObject({ status: 0 });
   });
 
-  test('what is published can be read by a web server, whatever umask the operator has', () => {
+  test('published files are readable by a web server, whatever the umask of the operator', () => {
     const mask = process.umask(0o077);
     onTestFinished(() => void process.umask(mask));
     publish('private', 'operator', '1.0.0');
@@ -123,7 +123,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
       expect(statSync(join(parentPath, name)).mode & 0o004, join(parentPath, name)).toBe(0o004);
   });
 
-  test('a package that was cut short is refused, and what is served stays', () => {
+  test('a truncated package is refused, and the published one stays', () => {
     publish('whole', 'operator', '3.0.0');
     const deb = at(`tocsin_3.0.0_${architecture}.deb`);
     const pool = at('whole/pool', `tocsin_3.0.0_${architecture}.deb`);
@@ -135,7 +135,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(readFileSync(pool)).toEqual(before);
   });
 
-  test('a package whose name no index would take is refused, and what is served stays', () => {
+  test('a package with an invalid name is refused, and the repository stays unchanged', () => {
     publish('named', 'operator', '3.2.0');
     const before = readdirSync(at('named'), { recursive: true }).toSorted();
     const release = readFileSync(at('named/dists/stable/InRelease'));
@@ -148,7 +148,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(readFileSync(at('named/dists/stable/InRelease'))).toEqual(release);
   });
 
-  test('another package under a version that is published is refused, the same one is not, and what is served stays', () => {
+  test('another package with a published version is refused; the same package is accepted, and the published one stays', () => {
     publish('once', 'operator', '3.1.0');
     const deb = at(`tocsin_3.1.0_${architecture}.deb`);
     const again = () => spawnSync('deploy/apt/publish.sh', [at('once'), 'operator@example.org', deb], { env, encoding: 'utf8' });
@@ -165,11 +165,11 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(update(sensor('once'))).toMatchObject({ status: 0 });
   });
 
-  test('of two publications at once the second waits for the first', () => {
+  test('a publication waits for the lock of another one', () => {
     publish('shared', 'operator', '1.0.0');
     const deb = at(`tocsin_1.0.0_${architecture}.deb`);
     const shared = at('shared');
-    // whoever holds the lock is the first; without one the second is through in a fraction of these seconds
+    // the holder of the lock is the first; without the lock the second would finish in a fraction of this time
     const second = () => spawnSync('timeout', ['5', 'deploy/apt/publish.sh', shared, 'operator@example.org', deb], { env }).status;
     const first = spawn('flock', [join(shared, '.lock'), 'sleep', '60'], { stdio: 'ignore', detached: true });
     const end = () => process.kill(-(first.pid as number), 'SIGKILL');
@@ -179,7 +179,7 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(second()).toBe(0);
   });
 
-  test('a publication that cannot be signed leaves what is served byte for byte, and nothing beside it', () => {
+  test('a publication that fails leaves the repository unchanged and no files beside it', () => {
     publish('guarded', 'operator', '1.0.0');
     const served = () =>
       readdirSync(at('guarded'), { recursive: true, withFileTypes: true })
@@ -190,17 +190,18 @@ describe.skipIf(without)(`the operator's apt repository${without ? ` (left out: 
     expect(() => publish('guarded', 'operator', '1.0.2', 'x')).toThrow('Expected TOCSIN_VALID_DAYS to be a whole number of days, got: x');
     expect(served()).toEqual(before);
     expect(update(sensor('guarded'))).toMatchObject({ status: 0 });
-    publish('guarded', 'operator', '1.0.2'); // and the next one succeeds: a package more, and its index under two digests
+    publish('guarded', 'operator', '1.0.2'); // and the next one succeeds: one more package, and its index under two digests
     expect(served().length).toBe(before.length + 3);
     publish('guarded', 'operator', '1.0.3');
-    expect(served().length, 'of the indices under digests those of the last two').toBe(before.length + 4);
+    expect(served().length, 'only the indices of the last two publications are kept by digest').toBe(before.length + 4);
     const apt = sensor('guarded');
     expect(update(apt)).toMatchObject({ status: 0 });
     expect(apt('install', '--simulate', 'tocsin').said).toContain('Inst tocsin (1.0.3');
   });
 
-  // Each command that changes what is served is a mv or an rm; a kill before any of them is a kill at any time between two.
-  test('killed at any moment, what is served is whole: a sensor takes the version before or the new one, and the next publication succeeds', () => {
+  // Every command that changes the repository is a mv or an rm. A kill before one of them stands for a kill at any
+  // time between two.
+  test('a publication killed at any step leaves a valid repository with the old or new version, and the next one succeeds', () => {
     publish('killed', 'operator', '1.0.0');
     const bin = at('killed-bin');
     mkdirSync(bin);

@@ -24,7 +24,7 @@ function thrownBy(work: () => unknown): unknown {
     return error;
   }
 }
-/** A progress kept in this folder, with the doctor's stage passed. */
+/** A progress kept in this folder, with the stage of doctor passed. */
 function keepIn(folder: string) {
   const config = join(mkdtempSync(join(tmpdir(), 'tocsin-kept-')), 'tocsin.yaml');
   writeFileSync(config, '');
@@ -36,12 +36,12 @@ function keepIn(folder: string) {
 
 const withoutOpenssl = missing('openssl');
 test.skipIf(withoutOpenssl)(
-  `checked as it says, a report is of a sensor of the operator's: by an authority below his, and when its certificate has ended${withoutOpenssl ? ` (left out: ${withoutOpenssl})` : ''}`,
+  `the printed commands verify a report signed through an intermediate authority, also with an expired certificate${withoutOpenssl ? ` (left out: ${withoutOpenssl})` : ''}`,
   async () => {
     const operator = openOperator('City Authority');
     const district = openOperator('District Authority', undefined, operator);
     const sensor = openSensor(operator);
-    // a certificate that is good in ten days and not now stands for one that was good and is not any more
+    // a certificate that is valid in ten days stands for one that was valid and has expired
     const atDay = (day: number) => new Date(Date.now() + day * 86_400_000).toISOString();
     const [from, to] = [atDay(10), atDay(25)].map((time) => `${time.replace(/[-T:]|\..*/g, '')}Z`) as [string, string];
     const cert = district.sign((await sensor.provision()).stdout, { from, to });
@@ -55,24 +55,24 @@ test.skipIf(withoutOpenssl)(
   },
 );
 
-describe('where the report cannot be put', () => {
+describe('the commissioning report', () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'tocsin-sealed-'));
   });
-  /** A file has no folder in it, for root either. */
+  /** A path below a file, which root cannot create either. */
   const noFolder = () => {
     writeFileSync(join(folder, 'file'), '');
     return join(folder, 'file');
   };
 
-  test('a report is there whole, with its signature and its key', () => {
+  test('is written completely, with its signature and public key', () => {
     checkParent(folder);
     expect(readdirSync(seal(folder, 1)).toSorted()).toEqual(['report.json', 'report.json.sig', 'sensor.pub']);
     expect(readdirSync(folder)).toEqual(['commission-post-1']);
   });
 
-  test.skipIf(missing('strace'))('and it is on the disk when it is said to be there', () => {
+  test.skipIf(missing('strace'))('is synced to disk before it is announced', () => {
     const trace = join(folder, 'trace');
     const script = `import { placeSealed } from './agent/cli/commission/seal.ts';
 placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}' }, { publicKey: 'public', sign: () => 'signed' });`;
@@ -83,14 +83,14 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
     expect(calls.slice(-2)).toEqual([expect.stringMatching(/^rename.*commission-post-1"/), expect.stringMatching(`<${folder}$`)]);
   });
 
-  test('no folder: it is said, with what to do', () => {
+  test('in a folder that does not exist gives an error with a hint', () => {
     const sealed = thrownBy(() => seal(noFolder(), 1));
     expect(sealed).toBeInstanceOf(TocsinError);
     expect(sealed).toMatchObject({ message: expect.stringContaining('Expected to write the report into'), tryHint: expect.stringContaining('--out') });
     expect(thrownBy(() => checkParent(noFolder()))).toMatchObject({ exitCode: exitCodes.usage, tryHint: expect.stringContaining('--out') });
   });
 
-  test('what is found is kept where it can be, and ends no run where it cannot', () => {
+  test('keeps the stages that passed where it can write, and continues where it cannot', () => {
     const kept = keepIn(folder);
     expect(Object.keys(kept.kept)).toEqual(['doctor']);
     kept.forget();
@@ -99,7 +99,7 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
     keepIn(noFolder()).forget();
   });
 
-  test('what was found is of the same boot, release and configuration, and at most half an hour old', () => {
+  test('reuses stages only of the same boot, release and configuration, for at most half an hour', () => {
     const config = join(folder, 'tocsin.yaml');
     writeFileSync(config, '');
     const begun = fixedClock();
@@ -113,7 +113,7 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
   });
 
   const noRoot = userInfo().uid !== 0 ? 'needs root' : undefined;
-  test.skipIf(noRoot)(`what another has kept is not taken for found, and no link of theirs is followed${noRoot ? ` (left out: ${noRoot})` : ''}`, () => {
+  test.skipIf(noRoot)(`ignores stages kept by another user, and follows no symbolic link${noRoot ? ` (left out: ${noRoot})` : ''}`, () => {
     const { again } = keepIn(folder);
     const path = join(folder, 'commission-post-1.partial.json');
     chownSync(path, 65534, 65534);
@@ -130,13 +130,13 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
   });
 
   const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
-  describe.skipIf(noMounts)(`a small disk${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+  describe.skipIf(noMounts)(`on a small disk${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
     const small = (...options: string[]) => {
       mount('-t', 'tmpfs', '-o', options.join(), 'tmpfs', folder);
       onTestFinished(() => void run('umount', '-l', folder));
     };
 
-    test('one that is full: nothing is left behind', () => {
+    test('that is full leaves no files behind', () => {
       small('size=64k');
       expect(thrownBy(() => seal(folder, 100_000))).toMatchObject({ name: 'TocsinError', exitCode: 1, tryHint: expect.stringContaining('make room') });
       expect(thrownBy(() => checkParent(folder))).toMatchObject({ exitCode: exitCodes.failure, tryHint: expect.stringContaining('make room') });
@@ -144,13 +144,13 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
       expect(readdirSync(folder)).toEqual([]);
     });
 
-    test('one that has no more files to give: the probe goes again', () => {
-      small('nr_inodes=2'); // of the folder, and of the probe's
+    test('without free inodes removes its probe', () => {
+      small('nr_inodes=2'); // for the folder and for the probe
       expect(thrownBy(() => checkParent(folder))).toMatchObject({ exitCode: exitCodes.failure });
       expect(readdirSync(folder)).toEqual([]);
     });
 
-    test('one that has gone read-only', () => {
+    test('that became read-only gives an error', () => {
       small('size=1m');
       const kept = keepIn(folder);
       mount('-o', 'remount,ro', folder);

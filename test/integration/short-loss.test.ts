@@ -6,9 +6,9 @@ import { hear } from '../../agent/pipeline.ts';
 import { sampleRate, sceneSounds, synthesiseScene } from '../demo/synthesise-scene.ts';
 
 const frame = sampleRate / 10;
-const lost = sampleRate / 200; // 5 ms, as an overrun of a moment
+const lost = sampleRate / 200; // 5 ms, as in a short overrun
 
-/** The scene at a fifth of its level, with a loss so long before each of its sounds. */
+/** The scene at a fifth of its level, with a loss this many seconds before each of its sounds. */
 function scene(before?: number): AudioSource {
   const samples = Float32Array.from(synthesiseScene(), (sample) => sample / 163_840);
   const losses = (before === undefined ? [] : sceneSounds).map(({ onset }) => Math.round((onset - (before ?? 0)) * sampleRate)).sort((a, b) => a - b);
@@ -29,7 +29,7 @@ function scene(before?: number): AudioSource {
   };
 }
 
-test.each([0.3, 0.1, 0.05, -0.05])('what the model hears of a scene is the same where 5 ms were lost %d s before each sound', async (before) => {
+test.each([0.3, 0.1, 0.05, -0.05])('the recognised events of a scene are the same with 5 ms lost %d s before each sound', async (before) => {
   const classifier = await openOnnxClassifier('models/street');
   const rules = rulesOf(classifier.manifest, { operatingPoint: 'balanced', open: {} });
   const heard = async (source: AudioSource) => {

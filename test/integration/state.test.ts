@@ -10,8 +10,8 @@ import { sensor } from '../support/stored-events.ts';
 
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
 
-describe('what the sensor holds', () => {
-  test('status and outbox say what waits, and what is normal only where it is not', () => {
+describe('commands that show the state of a sensor', () => {
+  test('`status` and `outbox` show what waits, and what is normal only where it is not', () => {
     const { path, outbox } = sensor(3);
     expect(tocsin('status', '-c', path).stdout).toMatch(/waiting +3, the oldest for 1\d min\n +normal: gone within a minute/);
     expect(tocsin('outbox', '-c', path, '--lang', 'fr').stdout).toMatch(/en attente +3, le plus ancien depuis 1\d\u00a0min/);
@@ -29,7 +29,7 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
-  test('an event of an earlier boot is shown when it really was, and how long it waits only as far as that is known', () => {
+  test('an event of an earlier boot is shown with its true time, and with a lower bound of its age while that is unknown', () => {
     const { path, outbox } = sensor(0);
     const earlier = 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
     outbox.append(recordedEvent(0, { bootId: earlier, onsetWallMs: 100_000, onsetMonotonicMs: 100_000, clockSynchronised: false }));
@@ -46,7 +46,7 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
-  test('looking makes no file and changes none', () => {
+  test('showing the state creates and changes no file', () => {
     const { path, db, outbox } = sensor(2);
     outbox.close();
     const before = readFileSync(db);
@@ -59,7 +59,7 @@ describe('what the sensor holds', () => {
     expect(existsSync(join(db, '..', 'absent.db'))).toBe(false);
   });
 
-  test('a damaged outbox is an error with a hint, not a repair', () => {
+  test('a damaged outbox is an error with a hint and is not repaired', () => {
     const { path, db, outbox } = sensor(2);
     outbox.close();
     writeFileSync(db, readFileSync(db).fill(0x55, 1024, 8192));
@@ -69,7 +69,7 @@ describe('what the sensor holds', () => {
     expect(statSync(db).mtimeMs).toBe(mtimeMs);
   });
 
-  test('config check says the same as JSON, and ends with the same code', () => {
+  test('`config check --json` reports the same problems and exit code as without --json', () => {
     const { path, outbox, folder: home } = sensor(0);
     outbox.close();
     const right = tocsin('config', 'check', '--json', '-c', path);
@@ -89,7 +89,7 @@ describe('what the sensor holds', () => {
     });
   });
 
-  test('events are shown up to the limit, and the rest is counted', () => {
+  test('`events` shows events up to the limit and counts the rest', () => {
     const { path, outbox } = sensor(5);
     outbox.close();
     const { stdout } = tocsin('events', '-c', path, '-n', '2');
@@ -114,7 +114,7 @@ describe('what the sensor holds', () => {
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s \\(reported 6\\d s ago\\); the\\s+microphone', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s \\(reported 6\\d s ago\\); much\\s+quieter', 'no line'],
     ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
-  ] as const)('a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
+  ] as const)('the state of a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
     const now = systemClock().monotonicMs();
     const record = { bootId: systemClock().bootId, sinceMonotonicMs: now - agoMs - elapsedMs, writtenMonotonicMs: now - agoMs, listenedSeconds: 9 };
@@ -125,7 +125,7 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
-  test('a listener whose lock nobody holds has died, however young its last record is', () => {
+  test('a listener whose lock is free is reported as silent, however recent its last record', () => {
     const { path, db, outbox } = sensor(0);
     const now = systemClock().monotonicMs();
     outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, sinceMonotonicMs: now - 60_000, writtenMonotonicMs: now - 2000, listenedSeconds: 57 }));
@@ -140,19 +140,19 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
-  test('what a listener of an earlier boot told is not how this one hears', () => {
+  test('the record of a listener of an earlier boot is not shown', () => {
     const { path, outbox } = sensor(0);
     outbox.writeHearing(hearingRecord());
     expect(JSON.parse(tocsin('status', '-c', path, '--json').stdout)).not.toHaveProperty('hearing');
     outbox.close();
   });
 
-  // A fake systemctl: that a courier's words come through the real one is shown in test/system/sensor.test.ts.
+  // A fake systemctl. test/system/sensor.test.ts shows the courier's words through the real one.
   const withSystemctl = (folder: string, says: string) => {
     writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nprintf '%s\\n' ${says}\n`, { mode: 0o755 });
     return { ...process.env, PATH: `${folder}:${process.env.PATH}` };
   };
-  test('a listener that stops in order while systemd is asked has stopped, and is not silent', () => {
+  test('a listener that stops in order while systemd is queried is shown as stopped, not as silent', () => {
     const { folder, path, db, outbox } = sensor(0);
     const now = systemClock().monotonicMs();
     outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, writtenMonotonicMs: now - 2000 }));
@@ -165,9 +165,9 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
-  test('where the services are not installed, they are not told as stopped: `tocsin run` may be what runs', () => {
+  test('services that are not installed are not reported as stopped, since `tocsin run` may be running', () => {
     const { folder, path, outbox } = sensor(0);
-    const env = withSystemctl(folder, 'LoadState=not-found ActiveState=inactive StatusText='); // as systemd 257 says of a unit that it does not know
+    const env = withSystemctl(folder, 'LoadState=not-found ActiveState=inactive StatusText='); // the output of systemd 257 for an unknown unit
     const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path], { encoding: 'utf8', env });
     expect(stdout).toMatch(/^ {2}listener +systemd does not say\n {2}courier +systemd does not say$/m);
     outbox.close();
@@ -179,7 +179,7 @@ describe('what the sensor holds', () => {
     ['broker: connected, nobody subscribes to events', '^! broker .* nobody subscribes', { eventsRefused: true, eventRefusal: 'no_subscriber' }],
     ['broker: certificate_refused', '^! broker +refuses this sensor’s certificate$', { broker: 'certificate_refused', eventsRefused: false }],
     ['', '^  courier +runs\\n(?!..broker)', { broker: 'unknown', eventsRefused: false }],
-  ])('the courier says "%s"', (words, line, json) => {
+  ])('the courier reports "%s"', (words, line, json) => {
     const { folder, path, outbox } = sensor(0);
     const env = withSystemctl(folder, `LoadState=loaded ActiveState=active 'StatusText=${words}'`);
     const status = (...more: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path, ...more], { encoding: 'utf8', env }).stdout;
@@ -188,22 +188,22 @@ describe('what the sensor holds', () => {
     outbox.close();
   });
 
-  test('config show: what was set, and behind it what was not', () => {
+  test('`config show` shows the set values, then the defaults', () => {
     const { path, outbox } = sensor(0);
     const { stdout } = tocsin('config', 'show', '-c', path);
     expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +defaults: allowPlaintext false, protocol 5/);
     expect(stdout).toMatch(/model +defaults: path \S+street/);
     writeFileSync(path, `${readFileSync(path, 'utf8')}\nmodel: { path: /elsewhere/models/street }\n`);
     expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +defaults: /);
-    expect(stdout).not.toMatch(/\{\}|: *$/m); // what holds nothing is not shown
+    expect(stdout).not.toMatch(/\{\}|: *$/m); // empty values are not shown
     outbox.close();
   });
 });
 
-test('follow shows what is stored from now on, and what came and went by its number', async () => {
+test('`events --follow` shows stored events, and only the number of events that were sent before it could read them', async () => {
   const { path, outbox } = sensor(1);
   const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '--json', '-c', path], { stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL')); // also where the wait below was in vain
+  onTestFinished(() => void child.kill('SIGKILL')); // also if the wait below fails
   const lines: { sequence: number; label?: string }[] = [];
   let wake = () => {};
   let rest = '';
@@ -221,7 +221,7 @@ test('follow shows what is stored from now on, and what came and went by its num
   await until(1);
   outbox.append(recordedEvent(100));
   await until(2);
-  // stored and acknowledged while the follower cannot run
+  // stored and acknowledged while the follower is stopped
   child.kill('SIGSTOP');
   outbox.append(recordedEvent(101));
   outbox.acknowledge([3]);
@@ -260,15 +260,15 @@ describe.skipIf(without)(`on a narrow terminal${without ? ` (left out: ${without
     const config = command?.includes('--help') ? '' : `-c ${path}`;
     const { stdout } = spawnSync('script', ['-qec', `stty cols 60; ${process.execPath} agent/main.ts ${command} ${config} --lang ${language}`, '/dev/null'], {
       encoding: 'utf8',
-      env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1' }, // with both, Node warns
+      env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1' }, // with both, Node prints a warning
     });
     const lines = stdout.split(/\r?\n/);
     expect(lines.length).toBeGreaterThan(2);
-    // a path is one word, and is not broken
+    // a path is one word and is not wrapped
     for (const line of lines) if (!line.includes('/tmp/')) expect(line.length, line).toBeLessThanOrEqual(60);
   });
 
-  test('colour is for terminals', () => {
+  test('colour is used only on a terminal', () => {
     const { NO_COLOR: _, ...env } = process.env;
     const onTerminal = spawnSync('script', ['-qec', `${process.execPath} agent/main.ts status -c ${path}`, '/dev/null'], {
       encoding: 'utf8',

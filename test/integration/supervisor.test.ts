@@ -37,7 +37,7 @@ function fakeMicrophone(first: string) {
 const told = (fault: MicrophoneFault, namedMs: number, backMs: number) =>
   process.stdout.write(`${fault}: named after ${(namedMs / 1000).toFixed(1)} s, over ${(backMs / 1000).toFixed(1)} s after the microphone was well again\n`);
 
-describe.concurrent('a fault is named within 10 s, and the microphone heard again within 30 s of its return', () => {
+describe.concurrent("a fault is detected within 10 s, and sound is heard again within 30 s of the microphone's return", () => {
   test.each<[string, MicrophoneFault]>([
     ['zeros', 'zeros'],
     ['flat', 'flat'],
@@ -52,7 +52,7 @@ describe.concurrent('a fault is named within 10 s, and the microphone heard agai
     microphone.set(mode);
     const named = await supervised.until('deaf', fault, 10_000);
     const before = supervised.latest.hearing?.listenedSeconds as number;
-    await new Promise((resolve) => setTimeout(resolve, 3000)); // it stays away for a while, and tries fail
+    await new Promise((resolve) => setTimeout(resolve, 3000)); // the fault lasts for a while, and retries fail
     expect(supervised.latest.hearing?.state).toBe('deaf');
     expect(supervised.latest.hearing?.listenedSeconds).toBe(before);
     microphone.set('sound');
@@ -76,7 +76,7 @@ describe.concurrent('a fault is named within 10 s, and the microphone heard agai
     await supervised.stop();
   });
 
-  test('clipped is a fault that is heard all the same, without opening again', async () => {
+  test('clipping is a fault during which the microphone is still heard, without reopening', async () => {
     const microphone = fakeMicrophone('sound');
     const supervised = startSupervised(microphone.open, 2);
     await supervised.until('listening', undefined, 30_000);
@@ -89,7 +89,7 @@ describe.concurrent('a fault is named within 10 s, and the microphone heard agai
   });
 });
 
-test('one that works for a second and fails again is not opened ever more often', async () => {
+test('a microphone that fails again after each second of sound is reopened after growing waits', async () => {
   const second = () => ({ firstSample: 0, samples: Float32Array.from({ length: sampleRate }, (_, i) => Math.sin(i)) });
   const supervised = startSupervised(
     async () => ({
@@ -110,7 +110,7 @@ test('one that works for a second and fails again is not opened ever more often'
   expect(supervised.latest.hearing?.listenedSeconds).toBeGreaterThan(4);
 });
 
-test('samples that were lost are counted over all openings, as far as the health message', async () => {
+test('lost samples are added up over all openings and reach the health message', async () => {
   const losses = [[0, 100, 100, 350], [20, 20, 50, 50], [7]];
   const hint: unknown[] = [];
   const logger = { ...silentLogger, error: (fields: { hint?: string }) => void hint.push(fields.hint) };
@@ -136,7 +136,7 @@ test('samples that were lost are counted over all openings, as far as the health
   );
   await vi.waitFor(() => expect(supervised.latest.hearing).toMatchObject({ opens: 3, droppedSamples: 350 + 3 + 50 + 3 + 7 }), { timeout: 20_000 });
   await supervised.stop();
-  expect(hint).toEqual(['plug it in']); // of the same fault told once
+  expect(hint).toEqual(['plug it in']); // the same fault is logged once
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-dropped-')), 'outbox.db'), limits);
   const parts = { outbox, clock: fixedClock(), logger: silentLogger };
   const levels = openLevelHistory(
@@ -154,7 +154,7 @@ test('samples that were lost are counted over all openings, as far as the health
   outbox.close();
 });
 
-test('a microphone whose hardware samples at a lower rate, or whose channels cancel each other, is warned of, once', async () => {
+test('a lower hardware rate and channels in antiphase are each logged once', async () => {
   const warned: unknown[] = [];
   const logger = { ...silentLogger, warn: (...said: unknown[]) => void warned.push(said) };
   const rates = [undefined, 48_000, 8000, 8000];
@@ -181,7 +181,7 @@ test('a microphone whose hardware samples at a lower rate, or whose channels can
   ]);
 });
 
-test('an error that is not of the microphone is not swallowed', async () => {
+test('an error that is not a microphone fault ends the supervisor', async () => {
   const supervised = startSupervised(async () => {
     throw new RangeError('a defect');
   }, 2);

@@ -13,7 +13,7 @@ import { limits, thresholdRecord } from '../support/samples.ts';
 
 const { manifest } = loadModel('models/street');
 
-/** A sensor that has listened so many days, with a shout an hour that scored between 0.9 and 0.95. */
+/** A sensor that has listened for so many days, with one shout an hour that scored between 0.9 and 0.95. */
 function sensor(days: number, utcDay = (day: number) => 20_700 + day, recognition = recognitionOf(manifest)) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-thresholds-'));
   const config = join(folder, 'tocsin.yaml');
@@ -23,14 +23,14 @@ function sensor(days: number, utcDay = (day: number) => 20_700 + day, recognitio
   const counts = countedThresholds.flatMap((threshold, step) => (threshold < 0.95 ? [{ label: 'shout' as const, step, events: 24 }] : []));
   for (let day = 0; day < days; day++)
     outbox.addThresholdCounts(thresholdRecord({ model: manifest, recognition, seconds: 86_400, counts, utcDay: utcDay(day) }));
-  // what another model counted is no business of this one
+  // the counts of another model must not be used
   outbox.addThresholdCounts(thresholdRecord({ model: { name: 'street', version: '0.0.1' }, counts: [{ label: 'bang', step: 44, events: 99 }] }));
   outbox.close();
   const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '-c', config], { encoding: 'utf8' });
   return { config, path, run };
 }
 
-test('thresholds for a budget: proposed, stored beside what else the file says, used by the detector, and shown as the site’s own', () => {
+test('`calibrate thresholds --write` stores thresholds for a budget; the detector uses them and `status` shows them', () => {
   const { config, run } = sensor(17);
   const before = readFileSync(config, 'utf8');
   expect(JSON.parse(run('calibrate', 'thresholds', '--budget', '2/week', '--write', '--dry-run', '--json').stdout).stored).toBe(false);
@@ -54,7 +54,7 @@ test('thresholds for a budget: proposed, stored beside what else the file says, 
   expect(JSON.parse(run('status', '--json').stdout).ownThresholds.shout).toBe(0.9526);
 });
 
-test('where nothing is to change nothing is written: `privacy verify` would ask for a restart', () => {
+test('unchanged thresholds are not written again, since a newer file would make `privacy verify` ask for a restart', () => {
   const { config, run } = sensor(17);
   const store = (...more: string[]) => run('calibrate', 'thresholds', '--budget', '2/week', '--write', ...more).stdout;
   expect(JSON.parse(store('--json')).stored).toBe(true);
@@ -64,14 +64,14 @@ test('where nothing is to change nothing is written: `privacy verify` would ask 
   expect(statSync(config)).toMatchObject({ ino, mtimeMs });
 });
 
-test('a budget that lets everything through is answered at once', () => {
+test('a budget that allows all events is accepted, and one above the limit is refused', () => {
   const { run } = sensor(14);
   const { stdout } = run('calibrate', 'thresholds', '--budget', '1000/day', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ budgetPerWeek: 7000, events: 336, allowedEvents: 13_805 });
   expect(run('calibrate', 'thresholds', '--budget', '86401/day').stderr).toContain('expected a budget of at most 86400/day');
 });
 
-test('thresholds of a model that lie between the counted ones, or above the last, are neither raised for nothing nor lowered', () => {
+test('model thresholds between or above the counted ones are kept when nothing must be raised', () => {
   const of = structuredClone(manifest);
   const own = { glass_break: 0.45, shout: 0.45, bang: 0.9995 };
   for (const label of labels) of.operatingPoints.balanced.labels[label].open = own[label];
@@ -86,7 +86,7 @@ test('thresholds of a model that lie between the counted ones, or above the last
   expect(raised.labels.shout).toMatchObject({ now: 0.45, proposed: 0.9526 });
 });
 
-test('too little listening is no basis: it says how much is needed, and stores nothing', () => {
+test('too few days of listening are refused with the number needed, and nothing is stored', () => {
   const { config, run } = sensor(5);
   const before = readFileSync(config, 'utf8');
   const { status, stderr } = run('calibrate', 'thresholds', '--budget', '2/week', '--write');
@@ -98,7 +98,7 @@ test('too little listening is no basis: it says how much is needed, and stores n
   expect(wide.stdout).toContain('* en vigueur, > proposé');
 });
 
-test('where a label has to be raised more days are needed than without: it says how many, and which', () => {
+test('raising a label needs more days of listening: the error gives their number and the label', () => {
   const { run } = sensor(14);
   const few = run('calibrate', 'thresholds', '--budget', '2/week');
   expect(few.status).toBe(8);
@@ -107,7 +107,7 @@ test('where a label has to be raised more days are needed than without: it says 
   expect(run('calibrate', 'thresholds', '--budget', '2/week', '--lang', 'fr').stderr).toMatch(/Attendu 16,7\sjours d’écoute pour relever des seuils .*\(cri\)/);
 });
 
-test('a bound is rounded up, so that it holds, and a small budget is not shown as 0', () => {
+test('a bound is rounded up, and a small budget is not shown as 0', () => {
   const { config, run } = sensor(60);
   const long = run('calibrate', 'thresholds', '--budget', '2/week', '--days', '52').stdout.replace(/\s+/g, ' ');
   expect(long).toContain('no event in 52.0 days, and no threshold raised: fewer than 0.41 a week'); // 0.4033
@@ -120,13 +120,13 @@ test('a bound is rounded up, so that it holds, and a small budget is not shown a
   expect(french).toMatch(/jours d’écoute, [\d -]+\u00a0; street/);
 });
 
-test('days whose clock was set back by a week are between the earliest date and the latest', () => {
+test('with a clock set back by a week, the earliest and the latest date are shown', () => {
   const { run } = sensor(14, (day) => (day < 7 ? 20_707 + day : 20_693 + day));
   const { stdout } = run('calibrate', 'thresholds', '--budget', '1/day', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ days: 14, from: '2026-09-04', to: '2026-09-17' });
 });
 
-test('what was counted before the model changed under the same version is no basis; what an earlier release counted is', () => {
+test('counts from a changed model of the same version are not used; those of an earlier release are used', () => {
   const { run, path } = sensor(14, undefined, recognitionOf({ ...manifest, sha256: '0'.repeat(64) }));
   const listened = () => run('calibrate', 'thresholds', '--budget', '1/day', '--json');
   expect(listened().stderr).toContain('Expected 3.0 days of listening for a budget of 7 a week, got 0.0');
@@ -139,14 +139,14 @@ test('what was counted before the model changed under the same version is no bas
 test.each<[string, Partial<ModelManifest>]>([
   ['its graph', { sha256: '0'.repeat(64) }],
   ['its classes', { classes: manifest.classes.toReversed() }],
-  ['what a label is made of', { labels: { ...manifest.labels, bang: manifest.labels.shout } }],
+  ['the classes of a label', { labels: { ...manifest.labels, bang: manifest.labels.shout } }],
   ['a rule', { operatingPoints: { ...manifest.operatingPoints, balanced: manifest.operatingPoints.strict } }],
-])('a model is another where %s is, and the same where its documentation is', (_, change) => {
+])('the recognition digest changes with %s, and not with the documentation of the model', (_, change) => {
   expect(recognitionOf({ ...manifest, ...change })).not.toBe(recognitionOf(manifest));
   expect(recognitionOf({ ...manifest, thresholdsChosenOn: 'elsewhere', trainingData: [] })).toBe(recognitionOf(manifest));
 });
 
-test('a rarer budget takes as many days as it needs, and no hint says wait where waiting does not help', () => {
+test('a smaller budget uses more days, and the hint does not advise to wait where waiting cannot help', () => {
   const { run } = sensor(60);
   const told = run('calibrate', 'thresholds', '--budget', '5/month', '--json');
   expect({ status: told.status, stderr: told.stderr }).toEqual({ status: 0, stderr: '' });

@@ -16,7 +16,7 @@ import { type Broker, freePort, missing, openMosquitto } from '../support/broker
 import { type Identity, openAuthority } from '../support/certificates.ts';
 import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
 
-// Real mosquitto, real certificates, the courier's own loop. What it shows is the state of one sensor at a time.
+// Real mosquitto, real certificates and the courier's own loop, for one sensor at a time.
 const without = missing('mosquitto', 'openssl');
 describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (left out: ${without})` : ''}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-tls-'));
@@ -65,7 +65,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
 
   const told: string[] = []; // what systemd would show
 
-  /** Lets the courier run until it logs a line like that, or has sent the event; what it logged. */
+  /** Runs the courier until it logs a matching line or has sent the event. Returns its log. */
   async function run(url: string, identity: Partial<Identity>, name = 'post-1', until = /not connected|refuses events/) {
     told.length = 0;
     const files = identity.cert ? { certFile: identity.cert, keyFile: identity.key } : {};
@@ -86,21 +86,21 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     return lines;
   }
 
-  test('the right certificate on both sides: the event is delivered', async () => {
+  test('with valid certificates on both sides the event is delivered', async () => {
     await run(urlOf(brokers.good), sensor.good);
     expect(outbox.fates()).toMatchObject({ sent: 1 });
     expect(told).toEqual(['broker: connecting', 'broker: connected']);
   });
 
   test.each<[string, () => [string, Partial<Identity>], LinkFault]>([
-    ['a broker of another authority', () => [urlOf(brokers.foreign), sensor.good], 'broker_untrusted'],
-    ['a broker of another name', () => [urlOf(brokers.misnamed), sensor.good], 'broker_name'],
-    ['a broker whose certificate has expired', () => [urlOf(brokers.expired), sensor.good], 'broker_expired'],
-    ['no certificate of the sensor', () => [urlOf(brokers.good), {}], 'certificate_refused'],
-    ['a certificate of another authority', () => [urlOf(brokers.good), sensor.foreign], 'certificate_refused'],
-    ['a certificate that has expired', () => [urlOf(brokers.good), sensor.expired], 'certificate_refused'],
-    ['a certificate that was revoked', () => [urlOf(brokers.good), sensor.revoked], 'certificate_refused'],
-  ])('%s: refused by name, the event is kept, and sent once all is right', async (_what, where, fault) => {
+    ['a broker certificate of another authority', () => [urlOf(brokers.foreign), sensor.good], 'broker_untrusted'],
+    ['a broker certificate for another name', () => [urlOf(brokers.misnamed), sensor.good], 'broker_name'],
+    ['an expired broker certificate', () => [urlOf(brokers.expired), sensor.good], 'broker_expired'],
+    ['no sensor certificate', () => [urlOf(brokers.good), {}], 'certificate_refused'],
+    ['a sensor certificate of another authority', () => [urlOf(brokers.good), sensor.foreign], 'certificate_refused'],
+    ['an expired sensor certificate', () => [urlOf(brokers.good), sensor.expired], 'certificate_refused'],
+    ['a revoked sensor certificate', () => [urlOf(brokers.good), sensor.revoked], 'certificate_refused'],
+  ])('with %s the connection fails with its named fault, and the event is kept and sent later', async (_what, where, fault) => {
     const lines = await run(...where());
     expect(lines.at(-1)).toMatchObject({ fault, message: 'not connected; events are kept' });
     expect(told.at(-1)).toBe(`broker: ${fault}`);
@@ -110,7 +110,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     expect(outbox.fates()).toMatchObject({ sent: 1 });
   });
 
-  test.each(['mqtts', 'wss'])('over %s nothing in the environment makes it trust a broker of another authority', async (protocol) => {
+  test.each(['mqtts', 'wss'])('over %s, NODE_TLS_REJECT_UNAUTHORIZED does not make the courier trust a foreign broker', async (protocol) => {
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
     onTestFinished(() => {
       delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
@@ -120,7 +120,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     expect(outbox.pendingCount()).toBe(1);
   });
 
-  test('the topics of another sensor: refused by name, the event is kept', async () => {
+  test('an event on the topics of another sensor is refused and kept', async () => {
     const lines = await run(urlOf(brokers.good), sensor.good, 'post-2', /refuses events/);
     expect(lines.at(-1)).toMatchObject({ message: expect.stringContaining('refuses events'), reason: expect.stringContaining('135') });
     expect(told.at(-1)).toBe('broker: connected, events refused');
@@ -129,8 +129,8 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
 
   test.each<[string, string[], LinkFault]>([
     ['TLS 1.1 at most', ['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'], 'tls_version'],
-    ['TLS 1.2 at most', ['-tls1_2'], 'connection_lost'], // it goes through: what is missing then is MQTT
-  ])('a broker that speaks %s', async (_what, version, fault) => {
+    ['TLS 1.2 at most', ['-tls1_2'], 'connection_lost'], // TLS succeeds: only MQTT is missing then
+  ])('the fault with a broker that speaks %s', async (_what, version, fault) => {
     const port = await freePort();
     const { cert, key } = ours.issue('broker', 31, 'DNS:localhost,IP:127.0.0.1');
     const server = spawn('openssl', ['s_server', '-accept', String(port), '-cert', cert, '-key', key, '-quiet', ...version], {
@@ -148,7 +148,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     expect(outbox.pendingCount()).toBe(1);
   });
 
-  /** The server needs a moment; until then nobody is there. */
+  /** Retries until the server listens. */
   async function untilListening(attempt: () => ReturnType<typeof run>) {
     for (let i = 0; ; i++) {
       const lines = await attempt();
@@ -157,9 +157,9 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     }
   }
 
-  test('TLS to a broker that has none, and a broker that is not there', async () => {
+  test('the faults of a broker without TLS and of an absent broker', async () => {
     const plain = await openMosquitto(mkdtempSync(join(folder, 'plain-')), await freePort());
-    expect((await run(urlOf(plain), sensor.good)).at(-1)?.fault).toMatch(/no_tls|connection_lost/); // mosquitto hangs up without a word
+    expect((await run(urlOf(plain), sensor.good)).at(-1)?.fault).toMatch(/no_tls|connection_lost/); // mosquitto closes the connection without an alert
     await plain.close();
     expect((await run(urlOf(plain), sensor.good)).at(-1)?.fault).toBe('unreachable');
     expect(outbox.pendingCount()).toBe(1);

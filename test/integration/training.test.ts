@@ -14,8 +14,8 @@ const run = (code: string, path = '') =>
     env: { ...process.env, PATH: `${path}:${process.env.PATH}`, PYTHONDONTWRITEBYTECODE: '1' },
   });
 
-describe.skipIf(withoutTraining)('the training', () => {
-  test('a clip keeps its own samples where the manifest or its file has changed', () => {
+describe.skipIf(withoutTraining)('the training scripts', () => {
+  test('load the right samples of a clip after the manifest or a file has changed', () => {
     const audio = join(folder, 'audio');
     mkdirSync(audio);
     const clip = (name: string, tenths: number) =>
@@ -46,7 +46,7 @@ print(json.dumps({c.path: len(c.samples) // 1600 for c in corpus.load('${audio}'
     expect(readdirSync(join(folder, 'cache'))).toEqual(['train.npz']);
   });
 
-  test('a package that could not be unpacked whole leaves no folder that a later run takes for one', () => {
+  test('leave no folder for a package that was unpacked incompletely', () => {
     const tools = join(folder, 'tools');
     mkdirSync(join(tools, 'files'), { recursive: true });
     for (const name of ['a.wav', 'b.OGG', 'c.txt']) writeFileSync(join(tools, 'files', name), name);
@@ -65,7 +65,7 @@ print(json.dumps({c.path: len(c.samples) // 1600 for c in corpus.load('${audio}'
     expect(readdirSync(join(folder, 'packages'))).toEqual(['whole']);
   });
 
-  test('scenes that all have a target give no figure for those without', () => {
+  test('report no rate without targets if all scenes have a target', () => {
     const events = join(folder, 'events.ndjson');
     writeFileSync(events, '');
     const report = (scenes: string) => run(`import card_figures\ncard_figures.report(${scenes}, '${events}')`);

@@ -9,8 +9,8 @@ const units = ['listener', 'courier'] as const;
 const unitText = (half: string) => readFileSync(`systemd/tocsin-${half}.service`, 'utf8');
 
 const withoutSystemd = missing('systemd-analyze');
-describe.skipIf(withoutSystemd)(`what systemd says of the units${withoutSystemd ? ` (left out: ${withoutSystemd})` : ''}`, () => {
-  /** The exposure level, 0 to 10, of a unit's text. */
+describe.skipIf(withoutSystemd)(`the units under systemd-analyze${withoutSystemd ? ` (left out: ${withoutSystemd})` : ''}`, () => {
+  /** The exposure level of a unit's text, from 0 to 10. */
   function exposure(half: string, text = unitText(half)): number {
     const path = join(mkdtempSync(join(tmpdir(), 'tocsin-units-')), `tocsin-${half}.service`);
     writeFileSync(path, text);
@@ -23,7 +23,7 @@ describe.skipIf(withoutSystemd)(`what systemd says of the units${withoutSystemd 
   test.each([
     ['listener', 0.5],
     ['courier', 1.1],
-  ] as const)('the %s is exposed by %f at most', (half, most) => {
+  ] as const)('the exposure level of the %s is at most %f', (half, most) => {
     expect(exposure(half)).toBeLessThanOrEqual(most);
   });
 
@@ -35,14 +35,14 @@ describe.skipIf(withoutSystemd)(`what systemd says of the units${withoutSystemd 
     ['courier', 'PrivateDevices=yes'],
     ['courier', 'User=tocsin-courier'],
     ['courier', 'NoNewPrivileges=yes'],
-  ])('the %s without %s is exposed more', (half, line) => {
+  ])('the exposure level of the %s is higher without %s', (half, line) => {
     const text = unitText(half);
     expect(text).toContain(`\n${line}\n`);
     expect(exposure(half, text.replace(`\n${line}\n`, '\n'))).toBeGreaterThan(exposure(half));
   });
 });
 
-test('every line of the units is explained, and what points cannot see is there', () => {
+test('systemd/README.md explains every line of the units, and the units contain lines that the exposure level ignores', () => {
   const readme = readFileSync('systemd/README.md', 'utf8');
   for (const half of units) {
     const lines = unitText(half)
@@ -55,12 +55,12 @@ test('every line of the units is explained, and what points cannot see is there'
   }
   expect(unitText('courier')).not.toMatch(/SupplementaryGroups|char-alsa/);
   expect(unitText('listener')).not.toMatch(/AF_INET|LoadCredential/);
-  // nothing of another program: chrony's folder would hold a socket
+  // nothing of another program: the folder of chrony would hold a socket
   expect(unitText('listener')).toMatch(/^BindReadOnlyPaths=\/run\/systemd\/notify -\/run\/systemd\/timesync$/m);
 });
 
-test('a sound card that comes after the start may be opened: what DeviceAllow names is known to the kernel before', () => {
-  // seen in a virtual machine (systemd/README.md); no container can show it, for devices are the host's
+test('the listener may open a sound card that is plugged in later, since the sound module is loaded first', () => {
+  // observed in a virtual machine (systemd/README.md); a container cannot show it, since its devices are the host's
   const listener = unitText('listener');
   expect(listener).toContain('\nDeviceAllow=char-alsa rw\n');
   for (const line of ['Wants=modprobe@snd.service', 'After=modprobe@snd.service']) expect(listener).toContain(`\n${line}\n`);
@@ -74,42 +74,48 @@ const unreadable =
   (asUser(64_001, `await import(${JSON.stringify(resolve('agent/outbox/sqlite-outbox.ts'))})`).status === 0
     ? undefined
     : 'other users may not read this checkout');
-test.skipIf(unreadable)(`two users of one group share the outbox, others may not look${unreadable ? ` (left out: ${unreadable})` : ''}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-shared-'));
-  chownSync(folder, 0, 64_007);
-  chmodSync(folder, 0o2770);
-  const path = join(folder, 'outbox.db');
-  const [sqlite, samples] = ['agent/outbox/sqlite-outbox.ts', 'test/support/samples.ts'].map((file) => JSON.stringify(resolve(file)));
-  const script = (work: string) => `
+test.skipIf(unreadable)(
+  `the users of listener and courier share the outbox, and other users may not read it${unreadable ? ` (left out: ${unreadable})` : ''}`,
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-shared-'));
+    chownSync(folder, 0, 64_007);
+    chmodSync(folder, 0o2770);
+    const path = join(folder, 'outbox.db');
+    const [sqlite, samples] = ['agent/outbox/sqlite-outbox.ts', 'test/support/samples.ts'].map((file) => JSON.stringify(resolve(file)));
+    const script = (work: string) => `
     process.umask(0o077);
     const { openSqliteOutbox } = await import(${sqlite});
     const { limits, recordedEvent } = await import(${samples});
     const outbox = openSqliteOutbox(${JSON.stringify(path)}, limits, { repair: true });
     ${work}`;
-  const listener = (i: number) => asUser(64_001, script(`console.log(outbox.append(recordedEvent(${i})));`));
-  const courier = asUser(64_002, script('outbox.acknowledge(outbox.pending(0, 9).map((e) => e.sequence)); console.log(outbox.fates().sent); outbox.close();'));
-  expect(courier.stdout.trim(), courier.stderr).toBe('0'); // whoever comes first makes the file
-  const first = listener(0); // ends without closing: -wal and -shm stay, and are the listener's
-  expect(first.stdout.trim(), first.stderr).toBe('stored');
-  for (const name of readdirSync(folder)) expect(statSync(join(folder, name)).mode & 0o777, name).toBe(0o660);
-  const second = asUser(64_002, script('outbox.acknowledge(outbox.pending(0, 9).map((e) => e.sequence)); console.log(outbox.fates().sent);'));
-  expect(second.stdout.trim(), second.stderr).toBe('1');
-  expect(listener(1).stdout.trim()).toBe('stored');
-  const stranger = spawnSync(process.execPath, ['-e', `require('node:fs').readFileSync(${JSON.stringify(path)})`], {
-    uid: 64_003,
-    gid: 64_003,
-    encoding: 'utf8',
-  });
-  expect(stranger.stderr).toContain('EACCES');
-});
+    const listener = (i: number) => asUser(64_001, script(`console.log(outbox.append(recordedEvent(${i})));`));
+    const courier = asUser(
+      64_002,
+      script('outbox.acknowledge(outbox.pending(0, 9).map((e) => e.sequence)); console.log(outbox.fates().sent); outbox.close();'),
+    );
+    expect(courier.stdout.trim(), courier.stderr).toBe('0'); // the first of the two creates the file
+    const first = listener(0); // ends without closing: -wal and -shm remain, and belong to the listener
+    expect(first.stdout.trim(), first.stderr).toBe('stored');
+    for (const name of readdirSync(folder)) expect(statSync(join(folder, name)).mode & 0o777, name).toBe(0o660);
+    const second = asUser(64_002, script('outbox.acknowledge(outbox.pending(0, 9).map((e) => e.sequence)); console.log(outbox.fates().sent);'));
+    expect(second.stdout.trim(), second.stderr).toBe('1');
+    expect(listener(1).stdout.trim()).toBe('stored');
+    const stranger = spawnSync(process.execPath, ['-e', `require('node:fs').readFileSync(${JSON.stringify(path)})`], {
+      uid: 64_003,
+      gid: 64_003,
+      encoding: 'utf8',
+    });
+    expect(stranger.stderr).toContain('EACCES');
+  },
+);
 
-test('the meter socket: its group and folder are not those of the courier, whose unit cannot see it either', () => {
+test("the group and the folder of the meter socket are not accessible to the courier's unit", () => {
   const [listener, courier] = [unitText('listener'), unitText('courier')];
   for (const line of ['Group=tocsin-meter', 'RuntimeDirectory=tocsin', 'RuntimeDirectoryMode=0750', 'RuntimeDirectoryPreserve=yes', 'UMask=0077'])
     expect(listener).toContain(`\n${line}\n`);
-  expect(courier).toMatch(/^InaccessiblePaths=\/run\/tocsin$/m); // without "-": where it is missing the courier does not start
+  expect(courier).toMatch(/^InaccessiblePaths=\/run\/tocsin$/m); // without "-": the courier does not start where the folder is missing
   expect(courier).toMatch(/^InaccessiblePaths=-\/dev\/snd -\/proc\/asound /m);
-  expect(courier).toMatch(/^InaccessiblePaths=-\/run\/dbus /m); // on the bus stands what the listener tells systemd: any words
+  expect(courier).toMatch(/^InaccessiblePaths=-\/run\/dbus /m); // systemd publishes the listener's status words on the bus
   expect(courier).toMatch(/^Group=tocsin$/m);
   expect(courier).not.toContain('tocsin-meter');
   expect(readFileSync('systemd/tocsin.tmpfiles.conf', 'utf8')).toMatch(/^d \/run\/tocsin 0750 tocsin-listener tocsin-meter -$/m);
@@ -118,34 +124,37 @@ test('the meter socket: its group and folder are not those of the courier, whose
   expect(sysusers).not.toMatch(/tocsin-courier tocsin-meter/);
 });
 
-test.skipIf(unreadable)(`the courier's user cannot open the meter socket, the meter's group can${unreadable ? ` (left out: ${unreadable})` : ''}`, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-run-')); // as RuntimeDirectory= makes it
-  const [listener, courier, outboxGroup, meterGroup] = [64_001, 64_002, 64_007, 64_008];
-  chownSync(folder, listener, meterGroup);
-  chmodSync(folder, 0o750);
-  const path = join(folder, 'meter.sock');
-  const module = (file: string) => JSON.stringify(resolve(file));
-  const script = `
+test.skipIf(unreadable)(
+  `the user of the courier cannot open the meter socket, and the meter group can${unreadable ? ` (left out: ${unreadable})` : ''}`,
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-run-')); // as RuntimeDirectory= creates it
+    const [listener, courier, outboxGroup, meterGroup] = [64_001, 64_002, 64_007, 64_008];
+    chownSync(folder, listener, meterGroup);
+    chmodSync(folder, 0o750);
+    const path = join(folder, 'meter.sock');
+    const module = (file: string) => JSON.stringify(resolve(file));
+    const script = `
     process.umask(0o077);
     const { openMeterSocket } = await import(${module('agent/meter/socket.ts')});
     const { meterReading, silentLogger } = await import(${module('test/support/samples.ts')});
     openMeterSocket(${JSON.stringify(path)}, meterReading, () => undefined, { ...silentLogger, warn: console.error });
     setTimeout(() => process.exit(), 60_000);`;
-  const hears = spawn(process.execPath, ['--input-type=module', '-e', script], { uid: listener, gid: meterGroup, stdio: ['ignore', 'inherit', 'inherit'] });
-  onTestFinished(() => void hears.kill('SIGKILL'));
-  await vi.waitFor(() => expect(statSync(path).mode & 0o777).toBe(0o660), { timeout: 20_000 });
-  expect(statSync(path)).toMatchObject({ uid: listener, gid: meterGroup });
-  const call = (uid: number, gid: number) =>
-    spawnSync(
-      process.execPath,
-      [
-        '-e',
-        `require('node:net').connect(${JSON.stringify(path)}).on('error', (e) => console.log(e.code)).once('data', (d) => { console.log(String(d.length)); process.exit() })`,
-      ],
-      { uid, gid, encoding: 'utf8' },
-    ).stdout.trim();
-  expect(call(courier, outboxGroup)).toBe('EACCES');
-  expect(call(64_003, 64_003)).toBe('EACCES');
-  expect(call(64_003, meterGroup)).toBe('83');
-  expect(call(0, 0)).toBe('83');
-});
+    const hears = spawn(process.execPath, ['--input-type=module', '-e', script], { uid: listener, gid: meterGroup, stdio: ['ignore', 'inherit', 'inherit'] });
+    onTestFinished(() => void hears.kill('SIGKILL'));
+    await vi.waitFor(() => expect(statSync(path).mode & 0o777).toBe(0o660), { timeout: 20_000 });
+    expect(statSync(path)).toMatchObject({ uid: listener, gid: meterGroup });
+    const call = (uid: number, gid: number) =>
+      spawnSync(
+        process.execPath,
+        [
+          '-e',
+          `require('node:net').connect(${JSON.stringify(path)}).on('error', (e) => console.log(e.code)).once('data', (d) => { console.log(String(d.length)); process.exit() })`,
+        ],
+        { uid, gid, encoding: 'utf8' },
+      ).stdout.trim();
+    expect(call(courier, outboxGroup)).toBe('EACCES');
+    expect(call(64_003, 64_003)).toBe('EACCES');
+    expect(call(64_003, meterGroup)).toBe('83');
+    expect(call(0, 0)).toBe('83');
+  },
+);
