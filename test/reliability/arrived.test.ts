@@ -10,7 +10,7 @@ import { openPatient } from '../support/patient.ts';
 import { hourSummary, limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
-let room: number; // events that the disk takes deletes of; a transaction of more than 500 fits in no case
+let room: number; // events whose deletion the disk still accepts; a transaction of more than 500 never fits
 let reads: number;
 beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-arrived-')), 'outbox.db');
@@ -34,7 +34,7 @@ const open = () => {
   return outbox;
 };
 
-/** What waits in the file itself. */
+/** The number of pending events in the file itself. */
 function left(): number {
   const file = openSqliteOutbox(path, limits);
   const count = file.pendingCount();
@@ -42,7 +42,7 @@ function left(): number {
   return count;
 }
 
-test('what was delivered while the disk took no deletes is deleted a little at a time, and what went is not asked for again', () => {
+test('acknowledged events that the disk could not delete are deleted in batches once it can, and are never pending again', () => {
   const outbox = openPatient(path, { open, retryMs: 1e6 });
   room = 0;
   for (let after = 0; after < 5500; after += 250) outbox.acknowledge(range(after + 1, after + 250));
@@ -50,7 +50,7 @@ test('what was delivered while the disk took no deletes is deleted a little at a
   room = 600;
   outbox.acknowledge([5501]);
   expect([left(), outbox.pendingCount(), outbox.fates().sent]).toEqual([6000 - 512, 499, 5501]);
-  // not all in one call: the event loop stands still meanwhile
+  // not all in one call, which would block the event loop
   room = 1e6;
   outbox.acknowledge([5502]);
   expect(left()).toBe(6000 - 512 - 4096);
@@ -58,7 +58,7 @@ test('what was delivered while the disk took no deletes is deleted a little at a
   expect([left(), outbox.pendingCount(), outbox.fates().sent]).toEqual([497, 497, 5503]);
 });
 
-test('the next event behind months of delivered ones is found in few reads', () => {
+test('the next pending event behind 5,500 undeletable ones is found in fewer than 30 reads', () => {
   const outbox = openPatient(path, { open, retryMs: 1e6 });
   room = 0;
   outbox.acknowledge(range(1, 5500));
@@ -66,8 +66,9 @@ test('the next event behind months of delivered ones is found in few reads', () 
   expect(reads).toBeLessThan(30);
 });
 
-// sixteen such writes on end would keep the courier from everything else for longer than its watchdog waits, and the listener from writing
-test('on a disk that takes 5 s for each write, one is made at a time, and the outbox is left unlocked for as long', () => {
+// sixteen such writes in a row would block the courier for longer than its watchdog waits, and keep the listener from
+// writing
+test('on a disk that takes 5 s per write, one deletion is made at a time, and the outbox is then left unlocked for as long', () => {
   let nowMs = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
   room = 0;

@@ -1,4 +1,5 @@
-// Stores an event every INTERVAL ms as the listener does and says each sequence number with the time: backlog-worker.ts OUTBOX INTERVAL
+// Stores an event every INTERVAL ms, as the listener does, and prints each sequence number with the time:
+// backlog-worker.ts OUTBOX INTERVAL
 import { setInterval } from 'node:timers';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';

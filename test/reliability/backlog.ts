@@ -1,5 +1,5 @@
-// Months offline: lays events in an outbox, then lets the real courier drain them through mosquitto while fresh ones are stored.
-// node test/reliability/backlog.ts [EVENTS]
+// Months offline: stores events in an outbox, then lets the real courier deliver them through mosquitto while fresh
+// events are stored. node test/reliability/backlog.ts [EVENTS]
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,17 +19,17 @@ export interface BacklogResult {
   received: number;
   missing: number;
   fresh: number;
-  /** From before a fresh event was stored until a subscriber had it. */
+  /** From before a fresh event was stored until a subscriber received it. */
   freshDelayMs: { median: number; worst: number };
   courierCpuMsPerEvent: number;
-  /** Beyond what the same process held after draining `warm` events. */
+  /** Beyond what the same process used after delivering `warm` events. */
   courierGrowthMegabytes: number;
   listenerGrowthMegabytes: number;
 }
 
 const warm = 5000;
 
-/** @param say told how it goes */
+/** @param say receives progress messages */
 export async function drainBacklog(events: number, say: (line: string) => void): Promise<BacklogResult> {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-backlog-'));
   const path = join(folder, 'outbox.db');
@@ -74,7 +74,8 @@ export async function drainBacklog(events: number, say: (line: string) => void):
     await delay(1000);
     const before = { courier: peakOf(courier), listener: peakOf(listener), cpu: cpuMsOf(courier) };
     await broker.close();
-    for (const stored = fresh.length; fresh.length === stored; ) await delay(10); // it is stopped between two events: in one it would keep the outbox locked
+    // the listener is stopped between two events: within one it would keep the outbox locked
+    for (const stored = fresh.length; fresh.length === stored; ) await delay(10);
     listener.kill('SIGSTOP');
     lay(events, warm);
     listener.kill('SIGCONT');
@@ -97,7 +98,7 @@ export async function drainBacklog(events: number, say: (line: string) => void):
     listener.kill('SIGSTOP');
     await delay(2000);
     const after = { courier: peakOf(courier), listener: peakOf(listener), cpu: cpuMsOf(courier) };
-    // one that was stored while the broker was away waits for the connection, not for the backlog
+    // an event stored while the broker was away waits for the connection, not for the backlog
     const delays = fresh
       .slice(first)
       .filter(([, ms]) => ms < drained)
@@ -132,7 +133,7 @@ function byLine(child: ChildProcess, take: (line: string) => void): void {
   });
 }
 
-/** The most memory a process ever held, in megabytes. */
+/** The peak memory of a process, in megabytes. */
 function peakOf(child: ChildProcess): number {
   return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
 }

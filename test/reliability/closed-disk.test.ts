@@ -20,7 +20,7 @@ const ajv = new Ajv2020({ strict: false });
 formats.default(ajv);
 const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
 
-/** The real listener and courier on an outbox in `folder`, with a broker and who hears it. */
+/** Starts the real listener and courier on an outbox in `folder`, with a broker and a subscriber. */
 async function sensor(folder: string, microphone: object = {}) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-closed-'));
   const broker = await openEmbeddedBroker();
@@ -46,7 +46,7 @@ async function until(condition: () => boolean, limitMs: number, what: string): P
 }
 
 const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
-describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+describe.skipIf(noMounts)(`both processes on a disk that accepts no writes${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
   let folder: string;
   let path: string;
   beforeEach(() => {
@@ -57,7 +57,7 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
     mount('-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', folder);
     onTestFinished(() => void run('umount', '-l', folder));
   };
-  /** An outbox that an earlier listener of this boot has left, with one event. */
+  /** Leaves an outbox with one event, as from an earlier listener of this boot. */
   const leave = () => {
     const { bootId, monotonicMs } = systemClock();
     const outbox = openSqliteOutbox(path, limits);
@@ -67,7 +67,7 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
   };
   const fill = () => expect(run('dd', 'if=/dev/zero', `of=${folder}/fill`, 'bs=4k').stderr).toContain('No space');
 
-  test('read-only from the start: it is heard, and said; what was heard is stored and sent once the disk is writable', async () => {
+  test('read-only from the start: events are held in memory, health reports the fault, and all is sent once the disk is writable', async () => {
     small();
     leave();
     mount('-o', 'remount,ro', folder);
@@ -92,30 +92,33 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
     process.stdout.write(`read-only from the start: told after ${told} ms, all sent ${sent} ms after it was writable\n`);
   });
 
-  test.each(['with', 'without'])('full at the start, %s ballast: it is heard, and said; space brings all back', async (ballast) => {
-    small();
-    leave();
-    if (ballast === 'with') writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_000));
-    fill();
-    const { start, status, health, events } = await sensor(folder);
-    const courier = start('deliver');
-    await until(() => health().length > 0, 15_000, 'health');
-    expect(status().at(0)).toMatchObject({ state: 'online' });
-    expect(health().at(0).outbox.faults).toEqual(['disk_full']);
-    expect(existsSync(`${path}.ballast`)).toBe(false);
-    const listener = start('listen');
-    // with the ballast gone there is room for what is heard
-    const listening = () => health().at(-1).hearing.state === 'listening';
-    if (ballast === 'with') await until(() => listening() && events().length === 1, 15_000, 'what the ballast makes room for');
-    else await until(() => listener.said().includes('"hearing"'), 15_000, 'the listener to hear');
-    rmSync(join(folder, 'fill'));
-    await until(() => listening() && events().length === 1 && health().at(-1).outbox.faults.length === 0, 60_000, 'all to be well');
-    expect(health().at(-1).hearing.starts).toBe(2);
-    for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
-    for (const half of [listener, courier]) expect(half.child.exitCode).toBeNull();
-  });
+  test.each(['with', 'without'])(
+    'full at the start, %s ballast: sound is heard, health reports the fault, and all recovers once there is space',
+    async (ballast) => {
+      small();
+      leave();
+      if (ballast === 'with') writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_000));
+      fill();
+      const { start, status, health, events } = await sensor(folder);
+      const courier = start('deliver');
+      await until(() => health().length > 0, 15_000, 'health');
+      expect(status().at(0)).toMatchObject({ state: 'online' });
+      expect(health().at(0).outbox.faults).toEqual(['disk_full']);
+      expect(existsSync(`${path}.ballast`)).toBe(false);
+      const listener = start('listen');
+      // without the ballast file there is space for new data
+      const listening = () => health().at(-1).hearing.state === 'listening';
+      if (ballast === 'with') await until(() => listening() && events().length === 1, 15_000, 'what the ballast makes room for');
+      else await until(() => listener.said().includes('"hearing"'), 15_000, 'the listener to hear');
+      rmSync(join(folder, 'fill'));
+      await until(() => listening() && events().length === 1 && health().at(-1).outbox.faults.length === 0, 60_000, 'all to be well');
+      expect(health().at(-1).hearing.starts).toBe(2);
+      for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
+      for (const half of [listener, courier]) expect(half.child.exitCode).toBeNull();
+    },
+  );
 
-  test('no inode left, with space for all: it is heard, and said; all is sent once a file can be made', async () => {
+  test('no free inode, but space: sound is heard, health reports the fault, and all is sent once a file can be created', async () => {
     mount('-t', 'tmpfs', '-o', 'size=20m,nr_inodes=20', 'tmpfs', folder);
     onTestFinished(() => void run('umount', '-l', folder));
     leave();
@@ -132,16 +135,16 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
 
   const withoutExt4 = missing('mkfs.ext4', 'e2fsck', 'losetup');
   test.skipIf(withoutExt4)(
-    `turned read-only while both have nothing to write: said all the same${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
+    `read-only while neither process writes: health still reports the fault${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
     async () => {
       const image = mountExt4(folder);
       const { start, health } = await sensor(folder);
       const halves = [start('listen'), start('deliver')];
       await until(() => health().at(-1)?.hearing.state === 'listening', 30_000, 'the listener');
       expect(health().at(-1).outbox.faults).toEqual([]);
-      run('mount', '-o', 'remount,abort', folder); // as ext4 does at a card's errors
+      run('mount', '-o', 'remount,abort', folder); // as ext4 does after errors of a card
       const told = await until(() => health().at(-1).outbox.faults.includes('outbox_unwritable'), 60_000, 'the fault');
-      expect(health().at(-1).hearing.state).toBe('listening'); // the listener's next figures are minutes away
+      expect(health().at(-1).hearing.state).toBe('listening'); // the listener's next record is minutes away
       mountAnew(image, folder);
       const over = await until(() => health().at(-1).outbox.faults.length === 0, 60_000, 'the end of the fault');
       for (const half of halves) expect(half.child.exitCode).toBeNull();
@@ -149,7 +152,7 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
     },
   );
 
-  test.skipIf(withoutExt4)(`turned read-only, then the microphone goes: told as silent${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`, async () => {
+  test.skipIf(withoutExt4)(`read-only, then unplugged: health reports the listener as silent${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`, async () => {
     const image = mountExt4(folder);
     const { start, set, health } = await sensor(folder);
     const listener = start('listen');
@@ -158,19 +161,20 @@ describe.skipIf(noMounts)(`both processes on a disk that takes nothing${noMounts
     run('mount', '-o', 'remount,abort', folder);
     set('unplugged');
     await until(() => listener.said().includes('"not hearing'), 30_000, 'the listener to miss its microphone');
-    const told = await until(() => health().at(-1).hearing.state === 'silent', 60_000, 'silence'); // the next figures would be missed after 755 s
+    // without this check the missing record would be noticed after 755 s
+    const told = await until(() => health().at(-1).hearing.state === 'silent', 60_000, 'silence');
     set('sound');
     mountAnew(image, folder);
     await until(() => health().at(-1).hearing.state === 'listening', 60_000, 'the listener to be believed again');
     process.stdout.write(`unplugged on a disk that takes nothing: told as silent after ${told} ms\n`);
   });
 
-  test('a file that does not fit whole is not put in its place: the old one stays, and it is said', () => {
+  test('a file that does not fit completely does not replace the old one, and the error is thrown', () => {
     small();
     path = join(folder, 'certificate.pem');
     placeFile(path, 'old', 0o640);
     fill();
-    truncateSync(join(folder, 'fill'), statSync(join(folder, 'fill')).size - 8192); // room for a part of the new one
+    truncateSync(join(folder, 'fill'), statSync(join(folder, 'fill')).size - 8192); // space for a part of the new file
     expect(() => placeFile(path, 'new '.repeat(4000), 0o640)).toThrow('ENOSPC');
     expect(readFileSync(path, 'utf8')).toBe('old');
     expect(readdirSync(folder).sort()).toEqual(['certificate.pem', 'fill']);

@@ -12,7 +12,7 @@ import { seededRandom } from '../support/random.ts';
 
 const example = readFileSync('deploy/tocsin.example.yaml');
 
-test('1,000 damaged configurations, cut or overwritten at random: read as they stand or refused by name, never anything else', () => {
+test('each of 1,000 randomly damaged configurations is either read or refused with a ConfigError', () => {
   const random = seededRandom(9);
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-config-')), 'tocsin.yaml');
   const outcome = { read: 0, refused: 0 };
@@ -34,8 +34,8 @@ test('1,000 damaged configurations, cut or overwritten at random: read as they s
   expect(outcome.refused).toBeGreaterThan(400);
 });
 
-// systemd's Restart=always and RestartSec=2 (held by test/integration/units.test.ts) are a shell loop here
-test('a damaged configuration: a clear error each time, and up within 10 s of its repair', async () => {
+// stands in for systemd's Restart=always and RestartSec=2, which test/integration/units.test.ts checks
+test('a damaged configuration gives a clear error at each start, and the courier runs within 10 s of the repair', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-config-'));
   const path = join(folder, 'tocsin.yaml');
   const broker = await openEmbeddedBroker();

@@ -1,4 +1,5 @@
-// The courier and its link: what is work for the watchdog, and how a broker that is away is tried. The publisher is a fake that answers when the test says so.
+// The courier and its link: what counts as work for the watchdog, and how an absent broker is retried. The publisher
+// is a fake that answers as told.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
 
-test('publishes that settle are work, though others are under way all the while: the watchdog ends no courier that drains for minutes', async () => {
+test('each settled publish counts as progress for the watchdog, even while others stay unanswered', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-busy-link-')), 'outbox.db'));
   for (const minute of [1, 2]) outbox.append(recordedEvent(minute));
   let aheadMs = 0;
@@ -18,17 +19,17 @@ test('publishes that settle are work, though others are under way all the while:
     progress: () => void told++,
     before: ({ topic, message }) => (topic.endsWith('/event') ? new Promise<void>((answer) => answers.set(message.data.sequence, answer)) : undefined),
   });
-  onTestFinished(() => answers.get(2)?.()); // or delivery would not end
+  onTestFinished(() => answers.get(2)?.()); // otherwise delivery would not end
   await soon(() => expect([...answers.keys()]).toEqual([1, 2]));
   aheadMs = 60_000;
   answers.get(1)?.();
   await soon(() => expect(outbox.pendingCount()).toBe(1));
-  aheadMs = 120_000; // a minute after the last that settled
+  aheadMs = 120_000; // a minute after the last settled publish
   const before = told;
   await soon(() => expect(told).toBeGreaterThan(before + 1));
 });
 
-test('once one is not answered in time the connection is given up, though others over it may wait as long again', async () => {
+test('a publish that is not answered in time ends the connection, even if others might still be answered', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-gone-link-')), 'outbox.db'));
   for (const minute of [1, 2]) outbox.append(recordedEvent(minute));
   const fail = new Map<number, () => void>();
@@ -39,17 +40,17 @@ test('once one is not answered in time the connection is given up, though others
       topic.endsWith('/event') && ended === 0 ? new Promise<void>((_, reject) => fail.set(message.data.sequence, () => reject(late()))) : undefined,
     close() {
       ended++;
-      fail.get(2)?.(); // as a connection that is closed does to what is under way
+      fail.get(2)?.(); // as a closed connection does with messages in flight
     },
   });
-  onTestFinished(() => fail.get(2)?.()); // or delivery would not end
+  onTestFinished(() => fail.get(2)?.()); // otherwise delivery would not end
   await soon(() => expect([...fail.keys()]).toEqual([1, 2]));
   fail.get(1)?.();
   await soon(() => expect(seen.ids()).toHaveLength(2));
   expect(seen.connections()).toBe(2);
 });
 
-test('what was acknowledged over a connection that breaks is not sent again over the next, though it is deleted later', async () => {
+test('events acknowledged over a connection that breaks are not sent again, even if they are not deleted yet', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-broken-link-')), 'outbox.db'));
   for (const minute of [1, 2, 3]) outbox.append(recordedEvent(minute));
   let tries = 0;
@@ -65,10 +66,10 @@ test('what was acknowledged over a connection that breaks is not sent again over
   expect(seen.ids()).toEqual([1, 2, 3, 4].map((n) => `${outbox.id}-${n}`));
 });
 
-test('an outbox that fails is no reason to end a connection before what is under way is answered', async () => {
+test('an outbox fault does not end the connection before messages in flight are answered', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-good-link-')), 'outbox.db'));
   outbox.append(recordedEvent(1));
-  outbox.drop(2); // a gap to be told
+  outbox.drop(2); // creates a gap to report
   let isFailing = true;
   const { gapReported } = outbox;
   outbox.gapReported = (gap) => {
@@ -76,7 +77,7 @@ test('an outbox that fails is no reason to end a connection before what is under
     gapReported.call(outbox, gap);
   };
   const answer = Promise.withResolvers<void>();
-  onTestFinished(() => answer.resolve()); // or delivery would not end
+  onTestFinished(() => answer.resolve()); // otherwise delivery would not end
   let asked = 0;
   let ended = 0;
   const before = ({ topic }: { topic: string }) => {
@@ -95,7 +96,7 @@ test('an outbox that fails is no reason to end a connection before what is under
   expect(ended).toBe(1);
 });
 
-test('a broker that is away is tried after waits that grow, and told of once', async () => {
+test('an absent broker is retried after growing waits, and logged once', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-away-')), 'outbox.db'));
   const [warn, debug] = [vi.fn(), vi.fn()];
   const connect = () => {
@@ -112,8 +113,8 @@ test('a broker that is away is tried after waits that grow, and told of once', a
   expect(warn).toHaveBeenCalledTimes(1);
 });
 
-// each time a handshake and a birth message that it cannot answer in time either
-test('a broker that accepts connections and is too slow to answer over any is tried after waits that grow, and told of once', async () => {
+// each attempt costs a handshake and a birth message that the broker cannot answer in time either
+test('a broker that accepts connections but answers too slowly is retried after growing waits, and logged once', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-slow-broker-')), 'outbox.db'));
   const [warn, debug] = [vi.fn(), vi.fn()];
   let nowMs = 0;
@@ -127,7 +128,7 @@ test('a broker that accepts connections and is too slow to answer over any is tr
   expect(warn).toHaveBeenCalledTimes(1);
 });
 
-test('the journal names each reason for which there is no connection, once until one has held: behind a network that is not up yet, a certificate that has ended', async () => {
+test('each reason for a failed connection is logged once until a connection has held', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-told-link-')), 'outbox.db'));
   const reasons = ['EAI_AGAIN', 'CERT_HAS_EXPIRED', 'EAI_AGAIN', 'CERT_HAS_EXPIRED', undefined, 'EAI_AGAIN', undefined];
   const told: unknown[] = [];

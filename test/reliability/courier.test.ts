@@ -1,5 +1,5 @@
-// What the courier does with an outbox that changes under it, and with refusals that end. The publisher is a fake that takes or refuses
-// at once: what brokers and networks do is shown in network.test.ts and link.test.ts.
+// What the courier does with an outbox that changes, and with temporary refusals. The publisher is a fake that
+// accepts or refuses at once; network.test.ts and link.test.ts show brokers and networks.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,14 +25,14 @@ const refusal = () => new BrokerError('Expected a PUBACK, got reason code 151', 
 
 const start = (outbox: Outbox, change: Partial<CourierTrial> = {}, before?: CourierTrial['before']) => startCourier(outbox, clock, { ...change, before });
 
-describe('a repair that cannot read the id puts another outbox in place, whose numbers begin anew', () => {
+describe('after a repair replaced the outbox by one with another id and restarted numbers', () => {
   function replace(): Outbox {
     writeFileSync(path, 'this was a database once\n'.repeat(400));
     for (const end of ['-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
-    return openPatient(path); // the other half
+    return openPatient(path); // as the other process does
   }
 
-  test('its events are sent over the connection there is, under its own id', async () => {
+  test('its events are sent over the existing connection, with the new id', async () => {
     const [listener, courier] = [openPatient(path), openPatient(path)];
     for (let i = 1; i <= 50; i++) listener.append(recordedEvent(i));
     const seen = start(courier);
@@ -46,7 +46,7 @@ describe('a repair that cannot read the id puts another outbox in place, whose n
   });
 
   test.each(['the courier waits with them', 'the disk had taken no deletes'])(
-    'what was acknowledged of the old one deletes nothing of the new one, where %s',
+    'acknowledgements of the old outbox delete nothing in the new one, where %s',
     async (where) => {
       const listener = openPatient(path);
       let full = where.startsWith('the disk');
@@ -72,7 +72,7 @@ describe('a repair that cannot read the id puts another outbox in place, whose n
     },
   );
 
-  test('nor do a gap and an hour that were told', async () => {
+  test('a PUBACK for a gap and a summary of the old outbox deletes nothing in the new one', async () => {
     const courier = openPatient(path);
     courier.drop(3);
     courier.writeSummary(hourSummary());
@@ -85,15 +85,15 @@ describe('a repair that cannot read the id puts another outbox in place, whose n
     const repaired = replace();
     repaired.drop(3);
     repaired.writeSummary(hourSummary());
-    expect(courier.pending(0, 1)).toEqual([]); // the courier has found the new one
+    expect(courier.pending(0, 1)).toEqual([]); // the courier has opened the new outbox
     answer();
     await soon(() => expect([seen.of('/gap').length, seen.of('hour').length]).toEqual([2, 2]));
     await soon(() => expect([repaired.gaps(10), repaired.summaries(10)]).toEqual([[], []]));
   });
 });
 
-// connecting and the birth may take 60 s each where the time-out is set so, and systemd waits for 90
-test('the watchdog hears of a connection before the birth is acknowledged', async () => {
+// connecting and the birth message may take up to 60 s each, and systemd waits for 90 s
+test('the watchdog is pinged after connecting, before the birth message is acknowledged', async () => {
   let told = 0;
   let answer = () => {};
   const birth = new Promise<void>((resolve) => {
@@ -107,8 +107,8 @@ test('the watchdog hears of a connection before the birth is acknowledged', asyn
   await soon(() => expect(told).toBeGreaterThan(1));
 });
 
-// a publish has a time-out; where that has not worked, nothing but the end of the pings gets the courier out
-test.each(['event', 'gap'])('a publish (%s) that never settles: the watchdog hears of work for 90 s, and again when it settles', async (kind) => {
+// a publish has a time-out; should it fail, only the missing watchdog pings end the courier
+test.each(['event', 'gap'])('a publish (%s) that never settles counts as work for 90 s, and again once it settles', async (kind) => {
   let told = 0;
   let answer = () => {};
   const never = new Promise<void>((resolve) => {
@@ -124,26 +124,26 @@ test.each(['event', 'gap'])('a publish (%s) that never settles: the watchdog hea
     flying++;
     return never;
   });
-  onTestFinished(() => answer()); // or delivery would not end
+  onTestFinished(() => answer()); // otherwise delivery would not end
   const turns = (count: number) => {
     const before = looks.mock.calls.length;
     return soon(() => expect(looks.mock.calls.length).toBeGreaterThanOrEqual(before + count));
   };
   await soon(() => expect(flying).toBe(1));
-  aheadMs = 60_000; // longer than any time-out may be set
+  aheadMs = 60_000; // longer than any time-out can be configured
   const within = told;
   await turns(5);
   expect(told).toBeGreaterThanOrEqual(within + 4);
   aheadMs = 90_000;
   const after = told;
   await turns(5);
-  expect(told, 'the courier looks at the outbox all the while, and does not ping for that').toBe(after);
+  expect(told, 'reading the outbox alone does not ping the watchdog').toBe(after);
   answer();
   await soon(() => expect(told).toBeGreaterThan(after));
   expect([seen.of(`/${kind}`).length, seen.connections()]).toEqual([1, 1]);
 });
 
-test('an event refused once while a backlog drains takes none of the backlog with it', async () => {
+test('a refused fresh event does not disturb the delivery of a backlog', async () => {
   const outbox = openPatient(path);
   const earlier = '1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
   for (let i = 1; i <= 3000; i++) outbox.append(recordedEvent(i, { bootId: earlier }));
@@ -155,17 +155,17 @@ test('an event refused once while a backlog drains takes none of the backlog wit
     refused = true;
     setTimeout(() => {
       aheadMs = 31_000;
-    }, 200); // the time of the next try passes
+    }, 200); // the time of the next try has passed
     throw refusal();
   });
-  await new Promise((resolve) => setTimeout(resolve, 1300)); // fresh ones overtake a backlog only after a second
+  await new Promise((resolve) => setTimeout(resolve, 1300)); // fresh events overtake a backlog only after a second
   outbox.append(recordedEvent(4000, { onsetMonotonicMs: clock.monotonicMs() }));
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 3001 }));
   expect(refused).toBe(true);
   expect(seen.connections()).toBe(1);
 });
 
-test('an event refused once, and one under way while fresh ones overtake: that one is not sent twice, though what has arrived is deleted later', async () => {
+test('an event in flight while fresh events overtake is not sent twice, even if acknowledged events are deleted later', async () => {
   const outbox = openPatient(path);
   const fresh = (count: number) => {
     for (let i = 0; i < count; i++) outbox.append(recordedEvent(0, { onsetMonotonicMs: clock.monotonicMs() + i }));
@@ -175,27 +175,27 @@ test('an event refused once, and one under way while fresh ones overtake: that o
   const later = new Promise<void>((resolve) => {
     arrive = resolve;
   });
-  onTestFinished(() => arrive()); // or delivery would not end
+  onTestFinished(() => arrive()); // otherwise delivery would not end
   fresh(1);
   const seen = start(outbox, { acknowledgeWithinMs: 10_000 }, async ({ topic, message: { data } }) => {
     if (!topic.endsWith('/event')) return;
     if (data.sequence === 1 && ++tries === 1) throw refusal();
     if (data.sequence === 2) return later;
     if (data.sequence > 2) return arrive();
-    await null; // the courier's turn is over
-    aheadMs += 1000; // fresh ones are looked for
+    await null; // the turn of the courier is over
+    aheadMs += 1000; // fresh events are looked for
     fresh(25);
   });
   await soon(() => expect(tries).toBe(1));
-  aheadMs = 2000; // fresh ones overtake from now on
+  aheadMs = 2000; // fresh events overtake from now on
   fresh(1);
-  await new Promise((resolve) => setTimeout(resolve, 300)); // that one is under way
+  await new Promise((resolve) => setTimeout(resolve, 300)); // it is in flight
   aheadMs = 61_000;
   await soon(() => expect(new Set(seen.ids()).size).toBe(27));
   expect([seen.ids().length, tries, seen.connections()]).toEqual([27, 2, 1]);
 });
 
-test('a gap that was refused is told again on the same connection, after the time for that, and logged once', async () => {
+test('a refused gap is sent again on the same connection after a wait, and logged once', async () => {
   const outbox = openPatient(path);
   outbox.drop(3);
   let tries = 0;
@@ -217,7 +217,7 @@ test('a gap that was refused is told again on the same connection, after the tim
   expect(seen.connections()).toBe(1);
 });
 
-test('a birth that was refused is told again on the same connection, and logged once: an earlier will would stand for as long as it holds', async () => {
+test('a refused birth message is sent again on the same connection, and logged once', async () => {
   let allowed = false;
   let tries = 0;
   const logged: string[] = [];
@@ -238,7 +238,7 @@ test('a birth that was refused is told again on the same connection, and logged 
   expect(seen.connections()).toBe(1);
 });
 
-test('what the listener removes to make room is not sent after the gap that names it, but for what is under way', async () => {
+test('events that the listener removed for space are not sent after their gap, except those in flight', async () => {
   const small = { ...limits, maxMegabytes: 1 };
   openSqliteOutbox(path, small).close();
   layBacklog(path, 30_000, (i) => recordedEvent(i));
@@ -254,7 +254,7 @@ test('what the listener removes to make room is not sent after the gap that name
     start(courier, {}, async ({ topic, message }) => {
       if (topic.endsWith('/gap')) resolve(message as never);
       if (!topic.endsWith('/event')) return;
-      if (++flying === 16) listener.append(recordedEvent(30_001)); // the oldest 100 make way
+      if (++flying === 16) listener.append(recordedEvent(30_001)); // the oldest 100 events are removed
       await link;
       told.push(topic + message.data.sequence);
     });
@@ -265,7 +265,7 @@ test('what the listener removes to make room is not sent after the gap that name
   expect(told.filter((event) => Number(/\d+$/.exec(event)?.[0]) <= last)).toHaveLength(16);
 });
 
-test('a gap and an hour that are told while the disk takes no deletes are told once, the connection is kept, and they go when it does', async () => {
+test('a gap and summaries are reported once while the disk cannot delete them, and deleted once it can', async () => {
   let full = true;
   const open = () => {
     const inner = openSqliteOutbox(path, limits, { repair: true });

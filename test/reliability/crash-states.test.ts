@@ -11,12 +11,12 @@ import { seededRandom } from '../support/random.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 import { type Change, crashesOf, Disk, type Files, readTrace, writeFiles } from './crash-states.ts';
 
-// TOCSIN_STATES=50000 npx vitest run test/reliability/crash-states.test.ts
+// More states: TOCSIN_STATES=50000 npx vitest run test/reliability/crash-states.test.ts
 const wanted = Number(process.env.TOCSIN_STATES ?? 2500);
 const reason = missing('gcc');
 const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tocsin-crash-'));
 
-/** Runs the worker under the recorder and returns every change it made, in order. */
+/** Runs the worker under the recorder and returns all its changes in order. */
 function record(name: string, events: number, plant?: string): Change[] {
   const folder = join(scratch, name);
   const trace = join(scratch, `${name}.trace`);
@@ -31,14 +31,14 @@ function record(name: string, events: number, plant?: string): Change[] {
 }
 
 interface Expected {
-  /** Index of the event by sequence: `append` returned. */
+  /** Index of the event by sequence number: `append` has returned. */
   readonly appended: Map<number, number>;
   readonly begun: Set<number>;
   readonly acknowledged: Set<number>;
   readonly acknowledging: Set<number>;
 }
 
-/** What is wrong with an outbox found in this state, after everything in `expected` had returned to its caller. */
+/** Checks the outbox found in this state against what had returned to its caller. */
 function judge(folder: string, expected: Expected): { lost: number; corrupt: number; resurrected: number } {
   const verdict = { lost: 0, corrupt: 0, resurrected: 0 };
   let outbox: ReturnType<typeof openSqliteOutbox>;
@@ -55,11 +55,11 @@ function judge(folder: string, expected: Expected): { lost: number; corrupt: num
     const index = expected.appended.get(sequence);
     if (index === undefined ? !expected.begun.has(sequence) : !isDeepStrictEqual(event, recordedEvent(index))) verdict.corrupt++;
   }
-  // a power cut alone takes no number from anybody
+  // a power cut alone causes no gap
   if (outbox.gaps(10).length > 0) verdict.corrupt++;
   const { stored, sent, expired } = outbox.fates();
   if (stored !== pending.length + sent + expired) verdict.corrupt++;
-  // a number that was given out is never given out again
+  // a sequence number is never used twice
   outbox.append(recordedEvent(100_000));
   const newest = outbox.pending(0, 10_000).at(-1)?.sequence ?? 0;
   if (newest <= Math.max(0, ...expected.appended.keys())) verdict.corrupt++;
@@ -68,7 +68,7 @@ function judge(folder: string, expected: Expected): { lost: number; corrupt: num
   return verdict;
 }
 
-/** Replays crashes all along the trace; returns how many states were opened and what was wrong with them. */
+/** Replays crashes along the whole trace. Returns the number of states opened and what was wrong with them. */
 function replay(changes: Change[], states: number) {
   const random = seededRandom(7);
   const disk = new Disk();
@@ -117,7 +117,7 @@ function digestOf(files: Files): string {
   return hash.digest('hex');
 }
 
-describe.skipIf(reason)(`power cuts, replayed${reason ? ` (left out: ${reason})` : ''}`, () => {
+describe.skipIf(reason)(`replayed power cuts${reason ? ` (left out: ${reason})` : ''}`, () => {
   beforeAll(() => {
     const { status, stderr } = spawnSync(
       'gcc',
@@ -130,9 +130,9 @@ describe.skipIf(reason)(`power cuts, replayed${reason ? ` (left out: ${reason})`
     expect(status).toBe(0);
   });
 
-  test(`nothing that was stored is lost, nothing acknowledged comes back, in ${wanted} states`, { timeout: 600_000 }, () => {
+  test(`no stored event is lost and no acknowledged event comes back, in ${wanted} states`, { timeout: 600_000 }, () => {
     const changes = record('full', 420);
-    // the trace must hold what it is about: the file's birth, commits and checkpoints
+    // the trace must contain the creation of the file, commits and checkpoints
     expect(changes.filter((c) => c.op === 'S' && c.name.endsWith('-wal')).length).toBeGreaterThan(420);
     expect(changes.filter((c) => c.op === 'S' && c.name === 'outbox.db').length).toBeGreaterThan(2);
     expect(changes.filter((c) => c.op === 'W' && c.name === 'outbox.db-wal' && c.data.every((byte) => byte === 0)).length).toBeGreaterThan(5);
@@ -144,7 +144,7 @@ describe.skipIf(reason)(`power cuts, replayed${reason ? ` (left out: ${reason})`
     expect(Object.values(total.kinds).every((count) => count > wanted / 20)).toBe(true);
   });
 
-  test('with synchronous=NORMAL the same harness finds events lost and events that come back', { timeout: 600_000 }, () => {
+  test('with synchronous=NORMAL the same harness finds lost events and events that come back', { timeout: 600_000 }, () => {
     const total = replay(record('normal', 420, 'normal'), 600);
     process.stdout.write(`crash states with synchronous=NORMAL: ${JSON.stringify({ ...total, wrong: total.wrong.length })}\n`);
     expect(total.lost).toBeGreaterThan(0);

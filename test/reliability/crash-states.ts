@@ -1,4 +1,5 @@
-// Which states a disk may be in after the power went, from a recorded trace of changes (see record-writes.c).
+// Computes the states in which a disk may be after a power cut, from a recorded trace of changes (see
+// record-writes.c).
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -28,9 +29,9 @@ type NameChange = { name: string; inode: number | undefined };
 export type Files = Map<string, Buffer>;
 
 /**
- * A disk that keeps for certain only what was synced. Data is synced by a sync of its file, names by a sync of the folder
- * (stricter than ext4, which writes names along with the file). Names change in order; unsynced data may reach the disk in
- * any order, in part, or not at all.
+ * A disk on which only synced data is certain. File data is synced by a sync of the file, names by a sync of the
+ * folder (stricter than ext4, which writes names along with the file). Names change in order; unsynced data may reach
+ * the disk in any order, in part, or not at all.
  */
 export class Disk {
   #next = 1;
@@ -59,7 +60,10 @@ export class Disk {
     } else if (inode !== undefined) this.#unsyncedData.push({ inode, offset, data: op === 'W' ? data : undefined });
   }
 
-  /** The files after a crash now. `keep` says for each unsynced data change how much of it arrived, from 0 to 1. */
+  /**
+   * The files after a crash at this point. `keep` gives for each unsynced data change the part that was written, from
+   * 0 to 1.
+   */
   crash(keep: (index: number, count: number) => number, keepNames: number): Files {
     const changed = new Map<number, Content>();
     const names = new Map(this.#names);
@@ -92,7 +96,7 @@ function setName(names: Map<string, number>, { name, inode }: NameChange): void 
   else names.set(name, inode);
 }
 
-/** A file's bytes with room to grow, so that a write does not copy the file. */
+/** The bytes of a file with spare room, so that a write does not copy the file. */
 class Content {
   bytes: Buffer;
   length: number;
@@ -115,7 +119,10 @@ class Content {
   }
 }
 
-/** The ways a crash after this change is replayed: everything arrived, only what was synced, the last write torn, any part in any order. */
+/**
+ * The replayed kinds of crash after this change: everything written, only synced data, the last write torn, any parts
+ * in any order.
+ */
 export function crashesOf(disk: Disk, random: () => number): { kind: string; files: Files }[] {
   const states = [{ kind: 'prefix', files: disk.crash(() => 1, 1) }];
   if (disk.unsynced === 0) return states;

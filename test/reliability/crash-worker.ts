@@ -1,4 +1,5 @@
-// Works on an outbox as both halves do and notes in `marks` what was begun and what had returned: crash-worker.ts FOLDER EVENTS [normal]
+// Works on an outbox as both processes do, and records in `marks` what was begun and what had returned:
+// crash-worker.ts FOLDER EVENTS [normal]
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -17,7 +18,7 @@ const marks = openSync(join(folder, 'marks'), 'a');
 const mark = (what: object) => writeSync(marks, `${JSON.stringify(what)}\n`);
 const random = seededRandom(20_261_120);
 const path = join(folder, 'outbox.db');
-let aheadMs = 0; // an hour goes by with each record of health: the log is overwritten
+let aheadMs = 0; // an hour passes with each hearing record, so that the log is overwritten
 performance.now = () => aheadMs;
 const listener = openSqliteOutbox(path, limits, { reserve: true });
 const courier = openSqliteOutbox(path, limits);

@@ -20,7 +20,7 @@ beforeEach(() => {
 const open = () => openPatient(path);
 const leave = (ends?: string[]) => leaveOutbox(path, ends);
 const recovered = (id: string) => recoveredOutbox(path, id);
-/** As `leave`, but ended in order: everything in the main file. */
+/** Like `leave`, but closed in order: everything is in the main file. */
 function leaveWithoutWal(): string {
   const id = leave();
   openSqliteOutbox(path, limits, { reserve: true }).close();
@@ -29,15 +29,15 @@ function leaveWithoutWal(): string {
 const quarantine = () => quarantined(path);
 const noise = seededRandom(3);
 
-describe('a damaged outbox is set aside, and what can be read goes on', () => {
-  test('an undamaged one is left alone', () => {
+describe('a damaged outbox is set aside, and what is readable is kept', () => {
+  test('an undamaged outbox is not repaired', () => {
     const { kept, sameId } = recovered(leave());
     expect(kept).toEqual(range(101, stored));
     expect(sameId).toBe(true);
     expect(quarantine()).toEqual([]);
   });
 
-  test('one page of events overwritten: all others are kept, the fault is shown, the gap is named', () => {
+  test('one overwritten page of events: all other events are kept, health has the fault, and the gap is recorded', () => {
     const id = leaveWithoutWal();
     const db = new Database(path);
     const pages = db.prepare("SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY pageno").pluck().all() as number[];
@@ -61,7 +61,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
   test.each([
     "INSERT INTO boot (id, boot_id) VALUES (9, 'not a boot'); UPDATE event SET boot = 9 WHERE sequence = 150",
     'UPDATE event SET confidence_permille = 2000 WHERE sequence = 150',
-  ])('a row that the schema refuses is left behind alone: %s', (sql) => {
+  ])('only the row that the schema refuses is lost: %s', (sql) => {
     const id = leaveWithoutWal();
     const db = new Database(path);
     db.pragma('ignore_check_constraints = ON');
@@ -75,10 +75,10 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
   });
 
   test.each([
-    ['of an event behind it', [0x82, 0x22]],
-    ['behind all others', [0x83, 0x7f]],
-    ['of an event before it', [0x80, 0x70]],
-  ])('an event whose number is overwritten with one %s is left behind alone', (_name, number) => {
+    ['of a later event', [0x82, 0x22]],
+    ['after all others', [0x83, 0x7f]],
+    ['of an earlier event', [0x80, 0x70]],
+  ])('an event whose number is overwritten with one %s is lost, and no other', (_name, number) => {
     const id = leaveWithoutWal();
     const { at } = pagesOf(path)
       .flatMap(({ events }) => events)
@@ -89,8 +89,9 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.gaps(100)).toContainEqual({ first: 150, last: 150, reason: 'unreadable' });
   });
 
-  // nothing that SQLite checks by itself, and reading joins them: it would be in no page, no gap and no count
-  test.each(['boot', 'model', 'label'])('an event whose %s is not there is no event that waits for ever', (key) => {
+  // SQLite does not check this on its own, and reading joins these tables: the event would be on no page, in no gap
+  // and in no count
+  test.each(['boot', 'model', 'label'])('an event with a missing %s row is recorded as a gap', (key) => {
     const id = leaveWithoutWal();
     const db = new Database(path);
     db.pragma('foreign_keys = OFF');
@@ -103,7 +104,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.faults()).toEqual(['outbox_damaged']);
   });
 
-  test('hours not yet reported are kept, and their numbers go on far behind', () => {
+  test('summaries not yet reported are kept, and new numbers continue far behind them', () => {
     leaveWithoutWal();
     const before = openSqliteOutbox(path, limits);
     for (let i = 0; i < 5; i++) before.writeSummary(hourSummary({ beganMonotonicMs: i }));
@@ -121,7 +122,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.summaries(10).at(-1)?.sequence).toBeGreaterThan(1000);
   });
 
-  test('a WAL damaged in the middle, which SQLite alone would cut without a word', () => {
+  test('a WAL damaged in the middle, which SQLite alone would truncate silently, is repaired with a gap', () => {
     const id = leave();
     overwrite(`${path}-wal`, Math.floor(liveBytes(`${path}-wal`) / 2), 8, (i) => i % 251);
     const { kept, sameId, outbox } = recovered(id);
@@ -138,7 +139,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     ['header overwritten', () => overwrite(path, 0, 100, () => 0)],
     ['schema page overwritten', () => overwrite(path, 100, 900, () => Math.floor(noise() * 256))],
     ['a zero-length main file without a WAL', () => writeFileSync(path, '')],
-  ])('%s', (_name, harm) => {
+  ])('the outbox opens again and stores events: %s', (_name, harm) => {
     const id = leaveWithoutWal();
     harm();
     recovered(id);
@@ -164,13 +165,13 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
         rmSync(path);
       },
     ],
-  ])('%s', (_name, harm) => {
+  ])('the outbox left by a kill opens again and stores events: %s', (_name, harm) => {
     const id = leave();
     harm();
     recovered(id);
   });
 
-  test('a repair that was interrupted in the middle begins anew', () => {
+  test('an interrupted repair is started again', () => {
     const id = leave();
     writeFileSync(`${path}.new`, readFileSync(path).subarray(0, 5000));
     const { kept, sameId } = recovered(id);
@@ -181,11 +182,11 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
   });
 
   test.each<[string, () => void]>([
-    ['gone', () => rmSync(`${path}-wal`)],
+    ['deleted', () => rmSync(`${path}-wal`)],
     ['of zero length', () => truncateSync(`${path}-wal`, 0)],
     ['noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
     ['cut between two commits', () => truncateSync(`${path}-wal`, 32 + 4 * (24 + 1024))],
-  ])('a WAL that is lost, %s: no number is used twice, and the platform is told of the gap', (_name, harm) => {
+  ])('for a lost WAL (%s) no number is used twice, and the lost numbers are a gap', (_name, harm) => {
     const id = leave(['', '-wal', '-shm']);
     harm();
     const { kept, sameId, outbox } = recovered(id);
@@ -198,13 +199,13 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(quarantine()).toHaveLength(1);
   });
 
-  test('a kill alone is no damage: the shared memory agrees with its WAL', () => {
+  test('a kill alone is not taken for damage', () => {
     const { kept } = recovered(leave(['', '-wal', '-shm']));
     expect(kept).toEqual(range(101, stored));
     expect(quarantine()).toEqual([]);
   });
 
-  test('nor is shared memory that is older than its WAL, as a power cut leaves it: the WAL has grown since, or begun anew', () => {
+  test('shared memory older than its WAL, as after a power cut, is not taken for damage', () => {
     const outbox = openSqliteOutbox(path, limits, { reserve: true });
     const older: Buffer[] = [];
     for (let i = 1; i <= stored; i++) {
@@ -226,7 +227,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     }
   });
 
-  test('the file is damaged and replaced under a process that has it open: it goes on in the new one', () => {
+  test('a process continues in the new file when its open outbox is damaged and replaced', () => {
     const id = leaveWithoutWal();
     const courier = open();
     expect(courier.pendingCount()).toBe(200);
@@ -243,7 +244,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(courier.pending(0, 1000).at(-1)).toEqual(listener.pending(0, 1000).at(-1));
     if (courier.id === id) expect(courier.newest()).toBeGreaterThan(stored);
     courier.close();
-    // the old file's connection took nothing of the new one with it when it closed
+    // closing the connection to the old file removed nothing of the new one
     expect(listener.append(recordedEvent(9001))).toBe('stored');
     expect(listener.pending(0, 1000).filter((e) => e.onsetMonotonicMs >= 9000 * 60_000)).toHaveLength(2);
   });
@@ -256,7 +257,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(quarantine().sort()).toEqual(['outbox.db.damaged-4', 'outbox.db.damaged-5', 'outbox.db.damaged-6']);
   });
 
-  test('an event that the schema refuses for ever holds up none behind it, and is a gap', () => {
+  test('an event that the schema refuses is a gap and does not block later events', () => {
     const outbox = open();
     outbox.append(recordedEvent(1));
     expect(outbox.append(recordedEvent(2, { model: { name: 'Not a name', version: '1' } }))).toBe('dropped');
@@ -266,7 +267,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([1, 3]);
   });
 
-  // a service has 300 MB: months of events must not have to fit in it
+  // a service has 300 MB, which months of events need not fit into
   test('100,000 events are repaired with a heap of 40 MB', { timeout: 120_000 }, () => {
     openSqliteOutbox(path, limits).close();
     layBacklog(path, 100_000, (i) => recordedEvent(i));
@@ -284,7 +285,7 @@ describe('a damaged outbox is set aside, and what can be read goes on', () => {
     expect(quarantine()).toHaveLength(1);
   });
 
-  test('a command that only looks repairs nothing', () => {
+  test('opening without `repair` repairs nothing', () => {
     writeFileSync(path, 'not a database\n'.repeat(100));
     expect(() => openSqliteOutbox(path, limits)).toThrow(/Expected an outbox at/);
     expect(quarantine()).toEqual([]);

@@ -12,7 +12,7 @@ import { limits, silentLogger } from '../support/samples.ts';
 
 const here = process.cwd();
 
-/** A process that stores an event for each line, as a listener does, and says its fate. */
+/** A process that stores an event for each input line, as a listener does, and prints its fate. */
 function startListener(path: string) {
   const script = `import { createInterface } from 'node:readline';
     import { openPatientOutbox } from '${here}/agent/outbox/patient-outbox.ts';
@@ -45,7 +45,7 @@ const open = (path: string) => {
   return openPatientOutbox({ path, open: openInner, isDamage, logger: silentLogger });
 };
 
-test.each(['-wal', '-shm', '-wal and -shm'])('somebody deletes %s under both halves: what is stored and sent goes on, also after a restart', async (ends) => {
+test.each(['-wal', '-shm', '-wal and -shm'])('deleting %s under both running processes loses no event, also after a restart', async (ends) => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-log-')), 'outbox.db');
   const listener = startListener(path);
   await listener.store(1, 5);

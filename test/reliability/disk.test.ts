@@ -18,7 +18,7 @@ let path: string;
 const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
 const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
-describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+describe.skipIf(noMounts)(`a disk that accepts no writes${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'tocsin-small-'));
     path = join(folder, 'outbox.db');
@@ -30,8 +30,8 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     expect(result.stderr).toContain('No space');
   };
 
-  // tmpfs stands in for a card: it shows ENOSPC on growth, not what a worn card does
-  test('full: the ballast takes what is heard first, then memory holds it; delivered events can be deleted; space brings all back', async () => {
+  // tmpfs stands in for a card: it shows ENOSPC on growth, not the behaviour of a worn card
+  test('full: new events go into the space of the ballast, then into memory; acknowledged ones are deleted; all recovers with space', async () => {
     const outbox = openPatient(path, { maxHeld: 50 });
     for (let i = 0; i < 20; i++) expect(outbox.append(recordedEvent(i))).toBe('stored');
     expect(existsSync(`${path}.ballast`)).toBe(true);
@@ -48,14 +48,14 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     expect(outbox.append(recordedEvent(1_000_000))).toBe('stored');
     await vi.waitFor(() => expect(outbox.faults()).toEqual([]), { timeout: 10_000 });
     const held = outbox.pending(20 + kept, 1000).map((e) => e.onsetMonotonicMs / 60_000);
-    // 80 came while nothing could be stored, 50 were held
+    // 80 came while nothing could be stored, and 50 of them were held
     expect(held).toEqual([...range(20 + fates.length - 50, 20 + fates.length - 1), 1_000_000]);
     expect(outbox.fates()).toMatchObject({ stored: 20 + kept + 51, dropped: 30, sent: 20 });
     expect(outbox.gaps(10)).toEqual([{ first: 21 + kept, last: 50 + kept, reason: 'dropped' }]);
     process.stdout.write(`full disk: ${JSON.stringify({ storedInBallast: kept, held: 50, dropped: 30 })}\n`);
   });
 
-  test('full when it starts: the ballast makes room for the shared memory, without which SQLite opens nothing', () => {
+  test('full at the start: releasing the ballast makes room for the shared memory that SQLite needs', () => {
     const first = openSqliteOutbox(path, limits);
     first.append(recordedEvent(0));
     first.close();
@@ -67,9 +67,9 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     expect(outbox.pending(0, 10)).toHaveLength(2);
   });
 
-  describe('a damaged outbox where there is no room for a new one', () => {
+  describe('a damaged outbox without space for a new file', () => {
     const events = 25_000;
-    /** An outbox of a megabyte with a page of events overwritten; returns its id. */
+    /** Creates an outbox of a megabyte with an overwritten page of events. Returns its id. */
     function damaged(): string {
       const first = openSqliteOutbox(path, limits);
       const { id } = first;
@@ -98,7 +98,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expect(damagedFiles().sort()).toEqual(['outbox.db.damaged-1', 'outbox.db.damaged-1-wal']);
     }
 
-    test('the ballast makes room: repaired with every event that can be read', () => {
+    test('releasing the ballast makes room for a complete repair', () => {
       const id = damaged();
       writeFileSync(`${path}.ballast`, Buffer.alloc(ballastBytes));
       leaveFree(300_000);
@@ -109,9 +109,9 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     });
 
     test.each([
-      ['before anything fits', 0],
+      ['before anything is written', 0],
       ['in the middle of the copy', 300_000],
-    ])('without ballast, it ends %s: nothing is replaced, what is heard is held, and space brings all back', async (_name, free) => {
+    ])('a repair without a ballast that ends %s replaces nothing; new events are held, and space completes it', async (_name, free) => {
       const id = damaged();
       const before = readFileSync(path);
       leaveFree(free);
@@ -121,7 +121,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expect(() => outbox.id).toThrow(/Expected an outbox/);
       expect(damagedFiles()).toEqual([]);
       expect(readFileSync(path).equals(before)).toBe(true);
-      // what was begun takes no room from others
+      // the unfinished file takes no space
       const begun = () => statSync(`${path}.new`, { throwIfNoEntry: false });
       expect(begun()?.size ?? 0).toBe(0);
       const mtimeMs = begun()?.mtimeMs;
@@ -132,7 +132,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expectRepaired(outbox, id, 1);
     });
 
-    test('damaged files kept from before make room, the oldest first and no more than it needs', () => {
+    test('older damaged files are deleted for space, the oldest first and no more than needed', () => {
       const id = damaged();
       for (const number of [1, 2, 3]) writeFileSync(`${path}.damaged-${number}`, Buffer.alloc(700_000));
       writeFileSync(`${path}.damaged-1-wal`, '');
@@ -144,7 +144,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expect(damagedFiles().filter((name) => !name.endsWith('-wal'))).toEqual(['outbox.db.damaged-3', 'outbox.db.damaged-4']);
     });
 
-    test('where they make too little room all of them go, and the file that is to be repaired stays as it is', () => {
+    test('if deleting older damaged files is not enough, all of them go, and the damaged outbox stays unchanged', () => {
       damaged();
       const before = readFileSync(path);
       for (const number of [1, 2, 3]) writeFileSync(`${path}.damaged-${number}`, Buffer.alloc(10_000));
@@ -154,8 +154,8 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
       expect(readFileSync(path).equals(before)).toBe(true);
     });
 
-    // SQLite makes the shared memory anew when it opens the file for the repair
-    test('what only the shared memory told, that the WAL is gone, is not forgotten where the first repair fails', () => {
+    // SQLite recreates the shared memory when it opens the file for the repair
+    test('the loss of a WAL, known only from the shared memory, is still repaired after the first repair failed', () => {
       openSqliteOutbox(path, limits).close();
       layBacklog(path, events, recordedEvent);
       const first = openSqliteOutbox(path, limits);
@@ -179,7 +179,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     });
   });
 
-  test('an I/O error where hardly any space is left is a full disk: the ballast is released; with space it is not', () => {
+  test('an I/O error with almost no free space counts as a full disk and releases the ballast; with space it does not', () => {
     openSqliteOutbox(path, limits).close();
     const ballast = `${path}.ballast`;
     const open = () => {
@@ -194,11 +194,11 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     expect(existsSync(ballast)).toBe(false);
   });
 
-  test('read-only from the start: what is heard is held, and stored once it can be', async () => {
+  test('read-only from the start: events are held, and stored once the disk is writable', async () => {
     const first = openSqliteOutbox(path, limits);
     first.append(recordedEvent(0));
     first.close();
-    // a file system with files open for writing cannot be made read-only from here, as a card's errors do it
+    // a file system with files open for writing cannot be made read-only from here, unlike after errors of a card
     mount('-o', 'remount,ro', folder);
     const early = openPatient(path);
     expect(early.append(recordedEvent(1))).toBe('held');
@@ -206,14 +206,14 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
     const late = openPatient(path);
     expect(late.append(recordedEvent(2))).toBe('held');
     mount('-o', 'remount,rw', folder);
-    // without another event: the timer alone brings it back
+    // without another event: only the timer triggers the retry
     for (let i = 0; i < 200 && (early.faults().length > 0 || late.faults().length > 0); i++) await new Promise((r) => setTimeout(r, 20));
     expect(new Set(late.pending(0, 10).map((e) => e.onsetMonotonicMs / 60_000))).toEqual(new Set([0, 1, 2]));
   });
 
   const withoutExt4 = missing('mkfs.ext4', 'e2fsck', 'losetup');
   test.skipIf(withoutExt4)(
-    `turned read-only under open files, as ext4 does at a card's errors${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
+    `read-only under open files, as ext4 does after errors of a card: events are held and later stored${withoutExt4 ? ` (left out: ${withoutExt4})` : ''}`,
     async () => {
       const image = mountExt4(folder);
       const said: string[] = [];
@@ -232,7 +232,7 @@ describe.skipIf(noMounts)(`a disk that takes nothing${noMounts ? ` (left out: ${
         expect(courier.pending(0, 100).at(0)?.sequence).toBe(3);
         courier.acknowledge([]);
       }
-      expect(said).toEqual(['the outbox cannot be used; trying again every second']); // to read goes well, and does not end it
+      expect(said).toEqual(['the outbox cannot be used; trying again every second']); // successful reads do not end the fault
       mountAnew(image, folder);
       const all = () => courier.pending(0, 100).map((e) => e.onsetMonotonicMs / 60_000);
       for (const began = performance.now(); ; await new Promise((done) => setTimeout(done, 100))) {

@@ -1,4 +1,4 @@
-// What is too old, by the courier: with a broker and without. The clock is the test's own; the publisher is a fake.
+// Expiry of old events by the courier, with and without a broker. The clock is simulated; the publisher is a fake.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const away = () => {
   throw new Error('connect ECONNREFUSED');
 };
 
-test('the broker away: events go when they are too old, and not before; once it is back their gap is told, and nothing too old is sent', async () => {
+test('without a broker events expire at the maximum age; once it is back, gaps are reported and only newer events are sent', async () => {
   layBacklog(path, 25_000, (i) => recordedEvent(i)); // one a minute: 17 days
   const outbox = openPatient(path);
   nowMs = 20 * day;
@@ -39,7 +39,7 @@ test('the broker away: events go when they are too old, and not before; once it 
   await soon(() => expect(outbox.pendingCount()).toBe(0));
   expect(outbox.fates()).toMatchObject({ expired: 21_600, sent: 3400 });
   expect(Math.min(...seen.of('/event').map(({ data }) => data.sequence))).toBe(21_601);
-  // the search goes round, 10,000 at a time: it was in the middle
+  // the search runs in rounds of 10,000 and was in the middle of one
   await soon(() => expect(seen.of('/gap')).toHaveLength(2));
   expect(seen.of('/gap')).toMatchObject([
     { first: 1, last: 10_000, reason: 'too_old' },
@@ -49,13 +49,13 @@ test('the broker away: events go when they are too old, and not before; once it 
 
 test.each([
   ['of this boot', (i: number) => recordedEvent(i), 21_600],
-  // their age is known by those behind them, which are too old themselves
+  // later events show their age, and those are too old themselves
   [
     'of an earlier boot without a clock, and of this one',
     (i: number) => recordedEvent(i, i < 12_000 ? { bootId: '1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', clockSynchronised: false } : {}),
     21_600,
   ],
-])('a start with many too old (%s), and the broker is there: none of them is sent, and the work is heard of meanwhile', async (_which, event, expired) => {
+])('a courier that starts with many expired events (%s) sends none of them and pings the watchdog while it removes them', async (_which, event, expired) => {
   layBacklog(path, 25_000, event);
   const outbox = openPatient(path);
   nowMs = 45 * day;
@@ -70,10 +70,10 @@ test.each([
   expect(outbox.fates()).toMatchObject({ expired, sent: 25_000 - expired });
   expect(Math.min(...seen.of('/event').map(({ data }) => data.sequence))).toBe(expired + 1);
   expect(expire.mock.calls.length).toBeGreaterThan(2);
-  expect(new Set(toldAt).size, 'each call is told of').toBe(toldAt.length);
+  expect(new Set(toldAt).size, 'the watchdog is pinged before each call').toBe(toldAt.length);
 });
 
-test('an outbox that cannot be read at first, as one that the other half repairs: none too old is sent once it can', async () => {
+test('no expired event is sent once an outbox that was unreadable at first becomes readable', async () => {
   layBacklog(path, 1000, (i) => recordedEvent(i));
   const outbox = openPatient(path);
   nowMs = 45 * day;
@@ -83,45 +83,48 @@ test('an outbox that cannot be read at first, as one that the other half repairs
     return Object.getPrototypeOf(outbox).pendingCount.call(outbox);
   });
   const seen = startCourier(outbox, clock, { maxAgeMs, connect: () => readable || away() });
-  await soon(() => expect(seen.connections()).toBeGreaterThan(2)); // it has looked
+  await soon(() => expect(seen.connections()).toBeGreaterThan(2)); // it has read the outbox
   readable = true;
   await soon(() => expect(outbox.fates().expired).toBe(1000));
   expect(seen.ids()).toEqual([]);
 });
 
-test.each(['the broker is away', 'the broker is there'])('nothing too old, %s: looked for once a minute, and nothing is written', async (where) => {
-  layBacklog(path, 100, (i) => recordedEvent(i));
-  const outbox = openPatient(path);
-  nowMs = day;
-  const expire = vi.spyOn(outbox, 'expire');
-  const other = new Database(path, { readonly: true });
-  onTestFinished(() => void other.close());
-  const written = () => other.pragma('data_version', { simple: true }); // another when a different connection has committed
-  let turns = 0;
-  let answer = () => {};
-  const later = new Promise<void>((resolve) => {
-    answer = resolve;
-  });
-  const before = ({ topic }: { topic: string }) => topic.endsWith('/event') && later;
-  const begin = written();
-  const trial = where.endsWith('away') ? { connect: away } : {};
-  startCourier(outbox, clock, { maxAgeMs, progress: () => void turns++, before, ...trial });
-  onTestFinished(() => answer()); // or delivery would not end
-  const more = () => {
-    const from = turns;
-    return soon(() => expect(turns).toBeGreaterThan(from + 3));
-  };
-  await more();
-  const looks = expire.mock.calls.length;
-  await more();
-  expect(expire.mock.calls.length).toBe(looks);
-  nowMs += 61_000;
-  await more();
-  expect(expire.mock.calls.length).toBe(looks + 1);
-  expect(written()).toBe(begin);
-});
+test.each(['the broker is away', 'the broker is there'])(
+  'without expired events, %s, the courier looks for them once a minute and writes nothing',
+  async (where) => {
+    layBacklog(path, 100, (i) => recordedEvent(i));
+    const outbox = openPatient(path);
+    nowMs = day;
+    const expire = vi.spyOn(outbox, 'expire');
+    const other = new Database(path, { readonly: true });
+    onTestFinished(() => void other.close());
+    const written = () => other.pragma('data_version', { simple: true }); // changes when another connection has committed
+    let turns = 0;
+    let answer = () => {};
+    const later = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const before = ({ topic }: { topic: string }) => topic.endsWith('/event') && later;
+    const begin = written();
+    const trial = where.endsWith('away') ? { connect: away } : {};
+    startCourier(outbox, clock, { maxAgeMs, progress: () => void turns++, before, ...trial });
+    onTestFinished(() => answer()); // otherwise delivery would not end
+    const more = () => {
+      const from = turns;
+      return soon(() => expect(turns).toBeGreaterThan(from + 3));
+    };
+    await more();
+    const looks = expire.mock.calls.length;
+    await more();
+    expect(expire.mock.calls.length).toBe(looks);
+    nowMs += 61_000;
+    await more();
+    expect(expire.mock.calls.length).toBe(looks + 1);
+    expect(written()).toBe(begin);
+  },
+);
 
-test('an outbox that cannot be written while the broker is away: the courier goes on, and looks again a minute later', async () => {
+test('if the outbox cannot be written without a broker, the courier continues and retries the expiry a minute later', async () => {
   layBacklog(path, 10, (i) => recordedEvent(i));
   const outbox = openSqliteOutbox(path, limits);
   onTestFinished(() => outbox.close());

@@ -1,6 +1,9 @@
-/* LD_PRELOAD: while the file $TOCSIN_FAIL_AT says "INODE FIRST LAST", a read of that file that touches the bytes FIRST to LAST fails with EIO, and so does
- * a write of some of them, for which the kernel first reads the block; where it says "INODE FIRST LAST for-good", a write of all of them too.
- * It stands for a card that cannot read a block any more: all else can be read and written, and the block once it has been written as a whole, or never. */
+/*
+ * LD_PRELOAD: while the file $TOCSIN_FAIL_AT contains "INODE FIRST LAST", a read of that file that touches the bytes
+ * FIRST to LAST fails with EIO. So does a write of a part of them, for which the kernel first reads the block; with
+ * "INODE FIRST LAST for-good" a write of all of them fails too. It stands in for a card that can no longer read a
+ * block: everything else can be read and written, and the block only after it was written as a whole, or never.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -17,7 +17,7 @@ beforeEach(() => {
   openSqliteOutbox(path, limits, { repair: true, reserve: true }).close();
 });
 
-/** Opens it as a half does, stores what is heard `next`, and says what became of it. */
+/** Opens the outbox as a process does, stores the events `next`, and returns its state. */
 function reopened(next: readonly RecordedEvent[] = []) {
   const outbox = openSqliteOutbox(path, limits, { repair: true });
   const kept = outbox.pending(0, 1000);
@@ -35,13 +35,13 @@ test.each([
   ['a blob', "x'00'"],
   ['more than there can be', '4611686018427387904'],
   ['a word', "'many'"],
-])('a count that is %s: nothing but the count is lost', (_name, value) => {
+])('a count that is %s is repaired without any other loss', (_name, value) => {
   const db = new Database(path).unsafeMode();
   db.pragma('ignore_check_constraints = ON');
   db.pragma('writable_schema = ON');
   const { sql } = db.prepare("SELECT sql FROM sqlite_master WHERE name = 'fate'").get() as { sql: string };
   const alter = db.prepare("UPDATE sqlite_master SET sql = ? WHERE name = 'fate'");
-  alter.run(sql.replace('STRICT, ', '').replace('INTEGER', '')); // as damage does it: the table itself would refuse it
+  alter.run(sql.replace('STRICT, ', '').replace('INTEGER', '')); // as damage does: the table itself would refuse the value
   db.pragma('writable_schema = RESET');
   db.exec(`UPDATE fate SET events = ${value} WHERE name = 'sent'`);
   db.pragma('writable_schema = ON');
@@ -53,26 +53,31 @@ test.each([
   expect(fates).toMatchObject({ stored: 300, sent: 0, unreadable: 100 });
 });
 
-test('each bit of the counts and their names: same id, every event', { timeout: 120_000 }, () => {
+test('each flipped bit in the counts and their names: the id and every event are kept', { timeout: 120_000 }, () => {
   const page = pagesOf(path).findIndex(({ table }) => table === 'fate');
   const lost = eachBit(page, usedOf(page), ({ sameId, kept, unnamed }) => !sameId || kept.length !== 200 || unnamed.length > 0);
   expect(lost).toEqual([]);
 });
 
-// a label, a boot and a model are looked up in an index: by a false one every further event of it was refused, or told under another label
-test.each(['label', 'model'])('each bit of the index of a %s: what waits is as it was, and what is heard next as well', { timeout: 120_000 }, (table) => {
-  const page = pagesOf(path).findIndex((one) => one.table === `sqlite_autoindex_${table}_1`);
-  const next = (['glass_break', 'shout', 'bang'] as const).map((label, i) => recordedEvent(9000 + i, { label }));
-  const isWrong = ({ sameId, kept, heard }: ReturnType<typeof reopened>) => !sameId || kept.length !== 200 || !isDeepStrictEqual(heard, next);
-  expect(eachBit(page, usedOf(page), isWrong, next)).toEqual([]);
-});
+// labels, boots and models are looked up by index: with a wrong entry every later event would be refused or get
+// another label
+test.each(['label', 'model'])(
+  'each flipped bit in the index of table %s: pending events are unchanged, and new events are stored correctly',
+  { timeout: 120_000 },
+  (table) => {
+    const page = pagesOf(path).findIndex((one) => one.table === `sqlite_autoindex_${table}_1`);
+    const next = (['glass_break', 'shout', 'bang'] as const).map((label, i) => recordedEvent(9000 + i, { label }));
+    const isWrong = ({ sameId, kept, heard }: ReturnType<typeof reopened>) => !sameId || kept.length !== 200 || !isDeepStrictEqual(heard, next);
+    expect(eachBit(page, usedOf(page), isWrong, next)).toEqual([]);
+  },
+);
 
 test.each([
   ['boot', recordedEvent(1).bootId],
   ['boot', recordedEvent(1).bootId.slice(9)],
   ['model', recordedEvent(1).model.name],
   ['model', recordedEvent(1).model.version],
-])('a letter of a %s that none has, in its table or in its index (%s): every event goes on', (table, text) => {
+])('an invalid letter in a %s, in its table or its index (%s): every event is kept', (table, text) => {
   const sound = readFileSync(path);
   const pages = pagesOf(path);
   for (const name of [table, `sqlite_autoindex_${table}_1`]) {
@@ -92,13 +97,13 @@ test.each([
   }
 });
 
-/** The offsets at which something stands on a page, but for its header. */
+/** The offsets of non-zero bytes on a page, without its header. */
 function usedOf(page: number): number[] {
   const bytes = readFileSync(path).subarray(page * pageBytes, (page + 1) * pageBytes);
   return range(32, pageBytes - 1).filter((at) => bytes[at] !== 0);
 }
 
-/** Flips each bit of `offsets` on a page in turn, and returns those after which `isWrong`. */
+/** Flips each bit of the bytes at `offsets` on a page in turn. Returns those after which `isWrong`. */
 function eachBit(
   page: number,
   offsets: readonly number[],

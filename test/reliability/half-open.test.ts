@@ -1,4 +1,4 @@
-// A link that is half-open: the connection stands, and nothing comes over it. Who ends it is the client, and how that is told.
+// A half-open link: the connection stands and nothing comes over it. Shows who ends it, and how that is reported.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,23 +15,23 @@ import { openFaultProxy, openScriptedBroker } from '../support/faults.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 async function behindProxy(timing: { ackTimeoutSeconds: number; keepaliveSeconds: number }) {
-  const broker = await openScriptedBroker({ puback: () => 0 }); // which never ends a connection over a keep alive of its own
+  const broker = await openScriptedBroker({ puback: () => 0 }); // it never ends a connection for a missed keep-alive
   const proxy = await openFaultProxy(Number(new URL(broker.url).port));
   onTestFinished(async () => {
     await proxy.close();
     await broker.close();
   });
   const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: proxy.url, allowPlaintext: true } }, 'test');
-  return { proxy, mqtt: { ...mqtt, ...timing } }; // a keep alive of a second: the least that may be set takes 7.5 s to tell
+  return { proxy, mqtt: { ...mqtt, ...timing } }; // a keep-alive of 1 s; the lowest value that can be configured takes 7.5 s
 }
 const will = { topic: 'tocsin/v1/a/b/status', payload: '{}' };
 
-test('no PINGRESP: the client ends the connection, which is told as no answer to whoever waits, and blames no message', async () => {
+test('without a PINGRESP the client ends the connection, the fault is `no_answer`, and no topic is blamed', async () => {
   const { proxy, mqtt } = await behindProxy({ ackTimeoutSeconds: 60, keepaliveSeconds: 1 });
   const publisher = await mqttPublisher(mqtt, {}, 'tocsin-a-b')(will, new AbortController().signal);
   proxy.set('frozen');
   const failure = await publisher.publish('tocsin/v1/a/b/event', '{}', { retain: false }).catch((error: unknown) => error);
-  expect([failure, publisher.lost.reason].map(linkFaultOf)).toEqual(['no_answer', 'no_answer']); // `connection_lost` is what a topic is suspected for
+  expect([failure, publisher.lost.reason].map(linkFaultOf)).toEqual(['no_answer', 'no_answer']); // `connection_lost` would make a topic suspect
   expect(failure).toMatchObject({ refused: false, message: 'Expected a PUBACK for tocsin/v1/a/b/event, got no PINGRESP in time' });
   await publisher.close(false);
 });
@@ -40,7 +40,7 @@ test.each([
   ['no PUBACK', { ackTimeoutSeconds: 1, keepaliveSeconds: 60 }, 'frozen', 'no_answer'],
   ['no PINGRESP', { ackTimeoutSeconds: 60, keepaliveSeconds: 1 }, 'frozen', 'no_answer'],
   ['the connection closed', { ackTimeoutSeconds: 60, keepaliveSeconds: 60 }, 'deaf', 'connection_lost'],
-] as const)('what the courier tells of it: %s', async (_what, timing, fault, told) => {
+] as const)('the fault that the courier reports after: %s', async (_what, timing, fault, told) => {
   const { proxy, mqtt } = await behindProxy(timing);
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-half-open-')), 'outbox.db'), limits);
   const said: string[] = [];
@@ -68,7 +68,7 @@ test.each([
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 2 }));
 });
 
-test('a broker that takes the connection and says nothing cannot be reached, whichever timer is first to tell', () => {
+test('a broker that accepts a connection and sends nothing counts as unreachable, whichever time-out fires first', () => {
   for (const cause of [new LinkError('unreachable', 'no answer in 15 s'), new Error('connack timeout')])
     expect(linkFaultOf(new BrokerError('Expected the broker to accept the sensor', 'check mqtt.url', false, { cause }))).toBe('unreachable');
 });

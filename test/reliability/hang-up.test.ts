@@ -1,5 +1,5 @@
-// A broker that ends the connection over a message that it does not allow, in place of a reason code: over its topic alone, the others are delivered.
-// The clock is the test's own.
+// A broker that ends the connection over a message that it does not allow, without a reason code: only the topic of
+// that message is held back. The clock is simulated.
 import { mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -70,33 +70,36 @@ async function scripted() {
   return broker;
 }
 
-/** Lets the time pass in which what is refused is tried again. */
+/** Advances time so that refused messages are tried again. */
 async function pass(minutes: number, step = 5): Promise<void> {
   for (let i = 0; i < minutes; i += step) {
     aheadMs += step * minuteMs;
     const from = turns;
-    await soon(() => expect(turns).toBeGreaterThan(from + 4)); // it may have lost the connection, and looked again
+    await soon(() => expect(turns).toBeGreaterThan(from + 4)); // it may have lost the connection and read again
   }
 }
 
-test.for(['privacy', 'summary'] as const)('over %s, which comes before the events: they all arrive, and it does once it is allowed', async (topic) => {
-  hangsUpOver = (one) => one === topics[topic];
-  const broker = await scripted();
-  const outbox = start(broker.url);
-  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
-  outbox.append(recordedEvent(41));
-  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 41 }));
-  await pass(2, 1); // after which a summary is tried again
-  expect(of(topic === 'privacy' ? topics.summary : topics.privacy)).toBeGreaterThan(0);
-  await pass(40); // the first five ends, then tries, over which two may end
-  expect(broker.connections()).toBeGreaterThan(5);
-  expect(broker.connections()).toBeLessThanOrEqual(20);
-  hangsUpOver = () => false;
-  await pass(20);
-  await soon(() => expect([of(topics.privacy) > 0, outbox.summaries(9).length]).toEqual([true, 0]));
-});
+test.for(['privacy', 'summary'] as const)(
+  'a broker that hangs up over %s, which precedes the events, gets all events, and the message once it is allowed',
+  async (topic) => {
+    hangsUpOver = (one) => one === topics[topic];
+    const broker = await scripted();
+    const outbox = start(broker.url);
+    await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
+    outbox.append(recordedEvent(41));
+    await soon(() => expect(outbox.fates()).toMatchObject({ sent: 41 }));
+    await pass(2, 1); // a summary is tried again after that
+    expect(of(topic === 'privacy' ? topics.summary : topics.privacy)).toBeGreaterThan(0);
+    await pass(40); // first five ends, then retries, over which two connections may end
+    expect(broker.connections()).toBeGreaterThan(5);
+    expect(broker.connections()).toBeLessThanOrEqual(20);
+    hangsUpOver = () => false;
+    await pass(20);
+    await soon(() => expect([of(topics.privacy) > 0, outbox.summaries(9).length]).toEqual([true, 0]));
+  },
+);
 
-test('over events: all else arrives, health can say that they are refused, and they all arrive once they are allowed', async () => {
+test('a broker that hangs up over events gets everything else, health reports them as refused, and all arrive once allowed', async () => {
   hangsUpOver = (topic) => topic === topics.event;
   const broker = await scripted();
   const outbox = start(broker.url);
@@ -111,7 +114,7 @@ test('over events: all else arrives, health can say that they are refused, and t
   expect([of(topics.event), link.read().eventsRefused]).toEqual([40, false]);
 });
 
-test('over the status, the first of each connection: events are sent all the same, and the birth once it is allowed', async () => {
+test('a broker that hangs up over the birth message gets all events, and the birth once it is allowed', async () => {
   hangsUpOver = (topic) => topic === topics.status;
   const broker = await scripted();
   const outbox = start(broker.url);
@@ -121,7 +124,7 @@ test('over the status, the first of each connection: events are sent all the sam
   await soon(() => expect(of(topics.status)).toBe(1));
 });
 
-test('one that accepts a connection and ends it in the same segment: why is known, and all is sent once it does not', async () => {
+test('a broker that accepts and ends a connection in one segment: the reason is known, and all is sent once it stops doing so', async () => {
   let isTaken = true;
   const broker = await openScriptedBroker({ connack: () => (isTaken ? { disconnect: 142 } : 0), puback: () => 0 });
   onTestFinished(() => broker.close());
@@ -131,19 +134,19 @@ test('one that accepts a connection and ends it in the same segment: why is know
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
 });
 
-test('a stopped courier leaves no connection open to a broker that does not answer the end: its process would not end', async () => {
+test('closing a publisher leaves no connection open, even if the broker does not answer its end', async () => {
   const open = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
-  await soon(() => expect(open()).toBe(0)); // those of the tests before are closed
+  await soon(() => expect(open()).toBe(0)); // those of earlier tests are closed
   const broker = await openScriptedBroker({ puback: () => 0, neverEnds: true });
   onTestFinished(() => broker.close());
   const config = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
   const publisher = await mqttPublisher(config.mqtt, {}, 'tocsin-a-b')({ topic: topics.status, payload: '{}' }, new AbortController().signal);
   expect(open()).toBe(2);
   await publisher.close(true);
-  await soon(() => expect(open()).toBe(1)); // the broker's end is left
+  await soon(() => expect(open()).toBe(1)); // only the broker's end remains
 });
 
-test('a real broker of MQTT 3.1.1, which has no reason codes, over what comes first: all events arrive', async () => {
+test('a real MQTT 3.1.1 broker, without reason codes, that hangs up over the privacy message gets all events', async () => {
   const aedes = await Aedes.createBroker();
   aedes.authorizePublish = (client, { topic }, done) => done(client && topic === topics.privacy ? new Error('not allowed') : null);
   const server = createServer(aedes.handle);
@@ -159,7 +162,7 @@ test('a real broker of MQTT 3.1.1, which has no reason codes, over what comes fi
 test.for([
   ['shuts down ten times, an event unanswered', (broker: number) => (broker <= 10 ? { disconnect: 139 } : 0)],
   ['answers none of five connections', (broker: number) => (broker <= 5 ? undefined : 0)],
-] as const)('one that %s: no topic is suspected, and all is sent over the next', async ([, answer]) => {
+] as const)('a broker that %s makes no topic suspect, and gets everything over a later connection', async ([, answer]) => {
   const broker = await openScriptedBroker({ puback: (topic) => (topic === topics.event ? answer(broker.connections()) : 0) });
   onTestFinished(() => broker.close());
   const outbox = start(broker.url);

@@ -13,11 +13,12 @@ beforeEach(() => {
   path = join(folder, 'outbox.db');
 });
 
-// of the 100 bytes, a bit each, its highest, and all of them: as the last process left the file, and as a power cut does, with a log beside it
+// each of the 100 bytes: one bit, its highest bit, and all bits; as closed by the last process, and with a log as
+// after a power cut
 test.each([
-  ['everything in the file', () => openSqliteOutbox(path, limits, { reserve: true }).close()],
-  ['a log beside it', () => undefined],
-])('a byte of the header overwritten, %s: up again with the id and every event', { timeout: 120_000 }, (_name, settle) => {
+  ['without a log', () => openSqliteOutbox(path, limits, { reserve: true }).close()],
+  ['with a log', () => undefined],
+])('an overwritten header byte, %s: the id and every event are kept', { timeout: 120_000 }, (_name, settle) => {
   const id = leaveOutbox(path);
   settle();
   for (let at = 0; at < 100; at++)
@@ -27,7 +28,7 @@ test.each([
       try {
         cpSync(`${path}-wal`, join(copy, 'outbox.db-wal'));
       } catch {
-        // there is none
+        // there is no log
       }
       const bytes = readFileSync(path);
       bytes[at] = (bytes[at] as number) ^ flip;
@@ -56,7 +57,7 @@ const constants = [
   [59, 3],
 ] as const;
 const release = readdirSync('agent/outbox/migrations').length;
-// 63 is the last of them: one that no release has is no reason to refuse the file
+// byte 63 is the last of the version; a version that no release has is no reason to refuse the file
 const schemaVersion = [
   [60, 1],
   [61, 1],
@@ -66,11 +67,11 @@ const schemaVersion = [
   [63, 0],
 ] as const;
 
-// a repair that only opened the file would find it read-only for ever, no database, or of a format that it does not know
+// a repair that only opened the file would find it read-only, no database, or of an unknown format
 test.each([
-  ...constants.map((of) => ['what never changes in it: put right, and nothing is set aside', [], ...of] as const),
+  ...constants.map((of) => ['a constant byte: corrected, and nothing is set aside', [], ...of] as const),
   ...schemaVersion.map((of) => ['the schema version: repaired, with all events', ['outbox.db.damaged-1'], ...of] as const),
-])('the header overwritten, %s (%j; byte %d with %d)', (_name, setAside, at, value) => {
+])('an overwritten header, %s (%j; byte %d with %d)', (_name, setAside, at, value) => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits, { reserve: true }).close();
   overwrite(path, at, 1, () => value);

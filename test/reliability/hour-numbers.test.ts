@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 const open = () => openSqliteOutbox(path, limits, { repair: true, reserve: true });
 
-/** Hands out `count` hours, all but the first `waiting` told at once, and closes; returns their numbers. */
+/** Writes `count` hourly summaries, reports all but the first `waiting` at once, and closes. Returns their numbers. */
 function tell(outbox: Outbox, count: number, waiting = 0): number[] {
   const told: number[] = [];
   for (let hour = 0; hour < count; hour++) {
@@ -32,35 +32,35 @@ function tell(outbox: Outbox, count: number, waiting = 0): number[] {
 const damageNumbers = () => overwrite(path, pagesOf(path).findIndex(({ table }) => table === 'sqlite_sequence') * pageBytes, pageBytes, () => 0xff);
 
 test.each([
-  ['all told', 0],
-  ['one waits that the platform refuses', 1],
-])('the page of the last numbers is lost again and again, %s: no hour is given a number that one had before', (_name, waiting) => {
+  ['all reported', 0],
+  ['one waits because the platform refuses it', 1],
+])('after repeated loss of the page of last numbers (%s) no summary gets a number that was used before', (_name, waiting) => {
   const first = open();
   const { id } = first;
   first.append(recordedEvent(1));
   const told = tell(first, 1200, waiting);
   for (let repair = 1; repair <= 3; repair++) {
     damageNumbers();
-    const outbox = open(); // and no event is heard in between
+    const outbox = open(); // no event is stored in between
     expect(outbox.id).toBe(id);
     expect(quarantined(path)).toHaveLength(repair);
     told.push(...tell(outbox, 1200));
   }
   expect(new Set(told).size).toBe(told.length);
-  expect(Math.max(...told), 'what is published allows 10^12, the table 10^9').toBeLessThan(1e9);
+  expect(Math.max(...told), 'the schema allows 10^12, the table 10^9').toBeLessThan(1e9);
   const outbox = open();
   outbox.append(recordedEvent(2));
-  expect(outbox.pending(0, 10).at(-1)?.sequence, 'nor is an event').toBeGreaterThan(300_000);
+  expect(outbox.pending(0, 10).at(-1)?.sequence, 'nor does an event').toBeGreaterThan(300_000);
   outbox.close();
 });
 
 test.each([
-  ['its name is no longer that of a table', "SET name = 'hour_summarx'"],
+  ['its name is not that of a table', "SET name = 'hour_summarx'"],
   ['it has no name', 'SET name = NULL'],
-  ['it is a word', "SET seq = 'many'"],
-  ['it is nothing', 'SET seq = NULL'],
+  ['it is text', "SET seq = 'many'"],
+  ['it is null', 'SET seq = NULL'],
   ['it is negative', 'SET seq = -4'],
-])('no hour waits, and of their last number %s: that is damage, and no number is used twice', (_name, change) => {
+])('without pending summaries, a wrong last number (%s) is damage, and no number is used twice', (_name, change) => {
   const told = tell(open(), 5);
   const db = new Database(path);
   db.exec(`UPDATE sqlite_sequence ${change} WHERE name = 'hour_summary'`);
@@ -70,7 +70,7 @@ test.each([
   expect(tell(outbox, 1)[0]).toBeGreaterThan(Math.max(...told));
 });
 
-test('the last number of an event or an hour became one that is lower than of those that wait: that is damage, and no number is used twice', () => {
+test('a last number lower than that of pending events or summaries is damage, and no number is used twice', () => {
   const first = open();
   for (let i = 1; i <= 5; i++) first.append(recordedEvent(i));
   const told = tell(first, 5, 4);
@@ -90,7 +90,7 @@ test('the last number of an event or an hour became one that is lower than of th
   }
 });
 
-test('a page of hours is damaged, the first, one in the middle, the last or that of the outbox id: those on the others wait on, and no number is used twice', () => {
+test('a damaged page of summaries or of the outbox id: summaries on other pages are kept, and no number is used twice', () => {
   const before = open();
   before.append(recordedEvent(1));
   for (let hour = 0; hour < 90; hour++) before.writeSummary(hourSummary({ beganMonotonicMs: hour * 3_600_000 }));
@@ -115,7 +115,7 @@ test('a page of hours is damaged, the first, one in the middle, the last or that
   }
 });
 
-test('nothing says any more how far the numbers of events went: the outbox goes on under another id, for under the old one some would be used twice', () => {
+test('if the last event number is unknown, the outbox gets a new id, since numbers would be used twice under the old one', () => {
   const first = open();
   const { id } = first;
   for (let i = 1; i <= 5; i++) first.append(recordedEvent(i));
@@ -124,7 +124,7 @@ test('nothing says any more how far the numbers of events went: the outbox goes 
   for (const name of ['sqlite_sequence', 'event', 'recent'])
     for (const [page, { table }] of pages.entries()) if (table === name) overwrite(path, page * pageBytes, pageBytes, () => 0xff);
   let now = 0;
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10_000)); // nothing is looked for longer than it need be
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10_000)); // so that no search lasts longer than needed
   const outbox = open();
   clock.mockRestore();
   expect(outbox.id).not.toBe(id);
@@ -132,7 +132,7 @@ test('nothing says any more how far the numbers of events went: the outbox goes 
   outbox.close();
 });
 
-test('hours that memory has no room for while the disk takes none, and one that the schema refuses, leave numbers that are missing', () => {
+test('summaries beyond the memory limit, and one that the schema refuses, leave missing numbers', () => {
   const outbox = open();
   const logged: string[] = [];
   const inner = outbox.writeSummary.bind(outbox);
@@ -165,8 +165,8 @@ test('hours that memory has no room for while the disk takes none, and one that 
   outbox.close();
 });
 
-// all at once they would keep the listener from its sound for longer than its watchdog waits, and be lost with it
-test('hours that were held are stored for a second at a time, on a disk that takes 5 s for each', () => {
+// storing all at once would block the listener for longer than its watchdog waits, and lose them with it
+test('held summaries are stored for a second at a time, on a disk that takes 5 s for each', () => {
   const outbox = open();
   const inner = outbox.writeSummary;
   let [now, isBroken] = [0, true];
@@ -186,7 +186,7 @@ test('hours that were held are stored for a second at a time, on a disk that tak
   outbox.close();
 });
 
-test('an hour that is not stored takes no numbers with it', () => {
+test('a summary that cannot be stored uses no numbers', () => {
   const outbox = open();
   expect(() => outbox.writeSummary(hourSummary({ recognised: { glass_break: -1, shout: 0, bang: 0 } }), 5)).toThrow();
   outbox.writeSummary(hourSummary());
@@ -195,7 +195,7 @@ test('an hour that is not stored takes no numbers with it', () => {
   outbox.close();
 });
 
-test('however many events there were, there is a number for the next hour', () => {
+test('there is a number for the next summary after any count of events', () => {
   expect(unusedHour(0)).toBe(1_000_000);
   expect(unusedHour(899_999_900_000)).toBeLessThan(900_000_000);
 });

@@ -1,5 +1,6 @@
-// Stores events without end, one a minute of its own time, and says each sequence number once append returned: kill-worker.ts OUTBOX FIRST [erase]
-// With `erase` each is delivered, and an hour goes by, before the next: the log is overwritten.
+// Stores events without end, one a minute of its own time, and prints each sequence number once append returned:
+// kill-worker.ts OUTBOX FIRST [erase]. With `erase` each event is acknowledged and an hour passes before the next, so
+// that the log is overwritten.
 import { writeSync } from 'node:fs';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';

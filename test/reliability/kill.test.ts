@@ -11,10 +11,10 @@ import { openMessages } from '../support/messages.ts';
 import { seededRandom } from '../support/random.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
-// TOCSIN_KILLS=1000 npx vitest run test/reliability/kill.test.ts
+// More kills: TOCSIN_KILLS=1000 npx vitest run test/reliability/kill.test.ts
 const kills = Number(process.env.TOCSIN_KILLS ?? 100);
 
-/** Runs a script until it has lived for `ms` after its start or after what `begun` waits for, then kills it. Returns what it printed. */
+/** Runs a script for `ms` after its start, or after what `begun` waits for, and kills it. Returns its output. */
 async function killed(args: string[], ms: number, begun?: (spoke: Promise<void>) => Promise<void>): Promise<string> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
@@ -32,14 +32,14 @@ async function killed(args: string[], ms: number, begun?: (spoke: Promise<void>)
   return said;
 }
 
-test(`the listener's side, killed ${kills} times: what append returned for is there, in order, each once`, { timeout: 600_000 }, async () => {
+test(`a storing process killed ${kills} times: every event for which append returned is stored once, in order`, { timeout: 600_000 }, async () => {
   const random = seededRandom(1);
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-kill-')), 'outbox.db');
   let returned = 0;
   let unreported = 0;
   let began = 1;
   for (let i = 0; i < kills; i++) {
-    // from the first milliseconds of opening to the middle of writing
+    // from the first milliseconds of opening to the middle of a write
     const said = await killed(
       ['test/reliability/kill-worker.ts', path, String(began)],
       random() * (i % 4 === 0 ? 250 : 30),
@@ -50,7 +50,7 @@ test(`the listener's side, killed ${kills} times: what append returned for is th
     const outbox = openSqliteOutbox(path, limits, { listenerRuns: () => false });
     const stored = outbox.pending(0, 1_000_000);
     const minutes = stored.map((e) => e.onsetMonotonicMs / 60_000);
-    // one more than was reported may be there: the kill came between the commit and the report
+    // one more event may be stored: the kill came between the commit and the output
     expect(minutes.length - (began - 1)).toBeGreaterThanOrEqual(indexes.length);
     expect(minutes.length - (began - 1)).toBeLessThanOrEqual(indexes.length + 1);
     unreported += minutes.length - (began - 1) - indexes.length;
@@ -87,12 +87,12 @@ test(`the courier, killed ${kills} times${withoutMosquitto ? ' (embedded broker:
   for (let i = 0; i < kills; i++) {
     store(40);
     const before = seen.events().length;
-    // half of the kills fall while it sends, however long it takes to start; the others anywhere
+    // half of the kills come while it sends, however long its start takes; the others at any time
     const sending = i % 2 === 0;
     const arrives = () => seen.until(() => seen.events().length > before);
     await Promise.all([
       killed(['agent/main.ts', 'deliver', '--config', config], sending ? random() * 30 : 150 + random() * 700, sending ? arrives : undefined),
-      // while it runs, the listener goes on
+      // the listener continues meanwhile
       delay(random() * 500).then(() => store(5)),
     ]);
     if (seen.events().length > before && outbox.pendingCount() > 0) inTheMiddle++;

@@ -19,7 +19,7 @@ const listenersLock = () => `${path}.listener.lock`;
 const hold = () => holdHalfLock(path, 'listener', 0);
 const busy = expect.objectContaining({ code: 'SQLITE_BUSY' });
 
-/** Another process that does this with `half-lock.ts` and says what came of it, then lives until its end is asked for. */
+/** Another process that runs `work` with `half-lock.ts`, reports the outcome, and lives until `end` is called. */
 async function otherProcess(work: string): Promise<{ said: string; end: () => Promise<unknown> }> {
   const script = `import { holdHalfLock } from '${join(process.cwd(), 'agent/outbox/half-lock.ts')}';
     import { openDatabase } from '${join(process.cwd(), 'agent/outbox/sqlite-database.ts')}';
@@ -36,7 +36,7 @@ async function otherProcess(work: string): Promise<{ said: string; end: () => Pr
 }
 const otherListener = () => otherProcess(`holdHalfLock('${path}', 'listener', 0)`);
 
-/** An outbox one of whose pages of events is damaged. */
+/** Leaves an outbox with a damaged page of events. */
 function leaveDamaged(): void {
   const outbox = openSqliteOutbox(path, limits);
   for (let i = 1; i <= 200; i++) outbox.append(recordedEvent(i));
@@ -45,7 +45,7 @@ function leaveDamaged(): void {
 }
 const openRepaired = () => openSqliteOutbox(path, limits, { repair: true });
 
-test('the lock of a repair holds something: it is emptied, and the outbox repaired', () => {
+test('a repair lock file with content is emptied, and the outbox is repaired', () => {
   leaveDamaged();
   writeFileSync(`${path}.lock`, noise);
   const outbox = openRepaired();
@@ -55,7 +55,7 @@ test('the lock of a repair holds something: it is emptied, and the outbox repair
   expect(statSync(`${path}.lock`).size).toBe(0);
 });
 
-test('the other half repairs, and its lock holds something: it is not repaired twice at once', async () => {
+test('while another process repairs, its lock holds even if its file has content', async () => {
   leaveDamaged();
   const other = await otherProcess(`globalThis.lock = openDatabase('${path}.lock').exec('BEGIN EXCLUSIVE')`);
   expect(other.said).toBe('held');
@@ -67,7 +67,7 @@ test('the other half repairs, and its lock holds something: it is not repaired t
   expect(quarantined(path)).toHaveLength(1);
 });
 
-test('the lock of a half holds something: it is emptied and held, and asked for', async () => {
+test('a process lock file with content is emptied and held, and can be queried', async () => {
   writeFileSync(listenersLock(), noise);
   const other = await otherListener();
   expect(other.said).toBe('held');
@@ -78,7 +78,7 @@ test('the lock of a half holds something: it is emptied and held, and asked for'
   expect(runs()).toBe(false);
 });
 
-test('the lock of a listener that runs comes to hold something: it stays its lock, whoever else wants it', async () => {
+test('content written to the lock file of a running listener does not release the lock', async () => {
   const other = await otherListener();
   const runs = openListenerProbe(path);
   for (let i = 0; i < 2; i++) {
@@ -92,7 +92,7 @@ test('the lock of a listener that runs comes to hold something: it stays its loc
   hold().release();
 });
 
-test('this process holds it, and wants it again: it does not let go', async () => {
+test('a second attempt of the same process to take the lock does not release it', async () => {
   const { release } = hold();
   const held = statSync(listenersLock()).ino;
   const other = await otherProcess(`(await import('node:fs')).writeFileSync('${listenersLock()}', 'noise')`);
@@ -106,7 +106,7 @@ test('this process holds it, and wants it again: it does not let go', async () =
   expect((await otherListener()).said).toBe('held');
 });
 
-test('the file of the lock is deleted, and another listener starts: it is seen to run, not taken for dead', async () => {
+test("after the lock file was deleted, another listener's lock is recognised", async () => {
   const first = await otherListener();
   const runs = openListenerProbe(path);
   expect(runs()).toBe(true);
@@ -120,19 +120,19 @@ test('the file of the lock is deleted, and another listener starts: it is seen t
   expect(runs()).toBe(false);
 });
 
-test.each(['deleted', 'replaced'] as const)('the file of the lock is %s under a half that runs: it takes the one in its place', async (how) => {
+test.each(['deleted', 'replaced'] as const)('a running process takes the lock of the new file after its lock file was %s', async (how) => {
   const { release } = holdLock(path, 'listener', silentLogger);
   onTestFinished(() => release());
   if (how === 'deleted') rmSync(listenersLock());
   else {
-    writeFileSync(`${path}.other`, ''); // as on a disk that is mounted anew
+    writeFileSync(`${path}.other`, ''); // as on a disk that is mounted again
     renameSync(`${path}.other`, listenersLock());
   }
   const asked = () => otherProcess(`(await import('node:fs')).statSync('${listenersLock()}'); holdHalfLock('${path}', 'listener', 0).release()`);
   await vi.waitFor(async () => expect((await asked()).said).toBe('SQLITE_BUSY'), { timeout: 20_000, interval: 200 });
 });
 
-test('a lock that rests is taken again, also where somebody asks for it just then', async () => {
+test('a lock at rest is taken again, even if another process holds it at that moment', async () => {
   const lock = holdLock(path, 'listener', silentLogger);
   onTestFinished(() => lock.release());
   const runs = openListenerProbe(path);

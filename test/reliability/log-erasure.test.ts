@@ -1,4 +1,5 @@
-// What was delivered is in no file of the outbox an hour later: the write-ahead log is overwritten, and not taken for a damaged one. The clock is the test's own.
+// Delivered events are in no file of the outbox an hour later: the write-ahead log is overwritten, which is not taken
+// for damage. The clock is simulated.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
@@ -41,7 +42,7 @@ function pass(ms: number): void {
   listener.writeHearing(hearingRecord());
 }
 
-/** Files beside the outbox, and itself, in which the time of one of these events stands as SQLite writes it. */
+/** The files of the outbox that contain the time of one of these events in SQLite's format. */
 function filesWith(first: number, last: number): string[] {
   const times = range(first, last).map((i) => {
     const time = Buffer.alloc(6);
@@ -55,7 +56,7 @@ function filesWith(first: number, last: number): string[] {
   return readdirSync(dirname(path)).filter(holds).toSorted();
 }
 
-/** The outbox as a power cut leaves it, or a kill, opened by the next listener. */
+/** Opens a copy of the outbox, as a power cut or a kill leaves it, as the next listener does. */
 function after(ends: readonly string[], memory?: Buffer): Outbox {
   const copy = join(mkdtempSync(join(tmpdir(), 'tocsin-erased-')), 'outbox.db');
   for (const end of ends) cpSync(`${path}${end}`, `${copy}${end}`);
@@ -65,7 +66,7 @@ function after(ends: readonly string[], memory?: Buffer): Outbox {
   return next;
 }
 
-test('an hour after events were delivered nothing of them is in any file, what waits is, and numbers go on', () => {
+test('an hour after delivery no file contains an event; pending events are kept, and numbers continue', () => {
   store(1, 300);
   courier.acknowledge(range(1, 250));
   expect(filesWith(1, 250)).toContain('outbox.db-wal');
@@ -75,14 +76,14 @@ test('an hour after events were delivered nothing of them is in any file, what w
   pass(1);
   expect(filesWith(1, 250)).toEqual([]);
   expect(filesWith(251, 300)).toEqual(['outbox.db']);
-  expect(statSync(`${path}-wal`).size, 'one that grows again costs the disk more for each write').toBe(bytes);
+  expect(statSync(`${path}-wal`).size, 'a log that grows again costs more disk writes').toBe(bytes);
   expect(courier.pending(0, 100).map((event) => event.sequence)).toEqual(range(251, 300));
   store(301, 301);
   expect(courier.pending(300, 10).map((event) => event.sequence)).toEqual([301]);
   expect(courier.readHearing()).toEqual(hearingRecord());
 });
 
-test('what stands last in the log is overwritten too, where none of its bytes is zero', () => {
+test('the end of the log is overwritten too, even if none of its bytes is zero', () => {
   store(1, 300);
   courier.acknowledge(range(1, 250));
   appendFileSync(`${path}-wal`, Buffer.alloc(frameBytes, 7));
@@ -90,7 +91,7 @@ test('what stands last in the log is overwritten too, where none of its bytes is
   expect(readFileSync(`${path}-wal`).subarray(-frameBytes)).toEqual(Buffer.alloc(frameBytes));
 });
 
-test('it is overwritten once an hour at most, and only where an event has left since', () => {
+test('the log is overwritten at most once an hour, and only if an event was removed since', () => {
   const asked = vi.spyOn(Database.prototype, 'exec');
   const count = () => asked.mock.calls.filter(([text]) => text === 'BEGIN IMMEDIATE').length;
   for (let hour = 0; hour < 3; hour++) pass(hourMs);
@@ -110,7 +111,7 @@ test('it is overwritten once an hour at most, and only where an event has left s
   expect(count()).toBe(3);
 });
 
-test('while another program reads it stays, and is overwritten ten minutes later; what is stored meanwhile is there', () => {
+test('while another program reads, the log is not overwritten; it is ten minutes later, and events stored meanwhile are kept', () => {
   store(1, 20);
   courier.acknowledge(range(1, 20));
   const reader = new Database(path, { readonly: true });
@@ -126,7 +127,7 @@ test('while another program reads it stays, and is overwritten ten minutes later
   expect(courier.pending(0, 100).map((event) => event.sequence)).toEqual([21]);
 });
 
-test('nobody writes in the log while it is overwritten', () => {
+test('no other connection can write while the log is overwritten', () => {
   store(1, 20);
   courier.acknowledge([1]);
   const other = new Database(path, { timeout: 0 });
@@ -143,7 +144,7 @@ test('nobody writes in the log while it is overwritten', () => {
   expect(filesWith(1, 1)).toEqual([]);
 });
 
-test('nor is anything overwritten in the log of a file that a repair has put in the place of this one: no lock keeps others from writing there', () => {
+test('the log of a file that replaced this one is not overwritten', () => {
   store(1, 20);
   courier.acknowledge([1]);
   const other = join(mkdtempSync(join(tmpdir(), 'tocsin-replacing-')), 'outbox.db');
@@ -166,7 +167,7 @@ test('nor is anything overwritten in the log of a file that a repair has put in 
   replacing.close();
 });
 
-test('what SQLite reads no more of it begins behind its last frame, and nowhere where one of it stands behind damage', () => {
+test('staleFrom gives the end of the last valid frame, and nothing if a frame follows damage', () => {
   for (let i = 1; i <= 300; i++) store(i, i);
   const log = `${path}-wal`;
   const copy = join(mkdtempSync(join(tmpdir(), 'tocsin-stale-')), 'outbox.db');
@@ -179,7 +180,7 @@ test('what SQLite reads no more of it begins behind its last frame, and nowhere 
   expect(live).toBeLessThan(statSync(log).size);
   expect(damaged(0)).toBe(live);
   expect(damaged(32 + 2 * frameBytes + 500)).toBeUndefined();
-  expect(damaged(live - frameBytes + 8), 'the salt of the last frame, which who has it open reads all the same').toBeUndefined();
+  expect(damaged(live - frameBytes + 8), 'the salt of the last frame, which an open connection still reads').toBeUndefined();
   rmSync(`${copy}-shm`);
   expect(staleFrom(copy)).toBeUndefined();
 });
@@ -187,7 +188,7 @@ test('what SQLite reads no more of it begins behind its last frame, and nowhere 
 test.each([
   ['a power cut', ['', '-wal']],
   ['a kill', ['', '-wal', '-shm']],
-] as const)('after that %s is no damage and takes no number', (_what, ends) => {
+] as const)('after an overwritten log, %s is not damage and loses no number', (_what, ends) => {
   store(1, 20);
   courier.acknowledge(range(1, 10));
   pass(hourMs);
@@ -196,7 +197,7 @@ test.each([
   expect(next.pending(0, 100).map((event) => event.sequence)).toEqual(range(11, 20));
 });
 
-test('nor is shared memory from before that, as a power cut leaves it', () => {
+test('shared memory from before the log was overwritten, as after a power cut, is not damage', () => {
   store(1, 20);
   courier.acknowledge(range(1, 10));
   const memory = readFileSync(`${path}-shm`);
@@ -206,9 +207,9 @@ test('nor is shared memory from before that, as a power cut leaves it', () => {
 });
 
 test.each([
-  ['gone', () => rmSync(`${path}-wal`)],
+  ['deleted', () => rmSync(`${path}-wal`)],
   ['of zero length', () => truncateSync(`${path}-wal`)],
-])('a log that is lost after that, %s, is noticed: the events in it are a gap', (_how, lose) => {
+])('a log lost after it was overwritten (%s) is detected, and its events are a gap', (_how, lose) => {
   store(1, 20);
   courier.acknowledge(range(1, 10));
   pass(hourMs);
@@ -227,7 +228,7 @@ test.each([
   }
 });
 
-test('killed at random 25 times while it is overwritten after each event: no number is skipped or used twice, and nothing is set aside', async () => {
+test('25 random kills while the log is overwritten after each event skip and reuse no number, and set nothing aside', async () => {
   const random = seededRandom(5);
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-kill-')), 'outbox.db');
   let newest = 0;
@@ -244,7 +245,7 @@ test('killed at random 25 times while it is overwritten after each event: no num
     const returned = Number(said.trim().split('\n').at(-1));
     const next = openSqliteOutbox(path, limits, { repair: true, reserve: true });
     newest = next.newest();
-    expect(newest - returned, 'one more may be stored than was said').toBeOneOf([0, 1]);
+    expect(newest - returned, 'one more may be stored than was printed').toBeOneOf([0, 1]);
     next.acknowledge(next.pending(0, 10).map((event) => event.sequence));
     expect([next.fates().sent, next.gaps(10), next.faults()]).toEqual([newest, [], []]);
     next.close();

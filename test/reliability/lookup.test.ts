@@ -1,4 +1,5 @@
-// A resolver that does not answer: a look-up that is under way cannot be ended, and holds a process for as long as it waits.
+// A DNS resolver that does not answer: a running look-up cannot be cancelled and keeps the process alive while it
+// waits.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,7 +8,7 @@ import { stringify } from 'yaml';
 import { soon } from '../support/courier.ts';
 import { startHalf } from '../support/half.ts';
 
-test('a courier that is stopped during a look-up that is not answered ends in order, and warns of nothing', async () => {
+test('a courier stopped during an unanswered DNS look-up ends in order and logs no warning', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-lookup-'));
   const path = join(folder, 'tocsin.yaml');
   writeFileSync(

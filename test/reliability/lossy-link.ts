@@ -1,5 +1,5 @@
-// Run inside a network namespace of its own: loses 20 % of the packets to and from a broker's port, delivers events over it with the
-// real courier and says what came out, as JSON: lossy-link.ts EVENTS
+// Runs in its own network namespace: drops 20 % of the packets to and from a broker port, delivers events over it
+// with the real courier and prints the result as JSON: lossy-link.ts EVENTS
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -56,7 +56,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
-/** A broker behind a proxy, and what arrived at it. */
+/** A broker behind a proxy, and what arrived at the broker. */
 async function behindProxy() {
   const port = await freePort();
   const broker = withoutMosquitto ? await openEmbeddedBroker(port) : await openMosquitto(folder, port);
@@ -78,24 +78,27 @@ async function behindProxy() {
   return { proxy, seen, complete };
 }
 
-describe(`a network that fails${withoutMosquitto ? ' (embedded broker: mosquitto is not here)' : ''}`, () => {
-  test.each(['frozen', 'deaf'] as const)('%s for a while, in the middle of sending: nothing lost, order kept, few connections', async (fault) => {
-    const { proxy, seen, complete } = await behindProxy();
-    store(20);
-    start(proxy.url);
-    await until(() => outbox.fates().sent > 0);
-    proxy.set(fault);
-    store(40);
-    await delay(4000);
-    // at 1 s to give up and a growing wait this is three or four, not dozens
-    expect(proxy.connections()).toBeLessThanOrEqual(6);
-    expect(outbox.pendingCount()).toBeGreaterThan(0);
-    proxy.set('none');
-    await complete();
-    process.stdout.write(`${fault}: ${JSON.stringify({ stored, received: seen.events().length, connections: proxy.connections() })}\n`);
-  });
+describe(`a failing network${withoutMosquitto ? ' (embedded broker: mosquitto is not here)' : ''}`, () => {
+  test.each(['frozen', 'deaf'] as const)(
+    '%s for a while during delivery: no event is lost, the order is kept, and there are few connections',
+    async (fault) => {
+      const { proxy, seen, complete } = await behindProxy();
+      store(20);
+      start(proxy.url);
+      await until(() => outbox.fates().sent > 0);
+      proxy.set(fault);
+      store(40);
+      await delay(4000);
+      // with a time-out of 1 s and growing waits these are three or four, not dozens
+      expect(proxy.connections()).toBeLessThanOrEqual(6);
+      expect(outbox.pendingCount()).toBeGreaterThan(0);
+      proxy.set('none');
+      await complete();
+      process.stdout.write(`${fault}: ${JSON.stringify({ stored, received: seen.events().length, connections: proxy.connections() })}\n`);
+    },
+  );
 
-  test('broken 40 times in a row, mid-flight: nothing lost, order kept', async () => {
+  test('a connection broken 40 times during delivery loses no event and keeps the order', async () => {
     const { proxy, seen, complete } = await behindProxy();
     start(proxy.url);
     for (let i = 0; i < 40; i++) {
@@ -108,7 +111,7 @@ describe(`a network that fails${withoutMosquitto ? ' (embedded broker: mosquitto
     expect(proxy.connections()).toBeLessThanOrEqual(20);
   });
 
-  test('a link of 2 kB a second: nothing lost, and patience instead of sending again', async () => {
+  test('all events arrive over a link of 2 kB/s', async () => {
     const { proxy, seen, complete } = await behindProxy();
     proxy.set('slow');
     store(12);
@@ -118,10 +121,10 @@ describe(`a network that fails${withoutMosquitto ? ' (embedded broker: mosquitto
   });
 
   test.each([
-    ['nobody listens', async () => `mqtt://127.0.0.1:${await freePort()}`],
-    ['the name is not known', async () => 'mqtt://broker.invalid:1883'],
-    ['TLS is expected and not spoken', async () => (await behindProxy()).proxy.url.replace('mqtt:', 'mqtts:')],
-  ])('%s: events are kept and the courier goes on', async (_name, url) => {
+    ['no broker listens', async () => `mqtt://127.0.0.1:${await freePort()}`],
+    ['the host name is unknown', async () => 'mqtt://broker.invalid:1883'],
+    ['the broker has no TLS', async () => (await behindProxy()).proxy.url.replace('mqtt:', 'mqtts:')],
+  ])('events are kept and the courier continues when %s', async (_name, url) => {
     store(5);
     start(await url());
     await delay(1500);
@@ -131,7 +134,7 @@ describe(`a network that fails${withoutMosquitto ? ' (embedded broker: mosquitto
 });
 
 describe('a broker that refuses (scripted, MQTT 5)', () => {
-  test.each([128, 131, 135, 144, 145, 151, 153])('PUBACK %i for one event: it is kept, those behind it are sent', async (code) => {
+  test.each([128, 131, 135, 144, 145, 151, 153])('an event answered with PUBACK %i is kept, and later events are sent', async (code) => {
     const taken: number[] = [];
     const broker = await openScriptedBroker({
       puback(topic, payload) {
@@ -154,9 +157,9 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  // at once: with waits that grow, one after another would take minutes; each has an outbox of its own, and is ended by its own context
+  // concurrent, since the growing waits would take minutes in sequence; each case has its own outbox and context
   test.concurrent.for([128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 140, 144, 149, 151, 153, 154, 155, 156, 157, 159])(
-    'CONNACK with reason code %d: kept, and sent once the broker accepts',
+    'after CONNACK with reason code %d events are kept, and sent once the broker accepts',
     async (code, { onTestFinished }) => {
       const answers = [code, code];
       const broker = await openScriptedBroker({ connack: () => answers.shift() ?? 0, puback: () => 0 });
@@ -178,7 +181,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     },
   );
 
-  test('CONNACK refusals without end: kept, and not hammered', async () => {
+  test('a broker that always refuses the CONNACK: events are kept, and there are at most 8 attempts in 3 s', async () => {
     const broker = await openScriptedBroker({ connack: () => 135, puback: () => 0 });
     onTestFinished(() => broker.close());
     store(5);
@@ -191,7 +194,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  test('a broker that takes ten at once and answers none of them: given up after the time for an answer, and all sent over the next', async () => {
+  test('a broker that answers none of ten messages in flight: the connection times out, and all are sent over the next', async () => {
     let answers = false;
     const broker = await openScriptedBroker({ puback: (topic) => (answers || topic.endsWith('/status') ? 0 : undefined), receiveMaximum: 10 });
     onTestFinished(() => broker.close());
@@ -204,11 +207,11 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     store(30);
     await delay(300);
     stop.abort();
-    await delivering; // which has ten under way and six that wait
+    await delivering; // ten messages are in flight and six wait
     expect(outbox.fates().sent).toBe(30);
   });
 
-  test('a broker that takes ten messages at once, fewer than the courier would send: never more, over one connection', async () => {
+  test('a Receive Maximum of ten is respected, over one connection', async () => {
     const broker = await openScriptedBroker({ puback: () => 0, receiveMaximum: 10 });
     onTestFinished(() => broker.close());
     store(100);
@@ -219,7 +222,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  test('a message larger than the broker takes: it is kept and not sent, the others go over the same connection, and one of just that size does too', async () => {
+  test('an event above the Maximum Packet Size is kept; other events, and one of exactly that size, are sent', async () => {
     const sizes: number[] = [];
     const unlimited = await openScriptedBroker({
       puback(topic, _payload, bytes) {
@@ -235,7 +238,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
     const broker = await openScriptedBroker({ puback: () => 0, maximumPacketSize: Math.max(...sizes) });
     onTestFinished(() => broker.close());
-    outbox.append(recordedEvent(stored++, { model: { name: 'streets', version: '0.1.0' } })); // a byte more
+    outbox.append(recordedEvent(stored++, { model: { name: 'streets', version: '0.1.0' } })); // one byte more
     store(40);
     stop = new AbortController();
     start(broker.url, '5');
@@ -247,7 +250,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  test('the status refused: events are sent all the same', async () => {
+  test('with the status refused, events are still sent', async () => {
     const broker = await openScriptedBroker({ puback: (topic) => (topic.endsWith('/status') ? 135 : 0) });
     onTestFinished(() => broker.close());
     store(5);
@@ -257,7 +260,7 @@ describe('a broker that refuses (scripted, MQTT 5)', () => {
     await delivering;
   });
 
-  test('a gap is told once, with its numbers', async () => {
+  test('a gap is reported once, with its numbers', async () => {
     const gaps: unknown[] = [];
     const broker = await openScriptedBroker({
       puback(topic, payload) {

@@ -19,7 +19,7 @@ beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-older-')), 'outbox.db');
 });
 
-/** Every row of every table, and the numbers given out last. */
+/** The rows of all tables, including the last numbers. */
 function rowsOf(file: string): Map<string, Record<string, unknown>[]> {
   const db = new Database(file, { readonly: true });
   const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
@@ -32,7 +32,7 @@ const ages = range(1, versions).flatMap((version) =>
   ['as its last process closed it', 'with its log, as a kill leaves it'].map((left) => [version, left] as const),
 );
 
-test.each(ages)('schema version %d, %s: every row is there as it was, and the numbers go on', (version, left) => {
+test.each(ages)('an outbox of schema version %d, %s: every row is kept, and numbers continue', (version, left) => {
   const db = openOlderOutbox(path, version);
   const moved = join(mkdtempSync(join(tmpdir(), 'tocsin-older-')), 'outbox.db');
   if (left.startsWith('as')) db.close();
@@ -42,7 +42,7 @@ test.each(ages)('schema version %d, %s: every row is there as it was, and the nu
   const outbox = openPatient(moved);
   expect(outbox.id).toBe(olderId);
   const after = rowsOf(moved);
-  const isNew = (row: Record<string, unknown>) => row.name === 'dropped' || row.name === 'unreadable'; // fates of version 2
+  const isNew = (row: Record<string, unknown>) => row.name === 'dropped' || row.name === 'unreadable'; // fates that version 2 added
   for (const [table, rows] of before)
     expect(
       after.get(table)?.filter((row) => version > 1 || !isNew(row)),
@@ -56,7 +56,7 @@ test.each(ages)('schema version %d, %s: every row is there as it was, and the nu
   expect([outbox.faults(), quarantined(moved)]).toEqual([[], []]);
 });
 
-/** What a repair keeps of each table of which no page is damaged. */
+/** What a repair keeps of each table without a damaged page. */
 function whatIsKept(outbox: ReturnType<typeof openPatient>) {
   const view = viewOutbox(path);
   const days = view.listeningDays();
@@ -71,10 +71,11 @@ function whatIsKept(outbox: ReturnType<typeof openPatient>) {
   };
 }
 
-// where everything stands, and the id: without the one nothing can be read, of a file of this release either, and without the other a new one begins
+// the schema and the id: without the schema nothing can be read, in a file of this release either; without the id a
+// new one is made
 const needed = /^(sqlite_schema|outbox)$/;
 
-test.each(range(1, versions))('schema version %d, a page damaged before a half of this release opened it: all that is on the others goes on', (version) => {
+test.each(range(1, versions))('an outbox of schema version %d with a damaged page is migrated, and everything on other pages is kept', (version) => {
   const db = openOlderOutbox(path, version);
   db.close();
   const sound = readFileSync(path);
@@ -105,10 +106,10 @@ test.each(range(1, versions))('schema version %d, a page damaged before a half o
   expect(new Set(tried.map(({ table }) => table)).size).toBeGreaterThanOrEqual(6);
 });
 
-test('a repair begins as the other half stores the first event of another boot and model: that event is kept as well', () => {
+test('an event with a new boot and model, stored as another process begins a repair, is kept', () => {
   openOlderOutbox(path, versions).close();
   const listener = openSqliteOutbox(path, limits);
-  writeFileSync(`${path}.new`, ''); // a repair that was interrupted: it begins anew
+  writeFileSync(`${path}.new`, ''); // an interrupted repair, which starts again
   const last = recordedEvent(9000, { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d', model: { name: 'street', version: '0.9.0' } });
   const open: OpenDatabase = (file, migrated) => {
     const db = openDatabase(file, migrated);
@@ -127,17 +128,14 @@ test('a repair begins as the other half stores the first event of another boot a
 
 const falseVersions = range(1, versions).flatMap((version) => [versions + 1, versions + 3, 100].map((said) => [version, said] as const));
 
-test.each(falseVersions)(
-  'schema version %d, its number overwritten with %d: repaired with all of it, for no later release has this schema',
-  (version, said) => {
-    openOlderOutbox(path, version).close();
-    overwrite(path, 63, 1, () => said);
-    const outbox = openPatient(path);
-    expect([outbox.id, outbox.pending(0, 1000).map(({ sequence }) => sequence), quarantined(path).length]).toEqual([olderId, range(111, 300), 1]);
-  },
-);
+test.each(falseVersions)('an outbox of schema version %d with the version overwritten by %d is repaired completely', (version, said) => {
+  openOlderOutbox(path, version).close();
+  overwrite(path, 63, 1, () => said);
+  const outbox = openPatient(path);
+  expect([outbox.id, outbox.pending(0, 1000).map(({ sequence }) => sequence), quarantined(path).length]).toEqual([olderId, range(111, 300), 1]);
+});
 
-test('a file of a later release is left as it is, damaged too: what is heard is held, it is told, and the later release goes on', () => {
+test('an outbox of a later release stays unchanged, even if damaged; events are held and the fault is reported', () => {
   openOlderOutbox(path, versions).close();
   sayLater(path);
   const sound = readFileSync(path);
@@ -157,23 +155,23 @@ test('a file of a later release is left as it is, damaged too: what is heard is 
     outbox.close();
   }
   const later = new Database(path);
-  later.exec(`ALTER TABLE event DROP COLUMN bearing; PRAGMA user_version = ${versions}`); // to this test, this release is the later one
+  later.exec(`ALTER TABLE event DROP COLUMN bearing; PRAGMA user_version = ${versions}`); // for this test the current release is the later one
   later.close();
   const outbox = openPatient(path);
   expect([outbox.pendingCount(), outbox.faults()]).toEqual([190, []]);
 });
 
-/** As a later release may: one in every table but those of `but`. */
+/** Adds a column to every table but those matching `but`, as a later release may. */
 function addColumns(db: Database.Database, but = /^$/): void {
   const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").pluck().all() as string[];
   for (const table of tables) if (!but.test(table)) db.exec(`ALTER TABLE ${table} ADD COLUMN later INTEGER CHECK (later BETWEEN 0 AND 1)`);
 }
 
-test('a half of this release goes on, whatever it does, in a file to which a later one has added a column everywhere', () => {
+test('a running process of this release keeps working after a later release added a column to the tables', () => {
   const outbox = openPatient(path);
   outbox.append(recordedEvent(1));
   const later = new Database(path);
-  addColumns(later, /^recent$/); // that is written by a trigger, which would be another
+  addColumns(later, /^recent$/); // `recent` is written by a trigger, which the later release would change
   later.pragma(`user_version = ${versions + 1}`);
   later.close();
   for (let i = 2; i <= 5; i++) expect(outbox.append(recordedEvent(i))).toBe('stored');
@@ -200,7 +198,7 @@ test('a half of this release goes on, whatever it does, in a file to which a lat
   expect(rowsOf(path).get('listening_day')).toHaveLength(2);
 });
 
-test('a repair by a release that takes the migrations of a later one along keeps as much', () => {
+test('a repair by a release with a later schema keeps all rows', () => {
   openOlderOutbox(path, versions).close();
   const open: OpenDatabase = (file, migrated) => {
     const db = openDatabase(file, migrated);
@@ -210,5 +208,5 @@ test('a repair by a release that takes the migrations of a later one along keeps
   repairOutbox(path, open, () => false);
   const after = rowsOf(path);
   const counts = ['event', 'recent', 'usual_level', 'hearing', 'hour_summary', 'listening_day', 'would_be_event'].map((table) => after.get(table)?.length);
-  expect(counts).toEqual([190, 61, 24, 1, 3, 1, 2]); // and the number given out last
+  expect(counts).toEqual([190, 61, 24, 1, 3, 1, 2]); // and the last numbers
 });

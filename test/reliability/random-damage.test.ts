@@ -8,12 +8,12 @@ import { leaveOutbox, pageBytes, pagesOf, quarantined, range, stored } from '../
 import { seededRandom } from '../support/random.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
-const names = ['boot', 'model', 'label']; // the tables that an event refers to by number
+const names = ['boot', 'model', 'label']; // the tables to which an event refers by number
 
-// SQLite's pages bear no checksum: what was overwritten with something the schema allows is read as if it had been stored. What is held here is that damage reaches
-// no row that was not overwritten, and that no such row is given up
+// SQLite's pages have no checksum: a page overwritten with data that the schema allows is read as if it had been
+// stored. This test shows that damage reaches no row that was not overwritten, and that no such row is lost.
 test.each([11, 12, 13])(
-  '100 random damages (seed %d): up again every time, rows outside of the damage as they were, no id used twice',
+  '100 random damages (seed %d): the outbox opens every time, other rows are unchanged, and no id is used twice',
   { timeout: 120_000 },
   (seed) => {
     const random = seededRandom(seed);

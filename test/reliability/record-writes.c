@@ -1,6 +1,8 @@
-/* LD_PRELOAD: writes every change of files below $TOCSIN_WATCH to $TOCSIN_TRACE, in order.
- * Record: op byte, name length (u16), name, offset (u64), length (u32), data. Ops: C create, W write, T truncate,
- * S sync, U unlink, R rename (data is the new name). Shared memory (mmap of -shm) is not seen: it does not survive a crash. */
+/*
+ * LD_PRELOAD: writes every change of files below $TOCSIN_WATCH to $TOCSIN_TRACE, in order. Record: op byte, name
+ * length (u16), name, offset (u64), length (u32), data. Ops: C create, W write, T truncate, S sync, U unlink, R rename
+ * (data is the new name). Shared memory (mmap of -shm) is not recorded: it does not survive a crash.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

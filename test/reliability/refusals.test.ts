@@ -1,5 +1,5 @@
-// Events that the broker refuses, by the courier: how often they are tried, and what becomes of the others. The publisher is a fake and the
-// clock the test's own: reason codes of brokers are in network.test.ts.
+// How often the courier tries refused events, and what happens to the others. The publisher is a fake and the clock
+// is simulated; network.test.ts has the reason codes of brokers.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,9 +58,9 @@ async function pass(minutes: number, step = 1): Promise<void> {
   }
 }
 
-test('all of 2,000 refused: over 75 minutes a few are tried, on one connection, and health says so all the while; allowed, all are there within ten minutes', async () => {
+test('while all of 2,000 events are refused, few are tried; once allowed, all arrive within ten minutes over one connection', async () => {
   const outbox = waiting(2000);
-  const seen = start(outbox, refusal, 10_000); // as the courier has it: what has arrived is not to be found again
+  const seen = start(outbox, refusal, 10_000); // the courier's own setting: acknowledged events must not be found again
   await soon(() => expect(tries.length).toBeGreaterThanOrEqual(16));
   const refusing = vi.spyOn(link, 'refusing');
   await pass(75);
@@ -79,7 +79,7 @@ test('all of 2,000 refused: over 75 minutes a few are tried, on one connection, 
   expect(new Set(seen.ids()).size).toBe(seen.ids().length);
 });
 
-test('every other of 4,000 refused: the rest is sent over one connection, and of those refused one after another is tried', async () => {
+test('with every second of 4,000 events refused, the others are sent, and refused ones are retried one at a time', async () => {
   const outbox = waiting(4000);
   refuses = (sequence) => sequence % 2 === 0;
   const seen = start(outbox);
@@ -91,7 +91,7 @@ test('every other of 4,000 refused: the rest is sent over one connection, and of
   expect(again.length).toBeLessThan(20);
   expect(new Set(again).size).toBe(again.length);
   expect([link.read().eventsRefused, seen.connections()]).toEqual([true, 1]);
-  outbox.append(recordedEvent(9001)); // of an odd number: taken, and no word on the others
+  outbox.append(recordedEvent(9001)); // an odd number: accepted, which says nothing about the refused ones
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 2001 }));
   expect(link.read().eventsRefused).toBe(true);
   refuses = () => false;
@@ -100,7 +100,7 @@ test('every other of 4,000 refused: the rest is sent over one connection, and of
   expect([link.read().eventsRefused, seen.connections(), seen.ids().length]).toEqual([false, 1, 4001]);
 });
 
-test('one refused for ever through a quiet night: what is heard in the morning does not wait', async () => {
+test('a new event is sent at once after one event was refused for hours', async () => {
   const outbox = waiting(1);
   refuses = (sequence) => sequence === 1;
   start(outbox);
@@ -110,7 +110,7 @@ test('one refused for ever through a quiet night: what is heard in the morning d
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 1 }));
 });
 
-test('the first 40 refused for ever: those behind them are sent in the end, and what is heard meanwhile', async () => {
+test('with the first 40 events always refused, the later ones and new events are sent within 20 minutes', async () => {
   const outbox = waiting(60);
   refuses = (sequence) => sequence <= 40;
   const seen = start(outbox);
@@ -122,7 +122,7 @@ test('the first 40 refused for ever: those behind them are sent in the end, and 
   expect(seen.connections()).toBe(1);
 });
 
-test('the first 20 and the newest refused for ever, and nothing more is heard: those between are sent in the end', async () => {
+test('with the first 20 events and the newest always refused, those between are sent in the end', async () => {
   const outbox = waiting(60);
   refuses = (sequence) => sequence <= 20 || sequence === 60;
   start(outbox);
@@ -131,7 +131,7 @@ test('the first 20 and the newest refused for ever, and nothing more is heard: t
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 39 }));
 });
 
-test('the first 40 are what the sensor itself does not send: those behind them do not wait', async () => {
+test('events that the sensor itself refuses do not delay later ones', async () => {
   const outbox = waiting(60);
   refuses = (sequence) => sequence <= 40;
   const seen = start(outbox, () => new UnsentError('Expected a message of the closed schema', 'look'));
@@ -140,7 +140,7 @@ test('the first 40 are what the sensor itself does not send: those behind them d
   expect([link.read().eventsRefused, seen.connections()]).toEqual([true, 1]);
 });
 
-test('once one that was refused is taken, those refused still are sent once more, not at each look', async () => {
+test('once a refused event is accepted, the other refused events are tried once more', async () => {
   refuses = (sequence) => sequence <= 2;
   start(waiting(3));
   await soon(() => expect(tries).toEqual([1, 2, 3]));
@@ -151,7 +151,7 @@ test('once one that was refused is taken, those refused still are sent once more
   expect(tries.slice(3)).toEqual([1, 2]);
 });
 
-test('all refused, and the connection breaks: the next one begins with one try, and goes on once that is taken', async () => {
+test('after a broken connection while all events are refused, the next one begins with a single try', async () => {
   const outbox = waiting(100);
   let breaks = false;
   const seen = start(outbox, () => (breaks ? new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false) : refusal()));
@@ -165,7 +165,7 @@ test('all refused, and the connection breaks: the next one begins with one try, 
   const from = turns;
   await soon(() => expect(turns).toBeGreaterThan(from + 5));
   expect(tries.length).toBe(before + 1);
-  expect(tries.at(-1), 'not the first again').toBeGreaterThan(16);
+  expect(tries.at(-1), 'not the first event again').toBeGreaterThan(16);
   await soon(() => expect(link.read().eventsRefused).toBe(true));
   refuses = () => false;
   await pass(10);
@@ -173,7 +173,7 @@ test('all refused, and the connection breaks: the next one begins with one try, 
   expect(link.read().eventsRefused).toBe(false);
 });
 
-test('the trial of an event that was refused waits for room as any other: never more than 16 are under way', async () => {
+test('retries of a refused event count towards the limit of 16 in flight', async () => {
   const outbox = waiting(160);
   let [underway, most, trials] = [0, 0, 0];
   startCourier(outbox, clock, {
@@ -181,7 +181,7 @@ test('the trial of an event that was refused waits for room as any other: never 
     async before({ topic, message }) {
       if (!topic.endsWith('/event')) return;
       most = Math.max(most, ++underway);
-      aheadMs += 5000; // so that a trial is due again and again while the others are under way
+      aheadMs += 5000; // so that a retry becomes due again and again while the others are in flight
       await new Promise((resolve) => setTimeout(resolve, 350)); // longer than the loop waits
       underway--;
       if (message.data.sequence !== 1) return;

@@ -1,4 +1,5 @@
-// What a repair meets rarely: very many gaps, a kill between its two renames, and a half that opens the file meanwhile.
+// Rare cases of a repair: very many gaps, a kill between its two renames, and a process that opens the file
+// meanwhile.
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,20 +20,20 @@ beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-edges-')), 'outbox.db');
 });
 
-test('130,000 events of which every other number is missing are repaired, and each hole is a gap', () => {
+test('130,000 events with every second number missing are repaired, and each hole is a gap', () => {
   openSqliteOutbox(path, limits).close();
   layBacklog(path, 260_000, (i) => recordedEvent(i));
   const db = new Database(path);
   db.exec('DELETE FROM event WHERE sequence % 2 = 0');
   db.close();
-  writeFileSync(`${path}.new`, ''); // a repair that was interrupted: it begins anew
+  writeFileSync(`${path}.new`, ''); // an interrupted repair, which starts again
   const outbox = openSqliteOutbox(path, limits, { repair: true });
   expect(outbox.pendingCount()).toBe(130_000);
   expect(outbox.gaps(200_000).length).toBeGreaterThanOrEqual(129_999);
   outbox.close();
 });
 
-test('a file that another process writes to just then is not set aside: what that stores would be lost with it', () => {
+test('an outbox that another process is writing to is not set aside, since its write would be lost', () => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits).close();
   const other = new Database(path);
@@ -50,7 +51,7 @@ test('a file that another process writes to just then is not set aside: what tha
 });
 
 test.each(['FULL', 'LOCKED', 'PROTOCOL', 'CANTOPEN', 'IOERR_SHMSIZE', 'IOERR_LOCK'])(
-  'nor is one that cannot be opened for what is of the moment (SQLITE_%s)',
+  'an outbox with a temporary error on opening (SQLITE_%s) is not set aside',
   (what) => {
     leaveOutbox(path);
     const open: OpenDatabase = (file, then) => {
@@ -62,7 +63,7 @@ test.each(['FULL', 'LOCKED', 'PROTOCOL', 'CANTOPEN', 'IOERR_SHMSIZE', 'IOERR_LOC
   },
 );
 
-test('a row that the new schema refuses is left out; what else keeps it from being written is thrown', () => {
+test('a row that the new schema refuses is left out; any other write error is thrown', () => {
   const failing = (what: string) => () => {
     throw Object.assign(new Error(what), { code: `SQLITE_${what}` });
   };
@@ -70,7 +71,7 @@ test('a row that the new schema refuses is left out; what else keeps it from bei
   for (const what of ['FULL', 'IOERR_WRITE', 'READONLY', 'CORRUPT']) expect(() => writing(failing(what))).toThrow(what);
 });
 
-test('one of several pages of boots is damaged: every event goes on with its boot, which stands in the index as well', () => {
+test('one damaged page of boots: every event keeps its boot, which is read from the index', () => {
   const before = openSqliteOutbox(path, limits);
   const bootOf = (i: number) => `${String(i).padStart(8, '0')}-7d3a-4f5b-9c8d-1e2f3a4b5c6d`;
   for (const i of range(1, 60)) before.append(recordedEvent(i, { bootId: bootOf(i) }));
@@ -88,7 +89,7 @@ test('one of several pages of boots is damaged: every event goes on with its boo
   }
 });
 
-test('a page of the counts behind thresholds is damaged: the days of listening that are not on it go on, each whole', () => {
+test('one damaged page of threshold counts: days of listening on other pages are kept completely', () => {
   const before = openSqliteOutbox(path, limits);
   const counts = range(0, 44).map((step) => ({ label: 'shout' as const, step, events: 45 - step }));
   for (const day of range(0, 13)) before.addThresholdCounts(thresholdRecord({ seconds: 86_400, counts, utcDay: 20_700 + day }));
@@ -101,7 +102,7 @@ test('a page of the counts behind thresholds is damaged: the days of listening t
   expect(kept).toEqual(days.filter(({ day }) => kept.some((one) => one.day === day)));
 });
 
-test('a disk that is full once the damage has been found is told as full', () => {
+test('a disk that is full after the damage was found is reported as full', () => {
   leaveOutbox(path);
   openSqliteOutbox(path, limits).close();
   overwrite(path, pagesOf(path).findIndex(({ events }) => events.length > 3) * pageBytes, pageBytes, () => 0xa5);
@@ -122,7 +123,7 @@ test('a disk that is full once the damage has been found is told as full', () =>
   expect(readdirSync(dirname(path)).filter((name) => /damaged|new/.test(name))).toEqual([]);
 });
 
-test('killed between the two renames, a repair sets the log aside beside the file that it belongs to', () => {
+test('a repair killed between its two renames later sets the WAL aside together with its file', () => {
   const id = leaveOutbox(path);
   writeFileSync(`${path}.new`, '');
   const repaired = openSqliteOutbox(path, limits, { repair: true });
@@ -132,7 +133,7 @@ test('killed between the two renames, a repair sets the log aside beside the fil
       .filter((name) => name.includes('.damaged-'))
       .toSorted();
   expect(names()).toEqual(['outbox.db.damaged-1', 'outbox.db.damaged-1-wal']);
-  // as it was before its second rename
+  // the state before its second rename
   renameSync(path, `${path}.new`);
   renameSync(`${path}.damaged-1-wal`, `${path}-wal`);
   const { kept } = recoveredOutbox(path, id);
@@ -141,7 +142,7 @@ test('killed between the two renames, a repair sets the log aside beside the fil
   expect(existsSync(`${path}.new`)).toBe(false);
 });
 
-test.each([true, false])('a file that is put in the place of the one that is being opened is the one that is used (repair: %s)', (repair) => {
+test.each([true, false])('a file replaced while it is being opened: the new file is used (repair: %s)', (repair) => {
   openSqliteOutbox(path, limits, { repair: true }).close();
   copyFileSync(path, `${path}.sound`);
   const { pragma } = Database.prototype;

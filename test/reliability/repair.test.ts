@@ -19,14 +19,14 @@ beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-repair-')), 'outbox.db');
 });
 
-/** Milliseconds for which each write from now on waits for a locked database. */
+/** The milliseconds that each later write waits for a locked database. */
 function watchWaits(): () => number[] {
   const pragma = vi.spyOn(Database.prototype, 'pragma');
   onTestFinished(() => pragma.mockRestore());
   return () => pragma.mock.calls.flatMap(([text]) => /^busy_timeout = (\d+)/.exec(text)?.[1] ?? []).map(Number);
 }
 
-/** Opens databases as a repair does, and does `then` once the events of the damaged one have been copied. */
+/** Opens databases as a repair does, and calls `then` once the events of the damaged one were copied. */
 function afterCopying(then: () => void): OpenDatabase {
   return (file, migrated) => {
     const db = openDatabase(file, migrated);
@@ -40,11 +40,11 @@ function afterCopying(then: () => void): OpenDatabase {
   };
 }
 
-test('while one half repairs the other stores nothing in the file that is set aside: it holds it, waits for nothing, and stores it in the new one', () => {
+test('while one process repairs, the other holds its events without waiting and stores them in the new file', () => {
   const listener = openPatient(path, { retryMs: 1e6 });
   const raw = new Database(path, { timeout: 0 });
   for (let i = 1; i <= 20; i++) listener.append(recordedEvent(i));
-  writeFileSync(`${path}.new`, ''); // a repair that was interrupted: it begins anew
+  writeFileSync(`${path}.new`, ''); // an interrupted repair, which starts again
   const fates: string[] = [];
   const waits = watchWaits();
   const open = afterCopying(() => {
@@ -59,7 +59,7 @@ test('while one half repairs the other stores nothing in the file that is set as
   expect(listener.pending(0, 100).map(({ onsetMonotonicMs }) => onsetMonotonicMs / 60_000)).toEqual([...range(1, 20), 30, 31]);
 });
 
-test('another program keeps the outbox from writes: that is waited for once, what is heard is held, and stored when it has ended', () => {
+test('while another program locks the outbox, only the first write waits; events are held and stored afterwards', () => {
   const listener = openPatient(path, { retryMs: 1e6 });
   listener.append(recordedEvent(1));
   const other = new Database(path);
@@ -74,14 +74,14 @@ test('another program keeps the outbox from writes: that is waited for once, wha
   expect(listener.pending(0, 10).map((event) => event.onsetMonotonicMs / 60_000)).toEqual(range(1, 7));
 });
 
-test('where a repair finds no room and is not going on, the other half goes on in the old file', () => {
+test('while an interrupted repair is not running, the other process continues in the old file', () => {
   const listener = openSqliteOutbox(path, limits);
   writeFileSync(`${path}.new`, '');
   expect(listener.append(recordedEvent(1))).toBe('stored');
   listener.close();
 });
 
-test('a half that starts while the other repairs is not kept waiting', () => {
+test('a process that starts during a repair does not wait for it', () => {
   openSqliteOutbox(path, limits).close();
   writeFileSync(`${path}.new`, '');
   const other = new Database(`${path}.lock`);
@@ -95,7 +95,7 @@ test('a half that starts while the other repairs is not kept waiting', () => {
   expect(outbox.pendingCount()).toBe(2);
 });
 
-test.each([[['-wal', '-shm']], [['-wal']]])('the file is gone, and %j are there: they are set aside, and it is told', (ends) => {
+test.each([[['-wal', '-shm']], [['-wal']]])('without the main file, remaining files %j are set aside and the fault is reported', (ends) => {
   const id = leaveOutbox(path, ['', ...ends]);
   rmSync(path);
   const { kept, sameId, outbox } = recoveredOutbox(path, id);
@@ -107,13 +107,13 @@ test.each([[['-wal', '-shm']], [['-wal']]])('the file is gone, and %j are there:
   expect(outbox.faults()).toEqual([]);
 });
 
-test('the file is gone, and only its shared memory is there: a new one is made', () => {
+test('with only shared memory left, a new outbox is made', () => {
   const id = leaveOutbox(path, ['', '-wal', '-shm']);
   for (const end of ['', '-wal']) rmSync(`${path}${end}`);
   expect(recoveredOutbox(path, id).sameId).toBe(false);
 });
 
-test.each([-4, 5, 3e15])('the number given out last is overwritten with %d: events are stored, under numbers that none had', (number) => {
+test.each([-4, 5, 3e15])('with the last event number overwritten by %d, events are stored under unused numbers', (number) => {
   const outbox = openSqliteOutbox(path, limits);
   for (let i = 1; i <= 20; i++) outbox.append(recordedEvent(i));
   outbox.acknowledge(range(1, 20));
@@ -128,7 +128,7 @@ test.each([-4, 5, 3e15])('the number given out last is overwritten with %d: even
   expect(again.fates().dropped).toBe(0);
 });
 
-test.each([-4, 3e9])('the number that an hour was given last is overwritten with %d: hours go on, under numbers that none had', (number) => {
+test.each([-4, 3e9])('with the last summary number overwritten by %d, summaries get unused numbers', (number) => {
   const first = openSqliteOutbox(path, limits);
   const { id } = first;
   for (let hour = 0; hour < 5; hour++) first.writeSummary(hourSummary({ beganMonotonicMs: hour * 3_600_000 }));
@@ -145,7 +145,7 @@ test.each([-4, 3e9])('the number that an hour was given last is overwritten with
   expect(numbers.at(-1)).toBeGreaterThan(1000);
 });
 
-test('a table that is gone from the schema under a listener that runs: what is heard is stored in a repaired file', () => {
+test('a table removed from the schema under a running listener: the outbox is repaired and the event is stored', () => {
   const listener = openPatient(path, { retryMs: 1e6 });
   const { id } = listener;
   for (let i = 1; i <= 5; i++) listener.append(recordedEvent(i));
@@ -158,7 +158,7 @@ test('a table that is gone from the schema under a listener that runs: what is h
   expect(listener.pending(0, 10).map((event) => event.onsetMonotonicMs / 60_000)).toEqual(range(1, 6));
 });
 
-test.each(['cannot be read', 'are too low'])('a page of events is damaged, and the counts %s: what is missing is named in a gap', (how) => {
+test.each(['cannot be read', 'are too low'])('with a damaged page of events and counts that %s, missing events are in a gap', (how) => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits).close();
   const db = new Database(path);
@@ -173,7 +173,7 @@ test.each(['cannot be read', 'are too low'])('a page of events is damaged, and t
   expect(range(101, stored).filter((n) => !kept.includes(n) && !gaps.some(({ first, last }) => first <= n && n <= last))).toEqual([]);
 });
 
-test('a gap that was not told yet and can no longer be read is told by its numbers', () => {
+test('an unreported gap that cannot be read is reported by its numbers', () => {
   const id = leaveOutbox(path);
   const outbox = openSqliteOutbox(path, limits);
   outbox.drop(7);
@@ -186,7 +186,7 @@ test('a gap that was not told yet and can no longer be read is told by its numbe
   expect(range(stored + 1, stored + 7).filter((n) => !gaps.some(({ first, last }) => first <= n && n <= last))).toEqual([]);
 });
 
-test('a board on which reading takes long: every readable event is kept', () => {
+test('a repair on a board with slow reads keeps every readable event', () => {
   openSqliteOutbox(path, limits).close();
   layBacklog(path, 5000, (i) => recordedEvent(i));
   writeFileSync(`${path}.new`, '');
@@ -199,7 +199,7 @@ test('a board on which reading takes long: every readable event is kept', () => 
   outbox.close();
 });
 
-test('what is usual at this place goes on in the new file: a cover would be unknown for three days, and usual then', () => {
+test('a repair keeps the usual levels and the last hearing record', () => {
   const before = openSqliteOutbox(path, limits);
   const usual = range(0, 23).map((hour) => ({ hour, quarters: 56, floorDb: -60.25, loudDb: -30 }));
   before.writeHearing(hearingRecord({ intervalSeconds: 300 }), usual);
@@ -212,7 +212,7 @@ test('what is usual at this place goes on in the new file: a cover would be unkn
   outbox.close();
 });
 
-test('days of listening go on in the new file, each with all of its counts or not at all', () => {
+test('a repair keeps days of listening, each with all of its counts or not at all', () => {
   const before = openSqliteOutbox(path, limits);
   const counts = range(0, 44).map((step) => ({ label: 'shout' as const, step, events: 45 - step }));
   for (let day = 0; day < 3; day++) before.addThresholdCounts(thresholdRecord({ seconds: 86_400, counts, utcDay: 20_700 + day }));
@@ -229,7 +229,7 @@ test('days of listening go on in the new file, each with all of its counts or no
   expect(listeningDays(path)).toEqual(days.filter(({ day }) => day !== 2));
 });
 
-test('when boots began goes on in the new file, also of one with hours alone, and of one with nothing yet', () => {
+test('a repair keeps the start times of boots, also of those without events', () => {
   const before = openSqliteOutbox(path, limits);
   const began = new Map([
     [hourSummary().bootId, 1_800_000_000_000],
@@ -246,7 +246,7 @@ test('when boots began goes on in the new file, also of one with hours alone, an
   outbox.close();
 });
 
-test('a repair tells systemd while it moves: before the start is over it asks for time, then it pings', async () => {
+test('a repair requests more time from systemd before the start is complete, and pings the watchdog afterwards', async () => {
   openSqliteOutbox(path, limits).close();
   layBacklog(path, 5000, (i) => recordedEvent(i));
   const socket = openNotifySocket();
@@ -261,13 +261,13 @@ test('a repair tells systemd while it moves: before the start is over it asks fo
   }
 });
 
-test('that it was damaged is told for a week, wherever the wall clock stands, and over restarts; then the damaged file goes', () => {
+test('damage is reported for a week on the monotonic clock and over restarts; then the damaged file is deleted', () => {
   const id = leaveOutbox(path);
   writeFileSync(`${path}.new`, '');
   const { kept, outbox } = recoveredOutbox(path, id);
   expect(kept).toEqual(range(101, stored));
   const hourMs = 3_600_000;
-  const [wall, monotonic] = [Date.now(), Math.ceil(performance.now())]; // whole: sums of them are exact
+  const [wall, monotonic] = [Date.now(), Math.ceil(performance.now())]; // whole numbers, so that sums are exact
   const wallClock = vi.spyOn(Date, 'now').mockReturnValue(wall + 192 * hourMs);
   const clock = vi.spyOn(performance, 'now').mockReturnValue(monotonic);
   onTestFinished(() => void vi.restoreAllMocks());
@@ -277,7 +277,7 @@ test('that it was damaged is told for a week, wherever the wall clock stands, an
   outbox.close();
   const restart = () => {
     const half = openPatient(path);
-    half.pendingCount(); // it is opened when it is used
+    half.pendingCount(); // the outbox is opened on first use
     return half;
   };
   const restarted = restart();

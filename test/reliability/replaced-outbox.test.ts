@@ -1,5 +1,5 @@
-// A repair by the other half puts another outbox in place in the middle of one look of the courier at it. The publisher is a fake that takes
-// at once; the moment is the test's own, and cannot show how often a disk brings it about.
+// A repair by the other process replaces the outbox in the middle of one read of the courier. The publisher is a fake
+// that accepts at once; the moment is chosen by the test and cannot show how often it occurs.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ import { openPatient } from '../support/patient.ts';
 import { fixedClock, recordedEvent } from '../support/samples.ts';
 
 test.each([
-  ['what is sent next', 16, false],
-  ['what is tried again', 1, true],
-])('a read that finds the new one (%s) sends nothing of it under the old id', async (_name, limit, isTrial) => {
+  ['for the next events', 16, false],
+  ['for a retry', 1, true],
+])('a read that finds a new outbox (%s) sends none of its events under the old id', async (_name, limit, isTrial) => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-replaced-')), 'outbox.db');
   let aheadMs = 0;
   const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });

@@ -20,21 +20,21 @@ beforeEach(() => {
 });
 const openListener = (at = path) => openSqliteOutbox(at, limits, { repair: true, reserve: true });
 
-/** What is left of an outbox where the WAL and its shared memory are lost: the file alone. */
+/** What is left of an outbox if the WAL and its shared memory are lost: the main file. */
 function lost(): string {
   const left = join(mkdtempSync(join(folder, 'lost-')), 'outbox.db');
   cpSync(path, left);
   return left;
 }
 
-/** Brings what the WAL holds into the file. */
+/** Copies the content of the WAL into the main file. */
 function checkpoint(): void {
   const db = new Database(path);
   db.pragma('wal_checkpoint(PASSIVE)');
   db.close();
 }
 
-test('hours that wait are still there after the next one, though its number is far behind theirs', () => {
+test('pending summaries stay after the next one, whose number is far behind theirs', () => {
   const before = openListener();
   for (let i = 0; i < 48; i++) before.writeSummary(hourSummary({ beganMonotonicMs: i }));
   checkpoint();
@@ -48,7 +48,7 @@ test('hours that wait are still there after the next one, though its number is f
   before.close();
 });
 
-test.each(['event', 'hour_summary'])('what a listener stores while another opens the outbox (%s) is no sign of damage', (table) => {
+test.each(['event', 'hour_summary'])('a row that a listener stores while another process opens the outbox (%s) is not taken for damage', (table) => {
   const listener = openListener();
   const { prepare } = Database.prototype;
   const spy = vi.spyOn(Database.prototype, 'prepare').mockImplementation(function (this: Database.Database, sql) {
@@ -64,7 +64,7 @@ test.each(['event', 'hour_summary'])('what a listener stores while another opens
   listener.close();
 });
 
-/** What has a reservation in it uses no number twice, as long as fewer were given out than are reserved. */
+/** An outbox with a reservation uses no number twice, as long as fewer were used than are reserved. */
 function expectReserved(listener: Outbox): void {
   for (let i = 10; i < 110; i++) listener.append(recordedEvent(i));
   const outbox = openListener(lost());
@@ -75,13 +75,13 @@ function expectReserved(listener: Outbox): void {
   outbox.close();
 }
 
-describe('what keeps the reservation from the file when the listener opens only puts it off until the next event', () => {
+describe('a reservation that cannot reach the main file when the listener opens is written with the next event', () => {
   const withoutPython = missing('python3');
-  test.skipIf(withoutPython)(`a checkpoint of another process that is under way${withoutPython ? ` (left out: ${withoutPython})` : ''}`, async () => {
+  test.skipIf(withoutPython)(`a running checkpoint of another process${withoutPython ? ` (left out: ${withoutPython})` : ''}`, async () => {
     openListener().close();
     const courier = openSqliteOutbox(path, limits, { repair: true });
-    courier.summaries(1); // the shared memory is there, and no number is reserved
-    // byte 121 of the shared memory is what SQLite locks for a checkpoint
+    courier.summaries(1); // the shared memory exists, and no number is reserved
+    // SQLite locks byte 121 of the shared memory for a checkpoint
     const locking = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX, 1, 121); print('locked', flush=True); sys.stdin.read()";
     const other = spawn('python3', ['-c', locking, `${path}-shm`], { stdio: ['pipe', 'pipe', 'inherit'] });
     await new Promise((done) => other.stdout.once('data', done));
@@ -96,7 +96,7 @@ describe('what keeps the reservation from the file when the listener opens only 
     courier.close();
   });
 
-  test('a reader that does not let the WAL into the file', () => {
+  test('a reader that blocks the checkpoint', () => {
     openListener().close();
     const reader = new Database(path);
     reader.exec('BEGIN');
@@ -111,7 +111,7 @@ describe('what keeps the reservation from the file when the listener opens only 
   });
 });
 
-test('a reader that keeps the next numbers from being reserved when the last are given out: they were before', () => {
+test('a reader that blocks the next reservation: enough numbers were reserved before', () => {
   const listener = openListener();
   listener.drop(940);
   const reader = new Database(path);
@@ -130,8 +130,8 @@ function refused(): boolean {
   return busy === 1;
 }
 
-test('a later release, whose migration is the first to write a WAL again, still finds that the one before is lost', async () => {
-  // this release with one migration more
+test('a later release, whose migration writes a new WAL, still finds that the previous WAL was lost', async () => {
+  // this release with one more migration
   const release = join(folder, 'release');
   cpSync('agent', join(release, 'agent'), { recursive: true });
   cpSync('package.json', join(release, 'package.json'));
@@ -156,7 +156,7 @@ const lostWithItsMemory: [string, () => void][] = [
   ['of zero length', () => truncateSync(`${path}-wal`, 0)],
   ['noise', () => overwrite(`${path}-wal`, 0, 1e9, () => Math.floor(noise() * 256))],
 ];
-test.each(lostWithItsMemory)('a WAL that is lost with its shared memory, %s: no number is used twice, and the platform is told of the gap', (_name, harm) => {
+test.each(lostWithItsMemory)('for a WAL lost with its shared memory (%s) no number is used twice, and the lost numbers are a gap', (_name, harm) => {
   const id = leaveOutbox(path);
   harm();
   const { kept, sameId, outbox } = recoveredOutbox(path, id);
@@ -172,7 +172,7 @@ test.each(lostWithItsMemory)('a WAL that is lost with its shared memory, %s: no 
   expect(quarantined(path)).toEqual([]);
 });
 
-test('it is the half that opens first that goes on behind the lost numbers, and once; a listener that ends in order leaves none reserved', () => {
+test('the first process that opens skips lost numbers, once; a listener that ends in order leaves none reserved', () => {
   leaveOutbox(path);
   rmSync(`${path}-wal`);
   const [courier, listener] = [openPatient(path), openListener()];
@@ -190,7 +190,7 @@ test('it is the half that opens first that goes on behind the lost numbers, and 
   }
 });
 
-test('a courier that outlives its listener gives back what that had reserved; beside one that runs it does not', () => {
+test('a courier returns the reserved numbers of a killed listener, but not those of a running one', () => {
   for (const [running, newest] of [
     [false, 1],
     [true, 1000],
@@ -209,7 +209,7 @@ test('a courier that outlives its listener gives back what that had reserved; be
   }
 });
 
-test('what a courier gives back beside a listener whose lock it does not see is reserved anew with the next event', () => {
+test('numbers returned by a courier beside an unseen listener are reserved again with the next event', () => {
   const listener = openListener();
   listener.append(recordedEvent(1));
   openSqliteOutbox(path, limits, { repair: true, listenerRuns: () => false }).close();
@@ -219,7 +219,7 @@ test('what a courier gives back beside a listener whose lock it does not see is 
   listener.close();
 });
 
-test('while a courier that ends asks whether a listener runs, none can reserve numbers that it then takes away', () => {
+test('no reservation is possible while a closing courier checks whether a listener runs', () => {
   openListener().close();
   const starting = new Database(path, { timeout: 0 });
   let outcome: unknown;
@@ -238,9 +238,9 @@ test('while a courier that ends asks whether a listener runs, none can reserve n
 });
 
 test.each([
-  ['before anything was brought into the file', 5],
-  ['where more are given out than were reserved, and dropped ones count', 2500],
-])('numbers are reserved in time, %s', (_name, events) => {
+  ['before the first checkpoint', 5],
+  ['with more numbers used than reserved at once, dropped events included', 2500],
+])('numbers are reserved before they are used, %s', (_name, events) => {
   const listener = openSqliteOutbox(path, limits, { reserve: true });
   const { id } = listener;
   for (let i = 1; i <= events; i++) {
@@ -260,10 +260,10 @@ test.each([
 });
 
 test.each([
-  ['before the last that was given out', 15, []],
-  ['the last that was given out', 20, []],
-  ['the next', 21, [{ first: 21, last: 21, reason: 'unreadable' }]],
-])('no log, and what is reserved ends with %s: so many numbers are a gap', (_what, reserved, gaps) => {
+  ['a number before the last used', 15, []],
+  ['the last used number', 20, []],
+  ['the next number', 21, [{ first: 21, last: 21, reason: 'unreadable' }]],
+])('without a WAL and with a reservation up to %s, exactly the reserved unused numbers are a gap', (_what, reserved, gaps) => {
   openSqliteOutbox(path, limits).close();
   const db = new Database(path);
   db.exec(`INSERT INTO sqlite_sequence VALUES ('event', 20); UPDATE outbox SET reserved = ${reserved}`);
@@ -273,5 +273,5 @@ test.each([
   outbox.close();
   const again = openPatient(path);
   again.writeSummary(hourSummary());
-  expect(again.summaries(1)[0]?.sequence, 'those of hours are left out once').toBe(1001);
+  expect(again.summaries(1)[0]?.sequence, 'numbers of summaries are skipped once').toBe(1001);
 });

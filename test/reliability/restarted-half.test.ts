@@ -16,9 +16,9 @@ beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'tocsin-time-')), 'outbox.db');
 });
 
-describe('a half that starts in a boot of twenty days, ten of them without a network', () => {
+describe('a process that starts after twenty days, with the last clock evidence of day ten', () => {
   const beganMs = Date.UTC(2026, 10, 2, 12);
-  /** The clocks of a board, and halves on it, each with the outbox and a clock of its own. */
+  /** The clocks of a board, and processes on it, each with its own outbox connection and clock. */
   function street() {
     let monotonic = 20 * day;
     let offset = 0;
@@ -31,7 +31,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
       const seen = new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
       return { outbox, clock, note: openBootNote(seen, clock, silentLogger) };
     };
-    /** A minute, in which both look once a second. */
+    /** One minute, in which each process checks the clock once a second. */
     const pass = (...halves: { note(): void }[]) => {
       for (let second = 0; second < 60; second++) {
         monotonic += 1000;
@@ -44,7 +44,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
       jump: (ms: number) => {
         offset += ms;
       },
-      /** A daemon finds that the clock has gone wrong by so much, sets it right, and says so. */
+      /** A daemon finds that the clock is off by `driftedMs`, sets it and records that. */
       synchronise(driftedMs: number) {
         offset = driftedMs;
         setMs = wallMs();
@@ -55,7 +55,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     };
   }
 
-  test('a half that sees no evidence of its own believes the clock once the other has noted it', () => {
+  test('a process without clock evidence trusts the clock once the other process has recorded the boot start', () => {
     const { start, pass } = street();
     const listener = start({}, () => ({}));
     pass(listener);
@@ -65,7 +65,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     expect(listener.clock.synchronised()).toBe(true);
   });
 
-  test('a half that saw evidence once, and whose view of it has gone stale, believes a step that the other has noted', () => {
+  test('a process with outdated evidence trusts a clock step that the other process has recorded', () => {
     const { start, pass, synchronise, jump, truth } = street();
     let stale = false;
     let setMs = 0;
@@ -74,7 +74,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     setMs = truth();
     pass(listener, courier);
     expect(listener.clock.synchronised()).toBe(true);
-    stale = true; // timesyncd was restarted: its folder is another, and the listener's mount shows the old one
+    stale = true; // timesyncd was restarted: its folder is new, and the listener's mount still shows the old one
     synchronise(5000);
     pass(listener, courier);
     expect([listener.clock.synchronised(), courier.clock.synchronised()]).toEqual([true, true]);
@@ -83,7 +83,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     expect([listener.clock.synchronised(), courier.clock.synchronised()]).toEqual([false, false]);
   });
 
-  test('a note that cannot be read is tried for every ten seconds, not with each frame', () => {
+  test('an unreadable record is retried every ten seconds, not with each frame', () => {
     const { start, pass } = street();
     let tries = 0;
     const bootBegan = () => {
@@ -98,7 +98,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
   const jumps = [-9 * day, -day, -hour, -10_000, 10_000, hour, day, 9 * day];
   const orders = ['listener', 'courier', 'both'] as const;
   test.each(jumps.flatMap((ms) => orders.map((first) => [ms, first] as const)))(
-    'after a jump by %i ms, %s first: not believed, noted or sent unmarked',
+    'after a jump by %i ms, %s restarted first: the clock is not trusted or recorded, and an event is corrected',
     (ms, first) => {
       const { start, pass, jump, synchronise, heard, truth } = street();
       let [listener, courier] = [start(), start()];
@@ -116,7 +116,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
       if (first === 'listener') courier = start();
       pass(listener, courier);
       expect(believed()).toEqual([false, false]);
-      expect(courier.outbox.bootBegan(bootId), 'what was noted stands').toBe(beganMs);
+      expect(courier.outbox.bootBegan(bootId), 'the record stays').toBe(beganMs);
       const heardMs = truth();
       listener.outbox.append(heard(listener));
       const [event] = courier.outbox.pending(0, 1);
@@ -129,11 +129,11 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
       synchronise(8600);
       pass(listener, courier);
       expect(believed()).toEqual([true, true]);
-      expect(courier.outbox.bootBegan(bootId), 'and is put right by new evidence').toBe(beganMs + 8600);
+      expect(courier.outbox.bootBegan(bootId), 'and is corrected by new evidence').toBe(beganMs + 8600);
     },
   );
 
-  test('without a jump it is believed at once and writes nothing, whatever small steps and right settings there were', () => {
+  test('without a jump a restarted process trusts the clock at once and writes nothing, despite drift and a leap second', () => {
     const { start, pass, jump, synchronise } = street();
     const running = start();
     pass(running);
@@ -142,7 +142,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     expect(start().clock.synchronised(), 'a leap second').toBe(true);
     let writes = 0;
     for (let i = 1; i <= 14; i++) {
-      synchronise(i * 8600); // a crystal that is off by 100 ppm, and a network once a day
+      synchronise(i * 8600); // a crystal off by 100 ppm, and a network once a day
       pass(running);
       expect(running.outbox.bootBegan(bootId)).toBe(beganMs + i * 8600);
       const restarted = start({ noteBoot: () => void writes++ });
@@ -157,7 +157,7 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     expect(late.clock.synchronised(), 'there and back').toBe(true);
   });
 
-  test('an outbox that cannot be read yet is asked again, and the time noted in it does not change meanwhile', () => {
+  test('an outbox that is unreadable at first is read later, and its recorded boot start does not change meanwhile', () => {
     const { start, pass, jump, synchronise } = street();
     pass(start());
     jump(day);
@@ -183,6 +183,6 @@ describe('a half that starts in a boot of twenty days, ten of them without a net
     expect(set.clock.synchronised()).toBe(true);
     readable = true;
     pass(set);
-    expect([set.clock.synchronised(), set.outbox.bootBegan(bootId)], 'evidence of now outweighs what was noted').toEqual([true, beganMs + 5000]);
+    expect([set.clock.synchronised(), set.outbox.bootBegan(bootId)], 'current evidence outweighs the record').toEqual([true, beganMs + 5000]);
   });
 });

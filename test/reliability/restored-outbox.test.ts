@@ -13,7 +13,7 @@ import { limits, recordedEvent } from '../support/samples.ts';
 const newPath = () => join(mkdtempSync(join(tmpdir(), 'tocsin-restored-')), 'outbox.db');
 
 test.each(['listen', 'deliver'] as const)(
-  '%s, asked to stop while it repairs 100,000 events, ends in order, and nothing is left half-done',
+  '%s, stopped by SIGTERM while it repairs 100,000 events, ends in order and completes the repair',
   { timeout: 60_000 },
   async (half) => {
     const path = newPath();
@@ -43,7 +43,7 @@ test.each([
   [50, 900, ['-wal', '-shm']],
   [200, 1400, ['-wal']],
 ] as const)(
-  'an older copy, of %i events, beside the log of %i later ones: none is changed, no number comes again, each that is missing is counted and in a gap',
+  'an older copy of %i events beside a WAL of %i later ones: no event changes, no number is reused, missing ones are in a gap',
   (early, later, ends) => {
     const path = newPath();
     const copy = `${path}.copy`;

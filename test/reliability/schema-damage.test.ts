@@ -1,4 +1,5 @@
-// A page of the schema damaged: without it no row can be read, and none of its pages ever changes. They are kept a second time, in outbox.db.schema.
+// A damaged page of the schema. Without it no row can be read. The pages never change, so outbox.db.schema holds a
+// copy of them.
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,9 +28,12 @@ beforeEach(() => {
 });
 const open = (at = path) => openSqliteOutbox(at, limits, { repair: true });
 
-/** Leaves an outbox of 40 events, of which 1 to 10 have been sent: closed, or with a log as a power cut leaves it. Returns its id. */
+/**
+ * Leaves an outbox of 40 events, of which 1 to 10 were sent: closed, or with a log as after a power cut. Returns its
+ * id.
+ */
 function leave(how: 'closed' | 'with a log', at = path): string {
-  open(at).close(); // else the log has the schema as well
+  open(at).close(); // otherwise the log contains the schema too
   const outbox = open(at);
   for (const n of range(1, 40)) outbox.append(recordedEvent(n));
   outbox.acknowledge(range(1, 10));
@@ -41,7 +45,7 @@ function leave(how: 'closed' | 'with a log', at = path): string {
   return outbox.id;
 }
 
-/** The numbers of the pages of the schema and of the id of a closed outbox, or of a copy. */
+/** The page numbers of a table in a copy of the outbox. */
 function pagesOf(table: string): number[] {
   const copy = mkdtempSync(join(tmpdir(), 'tocsin-schema-look-'));
   for (const name of readdirSync(folder)) cpSync(join(folder, name), join(copy, name));
@@ -51,7 +55,7 @@ function pagesOf(table: string): number[] {
   return pages;
 }
 
-/** What an outbox shows after pages of a copy were overwritten, and one more event was stored. */
+/** The state of an outbox after pages of a copy were overwritten and one more event was stored. */
 function damaged(pages: readonly number[], fill: (i: number) => number, prepare: (at: string) => void = () => undefined) {
   const copy = mkdtempSync(join(tmpdir(), 'tocsin-schema-copy-'));
   const at = join(copy, 'outbox.db');
@@ -67,7 +71,7 @@ function damaged(pages: readonly number[], fill: (i: number) => number, prepare:
   expect(() => open(at).close()).not.toThrow();
   const setAside = quarantined(at).length;
   expect(statSync(at).size).toBeLessThan(200 * pageBytes);
-  // the header aside, which is put right there
+  // without the header, which is corrected in place
   const isAsFound = setAside === 1 && readFileSync(`${at}.damaged-1`).subarray(pageBytes).equals(harmed.subarray(pageBytes));
   expect(isFalseNote(at)).toBe(false);
   rmSync(copy, { recursive: true });
@@ -77,7 +81,7 @@ function damaged(pages: readonly number[], fill: (i: number) => number, prepare:
 const fates = { stored: 41, sent: 10, expired: 0, refused: 0, dropped: 0, unreadable: 0 };
 
 test.each(['closed', 'with a log'] as const)(
-  'each page of the schema damaged, an outbox left %s: up again with the id, every event, the counts and the numbers',
+  'each damaged page of the schema, outbox left %s: id, events, counts and numbers are kept',
   { timeout: 120_000 },
   (how) => {
     const id = leave(how);
@@ -88,14 +92,15 @@ test.each(['closed', 'with a log'] as const)(
         const { kept, last, setAside, isAsFound: _, ...found } = damaged([page], fill);
         expect({ page, name, ...found }).toEqual({ page, name, id, fates });
         expect(kept).toEqual(range(11, 40).map((n) => ({ sequence: n, ...recordedEvent(n) })));
-        // all but the first, in which SQLite counts pages as well, come back whole: the file is sound again
+        // all but the first page, in which SQLite also counts pages, are restored completely: the file is intact
+        // again
         if (page > 1) expect({ last, setAside }).toEqual({ last: 41, setAside: 0 });
         else expect(last).toBeGreaterThan(40);
       }
   },
 );
 
-test('several pages of the schema at once, with one of events: all that is on the others goes on', () => {
+test('several damaged pages of the schema with one of events: everything on other pages is kept', () => {
   const id = leave('closed');
   const pages = pagesOf('sqlite_schema');
   const [event] = pagesOf('event').slice(1);
@@ -106,7 +111,7 @@ test('several pages of the schema at once, with one of events: all that is on th
   expect(beside.kept.length + beside.fates.unreadable).toBe(30);
 });
 
-test('the id of the outbox damaged, its page, that and the first, or a letter of it: it goes on under it, by the note; not by that of another', () => {
+test('a damaged outbox id is restored from the schema note, but not from the note of another outbox', () => {
   const id = leave('closed');
   const [page] = pagesOf('outbox') as [number];
   for (const pages of [[page], [1, page]]) {
@@ -126,25 +131,21 @@ test('the id of the outbox damaged, its page, that and the first, or a letter of
   expect(other.kept).toHaveLength(30);
 });
 
-test.each([1, 4, 8])(
-  'an outbox of schema version %d, brought up to date with events in it: each page of its schema damaged',
-  { timeout: 120_000 },
-  (version) => {
-    openOlderOutbox(path, version).close();
-    const before = open();
-    const waiting = before.pending(0, 1000);
-    expect(before.id).toBe(olderId);
-    before.close();
-    for (const page of pagesOf('sqlite_schema')) {
-      const { id, kept, last } = damaged([page], harms[1]?.[1] as () => number);
-      expect({ page, id, kept: kept.length }).toEqual({ page, id: olderId, kept: 190 });
-      expect(kept).toEqual(waiting);
-      expect(last).toBeGreaterThan(302);
-    }
-  },
-);
+test.each([1, 4, 8])('each damaged page of the schema of an outbox migrated from version %d: id and events are kept', { timeout: 120_000 }, (version) => {
+  openOlderOutbox(path, version).close();
+  const before = open();
+  const waiting = before.pending(0, 1000);
+  expect(before.id).toBe(olderId);
+  before.close();
+  for (const page of pagesOf('sqlite_schema')) {
+    const { id, kept, last } = damaged([page], harms[1]?.[1] as () => number);
+    expect({ page, id, kept: kept.length }).toEqual({ page, id: olderId, kept: 190 });
+    expect(kept).toEqual(waiting);
+    expect(last).toBeGreaterThan(302);
+  }
+});
 
-test('where the log is damaged as well what is in the file goes on, under the same id, and no number is given out twice', () => {
+test('a damaged schema page with a damaged log: events in the main file are kept under the same id, and no number is reused', () => {
   const id = leave('with a log');
   const [, , page] = pagesOf('sqlite_schema');
   const found = damaged(
@@ -159,16 +160,16 @@ test('where the log is damaged as well what is in the file goes on, under the sa
 });
 
 const text = (at: string) => readFileSync(`${at}.schema`, 'utf8');
-/** Writes a note anew that holds something else, and whose sum is right. */
+/** Rewrites a note with changed content and a valid checksum. */
 function forge(at: string, change: (note: { outbox: string; version: number; pages: { page: number; content: string }[] }) => void): void {
   const note = JSON.parse(JSON.parse(text(at)).note);
   change(note);
   const changed = JSON.stringify(note);
   writeFileSync(`${at}.schema`, JSON.stringify({ note: changed, sha256: createHash('sha256').update(changed).digest('hex') }));
 }
-/** What no damage makes: it is believed. */
+/** Cases that no damage creates: the note is trusted. */
 const isOfThisId = (name: string) => ['that of another outbox under this id', 'one with the number of a page of events'].includes(name);
-/** The note of another outbox, whose tables begin elsewhere. */
+/** The note of another outbox, whose tables begin on other pages. */
 function noteOfAnother(): string {
   const other = join(mkdtempSync(join(tmpdir(), 'tocsin-schema-other-')), 'outbox.db');
   openOlderOutbox(other, 1).close();
@@ -177,13 +178,13 @@ function noteOfAnother(): string {
 }
 
 test.each<[string, (at: string) => void]>([
-  ['none', (at) => rmSync(`${at}.schema`)],
-  ['an empty one', (at) => truncateSync(`${at}.schema`)],
-  ['one cut off', (at) => truncateSync(`${at}.schema`, statSync(`${at}.schema`).size - 5000)],
+  ['missing', (at) => rmSync(`${at}.schema`)],
+  ['empty', (at) => truncateSync(`${at}.schema`)],
+  ['cut off', (at) => truncateSync(`${at}.schema`, statSync(`${at}.schema`).size - 5000)],
   ['noise', (at) => overwrite(`${at}.schema`, 0, 1e6, () => Math.floor(noise() * 256))],
-  ['a letter of it changed', (at) => writeFileSync(`${at}.schema`, text(at).replace('AA', 'AB'))],
-  ['that of another outbox', (at) => writeFileSync(`${at}.schema`, noteOfAnother())],
-  ['that of another outbox of the same pages', (at) => forge(at, (note) => Object.assign(note, { outbox: 'ffffffffffffffff' }))],
+  ['one letter changed', (at) => writeFileSync(`${at}.schema`, text(at).replace('AA', 'AB'))],
+  ['of another outbox', (at) => writeFileSync(`${at}.schema`, noteOfAnother())],
+  ['of another outbox with the same pages', (at) => forge(at, (note) => Object.assign(note, { outbox: 'ffffffffffffffff' }))],
   [
     'that of another outbox under this id',
     (at) => {
@@ -193,7 +194,7 @@ test.each<[string, (at: string) => void]>([
     },
   ],
   [
-    'one with the numbers of two pages, of rows and of a long one, changed over',
+    'with two page numbers swapped',
     (at) =>
       forge(at, ({ pages }) => {
         const [a, b] = [pages[4], pages[5]];
@@ -201,8 +202,8 @@ test.each<[string, (at: string) => void]>([
       }),
   ],
   ['one with the number of a page of events', (at) => forge(at, ({ pages }) => Object.assign(pages.at(-1) ?? {}, { page: 10 }))],
-  ['one with a number far behind the file', (at) => forge(at, ({ pages }) => Object.assign(pages.at(-1) ?? {}, { page: 2_000_000_000 }))],
-])('a note that is not right, %s: no event is false, and other damage is repaired as ever', { timeout: 60_000 }, (name, harm) => {
+  ['with a page number far beyond the file', (at) => forge(at, ({ pages }) => Object.assign(pages.at(-1) ?? {}, { page: 2_000_000_000 }))],
+])('a wrong schema note (%s) changes no event, and other damage is repaired as without a note', { timeout: 60_000 }, (name, harm) => {
   const id = leave('closed');
   const isTrue = ({ sequence, ...event }: { sequence: number }) => expect(event).toEqual(recordedEvent(sequence));
   const [, , page] = pagesOf('sqlite_schema');
@@ -222,7 +223,7 @@ test.each<[string, (at: string) => void]>([
   expect(sound).toMatchObject({ id, last: 41, fates, setAside: 0 });
 });
 
-test('a note that is older than the schema, as a kill in between leaves it, is not put in its place', () => {
+test('a note older than the schema, as after a kill, is not used for a repair', () => {
   const db = openOlderOutbox(path, 3);
   const noted = notedOf(db);
   db.close();
@@ -240,7 +241,7 @@ test('a note that is older than the schema, as a kill in between leaves it, is n
   repaired.close();
 });
 
-test('what a killed listener has reserved is not given up for the note', () => {
+test('the numbers reserved by a killed listener are not skipped when the schema note is written', () => {
   const listener = openSqliteOutbox(path, limits, { reserve: true });
   for (const n of range(1, 40)) listener.append(recordedEvent(n));
   const cut = mkdtempSync(join(tmpdir(), 'tocsin-schema-cut-'));
@@ -257,7 +258,7 @@ test('what a killed listener has reserved is not given up for the note', () => {
   again.close();
 });
 
-test('it is written once, for those who may open the outbox, and anew for the file that a repair makes', () => {
+test('the schema note is written once with mode 660, and again for the file that a repair makes', () => {
   chmodSync(folder, 0o2770);
   leave('closed');
   const { ino, mode } = statSync(`${path}.schema`);

@@ -1,4 +1,5 @@
-// The faults of the soak, by name. `calm` ones leave both halves running, so that the memory of a long life can be measured.
+// The faults of the soak by name. `calm` ones leave both processes running, so that their memory can be measured over
+// a long time.
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,11 +13,11 @@ export interface SoakParts {
   readonly proxy: Awaited<ReturnType<typeof openFaultProxy>>;
   readonly outbox: string;
   readonly config: string;
-  /** Where to write until the disk is full, if that can be done. */
+  /** Where to write until the disk is full, if the test can do that. */
   readonly fill?: string;
   child(half: Half): ChildProcess | undefined;
   restartBroker(pauseMs: number): Promise<void>;
-  /** Runs `work` while neither half runs: both were killed. */
+  /** Runs `work` while neither process runs: both are killed. */
   whileDead(work: () => void): Promise<void>;
 }
 
@@ -107,6 +108,6 @@ function attempt(work: () => void): void {
   try {
     work();
   } catch {
-    // there is none now
+    // the file does not exist now
   }
 }

@@ -1,8 +1,10 @@
-// The listener's whole chain on the test sound, over and over at ten times its pace, on a clock that runs as fast: soak-listener.ts OUTBOX
-// Says `stored ID SEQUENCE` for each event once it is stored, and `fault NAME` when its supervisor names one. Takes on stdin:
+// The listener's whole chain on the test sound, repeated at ten times its pace, on a clock as fast: soak-listener.ts
+// OUTBOX
+// Prints `stored ID SEQUENCE` for each stored event, and `fault NAME` for each fault that the supervisor names. Reads
+// from stdin:
 //   microphone none | absent | busy | unplugged | stuck | zeros | flat | clipped
-//   clock SECONDS          by which the wall clock is off
-// The microphone is a fake: it shows what the supervisor makes of a fault, not that arecord or a driver would tell of it
+// clock SECONDS          offset of the wall clock
+// The microphone is a fake: it shows how the supervisor handles a fault, not that arecord or a driver would report it
 // (test/integration/supervisor.test.ts and test/e2e/microphone.test.ts run arecord and a sound server).
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -36,7 +38,7 @@ createInterface(process.stdin).on('line', (line) => {
   if (what === 'clock') offMs = Number(value) * 1000;
   else microphone = value as MicrophoneFault | 'none';
 });
-// a boot of its own: the courier's monotonic clock is another
+// its own boot: the monotonic clock of the courier is another one
 const clock = openClock({
   bootId: 'aaaaaaaa-7d3a-4f5b-9c8d-1e2f3a4b5c6d',
   wallMs: () => truthMs() + offMs,
@@ -55,7 +57,7 @@ const outbox: typeof patient = Object.create(patient, {
 });
 const classifier = await openOnnxClassifier('models/street');
 
-// decoded once: what a decoder keeps is no part of what is watched
+// decoded once, so that the decoder's memory is not part of what is measured
 const sound: Float32Array[] = [];
 for await (const frame of (await openAudioFile('deploy/selftest.wav', 16_000, 'fast')).frames(stop.signal)) sound.push(frame.samples.slice());
 

@@ -1,4 +1,4 @@
-/** Resident memory of a process at a time; `calm` while nothing was killed. */
+/** Resident memory of a process at a time; `calm` while no process was killed. */
 export interface MemorySample {
   readonly hours: number;
   readonly megabytes: number;
@@ -8,7 +8,10 @@ export interface MemorySample {
 const warmUpHours = 2 / 60;
 const leastSamples = 180;
 
-/** Least squares over the calm samples from two minutes after the first on; nothing from fewer than three minutes of them. */
+/**
+ * Least squares over the calm samples from two minutes after the first; undefined for fewer than three minutes of
+ * them.
+ */
 export function slopeOf(samples: readonly MemorySample[]): { megabytesAnHour: number; standardError: number; minutes: number } | undefined {
   const first = samples[0]?.hours ?? 0;
   const used = samples.filter(({ calm, hours }) => calm && hours > first + warmUpHours);

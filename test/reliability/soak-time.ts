@@ -1,4 +1,4 @@
-/** How much faster than real the soak's sound and clock run. */
+/** How much faster than real time the sound and the clock of the soak run. */
 export const pace = 10;
-/** The soak's wall clock when the board's monotonic clock stood at zero. */
+/** The wall clock of the soak at the monotonic time zero of the board. */
 export const soakBeganMs = Date.UTC(2026, 10, 20);

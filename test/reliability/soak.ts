@@ -1,5 +1,5 @@
-// A soak: sound plays fast, faults come at random from a fixed seed, and at the end the ids that arrived are matched with those stored.
-// node test/reliability/soak.ts [MINUTES] [SEED]
+// A soak: sound plays fast, faults come at random from a fixed seed, and at the end the ids that arrived are compared
+// with those stored. node test/reliability/soak.ts [MINUTES] [SEED]
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
@@ -23,26 +23,29 @@ export interface SoakResult {
   minutes: number;
   seed: number;
   faults: Record<string, number>;
-  /** Events that `append` reported stored, by the worker's own word. */
+  /** Events that `append` reported as stored, from the worker's output. */
   stored: number;
   received: number;
   distinct: number;
-  /** Stored, and neither arrived nor named in a gap of their outbox. */
+  /** Stored, and neither arrived nor in a gap of their outbox. */
   missing: number;
-  /** Stored in an outbox whose very id was lost to damage: the platform sees another id, and no gap can be named. */
+  /** Stored in an outbox that lost its id to damage: the platform sees another id, and no gap can report them. */
   lostWithTheirOutbox: number;
-  /** Arrived under an id that another event had. */
+  /** Arrived under the id of another event. */
   confused: number;
-  /** Stamped far from the truth without a mark. */
+  /** Stamped far from the true time and not marked as unsynchronised. */
   mistimed: number;
   /** Microphone faults by the name that the supervisor gave them. */
   named: Record<string, number>;
-  /** Megabytes an hour of resident memory, by least squares with the standard error, in the first half, in which nothing is killed. */
+  /**
+   * Growth of resident memory in megabytes an hour, by least squares with the standard error, in the first half, in
+   * which no process is killed.
+   */
   slopes: Record<Half, { megabytesAnHour: number; standardError: number; minutes: number } | undefined>;
   peaks: Record<Half, number>;
 }
 
-/** @param say told of every fault */
+/** @param say receives the name of every fault */
 export async function soak(minutes: number, seed: number, say: (line: string) => void): Promise<SoakResult> {
   const random = seededRandom(seed);
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-soak-'));
@@ -57,7 +60,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
   writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path }, mqtt, health: { intervalSeconds: 5 }, log: { level: 'silent' } }));
 
   const clock = systemClock();
-  const ids = new Map<string, string>(); // what each id stood for
+  const ids = new Map<string, string>(); // the content of the event with each id
   const gaps: { outbox: string; first: number; last: number }[] = [];
   let [received, confused, mistimed] = [0, 0, 0];
   const subscribe = async () => {
@@ -69,7 +72,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
         if (!topic.endsWith('/event')) continue;
         received++;
         const { time, data } = message;
-        // sent again, an event keeps everything but a time that can be put right now
+        // an event sent again keeps everything except a time that can now be corrected
         const sound = `${data.clock === 'synchronised' ? time : ''} ${data.label} ${JSON.stringify(data.scores)} ${data.confidence} ${data.durationSeconds}`;
         const before = ids.get(message.id) ?? sound;
         const sameTime = before.startsWith(' ') || sound.startsWith(' ') || before === sound;
@@ -81,7 +84,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
     };
     const timer = setInterval(take, 100);
     return async () => {
-      // what the broker had accepted before this one is here once this one is
+      // once this message arrives, everything that the broker had accepted before it has arrived
       const last = await connectAsync(`mqtt://127.0.0.1:${port}`);
       await Promise.all([seen.until(() => seen.messages.some(({ topic }) => topic === 'soak/last')), last.publishAsync('soak/last', '{}', { qos: 1 })]);
       await last.endAsync();
@@ -98,7 +101,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
   const start = (half: Half) => {
     const args = half === 'courier' ? ['agent/main.ts', 'deliver', '-c', config] : ['test/reliability/soak-listener.ts', path];
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'ignore'] });
-    child.stdin?.on('error', () => undefined); // told something while it dies
+    child.stdin?.on('error', () => undefined); // written to while the process dies
     let rest = '';
     child.stdout?.on('data', (data: Buffer) => {
       const lines = (rest + data).split('\n');
@@ -108,7 +111,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
         if (what === 'fault') named[name] = (named[name] ?? 0) + 1;
       }
     });
-    // systemd's part
+    // restarts the process, as systemd does
     child.once('close', () => {
       if (halves[half]?.child === child && !stopping && !held) setTimeout(() => !stopping && !held && halves[half]?.child === child && start(half), 500);
     });
@@ -167,7 +170,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
       say(name);
       await kinds[name]?.();
     }
-    // quiet: the listener ends in order, and everything that waits is sent
+    // quiet: the listener ends in order, and everything pending is sent
     stopping = true;
     await ended(halves.listener?.child, 'SIGTERM');
     if (halves.courier?.child.exitCode !== null || halves.courier.child.signalCode !== null) start('courier');
@@ -232,7 +235,7 @@ if (import.meta.main) {
   process.exit(result.missing + result.confused + result.mistimed === 0 ? 0 : 1);
 }
 
-/** The last fault may have damaged it a moment ago: a half repairs it when it has started, and within 30 s. */
+/** Opens the outbox. The last fault may just have damaged it: a process repairs it within 30 s of its start. */
 async function onceSound<T>(open: () => T): Promise<T> {
   for (const began = performance.now(); ; await delay(200))
     try {

@@ -28,7 +28,7 @@ beforeEach(() => {
   path = join(folder, 'outbox.db');
 });
 
-describe('the age of what is kept', () => {
+describe('the age of pending events', () => {
   let outbox: Outbox;
   beforeEach(() => {
     outbox = openSqliteOutbox(path, limits);
@@ -37,7 +37,7 @@ describe('the age of what is kept', () => {
   const wallMs = recordedEvent(0).onsetWallMs;
   const [earlier, here] = boots;
 
-  test('an event of this boot ages on the monotonic clock alone', () => {
+  test('an event of this boot ages on the monotonic clock only', () => {
     outbox.append(recordedEvent(0, { bootId: here, clockSynchronised: false, onsetWallMs: 1000 }));
     outbox.append(recordedEvent(60, { bootId: here }));
     expect(outbox.expire({ bootId: here, monotonicMs: hour, wallMs: wallMs + 400 * day }, 30 * day)).toBe(0);
@@ -46,7 +46,7 @@ describe('the age of what is kept', () => {
     expect(outbox.gaps(10)).toEqual([{ first: 1, last: 1, reason: 'too_old' }]);
   });
 
-  test('one of an earlier boot ages only while the wall clock can be relied upon; of unknown time, with one behind it', () => {
+  test('an event of an earlier boot ages only while the wall clock is synchronised; one of unknown time with a later one', () => {
     outbox.append(recordedEvent(0, { bootId: earlier, clockSynchronised: false, onsetWallMs: 1000 }));
     outbox.append(recordedEvent(1, { bootId: earlier }));
     outbox.append(recordedEvent(0, { bootId: boots[1], clockSynchronised: false, onsetWallMs: 1000 }));
@@ -59,7 +59,7 @@ describe('the age of what is kept', () => {
     expect(outbox.expire({ ...now, wallMs: wallMs + 31 * day }, 30 * day), 'once it is known when that boot was').toBe(1);
   });
 
-  test('what lies behind 10,000 events of unknown time is found as well', () => {
+  test('expired events behind 10,000 events of unknown time are found too', () => {
     layBacklog(path, 10_005, (i) => recordedEvent(i, { bootId: earlier, clockSynchronised: i >= 10_000 }));
     const now = { bootId: here, monotonicMs: 0, wallMs: recordedEvent(10_002).onsetWallMs + 30 * day };
     let expired = 0;
@@ -68,9 +68,10 @@ describe('the age of what is kept', () => {
   });
 });
 
-test('2,000 events over boots, jumps, lost clocks and power cuts: none lost, none stamped wrongly without a mark', () => {
+test('2,000 events over boots, jumps, lost clocks and power cuts: none is lost, and every wrong time is marked', () => {
   const random = seededRandom(8);
-  path = join(mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tocsin-time-')), 'outbox.db'); // arithmetic is tried here, not the disk
+  // this test is about arithmetic, not about the disk
+  path = join(mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tocsin-time-')), 'outbox.db');
   let outbox = openSqliteOutbox(path, { maxMegabytes: 64, maxEventsPerMinute: 60 });
   let trueMs = Date.UTC(2026, 10, 20);
   const truth: number[] = [];
@@ -80,7 +81,7 @@ test('2,000 events over boots, jumps, lost clocks and power cuts: none lost, non
   for (let boot = 0; truth.length < 2000; boot++) {
     const bootId = `${String(boot).padStart(8, '0')}-7d3a-4f5b-9c8d-1e2f3a4b5c6d`;
     const beganMs = trueMs;
-    // at 1970, at the last shutdown, or days off either way
+    // at 1970, at the last shutdown, or days off in either direction
     let offset = [-trueMs, -3 * day, 30 * day, -30 * day, 0][Math.floor(random() * 5)] as number;
     let setMs: number | undefined;
     const source = { bootId, wallMs: () => trueMs + offset, monotonicMs: () => trueMs - beganMs, evidence: () => ({ setMs }) };
@@ -112,10 +113,10 @@ test('2,000 events over boots, jumps, lost clocks and power cuts: none lost, non
         offset = 0;
         setMs = trueMs;
       } else if (what < 0.45) {
-        clock = openClock(source); // one of the halves is started again
+        clock = openClock(source); // one of the processes is restarted
         note = openBootNote(outbox, clock, silentLogger);
       }
-      clock.synchronised(); // as both halves do each second
+      clock.synchronised(); // as both processes do each second
       note();
       store();
       if (what > 0.8) deliver();
@@ -133,7 +134,7 @@ test('2,000 events over boots, jumps, lost clocks and power cuts: none lost, non
 });
 
 const without = withoutShiftedClock() ?? missing('mosquitto', 'openssl');
-describe.skipIf(without)(`the real processes under a shifted clock${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`real processes with a shifted clock${without ? ` (left out: ${without})` : ''}`, () => {
   const children: ChildProcess[] = [];
   afterEach(async () => {
     for (const child of children.splice(0)) await ended(child, 'SIGKILL');
@@ -167,7 +168,7 @@ describe.skipIf(without)(`the real processes under a shifted clock${without ? ` 
     children.push(child);
     return child;
   };
-  /** Hears the test sound under the board's clock; when it began, by the true one. */
+  /** Hears the test sound under the board's clock. Returns the true time at which it was stored. */
   async function hear(board: ReturnType<typeof shiftedBoard>, file: string, whileHearing?: () => void, events = 2): Promise<number> {
     const listener = start(board, 'listen', '-c', file);
     await until(() => look((outbox) => outbox.pendingCount()) === events);
@@ -177,7 +178,7 @@ describe.skipIf(without)(`the real processes under a shifted clock${without ? ` 
     return heardMs;
   }
 
-  test('1970: certificates are not yet valid, and that is not waved through; hearing goes on, doctor says why, and time puts all right', async () => {
+  test('in 1970 the TLS connection is refused and `doctor` names the reason; once the clock is set, all events arrive corrected', async () => {
     const { ca, issue } = openAuthority(folder, 'authority');
     const { cert, key } = issue('localhost', 30);
     const port = await freePort();
@@ -205,7 +206,7 @@ describe.skipIf(without)(`the real processes under a shifted clock${without ? ` 
     await seen.until(() => seen.messages.some((m) => m.topic.endsWith('/health') && JSON.parse(m.text).clock === 'synchronised'));
   });
 
-  test.each([30, -30])('a jump by %i days while events wait: none expires, none is stamped by it, health says so', async (days) => {
+  test.each([30, -30])('a clock jump by %i days while events wait: none expires, and none gets a wrong time', async (days) => {
     const port = await freePort();
     const board = shiftedBoard(boots[1]);
     board.synchronise();
@@ -223,39 +224,42 @@ describe.skipIf(without)(`the real processes under a shifted clock${without ? ` 
     onTestFinished(() => seen.close());
     await seen.until(() => seen.events().length === 20);
     expect(seen.events().map((e) => Date.parse(e.time))).toEqual(Array.from({ length: 20 }, (_, i) => onset + i * 60_000));
-    // what the broker has confirmed leaves the outbox together, within ten seconds
+    // acknowledged events are deleted together within ten seconds
     await expect.poll(() => look((outbox) => outbox.fates()), { timeout: 30_000 }).toMatchObject({ stored: 20, sent: 20, expired: 0 });
     expect(seen.messages.some((m) => m.topic.endsWith('/gap'))).toBe(false);
   });
 
-  test.each(['listener', 'courier'])('a jump by less than the time since the boot, and a %s that starts after it', async (restarted) => {
-    const port = await freePort();
-    const board = shiftedBoard(boots[0]);
-    board.synchronise();
-    const file = config({ url: `mqtt://127.0.0.1:${port}` });
-    const heardMs = [await hear(board, file)];
-    const began = look((outbox) => outbox.bootBegan(boots[0]));
-    const deliver = () => start(board, 'deliver', '-c', file);
-    const courier = restarted === 'listener' ? deliver() : undefined;
-    await delay(1000);
-    board.shift((uptime() * 1000) / 2); // as long ago the file of the daemon seems to have been touched
-    heardMs.push(await hear(board, file, undefined, 4));
-    courier?.kill('SIGSTOP'); // until somebody listens to what it sends
-    const broker = await openMosquitto(folder, port);
-    onTestFinished(() => broker.close());
-    const seen = await openMessages(broker.url);
-    onTestFinished(() => seen.close());
-    if (courier) courier.kill('SIGCONT');
-    else deliver();
-    await seen.until(() => seen.events().length === 4 && seen.messages.some((m) => m.topic.endsWith('/health')));
-    expect(seen.events().map((event) => event.data.clock)).toEqual(['synchronised', 'synchronised', 'corrected', 'corrected']);
-    for (const [i, event] of seen.events().entries()) expect(Math.abs(Date.parse(event.time) - (heardMs[Math.floor(i / 2)] as number))).toBeLessThan(5000);
-    expect(seen.messages.filter((m) => m.topic.endsWith('/health')).map((m) => JSON.parse(m.text).clock)).not.toContain('synchronised');
-    expect(look((outbox) => outbox.bootBegan(boots[0]))).toBe(began);
-    expect(board.run('status', '-c', file).stdout).toMatch(/^! clock/m);
-  });
+  test.each(['listener', 'courier'])(
+    'a clock jump within the time since the boot is detected by the running processes and by a %s that starts later',
+    async (restarted) => {
+      const port = await freePort();
+      const board = shiftedBoard(boots[0]);
+      board.synchronise();
+      const file = config({ url: `mqtt://127.0.0.1:${port}` });
+      const heardMs = [await hear(board, file)];
+      const began = look((outbox) => outbox.bootBegan(boots[0]));
+      const deliver = () => start(board, 'deliver', '-c', file);
+      const courier = restarted === 'listener' ? deliver() : undefined;
+      await delay(1000);
+      board.shift((uptime() * 1000) / 2); // the clock file of the daemon seems to have been touched just as long ago
+      heardMs.push(await hear(board, file, undefined, 4));
+      courier?.kill('SIGSTOP'); // until somebody subscribes
+      const broker = await openMosquitto(folder, port);
+      onTestFinished(() => broker.close());
+      const seen = await openMessages(broker.url);
+      onTestFinished(() => seen.close());
+      if (courier) courier.kill('SIGCONT');
+      else deliver();
+      await seen.until(() => seen.events().length === 4 && seen.messages.some((m) => m.topic.endsWith('/health')));
+      expect(seen.events().map((event) => event.data.clock)).toEqual(['synchronised', 'synchronised', 'corrected', 'corrected']);
+      for (const [i, event] of seen.events().entries()) expect(Math.abs(Date.parse(event.time) - (heardMs[Math.floor(i / 2)] as number))).toBeLessThan(5000);
+      expect(seen.messages.filter((m) => m.topic.endsWith('/health')).map((m) => JSON.parse(m.text).clock)).not.toContain('synchronised');
+      expect(look((outbox) => outbox.bootBegan(boots[0]))).toBe(began);
+      expect(board.run('status', '-c', file).stdout).toMatch(/^! clock/m);
+    },
+  );
 
-  test.each([true, false])('a power cut between hearing and delivery; the clock was set before it: %s', async (set) => {
+  test.each([true, false])('events from before a power cut are corrected only if the clock was set before it: %s', async (set) => {
     const board = shiftedBoard(boots[0]);
     board.shift(60_000 - Date.now());
     const port = await freePort();

@@ -1,5 +1,6 @@
-// Run inside network and mount namespaces of its own: a broker whose name has an address that answers and one that no way leads to, over a link on which the
-// first packet of each connection is lost, so that a handshake takes a second. Says after how many ms each attempt connected, or why not, as JSON.
+// Runs in its own network and mount namespaces: the name of a broker has one address that answers and one without a
+// route, over a link that drops the first packet of each connection, so that a handshake takes a second. Prints for
+// each attempt that it connected, or why not, as JSON.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -29,13 +30,13 @@ await new Promise<void>((done) => createServer(aedes.handle).listen(port, '127.0
 const signal = new AbortController().signal;
 const mqtt = { url: `mqtt://broker.example:${port}`, protocol: '3.1.1', keepaliveSeconds: 60, ackTimeoutSeconds: 15 } as Parameters<typeof mqttPublisher>[0];
 const attempts = {
-  // first: those after it set what holds for the process
+  // first, since the later attempts change a setting of the process
   reach: () => machineProbes('', systemClock()).reach('broker.example', port, signal),
   courier: async () => (await mqttPublisher(mqtt, {}, 'courier')({ topic: 'a', payload: '{}' }, signal)).close(false),
   probe: async () => (await openMqttProbe(mqtt, {}, 'doctor', 6000)).close(),
 };
 const said: Record<string, string> = {};
-// a machine that stands still for half a second takes the time of an attempt; with 250 ms each none connects
+// a machine that stalls for half a second exceeds the time of an attempt; with 250 ms each none connects
 for (const [name, attempt] of Object.entries(attempts))
   for (let tries = 0; tries < 3 && said[name] !== 'connected'; tries++)
     said[name] = await attempt().then(

@@ -1,4 +1,5 @@
-// What a broker takes for nobody, for no one subscribes (PUBACK 16, MQTT 5): it throws it away, so it is not delivered. The clock is the test's own.
+// Messages that a broker accepts without a subscriber (PUBACK 16, MQTT 5): it discards them, so they are not
+// delivered. The clock is simulated.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +34,7 @@ beforeEach(() => {
 const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
 const nobody = (line: { message: string; reason?: string }) => /nobody subscribes/.test(line.message + line.reason);
 
-/** A courier with some events, a gap and an hour to tell. */
+/** Starts a courier with some events, a gap and a summary to report. */
 function start(url: string, mqtt: object = {}, count = 5) {
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-unheard-')), 'outbox.db'), limits);
   for (let i = 0; i < count; i++) outbox.append(recordedEvent(i));
@@ -57,7 +58,7 @@ function start(url: string, mqtt: object = {}, count = 5) {
 }
 const left = (outbox: ReturnType<typeof start>) => [outbox.pendingCount(), outbox.gaps(9).length, outbox.summaries(9).length];
 
-/** Lets the time pass in which what is refused is tried again. */
+/** Advances time so that refused messages are tried again. */
 async function pass(minutes: number): Promise<void> {
   for (let i = 0; i < minutes; i++) {
     aheadMs += minuteMs;
@@ -66,8 +67,8 @@ async function pass(minutes: number): Promise<void> {
   }
 }
 
-describe('a broker that says that nobody subscribes (scripted)', () => {
-  test('events, gaps and hours are kept, told in the journal once, in health, and not sent over and over; retained messages need nobody; all arrive in the end', async () => {
+describe('a broker that reports no subscriber (scripted)', () => {
+  test('events, gaps and summaries are kept, logged once, reported in health and rarely retried; all arrive in the end', async () => {
     let heard = false;
     const came: string[] = [];
     const broker = await openScriptedBroker({
@@ -89,7 +90,7 @@ describe('a broker that says that nobody subscribes (scripted)', () => {
     expect(of(topics.summary)).toBeLessThan(6);
     expect(link.read()).toMatchObject({ eventsRefused: true, eventRefusal: 'no_subscriber' });
     expect(journal.filter(({ message }) => message.includes('events at the broker'))).toMatchObject([{ hint: expect.stringContaining('persistent session') }]);
-    expect(journal.filter(nobody)).toHaveLength(3); // an event, the gap, the hour
+    expect(journal.filter(nobody)).toHaveLength(3); // one each for an event, the gap and the summary
     heard = true;
     await pass(15);
     await soon(() => expect(left(outbox)).toEqual([0, 0, 0]));
@@ -97,19 +98,19 @@ describe('a broker that says that nobody subscribes (scripted)', () => {
     expect(link.read()).toMatchObject({ eventsRefused: false, eventRefusal: 'none' });
   });
 
-  test('an event that somebody has subscribed to since: those before it follow at once', async () => {
+  test('once a new event has a subscriber, the earlier events follow at once', async () => {
     let heard = false;
     const broker = await openScriptedBroker({ puback: () => (heard ? 0 : 16) });
     onTestFinished(() => broker.close());
     const outbox = start(broker.url);
-    await pass(30); // as seldom as it may be
+    await pass(30); // until retries are as rare as possible
     heard = true;
     outbox.append(recordedEvent(5));
     await soon(() => expect(outbox.fates()).toMatchObject({ sent: 6 }));
     expect(link.read()).toMatchObject({ eventsRefused: false });
   });
 
-  test('then one whose access control refuses: the journal and the link tell each for what it is', async () => {
+  test('a refusal by access control after that is logged and reported as such', async () => {
     let code = 16;
     const broker = await openScriptedBroker({ puback: (topic) => (topic === topics.event ? code : 0) });
     onTestFinished(() => broker.close());
@@ -133,7 +134,7 @@ describe.skipIf(without)(`mosquitto${without ? ` (left out: ${without})` : ''}`,
     return broker;
   }
 
-  test('nobody subscribes: all is kept, and arrives at a subscriber that comes later', async () => {
+  test('without a subscriber all messages are kept, and a later subscriber receives them', async () => {
     const broker = await mosquitto();
     const outbox = start(broker.url);
     await soon(() => expect(link.read().eventRefusal).toBe('no_subscriber'));
@@ -146,7 +147,7 @@ describe.skipIf(without)(`mosquitto${without ? ` (left out: ${without})` : ''}`,
     await seen.until(() => seen.events().length === 5 && ['/gap', '/summary'].every((name) => seen.messages.some(({ topic }) => topic.endsWith(name))));
   });
 
-  test('a platform with a persistent session that is away: all is delivered at once, and there when it comes back', async () => {
+  test('with a disconnected persistent session, all messages are delivered at once and reach the platform when it returns', async () => {
     const broker = await mosquitto();
     const session = { clientId: 'platform', clean: false, protocolVersion: 5, properties: { sessionExpiryInterval: 3600 }, reconnectPeriod: 0 } as const;
     const before = await connectAsync(broker.url, session);
@@ -165,7 +166,7 @@ describe.skipIf(without)(`mosquitto${without ? ` (left out: ${without})` : ''}`,
   test.each([
     ['mqtt.requireSubscriber: false', { requireSubscriber: false }],
     ['MQTT 3.1.1, which has no reason codes', { protocol: '3.1.1' }],
-  ])('%s: what was acknowledged counts as delivered', async (_what, mqtt) => {
+  ])('with %s, acknowledged messages count as delivered', async (_what, mqtt) => {
     const broker = await mosquitto();
     const outbox = start(broker.url, mqtt);
     await soon(() => expect(left(outbox)).toEqual([0, 0, 0]));

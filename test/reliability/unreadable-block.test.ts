@@ -18,13 +18,13 @@ import { limits, recordedEvent } from '../support/samples.ts';
 const events = 4000;
 const blockBytes = 4096; // of a file system
 const reason = missing('gcc');
-describe.skipIf(reason)(`a block of the outbox that the disk cannot read any more (EIO)${reason ? ` (left out: ${reason})` : ''}`, () => {
+describe.skipIf(reason)(`an unreadable block of the outbox (EIO)${reason ? ` (left out: ${reason})` : ''}`, () => {
   let path: string;
   const at = (name: string) => join(dirname(path), name);
   const damagedFiles = () => readdirSync(dirname(path)).filter((name) => /damaged-\d+$/.test(name));
   const fail = (first: number, file = path, bytes = blockBytes, how = '') =>
     writeFileSync(at('failing'), `${statSync(file).ino} ${first} ${first + bytes - 1}${how}`);
-  /** Where the block begins in which one of the last pages of the schema lies, counted from the end. */
+  /** The start of the block that contains one of the last pages of the schema, counted from the end. */
   const startOf = (last: number, bytes = blockBytes) => {
     const schema = [...pagesOf(path).entries()].flatMap(([page, { table }]) => (table === 'sqlite_schema' ? [page] : []));
     return Math.floor(((schema.at(-last) as number) * pageBytes) / bytes) * bytes;
@@ -36,7 +36,7 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     layBacklog(path, events, recordedEvent);
   });
 
-  /** The real listener and courier, and what a broker gets of them, 800 messages a second. */
+  /** Starts the real listener and courier, and collects what a broker receives, at 800 messages a second. */
   async function sensor() {
     const seen: { topic: string; message: ReturnType<typeof JSON.parse> }[] = [];
     const puback = (topic: string, payload: string) => {
@@ -62,29 +62,32 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     };
   }
 
-  test.each(['from the start', 'while its events are sent'])('%s: both halves go on, the platform is told, every other event is sent', async (when) => {
-    const pages = pagesOf(path);
-    const first = Math.floor(pages.findIndex((page) => page.events.some(({ sequence }) => sequence === 3500)) / 4) * 4;
-    const lost = pages.slice(first, first + blockBytes / pageBytes).flatMap((page) => page.events.map(({ sequence }) => sequence));
-    expect(lost.length).toBeGreaterThan(50);
-    if (when === 'from the start') fail(first * pageBytes);
-    const { numbers, of, isToldOverOneConnection } = await sensor();
-    await soon(() => expect(numbers().length).toBeGreaterThan(100));
-    if (when !== 'from the start') {
-      fail(first * pageBytes);
-      expect(numbers().length, 'it has the rest still to read').toBeLessThan(2500);
-      const other = openSqliteOutbox(path, limits); // what another process changes is read anew
-      other.noteBoot('1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', 0);
-      other.close();
-    }
-    await soon(() => expect(new Set(numbers())).toEqual(new Set(range(1, events).filter((number) => !lost.includes(number)))));
-    await isToldOverOneConnection();
-    const isInGap = (number: number) => of('gap').some((gap) => gap.first <= number && number <= gap.last);
-    await soon(() => expect(lost.filter((number) => !isInGap(number))).toEqual([]));
-    process.stdout.write(`a block that cannot be read, ${when}: ${lost.length} events lost, ${numbers().length} sent\n`);
-  });
+  test.each(['from the start', 'while its events are sent'])(
+    '%s: both processes continue, the platform is informed, and every other event is sent',
+    async (when) => {
+      const pages = pagesOf(path);
+      const first = Math.floor(pages.findIndex((page) => page.events.some(({ sequence }) => sequence === 3500)) / 4) * 4;
+      const lost = pages.slice(first, first + blockBytes / pageBytes).flatMap((page) => page.events.map(({ sequence }) => sequence));
+      expect(lost.length).toBeGreaterThan(50);
+      if (when === 'from the start') fail(first * pageBytes);
+      const { numbers, of, isToldOverOneConnection } = await sensor();
+      await soon(() => expect(numbers().length).toBeGreaterThan(100));
+      if (when !== 'from the start') {
+        fail(first * pageBytes);
+        expect(numbers().length, 'it has the rest still to read').toBeLessThan(2500);
+        const other = openSqliteOutbox(path, limits); // what another process changes is read again
+        other.noteBoot('1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d', 0);
+        other.close();
+      }
+      await soon(() => expect(new Set(numbers())).toEqual(new Set(range(1, events).filter((number) => !lost.includes(number)))));
+      await isToldOverOneConnection();
+      const isInGap = (number: number) => of('gap').some((gap) => gap.first <= number && number <= gap.last);
+      await soon(() => expect(lost.filter((number) => !isInGap(number))).toEqual([]));
+      process.stdout.write(`a block that cannot be read, ${when}: ${lost.length} events lost, ${numbers().length} sent\n`);
+    },
+  );
 
-  test('a block of the log that a power cut left: what is in the file itself goes on, under the same id', async () => {
+  test('in the log after a power cut: the main file is kept under the same id', async () => {
     rmSync(path);
     const id = leaveOutbox(path);
     fail(40_960, `${path}-wal`);
@@ -97,10 +100,10 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
   });
 
   test.each([
-    ['the last page of it', 1, blockBytes],
-    ['the third last page of it', 3, blockBytes],
-    ['the last page of it, and what stands beside it can be read', 1, pageBytes],
-  ])('one of the schema, %s: it is written anew, every event but those that could not be read is sent', async (_, last, bytes) => {
+    ['its last page', 1, blockBytes],
+    ['its third last page', 3, blockBytes],
+    ['its last page, with readable pages beside it', 1, pageBytes],
+  ])('in the schema, %s: the block is written again, and every readable event is sent', async (_, last, bytes) => {
     const db = new Database(path, { readonly: true });
     const id = db.prepare('SELECT id FROM outbox').pluck().get();
     db.close();
@@ -114,12 +117,12 @@ describe.skipIf(reason)(`a block of the outbox that the disk cannot read any mor
     expect(new Set(of('event').map((event) => event.id.split('-')[0]))).toEqual(new Set([id]));
   });
 
-  test('one of the schema that cannot be written either: a new outbox takes its place, the platform is told', async () => {
+  test('in the schema and not writable: a new outbox replaces it, and the platform is informed', async () => {
     fail(startOf(1), path, blockBytes, ' for-good');
     await (await sensor()).isToldOverOneConnection();
   });
 
-  test('the first block, without which nothing can be read: a new outbox takes its place, the platform is told', async () => {
+  test('at the start of the file: a new outbox replaces it, and the platform is informed', async () => {
     fail(0);
     await (await sensor()).isToldOverOneConnection();
   });

@@ -1,4 +1,5 @@
-// Lays an outbox of an older release, notes in `marks` beside it when it lies there, and opens it as a half does: upgrade-worker.ts PATH VERSION closed|open
+// Creates an outbox of an older release, records that in `marks` beside it, and opens it as a process does:
+// upgrade-worker.ts PATH VERSION closed|open
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';

@@ -1,4 +1,4 @@
-// While an outbox of an older release is brought up to date: power cuts, a disk that is full.
+// Power cuts and a full disk during the migration of an outbox of an older release.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
@@ -19,7 +19,7 @@ const older = range(1, versions - 1);
 const gapsOf = (version: number) => (version >= 2 ? [{ first: 101, last: 110, reason: 'too_old' }] : []);
 
 const reason = missing('gcc');
-describe.skipIf(reason)(`power cuts${reason ? ` (left out: ${reason})` : ''}`, () => {
+describe.skipIf(reason)(`power cuts during a migration${reason ? ` (left out: ${reason})` : ''}`, () => {
   const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tocsin-upgrade-'));
   const recorder = join(scratch, 'record-writes.so');
   beforeAll(() => {
@@ -27,7 +27,7 @@ describe.skipIf(reason)(`power cuts${reason ? ` (left out: ${reason})` : ''}`, (
     return () => rmSync(scratch, { recursive: true });
   });
 
-  test.each(older)('schema version %d: all of it is there, of this release or of the older one', { timeout: 120_000 }, (version) => {
+  test.each(older)('from schema version %d keep every row, in the old or new schema', { timeout: 120_000 }, (version) => {
     const random = seededRandom(version);
     let states = 0;
     for (const left of ['closed', 'open']) {
@@ -62,7 +62,7 @@ describe.skipIf(reason)(`power cuts${reason ? ` (left out: ${reason})` : ''}`, (
 
 const noMounts = userInfo().uid !== 0 ? 'needs root to mount a small file system' : spawnSync('mount', ['--version']).error ? 'needs mount' : undefined;
 test.skipIf(noMounts).each(older)(
-  `schema version %d on a full disk that gets room 4 kB at a time: refused until there is enough, and all of it is there${noMounts ? ` (left out: ${noMounts})` : ''}`,
+  `on a full disk, the migration from version %d fails until there is enough space, and then keeps all${noMounts ? ` (left out: ${noMounts})` : ''}`,
   (version) => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-full-'));
     mount('-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder);
