@@ -30,10 +30,10 @@ function tocsin(args: string[], env: NodeJS.ProcessEnv = process.env): ChildProc
 }
 const exit = (child: ChildProcess) => new Promise<number | null>((done) => child.once('close', done));
 
-describe('the command line, as a person runs it', () => {
+describe('the command line', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
 
-  test('replay prints one JSON object a line for what is in the scene', () => {
+  test('`replay --json` prints one JSON object per line for each recognised sound of the scene', () => {
     const { stdout, status } = run('replay', scene, '--json');
     expect(status).toBe(0);
     const lines = stdout
@@ -55,7 +55,7 @@ describe('the command line, as a person runs it', () => {
       ).toBe(true);
   });
 
-  test('a sound at the very end of a recording is told, by replay and by evaluate', () => {
+  test('a sound at the very end of a recording is recognised by `replay` and `evaluate`', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-short-'));
     const file = join(folder, 'short.wav');
     const seconds = 11.45;
@@ -68,7 +68,7 @@ describe('the command line, as a person runs it', () => {
     expect(JSON.parse(run('evaluate', folder, '--json').stdout).perLabel.glass_break.hit).toBe(1);
     for (const [page, status] of [
       [join(folder, 'page.html'), 0],
-      ['/dev/full', 1], // what took hours is not lost for that
+      ['/dev/full', 1], // a result that took hours is not lost when its page cannot be written
     ] as const) {
       const evaluated = run('evaluate', folder, '--out', page);
       expect(evaluated.status, page).toBe(status);
@@ -82,7 +82,7 @@ describe('the command line, as a person runs it', () => {
     [['model', '/nowhere'], 5, /Error: Expected manifest.json/],
     [['replay'], 2, /missing required argument/],
     [['listne'], 2, /unknown command/],
-  ])('%j ends with %i, an error and a hint', (args, code, message) => {
+  ])('%j ends with exit code %i, an error and a hint', (args, code, message) => {
     const { status, stderr, stdout } = run(...args);
     expect(status).toBe(code);
     expect(stderr).toMatch(message);
@@ -90,7 +90,7 @@ describe('the command line, as a person runs it', () => {
     expect(stdout).toBe('');
   });
 
-  test('every command has help with examples', () => {
+  test('every listed command has help with examples', () => {
     for (const command of [
       'run',
       'listen',
@@ -110,7 +110,7 @@ describe('the command line, as a person runs it', () => {
       expect(run(command, '--help').stdout, command).toContain('Examples:');
   });
 
-  test('config check, show and example; status and events of a new outbox', () => {
+  test('`config check`, `show` and `example`, `status`, `events` and `bench` work with a new outbox', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-cli-'));
     const path = writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene });
     expect(run('config', 'check', '-c', path)).toMatchObject({ status: 0, stdout: expect.stringContaining('is valid') });
@@ -122,7 +122,7 @@ describe('the command line, as a person runs it', () => {
   });
 });
 
-test('both processes: sound in, events out, nothing but the outbox written', async () => {
+test('`tocsin run` turns sound into published events and writes only the outbox and its locks', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const broker = await openEmbeddedBroker();
   const seen = await openMessages(broker.url);
@@ -133,13 +133,13 @@ test('both processes: sound in, events out, nothing but the outbox written', asy
   const locks = ['outbox.db.courier.lock', 'outbox.db.listener.lock'];
   expect(readdirSync(folder).sort()).toEqual(['outbox.db', 'outbox.db.ballast', ...locks, 'outbox.db.schema', 'tocsin.yaml']);
   expect(locks.map((lock) => statSync(join(folder, lock)).size)).toEqual([0, 0]);
-  // the ballast is room to be freed on a full disk: nothing but zeros
+  // the ballast is space to be freed on a full disk: only zeros
   expect(readFileSync(join(folder, 'outbox.db.ballast')).every((byte) => byte === 0)).toBe(true);
   await seen.close();
   await broker.close();
 });
 
-test('a file that has been played, and an outbox that cannot be opened: both processes end, with its exit code', async () => {
+test('`tocsin run` with a file that ends and an unusable outbox ends both processes with the exit code of the outbox', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const file = join(folder, 'second.wav');
   writeFileSync(file, wavFile(synthesiseScene().subarray(0, 16_000), 16_000));
@@ -148,7 +148,7 @@ test('a file that has been played, and an outbox that cannot be opened: both pro
   expect(await exit(agent)).toBe(6);
 });
 
-test('a file that is not there, or is played, before the courier is up: `run` ends with the exit code of the listener, not with that of having ended the other', async () => {
+test('`tocsin run` ends with the exit code of the listener if a file is absent or ends before the courier is up', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const second = join(folder, 'second.wav');
   writeFileSync(second, wavFile(synthesiseScene().subarray(0, 16_000), 16_000));
@@ -160,7 +160,7 @@ test('a file that is not there, or is played, before the courier is up: `run` en
     expect(await exit(tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })], env))).toBe(code);
 });
 
-test('the terminal goes away from `run`: both processes end', async () => {
+test('`tocsin run` ends both processes when its terminal closes', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
   const halves = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`${folder}/tocsin.yaml`) && Number(pid) !== agent.pid);
@@ -175,12 +175,12 @@ function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
-    return ''; // it ended meanwhile
+    return ''; // the process has ended
   }
 }
 
 const withoutPulse = missing('pulseaudio', 'paplay', 'arecord');
-describe.skipIf(withoutPulse)(`a real capture chain: PulseAudio null sink${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
+describe.skipIf(withoutPulse)(`a real capture chain (PulseAudio null sink)${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
   const socket = join(home, 'native');
   const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
@@ -210,11 +210,11 @@ describe.skipIf(withoutPulse)(`a real capture chain: PulseAudio null sink${witho
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
     const broker = await openEmbeddedBroker();
     const seen = await openMessages(broker.url);
-    // a sink that nobody plays to gives exact zeros, which is a fault: patience until the scene begins
+    // an idle sink gives digital zeros, which is a fault: the time-out covers the wait for the scene
     const agent = tocsin(['run', '-c', writeConfig(folder, broker.url, { adapter, device, silenceTimeoutSeconds: 60 })], env);
     const ended = exit(agent);
     await seen.until(() => seen.messages.some((m) => m.text.includes('online')));
-    // capture may begin after the courier is online: play until it was heard
+    // capture may begin after the courier is online: plays until the sound was heard
     let heard = false;
     const arrived = seen
       .until(() => seen.events().some((e) => e.data.label === 'glass_break'))

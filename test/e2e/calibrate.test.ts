@@ -17,7 +17,7 @@ import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const without = missing('pulseaudio', 'pactl', 'paplay', 'arecord');
 
-test.skipIf(without)(`the tone of a calibrator through a real capture chain${without ? ` (left out: ${without})` : ''}`, async () => {
+test.skipIf(without)(`calibrate measures a calibrator tone through a real capture chain${without ? ` (left out: ${without})` : ''}`, async () => {
   const street = await openStreet();
   const wav = join(street.home, 'tone.wav');
   const amplitude = 32767 * 10 ** (-26 / 20);
@@ -45,12 +45,12 @@ test.skipIf(without)(`the tone of a calibrator through a real capture chain${wit
   }
 });
 
-test('a tone that one channel of two clips stores nothing, though the mean of both is no louder than half of full scale', () => {
+test('`calibrate` stores nothing if one of two channels clips, even if the mean of both does not', () => {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
   const path = join(home, 'tocsin.yaml');
   writeFileSync(path, 'site: a\nsensor: b\nmicrophone: { device: odd }\nmqtt: { url: mqtt://127.0.0.1 }\n');
   const before = readFileSync(path, 'utf8');
-  // stands for arecord, whose second channel no real device clips on purpose
+  // stands in for arecord, since no real device clips its second channel on purpose
   const samples =
     'map { $s = 34000 * sin($_ * 6.283185307 / 48); (327 * sin($_ * 6.283185307 / 48), $s > 32767 ? 32767 : $s < -32768 ? -32768 : $s) } 1..48000';
   const perl = `perl -e 'print pack("s<*", ${samples}) for 1..4'`;
@@ -63,7 +63,7 @@ test('a tone that one channel of two clips stores nothing, though the mean of bo
   expect(readFileSync(path, 'utf8')).toBe(before);
 });
 
-/** A sensor that hears a file instead of a microphone. */
+/** Returns the configuration of a sensor that hears a file instead of a microphone. */
 function hearing(seconds: number, value = 3) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
   const path = join(home, 'tocsin.yaml');
@@ -77,7 +77,7 @@ test.each([
   [['--measure', '--wait', '9'], "'--measure', '--wait <seconds>'"],
   [['--measure', '--level', '114'], "'--measure', '--level <dB>'"],
   [['--measure', '--dry-run'], "'--measure', '--dry-run'"],
-])('calibrate %j is refused before anything is heard', (args, why) => {
+])('`calibrate %j` is refused before any sound is heard', (args, why) => {
   expect(spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '-c', hearing(1), ...args], { encoding: 'utf8' })).toMatchObject({
     status: 2,
     stdout: '',
@@ -85,7 +85,7 @@ test.each([
   });
 });
 
-test('--measure names the seconds that were heard, not those that were asked for', () => {
+test('`calibrate --measure` reports the seconds that were heard, not those requested', () => {
   const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '--measure', '--seconds', '60', '--json', '-c', hearing(1)], {
     encoding: 'utf8',
   });
@@ -93,9 +93,9 @@ test('--measure names the seconds that were heard, not those that were asked for
 });
 
 test.each([
-  ['a microphone that is dead', 1, 0, 'no sound to measure: 1 s heard, all of it exact zeros'],
-  ['a file that is too short, which sounds', 0.1, 3, 'too short to measure: expected 0.25 s at least, got less\nTry: take a longer recording'],
-])('--measure gives no level of %s: %d s of %d', (_, seconds, value, why) => {
+  ['digital zeros', 1, 0, 'no sound to measure: 1 s heard, all of it exact zeros'],
+  ['a file that is too short', 0.1, 3, 'too short to measure: expected 0.25 s at least, got less\nTry: take a longer recording'],
+])('`calibrate --measure` gives no level for %s: %d s of samples at %d', (_, seconds, value, why) => {
   const args = ['agent/main.ts', 'calibrate', '--measure', '--seconds', '1', '--json', '-c', hearing(seconds, value)];
   expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({
     status: 4,
@@ -104,7 +104,7 @@ test.each([
   });
 });
 
-test('Ctrl-C is a stop by hand: neither a tone that was not found nor a file that was written', async () => {
+test('Ctrl-C ends `calibrate` with exit code 130 and leaves the configuration unchanged', async () => {
   const path = hearing(30);
   const before = readFileSync(path, 'utf8');
   const child = spawn(process.execPath, ['agent/main.ts', 'calibrate', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -118,11 +118,11 @@ test('Ctrl-C is a stop by hand: neither a tone that was not found nor a file tha
   expect(readFileSync(path, 'utf8')).toBe(before);
 });
 
-test('events of a calibrated sensor carry LAFmax in dB SPL, others none', async () => {
+test('events of a calibrated sensor have LAFmax in dB SPL; events of other sensors have no level in dB SPL', async () => {
   const classifier = await openOnnxClassifier('models/street');
   const heard = async (splAtFullScaleDb?: number) => {
     const stored: RecordedEvent[] = [];
-    // only `append` is called by the listener
+    // the listener calls only `append`
     const outbox = { append: (event: RecordedEvent) => stored.push(event) } as unknown as Outbox;
     const microphone = splAtFullScaleDb === undefined ? {} : { splAtFullScaleDb };
     const config = checkConfig({ site: 'a', sensor: 'b', microphone, mqtt: { url: 'mqtt://localhost' } }, 'test');

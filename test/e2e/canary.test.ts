@@ -16,11 +16,11 @@ import { readTrace, type SocketCall, tracedCalls, type Write } from '../support/
 
 const rate = 48_000;
 const random = seededRandom(23);
-/** Half a second of noise that is nowhere else in the world, to the bit. */
+/** Half a second of noise whose samples occur nowhere else. */
 const canary = Int16Array.from({ length: rate / 2 }, () => (random() - 0.5) * 12_000);
 const asFloats = Float32Array.from(canary, (sample) => sample / 32768);
 
-/** What is played: the canary, then the breaking glass of the demo's scene. */
+/** The sound that is played: the canary, then the breaking glass of the demo scene. */
 function playedSound(): Int16Array {
   const scene = synthesiseScene().subarray(10 * 16_000, 14 * 16_000);
   const glass = Int16Array.from({ length: scene.length * 3 }, (_, i) => scene[Math.floor(i / 3)] ?? 0);
@@ -30,7 +30,10 @@ function playedSound(): Int16Array {
   return sound;
 }
 
-/** As the microphone gives it, in both channels and as one, and as the model is given it: the capture may begin at any of three phases. */
+/**
+ * The canary as the microphone gives it, in both channels and in one, and as the model receives it: the capture may
+ * begin at any of three phases.
+ */
 function versions(): Float32Array[] {
   const both = Float32Array.from({ length: 2 * asFloats.length }, (_, i) => asFloats[i >> 1] as number);
   return [both, asFloats, ...[0, 1, 2].map((phase) => openResampler(rate, 16_000).push(asFloats.slice(phase)))];
@@ -39,7 +42,7 @@ function versions(): Float32Array[] {
 const without = missing('pulseaudio', 'paplay', 'arecord', 'strace');
 describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${without})` : ''}`, () => {
   const search = openAudioSearch(versions());
-  const seconds = 10; // making the outbox alone writes some 60 kB, which must be a small part of the sound
+  const seconds = 10; // creating the outbox writes some 60 kB, which must be a small part of the sound
   let street: Awaited<ReturnType<typeof openStreet>>;
   beforeAll(async () => {
     street = await openStreet();
@@ -47,7 +50,10 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
   });
   afterAll(() => street.close());
 
-  /** Runs the agent on a real capture chain that plays the canary over and over, under strace; everything it wrote and sent. */
+  /**
+   * Runs the agent under strace on a real capture chain that repeats the canary. Returns everything that it wrote and
+   * sent.
+   */
   async function traced(plant: Record<string, string> = {}, preload = 'plant-recording.ts') {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-canary-'));
     const data = join(folder, 'data');
@@ -73,13 +79,13 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     const agent = spawn(
       'strace',
       ['-D', '-f', '-y', '-xx', '-s', '10000000', '-e', `trace=${tracedCalls}`, '-o', trace, process.execPath, 'agent/main.ts', 'run', '-c', config],
-      { env: { ...street.env, DEBUG: '*', ...planted }, stdio: 'ignore' }, // a wish that dependencies would grant in length
+      { env: { ...street.env, DEBUG: '*', ...planted }, stdio: 'ignore' }, // a setting for which dependencies would log in detail
     );
     const gone = new Promise((done) => agent.once('close', done));
     await seen.until(() => seen.events().some((e) => e.data.label === 'glass_break'));
     const shown: Buffer[] = [];
-    const meter = connect(join(data, 'meter.sock')).on('data', (bytes) => shown.push(bytes)); // somebody looks at the meter meanwhile
-    await new Promise((done) => setTimeout(done, seconds * 1000)); // so much sound is heard at least
+    const meter = connect(join(data, 'meter.sock')).on('data', (bytes) => shown.push(bytes)); // a client watches the meter meanwhile
+    await new Promise((done) => setTimeout(done, seconds * 1000)); // at least this much sound is heard
     meter.destroy();
     agent.kill('SIGTERM'); // with -D the tracer is the child of the agent, which ends first
     await gone;
@@ -91,7 +97,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     return { ...readTrace(trace), shown: Buffer.concat(shown), files, messages: seen.messages, broker: broker.url.replace('mqtt://', '') };
   }
 
-  /** Calls on the internet families, or that wait for callers, other than the courier's to the broker and the meter's. */
+  /** Calls on internet families, or that listen, except the courier's to the broker and the meter's socket. */
   const strangers = (sockets: SocketCall[], broker: string) => {
     const isMeter = ({ program, call, family, address }: SocketCall) =>
       program === 'node listen' && call === 'bind' && family === 'AF_UNIX' && address?.endsWith('/meter.sock');
@@ -107,7 +113,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
 
   test('passes through a real capture chain and is in nothing that was written or sent', async () => {
     const { writes, files, messages, shown } = await traced();
-    // the chain did carry it, to the bit: from arecord to the listener, and nowhere else
+    // the chain carried it exactly: from arecord to the listener, and nowhere else
     expect(search.in(Buffer.concat(writes.filter(isSound).map((w) => w.bytes)))).toContain('int16 little-endian');
     expect(writes.filter((w) => w.program === 'arecord' && w.to.startsWith('/') && w.to !== '/dev/null')).toEqual([]);
 
@@ -119,13 +125,14 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     for (const [name, bytes] of files) expect(search.in(bytes), name).toEqual([]);
     for (const { topic, text } of messages) expect(search.in(Buffer.from(text)), topic).toEqual([]);
 
-    // nor could it be hidden: the ballast is zeros, and the rest, the making of the outbox included, a small part of the sound
+    // nor could it be hidden: the ballast is zeros, and the rest, including the creation of the outbox, is a small
+    // part of the sound
     const counted = rest.filter((w) => !w.to.endsWith('.ballast') && !w.to.startsWith('anon_inode') && !w.to.startsWith('pipe'));
     const bytes = counted.reduce((sum, w) => sum + w.bytes.length, 0);
     const sound = writes.filter(isSound).reduce((sum, w) => sum + w.bytes.length, 0);
     process.stdout.write(`canary: ${JSON.stringify({ bytesOfSound: sound, bytesWrittenAndSent: bytes, places: places.size, events: messages.length })}\n`);
     expect(bytes).toBeLessThan(sound / 8);
-    // what goes to the network is what the platform received, and the framing of MQTT; to the log, some lines
+    // the network gets what the platform received plus MQTT framing; the log gets some lines
     const sizeOf = (some: Write[]) => some.reduce((sum, w) => sum + w.bytes.length, 0);
     const received = messages.reduce((sum, { topic, text }) => sum + Buffer.byteLength(topic) + Buffer.byteLength(text), 0);
     const sent = sizeOf(rest.filter((w) => w.program === 'node deliver' && w.to.startsWith('socket')));
@@ -135,7 +142,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     for (const w of rest.filter((w) => w.to.endsWith('.ballast'))) expect(w.bytes.every((byte) => byte === 0)).toBe(true);
   });
 
-  test('nobody but the broker is contacted, nothing listens, and the listener makes no internet socket', async () => {
+  test('the agent contacts only the broker, nothing listens on a network, and the listener opens no internet socket', async () => {
     const { sockets, writes, broker } = await traced();
     const internet = sockets.filter((s) => s.family.startsWith('AF_INET'));
     expect(internet.filter((s) => s.program === 'node deliver' && s.call === 'connect').map((s) => s.address)).toContain(broker);
@@ -143,12 +150,12 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     expect(writes.some((w) => w.program === 'node listen')).toBe(true); // it was traced as well
   });
 
-  test('a line that calls home from either half is seen', async () => {
+  test('a planted connection from either process is detected', async () => {
     const { sockets, broker } = await traced({ HOME_ADDRESS: '127.0.0.2:443' }, 'plant-call.ts');
     expect(new Set(strangers(sockets, broker).map((s) => s.program))).toEqual(new Set(['node listen', 'node deliver', 'node']));
   });
 
-  test.each(['float32', 'base64'])('is found when a line records it as %s', async (form) => {
+  test.each(['float32', 'base64'])('a planted recording of the canary as %s is detected', async (form) => {
     const { writes, files } = await traced({ RECORDING_FORM: form });
     const name = form === 'base64' ? 'float32 in base64' : form;
     expect(search.in(Buffer.concat(writes.filter((w) => w.to.endsWith('/recording')).map((w) => w.bytes)))).toContain(name);

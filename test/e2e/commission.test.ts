@@ -78,18 +78,18 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
   const verifies = (cwd: string, file: string) => openssl(cwd, 'dgst', '-sha256', '-verify', 'sensor.pub', '-signature', `${file}.sig`, file).status === 0;
 
   let sealed = '';
-  test('leaves a report whose signatures openssl takes, and says what could not be tried', async () => {
+  test('leaves a report with signatures that openssl verifies, and names what could not be tested', async () => {
     const { args, out } = sensor();
     const { status, out: said, err } = await run([...args, '--no-microphone', '--json']).ended;
     const report = JSON.parse(said) as Report;
-    // neither services nor a microphone here: nothing may fail, and not all can be tried
+    // there are no services and no microphone here: nothing may fail, and not everything can be tested
     expect(report.doctor.filter(({ state }) => state === 'fail')).toEqual([]);
     expect(report.selftest).toMatchObject({ ok: true, sound: 'file' });
     expect({ status, verdict: report.verdict }, err).toEqual({ status: 9, verdict: 'incomplete' });
     expect(report.privacy.checks.length).toBeGreaterThan(20);
 
     const [name = '', ...others] = readdirSync(out);
-    expect(others).toEqual([]); // no trace of the way there
+    expect(others).toEqual([]); // no other files remain
     sealed = join(out, name);
     expect(readdirSync(sealed).toSorted()).toEqual(['report.html', 'report.html.sig', 'report.json', 'report.json.sig', 'sensor.pem', 'sensor.pub']);
     expect(JSON.parse(readFileSync(join(sealed, 'report.json'), 'utf8'))).toEqual(report);
@@ -101,7 +101,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(page).not.toMatch(/(?:src|href)="(?!#)/); // self-contained
   });
 
-  test('the trace is coarse: four values a second, whole decibels, ten seconds at most', () => {
+  test('the trace in the report has four values a second, whole decibels and at most ten seconds', () => {
     const { trace } = (JSON.parse(readFileSync(join(sealed, 'report.json'), 'utf8')) as Report).selftest;
     expect(trace.stepSeconds).toBe(0.25);
     for (const values of [trace.levelDb, ...Object.values(trace.scores)]) expect(values.length).toBeLessThanOrEqual(40);
@@ -109,7 +109,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(Math.max(...Object.values(trace.scores).flat())).toBeGreaterThan(0.5);
   });
 
-  test('one letter that is changed, another signature or another key is refused', () => {
+  test('a changed letter, another signature or another key does not verify', () => {
     const changed = join(folder, 'changed');
     const again = () => cpSync(sealed, changed, { recursive: true });
     again();
@@ -127,12 +127,12 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(verifies(changed, 'report.json')).toBe(true);
   });
 
-  test('what fails makes it refused, with the place where the chain broke', async () => {
+  test('with an absent broker the verdict is `refused`, and the report says where the chain broke', async () => {
     const { args, out } = sensor({}, { url: `mqtts://localhost:${await freePort()}` });
     const { status, out: said, err } = await run([...args, '--no-microphone', '--lang', 'fr']).ended;
     expect(status).toBe(8);
     expect(err).toMatch(/^Erreur\u00a0: refusé\u00a0: doctor, selftest\nEssayez\u00a0: /);
-    // what each stage finds is said as it goes
+    // the findings of each stage are printed as it runs
     expect(said).toMatch(/^ÉCHEC +port .+^la chaîne est rompue \(broker\).+^Essayez.+^3\. [^\n]+\n\d+ ok, 0 en échec.+^Refusé/ms);
     const [name = ''] = readdirSync(out);
     const report = JSON.parse(readFileSync(join(out, name, 'report.json'), 'utf8')) as Report;
@@ -140,10 +140,10 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(report.doctor.find(({ state }) => state === 'fail')?.finding).toBe('port.refused');
   });
 
-  test('stopped by hand nothing is half-written, and the same command goes on from there', async () => {
+  test('a stop by hand leaves no report, and the same command continues after the passed stages', async () => {
     const { args, out, path } = sensor();
     const first = run([...args, '--no-microphone']);
-    await first.said('2. '); // the doctor is done, the sound is on its way
+    await first.said('2. '); // doctor is done, the sound is played
     first.child.kill('SIGINT');
     const { status, err } = await first.ended;
     expect(status).toBe(130);
@@ -154,7 +154,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(second.status).toBe(9);
     expect(second.out.match(/passed before the stop/g)).toHaveLength(1);
     expect(readdirSync(out).filter((name) => name.includes('partial'))).toEqual([]);
-    // what was kept is of that configuration only
+    // the kept stages belong to that configuration only
     const third = run([...args, '--no-microphone']);
     await third.said('2. ');
     third.child.kill('SIGINT');
@@ -164,12 +164,12 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
   });
 
   const failures: [name: string, change: (s: ReturnType<typeof sensor>) => string[], status: number, error: RegExp][] = [
-    ['no key', (s) => keyed(s, { keyFile: join(folder, 'nowhere.key') }), 10, /Expected the private key of this sensor/],
-    ['a key that is none', (s) => keyed(s, { keyFile: s.path }), 10, /Expected the private key of this sensor/],
+    ['a missing key', (s) => keyed(s, { keyFile: join(folder, 'nowhere.key') }), 10, /Expected the private key of this sensor/],
+    ['an invalid key', (s) => keyed(s, { keyFile: s.path }), 10, /Expected the private key of this sensor/],
     ['the certificate of another key', (s) => keyed(s, { certFile: authority?.issue('other', 10).cert }), 10, /Expected the certificate of this sensor's key/],
     ['a key that openssl dgst cannot check', (s) => keyed(s, { keyFile: ed25519() }), 10, /Expected an EC or RSA key/],
-    ['nowhere to put it', (s) => [...s.args.slice(0, 2), '--out', join(folder, 'nowhere')], 2, /Expected to write into/],
-    ['two sources of sound', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used together/],
+    ['a missing output folder', (s) => [...s.args.slice(0, 2), '--out', join(folder, 'nowhere')], 2, /Expected to write into/],
+    ['two sound sources', (s) => [...s.args, '--speaker', 'default', '--no-microphone'], 2, /cannot be used together/],
   ];
   function keyed(s: ReturnType<typeof sensor>, change: object): string[] {
     writeFileSync(s.path, stringify({ site: 'test', sensor: 'post-1', mqtt: { ...mqtt, ...change } }));
@@ -180,7 +180,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     openssl(folder, 'genpkey', '-algorithm', 'ed25519', '-out', path);
     return path;
   }
-  test.each(failures)('%s: told before anything is done', async (_name, change, status, error) => {
+  test.each(failures)('%s is reported before anything is done', async (_name, change, status, error) => {
     const it = sensor();
     const done = await run(change(it)).ended;
     expect(done.status).toBe(status);
@@ -190,7 +190,8 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(readdirSync(it.out)).toEqual([]);
   });
 
-  // systemctl as a script that keeps the state in a file; that a real systemd starts the real unit is shown by the package's tests
+  // A fake systemctl that keeps the state in a file. The package's tests show that a real systemd starts the real
+  // unit.
   function systemd({ stopping = '', started = '' } = {}) {
     const bin = mkdtempSync(join(folder, 'bin-'));
     const [state, log] = [join(bin, 'state'), join(bin, 'log')];
@@ -204,10 +205,10 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
   type Run = ReturnType<typeof run>['child'];
   test.each([
     ['stopped by hand', (it: Run) => it.kill('SIGINT'), 130],
-    ['with a terminal that went away', (it: Run) => it.kill('SIGHUP'), null],
-    ['with a reader that went away', (it: Run) => it.stdout.destroy(), 0],
+    ['with its terminal closed', (it: Run) => it.kill('SIGHUP'), null],
+    ['with its output closed', (it: Run) => it.stdout.destroy(), 0],
     ['killed', (it: Run) => it.kill('SIGKILL'), null],
-  ] as const)('where the listener runs it is stopped for the sound and started again, also %s', async (_name, end, status) => {
+  ] as const)('a running listener is stopped for the sound and started again, also when commission is %s', async (_name, end, status) => {
     const { state, log, env } = systemd();
     const { args } = sensor();
     const it = run([...args, '--seconds', '60'], env);
@@ -218,7 +219,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect(readFileSync(state, 'utf8')).toBe('active\n');
   });
 
-  test('a Ctrl-C that systemctl gets as well, while it stops the listener, is a stop by hand', async () => {
+  test('a Ctrl-C that also reaches systemctl while it stops the listener is a stop by hand', async () => {
     const { log, env } = systemd({ stopping: 'kill -INT $$' });
     const { status, err } = await run([...sensor().args, '--seconds', '60'], env).ended;
     expect(status, err).toBe(130);
@@ -226,7 +227,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     await vi.waitFor(() => expect(readFileSync(log, 'utf8')).toBe('start\n'), 20_000);
   });
 
-  test('stopped by hand, it says so where the listener cannot be started again', async () => {
+  test('a listener that cannot be started again after a stop by hand gives an error with a hint', async () => {
     const { env } = systemd({ started: 'exit 5' });
     const { args } = sensor();
     const it = run([...args, '--seconds', '60'], env);
@@ -239,7 +240,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     });
   });
 
-  test.each(['listening', 'deaf'] as const)('a listener that tells after its start that it is %s', async (told) => {
+  test.each(['listening', 'deaf'] as const)('the result for a listener that reports that it is %s after its restart', async (told) => {
     const { args, path, out: reports } = sensor();
     const outbox = join(path, '..', 'outbox.db');
     openSqliteOutbox(outbox, limits).close();
@@ -257,7 +258,7 @@ openSqliteOutbox('${outbox}', limits).writeHearing(hearingRecord({ bootId, writt
     const { status, out } = await run([...args, '--seconds', '60'], env).ended;
     expect({ status, hears: /the listener hears again/.test(out) }, out).toEqual(told === 'deaf' ? { status: 8, hears: false } : { status: 9, hears: true });
     const [name = ''] = readdirSync(reports);
-    // what was heard is a file, though a person was asked
+    // a file was heard, although a person was asked to make a sound
     expect((JSON.parse(readFileSync(join(reports, name, 'report.json'), 'utf8')) as Report).selftest.sound).toBe('file');
     if (told === 'deaf') expect(out.replace(/\s+/g, ' ')).toContain('the chain broke at the microphone: the listener was started again but has not reported');
   });

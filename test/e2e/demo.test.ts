@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { sceneSounds } from '../demo/synthesise-scene.ts';
 
-test('the demo ends by itself: every sound of its scene arrives, nothing else does, and it says what is left', () => {
+test('the demo ends on its own, exactly the sounds of its scene arrive, and it leaves nothing behind', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['test/demo/demo.ts'], { encoding: 'utf8', timeout: 90_000 });
   expect(stderr).toBe('');
   const arrived = stdout.split('\n').flatMap((line) => /^ {2}(\w+) +confidence /.exec(line)?.[1] ?? []);

@@ -12,11 +12,14 @@ const rate = 48_000;
 const random = seededRandom(77);
 const noise = (seconds: number, peak: number) => Int16Array.from({ length: seconds * rate }, () => (random() - 0.5) * 2 * peak);
 const bytesOf = (samples: Int16Array | Float32Array) => Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-/** Half a second of ten milliseconds that are nowhere else, and a piece of it in every form in which the listener could hold it. */
+/**
+ * Half a second made of repeated, unique ten milliseconds, and a piece of it in every form in which the listener could
+ * hold it.
+ */
 const period = noise(0.01, 6000);
 const canary = Int16Array.from({ length: 0.5 * rate }, (_, i) => period[i % period.length] as number);
 const floats = Float32Array.from(canary, (sample) => sample / 32768);
-/** As arecord gives what a mono microphone hears, in both channels. */
+/** A mono microphone as arecord gives it, in both channels. */
 const both = (samples: Int16Array) => bytesOf(Int16Array.from({ length: 2 * samples.length }, (_, i) => samples[i >> 1] as number));
 const second = 4 * rate; // of both channels, in bytes
 const pieces = [
@@ -25,10 +28,10 @@ const pieces = [
   ...[0, 1, 2].map((phase) => pieceOf(`float32 for the model, phase ${phase}`, bytesOf(openResampler(rate, 16_000).push(floats.slice(phase))))),
 ];
 
-const held = 2; // seconds of sound in all, what waits for the listener among them
-const between = 65_536 + 9600 + 52_000; // bytes on the way there: the pipe, `dd`, and what this process has not written yet
+const held = 2; // seconds of sound in all, including what waits for the listener
+const between = 65_536 + 9600 + 52_000; // bytes on their way: the pipe, `dd`, and what this process has not written yet
 
-/** Lets the listener hear noise, the canary, and noise again until more than two seconds of it have reached the listener. */
+/** Lets the listener hear noise, the canary, and more noise until over two seconds of it have reached the listener. */
 async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-memory-'));
   const pipe = join(folder, 'sound');
@@ -64,11 +67,11 @@ async function listened(plant: NodeJS.ProcessEnv = {}): Promise<string[]> {
   return found;
 }
 
-test('two seconds after a sound the listener holds it nowhere in its memory', async () => {
+test('two seconds after a sound, the memory of the listener does not contain it', async () => {
   expect(await listened()).toEqual([]);
 });
 
-test('and it is found there when buffers are overwritten four seconds late', async () => {
+test('the sound is found in memory if buffers are overwritten four seconds late', async () => {
   const found = await listened({ NODE_OPTIONS: `--import=${resolve('test/support/plant-late-zeros.ts')}` });
   expect(found).toContain('float32 as captured');
 });

@@ -31,7 +31,7 @@ const configure = (microphone: object) => {
 
 const children: ChildProcess[] = [];
 let running: Promise<ChildProcess> | undefined;
-/** One for all tests. */
+/** One listener for all tests. */
 const listener = () => {
   running ??= startListener();
   return running;
@@ -41,7 +41,7 @@ afterAll(() => {
 });
 
 async function startListener(env = process.env): Promise<ChildProcess> {
-  rmSync(socket, { force: true }); // of one that was killed
+  rmSync(socket, { force: true }); // left by a killed listener
   const child = spawn(process.execPath, ['agent/main.ts', 'listen', '-c', config], { stdio: 'ignore', env });
   children.push(child);
   await vi.waitFor(() => expect(statSync(socket).mode & 0o777).toBe(0o660), patient);
@@ -57,7 +57,7 @@ const readingsFor = (seconds: number) => {
     .map((line) => JSON.parse(line));
 };
 
-test('without a listener it says what to do', () => {
+test('without a listener `meter` ends with an error and a hint', () => {
   const { status, stderr, stdout } = meter();
   expect(status).toBe(4);
   expect(stdout).toBe('');
@@ -65,7 +65,7 @@ test('without a listener it says what to do', () => {
   expect(stderr).toMatch(/Try: .*start tocsin-listener/);
 });
 
-test('a real listener: levels, scores against thresholds, and the event when it fires, as JSON and as lines', async () => {
+test('`meter` shows levels, scores, thresholds and fired events of a real listener, as JSON and as lines', async () => {
   await listener();
   const readings = readingsFor(16);
   expect(readings.length).toBeLessThanOrEqual(17 * readingsPerSecond);
@@ -86,8 +86,8 @@ test('a real listener: levels, scores against thresholds, and the event when it 
 });
 
 const without = missing('script', 'stty');
-describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
-  /** The live view on a pseudo-terminal (script(1)). */
+describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
+  /** Opens the live view on a pseudo-terminal (script(1)). */
   function openView(size = 'cols 60 rows 24') {
     const child = spawn('script', ['-qfec', `stty ${size}; exec ${process.execPath} agent/main.ts meter -c ${config}`, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'ignore'],
@@ -108,7 +108,7 @@ describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : '
     ['q', (view: ReturnType<typeof openView>) => void view.child.stdin.write('q')],
     ['Ctrl-C', (view: ReturnType<typeof openView>) => void view.child.stdin.write('\x03')],
     ['SIGTERM', (view: ReturnType<typeof openView>) => void process.kill(view.pid(), 'SIGTERM')],
-  ])('%s ends it, and the terminal is as it was', async (_, end) => {
+  ])('%s ends the view and restores the terminal', async (_, end) => {
     await listener();
     const view = openView();
     await vi.waitFor(() => expect(view.out()).toContain('opens at'), patient);
@@ -119,9 +119,9 @@ describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : '
   });
 
   test.each([
-    ['a serial line, which tells no size', 'cols 0 rows 0', 'opens at'],
-    ['one narrower than a name', 'cols 8 rows 24', 'Tocsin m'],
-  ])('%s shows it too', async (_, size, shown) => {
+    ['a serial line without a size', 'cols 0 rows 0', 'opens at'],
+    ['a terminal narrower than a label', 'cols 8 rows 24', 'Tocsin m'],
+  ])('the view works on %s', async (_, size, shown) => {
     await listener();
     const view = openView(size);
     await vi.waitFor(() => expect(view.out()).toContain(shown), patient);
@@ -129,7 +129,7 @@ describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : '
     expect(await view.ended).toBe(0);
   });
 
-  test('it draws what has changed, all of it after a resize, and outlives the listener', async () => {
+  test('the view draws only changes, everything after a resize, and continues after a restart of the listener', async () => {
     const first = await listener();
     const view = openView();
     await vi.waitFor(() => expect(view.out()).toContain('opens at'), patient);
@@ -152,8 +152,8 @@ describe.skipIf(without)(`on a terminal${without ? ` (left out: ${without})` : '
   });
 });
 
-// the noise floor is told after ten seconds of sound
-test('a real listener whose microphone gives but one value: it has a level and, as nothing is heard, no noise floor', async () => {
+// the noise floor appears after ten seconds of sound
+test('a listener with a constant signal has a level but no noise floor', async () => {
   for (const child of children) child.kill('SIGKILL');
   await vi.waitFor(() => expect(children.every(({ signalCode, exitCode }) => (signalCode ?? exitCode) !== null)).toBe(true), patient);
   configure({});

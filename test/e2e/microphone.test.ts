@@ -11,9 +11,10 @@ import { openStreet } from '../support/pulse.ts';
 import { startSupervised } from '../support/supervised.ts';
 
 const withoutPulse = missing('pulseaudio', 'paplay', 'arecord');
-// PulseAudio stands for the driver: frozen it gives nothing, an unloaded source is gone. No USB bus is shown.
+// PulseAudio stands in for the driver: when frozen it gives nothing, and an unloaded source is gone. There is no USB
+// bus.
 describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
-  test('silent, stuck, unplugged and absent are named, and hearing goes on without a restart', async () => {
+  test('zeros, stuck, unplugged and absent are reported as faults, and hearing continues without a restart', async () => {
     const pulse = await openStreet();
     Object.assign(process.env, pulse.env);
     const scene = join(mkdtempSync(join(tmpdir(), 'tocsin-scene-')), 'scene.wav');
@@ -56,10 +57,10 @@ describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse
     return microphoneOpener(checkConfig(value, 'test').microphone, systemClock())();
   };
 
-  test('two channels that go against each other are heard as loud as each is, not as the silence that their mean would be', async () => {
+  test('two channels in antiphase are heard at their own level, not at that of their mean', async () => {
     const pulse = await openStreet(2);
     const value = (at: number) => 4000 * (Math.sin(at / 8) + Math.sin((2 * Math.PI * 120 * at) / 48_000));
-    const sound = Int16Array.from({ length: 48_000 }, (_, i) => value(i >> 1) * (i % 2 ? 1 : -1)); // by turns left and right
+    const sound = Int16Array.from({ length: 48_000 }, (_, i) => value(i >> 1) * (i % 2 ? 1 : -1)); // left and right alternate
     const wav = wavFile(sound, 48_000);
     wav.writeUInt16LE(2, 22); // channels
     wav.writeUInt32LE(4 * 48_000, 28);
@@ -82,7 +83,7 @@ describe.skipIf(withoutPulse)(`a microphone that fails and returns${withoutPulse
     }
   });
 
-  test('a device of one channel, under a name that converts nothing, is heard', async () => {
+  test('a device with one channel, and without conversion by ALSA, is heard', async () => {
     const HOME = mkdtempSync(join(tmpdir(), 'tocsin-alsa-'));
     writeFileSync(join(HOME, '.asoundrc'), 'pcm.bare { type multi slaves.a { pcm { type null } channels 1 } bindings.0 { slave a channel 0 } }');
     for await (const { samples } of (await opened('bare', { HOME })).frames(new AbortController().signal)) {

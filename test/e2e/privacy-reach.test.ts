@@ -8,11 +8,11 @@ import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
 import { allowUser } from '../support/access-list.ts';
 import { courierUid, failing, findingOf, gid, type Halves, listenerUid, openHalves, without } from '../support/privacy.ts';
 
-// What a half could do by a way that is not the usual one, while all else of it is as it should be.
-// Here, and not among the parts: sockets that it opens by access lists would count as open to halves of tests beside it.
+// Uncommon ways out of a process, while everything else is correct. These tests are not in test/integration, since
+// sockets opened by access lists would count as open for processes of parallel tests.
 let halves: Halves;
 
-describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left out: ${without})` : ''}`, () => {
+describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left out: ${without})` : ''}`, () => {
   beforeAll(async () => {
     halves = await openHalves();
   }, 180_000);
@@ -21,15 +21,15 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
   const inside = (half: 'listen' | 'deliver', ...command: string[]) => {
     expect(spawnSync('nsenter', ['-t', String(halves.pidOf(half)), '-m', ...command], { encoding: 'utf8' }).stderr).toBe('');
   };
-  /** Moves a file of a folder to another path for a half alone, until the test ends. */
+  /** Moves a file to another path for one process alone, until the test ends. */
   function moveFor(half: 'listen' | 'deliver', folder: string, name: string): void {
-    const place = '/etc/hostname'; // any file that is there
+    const place = '/etc/hostname'; // any existing file
     inside(half, 'mount', '--bind', `${folder}/${name}`, place);
     onTestFinished(() => inside(half, 'umount', place));
     inside(half, 'mount', '-t', 'tmpfs', '-o', 'ro', 'hidden', folder);
     onTestFinished(() => inside(half, 'umount', folder));
   }
-  /** A program of the machine that waits at a local socket, by its mode for root alone. */
+  /** A program that listens on a local socket which only root may open. */
   async function program(path: string): Promise<string> {
     const server = createServer().listen(path);
     await new Promise((listening) => server.once('listening', listening));
@@ -38,15 +38,15 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     return path;
   }
 
-  test('a program’s socket that lies elsewhere for the listener, and the meter’s for the courier', async () => {
+  test("finds a program's socket moved within the listener's mounts, and the meter socket within the courier's", async () => {
     mkdirSync(halves.at('asked'));
     const called = await program(halves.at('asked', 'asked.sock'));
     moveFor('listen', halves.at('asked'), 'asked.sock');
     moveFor('deliver', halves.at('data'), 'meter.sock');
-    expect(failing(await halves.verify())).toEqual([]); // for root alone
+    expect(failing(await halves.verify())).toEqual([]); // accessible to root alone
     const meter = halves.at('data', 'meter.sock');
     for (const socket of [called, meter]) {
-      chownSync(socket, socket === meter ? listenerUid : 0, gid); // not for all: halves of other tests run beside these
+      chownSync(socket, socket === meter ? listenerUid : 0, gid); // not accessible to everyone, since processes of other tests run at the same time
       chmodSync(socket, 0o660);
     }
     onTestFinished(() => chmodSync(meter, 0o600));
@@ -55,7 +55,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(findingOf(report, 'listener.calls')?.found).toContain(called);
   });
 
-  test('the message bus, on which everybody reads what the listener tells systemd of itself', async () => {
+  test('finds the message bus, on which everyone can read what the listener tells systemd', async () => {
     const bus = '/run/dbus/system_bus_socket';
     if (!existsSync(bus)) {
       mkdirSync('/run/dbus', { recursive: true });
@@ -69,13 +69,13 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(findingOf(report, 'courier.meter')?.found).toContain(bus);
   });
 
-  test('a named pipe from which another program would take what the listener writes', async () => {
+  test('finds a named pipe from which another program could read what the listener writes', async () => {
     const pipe = halves.at('asked.pipe');
     expect(spawnSync('mkfifo', ['-m', '600', pipe]).status).toBe(0);
     const other = spawn('sh', ['-c', 'exec 3<>"$0"; echo open; exec sleep 60', pipe], { stdio: ['ignore', 'pipe', 'inherit'] });
     onTestFinished(() => void other.kill('SIGKILL'));
     await new Promise((opened) => other.stdout.once('data', opened));
-    expect(failing(await halves.verify())).toEqual([]); // for root alone
+    expect(failing(await halves.verify())).toEqual([]); // accessible to root alone
     chownSync(pipe, 0, gid);
     chmodSync(pipe, 0o660);
     const report = await halves.verify();
@@ -83,7 +83,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(findingOf(report, 'listener.calls')?.found).toContain(pipe);
   });
 
-  test('what is closed to a half by its mode, and open to it by an access list', async () => {
+  test('finds sockets that are closed by mode and opened by an access list', async () => {
     const called = await program(halves.at('asked.sock'));
     expect(failing(await halves.verify())).toEqual([]);
     allowUser(called, listenerUid);
@@ -93,7 +93,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(failing(await halves.verify())).toEqual(['listener.calls', 'courier.meter']);
   });
 
-  test('an outbox that an access list opens to a person', async () => {
+  test('finds an outbox file that an access list opens to a person', async () => {
     const beside = halves.at('data', 'outbox.db.damaged-1');
     writeFileSync(beside, '', { mode: 0o600 });
     onTestFinished(() => rmSync(beside));
@@ -104,7 +104,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(findingOf(report, 'sensor.access')?.found).toContain(beside);
   });
 
-  test('a library of the system that is another for the listener alone, and one that the loader adds to every program', async () => {
+  test('finds a system library replaced for the listener alone, and one preloaded into every program', async () => {
     const library = /\S+\/libm\S*$/m.exec(readFileSync(`/proc/${halves.pidOf('listen')}/maps`, 'utf8'))?.[0] as string;
     const other = halves.at('libm');
     copyFileSync(library, other);
@@ -121,7 +121,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(findingOf(await halves.verify(), 'listener.program')).toMatchObject({ finding: 'program.preload', found: expect.stringContaining(library) });
   });
 
-  test('the package’s capture, and programs that only name it', async () => {
+  test('accepts the capture program of the package, but not programs that only name it', async () => {
     const { halves: found, ...machine } = await halves.machineNow();
     const processes = async (...command: [string, ...string[]]) => {
       const other = spawn(command[0], command.slice(1), { stdio: 'ignore' });
@@ -138,8 +138,9 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
     expect(await processes(halves.node, '-e', '0', capture)).toBe('fail');
   });
 
-  // There is no sound card here: a descriptor of a microphone's node that is not open for reading (O_PATH) stands for one that is.
-  test('another program that records, unless it is the recorder of a listener without a network', async () => {
+  // There is no sound card here: a descriptor of a microphone's node that is not open for reading (O_PATH) stands in
+  // for one that is.
+  test('finds another program that records, unless it is the recorder of a listener without a network', async () => {
     const microphone = halves.at('pcmC0D0c');
     expect(spawnSync('mknod', [microphone, 'c', '116', '24']).status).toBe(0);
     const hold = "require('fs').openSync(process.argv[1], 0o10000000); console.log(process.pid); setInterval(() => 0, 1000)";
@@ -158,7 +159,7 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
       return [finding, said?.includes(`[${recorder}]`)];
     };
     expect(await found(['-e', hold, microphone])).toEqual(['hearing.recording', true]);
-    copyFileSync(halves.node, halves.at('arecord')); // by its name the recorder of whoever verifies
+    copyFileSync(halves.node, halves.at('arecord')); // by its name, the recorder of the person who verifies
     chmodSync(halves.at('arecord'), 0o755);
     const beside = expect.stringMatching(/^hearing\.(none|apart)$/); // the machine may have a sound server
     expect(await found(['-e', hold, microphone], {}, halves.at('arecord'))).toEqual([beside, false]);
@@ -170,10 +171,10 @@ describe.skipIf(without)(`privacy verify finds the ways round${without ? ` (left
 
   const pid = () => String(halves.pidOf('listen'));
   test.each([
-    ['who traces it', () => ['strace', '-f', '-e', 'trace=none', '-p', pid()]],
-    ['who traces one of its threads', () => ['strace', '-e', 'trace=none', '-p', readdirSync(`/proc/${pid()}/task`).at(-1) as string]],
-    ['who holds its memory open', () => ['sh', '-c', 'exec 3<"$0"; echo open >&2; exec sleep 60', `/proc/${pid()}/mem`]],
-  ])('%s', async (_who, command) => {
+    ['a program that traces the listener', () => ['strace', '-f', '-e', 'trace=none', '-p', pid()]],
+    ['a program that traces a thread of the listener', () => ['strace', '-e', 'trace=none', '-p', readdirSync(`/proc/${pid()}/task`).at(-1) as string]],
+    ['a program that holds the listener’s memory open', () => ['sh', '-c', 'exec 3<"$0"; echo open >&2; exec sleep 60', `/proc/${pid()}/mem`]],
+  ])('finds %s', async (_who, command) => {
     const [name = '', ...rest] = command();
     const other = spawn(name, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
     onTestFinished(() => void other.kill('SIGKILL'));

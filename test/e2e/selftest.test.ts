@@ -37,7 +37,7 @@ async function selftest(args: string[], env: NodeJS.ProcessEnv = process.env) {
   return { status, err, result: (out ? JSON.parse(out) : undefined) as { ok: boolean; brokeAt?: string; reason?: string; latencyMs: object } };
 }
 
-test('the bundled sound is what the script makes', () => {
+test('deploy/selftest.wav matches the output of the synthesis script', () => {
   expect(readFileSync('deploy/selftest.wav').equals(wavFile(synthesiseScene(selftestSounds, selftestSeconds), sampleRate))).toBe(true);
 });
 
@@ -57,7 +57,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test('the event comes back, valid, on the selftest topic alone, and nothing stays behind', async () => {
+  test('the event comes back and matches the schema, only the selftest topic is used, and no file is left', async () => {
     const seen = await openMessages(url);
     const path = writeConfig(url);
     const { status, result } = await selftest(['-c', path]);
@@ -73,7 +73,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     await seen.close();
   });
 
-  test('a calibrated sensor tells the sound pressure level of the test, as of any event', async () => {
+  test('a calibrated sensor reports the sound pressure level of the test sound', async () => {
     const seen = await openMessages(url);
     const levelOf = async (microphone: object) => {
       const before = seen.messages.length;
@@ -102,30 +102,37 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     return path;
   };
   test.each<[string, () => Promise<string> | string, string[], string, number, RegExp]>([
-    ['a microphone that is absent', () => writeConfig(url, { microphone: { device: 'plughw:CARD=Nowhere' } }), ['--ask'], 'microphone', 4, /No such|ENOENT/],
-    ['a model that lacks its file', () => writeConfig(url, { model: { path: deafModel() } }), [], 'model', 5, /Expected model.onnx/],
+    ['an absent microphone', () => writeConfig(url, { microphone: { device: 'plughw:CARD=Nowhere' } }), ['--ask'], 'microphone', 4, /No such|ENOENT/],
+    ['a model without its file', () => writeConfig(url, { model: { path: deafModel() } }), [], 'model', 5, /Expected model.onnx/],
     [
-      'a model that never is sure',
+      'a model that recognises nothing',
       () => writeConfig(url, { model: { open: { glass_break: 1, shout: 1, bang: 1 } } }),
       [],
       'model',
       5,
       /nothing was recognised/,
     ],
-    ['no folder for the outbox', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
+    ['a missing outbox folder', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
     ['a damaged outbox', damaged, [], 'outbox', 6, /is damaged/],
-    ['no broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /cannot be reached/],
-    ['an authority that is none', () => writeConfig('mqtts://127.0.0.1', {}, { caFile: resolve('README.md') }), [], 'broker', 7, /^mqtt.caFile holds no/],
-    ['no right to write', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/event\n')), [], 'acl', 7, /refuses .*135/],
-    ['no right to read', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/#\n')), [], 'acl', 7, /did not give it back/],
-  ])('%s breaks the chain there', async (_name, configure, args, brokeAt, code, reason) => {
+    ['an absent broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /cannot be reached/],
+    [
+      'an invalid certificate authority',
+      () => writeConfig('mqtts://127.0.0.1', {}, { caFile: resolve('README.md') }),
+      [],
+      'broker',
+      7,
+      /^mqtt.caFile holds no/,
+    ],
+    ['no permission to publish', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/event\n')), [], 'acl', 7, /refuses .*135/],
+    ['no permission to subscribe', async () => writeConfig(await start('topic write tocsin/v1/test/post-1/#\n')), [], 'acl', 7, /did not give it back/],
+  ])('with %s the chain breaks at that link', async (_name, configure, args, brokeAt, code, reason) => {
     const { status, err, result } = await selftest(['-c', await configure(), ...args]);
     expect({ status, brokeAt: result.brokeAt }).toEqual({ status: code, brokeAt });
     expect(result.reason).toMatch(reason);
     expect(err).toMatch(/^Error: the chain broke at the .*\nTry: ./m);
   });
 
-  test('a sensor that may only write passes with --one-way, the file whole however short a person would have', async () => {
+  test('with --one-way a sensor without permission to subscribe passes, and --seconds does not shorten the file', async () => {
     const path = writeConfig(await start('topic write tocsin/v1/test/post-1/#\n'));
     const { status, result } = await selftest(['-c', path, '--one-way', '--seconds', '1']);
     expect({ status, ok: result.ok }).toEqual({ status: 0, ok: true });
@@ -139,14 +146,14 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     });
     afterAll(() => street.close());
 
-    test('what the speaker plays is heard, and its event comes back', async () => {
+    test('the sound from the speaker is heard, and its event comes back', async () => {
       const path = writeConfig(url, { microphone: { device: 'pulse' } });
       const { status, result, err } = await selftest(['-c', path, '--speaker', 'pulse'], street.env);
       expect({ status, ok: result?.ok, err }).toEqual({ status: 0, ok: true, err: '' });
       process.stdout.write(`selftest --speaker: ${JSON.stringify(result)}\n`);
     });
 
-    test('a speaker that does not play breaks the chain there', async () => {
+    test('a speaker that does not play breaks the chain at the speaker', async () => {
       const path = writeConfig(url, { microphone: { device: 'pulse' } });
       const { status, result } = await selftest(['-c', path, '--speaker', 'plughw:CARD=Nowhere'], street.env);
       expect({ status, brokeAt: result.brokeAt }).toEqual({ status: 4, brokeAt: 'speaker' });

@@ -10,7 +10,7 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
-const watchdogMs = 8000; // systemd would kill after as long without a ping
+const watchdogMs = 8000; // after this time without a ping systemd would kill the process
 
 async function until(condition: () => boolean, what: string): Promise<void> {
   for (const began = performance.now(); !condition(); await new Promise((r) => setTimeout(r, 50)))
@@ -18,8 +18,9 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 }
 
 /**
- * One half of the agent under a notify socket, with a microphone of the test's own. It is killed when the test ends whose context is given:
- * the imported onTestFinished is that of whichever test began last, and a half killed by another's end pings no more either.
+ * Starts one process of the agent with a notify socket and a fake microphone. It is killed when the test of the given
+ * context ends: the imported onTestFinished belongs to whichever test began last, and a process killed by another test
+ * would send no pings either.
  */
 async function start({ onTestFinished }: TestContext, half: 'listen' | 'deliver', hang?: string) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-watchdog-'));
@@ -64,14 +65,14 @@ async function start({ onTestFinished }: TestContext, half: 'listen' | 'deliver'
     gone,
     outbox: config.outbox.path,
     hang: () => writeFileSync(trigger, ''),
-    /** How long the latest ping is ago: past `watchdogMs` systemd kills. */
+    /** The time since the last ping: beyond `watchdogMs` systemd kills. */
     quietMs: () => performance.now() - (notify.pings().at(-1)?.atMs ?? 0),
-    /** How long ago a timer fired in it that does nothing else. */
+    /** The time since an otherwise idle timer fired in the process. */
     timerMs: () => Date.now() - (statSync(`${trigger}.timer`, { throwIfNoEntry: false })?.mtimeMs ?? 0),
   };
 }
 
-/** The longest time without a ping while `seconds` pass. */
+/** The longest time without a ping within `seconds`. */
 async function longestQuiet(half: Awaited<ReturnType<typeof start>>, seconds: number): Promise<number> {
   let longest = 0;
   for (const began = performance.now(); performance.now() - began < seconds * 1000; await new Promise((r) => setTimeout(r, 50)))
@@ -79,14 +80,14 @@ async function longestQuiet(half: Awaited<ReturnType<typeof start>>, seconds: nu
   return longest;
 }
 
-describe.concurrent('each half pings only while its own work moves', () => {
+describe.concurrent('each process pings only while its own work progresses', () => {
   test.for([
     ['listen', 'capture'],
-    ['listen', 'inference'], // while sound goes on coming
+    ['listen', 'inference'], // while sound continues to arrive
     ['listen', 'database'],
     ['deliver', 'database'],
     ['deliver', 'network'],
-  ] as const)('%s: a hang in %s stops the pings, so that systemd restarts it', async ([half, part], context) => {
+  ] as const)('%s: a hang in %s stops the pings, so that systemd restarts the process', async ([half, part], context) => {
     const running = await start(context, half, part);
     expect(running.notify.messages.find(({ text }) => !text.startsWith('STATUS='))?.text).toBe('READY=1');
     running.hang();
@@ -96,12 +97,12 @@ describe.concurrent('each half pings only while its own work moves', () => {
       outbox.close();
     }
     await until(() => running.quietMs() > watchdogMs, 'the pings to stop');
-    // so a ping from a timer would have been seen; SQLite is called and waited for, and whatever pinged would hang with it
+    // a ping from a timer would have been seen; a hanging SQLite call would block any ping
     if (part !== 'database') await until(() => running.timerMs() < 1000, 'a timer to fire in what hangs');
     expect([running.child.exitCode, running.child.signalCode], 'it hangs, it has not died').toEqual([null, null]);
   });
 
-  test('a microphone that is stuck or absent is retried: the listener goes on pinging', async (context) => {
+  test('a stuck or absent microphone is retried, and the listener continues to ping', async (context) => {
     const running = await start(context, 'listen');
     running.microphone.set('stuck');
     expect(await longestQuiet(running, 15)).toBeLessThan(watchdogMs);
@@ -112,10 +113,10 @@ describe.concurrent('each half pings only while its own work moves', () => {
     await until(() => running.notify.messages.at(-1)?.text === 'STOPPING=1', 'the farewell');
   });
 
-  test('a broker that is away is known to be: the courier goes on pinging', async (context) => {
+  test('without a broker the courier continues to ping', async (context) => {
     const running = await start(context, 'deliver');
     await running.broker.close();
-    // the waits between attempts grow to a minute: each step of them is the courier's own work
+    // the waits between attempts grow to a minute; each step of a wait is the courier's own work
     expect(await longestQuiet(running, 30)).toBeLessThan(watchdogMs);
   });
 });
