@@ -23,7 +23,7 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     return { file, root };
   };
 
-  test.each(['amd64', 'arm64'] as const)('for %s holds the binaries of that architecture alone, in 60 MB at most', (architecture) => {
+  test.each(['amd64', 'arm64'] as const)('for %s contains binaries of that architecture only, in at most 60 MB', (architecture) => {
     const { file, root } = open(architecture);
     expect(statSync(file).size).toBeLessThan(60e6);
     const machines = filesBelow(root).flatMap((path) => elfMachineOf(path) ?? []);
@@ -32,7 +32,7 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     expect(filesBelow(root).filter((path) => /\.(dll|dylib|exe)$|cuda|tensorrt|musl.*\.node|darwin.*\.node|win32.*\.node/i.test(path))).toEqual([]);
   });
 
-  test('everything belongs to root, nothing is writable by others, and nothing is a conffile', () => {
+  test('contains files of root that others cannot write, and no conffiles', () => {
     const { file } = open(thisArchitecture);
     const listing = execFileSync('dpkg-deb', ['-c', file], { encoding: 'utf8' }).trim().split('\n');
     expect(listing.length).toBeGreaterThan(500);
@@ -41,7 +41,7 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     expect(listing.filter((line) => / \.\/(etc|var|run|home|opt)\//.test(line))).toEqual([]);
   });
 
-  test('the digests it carries are those of its files', () => {
+  test('contains correct digests of its files', () => {
     const { file, root } = open(thisArchitecture);
     const installation = join(root, 'usr/lib/tocsin');
     const { files, changed, added } = checkPackage(installation, file.replace(/\.deb$/, '.sha256'));
@@ -50,7 +50,7 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     expect(readFileSync(join(installation, 'tocsin.sha256'))).toEqual(readFileSync(file.replace(/\.deb$/, '.sha256')));
   });
 
-  test('what is inside runs: the demo scene is recognised, systemd can be told, and the documents are there', () => {
+  test('contains a working agent, koffi and the documents', () => {
     const { root } = open(thisArchitecture);
     const node = join(root, 'usr/lib/tocsin/node');
     const main = join(root, 'usr/lib/tocsin/agent/main.ts');
@@ -66,12 +66,12 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     const documents = ['man/man1/tocsin.1.gz', 'man/fr/man1/tocsin.1.gz', 'bash-completion/completions/tocsin', 'doc/tocsin/copyright'];
     for (const path of [...documents, 'doc/tocsin/examples/tocsin.yaml', 'doc/tocsin/sbom.cdx.json'])
       expect(existsSync(join(root, 'usr/share', path)), path).toBe(true);
-    // what differs from machine to machine would be in the digest of the package
+    // whatever differs between machines would change the digest of the package
     const { serialNumber, metadata, components } = JSON.parse(readFileSync(join(root, 'usr/share/doc/tocsin/sbom.cdx.json'), 'utf8'));
     expect([serialNumber, metadata.tools, components.length > 10]).toEqual([undefined, undefined, true]);
   });
 
-  test('brings every schema of what is published, and what its messages send a person to', () => {
+  test('contains every published schema and every document that a message names', () => {
     const { root } = open(thisArchitecture);
     const shipped = new Set(readdirSync(join(root, 'usr/share/doc/tocsin')));
     const wanted = [
@@ -87,7 +87,7 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
     expect(existsSync(join(root, 'usr/lib/tocsin/models/README.md'))).toBe(true);
   });
 
-  test('built again in another folder it is the same to the byte', () => {
+  test('is byte-identical when built in another folder', () => {
     const { file } = open(thisArchitecture);
     const digest = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
     expect(digest(buildPackage(thisArchitecture, copySources()))).toBe(digest(file));

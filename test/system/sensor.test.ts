@@ -16,8 +16,8 @@ const without =
     ? (withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') ?? withoutContainer())
     : 'needs root for systemd-nspawn';
 
-// One sensor from the package to its removal, in a real systemd: each test begins where the one before it ended.
-describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
+// One sensor from installation to removal, in a real systemd: each test begins where the previous one ended.
+describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left out: ${without})` : ''}`, { timeout: 400_000 }, () => {
   let share: string;
   let box: Container;
   let street: Street;
@@ -34,7 +34,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     ];
     for (const [from, to] of files) copyFileSync(from, join(share, to));
     repack('second', (preinst) => preinst);
-    repack('third', (preinst) => preinst.replaceAll(`-gt ${versions} `, `-gt ${versions - 1} `)); // of a release that lacks the last migration
+    repack('third', (preinst) => preinst.replaceAll(`-gt ${versions} `, `-gt ${versions - 1} `)); // a release without the last migration
     street = openStreet();
     box = await bootContainer(share, street.folder);
   }, 600_000);
@@ -43,7 +43,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     street?.close();
   });
 
-  /** The same content as a later version, with what is run before it is unpacked changed. */
+  /** The same content as a later version, with a changed preinst script. */
   function repack(name: string, change: (preinst: string) => string): void {
     const [folder, to] = [mkdtempSync(join(tmpdir(), 'tocsin-second-')), join(share, `${name}.deb`)];
     execFileSync('dpkg-deb', ['-R', join(share, 'first.deb'), folder]);
@@ -67,12 +67,12 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   }
   const show = (unit: string, property: string) => sh(`systemctl show -p ${property} --value ${unit}`);
   const active = (unit: string) => box.sh(`systemctl is-active ${unit}`).stdout.trim();
-  const pending = () => Number(sh("sqlite3 -readonly /var/lib/tocsin/outbox.db 'SELECT count(*) FROM event'")); // not tocsin status: each look would take what the sensor needs
+  const pending = () => Number(sh("sqlite3 -readonly /var/lib/tocsin/outbox.db 'SELECT count(*) FROM event'")); // `tocsin status` would take resources from the sensor
   const received = () => {
     const lines = box.sh('cat /srv/received').stdout.trim().split('\n').filter(Boolean);
     return lines.flatMap((line) => (/^\S+\/event /.test(line) ? [JSON.parse(line.slice(line.indexOf(' '))) as { id: string; data: { label: string } }] : []));
   };
-  /** Plays until the platform has received an event that it did not have before. */
+  /** Plays sound until the platform has received a new event. */
   async function anEventArrives(label?: string): Promise<void> {
     const before = new Set(received().map(({ id }) => id));
     const isNew = (event: ReturnType<typeof received>[number]) => !before.has(event.id) && (label === undefined || event.data.label === label);
@@ -83,7 +83,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   const halves = ['listener', 'courier'] as const;
   const broker = () => JSON.parse(sh('tocsin status --json')).broker;
 
-  test('apt installs it: users, folders and units are there, it waits for a configuration, and says what to do', () => {
+  test('after installation users, folders and units exist, the units wait for a configuration, and the output says what to do', () => {
     const said = sh('apt-get install -y --no-install-recommends /mnt/first.deb 2>&1');
     expect(said).toContain('tocsin provision');
     expect(said).not.toMatch(/warning|error|not a valid/i);
@@ -107,7 +107,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(sh('bash -n /usr/share/bash-completion/completions/tocsin && tocsin --version')).toMatch(/^\d/);
   });
 
-  test('the sensor makes its key, and takes the certificate that the operator signs', () => {
+  test('`provision` makes a key and installs the certificate that the operator signed', () => {
     const mqtt = { url: 'mqtts://broker.example.org:8883', caFile: 'ca.pem', certFile: 'sensor.pem', keyFile: 'sensor.key' };
     const settings = { site: 'old-port', sensor: 'lamp-post-12', microphone: { device: 'street' }, mqtt, health: { intervalSeconds: 5 } };
     writeFileSync(join(share, 'tocsin.yaml'), stringify(settings));
@@ -117,7 +117,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(sh('stat -c "%a %U %n" /etc/tocsin/credentials/*')).toMatch(/^600 root \S+\/ca.pem\n600 root \S+\/sensor.key\n600 root \S+\/sensor.pem$/);
   });
 
-  test('started, both halves are up, and what is heard reaches the platform over TLS with certificates', async () => {
+  test('after the start both services are active, and an event reaches the platform over TLS with certificates', async () => {
     sh(`echo 'pcm.street { type plug slave { pcm { type file slave.pcm { type null } file /dev/null infile /srv/street/pcm format raw } channels 1 } }' >/etc/asound.conf
       echo '127.0.0.1 broker.example.org' >>/etc/hosts
       install -d -o mosquitto -m 700 /etc/mosquitto/certs
@@ -132,7 +132,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     await anEventArrives('glass_break');
     expect(broker()).toBe('connected');
     expect(sh('stat -c "%a %U:%G" /var/lib/tocsin/outbox.db')).toMatch(/^660 tocsin-(listener|courier):tocsin$/);
-    expect(sh('ss -Htln | grep -v 127.0.0.1:1883 | grep -v :8883 || true')).toBe(''); // the sensor itself listens nowhere
+    expect(sh('ss -Htln | grep -v 127.0.0.1:1883 | grep -v :8883 || true')).toBe(''); // the sensor itself listens on no port
   });
 
   function verified(more = '') {
@@ -141,31 +141,31 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     return { status, not: (state: string) => checks.filter((line) => line.state === state).map(({ check, part, found }) => `${part} ${check}: ${found}`) };
   }
 
-  test('a person of the meter’s group alone sees the meter, and is told to come back with sudo for the rest', () => {
+  test('a member of the meter group can use `meter`, and gets a hint to use sudo for `status`', () => {
     sh('useradd -m -G tocsin-meter technician');
     expect(sh("su technician -c 'tocsin meter --lines --seconds 2'")).toMatch(/-?\d+ dBFS .*breaking glass/);
     expect(box.sh("su technician -c 'tocsin status'")).toMatchObject({ status: 3, stderr: expect.stringContaining('Try: run it again with sudo') });
   });
 
-  test('doctor says why the listener does not start, where root can read its model and the listener cannot', async () => {
+  test('`doctor` names the reason why the listener does not start, here a model that only root can read', async () => {
     sh('cp -r /usr/lib/tocsin/models/street /home/technician/');
-    box.sh("echo 'model: { path: /home/technician/street }' >>/etc/tocsin/tocsin.yaml; systemctl restart tocsin-listener"); // ends with 1
+    box.sh("echo 'model: { path: /home/technician/street }' >>/etc/tocsin/tocsin.yaml; systemctl restart tocsin-listener"); // ends with exit code 1
     const { checks } = JSON.parse(box.sh('tocsin doctor --json').stdout) as { checks: { check: string; state: string; found: string }[] };
     sh("sed -i '$d' /etc/tocsin/tocsin.yaml && systemctl restart tocsin.target");
     const told = checks.flatMap(({ check, state, found }) => (/^(model|services)$/.test(check) ? [`${check} ${state}: ${found}`] : []));
     expect(told).toEqual([expect.stringMatching(/^model pass/), expect.stringMatching(/^services fail: tocsin-listener.*; its last error: .*\/home\/tech/)]);
   });
 
-  test('privacy verify passes on the running sensor', () => {
+  test('`privacy verify` passes on the running sensor', () => {
     sh('tocsin privacy manifest >/etc/tocsin/privacy-manifest.json');
     const { not, status } = verified();
     expect(not('fail')).toEqual([]);
-    // the host's control groups may not hand the memory controller down
+    // the host's control groups may not delegate the memory controller
     expect(not('unchecked').filter((line) => !/ limits:/.test(line))).toEqual([]);
     expect(status).toBe(not('unchecked').length > 0 ? 9 : 0);
   });
 
-  test('and fails on a listener that a drop-in lets loose; the drop-in taken away, it is believed again only once it is restarted', () => {
+  test('`privacy verify` fails with a drop-in that loosens the listener; after its removal it is unchecked until a restart', () => {
     const dropIn = '/run/systemd/system/tocsin-listener.service.d';
     sh(
       `mkdir -p ${dropIn} && printf '[Service]\\nSystemCallFilter=\\nMemorySwapMax=infinity\\nLogRateLimitIntervalSec=0\\n' >${dropIn}/loose.conf && systemctl daemon-reload && systemctl restart tocsin-listener`,
@@ -178,14 +178,14 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(not('fail')).toContainEqual(
       expect.stringMatching(/^listener unit: (?=.*MemorySwapMax=infinity \(0\))(?=.*LogRateLimitIntervalSec=0 \(-\)).*SystemCallFilter=/),
     );
-    // the unit's other filters remain; rings are seen where the host's kernel has them, swap where it has some
+    // the other filters of the unit remain; io_uring and swap are seen only where the host has them
     expect(not('fail').filter((line) => !/^listener (unit|seccomp|swap):/.test(line))).toEqual([]);
     for (const half of halves) expect(after.not('unchecked')).toContainEqual(expect.stringMatching(`^${half} unit: .*systemctl restart`));
   });
 
-  test('commissioned, it leaves a report that nothing failed, with a signature that openssl verifies as the report says', () => {
+  test('`commission` leaves a report without failures, with signatures that openssl verifies', () => {
     sh(`ip link add street0 type veth peer name street1 && ip addr add 192.0.2.12/24 dev street0 && ip link set street0 up && ip link set street1 up
-      sed s:/pcm:/pcm-beside: /etc/asound.conf >/root/.asoundrc`); // a card has room for one; the pipe beside it is what root hears
+      sed s:/pcm:/pcm-beside: /etc/asound.conf >/root/.asoundrc`); // a card has room for one program; root hears the pipe beside it
     street.play(true);
     const { stdout, status } = box.sh('mkdir /srv/file && tocsin commission --out /srv/file --json');
     street.play(false);
@@ -195,22 +195,22 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     expect(failed).toEqual([]);
     expect(selftest).toMatchObject({ ok: true, sound: 'person' });
     const whole = privacy.checks.every(({ state }) => state === 'pass');
-    expect([status, verdict]).toEqual(whole ? [0, 'accepted'] : [9, 'incomplete']); // incomplete for the control groups alone, see above
+    expect([status, verdict]).toEqual(whole ? [0, 'accepted'] : [9, 'incomplete']); // `incomplete` only because of the control groups, see above
     const checks = ['json', 'html'].map((kind) => `openssl dgst -sha256 -verify sensor.pub -signature report.${kind}.sig report.${kind}`);
     expect(sh(`cd /srv/file/commission-* && openssl verify -CAfile /mnt/ca.pem sensor.pem && ${checks.join(' && ')}`)).toBe(
       'sensor.pem: OK\nVerified OK\nVerified OK',
     );
   });
 
-  test.each(halves)('killed with -9, the %s comes back by itself and events arrive again', async (half) => {
+  test.each(halves)('the %s restarts after kill -9, and events arrive again', async (half) => {
     const before = show(`tocsin-${half}`, 'MainPID');
     sh(`kill -9 ${before}`);
     await until('another process', () => active(`tocsin-${half}`) === 'active' && !['0', before].includes(show(`tocsin-${half}`, 'MainPID')));
     await anEventArrives();
   });
 
-  test('hung, each half is ended by the watchdog and started again', async () => {
-    // the courier's real 90 s would only lengthen the test; the listener's 30 s are the unit's own
+  test('the watchdog ends and restarts each hung process', async () => {
+    // the courier's real 90 s would only lengthen the test; the listener's 30 s are those of its unit
     sh('mkdir -p /run/systemd/system/tocsin-courier.service.d; printf "[Service]\\nWatchdogSec=20\\n" >/run/systemd/system/tocsin-courier.service.d/test.conf');
     sh('systemctl daemon-reload; systemctl restart tocsin-courier');
     await until('the courier', () => active('tocsin-courier') === 'active');
@@ -227,7 +227,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     sh('rm -r /run/systemd/system/tocsin-courier.service.d; systemctl daemon-reload');
   });
 
-  test('an upgrade keeps configuration, key and what waits, and starts the new version', async () => {
+  test('an upgrade keeps configuration, key and pending events, and starts the new version', async () => {
     sh('systemctl stop mosquitto');
     street.play(true);
     await until('an event that waits', () => pending() > 0);
@@ -249,7 +249,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     await until('the backlog at the platform', () => new Set(received().map(({ id }) => id)).size >= had + waiting && pending() === 0);
   });
 
-  test('what a person has stopped, an upgrade does not start', () => {
+  test('an upgrade does not start services that a person has stopped', () => {
     sh('systemctl stop tocsin.target; apt-get install -y --reinstall --no-install-recommends /mnt/second.deb 2>&1');
     for (const half of halves) expect(active(`tocsin-${half}`)).toBe('inactive');
     sh('systemctl start tocsin.target');
@@ -259,7 +259,7 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
   const pids = () => halves.map((half) => show(`tocsin-${half}`, 'MainPID'));
   const install = (file: string) => box.sh(`apt-get install -y --reinstall --no-install-recommends /mnt/${file} 2>&1`);
 
-  test('what a person started without its target being enabled is restarted too', () => {
+  test('an upgrade restarts services that a person started without enabling the target', () => {
     const before = pids();
     sh('systemctl disable tocsin.target');
     expect(install('second.deb').status).toBe(0);
@@ -267,28 +267,28 @@ describe.skipIf(without)(`a sensor's life in a Debian 13${without ? ` (left out:
     sh('systemctl enable tocsin.target');
   });
 
-  test('an earlier release, published under a higher version, is not put over an outbox that it cannot use, and both halves go on', () => {
+  test('an earlier release that cannot use the outbox is not installed, and both services continue', () => {
     const before = pids();
     expect(install('third.deb')).toMatchObject({ status: 100, stdout: expect.stringContaining('Try: keep the later release') });
     expect(sh('dpkg-query -W tocsin; dpkg --audit')).toBe('tocsin\t0.1.0+second');
     expect(pids()).toEqual(before);
   });
 
-  test('removed and installed again, it runs again: nobody but the removal had stopped it', async () => {
+  test('after removal and reinstallation the services run again', async () => {
     sh('apt-get remove -y tocsin 2>&1');
     expect(install('second.deb').status).toBe(0);
     for (const half of halves) await until(`the ${half}`, () => active(`tocsin-${half}`) === 'active');
     await anEventArrives();
   });
 
-  test('removed, it stops and keeps what is the operator’s; purged, nothing of it is left', () => {
+  test("removal stops the services and keeps the operator's files; purge leaves nothing", () => {
     sh('apt-get remove -y tocsin 2>&1');
     expect(sh('ps -eo args | grep -c "[t]ocsin/agent" || true')).toBe('0');
     sh('test -s /etc/tocsin/tocsin.yaml && test -s /etc/tocsin/credentials/sensor.key && test -e /var/lib/tocsin/outbox.db');
-    sh('mount --bind /var/lib/tocsin /var/lib/tocsin && mv /etc/tocsin /srv/settings && ln -s /srv/settings /etc/tocsin'); // a partition of its own, a link
+    sh('mount --bind /var/lib/tocsin /var/lib/tocsin && mv /etc/tocsin /srv/settings && ln -s /srv/settings /etc/tocsin'); // a separate partition, and a symbolic link
     sh('apt-get purge -y tocsin 2>&1');
     sh('umount /var/lib/tocsin && rmdir /var/lib/tocsin /srv/settings'); // both are empty
-    // the logs of apt and dpkg, the journal, and what this test put there itself
+    // except the logs of apt and dpkg, the journal, and the files of this test
     const left = sh(
       'find / /run -xdev \\( -path /proc -o -path /sys -o -path /mnt -o -path /var/log -o -path /tmp \\) -prune -o -iname "*tocsin*" -print',
     ).split('\n');
