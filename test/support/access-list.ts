@@ -1,13 +1,16 @@
 import koffi from 'koffi';
 
-/** Lets one user more read and write a file, by an access list, as `setfacl -m u:UID:rw` does (acl(5); struct posix_acl_xattr_header). */
+/**
+ * Lets one more user read and write a file through an access list, as `setfacl -m u:UID:rw` does (acl(5); struct
+ * posix_acl_xattr_header).
+ */
 export function allowUser(path: string, uid: number): void {
   const nobody = 0xffffffff;
   const entries = [
     [0x01, 6, nobody], // its owner
     [0x02, 6, uid],
     [0x04, 0, nobody], // its group
-    [0x10, 6, nobody], // the most that the list gives
+    [0x10, 6, nobody], // the upper limit of the list
     [0x20, 0, nobody], // others
   ] as const;
   const list = Buffer.alloc(4 + 8 * entries.length);

@@ -3,7 +3,7 @@ import { withoutShiftedClock } from './shifted-clock.ts';
 import { withoutSystemTests } from './system.ts';
 import { withoutTraining } from './training.ts';
 
-/** Says before the tests which suites this machine cannot run, and why. */
+/** Prints before the tests which suites this machine cannot run, and why. */
 export default function announce(): void {
   const needsRoot = process.getuid?.() === 0 ? undefined : 'needs root';
   const suites = {

@@ -1,4 +1,4 @@
-// Finds pieces of a known sound in bytes, in whatever common form they were written.
+// Finds pieces of a known sound in bytes, in any common encoding.
 
 const run = 8; // samples that must match in a row: 2^-128 by chance at 16 bits
 
@@ -12,7 +12,7 @@ function muLaw(x: number): number {
   return ~((x < 0 ? 0x80 : 0) | (exponent << 4) | ((magnitude >> (exponent + 3)) & 15)) & 255;
 }
 
-/** ITU-T G.711 mu-law, 8-bit and 16-bit integers, floats: what sound is commonly stored as. */
+/** Common encodings of sound: ITU-T G.711 mu-law, 8-bit and 16-bit integers, floats. */
 const forms: Form[] = [
   ['int16 little-endian', (s) => Buffer.from(Int16Array.from(s, int16).buffer), 2],
   ['int16 big-endian', (s) => Buffer.from(Int16Array.from(s, int16).buffer).swap16(), 2],
@@ -24,14 +24,17 @@ const forms: Form[] = [
 ];
 
 export interface AudioSearch {
-  /** The forms in which a piece of the sound is in these bytes; also inside hexadecimal and base64 text, and as decimal numbers. */
+  /**
+   * The forms in which these bytes contain a piece of the sound, including hexadecimal and base64 text and decimal
+   * numbers.
+   */
   in(bytes: Buffer): string[];
 }
 
-/** @param versions the sound as it may have been: at each sample rate and phase that it passes through */
+/** @param versions the sound at each sampling rate and phase in which it may appear */
 export function openAudioSearch(versions: readonly Float32Array[]): AudioSearch {
   const windows = forms.map(([name, encode, width]) => {
-    const length = run * (width === 1 ? 2 : 1) * width; // 8-bit forms match by chance sooner
+    const length = run * (width === 1 ? 2 : 1) * width; // 8-bit forms match by chance more easily
     const keys = new Set<string>();
     for (const version of versions) {
       const encoded = encode(version);

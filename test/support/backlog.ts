@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import type { RecordedEvent } from '../../agent/events/event.ts';
 import { insertSql, toRow } from '../../agent/outbox/rows.ts';
 
-/** Puts events in an outbox that exists, in one transaction: as they would lie there after months, without a sync for each. */
+/** Adds events to an existing outbox in one transaction: they are stored as after months, without a sync for each. */
 export function layBacklog(path: string, count: number, event: (index: number) => RecordedEvent): void {
   const db = new Database(path);
   db.pragma('journal_mode = WAL');
@@ -11,7 +11,7 @@ export function layBacklog(path: string, count: number, event: (index: number) =
   const model = db.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)');
   const rate = db.prepare("SELECT sql FROM sqlite_master WHERE name = 'event_rate'").pluck().get() as string;
   db.transaction(() => {
-    db.exec('DROP TRIGGER event_rate'); // it bounds what is heard in a minute, and would be asked for every row
+    db.exec('DROP TRIGGER event_rate'); // it limits the events per minute, and would run for every row
     for (let i = 0; i < count; i++) {
       const next = event(i);
       boot.run(next.bootId);

@@ -11,7 +11,10 @@ export interface Broker {
   close(): Promise<void>;
 }
 
-/** An embedded broker. It speaks MQTT 3.1.1 only and has no access control: MQTT 5 and refusals are shown with mosquitto. */
+/**
+ * An embedded broker. It supports only MQTT 3.1.1 and no access control; tests with mosquitto cover MQTT 5 and
+ * refusals.
+ */
 export async function openEmbeddedBroker(port = 0, host = '127.0.0.1'): Promise<Broker> {
   const aedes = await Aedes.createBroker();
   const sockets = new Set<Socket>();
@@ -31,7 +34,7 @@ export async function openEmbeddedBroker(port = 0, host = '127.0.0.1'): Promise<
   };
 }
 
-/** A real mosquitto on 127.0.0.1. `extra` are lines of its configuration that come after the listener. */
+/** A real mosquitto on 127.0.0.1. `extra` are configuration lines that follow the listener. */
 export async function openMosquitto(folder: string, port: number, acl?: string, extra: readonly string[] = ['allow_anonymous true']): Promise<Broker> {
   const lines = [`listener ${port} 127.0.0.1`, `user ${userInfo().username}`, 'persistence false', ...extra];
   if (acl) {
@@ -62,8 +65,8 @@ export async function openMosquitto(folder: string, port: number, acl?: string, 
 }
 
 /**
- * A port that was free a moment ago, from below those that connections take of themselves and from a range of this test
- * process alone: a broker that is ended and started again finds its port as it left it.
+ * Returns a port that was free a moment ago. It is below the ports of outgoing connections and in a range of this test
+ * process alone, so that a restarted broker finds its port free.
  */
 export async function freePort(): Promise<number> {
   const range = 2000;
@@ -78,7 +81,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Why a suite that needs these commands is left out, or undefined when all are there. */
+/** The reason why a suite that needs these commands is left out, or undefined if all are installed. */
 export function missing(...commands: string[]): string | undefined {
   const absent = commands.filter((name) => spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin" command -v ${name}`]).status !== 0);
   return absent.length > 0 ? `needs ${absent.join(', ')}, not installed here` : undefined;

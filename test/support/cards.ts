@@ -4,14 +4,14 @@ import { dirname, join } from 'node:path';
 import type { DeviceTree } from '../../agent/audio/identity.ts';
 
 /**
- * A tree of files as sysfs, /dev/snd and /proc/asound have it (read from a Linux 6.1 with a USB microphone). It cannot show how long a
- * driver takes to make them.
+ * A tree of files like sysfs, /dev/snd and /proc/asound (read from a Linux 6.1 with a USB microphone). It cannot show
+ * how long a driver takes to create them.
  */
 export function cardTree() {
   const root = mkdtempSync(join(tmpdir(), 'tocsin-cards-'));
   const tree: DeviceTree = { sys: join(root, 'sys'), dev: join(root, 'dev'), proc: join(root, 'proc') };
   mkdirSync(join(tree.sys, 'class/sound'), { recursive: true });
-  /** A link under /dev/snd, as udev makes them. */
+  /** Creates a link under /dev/snd, as udev does. */
   function link(name: string, index: number): void {
     const path = join(tree.dev, 'snd', name);
     mkdirSync(dirname(path), { recursive: true });

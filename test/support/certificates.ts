@@ -11,8 +11,8 @@ const dayMs = 86_400_000;
 const hour = 1 / 24;
 
 /**
- * A certificate authority of a test's own, made with openssl in a folder. What it signs is valid from an hour ago, so that a clock
- * that is set back meanwhile, as that of a virtual machine may be, does not make it one of the future.
+ * A certificate authority for one test, made with openssl in a folder. Its certificates are valid from one hour ago,
+ * so that a clock that is set back meanwhile, as in a virtual machine, is not before their start.
  */
 export function openAuthority(folder: string, name: string) {
   const path = (file: string) => join(folder, file);
@@ -21,7 +21,7 @@ export function openAuthority(folder: string, name: string) {
   const ca = path(`${name}.pem`);
   const caKey = path(`${name}.key`);
 
-  /** Signs a request; `from` and `to` in days from now. */
+  /** Signs a request; `from` and `to` are in days from now. */
   function sign(id: string, request: string, cert: string, extensions: string, from: number, to: number, by: string[]): void {
     const [settings, database] = [path(`${id}.cnf`), path(`${id}.index`)];
     writeFileSync(database, '');
@@ -44,9 +44,9 @@ export function openAuthority(folder: string, name: string) {
   sign(name, own, ca, 'basicConstraints=critical,CA:true', -2, 3650, ['-selfsign']);
   return {
     ca,
-    /** A certificate that is valid only from tomorrow on. */
+    /** Issues a certificate that is valid only from tomorrow. */
     issueEarly: (subject: string): Identity => certify(`${subject}-early`, subject, `DNS:${subject}`, 1, 400),
-    /** A list of revoked certificates with these in it. */
+    /** Returns a revocation list with these certificates. */
     revocations(...revoked: Identity[]): string {
       const [settings, database, list] = [path(`${name}-revoked.cnf`), path(`${name}-revoked.index`), path(`${name}.crl`)];
       writeFileSync(database, '');
@@ -56,7 +56,7 @@ export function openAuthority(folder: string, name: string) {
       openssl(...authority, '-gencrl', '-out', list);
       return list;
     },
-    /** Signs a certificate for a name, good until `days` from now: with -1 it expired yesterday. */
+    /** Issues a certificate for a name, valid until `days` from now: with -1 it expired yesterday. */
     issue: (subject: string, days: number, alternative = `DNS:${subject}`): Identity =>
       certify(`${subject}-${days}`, subject, alternative, days < 0 ? days - hour : -hour, days),
   };

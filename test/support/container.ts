@@ -12,7 +12,10 @@ const packages = [
 const nspawnFlags = ['--volatile=overlay', '--register=no', '--keep-unit'];
 const ownNetwork = '--private-network';
 
-/** A Debian 13 made once by mmdebstrap and kept in the user's cache; never changed, for each container writes to memory. */
+/**
+ * A Debian 13 made once by mmdebstrap and kept in the user's cache. It never changes, since each container writes to
+ * memory.
+ */
 export function debianRoot(more: readonly string[] = []): string {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tocsin-tests');
   const included = [...packages, ...more].join();
@@ -35,7 +38,10 @@ export function debianRoot(more: readonly string[] = []): string {
   return root;
 }
 
-/** Why no container can be run here, or undefined. Makes the root if there is none: minutes, and Debian's archive. */
+/**
+ * The reason why no container can run here, or undefined. Makes the root if there is none, which takes minutes and
+ * needs Debian's archive.
+ */
 export function withoutContainer(): string | undefined {
   try {
     execFileSync('systemd-nspawn', ['-D', debianRoot(), '--quiet', ...nspawnFlags, ownNetwork, 'true'], {
@@ -48,22 +54,22 @@ export function withoutContainer(): string | undefined {
 }
 
 export interface Surroundings {
-  /** Debian packages beside those that every container has. */
+  /** Debian packages in addition to those of every container. */
   readonly packages?: readonly string[];
-  /** The flag of systemd-nspawn for its network: one of its own with nothing but loopback, where none is said. */
+  /** The network flag of systemd-nspawn; by default a separate network with only loopback. */
   readonly network?: string;
 }
 
 export interface Container {
-  /** A shell script inside, as root; its exit status and output. */
+  /** Runs a shell script inside as root; returns its exit status and output. */
   sh(script: string, timeoutMs?: number): { status: number; stdout: string; stderr: string };
   close(): Promise<void>;
 }
 
 /**
- * Boots a whole system, systemd first, with a network of its own that has nothing but loopback; inside, `share` is /mnt and
- * `street`, the folder of a pipe that can be heard, /srv/street. What it cannot show: kernel sound devices, and MemoryMax, DeviceAllow and IPAddressDeny, which the host's control groups may not
- * hand down.
+ * Boots a whole system with systemd, in a separate network with only loopback. Inside, `share` is /mnt, and `street`,
+ * the folder of a pipe with sound, is /srv/street. It cannot show kernel sound devices, nor MemoryMax, DeviceAllow and
+ * IPAddressDeny if the host does not delegate control groups.
  */
 export async function bootContainer(share: string, street?: string, { packages, network = ownNetwork }: Surroundings = {}): Promise<Container> {
   const binds = [`--bind-ro=${share}:/mnt`, ...(street === undefined ? [] : [`--bind-ro=${street}:/srv/street`])];

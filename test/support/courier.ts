@@ -23,13 +23,15 @@ export interface CourierTrial {
   readonly progress: () => void;
   /** May wait or throw. */
   readonly connect: () => unknown;
-  /** Of each message; may wait or throw. */
+  /** Called for each message; may wait or throw. */
   readonly before: ((sent: Sent) => unknown) | undefined;
-  /** Of each connection that the courier ends. */
+  /** Called for each connection that the courier ends. */
   readonly close: () => void;
 }
 
-/** The courier over a publisher that is a fake and takes at once, unless `before` says otherwise; until the test ends. */
+/**
+ * Runs the courier until the test ends. The publisher is a fake that accepts at once, unless `before` says otherwise.
+ */
 export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<CourierTrial>) {
   const {
     maxAgeMs = 1e13,

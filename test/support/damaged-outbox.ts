@@ -12,7 +12,10 @@ import { limits, recordedEvent } from './samples.ts';
 export const stored = 300;
 export const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
-/** A listener's outbox as a power cut leaves it: 300 events, the first 100 sent, main file and WAL; or as a kill does, with the shared memory. */
+/**
+ * Leaves a listener's outbox as after a power cut (300 events, the first 100 sent, main file and WAL) or, with the
+ * shared memory, as after a kill.
+ */
 export function leaveOutbox(path: string, ends = ['', '-wal']): string {
   const outbox = openSqliteOutbox(path, limits, { reserve: true });
   for (let i = 1; i <= stored; i++) {
@@ -36,7 +39,9 @@ export function overwrite(file: string, offset: number, length: number, fill: (i
   writeFileSync(file, bytes);
 }
 
-/** What of a WAL file is in use: after a checkpoint it is written from its start again, and what stands behind has other salts. */
+/**
+ * The used part of a WAL: after a checkpoint it is rewritten from its start, and older frames behind have other salts.
+ */
 export function liveBytes(wal: string): number {
   const bytes = readFileSync(wal);
   const frameBytes = 24 + bytes.readUInt32BE(8);
@@ -45,7 +50,7 @@ export function liveBytes(wal: string): number {
   return at;
 }
 
-/** The days of listening that stand in an outbox, as one who looks reads them. */
+/** The days of listening in an outbox, as a command reads them. */
 export function listeningDays(path: string): readonly ListeningDay[] {
   const view = viewOutbox(path);
   const days = view.listeningDays();
@@ -56,7 +61,7 @@ export function listeningDays(path: string): readonly ListeningDay[] {
 /** The files set aside beside an outbox. */
 export const quarantined = (path: string) => readdirSync(dirname(path)).filter((name) => /\.damaged-\d+$/.test(name));
 
-/** Opens a damaged outbox, checks what must hold after any damage, and returns the sequences kept. */
+/** Opens a damaged outbox, checks what must hold after any damage, and returns the sequence numbers kept. */
 export function recoveredOutbox(path: string, id: string): { kept: number[]; sameId: boolean; outbox: Outbox } {
   const began = performance.now();
   const outbox = openPatient(path);
@@ -65,7 +70,7 @@ export function recoveredOutbox(path: string, id: string): { kept: number[]; sam
   const events = outbox.pending(0, 1000);
   const sameId = outbox.id === id;
   for (const { sequence, ...event } of events.slice(0, -1)) expect(event).toEqual(recordedEvent(sequence));
-  // an id that was ever given out is not given out again
+  // a sequence number is never used twice
   if (sameId) expect(events.at(-1)?.sequence).toBeGreaterThan(stored);
   const { stored: all, sent, expired, unreadable } = outbox.fates();
   expect(all).toBe(events.length + sent + expired + unreadable);
@@ -80,10 +85,10 @@ export const pageBytes = 1024;
 export interface Page {
   readonly table: string;
   readonly isLeaf: boolean;
-  readonly events: readonly { sequence: number; at: number }[]; // `at`: where in the file its number stands
+  readonly events: readonly { sequence: number; at: number }[]; // `at`: the position of its number in the file
 }
 
-/** What is on each page of a sound outbox. */
+/** The content of each page of an intact outbox. */
 export function pagesOf(path: string): Page[] {
   const bytes = readFileSync(path);
   const db = new Database(path, { readonly: true });
@@ -97,16 +102,16 @@ export function pagesOf(path: string): Page[] {
   return pages;
 }
 
-/** The numbers of the rows on a leaf page. https://www.sqlite.org/fileformat2.html#b_tree_pages */
+/** The row numbers on a leaf page. https://www.sqlite.org/fileformat2.html#b_tree_pages */
 function eventsOn(bytes: Buffer, page: number): { sequence: number; at: number }[] {
   return range(0, bytes.readUInt16BE(page + 3) - 1).map((cell) => {
     const cellAt = page + bytes.readUInt16BE(page + 8 + 2 * cell);
-    const at = cellAt + variable(bytes, cellAt)[1]; // behind its length
+    const at = cellAt + variable(bytes, cellAt)[1]; // after its length
     return { sequence: variable(bytes, at)[0], at };
   });
 }
 
-/** A number of seven bits a byte, and how many bytes it has. */
+/** Reads a number of seven bits per byte; returns it and its length in bytes. */
 function variable(from: Buffer, at: number): [value: number, bytes: number] {
   let value = 0;
   for (let bytes = 1; ; bytes++) {

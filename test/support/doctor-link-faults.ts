@@ -1,4 +1,4 @@
-// From the way out to the broker's access control: what can be wrong between the board and the platform.
+// Faults between the board and the platform: from the route to the broker's access control.
 import { spawnSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ export interface Link {
   readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign' | 'neighbour', Identity>;
 }
 
-/** Brokers with and without a fault, and certificates for this sensor. */
+/** Starts brokers with and without faults, and issues certificates for this sensor. */
 export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
   const authority = openAuthority(folder, 'authority');
   const foreign = openAuthority(folder, 'foreign');
@@ -74,10 +74,10 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
   return { brokers, ca: authority.ca, foreignCa: foreign.ca, own };
 }
 
-/** `link` is asked for when a fault is planted. */
+/** `link` is called when a fault is planted. */
 export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
   const { folder, undo } = bench;
-  /** A broker somewhere else, without TLS: its name and port lead to the one here. */
+  /** A broker elsewhere without TLS: its name and port lead to the local broker. */
   const openWay = (): Planted => ({
     mqtt: { allowPlaintext: true },
     probes: {
@@ -100,7 +100,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => new Promise<void>((done) => aedes.close(() => server.close(() => done()))));
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}`, mqtt: { protocol: '3.1.1' } };
   }
-  /** Speaks nothing newer than TLS 1.1, which nobody should. */
+  /** A server that supports nothing newer than TLS 1.1. */
   async function outdatedTls(): Promise<Planted> {
     const { cert, key } = link().own.good;
     const server = createTlsServer({
@@ -142,41 +142,41 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
   return [
-    [
-      'no way out',
-      () => ({ url: 'mqtts://192.0.2.1', probes: files({ '/proc/net/route': '', '/proc/net/ipv6_route': '' }) }),
-      'network',
-      'fail',
-      'network.none',
-    ],
+    ['no route', () => ({ url: 'mqtts://192.0.2.1', probes: files({ '/proc/net/route': '', '/proc/net/ipv6_route': '' }) }), 'network', 'fail', 'network.none'],
     ['an unknown name', () => ({ ...away, probes: { ...routed, resolve: () => refuse('ENOTFOUND') } }), 'name', 'fail', 'host.unknown'],
     ['no name server', () => ({ ...away, probes: { ...routed, resolve: () => refuse('EAI_AGAIN') } }), 'name', 'fail', 'host.server'],
-    ['nothing on the port', async () => ({ url: `mqtt://127.0.0.1:${await freePort()}` }), 'port', 'fail', 'port.refused'],
+    ['no listener on the port', async () => ({ url: `mqtt://127.0.0.1:${await freePort()}` }), 'port', 'fail', 'port.refused'],
     ['a firewall', () => ({ url: 'mqtts://192.0.2.77', probes: { ...routed, reach: unanswered } }), 'port', 'fail', 'port.silent'],
-    ['another authority', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().foreignCa } }), 'tls', 'fail', 'tls.ca'],
-    ['another name', () => ({ url: link().brokers.misnamed.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.name'],
+    ['a broker of another certificate authority', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().foreignCa } }), 'tls', 'fail', 'tls.ca'],
+    ['a broker certificate for another name', () => ({ url: link().brokers.misnamed.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.name'],
     ['an expired broker', () => ({ url: link().brokers.expired.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.expired'],
-    ['a broker whose day has not come', () => ({ url: link().brokers.early.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.early'],
-    ['a broker with TLS of the last century', outdatedTls, 'tls', 'fail', 'tls.other'],
+    ['a broker certificate that is not valid yet', () => ({ url: link().brokers.early.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.early'],
+    ['a broker with outdated TLS', outdatedTls, 'tls', 'fail', 'tls.other'],
     ['no TLS across a network', () => ({ ...openWay(), url: 'mqtt://broker.example.org' }), 'tls', 'warn', 'tls.open'],
     ['TLS to a plain port', () => ({ url: link().brokers.plain.url.replace('mqtt:', 'mqtts:') }), 'tls', 'fail', 'tls.plain'],
     ['no CA file', () => ({ url: link().brokers.good.url, mqtt: { caFile: '/nowhere.pem' } }), 'tls', 'fail', 'tls.files'],
-    ['a certificate demanded', () => ({ url: link().brokers.demanding.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.client'],
-    ['a stranger’s certificate', () => secured(link().own.foreign, link().brokers.demanding.url), 'tls', 'fail', 'tls.client'],
-    ['a key of another', () => secured({ cert: link().own.good.cert, key: link().own.foreign.key }, link().brokers.demanding.url), 'tls', 'fail', 'tls.key'],
+    ['a broker that requires a certificate', () => ({ url: link().brokers.demanding.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.client'],
+    ['a certificate of another authority', () => secured(link().own.foreign, link().brokers.demanding.url), 'tls', 'fail', 'tls.client'],
+    [
+      'the key of another certificate',
+      () => secured({ cert: link().own.good.cert, key: link().own.foreign.key }, link().brokers.demanding.url),
+      'tls',
+      'fail',
+      'tls.key',
+    ],
     ['another sensor’s certificate', () => secured(link().own.neighbour, link().brokers.demanding.url), 'tls', 'warn', 'tls.stranger'],
     ['an authority in DER', () => ({ url: link().brokers.good.url, mqtt: { caFile: kept(inDer(link().ca)) } }), 'tls', 'fail', 'tls.notCertificate'],
     ['certificate and key swapped', () => secured(swapped(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notCertificate'],
     ['a key with a passphrase', () => secured(locked(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],
     ['the request in place of the key', () => secured(requested(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],
-    ['our certificate expired', () => secured(link().own.expired, link().brokers.good.url), 'dates', 'fail', 'dates.expired'],
-    ['our certificate of tomorrow', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
-    ['an authority that is no certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
-    ['an authority that has ended', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
-    ['an authority that has ended before the one in force', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],
-    ['our certificate ends soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
+    ['an expired sensor certificate', () => secured(link().own.expired, link().brokers.good.url), 'dates', 'fail', 'dates.expired'],
+    ['a sensor certificate that is not valid yet', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
+    ['an authority file without a certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
+    ['an expired authority', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
+    ['an expired authority followed by the valid one', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],
+    ['a sensor certificate that expires soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
-      'a clock behind',
+      'a clock that is behind',
       () => ({ ...secured(link().own.good, link().brokers.good.url), probes: { clock: { ...clock, wallMs: () => releasedMs + 3_600_000 } } }),
       'dates',
       'fail',
@@ -187,12 +187,12 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['no password file', () => ({ url: link().brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],
     ['a broker without MQTT 5', () => ({ url: link().brokers.old.url }), 'broker', 'fail', 'broker.version'],
     ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
-    ['no broker but a web server', webServer, 'broker', 'fail', 'broker.other'],
+    ['a web server instead of a broker', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
-    ['nobody subscribes to events', () => ({ url: link().brokers.unheard.url, plant: (path) => store(path, false, Date.now()) }), 'acl', 'fail', 'acl.unheard'],
-    ['nobody subscribes to tests, and no event waits', () => ({ url: link().brokers.unheard.url }), 'acl', 'warn', 'acl.alone'],
+    ['no subscriber to events', () => ({ url: link().brokers.unheard.url, plant: (path) => store(path, false, Date.now()) }), 'acl', 'fail', 'acl.unheard'],
+    ['no subscriber to tests, without pending events', () => ({ url: link().brokers.unheard.url }), 'acl', 'warn', 'acl.alone'],
     [
-      'nobody subscribes, and nobody has to',
+      'no subscriber, and none required',
       () => ({ url: link().brokers.unheard.url, mqtt: { requireSubscriber: false }, plant: (path) => store(path, false, Date.now()) }),
       'acl',
       'pass',
@@ -200,10 +200,10 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ],
     ['a broker that acknowledges nothing', () => scripted({ puback: () => undefined }), 'acl', 'fail', 'acl.silent'],
     ['a broker that ends the connection over a message', () => scripted({ puback: () => ({ disconnect: 135 }) }), 'acl', 'fail', 'acl.ended'],
-    ['one of MQTT 3.1.1 that does', closedAedes, 'acl', 'fail', 'acl.ended'],
-    ['no right to publish', () => ({ url: link().brokers.statusOnly.url }), 'acl', 'fail', 'acl.refused'],
+    ['an MQTT 3.1.1 broker that ends the connection over a message', closedAedes, 'acl', 'fail', 'acl.ended'],
+    ['no permission to publish', () => ({ url: link().brokers.statusOnly.url }), 'acl', 'fail', 'acl.refused'],
     [
-      'no right to publish events',
+      'no permission to publish events',
       () => ({ url: link().brokers.testsOnly.url, plant: (path) => store(path, false, Date.now()) }),
       'acl',
       'fail',
@@ -216,7 +216,7 @@ const away: Planted = { url: 'mqtts://broker.example.org' };
 function refuse(code: string): Promise<never> {
   return Promise.reject(Object.assign(new Error(code), { code }));
 }
-/** Never answers, until given up on. A real one is below, where a namespace can be made. */
+/** Never answers until aborted. doctor-link.test.ts has a real one where a namespace can be made. */
 function unanswered(_host: string, _port: number, stop: AbortSignal): Promise<never> {
   return new Promise((_, reject) => stop.addEventListener('abort', () => reject(stop.reason)));
 }

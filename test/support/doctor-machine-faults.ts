@@ -1,4 +1,4 @@
-// From power to disk, the services and privacy: what can be wrong without the network.
+// Faults of the board without the network: from power to disk, services and privacy.
 import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { resolveDevice } from '../../agent/audio/identity.ts';
@@ -12,7 +12,7 @@ import { sayLater } from './older-outbox.ts';
 import { bootId, hearingRecord, limits } from './samples.ts';
 
 const telephone = { samples: 1, rate: 1, levelDb: -40, peakDb: -20, zeros: false, flat: false, clippedShare: 0, hardwareRate: 8000 };
-/** Opens what is named, where two of one make are plugged in. */
+/** Opens the named device while two devices of one model are plugged in. */
 export async function twins({ device }: { device: string }): Promise<never> {
   const { tree, plug } = cardTree();
   plug(1, 'Device', { port: '1-1.3', model: '0d8c:0014' });
@@ -20,7 +20,7 @@ export async function twins({ device }: { device: string }): Promise<never> {
   throw new Error(resolveDevice(device, tree).pcm);
 }
 
-/** Opens what is named, where none is plugged in. */
+/** Opens the named device while none is plugged in. */
 export async function unplugged({ device }: { device: string }): Promise<never> {
   throw new Error(resolveDevice(device, cardTree().tree).pcm);
 }
@@ -28,7 +28,7 @@ export async function unplugged({ device }: { device: string }): Promise<never> 
 const busy = 'echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1';
 
 export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[] {
-  /** A listener that runs, and told this of its hearing; the microphone is busy. */
+  /** A running listener that reported this hearing record; the microphone is busy. */
   const held = (told: Partial<HearingRecord>) => (): Planted => ({
     ...alsa(),
     probes: systemctl({}, {}),
@@ -41,17 +41,23 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
   });
   return [
     ['no configuration', () => ({ plant: (path) => void rmSync(path) }), 'config', 'fail', 'config.absent'],
-    ['a wrong key in it', () => ({ site: 'Vieux Port' }), 'config', 'fail', 'config.wrong'],
+    ['a wrong configuration', () => ({ site: 'Vieux Port' }), 'config', 'fail', 'config.wrong'],
     ['a hot board', () => ({ probes: { temperature: () => 83.5 } }), 'board', 'warn', 'board.hot'],
     ['little memory', () => ({ probes: { ...cool, ...files({ '/proc/meminfo': 'MemAvailable:  60000 kB\n' }) } }), 'board', 'warn', 'board.small'],
     ['under-voltage', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '50005' }) }), 'power', 'fail', 'power.now'],
-    ['throttled before', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '20000' }) }), 'power', 'warn', 'power.since'],
-    ['a clock at a day before the release', () => ({ probes: { clock: { ...clock, wallMs: () => releasedMs - 86_400_000 } } }), 'clock', 'fail', 'clock.unset'],
+    ['earlier throttling', () => ({ probes: files({ '/sys/devices/platform/soc/soc:firmware/get_throttled': '20000' }) }), 'power', 'warn', 'power.since'],
+    [
+      'a clock a day before the release date',
+      () => ({ probes: { clock: { ...clock, wallMs: () => releasedMs - 86_400_000 } } }),
+      'clock',
+      'fail',
+      'clock.unset',
+    ],
     ['the clock at 1970', () => ({ probes: { clock: { ...clock, wallMs: () => 60_000 } } }), 'clock', 'fail', 'clock.unset'],
-    ['a clock nobody set', () => ({ probes: { clock: { ...clock, synchronised: () => false } } }), 'clock', 'warn', 'clock.unsynchronised'],
+    ['a clock that was never set', () => ({ probes: { clock: { ...clock, synchronised: () => false } } }), 'clock', 'warn', 'clock.unsynchronised'],
     ['a board that slept', () => ({ probes: files({ '/proc/uptime': `${clock.monotonicMs() / 1000 + 3600} 1.00\n` }) }), 'clock', 'warn', 'clock.slept'],
-    ['a clock that jumped after the halves believed it', jumped, 'clock', 'warn', 'clock.unsynchronised'],
-    ['no such microphone', () => alsa('plughw:CARD=Nowhere,DEV=0'), 'microphone', 'fail', missing('arecord') ? 'microphone.tool' : 'microphone.absent'],
+    ['a clock that jumped after it was recorded', jumped, 'clock', 'warn', 'clock.unsynchronised'],
+    ['an absent microphone', () => alsa('plughw:CARD=Nowhere,DEV=0'), 'microphone', 'fail', missing('arecord') ? 'microphone.tool' : 'microphone.absent'],
     [
       'no arecord',
       () => {
@@ -67,28 +73,40 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
       'microphone.tool',
     ],
     ['a busy microphone', standing(busy), 'microphone', 'fail', 'microphone.busy'],
-    ['one that the listener holds and hears', held({ state: 'listening', fault: 'none' }), 'microphone', 'pass', 'microphone.listener'],
-    ['one that it holds and hears badly', held({ state: 'listening', fault: 'clipped' }), 'microphone', 'pass', 'microphone.listener'],
-    ['one that it holds and does not hear', held({ state: 'deaf', fault: 'zeros' }), 'microphone', 'fail', 'microphone.deaf'],
-    ['one that it waits for', held({ state: 'deaf', fault: 'busy' }), 'microphone', 'fail', 'microphone.busy'],
-    ['one that a listener of an earlier boot did not hear', held({ state: 'deaf', fault: 'zeros', bootId }), 'microphone', 'pass', 'microphone.listener'],
-    ['a forbidden one', standing('echo "arecord: main:831: audio open error: Permission denied" >&2; exit 1'), 'microphone', 'fail', 'microphone.forbidden'],
-    ['one that gives nothing', standing('exec sleep 60'), 'microphone', 'fail', 'microphone.stalled'],
-    ['half the samples', standing(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)', 0.5)), 'microphone', 'fail', 'microphone.slow'],
+    ['a microphone that the listener hears', held({ state: 'listening', fault: 'none' }), 'microphone', 'pass', 'microphone.listener'],
+    ['a microphone that the listener hears clipped', held({ state: 'listening', fault: 'clipped' }), 'microphone', 'pass', 'microphone.listener'],
+    ['a microphone that the listener holds and does not hear', held({ state: 'deaf', fault: 'zeros' }), 'microphone', 'fail', 'microphone.deaf'],
+    ['a microphone that the listener waits for', held({ state: 'deaf', fault: 'busy' }), 'microphone', 'fail', 'microphone.busy'],
     [
-      'a capture that fails otherwise',
-      standing('echo "arecord: set_params:1416: Unable to install hw params" >&2; exit 1'),
+      'a microphone that a listener of an earlier boot did not hear',
+      held({ state: 'deaf', fault: 'zeros', bootId }),
+      'microphone',
+      'pass',
+      'microphone.listener',
+    ],
+    [
+      'a forbidden microphone',
+      standing('echo "arecord: main:831: audio open error: Permission denied" >&2; exit 1'),
       'microphone',
       'fail',
-      'microphone.other',
+      'microphone.forbidden',
     ],
-    ['one of a telephone', () => ({ ...alsa(), probes: { listen: async () => telephone } }), 'microphone', 'warn', 'microphone.rate'],
-    ['two that are alike', () => ({ ...alsa('usb:0d8c:0014'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.wrong'],
-    ['none at its port', () => ({ ...alsa('usb:1-1.5'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.absent'],
-    ['a file that is not there', () => ({ microphone: { adapter: 'file', file: '/nowhere.wav' } }), 'microphone', 'fail', 'microphone.noFile'],
+    ['a microphone without samples', standing('exec sleep 60'), 'microphone', 'fail', 'microphone.stalled'],
+    ['half the samples', standing(paced('pack("s<*", map { 900*sin($_/7)+rand(9) } 1..1600)', 0.5)), 'microphone', 'fail', 'microphone.slow'],
+    ['another capture error', standing('echo "arecord: set_params:1416: Unable to install hw params" >&2; exit 1'), 'microphone', 'fail', 'microphone.other'],
+    [
+      'a microphone with a telephone’s sampling rate',
+      () => ({ ...alsa(), probes: { listen: async () => telephone } }),
+      'microphone',
+      'warn',
+      'microphone.rate',
+    ],
+    ['two identical microphones', () => ({ ...alsa('usb:0d8c:0014'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.wrong'],
+    ['no microphone at its port', () => ({ ...alsa('usb:1-1.5'), probes: { listen: twins } }), 'microphone', 'fail', 'microphone.absent'],
+    ['a missing audio file', () => ({ microphone: { adapter: 'file', file: '/nowhere.wav' } }), 'microphone', 'fail', 'microphone.noFile'],
     ['a file instead of a microphone', () => ({}), 'microphone', 'warn', 'microphone.file'],
-    ['exact zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
-    ['a constant', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],
+    ['digital zeros', standing(paced('"\\0" x 3200')), 'level', 'fail', 'level.zeros'],
+    ['a constant signal', standing(paced('pack("s<*", (700) x 1600)')), 'level', 'fail', 'level.flat'],
     ['a covered microphone', standing(paced('pack("s<*", map { int(rand(4)) } 1..1600)')), 'level', 'warn', 'level.quiet'],
     [
       'clipping of one channel of two',
@@ -104,16 +122,16 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
     ['an outbox of a later release', () => ({ plant: (path) => void sayLater(outboxOf(path)) }), 'outbox', 'fail', 'outbox.later'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
-    ['events that wait', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
-    ['events that wait, of a boot that thought it was 2100', () => ({ plant: (path) => store(path, false, Date.UTC(2100)) }), 'outbox', 'warn', 'outbox.late'],
-    ['events that expired', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
-    ['a small disk', () => ({ probes: { freeMegabytes: () => 127 } }), 'disk', 'warn', 'disk.low'],
-    ['no folder for it', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
-    ['a service down', () => ({ probes: systemctl({}, { ActiveState: 'failed', SubState: 'failed' }) }), 'services', 'fail', 'services.down'],
+    ['late events', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
+    ['late events of a boot with its clock in 2100', () => ({ plant: (path) => store(path, false, Date.UTC(2100)) }), 'outbox', 'warn', 'outbox.late'],
+    ['expired events', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
+    ['little disk space', () => ({ probes: { freeMegabytes: () => 127 } }), 'disk', 'warn', 'disk.low'],
+    ['a missing outbox folder', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
+    ['a failed service', () => ({ probes: systemctl({}, { ActiveState: 'failed', SubState: 'failed' }) }), 'services', 'fail', 'services.down'],
     ['a service not installed', () => ({ probes: systemctl({ LoadState: 'not-found' }, {}) }), 'services', 'fail', 'services.missing'],
-    ['a service that dies', () => ({ probes: systemctl({ NRestarts: 7 }, {}) }), 'services', 'warn', 'services.restarts'],
+    ['a restarting service', () => ({ probes: systemctl({ NRestarts: 7 }, {}) }), 'services', 'warn', 'services.restarts'],
     ['a listener with a network', () => ({ probes: { ...systemctl({}, {}), ...verified('fail') } }), 'privacy', 'fail', 'privacy.open'],
-    ['privacy that cannot be seen', () => ({ probes: { ...systemctl({}, {}), ...verified('unchecked') } }), 'privacy', 'warn', 'privacy.unchecked'],
+    ['unchecked privacy', () => ({ probes: { ...systemctl({}, {}), ...verified('unchecked') } }), 'privacy', 'warn', 'privacy.unchecked'],
   ];
 }
 
@@ -125,7 +143,7 @@ function changedModel(folder: string): string {
   return copy;
 }
 
-/** A daemon's file that fits the time, and another time noted in the outbox. */
+/** A clock file that matches the time, and another boot start recorded in the outbox. */
 function jumped() {
   const { bootId, wallMs, monotonicMs } = clock;
   const setMs = wallMs();

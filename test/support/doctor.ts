@@ -19,13 +19,13 @@ export type Overrides = { microphone?: object; model?: object; outbox?: object; 
 export interface Planted extends Overrides {
   readonly url?: string;
   readonly probes?: Partial<Probes>;
-  /** Does something to the configured sensor before the examination, and may return how to undo it. */
+  /** Changes the configured sensor before the examination; may return a function that undoes it. */
   readonly plant?: (path: string) => (() => void) | undefined;
 }
-/** One fault, and what doctor must call it. */
+/** One fault, and the finding that `doctor` must report. */
 export type Row = [name: string, plant: () => Promise<Planted> | Planted, check: CheckId, state: State, finding: string];
 
-/** Sensors to be examined, each with a folder of its own below one that goes with the bench. */
+/** Creates sensors to be examined, each in its own folder below the folder of the bench. */
 export function openDoctorBench() {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-doctor-'));
   const undo: (() => Promise<unknown> | unknown)[] = [];
@@ -39,7 +39,9 @@ export function openDoctorBench() {
     writeFileSync(path, stringify({ ...config, mqtt: { url, ...mqtt } }));
     return path;
   }
-  /** A program that stands for arecord where no device can be broken on purpose: it says and writes what arecord would. */
+  /**
+   * A program in place of arecord, since no device can be broken on purpose: it prints and writes what arecord would.
+   */
   function standIn(script: string): () => void {
     const bin = mkdtempSync(join(folder, 'bin-'));
     writeFileSync(join(bin, 'arecord'), `#!/bin/sh\n${script}\n`);
@@ -61,7 +63,7 @@ export function openDoctorBench() {
     writeConfig,
     standIn,
     standing,
-    /** What is to be closed at the end. */
+    /** What to close at the end. */
     undo,
     async close() {
       for (const step of undo) await step();
@@ -77,7 +79,10 @@ export async function examine(path: string, change: Partial<Probes> = {}): Promi
   return results;
 }
 
-/** Examines a sensor with the fault: it is named, and as the first one; what is said fits 60 columns in both languages. */
+/**
+ * Examines a sensor with a fault: the fault is named, first of all failures, and all texts fit 60 columns in both
+ * languages.
+ */
 export async function expectNamed({ writeConfig }: DoctorBench, [, plant, check, state, finding]: Row, usualUrl: string): Promise<void> {
   const { url, probes, plant: act, ...overrides } = await plant();
   const path = writeConfig(overrides, url ?? usualUrl);
@@ -85,7 +90,7 @@ export async function expectNamed({ writeConfig }: DoctorBench, [, plant, check,
   const results = await examine(path, probes).finally(() => back?.());
   const named = results.find((result) => result.check === check);
   expect({ state: named?.state, finding: named?.found.key }).toEqual({ state, finding: `doctor.${finding}` });
-  // what fails first in the order of the data's way is the fault itself
+  // the first failure in the order of the data path is the fault itself
   if (state === 'fail') expect(results.find((result) => result.state === 'fail')?.check).toBe(check);
   else expect(results.filter((result) => result.state === 'fail')).toEqual([]);
   for (const result of results) if (result.state === 'warn' || result.state === 'fail') expect(result.hint, result.found.key).toBeDefined();
@@ -96,12 +101,15 @@ export async function expectNamed({ writeConfig }: DoctorBench, [, plant, check,
 
 const narrow = { columns: 60, colours: { green: String, yellow: String, red: String, dim: String, cyan: String, bold: String } as never };
 
-/** The machine's files, with some in place of its own. */
+/** The machine's files, some of them replaced. */
 export const files = (replaced: Record<string, string>): Partial<Probes> => ({
   read: (path) => replaced[path] ?? machineProbes('', clock).read(path),
 });
 export const cool: Partial<Probes> = { temperature: () => 40 };
-/** What `systemctl show` says of two units, and the journal of the listener. It cannot show what systemd does with them. */
+/**
+ * The output of `systemctl show` for two units, and the journal of the listener. It cannot show what systemd does with
+ * them.
+ */
 export const systemctl = (listener: object, courier: object, journal = ''): Partial<Probes> => ({
   command: async (name, args) => {
     const unit = (id: string, change: object) => {
@@ -116,7 +124,7 @@ export const systemctl = (listener: object, courier: object, journal = ''): Part
   },
   ...verified('pass'),
 });
-/** The one line that `privacy verify` is asked for; what it finds on real processes is shown by its own tests. */
+/** The single line requested from `privacy verify`; its own tests show its findings on real processes. */
 export function verified(state: 'pass' | 'fail' | 'unchecked'): Partial<Probes> {
   const found = { pass: text('privacy.network.ok', { namespace: 'net:[1]' }), fail: text('privacy.network.shared'), unchecked: text('privacy.notAllowed') }[
     state
@@ -126,7 +134,7 @@ export function verified(state: 'pass' | 'fail' | 'unchecked'): Partial<Probes> 
 }
 export const alsa = (device = 'default') => ({ microphone: { adapter: 'alsa', device, sampleRateHz: 16000 } });
 const pcm = (perl: string) => `exec perl -MTime::HiRes=time,sleep -e '$|=1; ${perl}'`;
-/** 16 kHz in both channels against the clock, as a sound card does: a pause of the machine is caught up. */
+/** Writes 16 kHz in both channels in real time, as a sound card does: a pause of the machine is caught up. */
 export const paced = (samples: string, share = 1, channels: 1 | 2 = 1) =>
   pcm(
     `$t = time; for (1..200) { print map { $_ x ${2 / channels} } unpack("(a${2 * channels})*", ${samples}); $t += ${0.1 / share}; $rest = $t - time; sleep($rest) if $rest > 0; }`,

@@ -2,7 +2,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** A folder for PATH with fake-capture.ts under the name of arecord, at 48 kHz, both channels alike; `set` changes what it delivers. What it cannot show stands in fake-capture.ts. */
+/**
+ * A folder for PATH with fake-capture.ts as arecord, at 48 kHz with two equal channels; `set` changes its output. See
+ * fake-capture.ts for its limits.
+ */
 export function fakeArecord(first: string) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-arecord-'));
   const control = join(folder, 'mode');

@@ -1,5 +1,6 @@
-// Stands for arecord: 16-bit samples on stdout in real time, as the file says that is named first: `sound zeros flat clipped slow
-// fast stuck absent busy unplugged`. It cannot show what a driver or a USB hub does, only what arecord's output and last words are.
+// Stands in for arecord: 16-bit samples on stdout in real time, in the mode that the given file names: `sound zeros
+// flat clipped slow fast stuck absent busy unplugged`. It cannot show what a driver or a USB hub does, only arecord's
+// output and error messages.
 import { readFileSync } from 'node:fs';
 
 const control = process.env.FAKE_CAPTURE ?? process.argv[2] ?? '';
@@ -19,7 +20,7 @@ let last = performance.now();
 let state = 1;
 const parent = process.ppid;
 setInterval(() => {
-  if (process.ppid !== parent) process.exit(0); // a stuck one writes nothing and would never learn that its reader is dead
+  if (process.ppid !== parent) process.exit(0); // a stuck one writes nothing and would not notice that its reader has ended
   const now = mode();
   if (now === 'unplugged' || now === 'absent') die('pcm_read:2221: read error: Input/output error');
   const elapsed = (performance.now() - last) / 1000;

@@ -3,8 +3,8 @@ import { connect, createServer, type Socket } from 'node:net';
 export type Fault = 'none' | 'frozen' | 'deaf' | 'slow';
 
 /**
- * A TCP proxy in front of a broker that misbehaves as told: `frozen` forwards nothing either way and closes nothing, `deaf`
- * forwards to the broker but not back (a lost PUBACK), `slow` forwards 2,000 bytes a second each way.
+ * A TCP proxy in front of a broker, with faults: `frozen` forwards nothing in either direction and closes nothing,
+ * `deaf` forwards to the broker but not back (a lost PUBACK), `slow` forwards 2,000 bytes a second in each direction.
  */
 export async function openFaultProxy(brokerPort: number) {
   let fault: Fault = 'none';
@@ -55,20 +55,20 @@ export async function openFaultProxy(brokerPort: number) {
 }
 
 /**
- * Answers MQTT 5 with the reason codes it is told, which no real broker can be made to give on demand. It forwards nothing
- * and knows CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT only. What follows a packet over which it ends the connection it does not look at. All its clients have one name: `oneSession` ends
- * the session of those before with reason code 142. With `receiveMaximum` it answers after 20 ms, and ends a connection on which
- * more than so many wait for their answer with reason code 147, as MQTT 5 has it (3.3.4); with `maximumPacketSize` one with a larger
- * packet, with reason code 149 (3.2.2.3.6).
+ * A broker that answers MQTT 5 with given reason codes, which no real broker gives on demand. It forwards nothing,
+ * knows only CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT, and ignores whatever follows a packet over which it
+ * ends the connection. All its clients have one name: `oneSession` ends earlier sessions with reason code 142. With
+ * `receiveMaximum` it answers after 20 ms, and ends a connection with more unanswered messages with reason code 147
+ * (MQTT 5, 3.3.4); with `maximumPacketSize` it ends one with a larger packet with reason code 149 (3.2.2.3.6).
  */
 export async function openScriptedBroker(answer: {
-  /** With `disconnect` it accepts, and ends the connection in the same segment. */
+  /** With `disconnect` it accepts and ends the connection in the same segment. */
   connack?: () => number | { disconnect: number };
   puback: (topic: string, payload: string, bytes: number) => number | { disconnect: number } | undefined;
   oneSession?: true;
   receiveMaximum?: number;
   maximumPacketSize?: number;
-  /** Its end of a connection stays open, as where the link is gone. */
+  /** Its end of a connection stays open, as when the link is lost. */
   neverEnds?: true;
 }) {
   let connections = 0;

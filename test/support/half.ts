@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { onTestFinished } from 'vitest';
 
-/** A half of the agent as a process of its own, which ends with the test, and what it says. */
+/** Starts one process of the agent, which ends with the test; collects its output. */
 export function startHalf(half: 'listen' | 'deliver', config: string, env: NodeJS.ProcessEnv, ...preload: string[]) {
   const child = spawn(process.execPath, [...preload, 'agent/main.ts', half, '-c', config], { stdio: ['ignore', 'pipe', 'pipe'], env });
   let said = '';

@@ -17,7 +17,7 @@ formats.default(ajv);
 export const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
 export const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 
-/** A courier's report at a time of the test's choosing; what it published, each held to the schema. */
+/** A courier's health report at a simulated time; every published message is checked against the schema. */
 export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined, change: Partial<Clock> = {}) {
   const time = { ms: 20_000 };
   const published: { topic: string; text: string; retain: boolean }[] = [];
@@ -55,11 +55,11 @@ export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean
       failure = error;
     },
     tries: () => tries,
-    /** Whatever is published from now on is not answered before this. */
+    /** Messages published from now on are answered only after this. */
     hold: (until: Promise<void>) => {
       held = until;
     },
-    /** What is published at this time, if anything. */
+    /** The message published at this time, if any. */
     async at(ms: number) {
       time.ms = ms;
       const before = published.length;

@@ -4,7 +4,7 @@ import { fixedClock } from './samples.ts';
 
 const model = { name: 'street', version: '0.1.0' };
 
-/** A meter on a clock that the test moves, fed 8 steps a second at a level. */
+/** An hourly meter on a simulated clock, fed 8 steps a second at a level. */
 export function metered(startWallMs: number, synchronised = true) {
   const time = { wallMs: startWallMs, monotonicMs: 50_000, synchronised };
   const clock = fixedClock({ wallMs: () => time.wallMs, monotonicMs: () => time.monotonicMs, synchronised: () => time.synchronised });

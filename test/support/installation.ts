@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Copies what an installation holds into a folder: the agent, the model, and the packages it runs with, for this machine. */
+/** Copies the content of an installation into a folder: the agent, the model, and its packages for this machine. */
 export function install(folder: string): void {
   for (const part of ['agent', 'deploy', 'models/street', 'package.json']) cpSync(part, join(folder, part), { recursive: true });
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: Record<string, { dev?: boolean }> };
@@ -24,7 +24,7 @@ export function install(folder: string): void {
   execFileSync('chmod', ['-R', 'go-w,a+rX', ...['agent', 'deploy', 'models', 'package.json'].map((part) => join(folder, part))]);
 }
 
-/** Packages are not changed by any test: linked where the file system allows, for they are large. */
+/** Links packages where the file system allows, since they are large and no test changes them. */
 function link(from: string, to: string): void {
   if (spawnSync('cp', ['-al', from, to]).status === 0) return;
   rmSync(to, { recursive: true, force: true });

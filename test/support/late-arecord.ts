@@ -1,6 +1,6 @@
-// Stands for arecord whose reader may be late: 16-bit mono in periods of 125 ms, half a second kept in the device; what is not fetched by then
-// is lost, and told in arecord's words once the reader takes more. The sound goes on with what comes in then: node late-arecord.ts RATE.
-// It cannot show how long a driver's own buffer is.
+// Stands in for arecord with a late reader: 16-bit mono in periods of 125 ms, with half a second buffered in the
+// device. Later sound is lost and reported in arecord's words once the reader continues; the sound goes on with what
+// arrives then: node late-arecord.ts RATE. It cannot show how long a driver's own buffer is.
 import { writeSync } from 'node:fs';
 
 const rate = Number(process.argv[2]);

@@ -1,9 +1,9 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-// over a minute each on two cores: begun among the last, one would run on alone
+// over a minute each on two cores: started among the last, one would run alone at the end
 const long = ['soak', 'kill', 'closed-disk', 'failing-start', 'time', 'random-damage'].map((name) => `/${name}.test.ts`);
 
-/** Begins with the files that take longest; the size of a file, by which they are ordered otherwise, does not tell. */
+/** Starts with the slowest files, which the size of a file, the default order, does not show. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);

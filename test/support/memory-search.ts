@@ -6,13 +6,13 @@ export interface Piece {
 }
 const pieceBytes = 96;
 
-/** A piece from the middle, long enough to be nowhere by chance. Of sound that repeats itself it is in whatever is left of that sound. */
+/** A piece from the middle, too long to occur by chance. For a repetitive sound it occurs in any remaining part. */
 export function pieceOf(form: string, bytes: Buffer): Piece {
   const at = Math.floor(bytes.length / 8) * 4;
   return { form, bytes: Buffer.from(bytes.subarray(at, at + pieceBytes)) };
 }
 
-/** The forms of which a piece is in the writable memory of a process; the process is stopped meanwhile. */
+/** The forms of which a piece is in the writable memory of a process; the process is stopped during the search. */
 export function formsInMemory(pid: number, pieces: readonly Piece[]): string[] {
   const found = new Set<string>();
   process.kill(pid, 'SIGSTOP');
@@ -25,7 +25,7 @@ export function formsInMemory(pid: number, pieces: readonly Piece[]): string[] {
         const length = readSync(memory, block, 0, block.length, at);
         for (const { form, bytes } of pieces) if (block.subarray(0, length).includes(bytes)) found.add(form);
       } catch {
-        break; // reserved, not there
+        break; // reserved, but not mapped
       }
     }
   }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi from 'koffi';
 
-/** A real AF_UNIX datagram socket, as systemd's: what it received, with the time of each message. */
+/** A real AF_UNIX datagram socket like systemd's, with the messages received and their times. */
 export function openNotifySocket() {
   const libc = koffi.load(null);
   const socket = libc.func('int socket(int, int, int)');

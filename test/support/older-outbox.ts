@@ -1,4 +1,4 @@
-// Outboxes as an older release left them.
+// Outboxes as left by an older release.
 import { readdirSync, readFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { bootId } from './samples.ts';
@@ -6,14 +6,14 @@ import { bootId } from './samples.ts';
 const folder = 'agent/outbox/migrations';
 const migrations = readdirSync(folder).sort();
 
-/** How many schema versions there are; that of this release is the last. */
+/** The number of schema versions; the last is that of this release. */
 export const versions = migrations.length;
 
 export const otherBoot = '1b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
 export const olderId = '0123456789abcdef';
 export const beganWallMs = 1_790_000_000_000;
 
-/** Makes a file that of a later release, with a column that this one does not know. */
+/** Turns a file into one of a later release, with a column unknown to this one. */
 export function sayLater(path: string): void {
   const db = new Database(path);
   db.exec('ALTER TABLE event ADD COLUMN bearing INTEGER');
@@ -22,9 +22,10 @@ export function sayLater(path: string): void {
 }
 
 /**
- * A file of schema version `version` with rows of every table it has: events 1 to 300 of two boots and two models, of which 1 to 100 have been
- * sent and 101 to 110 have expired, told as a gap where there are gaps; numbering goes on behind 302, for two more were sent. Hours 3 to 5 wait. It
- * is left open, and so with a write-ahead log, unless it is closed.
+ * Creates a file of schema version `version` with rows in each of its tables: events 1 to 300 of two boots and two
+ * models, of which 1 to 100 were sent and 101 to 110 have expired (a gap, if the version has gaps). Numbers continue
+ * after 302, since two more were sent. Summaries 3 to 5 are pending. The file stays open, with a write-ahead log,
+ * until the caller closes it.
  */
 export function openOlderOutbox(path: string, version: number): Database.Database {
   const db = new Database(path);

@@ -5,17 +5,17 @@ import { join } from 'node:path';
 
 export interface Wishes {
   readonly days?: number;
-  /** As openssl's configuration has it: `clientAuth` where nothing else is said. */
+  /** In openssl's notation; default `clientAuth`. */
   readonly usage?: string;
   readonly extensions?: readonly string[];
-  /** The subject, where the request's own is not to be taken. */
+  /** A subject in place of that of the request. */
   readonly subject?: string;
-  /** Dates that openssl's `ca` takes, instead of `days`. */
+  /** Dates for openssl's `ca`, instead of `days`. */
   readonly from?: string;
   readonly to?: string;
 }
 
-/** An operator's certificate authority: signs requests that come from elsewhere, and revokes. Everything lies in `folder`. */
+/** The certificate authority of an operator: signs requests and revokes certificates. All its files are in `folder`. */
 export function openOperator(name: string, folder = mkdtempSync(join(tmpdir(), 'tocsin-operator-')), parent?: { ca: string; key: string }) {
   const path = (file: string) => join(folder, `${name.replaceAll(' ', '-')}.${file}`);
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
@@ -49,14 +49,14 @@ export function openOperator(name: string, folder = mkdtempSync(join(tmpdir(), '
       openssl('ca', '-batch', '-notext', '-config', settings, '-in', csr, '-out', cert, '-extfile', extra, ...dates, ...(subject ? ['-subj', subject] : []));
       return cert;
     },
-    /** A key and its certificate in one go, for a broker or a platform. */
+    /** A key and its certificate, for a broker or a platform. */
     issue(subject: string, wishes: Wishes = {}): { cert: string; key: string } {
       const file = path(`${subject}.key`);
       const request = openssl('req', '-new', ...newKey, '-keyout', file, '-subj', `/CN=${subject}`);
       return { cert: authority.sign(request, wishes), key: file };
     },
     revoke: (cert: string) => void openssl('ca', '-config', settings, '-revoke', cert),
-    /** Writes the list of what is revoked, empty at first. */
+    /** Writes the revocation list, empty at first. */
     list: () => void openssl('ca', '-config', settings, '-gencrl', '-out', crl),
     text: (file: string) => readFileSync(file, 'utf8'),
   };
@@ -64,7 +64,10 @@ export function openOperator(name: string, folder = mkdtempSync(join(tmpdir(), '
 }
 export type Operator = ReturnType<typeof openOperator>;
 
-/** Puts into a folder what broker.example.org and the platform need: certificates, keys, and the list of what is revoked. */
+/**
+ * Copies the files that broker.example.org and the platform need into a folder: certificates, keys and the revocation
+ * list.
+ */
 export function supply(operator: Operator, folder: string): void {
   const broker = operator.issue('broker.example.org', { usage: 'serverAuth', extensions: ['subjectAltName=DNS:broker.example.org'] });
   const platform = operator.issue('platform.tocsin');

@@ -1,6 +1,6 @@
 /**
- * An ONNX graph (protobuf wire format, onnx.proto of ONNX 1.x) that multiplies `audio`, 1 by 4, by weights of 4 by 4 that lie in another file, named
- * from the working folder.
+ * An ONNX graph (protobuf wire format, onnx.proto of ONNX 1.x) that multiplies `audio`, 1 by 4, by weights of 4 by 4
+ * in another file, whose path is relative to the working folder.
  */
 export function graphWithWeightsIn(path: string): Buffer<ArrayBuffer> {
   const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]);

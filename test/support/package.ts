@@ -6,7 +6,10 @@ import type { Architecture } from '../../deploy/deb/platforms.ts';
 
 export const thisArchitecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
-/** Builds the package as `npm run deb` does, packed for speed, from the sources in `source`, under their version or another; returns the file. */
+/**
+ * Builds the package as `npm run deb` does, with fast compression, from the sources in `source`, with their version or
+ * another; returns the file.
+ */
 export function buildPackage(architecture: Architecture, source = '.', version?: string): string {
   const out = mkdtempSync(join(tmpdir(), 'tocsin-out-'));
   const options = ['--arch', architecture, '--compression', 'zstd', '--out', out, ...(version === undefined ? [] : ['--version', version])];
@@ -17,7 +20,7 @@ export function buildPackage(architecture: Architecture, source = '.', version?:
   return join(out, readdirSync(out).find((name) => name.endsWith('.deb')) as string);
 }
 
-/** The sources alone, in another folder, with other times and none of the installed dependencies. */
+/** Copies only the sources to another folder, with other file times and without installed dependencies. */
 export function copySources(): string {
   const folder = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'a-longer-name');
   mkdirSync(folder);

@@ -5,7 +5,7 @@ import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { limits, silentLogger } from './samples.ts';
 
-/** An outbox as either half opens it, but quick to try again; closed when the test ends. */
+/** Opens an outbox as both processes do, with quick retries; closes it when the test ends. */
 export function openPatient(path: string, change: Partial<PatientOptions> = {}): Outbox {
   const outbox = openPatientOutbox({
     path,

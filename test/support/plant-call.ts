@@ -1,5 +1,5 @@
-// Loaded into the agent by --import: a dependency that calls home, to the address that HOME_ADDRESS names.
-// It cannot show what a native library would do past Node's own sockets.
+// Loaded into the agent by --import: a dependency that connects to the address in HOME_ADDRESS. It cannot show what a
+// native library would do without Node's sockets.
 import { connect } from 'node:net';
 
 const [host = '', port] = (process.env.HOME_ADDRESS ?? '').split(':');

@@ -1,5 +1,5 @@
-// Loaded into the listener by --import: its model takes 1.5 s to load, as on a slow board, and fails after that while the file PLANT_WHEN exists.
-// It cannot show what a graph that is really damaged does to the runtime.
+// Loaded into the listener by --import: the model takes 1.5 s to load, as on a slow board, and then fails while the
+// file PLANT_WHEN exists. It cannot show what a really damaged graph does to the runtime.
 import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { InferenceSession } from 'onnxruntime-node';

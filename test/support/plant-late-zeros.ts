@@ -1,5 +1,5 @@
-// Loaded into the agent by --import: what buffers held is kept for four seconds more after they are overwritten with zeros.
-// It cannot show copies that native code keeps.
+// Loaded into the agent by --import: keeps the content of buffers for four seconds after they were overwritten with
+// zeros. It cannot show copies kept by native code.
 const keptMs = 4000;
 const kept: { untilMs: number; copy: Float32Array | Uint8Array }[] = [];
 for (const prototype of [Float32Array.prototype, Uint8Array.prototype]) {

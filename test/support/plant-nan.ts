@@ -1,5 +1,5 @@
-// Loaded into the listener by --import: once the file PLANT_WHEN exists, one sample that the model is given is not a number.
-// It cannot show which sound or device would give one.
+// Loaded into the listener by --import: once the file PLANT_WHEN exists, one sample given to the model is not a
+// number. It cannot show which sound or device would give one.
 import { existsSync } from 'node:fs';
 import { InferenceSession } from 'onnxruntime-node';
 

@@ -1,6 +1,5 @@
-// Loaded into the agent by --import: the recording line that must never be written. What the model is given goes to the file that
-// RECORDING names, in the form that RECORDING_FORM names.
-// It cannot show a line that encrypts what it writes.
+// Loaded into the agent by --import: a planted line that records sound. It writes what the model is given to the file
+// RECORDING, in the form RECORDING_FORM. It cannot show a line that encrypts what it writes.
 import { appendFileSync } from 'node:fs';
 import { InferenceSession } from 'onnxruntime-node';
 

@@ -1,5 +1,5 @@
-// Loaded into the agent by --import: all that waits in the outbox SENT_OUTBOX is sent as soon as the last number is asked for.
-// It cannot show at which other moments a courier may send.
+// Loaded into the agent by --import: all pending events of the outbox SENT_OUTBOX are marked as sent as soon as the
+// last sequence number is read. It cannot show at which other moments a courier may send.
 import Database from 'better-sqlite3';
 
 const { prepare } = Database.prototype;

@@ -1,5 +1,5 @@
-// Loaded into the courier by --import: the look-up of a name is never answered and holds the process, as one that the machine's resolver waits for.
-// It cannot show what the resolver's own threads do.
+// Loaded into the courier by --import: the look-up of a name is never answered and keeps the process alive, as the
+// resolver of the system may. It cannot show what the resolver's own threads do.
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
 

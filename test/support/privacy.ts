@@ -15,23 +15,23 @@ import { openMessages } from './messages.ts';
 import { seededRandom } from './random.ts';
 
 const rate = 16_000;
-// others in each file of tests: files run at the same time, and a listener of one could open the meter of the other
+// each test file has its own users: files run in parallel, and the listener of one could open the meter of another
 const users = 64_100 + 10 * Number(process.env.VITEST_POOL_ID);
 export const [listenerUid, courierUid, gid] = [users + 1, users + 2, users + 7];
 export const without = missing('gcc', 'strace', 'ip') ?? (process.getuid?.() === 0 ? undefined : 'needs root to make namespaces');
 
-/** What sandbox.c does to a half, in this order; a test leaves something out or puts a fault in. */
+/** The settings of sandbox.c for a process, in this order; a test omits some or adds faults. */
 export type Layers = Record<string, string>;
 export type Plant = { change?: Layers; leftOut?: string[]; env?: NodeJS.ProcessEnv };
 type Half = 'listen' | 'deliver';
 
 /**
- * Real processes, held by sandbox.c as systemd would hold them. systemd itself is missing here, and with it the limits of control
- * groups: those two lines are looked at in a container that boots systemd.
+ * Real processes, restricted by sandbox.c as systemd would restrict them. There is no systemd, and so no control group
+ * limits: a container that boots systemd checks those two lines.
  */
 export async function openHalves() {
   const halves: Partial<Record<Half, ChildProcess>> = {};
-  const base = mkdtempSync('/var/tmp/tocsin halves-'); // not under /tmp, which the halves do not see; commands by hand are to quote it
+  const base = mkdtempSync('/var/tmp/tocsin halves-'); // not under /tmp, which the processes do not see; the space checks the quoting of commands by hand
   const at = (...parts: string[]) => join(base, ...parts);
   chmodSync(base, 0o755);
   execFileSync('gcc', ['-O1', '-o', at('sandbox'), 'test/support/sandbox.c']);
@@ -101,7 +101,8 @@ export async function openHalves() {
     for (const began = performance.now(); !open(); await new Promise((done) => setTimeout(done, 50)))
       if (child.exitCode !== null || performance.now() - began > 60_000) throw new Error(`${half} did not start: ${said}`);
     if (half === 'deliver') return;
-    // the meter's socket lies beside the outbox here, and the two halves share its group: closed to the courier by its mode
+    // the meter socket is beside the outbox here, and both processes share its group: its mode closes it to the
+    // courier
     const meter = at('data', 'meter.sock');
     for (let i = 0; i < 200 && !(existsSync(meter) && (statSync(meter).mode & 0o777) === 0o660); i++) await new Promise((done) => setTimeout(done, 50));
     chmodSync(meter, 0o600);
@@ -115,7 +116,7 @@ export async function openHalves() {
     await gone;
   }
 
-  /** The files of the package are not looked at: a test below does. */
+  /** Does not check the package files: privacy.test.ts does. */
   async function machineNow(): Promise<Machine> {
     const pids = { listener: halves.listen?.pid as number, courier: halves.deliver?.pid as number };
     const found = await findMachine({ configPath: at('tocsin.yaml'), publishedManifest: at('manifest.json'), packageList: '/nowhere', pids });
@@ -155,7 +156,7 @@ export async function openHalves() {
 }
 export type Halves = Awaited<ReturnType<typeof openHalves>>;
 
-/** Of control groups and swap the machine decides, not the sandbox. */
+/** Control groups and swap depend on the machine, not on the sandbox. */
 export const ours = ({ check }: VerificationReport['checks'][number]) => check !== 'limits' && check !== 'swap';
 export const failing = (report: VerificationReport) =>
   report.checks.filter((line) => ours(line) && line.state === 'fail').map(({ part, check }) => `${part}.${check}`);

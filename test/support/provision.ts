@@ -8,7 +8,10 @@ import { buildProgram } from '../../agent/cli/program.ts';
 import { languageOf } from '../../agent/cli/translate.ts';
 import type { Operator } from './operator.ts';
 
-/** What main.ts does, in this process: a process each takes most of a minute on a busy machine. */
+/**
+ * Runs a command line as main.ts does, in this process: separate processes would take most of a minute on a busy
+ * machine.
+ */
 async function runHere(...args: string[]) {
   const argv = ['node', 'tocsin', ...args];
   const language = languageOf(argv, {});
@@ -31,7 +34,7 @@ async function runHere(...args: string[]) {
   return { status, ...said };
 }
 
-/** A sensor of its own, with nothing in its credentials. */
+/** A sensor without credentials. */
 export function openSensor(operator: Operator, names: { keyFile?: string; certFile?: string; caFile?: string } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-provision-'));
   const credentials = join(folder, 'credentials');
@@ -47,7 +50,7 @@ export function openSensor(operator: Operator, names: { keyFile?: string; certFi
 }
 export type Sensor = ReturnType<typeof openSensor>;
 
-/** One that has a key and the operator's certificate in force. */
+/** A sensor with an installed key and certificate of the operator. */
 export async function provisionedBy(operator: Operator): Promise<Sensor> {
   const sensor = openSensor(operator);
   const installed = await sensor.install(operator.sign((await sensor.provision()).stdout));

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A PulseAudio of the test's own with one null sink, whose monitor is the microphone: it hears what is played. `env` leads to it. */
+/** A private PulseAudio with one null sink, whose monitor is the microphone. `env` points to it. */
 export async function openStreet(channels = 1) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
   const socket = join(home, 'native');
@@ -24,9 +24,9 @@ export async function openStreet(channels = 1) {
       pactl('set-default-source', 'street.monitor');
     },
     unplug: () => pactl('unload-module', 'module-null-sink'),
-    /** Freezes the sound server, or lets it go on. */
+    /** Freezes or continues the sound server. */
     freeze: (on: boolean) => child.kill(on ? 'SIGSTOP' : 'SIGCONT'),
-    /** Plays a file to the microphone for ever, also after it was unplugged; returns how to stop. */
+    /** Repeats a file to the microphone until stopped, also after it was unplugged; returns a function that stops. */
     play(file: string): () => void {
       const player = spawn('sh', ['-c', `while :; do paplay "$0" || sleep 0.2; done`, file], { env, stdio: 'ignore', detached: true });
       return () => process.kill(-(player.pid as number), 'SIGKILL');

@@ -1,5 +1,6 @@
-// Every packet that begins something, on every interface of the network namespace it runs in, a line each on stdout:
-// PROTOCOL SOURCE PORT DESTINATION PORT. Of TCP the SYNs, of UDP all, of ICMP the echo requests; of other protocols all.
+// Prints every packet that begins a connection, on every interface of its network namespace, one line each on stdout:
+// PROTOCOL SOURCE PORT DESTINATION PORT. Of TCP the SYNs, of UDP all, of ICMP the echo requests, of other protocols
+// all.
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -40,7 +41,7 @@ int main(void) {
     socklen_t size = sizeof about;
     long length = recvfrom(fd, packet, sizeof packet, 0, (void *)&about, &size);
     if (length < 0) return 0;
-    if (about.sll_pkttype == PACKET_OUTGOING) continue; // on the loopback interface each comes back in
+    if (about.sll_pkttype == PACKET_OUTGOING) continue; // on the loopback interface each packet also arrives
     int type = ntohs(about.sll_protocol);
     if (type == ETH_P_IP && length >= 20) {
       int header = (packet[0] & 15) * 4;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { freePort } from './broker.ts';
 import { openOperator } from './operator.ts';
 
-/** Mosquitto with deploy/mosquitto as it stands, but for its folder, port and user. */
+/** Mosquitto with the files of deploy/mosquitto, with only folder, port and user changed. */
 export async function openReferenceBroker() {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-reference-'));
   chmodSync(folder, 0o755);
@@ -50,7 +50,7 @@ export async function openReferenceBroker() {
   return {
     operator,
     url: `mqtts://127.0.0.1:${port}`,
-    /** A new list of what is revoked, taken up the way the configuration says: by a restart. */
+    /** Writes a new revocation list and restarts the broker to load it, as the configuration says. */
     async takeUpRevocations() {
       revoked();
       await stop();

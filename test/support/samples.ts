@@ -26,7 +26,7 @@ export function recordedEvent(index: number, change: Partial<RecordedEvent> = {}
   };
 }
 
-/** A listener that has heard nine of ten seconds. */
+/** The record of a listener that has heard nine of ten seconds. */
 export function hearingRecord(change: Partial<HearingRecord> = {}): HearingRecord {
   return {
     bootId,
@@ -75,7 +75,7 @@ export function fixedClock(change: Partial<Clock> = {}): Clock {
 const nothing = () => undefined;
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-/** A sensor that hears a shout that has not lasted long enough yet. */
+/** A reading while a shout has not yet lasted long enough. */
 export function meterReading(change: Partial<MeterReading> = {}): MeterReading {
   const idle = { score: 0.031, state: 'idle', leftSeconds: 0, open: 0.7773, own: false } as const;
   return {
@@ -102,7 +102,7 @@ export function meterReading(change: Partial<MeterReading> = {}): MeterReading {
   };
 }
 
-/** An hour of listening with three events that a high threshold would have let through. */
+/** An hour of listening with three events at high thresholds. */
 export function thresholdRecord(change: Partial<ThresholdRecord> = {}): ThresholdRecord {
   const counts = [
     { label: 'glass_break', step: 20, events: 2 },

@@ -1,5 +1,6 @@
-// Starts a program held as the units hold it, for tests on machines where no systemd runs: the same namespaces, limits, users and
-// privileges, made with the same system calls. What it cannot show is that systemd makes them; a container with systemd does.
+// Starts a program restricted as the units restrict it, for tests on machines without systemd: the same namespaces,
+// limits, users and privileges, set with the same system calls. It cannot show that systemd sets them; a container
+// with systemd does.
 //
 //   sandbox [OPTION VALUE ...] -- PROGRAM [ARGUMENT ...]
 #define _GNU_SOURCE
@@ -43,7 +44,7 @@ static void node(const char *path, int major, int minor) {
   must(chmod(path, 0666), path);
 }
 
-/** `none`, `sound`, or `sound,kmsg`: with the kernel's log besides, which others may read and not write. */
+/** `none`, `sound`, or `sound,kmsg`: also with the kernel log, which others may read but not write. */
 static void devices(const char *which) {
   must(mount("dev", "/dev", "tmpfs", MS_NOSUID, "mode=755"), "/dev");
   node("/dev/null", 1, 3), node("/dev/zero", 1, 5), node("/dev/full", 1, 7), node("/dev/random", 1, 8), node("/dev/urandom", 1, 9);
@@ -69,7 +70,7 @@ static int internet_socket(const char *address, int type, int listening) {
   return fd;
 }
 
-/** Denies ptrace, and io_uring as the units do. */
+/** Denies ptrace, and io_uring like the units. */
 static void filter(void) {
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -84,7 +85,7 @@ static void filter(void) {
   must(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp");
 }
 
-/** Before the file systems are read-only, /proc with them. */
+/** Called before the file systems, including /proc, become read-only. */
 static void no_core(rlim_t bytes) {
   struct rlimit limit = {bytes, bytes};
   must(setrlimit(RLIMIT_CORE, &limit), "core");
@@ -98,7 +99,7 @@ int main(int argc, char **argv) {
   const char *keep = NULL, *child = NULL;
   int uid = 0, gid = 0, audio = -1, core = -1, bounded = 0, filtered = 0, no_new = 0, i = 1;
   umask(0);
-  // by a mount of the machine: on one that is open for writing, the change to read-only below would be refused
+  // opened through a mount of the machine: a mount with a file open for writing could not become read-only below
   for (int j = 1; j + 1 < argc && strcmp(argv[j], "--") != 0; j += 2)
     if (!strcmp(argv[j], "write")) must(open(argv[j + 1], O_WRONLY | O_CREAT, 0666), argv[j + 1]);
   must(unshare(CLONE_NEWNS), "mount namespace");

@@ -6,15 +6,15 @@ import { missing } from './broker.ts';
 
 const library = globSync('/usr/lib/*/faketime/libfaketimeMT.so.1')[0];
 
-/** Why nothing can be run under a shifted clock here, or undefined. */
+/** The reason why nothing can run with a shifted clock here, or undefined. */
 export function withoutShiftedClock(): string | undefined {
   if (userInfo().uid !== 0) return 'needs root for a mount namespace';
   return missing('unshare') ?? (library ? undefined : 'needs libfaketime, not installed here');
 }
 
 /**
- * A board of its own for processes: their wall clock (libfaketime; the monotonic one stays as it is), timesyncd's file and the
- * boot id are the test's. It cannot show how timesyncd slews or steps, only what a process sees once it has.
+ * A board for processes with its own wall clock (libfaketime; the monotonic clock is unchanged), timesyncd file and
+ * boot id. It cannot show how timesyncd slews or steps the clock, only what a process sees afterwards.
  */
 export function shiftedBoard(boot: string) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-clock-'));
@@ -26,15 +26,15 @@ export function shiftedBoard(boot: string) {
   const fake = [`LD_PRELOAD=${library}`, `FAKETIME_TIMESTAMP_FILE=${offset}`, 'FAKETIME_NO_CACHE=1', 'NO_FAKE_STAT=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1'];
   const words = (args: string[]) => ['--mount', 'sh', '-c', namespace, 'sh', 'env', ...fake, process.execPath, 'agent/main.ts', ...args];
   const board = {
-    /** Sets the wall clock so many milliseconds ahead of the true one. */
+    /** Sets the wall clock this many milliseconds ahead of the true time. */
     shift: (ms: number) => writeFileSync(offset, `${ms < 0 ? '-' : '+'}${Math.abs(Math.round(ms / 1000))}\n`),
-    /** The clock is right, and timesyncd says so. */
+    /** Sets the wall clock right, and records that timesyncd did. */
     synchronise() {
       board.shift(0);
       writeFileSync(join(timesync, 'synchronized'), '');
       utimesSync(join(timesync, 'synchronized'), Date.now() / 1000, Date.now() / 1000);
     },
-    /** The board starts again: another boot, and nobody has set its clock. */
+    /** Starts another boot, in which nothing has set the clock. */
     reboot(bootId: string) {
       writeFileSync(bootFile, `${bootId}\n`);
       spawnSync('rm', ['-f', join(timesync, 'synchronized')]);

@@ -1,5 +1,5 @@
-// Reads 16-bit sound as from a microphone, more slowly than it comes, and ends as told: node slow-reader.ts SCRIPT [whole | leaves | throws |
-// refuses] [CHANNELS]. Says how much it has read, and waits.
+// Reads 16-bit sound as from a microphone, more slowly than it arrives, and ends as told: node slow-reader.ts SCRIPT
+// [whole | leaves | throws | refuses] [CHANNELS]. Prints the number of samples read, and waits.
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
 

@@ -7,7 +7,7 @@ import { expect, onTestFinished } from 'vitest';
 export const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
 export const mount = (...args: string[]) => expect(run('mount', ...args).stderr).toBe('');
 
-/** An ext4 of 64 MB of its own on `folder`; returns its image. */
+/** Mounts a separate ext4 of 64 MB on `folder`; returns its image. */
 export function mountExt4(folder: string): string {
   const image = join(mkdtempSync(join(tmpdir(), 'tocsin-card-')), 'image');
   writeFileSync(image, '');
@@ -18,7 +18,7 @@ export function mountExt4(folder: string): string {
   return image;
 }
 
-/** What a technician does with a file system that was given up: checked, and mounted over the old one, which stays open. */
+/** Checks a failed file system and mounts it over the old one, which stays open, as a technician does. */
 export function mountAnew(image: string, folder: string): void {
   run('e2fsck', '-fy', image);
   const device = run('losetup', '-f', '--show', image).stdout.trim();

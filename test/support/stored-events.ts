@@ -6,7 +6,7 @@ import { systemClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { limits, recordedEvent } from './samples.ts';
 
-/** A configuration and an outbox with so many events, ten minutes old and a second apart, in a folder of their own. */
+/** A configuration and an outbox with this many events, ten minutes old and one second apart, in a separate folder. */
 export function sensor(events: number) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-state-'));
   const path = join(folder, 'tocsin.yaml');

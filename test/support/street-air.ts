@@ -1,12 +1,12 @@
-// The air of a street, in a process of its own: node street-air.ts PIPE... Wind for ever, and the test sound while its parent says so.
-// As a sound card does, it gives each pipe what is to be heard from the moment that somebody opens it.
+// The sound of a street, in its own process: node street-air.ts PIPE... Wind all the time, and the test sound while
+// its parent says so. Like a sound card, it gives each pipe the sound from the moment that a reader opens it.
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import { seededRandom } from './random.ts';
 
 const rate = 48_000;
-const period = rate / 8; // what arecord asks for at once: ALSA's file device fills up with silence what a shorter answer leaves
-const patienceMs = 2000; // a reader that takes nothing for longer hangs, and sound is lost
+const period = rate / 8; // what arecord requests at once: ALSA's file device fills a shorter answer with silence
+const patienceMs = 2000; // a reader that takes nothing for longer is stuck, and sound is lost
 const sound: number[] = [];
 for await (const { samples } of (await openAudioFile('deploy/selftest.wav', rate, 'fast')).frames(new AbortController().signal)) sound.push(...samples);
 const random = seededRandom(1);
@@ -19,7 +19,7 @@ process.on('message', (message: { sounding: boolean }) => {
 });
 process.on('disconnect', () => process.exit());
 
-/** Gives a pipe what it can hold, for as long as it has a reader. */
+/** Fills a pipe while it has a reader. */
 function openEar(path: string): (pcm: Buffer) => void {
   let pipe: number | undefined;
   let waiting: Buffer = Buffer.alloc(0);
@@ -39,7 +39,7 @@ function openEar(path: string): (pcm: Buffer) => void {
       if (code === 'EPIPE' && pipe !== undefined) {
         closeSync(pipe);
         pipe = undefined;
-      } else if (code !== 'EAGAIN' && code !== 'ENXIO') throw cause; // ENXIO: nobody reads
+      } else if (code !== 'EAGAIN' && code !== 'ENXIO') throw cause; // ENXIO: no reader
     }
   };
 }

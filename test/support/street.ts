@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface Street {
-  /** The folder with the pipes `pcm` and `pcm-beside`, for one reader each: 48 kHz, mono, 16 bit, in real time. */
+  /** The folder with the pipes `pcm` and `pcm-beside`, each for one reader: 48 kHz, mono, 16 bit, in real time. */
   readonly folder: string;
-  /** Plays the test sound over the wind, again and again, or the wind alone. */
+  /** Plays the test sound over the wind repeatedly, or only the wind. */
   play(sounding: boolean): void;
   close(): void;
 }
 
 /**
- * A street that can be heard where there is no sound card: a pipe that an ALSA device of type `file` reads. It cannot show what
- * a kernel driver does. Its own process keeps time by the clock, so that a busy machine delays sound and loses none of it.
+ * A street to listen to without a sound card: a pipe that an ALSA device of type `file` reads. It cannot show what a
+ * kernel driver does. Its own process keeps time by the clock, so that a busy machine delays sound without losing any.
  */
 export function openStreet(): Street {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-street-'));

@@ -5,7 +5,7 @@ import { systemClock } from '../../agent/lib/clock.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
 import { silentLogger } from './samples.ts';
 
-/** A supervisor over `open` whose frames nobody classifies, and what it reported. */
+/** Runs a supervisor over `open` without a classifier, and collects its reports. */
 export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds: number, logger: Logger = silentLogger) {
   const stop = new AbortController();
   const seen: { state: Hearing['state']; fault: Hearing['fault']; atMs: number }[] = [];
@@ -31,7 +31,7 @@ export function startSupervised(open: () => Promise<AudioSource>, silenceSeconds
   return {
     seen,
     latest,
-    /** Resolves with the milliseconds until state and fault are as asked; rejects after `limitMs`. */
+    /** Resolves with the milliseconds until state and fault match; rejects after `limitMs`. */
     async until(state: Hearing['state'], fault: Hearing['fault'], limitMs: number): Promise<number> {
       const began = performance.now();
       while (latest.hearing?.state !== state || latest.hearing.fault !== fault) {

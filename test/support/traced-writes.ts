@@ -1,26 +1,26 @@
-// What a process and all it starts wrote and sent, from the system calls themselves (strace).
+// What a process and its children wrote and sent, from their system calls (strace).
 import { readFileSync } from 'node:fs';
 
 export const tracedCalls =
   'write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile,splice,copy_file_range,clone,clone3,fork,vfork,execve,socket,connect,bind,listen';
 
 export interface Write {
-  /** The program that wrote: the last part of its path, with `listen` or `deliver` for the halves of the agent. */
+  /** The program that wrote: the last part of its path, with `listen` or `deliver` for processes of the agent. */
   readonly program: string;
   /** What was written to, as strace names the descriptor: a path, `socket:[N]`, `pipe:[N]`... */
   readonly to: string;
   readonly bytes: Buffer;
 }
 
-/** A call that makes, connects, names or opens a socket. */
+/** A call that creates, connects, binds or listens on a socket. */
 export interface SocketCall {
   readonly program: string;
   readonly call: string;
-  /** AF_INET, AF_INET6, AF_UNIX, AF_NETLINK...; of `listen` none. */
+  /** AF_INET, AF_INET6, AF_UNIX, AF_NETLINK...; empty for `listen`. */
   readonly family: string;
   /** ADDRESS:PORT, for the internet families; the path, for AF_UNIX. */
   readonly address?: string;
-  /** The socket itself, as strace names the descriptor; of `socket` none. */
+  /** The socket itself, as strace names the descriptor; not set for `socket`. */
   readonly descriptor?: string;
 }
 

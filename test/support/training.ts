@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { missing } from './broker.ts';
 
-/** Why the training cannot be tried here: Debian's own Python, for that is where the packages that it needs are. */
+/** The reason why the training cannot run here. It needs Debian's own Python, which has the packages. */
 export const python = '/usr/bin/python3';
 const packages = 'numpy, pandas, scipy, soundfile';
 export const withoutTraining =
