@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** Prints what was seen, line by line, and whether it is what was to be seen; the process fails where it was not. */
+/** Prints the observations line by line, and whether each was expected; the process fails if one was not. */
 export function openReport() {
   let failed = 0;
   return {

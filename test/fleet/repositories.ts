@@ -3,7 +3,10 @@ import { commandsOf, type Machine } from './town.ts';
 const signer = { operator: 'operator@example.org', stranger: 'stranger@example.org' };
 const release = '/srv/www/tocsin/dists/stable/InRelease';
 
-/** The operator's repository at packages.example.org, made and installed on the sensor as deploy/apt/README.md says. */
+/**
+ * The operator's repository at packages.example.org, made and installed on the sensor as deploy/apt/README.md
+ * describes.
+ */
 export function openRepository(office: Machine, sensor: Machine, version: string) {
   for (const key of Object.values(signer))
     office.run(`gpg --batch --quiet --passphrase '' --quick-generate-key ${key} ed25519 sign 1y && gpg --armor --export ${key} >/srv/${key}.asc`);
@@ -25,13 +28,13 @@ export function openRepository(office: Machine, sensor: Machine, version: string
 
 export interface Foreign {
   readonly what: string;
-  /** Puts it before the sensor, with a tocsin 9.0. */
+  /** Makes it reachable for the sensor, with a tocsin 9.0. */
   open(): void;
-  /** Takes it away again. */
+  /** Removes it again. */
   close(): void;
 }
 
-/** What must not be taken, though it offers a later version. */
+/** Repositories whose package must not be installed, although they offer a later version. */
 export function foreignRepositories(office: Machine, sensor: Machine): Foreign[] {
   const empty = '/srv/tocsin_9.0_all.deb';
   office.run(`set -e
@@ -41,7 +44,7 @@ export function foreignRepositories(office: Machine, sensor: Machine): Foreign[]
     cp -r /srv/www/tocsin /srv/good`);
   const publish = (folder: string, key: string) => office.run(`/mnt/deploy/apt/publish.sh ${folder} ${key} ${empty} 2>&1`);
   const restore = () => void office.run('rm -rf /srv/www/tocsin && cp -r /srv/good /srv/www/tocsin');
-  /** Another source, whose key the sensor knows for that source. */
+  /** Another source, whose key the sensor trusts for that source. */
   const elsewhere = (origin: string) => {
     const folder = '/srv/www/elsewhere';
     publish(folder, signer.stranger);

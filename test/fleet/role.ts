@@ -1,5 +1,6 @@
-// The Ansible role from the first application to a renewal, over SSH, on two sensors with a systemd of their own and a broker that
-// asks for certificates: npm run fleet [-- FOLDER with tocsin_0.1.0+1_ARCH.deb and tocsin_0.1.0+2_ARCH.deb]. Some minutes, root.
+// The Ansible role from its first application to a renewal, over SSH, on two sensors with their own systemd and a
+// broker that requires certificates: npm run fleet [-- FOLDER with tocsin_0.1.0+1_ARCH.deb and
+// tocsin_0.1.0+2_ARCH.deb]. Takes some minutes; needs root.
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
@@ -12,7 +13,7 @@ const { say, check, end } = openReport();
 const town = await openTown(names);
 const { office, operator, sensors } = town;
 
-/** What each sensor has of changed and failed tasks after an application. */
+/** Applies the role. Returns the numbers of changed and failed tasks of each sensor. */
 function apply(...options: string[]): Record<string, { changed: number; failed: number }> {
   const { said } = office.attempt(`su - office -c 'cd ansible && ANSIBLE_NOCOLOR=1 ansible-playbook -i fleet.ini site.yml ${options.join(' ')}'`, 600_000);
   say(`\n$ ansible-playbook -i fleet.ini site.yml ${options.join(' ')}`);
@@ -35,7 +36,7 @@ const installed = (sensor: SensorMachine) => sensor.run('dpkg-query -W tocsin').
 const request = (name: string) => office.attempt(`cat /home/office/ansible/requests/${name}.csr`).said;
 const received = (name: string) => office.attempt(`grep -c '^tocsin/v1/old-port/${name}/' /srv/received`).said;
 
-/** Signs what was brought, and puts the answer where the role looks for it. */
+/** Signs the request of a sensor, and puts the certificate where the role looks for it. */
 function answer(name: string, wishes: Parameters<typeof operator.sign>[1] = {}): void {
   mkdirSync(join(town.share, 'certificates'), { recursive: true });
   copyFileSync(operator.sign(request(name), wishes), join(town.share, 'certificates', `${name}.pem`));
@@ -79,7 +80,7 @@ try {
   check('asked again to renew: nothing changes', apply('-e', 'tocsin_renew=true'), nothing);
   check('applied before the new request is signed: nothing changes', apply(), nothing);
   const stale = request('lamp-post-1');
-  (sensors[0] as SensorMachine).run('tocsin provision --discard'); // another request, as of a run that broke off before it was brought
+  (sensors[0] as SensorMachine).run('tocsin provision --discard'); // another request, as from a run that ended before it was fetched
   check('asked once more it succeeds', failures(apply('-e', 'tocsin_renew=true')), none);
   check('and the request that is here is that of the key that waits', request('lamp-post-1') === stale, false);
 

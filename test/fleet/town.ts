@@ -10,9 +10,9 @@ import { openStreet } from '../support/street.ts';
 const packages = [...['python3', 'python3-apt', 'sudo', 'openssh-server', 'openssh-client', 'ansible-core'], ...['unattended-upgrades', 'apt-utils', 'gnupg']];
 
 export interface Machine {
-  /** A shell script as root, which has to succeed; its output. */
+  /** Runs a shell script as root, which must succeed; returns its output. */
   run(script: string, timeoutMs?: number): string;
-  /** The same, whatever it ends with; the output of both streams. */
+  /** The same with any exit status; returns the output of both streams. */
   attempt(script: string, timeoutMs?: number): { status: number; said: string };
 }
 
@@ -22,9 +22,9 @@ export interface SensorMachine extends Machine {
 }
 
 /**
- * An office, where the operator's tools and the broker are, and sensors: Debian 13 containers with a systemd of their own, in
- * one network namespace that has nothing but loopback. `share` is /mnt in all of them. Root, systemd-nspawn and mmdebstrap are
- * needed; every machine writes to memory alone.
+ * An office with the operator's tools and the broker, and sensors: Debian 13 containers with their own systemd, in one
+ * network namespace with only loopback. `share` is /mnt in all of them. Needs root, systemd-nspawn and mmdebstrap;
+ * every machine writes only to memory.
  */
 export async function openTown(names: readonly string[]) {
   const namespace = `tocsin-town-${process.pid}`;
@@ -86,7 +86,10 @@ function fillShare(share: string, operator: Operator): void {
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(share, 'ssh.key')]);
 }
 
-/** The first block of commands of a page, as an operator would type it; what is installed already is left out by the caller. */
+/**
+ * The first block of commands of a page, as an operator would type it; the caller leaves out what is installed
+ * already.
+ */
 export function commandsOf(page: string, after = ''): string {
   const text = readFileSync(page, 'utf8');
   return /```\n([\s\S]+?)```/.exec(text.slice(text.indexOf(after)))?.[1] as string;
@@ -94,7 +97,7 @@ export function commandsOf(page: string, after = ''): string {
 
 const address = (i: number) => `127.0.1.${i + 1}`;
 
-/** The broker as deploy/mosquitto says, a platform that receives everything, and a person with a key for the sensors. */
+/** The broker as in deploy/mosquitto, a platform that receives everything, and a user with a key for the sensors. */
 const settleOffice = (names: readonly string[]) => `set -e
   systemctl stop ssh.socket ssh.service 2>/dev/null || true
   echo '127.0.0.1 broker.example.org packages.example.org' >>/etc/hosts
@@ -110,7 +113,7 @@ const settleOffice = (names: readonly string[]) => `set -e
   cp -r /mnt/deploy/ansible /mnt/deploy/apt /home/office/
   chown -R office: /home/office`;
 
-/** A microphone that can be heard, a person who may log in and become root, and nothing of the office's. */
+/** A microphone with sound, a user who may log in and become root, and no files of the office. */
 const settleSensor = (i: number) => `set -e
   systemctl stop mosquitto && systemctl mask --runtime mosquitto 2>/dev/null
   echo "127.0.0.1 $(hostname)" >>/etc/hosts
@@ -124,7 +127,7 @@ const settleSensor = (i: number) => `set -e
   systemctl disable --now ssh.socket 2>/dev/null || true
   systemctl restart ssh.service`;
 
-/** Looks twice a second until it is so. */
+/** Checks the condition twice a second until it holds. */
 export async function until(what: string, condition: () => boolean, seconds = 180): Promise<void> {
   for (const began = performance.now(); !condition(); await delay(500))
     if (performance.now() - began > seconds * 1000) throw new Error(`waited ${seconds} s in vain for ${what}`);

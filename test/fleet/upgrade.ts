@@ -1,5 +1,6 @@
-// A sensor that updates itself: real unattended-upgrades against repositories made by deploy/apt/publish.sh and served over HTTP, one
-// good, three bad: npm run upgrade [-- FOLDER with tocsin_0.1.0+N_ARCH.deb for N = 1, 2, 3]. Some minutes, root.
+// A sensor that updates itself: real unattended-upgrades with repositories made by deploy/apt/publish.sh and served
+// over HTTP, one good and three bad: npm run upgrade [-- FOLDER with tocsin_0.1.0+N_ARCH.deb for N = 1, 2, 3]. Takes
+// some minutes; needs root.
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -28,7 +29,7 @@ const arrived = () =>
     .attempt("grep -o '^tocsin/v1/old-port/lamp-post-1/event .*' /srv/received")
     .said.split('\n')
     .flatMap((line) => /"sequence":"?(\d+)/.exec(line)?.[1] ?? []);
-/** What one run says, without what it always says. */
+/** Returns the output of one run without the lines that always appear. */
 function upgrade(...options: string[]): string {
   const { status, said } = sensor.attempt(`unattended-upgrade -v ${options.join(' ')}`, 600_000);
   say(`\n$ unattended-upgrade -v ${options.join(' ')}`);
