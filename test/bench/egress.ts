@@ -1,7 +1,7 @@
-// Whom the agent contacts, and what it leaves behind: npm run egress -- --minutes 10 [--onnxruntime VERSION] [--plant NAME:PORT]
-// In a network namespace of its own every address in the world leads to a sink, every name resolves to one, and every packet that begins
-// something is recorded. The environment is as bare as a service's, for some telemetry hides from CI or DO_NOT_TRACK.
-// Needs root, gcc and iproute2.
+// Records which hosts the agent contacts, and what it leaves behind: npm run egress -- --minutes 10 [--onnxruntime
+// VERSION] [--plant NAME:PORT]. In a separate network namespace every address leads to a sink, every name resolves to
+// one, and every packet that begins a connection is recorded. The environment is as bare as that of a service, since
+// some telemetry is off under CI or DO_NOT_TRACK. Needs root, gcc and iproute2.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,13 +19,13 @@ const [brokerName, brokerAddress, resolver, sink] = ['broker.sensor.test', '10.9
 export interface Egress {
   readonly seconds: number;
   readonly onnxruntime: string;
-  /** PROTOCOL ADDRESS:PORT of all that was begun, by how often. */
+  /** PROTOCOL ADDRESS:PORT of every connection begun, with its count. */
   readonly contacted: Record<string, number>;
-  /** Names that were asked for. */
+  /** The names looked up. */
   readonly names: string[];
   /** Files left in the home folder. */
   readonly left: string[];
-  /** Of the above, what is neither the broker nor the question for its name. */
+  /** Of the above, everything but the broker and the look-up of its name. */
   readonly unexpected: string[];
   readonly agentExit: number | null;
 }
@@ -42,7 +42,7 @@ const { values: options } = parseArgs({
 if (options.inside === undefined) outside();
 else await inside(options.inside, options.installation ?? resolve('.'));
 
-/** Makes the scratch folder and, where another onnxruntime is asked for, an installation with it; then goes into the namespaces. */
+/** Makes the scratch folder and, for another onnxruntime, an installation with it; then enters the namespaces. */
 function outside(): void {
   const scratch = mkdtempSync(join(tmpdir(), 'tocsin-egress-'));
   try {
@@ -91,7 +91,7 @@ async function inside(scratch: string, installation: string): Promise<void> {
   for (const port of [80, 443])
     await new Promise<void>((done) =>
       createServer((socket) => socket.on('error', () => undefined))
-        .listen(port, done) // of both families
+        .listen(port, done) // for both address families
         .unref(),
     );
   const broker = await openEmbeddedBroker(0, '0.0.0.0');
@@ -115,7 +115,7 @@ async function inside(scratch: string, installation: string): Promise<void> {
     mqtt: { url: `mqtt://${brokerName}:${brokerPort}`, allowPlaintext: true, protocol: '3.1.1' },
   };
   writeFileSync(join(scratch, 'tocsin.yaml'), stringify(config));
-  // a dependency that calls home, to see that it would be seen
+  // a dependency that calls home, to check that it would be detected
   const planted = options.plant ? { NODE_OPTIONS: `--import=${resolve('test/support/plant-call.ts')}`, HOME_ADDRESS: options.plant } : {};
   const agent = spawn(process.execPath, [join(installation, 'agent/main.ts'), 'run', '-c', join(scratch, 'tocsin.yaml')], {
     env: { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: join(home, '.cache'), ...planted },
@@ -153,7 +153,7 @@ async function inside(scratch: string, installation: string): Promise<void> {
   process.exit(result.unexpected.length > 0 || agentExit !== 0 ? 1 : 0);
 }
 
-/** Answers every question for an IPv4 address, and has nothing else to say. */
+/** Answers every question for an IPv4 address, and no other. */
 async function openNameServer(names: Set<string>): Promise<void> {
   const server = createSocket('udp4');
   server.on('message', (question, from) => {

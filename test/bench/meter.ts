@@ -1,4 +1,5 @@
-// What looking costs: a listener by itself, then with a meter on a terminal. node test/bench/meter.ts [SECONDS]. Needs script(1).
+// The cost of watching: a listener alone, then with a meter on a terminal: node test/bench/meter.ts [SECONDS]. Needs
+// script(1).
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +40,7 @@ async function measured(...pids: number[]): Promise<number[]> {
 
 const listener = spawn(process.execPath, ['agent/main.ts', 'listen', '-c', config], { stdio: 'ignore' });
 while (!existsSync(socket)) await delay(200);
-await delay(5000); // what is compiled once
+await delay(5000); // code that is compiled once
 const [alone] = await measured(listener.pid as number);
 const results: Record<string, unknown>[] = [];
 for (const columns of [60, 120]) {

@@ -1,5 +1,6 @@
-// What the outbox costs a card: bytes that reach the block device, on an ext4 image of its own (4 kB blocks, as cards have them).
-// Needs root. Events and health lie so far apart that no two share a write of the journal. npm run wear [-- COUNT]
+// The wear of a card by the outbox: bytes that reach the block device, on a separate ext4 image (with 4 kB blocks, as
+// on cards). Needs root. Events and health are so far apart that no two share a journal write: npm run wear [--
+// COUNT]
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -54,7 +55,7 @@ try {
     }
     return (bytes() - before) / times / 1000;
   };
-  // once round the write-ahead log: from then on it does not grow
+  // once through the write-ahead log: from then on it does not grow
   for (let i = 0; i < 100; i++) {
     store(4);
     acknowledgeAll();
@@ -78,7 +79,7 @@ try {
     aheadMs += 3_600_000;
     tellHealth();
   };
-  passHour(); // all of it at the first time
+  passHour(); // the whole log, the first time
   const erased = await measured(count, apartMs, passHour);
   outbox.close();
   const round = (value: number) => Math.round(value * 10) / 10;
