@@ -1,4 +1,4 @@
-// The main job without a microphone or a broker: npm run demo.
+// The agent's main task without a microphone or a broker: npm run demo.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

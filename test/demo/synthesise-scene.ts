@@ -1,10 +1,10 @@
-// Synthesises the demo scene, sample for sample the same everywhere: node test/demo/synthesise-scene.ts > scene.wav
-// then `flac --best scene.wav`; and the sound of the selftest: node test/demo/synthesise-scene.ts selftest > deploy/selftest.wav
-// No recording goes into them.
+// Synthesises the demo scene, with identical samples everywhere: node test/demo/synthesise-scene.ts > scene.wav, then
+// `flac --best scene.wav`; and the sound of the self-test: node test/demo/synthesise-scene.ts selftest >
+// deploy/selftest.wav. They contain no recordings.
 
 export const sampleRate = 16000;
 export const sceneSeconds = 26;
-/** What is in the scene, and when (seconds). */
+/** The sounds of the scene and their onsets in seconds. */
 export const sceneSounds = [
   { label: 'bang', onset: 5 },
   { label: 'glass_break', onset: 11 },
@@ -16,7 +16,7 @@ export interface SceneSound {
   readonly label: 'bang' | 'glass_break';
   readonly onset: number;
 }
-/** What is in the sound of the selftest, short enough for a person to wait for. */
+/** The sounds of the self-test, short enough for a person to wait for. */
 export const selftestSeconds = 5;
 export const selftestSounds: readonly SceneSound[] = [
   { label: 'glass_break', onset: 1.5 },
@@ -54,7 +54,7 @@ function bang(out: Float64Array, at: number, seed: number): void {
   }
 }
 
-/** A pane that breaks: an impact, then shards, each a few inharmonic partials that ring and die. */
+/** A breaking pane: an impact, then shards of a few inharmonic partials each, which ring and decay. */
 function glass(out: Float64Array, at: number, seed: number): void {
   const random = generator(seed);
   for (let i = 0; i < 0.05 * sampleRate; i++) out[at + i] = (out[at + i] as number) + (random() * 2 - 1) * 0.3 * Math.exp(-i / sampleRate / 0.012);
