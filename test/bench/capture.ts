@@ -1,4 +1,5 @@
-// Compares the microphone adapters on one PulseAudio null sink: node test/bench/capture.ts [SECONDS]. Needs pulseaudio, paplay, arecord.
+// Compares the microphone adapters on one PulseAudio null sink: node test/bench/capture.ts [SECONDS].
+// Needs pulseaudio, paplay and arecord.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -98,7 +98,7 @@ test('a capture process that exits, stalls or reports an overrun ends with an er
   ).rejects.toThrow(/ENOENT/);
 });
 
-test('a capture process that cannot be started is the retryable fault `failed` and leaks no file descriptors', async () => {
+test('a capture that cannot start is the retryable fault `failed` and leaks no file descriptor per attempt', async () => {
   const open = () => readdirSync('/proc/self/fd').length;
   const never = () =>
     drain(openPcmProcess({ command: 'arecord', args: ['\0'], channels: 1, sampleRate, silenceTimeoutSeconds: 1, monotonicMs: () => 0, tryHint: 'try' }));

@@ -1,4 +1,4 @@
-// Who may read or use what: an ordinary user, a debugger, a second process of the same half.
+// Who may read or use what: an ordinary user, a debugger, a second listener or courier.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -10,7 +10,7 @@ import { openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { openMessages } from '../support/messages.ts';
 
-/** A pipe with a reading end and a blocking writing end, like the stderr of a half. `fill` leaves no room in it. */
+/** A pipe with a reading end and a blocking writing end, like the stderr of a listener or courier. `fill` leaves no room in it. */
 function openPipe() {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-pipe-')), 'pipe');
   spawnSync('mkfifo', [path]);

@@ -290,7 +290,7 @@ test.each([
   }
 });
 
-test('every exit code is documented and, apart from three shown elsewhere, expected by a row above', () => {
+test('every exit code is documented and, apart from three, expected by a row above', () => {
   const document = readFileSync('docs/cli.md', 'utf8').replace(/\s+/g, ' ');
   for (const code of Object.values(exitCodes)) expect(document).toMatch(new RegExp(`\\| ${code} \\| \\w`));
   const shown = new Set(rows.map(([, code]) => code));

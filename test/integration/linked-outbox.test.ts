@@ -9,7 +9,7 @@ import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
 
-test('with an outbox behind symbolic links, a courier that starts beside the listener does not take the WAL for lost', async () => {
+test('with an outbox behind symbolic links, a courier that starts beside the listener does not treat the WAL as lost', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-linked-'));
   const real = join(folder, 'card', 'outbox.db');
   mkdirSync(join(folder, 'card'));

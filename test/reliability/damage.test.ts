@@ -29,7 +29,7 @@ function leaveWithoutWal(): string {
 const quarantine = () => quarantined(path);
 const noise = seededRandom(3);
 
-describe('a damaged outbox is set aside, and what is readable is kept', () => {
+describe('the repair of a damaged outbox', () => {
   test('an undamaged outbox is not repaired', () => {
     const { kept, sameId } = recovered(leave());
     expect(kept).toEqual(range(101, stored));

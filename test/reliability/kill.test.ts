@@ -65,7 +65,7 @@ test(`a storing process killed ${kills} times: every event for which append retu
 });
 
 const withoutMosquitto = missing('mosquitto');
-test(`the courier, killed ${kills} times${withoutMosquitto ? ' (embedded broker: mosquitto is not here)' : ''}: every id arrives, in order`, {
+test(`the courier killed ${kills} times${withoutMosquitto ? ' (embedded broker, as mosquitto is not installed)' : ''}: every event arrives, in order`, {
   timeout: 600_000,
 }, async () => {
   const random = seededRandom(2);

@@ -193,7 +193,7 @@ setTimeout(() => db.exec('ROLLBACK'), 200);`;
   outbox.close();
 });
 
-test('a half waits 1 s for a locked outbox and tries again; the lock is a fault after 5 s, until a write succeeds', () => {
+test('the listener or courier waits 1 s for a locked outbox and tries again; the lock is a fault after 5 s, until a write succeeds', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-locked-')), 'outbox.db');
   const [error, warn] = [vi.fn(), vi.fn()];
   const outbox = openPatient(path, { logger: { ...silentLogger, error, warn }, retryMs: 1_000_000 });

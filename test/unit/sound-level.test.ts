@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
 import { openAWeighting } from '../../agent/audio/weighting.ts';
 
-// IEC 61672-1:2013, table 3: nominal frequency in Hz, A-weighting in dB, acceptance limits of class 1 and class 2 in dB (above, below).
+// IEC 61672-1:2013, table 3: nominal frequency in Hz, A-weighting in dB, acceptance limits of class 1 and class 2 in dB
+// (above, below).
 const none = Number.NEGATIVE_INFINITY;
 const table: [hz: number, a: number, one: [number, number], two: [number, number]][] = [
   [10, -70.4, [3, none], [5, none]],
