@@ -15,7 +15,9 @@ export const soundEventSchema = z
     id: z
       .string()
       .regex(/^[0-9a-f]{16}-[1-9][0-9]{0,15}$/)
-      .describe('Deduplication key: the outbox and its sequence number. The same event sent twice has the same id.'),
+      .describe(
+        'Deduplication key: the outbox and its sequence number. The same event sent twice has the same id; `time`, `clock` and `historical` may differ.',
+      ),
     source: z
       .string()
       .regex(/^\/tocsin\/[a-z0-9-]{1,32}\/[a-z0-9-]{1,32}$/)
@@ -50,14 +52,16 @@ export const soundEventSchema = z
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
       sequence: sequence.describe('Counts up within one outbox. A missing number still waits on the sensor, or a gap message covers it.'),
-      bootId: z.uuid(),
+      bootId: z.uuid().describe('The boot of the sensor in which the sound was heard.'),
       model,
       clock: z
         .enum(['synchronised', 'corrected', 'unsynchronised'])
         .describe('Whether `time` can be trusted; corrected: the sound was heard before the clock was set, and `time` has been corrected since.'),
       historical: z
         .boolean()
-        .describe('Delivered more than `mqtt.historicalAfterSeconds` after the onset, for whatever reason, or after a time that is not known.'),
+        .describe(
+          'Sent more than `mqtt.historicalAfterSeconds` after the onset, for whatever reason, or after a time that is not known. Decided when the sensor sends the event: it may then wait at the broker.',
+        ),
     }),
   })
   .describe('One recognised sound, as Tocsin publishes it.');
@@ -69,7 +73,7 @@ export const statusSchema = z
     state: z
       .enum(['online', 'offline'])
       .describe(
-        'offline: published by the sensor when it is stopped. Otherwise the broker publishes it as the will: at once when the connection breaks, or after about one and a half times `mqtt.keepaliveSeconds` when the sensor falls silent.',
+        'offline: published by the sensor when it is stopped. Otherwise the broker publishes it as the will: at once when the connection breaks, or after about one and a half times `mqtt.keepaliveSeconds` when the sensor falls silent. A broker that was killed before that may retain online.',
       ),
     bootId: z.uuid(),
     version,
@@ -90,10 +94,12 @@ export const gapSchema = z
     reason: z
       .enum(['too_old', 'too_many', 'dropped', 'unreadable'])
       .describe(
-        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: they took more space than `outbox.maxMegabytes`; dropped: the disk took no writes at that time; unreadable: lost with a damaged part of the file.',
+        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: they took more space than `outbox.maxMegabytes`; dropped: the disk took no writes at that time; unreadable: lost with a damaged part of the file, in a range in which most numbers may belong to no event.',
       ),
   })
-  .describe('Events with a sequence number from `first` to `last` that have not arrived never will. Not every one of these numbers belonged to an event.');
+  .describe(
+    'Events with a sequence number from `first` to `last` that have not arrived never will. Not every one of these numbers belonged to an event. Ranges may overlap: a gap that has grown is sent again as a whole.',
+  );
 export type GapMessage = z.infer<typeof gapSchema>;
 
 /** On the selftest topic: what `tocsin doctor` and `tocsin selftest` send. Never an alarm, whatever the sound was. */
@@ -101,7 +107,9 @@ export const selftestSchema = z
   .strictObject({
     test: z.enum(['link', 'sound']).describe('link: may the sensor publish; sound: a test sound was heard, stored and sent.'),
     bootId: z.uuid(),
-    event: soundEventSchema.optional().describe('The event of the test sound, in the form in which a real one is published.'),
+    event: soundEventSchema
+      .optional()
+      .describe('The event of the test sound, in the form in which a real one is published. Its outbox exists for the test alone.'),
   })
   .describe('A test that a person started at the sensor.');
 export type SelftestMessage = z.infer<typeof selftestSchema>;

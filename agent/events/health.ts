@@ -11,7 +11,7 @@ const seconds = z.number().min(0).max(3.2e9).refine(inSteps(10));
  */
 export const healthSchema = z
   .strictObject({
-    time: z.iso.datetime({ precision: 3 }),
+    time: z.iso.datetime({ precision: 3 }).describe('When the message was made, UTC.'),
     clock: z.enum(['synchronised', 'unsynchronised']).describe('Whether `time` can be trusted.'),
     bootId: z.uuid(),
     version: z.string().regex(/^[0-9a-z.-]{1,32}$/),
@@ -20,12 +20,16 @@ export const healthSchema = z
       state: z
         .enum(['starting', 'listening', 'deaf', 'stopped', 'silent'])
         .describe('silent: the listener has not reported for longer than it should, because it is down or hangs.'),
-      fault: z.enum(['none', ...microphoneFaults]).describe('docs/health.md says what each means. clipped: heard, but badly.'),
+      fault: z
+        .enum(['none', ...microphoneFaults])
+        .describe('docs/health.md says what each means. clipped: heard, but badly. While the state is silent or stopped: the last one reported.'),
       suspicion: z
         .enum(['none', 'covered', 'noisy'])
         .describe('Compared with what is usual here at this hour. covered: much quieter throughout; noisy: much louder and without variation.'),
-      elapsedSeconds: seconds.describe('Since the listener or the running courier first started in this boot, whichever was earlier.'),
-      listenedSeconds: seconds.describe('The part of elapsedSeconds in which sound was heard.'),
+      elapsedSeconds: seconds.describe(
+        'Since the listener or the running courier first started in this boot, whichever was earlier. It may fall when the courier restarts.',
+      ),
+      listenedSeconds: seconds.describe('The part of elapsedSeconds in which sound was heard. A new boot and a new outbox begin with 0.'),
       notHeardSeconds: seconds.describe('The rest of elapsedSeconds.'),
       droppedSamples: count.describe('Lost between microphone and listener, at the rate of the microphone.'),
       opens: count.describe('How often the microphone was opened.'),

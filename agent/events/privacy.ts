@@ -30,7 +30,7 @@ export type PrivacyManifest = z.infer<typeof privacyManifestSchema>;
 /** The outcome of the last `tocsin privacy verify`, as handed to the courier. */
 export const verificationSchema = z.strictObject({
   state: z.enum(['passed', 'failed', 'incomplete']).describe('incomplete: nothing failed, and something could not be checked.'),
-  time: z.iso.datetime({ precision: 3 }),
+  time: z.iso.datetime({ precision: 3 }).describe('By the clock of the sensor, which may not have been right.'),
   digest: digest.describe('SHA-256 of the report that it printed.'),
   passed: count,
   failed: count,
@@ -45,8 +45,12 @@ export const privacySchema = z
     bootId: z.uuid(),
     package: digest.optional().describe('SHA-256 of the list of files of the installed package; absent if Tocsin was not installed as a package.'),
     manifest: privacyManifestSchema,
-    manifestDigest: digest.describe('SHA-256 of the manifest: tocsin privacy manifest | sha256sum'),
-    verification: verificationSchema.optional().describe('Outcome of the last `tocsin privacy verify` on this sensor; absent if there was none.'),
+    manifestDigest: digest.describe('SHA-256 of the manifest: tocsin privacy manifest | sha256sum, or from this message: jq .manifest | sha256sum'),
+    verification: verificationSchema
+      .optional()
+      .describe(
+        'Outcome of the last `tocsin privacy verify` on this sensor, published within ten seconds while connected; absent if there was none, or its record is not root’s alone to write.',
+      ),
   })
   .describe('What this sensor may publish, and when that was last checked on it.');
 export type PrivacyMessage = z.infer<typeof privacySchema>;

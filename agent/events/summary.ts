@@ -12,7 +12,9 @@ const levels = (reference: string, min: number, max: number) => {
       la90: level.describe('Level exceeded 90 % of the time: the background.'),
     })
     .optional()
-    .describe(`A-weighted; percentiles of the level with time constant F (IEC 61672-1), sampled every 125 ms. ${reference}`);
+    .describe(
+      `A-weighted; percentiles of the level with time constant F (IEC 61672-1), sampled every 125 ms. ${reference} Absent where nothing, or nothing but exact zeros, was heard.`,
+    );
 };
 
 /**
@@ -32,7 +34,7 @@ export const summarySchema = z
       ),
     bootId: z.uuid(),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }),
-    time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC. Full clock hours once the clock is right.'),
+    time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC: at a full clock hour once the clock is right, or at a start of the listener.'),
     clock: z.enum(['synchronised', 'corrected', 'unsynchronised']).describe('Whether `time` can be trusted, as in an event.'),
     elapsedSeconds: seconds.describe('Time covered: less than an hour after a start and before a stop of the listener.'),
     listenedSeconds: seconds.describe('The part of elapsedSeconds in which sound was heard; counts and levels cover only this part.'),

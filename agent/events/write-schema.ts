@@ -30,7 +30,7 @@ export function schemaFiles(): Record<string, string> {
       title: 'Tocsin sensor',
       version: '1',
       description:
-        'Everything a Tocsin sensor publishes over MQTT 5. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): what nobody subscribes to is kept by the sensor, and sent within ten minutes of the subscription. Any message may come twice. The schemas are closed, and each release has its own: a release that adds a key brings new ones. The digest of the schemas in force on a sensor is `manifest.schemas` in its `privacy` message.',
+        'Everything a Tocsin sensor publishes over MQTT 5. docs/platform.md says how a platform counts, places and judges it. Subscribe with a persistent session (no clean start, a session expiry, QoS 1): events, gaps and summaries that nobody subscribes to are kept by the sensor, and sent within ten minutes of the subscription. Any message may come twice. The schemas are closed, and each release has its own: a release that adds a key brings new ones. The digest of the schemas in force on a sensor is `manifest.schemas` in its `privacy` message.',
     },
     channels: Object.fromEntries(kinds.map((kind) => [kind, channel(kind)])),
     operations: Object.fromEntries(kinds.map((kind) => [`publish${kind.replace(/^./, (letter) => letter.toUpperCase())}`, operation(kind)])),

@@ -8,7 +8,7 @@ import { type Architecture, platforms } from './platforms.ts';
 const program = 'usr/lib/tocsin';
 const doc = 'usr/share/doc/tocsin';
 const schemas = ['event', 'status', 'health', 'summary', 'gap', 'selftest', 'privacy'].map((kind) => `${kind}.schema.json`);
-const documents = ['cli.md', 'health.md', 'dpia.en.md', 'dpia.fr.md', 'asyncapi.json', ...schemas];
+const documents = ['cli.md', 'health.md', 'platform.md', 'dpia.en.md', 'dpia.fr.md', 'asyncapi.json', ...schemas];
 
 /** Everything that is installed as it stands in the repository: where it comes from, where it goes. */
 const copies: readonly (readonly [from: string, to: string])[] = [

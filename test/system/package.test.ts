@@ -79,6 +79,7 @@ describe.skipIf(without)(`the Debian package${without ? ` (left out: ${without})
       'asyncapi.json',
       'cli.md',
       'health.md',
+      'platform.md',
       'dpia.en.md',
       'dpia.fr.md',
       'units.md',

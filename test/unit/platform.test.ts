@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { configSchema } from '../../agent/config/schema.ts';
+import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
+import { fixedClock, recordedEvent } from '../support/samples.ts';
+
+// docs/platform.md against the schemas and the code; that its advice suffices for a platform is not shown here
+
+const page = readFileSync('docs/platform.md', 'utf8');
+const read = (name: string) => JSON.parse(readFileSync(`docs/${name}`, 'utf8'));
+
+test('docs/platform.md names each topic, and those that are retained', () => {
+  const rows = [...page.matchAll(/^\| `(\w+)` \| (yes)? ?\|/gm)].map(([, topic, retained]) => [topic, retained === 'yes']);
+  const operations = Object.values(read('asyncapi.json').operations) as { channel: { $ref: string }; bindings: { mqtt: { retain: boolean } } }[];
+  const published = operations.map(({ channel, bindings }) => [channel.$ref.replace('#/channels/', ''), bindings.mqtt.retain]);
+  expect(rows.toSorted()).toEqual(published.toSorted());
+});
+
+test('docs/platform.md names each state of a clock, of the hearing and of a verification, and each reason of a gap', () => {
+  const { properties: event } = read('event.schema.json').properties.data;
+  const { hearing } = read('health.schema.json').properties;
+  const { verification } = read('privacy.schema.json').properties;
+  const passed = 'passed'; // nothing is to be done then
+  const values = [event.clock, hearing.properties.state, verification.properties.state, read('gap.schema.json').properties.reason].flatMap((one) => one.enum);
+  expect(values.filter((value) => value !== passed && !page.includes(`\`${value}\``))).toEqual([]);
+  expect(values.length).toBeGreaterThan(12);
+});
+
+test('docs/platform.md gives the defaults and bounds of the configuration', () => {
+  const { mqtt } = configSchema.parse({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } });
+  expect(page).toContain(`\`mqtt.historicalAfterSeconds\` (${mqtt.historicalAfterSeconds})`);
+  expect(page).toContain(`\`mqtt.maxInFlight\`, ${mqtt.maxInFlight} at most`);
+  expect(() => configSchema.parse({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost', maxInFlight: mqtt.maxInFlight + 1 } })).toThrow();
+});
+
+test('two copies of an event differ in nothing but time, clock and historical', () => {
+  const sender = { outboxId: '0123456789abcdef', site: 'old-port', sensor: 'lamp-1', historicalAfterSeconds: 60 };
+  const event = { ...recordedEvent(0, { clockSynchronised: false, onsetWallMs: 0 }), sequence: 7 };
+  const first = toCloudEvent(event, sender, fixedClock({ synchronised: () => false }));
+  const second = toCloudEvent(event, sender, fixedClock({ monotonicMs: () => event.onsetMonotonicMs + 3_600_000 }));
+  expect(second.time).not.toBe(first.time);
+  expect([first.data.clock, second.data.clock]).toEqual(['unsynchronised', 'corrected']);
+  expect([first.data.historical, second.data.historical]).toEqual([false, true]);
+  const { clock, historical } = first.data;
+  expect({ ...second, time: first.time, data: { ...second.data, clock, historical } }).toEqual(first);
+});
