@@ -51,7 +51,9 @@ export const soundEventSchema = z
         .optional()
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
       scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
-      sequence: sequence.describe('Counts up within one outbox. A missing number still waits on the sensor, or a gap message covers it.'),
+      sequence: sequence.describe(
+        'Counts up within one outbox. A missing number still waits on the sensor, a gap message covers it, or it was lost behind the sensor.',
+      ),
       bootId: z.uuid().describe('The boot of the sensor in which the sound was heard.'),
       model,
       clock: z

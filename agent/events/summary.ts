@@ -30,7 +30,7 @@ export const summarySchema = z
       .min(1)
       .max(1e12)
       .describe(
-        'With `outbox`, the deduplication key. A missing number is an hour that was lost, except where a repair of the outbox skipped numbers: 1,000 or more at once, up to a million.',
+        'With `outbox`, the deduplication key. A missing number is an hour that still waits or was lost, except where a repair of the outbox skipped numbers: 1,000 or more at once, up to a million. An hour that a killed listener had not stored has no number.',
       ),
     bootId: z.uuid(),
     model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }),
