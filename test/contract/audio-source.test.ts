@@ -105,7 +105,7 @@ test('a capture that cannot start is the retryable fault `failed` and leaks no f
   await expect(never()).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('Expected to start arecord, got:') });
   const before = open();
   for (let i = 0; i < 20; i++) await expect(never()).rejects.toThrow();
-  expect(open()).toBeLessThan(before + 20);
+  expect(open()).toBeLessThan(before + 5);
 });
 
 test('a file that is not audio is refused by name', async () => {

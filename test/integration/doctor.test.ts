@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runChecks } from '../../agent/cli/doctor/check.ts';
+import { type Result, runChecks } from '../../agent/cli/doctor/check.ts';
 import { machineChecks } from '../../agent/cli/doctor/machine-checks.ts';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks } from '../../agent/cli/doctor.ts';
@@ -222,12 +222,10 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(late).toEqual([]);
   });
 
-  test('a check that hangs is cut off, and all checks end within 15 s', async () => {
+  test('a check that hangs is cut off when its own time or that of all checks is over', async () => {
     const hang = () => new Promise<never>(() => undefined);
-    const began = performance.now();
     const path = writeConfig(alsa(), 'mqtts://broker.example.org');
     const results = await examine(path, { ...routed, listen: hang, tryModel: hang, command: hang, resolve: async () => '192.0.2.1', reach: hang });
-    expect(performance.now() - began).toBeLessThan(15_000);
     expect(results.filter(({ found }) => found.key === 'doctor.timeout').map(({ check }) => check)).toEqual([
       'power',
       'microphone',
@@ -239,9 +237,10 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(hints).toMatchObject({ power: 'doctor.timeout.try', model: 'doctor.timeout.try', port: 'doctor.timeout.link' });
     // what does not answer on the way to the broker is not a fault of the board
     for (const { id, lateHint } of allChecks) expect(lateHint === 'doctor.timeout.link', id).toBe(['port', 'tls', 'broker', 'acl'].includes(id));
-    // the total time limit cuts off the other checks
-    const late = performance.now();
-    for await (const _result of runChecks(allChecks, { ...machineProbes(path, clock), ...routed, listen: hang, command: hang, resolve: hang }, signal, 200));
-    expect(performance.now() - late).toBeLessThan(2500);
+    const probes = { ...machineProbes(path, clock), ...routed, listen: hang, command: hang, resolve: hang };
+    const late: Result[] = [];
+    for await (const result of runChecks(allChecks, probes, signal, 200)) if (result.found.key === 'doctor.timeout') late.push(result);
+    expect(late.length).toBeGreaterThan(2);
+    for (const { check, found } of late) expect(found.values.seconds, check).toBeLessThanOrEqual(0.2);
   });
 });

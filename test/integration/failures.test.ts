@@ -29,6 +29,7 @@ const sound = { adapter: 'file', file: 'deploy/selftest.wav' };
 const config = (name: string, change: object = {}) =>
   file(`${name}.yaml`, stringify({ site: 'test', sensor: 'post-1', microphone: sound, outbox: { path: outbox }, mqtt: { url }, ...change }));
 const good = config('good');
+const keyless = config('keyless', { mqtt: { url: url.replace('mqtt', 'mqtts'), certFile: nowhere, keyFile: nowhere } });
 const damaged = (() => {
   const path = join(folder, 'damaged.db');
   const db = openSqliteOutbox(path, limits);
@@ -174,7 +175,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`events explain missing.json -c ${good}`, wrongOutbox, /in missing\.json, got: ENOENT/],
   [`selftest -c ${good}`, broker, /the chain broke at the broker/],
   [`doctor -c ${nowhere}`, check, /failed checks: 1 of 18 \(config\)|failed checks: \d of 18 \(config/],
-  [`commission -c ${good}`, identity, /Expected the private key of this sensor/],
+  [`commission -c ${keyless}`, identity, /Expected the private key of this sensor at .*nowhere, got: ENOENT/],
   [`provision --ca ${text} -c ${good}`, usage, /Expected --ca with --install, got --ca alone/],
   [`privacy list ${nowhere}`, usage, /Expected an installation in .*, got: ENOENT/],
   [`privacy list ${recorded}`, usage, /Expected an installation in .*, got a folder without agent\nTry: name the folder/],
@@ -228,9 +229,7 @@ test.each(rows)('%s', async (line, exitCode, error) => {
 });
 
 test('`bench` stops during its measurement', async () => {
-  const began = performance.now();
   expect(await run('bench --seconds 20000 --json', 'en', AbortSignal.timeout(300))).toMatchObject({ exitCode: 130, stdout: '' });
-  expect(performance.now() - began).toBeLessThan(3000); // it would take half a minute
 });
 
 test('`replay` reports on stderr that nothing was recognised, except with --json', async () => {
@@ -290,11 +289,11 @@ test.each([
   }
 });
 
-test('every exit code is documented and, apart from three, expected by a row above', () => {
+test('every exit code is documented and, apart from two, expected by a row above', () => {
   const document = readFileSync('docs/cli.md', 'utf8').replace(/\s+/g, ' ');
   for (const code of Object.values(exitCodes)) expect(document).toMatch(new RegExp(`\\| ${code} \\| \\w`));
   const shown = new Set(rows.map(([, code]) => code));
-  // a defect cannot be shown; stopped: above; unchecked: commission.test.ts
-  const { failure, unchecked, stopped } = exitCodes;
-  expect(Object.values(exitCodes).filter((code) => !shown.has(code) && ![failure, unchecked, stopped].includes(code as 1))).toEqual([]);
+  // stopped: above; unchecked: commission.test.ts
+  const { unchecked, stopped } = exitCodes;
+  expect(Object.values(exitCodes).filter((code) => !shown.has(code) && ![unchecked, stopped].includes(code as 9))).toEqual([]);
 });

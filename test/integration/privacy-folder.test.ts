@@ -67,7 +67,7 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     ['a name that begins like the outbox', () => writeFileSync(`${path}.damaged-1.wav`, 'RIFF', { mode: 0o600 }), /^outbox\.db\.damaged-1\.wav$/],
     ['a subfolder', () => mkdirSync(join(folder, 'archive')), /^archive$/],
     ['a folder named like a damaged outbox', () => mkdirSync(`${path}.damaged-9`), /^outbox\.db\.damaged-9$/],
-    ['a link named like the ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$|ballast$/],
+    ['a link named like the ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$/],
     ['a selftest folder that holds more than an outbox', () => plantTrial('sound.wav'), /^selftest-a1B2c3$/],
     ['lost+found that is not at the root of a file system', () => mkdirSync(join(folder, 'lost+found'), { mode: 0o700 }), /^lost\+found$/],
     ['a meter socket that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
