@@ -29,7 +29,7 @@ const sound = { adapter: 'file', file: 'deploy/selftest.wav' };
 const config = (name: string, change: object = {}) =>
   file(`${name}.yaml`, stringify({ site: 'test', sensor: 'post-1', microphone: sound, outbox: { path: outbox }, mqtt: { url }, ...change }));
 const good = config('good');
-const keyless = config('keyless', { mqtt: { url: url.replace('mqtt', 'mqtts'), certFile: nowhere, keyFile: nowhere } });
+const keyless = config('keyless', { mqtt: { url: url.replace('mqtt', 'mqtts'), certFile: `${nowhere}.pem`, keyFile: nowhere } });
 const damaged = (() => {
   const path = join(folder, 'damaged.db');
   const db = openSqliteOutbox(path, limits);
