@@ -50,10 +50,12 @@ export function isMade(path: string): boolean {
 }
 
 /**
- * Throws SQLite's error, an Error if the file is damaged, or a LaterSchemaError for a file that no half of this release
- * uses.
+ * Throws SQLite's error, EISDIR for a folder, an Error if the file is damaged, or a LaterSchemaError for a file that no
+ * half of this release uses.
  */
 export function viewOutbox(path: string): OutboxView {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    throw Object.assign(new Error('EISDIR: illegal operation on a directory, read'), { code: 'EISDIR' }); // SQLite calls it a disk I/O error
   const db = openReadOnly(path);
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {

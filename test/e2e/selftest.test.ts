@@ -113,7 +113,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
       /nothing was recognised/,
     ],
     ['a missing outbox folder', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
-    ['a damaged outbox', damaged, [], 'outbox', 6, /is damaged/],
+    ['a damaged outbox', damaged, [], 'outbox', 6, /cannot be read \(/],
     ['an absent broker', async () => writeConfig(`mqtt://127.0.0.1:${await freePort()}`), [], 'broker', 7, /cannot be reached/],
     [
       'an invalid certificate authority',

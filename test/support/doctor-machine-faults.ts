@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { resolveDevice } from '../../agent/audio/identity.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { openClock, releasedMs } from '../../agent/lib/clock.ts';
+import { openSqlite } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from './broker.ts';
 import { cardTree } from './cards.ts';
@@ -120,6 +121,8 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['a changed model', () => ({ model: { path: changedModel(folder) } }), 'model', 'fail', 'model.wrong'],
     ['a slow board', () => ({ probes: { tryModel: async () => ({ name: 'street', version: '1', costMs: 900 }) } }), 'model', 'fail', 'model.slow'],
     ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
+    ['an outbox that another program has locked', locked, 'outbox', 'fail', 'outbox.locked'],
+    ['a folder in place of the outbox', () => ({ outbox: { path: folder } }), 'outbox', 'fail', 'outbox.folder'],
     ['an outbox of a later release', () => ({ plant: (path) => void sayLater(outboxOf(path)) }), 'outbox', 'fail', 'outbox.later'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
     ['late events', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
@@ -153,6 +156,17 @@ function jumped() {
     outbox.close();
   };
   return { plant, probes: { clock: openClock({ bootId, wallMs, monotonicMs, evidence: () => ({ setMs }) }) } };
+}
+
+/** Another connection holds the file alone, as a program does that repairs or copies it. */
+function locked(): Planted {
+  const plant = (path: string) => {
+    const other = openSqlite(outboxOf(path));
+    other.pragma('locking_mode = EXCLUSIVE');
+    other.exec('BEGIN EXCLUSIVE');
+    return () => void other.close();
+  };
+  return { plant };
 }
 
 function damage(path: string): undefined {

@@ -127,6 +127,8 @@ const outbox: Check = {
       if (error instanceof LaterSchemaError) return fail('doctor.outbox.later', { reason });
       if (/does not exist|unable to open/.test(reason))
         return probes.presence(path) === 'absent' ? warn('doctor.outbox.none', { path }) : fail('doctor.outbox.forbidden', { path });
+      if (hasCode(error, /^SQLITE_BUSY/)) return fail('doctor.outbox.locked', { path, word: shellWord(path) });
+      if (hasCode(error, /^EISDIR$/)) return fail('doctor.outbox.folder', { path });
       return fail('doctor.outbox.damaged', { path, reason, word: shellWord(path) });
     }
   },

@@ -20,8 +20,8 @@ export const calibrate = {
   },
   'calibrate.stored': { en: 'stored', fr: 'écrit' },
   'calibrate.stored.in': {
-    en: 'microphone.splAtFullScaleDb in {path}. To apply it: systemctl restart tocsin.target',
-    fr: 'microphone.splAtFullScaleDb dans {path}. Pour l’appliquer : systemctl restart tocsin.target',
+    en: 'microphone.splAtFullScaleDb in {path}. To apply it: sudo systemctl restart tocsin.target',
+    fr: 'microphone.splAtFullScaleDb dans {path}. Pour l’appliquer : sudo systemctl restart tocsin.target',
   },
   'calibrate.stored.not': { en: 'not stored (--dry-run)', fr: 'non écrit (--dry-run)' },
   'calibrate.none': { en: 'no 1 kHz tone stood out; the loudest moment had {level} dBFS', fr: 'aucun son de 1 kHz ne ressort ; maximum {level} dBFS' },

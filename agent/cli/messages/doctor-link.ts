@@ -83,7 +83,7 @@ export const doctorLink = {
     en: 'the broker’s certificate is valid from {date}: our clock is behind',
     fr: 'le certificat du broker vaut à partir du {date} : notre horloge retarde',
   },
-  'doctor.tls.early.try': { en: 'timedatectl set-ntp true', fr: 'timedatectl set-ntp true' },
+  'doctor.tls.early.try': { en: 'sudo timedatectl set-ntp true', fr: 'sudo timedatectl set-ntp true' },
   'doctor.tls.plain': { en: '{host}:{port} does not speak TLS', fr: '{host}:{port} ne parle pas TLS' },
   'doctor.tls.plain.try': { en: 'use the broker’s TLS port, mostly 8883, in mqtt.url', fr: 'mettez le port TLS du broker, souvent 8883, dans mqtt.url' },
   'doctor.tls.client': { en: 'the broker refuses this sensor’s certificate ({reason})', fr: 'le broker refuse le certificat de ce capteur ({reason})' },
@@ -107,7 +107,7 @@ export const doctorLink = {
     fr: 'installez-en un nouveau ; si la date est fausse : timedatectl',
   },
   'doctor.dates.early': { en: '{whose} is valid only from {date}', fr: '{whose} ne vaut qu’à partir du {date}' },
-  'doctor.dates.early.try': { en: 'set the clock: timedatectl set-ntp true', fr: 'réglez l’horloge : timedatectl set-ntp true' },
+  'doctor.dates.early.try': { en: 'set the clock: sudo timedatectl set-ntp true', fr: 'réglez l’horloge : sudo timedatectl set-ntp true' },
   'doctor.dates.unreadable': { en: '{whose} cannot be read: {reason}', fr: '{whose} est illisible : {reason}' },
   'doctor.dates.unreadable.try': { en: 'install it again as PEM, readable by the service', fr: 'réinstallez-le en PEM, lisible par le service' },
 

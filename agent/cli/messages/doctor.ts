@@ -67,10 +67,7 @@ export const doctor = {
     en: 'shade or vent the housing; is the fan turning?',
     fr: 'mettez le boîtier à l’ombre ou aérez-le ; le ventilateur tourne-t-il ?',
   },
-  'doctor.board.small': {
-    en: '{board} has {memory} MB of memory free, 100 are needed',
-    fr: '{board} a {memory} Mo de mémoire libre, il en faut 100',
-  },
+  'doctor.board.small': { en: '{board} has {memory} MB of memory free, 100 are needed', fr: '{board} a {memory} Mo de mémoire libre, il en faut 100' },
   'doctor.board.small.try': { en: 'see what takes it: ps aux --sort=-rss | head', fr: 'voyez ce qui l’occupe : ps aux --sort=-rss | head' },
 
   'doctor.power.ok': { en: 'no under-voltage or throttling since boot', fr: 'ni sous-tension ni ralentissement depuis le démarrage' },
@@ -88,8 +85,8 @@ export const doctor = {
   'doctor.clock.ok': { en: '{time}, synchronised', fr: '{time}, synchronisée' },
   'doctor.clock.unset': { en: 'says {time}: it was never set', fr: 'indique {time} : jamais réglée' },
   'doctor.clock.unset.try': {
-    en: 'timedatectl set-ntp true (needs the network; certificates fail until then)',
-    fr: 'timedatectl set-ntp true (avec le réseau ; sans heure les certificats échouent)',
+    en: 'sudo timedatectl set-ntp true (needs the network; certificates fail until then)',
+    fr: 'sudo timedatectl set-ntp true (avec le réseau ; sans heure les certificats échouent)',
   },
   'doctor.clock.unsynchronised': { en: '{time}, but not synchronised', fr: '{time}, mais non synchronisée' },
   'doctor.clock.unsynchronised.try': {
@@ -101,8 +98,8 @@ export const doctor = {
     fr: 'carte en veille pendant {age} : l’heure des événements peut être fausse',
   },
   'doctor.clock.slept.try': {
-    en: 'systemctl mask sleep.target suspend.target hibernate.target; then restart the board',
-    fr: 'systemctl mask sleep.target suspend.target hibernate.target ; puis redémarrez la carte',
+    en: 'sudo systemctl mask sleep.target suspend.target hibernate.target; then restart the board',
+    fr: 'sudo systemctl mask sleep.target suspend.target hibernate.target ; puis redémarrez la carte',
   },
   'doctor.clock.noSystemd': {
     en: 'start a time service (chrony, ntpd), on the host where this is a container',
@@ -165,8 +162,8 @@ export const doctor = {
 
   'doctor.level.ok': { en: '{level} dBFS, peak {peak} dBFS', fr: '{level} dBFS, crête {peak} dBFS' },
   'doctor.level.listener': {
-    en: 'the listener uses the microphone; to measure: systemctl stop tocsin-listener',
-    fr: 'l’écouteur utilise le microphone ; pour mesurer : systemctl stop tocsin-listener',
+    en: 'the listener uses the microphone; to measure: sudo systemctl stop tocsin-listener',
+    fr: 'l’écouteur utilise le microphone ; pour mesurer : sudo systemctl stop tocsin-listener',
   },
   'doctor.level.file': { en: 'no microphone is used', fr: 'aucun microphone n’est utilisé' },
   'doctor.level.zeros': {
@@ -206,24 +203,28 @@ export const doctor = {
 
   'doctor.outbox.ok': { en: '{pending} waiting, {sent} sent so far', fr: '{pending} en attente, {sent} transmis jusqu’ici' },
   'doctor.outbox.none': { en: 'not created yet: the first start creates {path}', fr: 'pas encore créée : le premier démarrage crée {path}' },
-  'doctor.outbox.none.try': { en: 'systemctl start tocsin.target', fr: 'systemctl start tocsin.target' },
+  'doctor.outbox.none.try': { en: 'sudo systemctl start tocsin.target', fr: 'sudo systemctl start tocsin.target' },
+  'doctor.outbox.locked': { en: '{path} is locked by another program', fr: '{path} est verrouillée par un autre programme' },
+  'doctor.outbox.locked.try': {
+    en: 'wait a minute and check again; if this persists, see which program it is: sudo fuser -v {word}',
+    fr: 'attendez une minute et recommencez ; si cela persiste, voyez quel programme : sudo fuser -v {word}',
+  },
+  'doctor.outbox.folder': { en: '{path} is a folder', fr: '{path} est un dossier' },
+  'doctor.outbox.folder.try': { en: 'outbox.path must name a file: {path}/outbox.db', fr: 'outbox.path doit nommer un fichier : {path}/outbox.db' },
   'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
   'doctor.outbox.damaged.try': {
-    en: 'systemctl restart tocsin.target; if this persists: mv {word} {word}.damaged and restart',
-    fr: 'systemctl restart tocsin.target ; si cela persiste : mv {word} {word}.damaged et redémarrez',
+    en: 'sudo systemctl restart tocsin.target; if this persists: sudo mv {word} {word}.damaged and restart',
+    fr: 'sudo systemctl restart tocsin.target ; si cela persiste : sudo mv {word} {word}.damaged et redémarrez',
   },
-  'doctor.outbox.later': {
-    en: '{reason}',
-    fr: '{reason}',
-  },
+  'doctor.outbox.later': { en: '{reason}', fr: '{reason}' },
   'doctor.outbox.later.try': {
     en: 'install the later release again; until then events are held in memory only, and are lost when the listener stops',
     fr: 'réinstallez la version plus récente ; d’ici là, les événements restent en mémoire et sont perdus si l’écouteur s’arrête',
   },
   'doctor.outbox.late': { en: '{pending} waiting, the oldest for {age}', fr: '{pending} en attente, le plus ancien depuis {age}' },
   'doctor.outbox.late.try': {
-    en: 'see the lines from network to ACL below: one of them holds the events back',
-    fr: 'voyez plus bas les lignes de réseau à droits : l’une d’elles retient les événements',
+    en: 'see the lines from network to services below; if all are ok: journalctl -u tocsin-courier -n 20',
+    fr: 'voyez plus bas les lignes de réseau à services ; si tout est ok : journalctl -u tocsin-courier -n 20',
   },
   'doctor.outbox.lost': {
     en: '{expired} expired, {refused} refused, {dropped} dropped, {unreadable} unreadable so far',
@@ -242,23 +243,23 @@ export const doctor = {
     fr: '{free} Mo libres dans {folder} ; la file peut en demander {wanted}',
   },
   'doctor.disk.low.try': {
-    en: 'journalctl --vacuum-size=50M; or a smaller outbox.maxMegabytes',
-    fr: 'journalctl --vacuum-size=50M ; ou un outbox.maxMegabytes plus petit',
+    en: 'sudo journalctl --vacuum-size=50M; or a smaller outbox.maxMegabytes',
+    fr: 'sudo journalctl --vacuum-size=50M ; ou un outbox.maxMegabytes plus petit',
   },
   'doctor.disk.full': { en: 'full: {free} MB free at {folder}', fr: 'plein : {free} Mo libres dans {folder}' },
   'doctor.disk.full.try': {
-    en: 'journalctl --vacuum-size=50M; what is big: du -xh / | sort -h | tail',
-    fr: 'journalctl --vacuum-size=50M ; ce qui est gros : du -xh / | sort -h | tail',
+    en: 'sudo journalctl --vacuum-size=50M; what is big: du -xh / | sort -h | tail',
+    fr: 'sudo journalctl --vacuum-size=50M ; ce qui est gros : du -xh / | sort -h | tail',
   },
   'doctor.disk.readOnly': { en: '{folder} cannot be written: {reason}', fr: '{folder} ne peut pas être écrit : {reason}' },
   'doctor.disk.readOnly.try': {
-    en: 'mount -o remount,rw /; if it fails, replace the SD card',
-    fr: 'mount -o remount,rw / ; en cas d’échec, changez la carte SD',
+    en: 'sudo mount -o remount,rw /; if it fails, replace the SD card',
+    fr: 'sudo mount -o remount,rw / ; sinon changez la carte SD',
   },
   'doctor.disk.absent': { en: '{folder} does not exist', fr: '{folder} n’existe pas' },
   'doctor.disk.absent.try': {
-    en: 'systemctl start tocsin.target makes it; or correct outbox.path',
-    fr: 'systemctl start tocsin.target le crée ; ou corrigez outbox.path',
+    en: 'sudo systemctl start tocsin.target makes it; or correct outbox.path',
+    fr: 'sudo systemctl start tocsin.target le crée ; ou corrigez outbox.path',
   },
 
   'doctor.services.ok': { en: 'listener and courier run', fr: 'écouteur et courrier tournent' },
@@ -271,8 +272,8 @@ export const doctor = {
   'doctor.services.said': { en: '; its last error: {reason}', fr: ' ; sa dernière erreur : {reason}' },
   'doctor.services.down': { en: '{unit} is {state}{said}', fr: '{unit} n’est pas actif (systemd : {state}){said}' },
   'doctor.services.down.try': {
-    en: 'systemctl restart tocsin.target; journalctl -u {unit} -n 20',
-    fr: 'systemctl restart tocsin.target ; journalctl -u {unit} -n 20',
+    en: 'sudo systemctl restart tocsin.target; journalctl -u {unit} -n 20',
+    fr: 'sudo systemctl restart tocsin.target ; journalctl -u {unit} -n 20',
   },
   'doctor.services.restarts': { en: '{unit} was restarted {count} times{said}', fr: '{unit} a redémarré {count} fois{said}' },
   'doctor.services.restarts.try': { en: 'journalctl -u {unit} -n 50', fr: 'journalctl -u {unit} -n 50' },

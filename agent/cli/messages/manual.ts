@@ -79,13 +79,13 @@ export const manual = {
   },
   'card.good.doctor': { en: 'Good when no line says FAIL.', fr: 'Bon si aucune ligne ne dit ÉCHEC.' },
   'card.good.selftest': {
-    en: 'First stop the listener (systemctl stop tocsin-listener). Good when the chain holds.',
-    fr: 'Arrêtez d’abord l’écouteur (systemctl stop tocsin-listener). Bon si la chaîne tient.',
+    en: 'First stop the listener (sudo systemctl stop tocsin-listener). Good when the chain holds.',
+    fr: 'Arrêtez d’abord l’écouteur (sudo systemctl stop tocsin-listener). Bon si la chaîne tient.',
   },
   'card.good.calibrate': { en: 'Only with a calibrator. Good when the value is stored.', fr: 'Seulement avec un calibreur. Bon si la valeur est écrite.' },
   'card.good.status': {
-    en: 'First start both again (systemctl restart tocsin.target). Good when both run and nothing waits.',
-    fr: 'Relancez d’abord les deux services (systemctl restart tocsin.target). Bon s’ils tournent et que rien n’attend.',
+    en: 'First start both again (sudo systemctl restart tocsin.target). Good when both run and nothing waits.',
+    fr: 'Relancez d’abord les deux services (sudo systemctl restart tocsin.target). Bon s’ils tournent et que rien n’attend.',
   },
   'card.good.commission': {
     en: 'Last, for the records. Good when it says Accepted; keep the folder it names.',

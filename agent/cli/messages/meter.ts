@@ -49,8 +49,8 @@ export const meter = {
     fr: 'Attendu un socket à {path}, aucun trouvé ; l’écouteur tourne pourtant',
   },
   'meter.trouble.noSocket.try': {
-    en: 'journalctl -u tocsin-listener -g "meter socket"; then systemctl restart tocsin-listener',
-    fr: 'journalctl -u tocsin-listener -g "meter socket" ; puis systemctl restart tocsin-listener',
+    en: 'journalctl -u tocsin-listener -g "meter socket"; then sudo systemctl restart tocsin-listener',
+    fr: 'journalctl -u tocsin-listener -g "meter socket" ; puis sudo systemctl restart tocsin-listener',
   },
   'meter.trouble.denied': { en: 'Expected access to {path}, got a refusal', fr: 'Attendu l’accès à {path}, obtenu un refus' },
   'meter.trouble.denied.try': {
@@ -77,8 +77,8 @@ export const meter = {
   'meter.trouble.gone.try': { en: 'systemctl status tocsin-listener', fr: 'systemctl status tocsin-listener' },
   'meter.trouble.unknown': { en: 'Expected readings of this release, got others', fr: 'Attendu des mesures de cette version, obtenu d’autres' },
   'meter.trouble.unknown.try': {
-    en: 'systemctl restart tocsin-listener: it still runs the previous release',
-    fr: 'systemctl restart tocsin-listener : il exécute encore l’ancienne version',
+    en: 'sudo systemctl restart tocsin-listener: it still runs the previous release',
+    fr: 'sudo systemctl restart tocsin-listener : il exécute encore l’ancienne version',
   },
   'meter.again': { en: 'Trying again every second...', fr: 'Nouvel essai chaque seconde...' },
 } as const satisfies Record<string, Message>;

@@ -30,8 +30,8 @@ export const privacyFound = {
   'privacy.config.ok': { en: 'as published; digest {digest}', fr: 'comme publié ; empreinte {digest}' },
   'privacy.unchanged.none': { en: 'listener and courier do not both run', fr: 'écouteur et courrier ne tournent pas tous les deux' },
   'privacy.unchanged.later': {
-    en: 'changed after the start: {what}; if that was intended: systemctl restart tocsin.target',
-    fr: 'modifiés après le démarrage : {what} ; si c’était voulu : systemctl restart tocsin.target',
+    en: 'changed after the start: {what}; if that was intended: sudo systemctl restart tocsin.target',
+    fr: 'modifiés après le démarrage : {what} ; si c’était voulu : sudo systemctl restart tocsin.target',
   },
   'privacy.unchanged.ok': { en: 'nothing changed since the start ({since} UTC)', fr: 'rien de modifié depuis le démarrage ({since} UTC)' },
   'privacy.outbox.none': { en: 'no outbox at {path} yet', fr: 'pas encore de file à {path}' },
@@ -154,8 +154,8 @@ export const privacyFound = {
   'privacy.unit.wrong': { en: 'not as shipped (shipped value in brackets): {what}', fr: 'pas comme livré (valeur livrée entre parenthèses) : {what}' },
   'privacy.unit.file': { en: 'not the unit of this release: {path}', fr: 'pas l’unité de cette version : {path}' },
   'privacy.unit.reloaded': {
-    en: 'systemd has reloaded its units since this service started, and does not say with which settings it was started: systemctl restart {unit}, then verify again',
-    fr: 'systemd a relu ses unités depuis le démarrage de ce service, et ne dit pas avec quels réglages il a été démarré : systemctl restart {unit}, puis vérifiez de nouveau',
+    en: 'systemd has reloaded its units since this service started, and does not say with which settings it was started: sudo systemctl restart {unit}, then verify again',
+    fr: 'systemd a relu ses unités depuis le démarrage de ce service, et ne dit pas avec quels réglages il a été démarré : sudo systemctl restart {unit}, puis vérifiez de nouveau',
   },
   'privacy.unit.ok': { en: '{count} settings as shipped; drop-ins: {dropIns}', fr: '{count} réglages comme livrés ; ajouts : {dropIns}' },
   'privacy.limits.open': { en: 'no limit: memory {memory}, tasks {tasks}', fr: 'sans limite : mémoire {memory}, tâches {tasks}' },

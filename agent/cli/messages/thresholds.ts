@@ -36,8 +36,8 @@ export const thresholds = {
     fr: 'Sont comptés tous les sons qui auraient été publiés, les vrais aussi : les fausses alertes ne peuvent être que moins nombreuses. Un seuil plus haut en fait aussi manquer davantage.',
   },
   'thresholds.stored': {
-    en: 'Stored as model.open in {path}. To apply it: systemctl restart tocsin.target',
-    fr: 'Écrit dans model.open de {path}. Pour l’appliquer : systemctl restart tocsin.target',
+    en: 'Stored as model.open in {path}. To apply it: sudo systemctl restart tocsin.target',
+    fr: 'Écrit dans model.open de {path}. Pour l’appliquer : sudo systemctl restart tocsin.target',
   },
   'thresholds.unchanged': { en: 'These are in force already: there is nothing to store.', fr: 'Ils sont déjà en vigueur : rien à écrire.' },
   'thresholds.notStored': {
