@@ -5,7 +5,7 @@ import { rulesOf } from '../classify/rules.ts';
 import { bundledModel } from '../config/load-config.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
-import { addCommand } from './command.ts';
+import { addCommand, namedFile } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import type { Translate } from './translate.ts';
@@ -14,7 +14,7 @@ import type { Translate } from './translate.ts';
 export function addBench(program: Command, signal: AbortSignal, t: Translate): void {
   addCommand(program, 'bench', 'measure the cost of recognition on this machine', ['tocsin bench', 'tocsin bench --seconds 600 --json'])
     .option('--seconds <count>', 'seconds of sound', wholeNumber(1, 86_400), 900)
-    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street'))
+    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street').argParser(namedFile))
     .option('--json', 'one JSON object: secondsOfSound, cpuMsPerSecond, timesRealTime, residentMegabytes')
     .action(async (options: { seconds: number; model: string; json?: true }) => {
       const classifier = await openOnnxClassifier(options.model);

@@ -11,10 +11,16 @@ export function configOption(): Option {
   return new Option('-c, --config <file>', 'configuration file').default(serviceConfig).env('TOCSIN_CONFIG').argParser(namedFile);
 }
 
-/** A variable of the shell that is empty names no file. */
+/** A variable of the shell that is empty names no file or folder. */
 export function namedFile(path: string): string {
-  if (path === '') throw new InvalidArgumentError('expected the path of a file');
+  if (path === '') throw new InvalidArgumentError('expected a path');
   return path;
+}
+
+/** Nor does it name a device: the option would be taken for absent, and the microphone left out. */
+export function namedDevice(name: string): string {
+  if (name === '') throw new InvalidArgumentError('expected the name of a device');
+  return name;
 }
 
 const examplesByCommand = new WeakMap<Command, readonly string[]>();

@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { exitCodes, StoppedError, TocsinError } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
-import { addCommand, configOption, version } from './command.ts';
+import { addCommand, configOption, namedDevice, namedFile, version } from './command.ts';
 import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
 import { type Complete, commissionJson, type Subject, untried, verdictOf } from './commission/report.ts';
@@ -41,8 +41,8 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
     'sudo tocsin commission --no-microphone --json',
   ])
     .addOption(configOption())
-    .option('--out <folder>', 'where to create the folder of the report', '.')
-    .option('--speaker [device]', 'play the test sound through aplay instead of asking for it')
+    .option('--out <folder>', 'where to create the folder of the report', namedFile, '.')
+    .option('--speaker [device]', 'play the test sound through aplay instead of asking for it', namedDevice)
     .addOption(new Option('--no-microphone', 'leave the microphone out: the report is incomplete').conflicts('speaker'))
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 60)
     .option('--one-way', 'do not wait for the event to come back')

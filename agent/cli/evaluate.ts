@@ -10,7 +10,7 @@ import { bundledModel } from '../config/load-config.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
-import { addCommand } from './command.ts';
+import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { openLowRates } from './low-rate.ts';
 import { checkPage, print, printJson, screenOf, wrap, writePage } from './output.ts';
@@ -34,8 +34,8 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
   ])
     .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
     .option('--json', 'the figures as one JSON object, and no page')
-    .addOption(new Option('--out <file>', 'the page').default('evaluation.html').conflicts('json'))
-    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street'))
+    .addOption(new Option('--out <file>', 'the page').default('evaluation.html').argParser(namedFile).conflicts('json'))
+    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street').argParser(namedFile))
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
     .action((dir: string, options: Options) => evaluate(dir, options, signal, t));
 }

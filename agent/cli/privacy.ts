@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
-import { addCommand, configOption, version } from './command.ts';
+import { addCommand, configOption, namedFile, version } from './command.ts';
 import { checkPage, print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
 import { findMachine } from './privacy/machine.ts';
@@ -42,10 +42,10 @@ export function addPrivacy(program: Command, t: Translate): void {
     .addOption(configOption())
     .option('--listener-pid <pid>', 'process id of `tocsin listen`, if systemd does not run it', pid)
     .option('--courier-pid <pid>', 'process id of `tocsin deliver`, if systemd does not run it', pid)
-    .option('--manifest <file>', 'manifest that the operator has published (default: /etc/tocsin/privacy-manifest.json)')
-    .option('--package-list <file>', "the release's list of files, instead of the installed one")
+    .option('--manifest <file>', 'manifest that the operator has published (default: /etc/tocsin/privacy-manifest.json)', namedFile)
+    .option('--package-list <file>', "the release's list of files, instead of the installed one", namedFile)
     .option('--package-digest <hex>', 'sha256 of that list, as published with the release', sha256)
-    .option('--report <file>', 'an HTML page in French and English for the data-protection officer')
+    .option('--report <file>', 'an HTML page in French and English for the data-protection officer', namedFile)
     .option('--no-record', 'do not hand the outcome to the courier, which publishes it')
     .option('--json', 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest')
     .action((options: VerifyOptions) => runVerify(options, t));

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, hasCode, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
-import { addCommand, configOption } from './command.ts';
+import { addCommand, configOption, namedFile } from './command.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
 import { type InstalledCertificate, installCertificate } from './provision/install.ts';
 import { identityPaths } from './provision/paths.ts';
@@ -28,9 +28,11 @@ export function addProvision(program: Command, t: Translate): void {
   ])
     .addOption(configOption())
     .addOption(
-      new Option('--install <file>', 'certificate of this sensor as the authority issued it, PEM, with any intermediate ones').conflicts(['renew', 'discard']),
+      new Option('--install <file>', 'certificate of this sensor as the authority issued it, PEM, with any intermediate ones')
+        .argParser(namedFile)
+        .conflicts(['renew', 'discard']),
     )
-    .option('--ca <file>', "the operator's certificate authority, PEM: kept as mqtt.caFile")
+    .option('--ca <file>', "the operator's certificate authority, PEM: kept as mqtt.caFile", namedFile)
     .option('--renew', 'a new key and request; the present ones stay in force until --install')
     .option('--discard', 'discard a request that waits for its certificate, and make another')
     .option(

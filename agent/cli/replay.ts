@@ -34,7 +34,7 @@ export function addReplay(program: Command, signal: AbortSignal, t: Translate): 
     .argument('<file...>', 'audio files')
     .option('--json', 'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence')
     .option('-c, --config <file>', 'take model and thresholds from this configuration', namedFile)
-    .option('--model <folder>', 'model folder')
+    .option('--model <folder>', 'model folder', namedFile)
     .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']))
     .action((files: string[], options: ReplayOptions) => replay(files, options, signal, t));
 }

@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { ConfigError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
-import { addCommand, configOption } from './command.ts';
+import { addCommand, configOption, namedDevice } from './command.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { BrokenChain, type ChainLink } from './selftest/chain.ts';
@@ -37,7 +37,7 @@ export function addSelftest(program: Command, signal: AbortSignal, t: Translate)
     'sudo tocsin selftest --ask --seconds 60',
   ])
     .addOption(configOption())
-    .option('--speaker [device]', 'play the test sound through aplay and hear it with the microphone')
+    .option('--speaker [device]', 'play the test sound through aplay and hear it with the microphone', namedDevice)
     .addOption(new Option('--ask', 'ask for a sound and hear it with the microphone').conflicts('speaker'))
     .option('--one-way', 'do not wait for the event to come back')
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 30)

@@ -57,7 +57,7 @@ export function printableLine(text: string): string {
  * well.
  */
 export function show(value: unknown, name = ''): string {
-  return value === undefined ? 'nothing' : printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
+  return value === undefined || value === null ? 'nothing' : printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
 }
 
 export const redacted = '(redacted)';

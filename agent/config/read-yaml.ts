@@ -13,7 +13,10 @@ export function readYaml(text: string, path: string): unknown {
   if (wrong) {
     const { line, col } = lines.linePos(wrong.pos[0]);
     const what = wrong.message.replace(/: .*/s, ''); // the text of the file follows the colon
-    throw new ConfigError(`Expected YAML in ${path}, got: ${printable(what)} at line ${line}, column ${col}`, 'check indentation and quotes at the line named');
+    throw new ConfigError(
+      `Expected YAML in ${path}, got: ${printable(what)} at line ${line}, column ${col}`,
+      'check the line named: indentation, quotes, a key that is there twice',
+    );
   }
   try {
     const value: unknown = document.toJS();

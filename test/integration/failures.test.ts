@@ -94,7 +94,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ...['doctor', 'model', 'replay deploy/selftest.wav'].map((command): [string, number, RegExp] => [
     `${command} -c `,
     usage,
-    /<file>: expected the path of a file, got ''\n/,
+    /<file>: expected a path, got ''\n/,
   ]),
   ['replay x --operating-point soft', usage, /--operating-point <name>: expected one of balanced, strict, got 'soft'/],
   ['status --lang klingon', usage, /--lang <language>: expected one of en, fr, got 'klingon'\nTry: tocsin status --help$/m],

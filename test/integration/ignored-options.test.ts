@@ -17,6 +17,25 @@ test.each([
   expect(stderr).toContain(`these options cannot be used together: ${what}\nTry: tocsin ${command} --help`);
 });
 
+test.each([
+  ['provision --install', 'a path'],
+  ['provision --ca', 'a path'],
+  ['evaluate /nonexistent --out', 'a path'],
+  ['evaluate /nonexistent --model', 'a path'],
+  ['replay /nonexistent --model', 'a path'],
+  ['bench --model', 'a path'],
+  ['commission --out', 'a path'],
+  ['privacy verify --report', 'a path'],
+  ['privacy verify --manifest', 'a path'],
+  ['privacy verify --package-list', 'a path'],
+  ['selftest --speaker', 'the name of a device'],
+  ['commission --speaker', 'the name of a device'],
+])('an empty value, as of an unset shell variable, is refused and not taken for a missing option: tocsin %s', (call, what) => {
+  const { status, stdout, stderr } = tocsin(`${call} `);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  expect(stderr).toContain(`: expected ${what}, got ''\n`);
+});
+
 test.each(['1e400', '0x10', '1e1', '0', '61', '10.5'])('`calibrate thresholds` accepts 1 to 60 whole days, and refuses --days %s', (days) => {
   const { status, stderr } = tocsin(`calibrate thresholds --budget 2/week --days ${days}`);
   expect(status).toBe(2);

@@ -56,6 +56,7 @@ test('a group whose keys are all comments takes the defaults, and the outbox set
   expect(empty).toContain('microphone');
   expect([loadConfig(path), loadOutboxPart(path)]).toEqual([defaults, defaults.outbox]);
   expect(problemsOf({ site: null, sensor: 'b', mqtt: null })).toMatch(/site: expected text, got nothing\n {2}mqtt: expected a group of keys, got nothing$/);
+  expect(problemsOf({ ...minimal, health: { intervalSeconds: null } })).toMatch(/health.intervalSeconds: expected a number, got nothing$/);
 });
 
 test('error messages about a binary file contain no control characters', () => {
@@ -179,7 +180,7 @@ test('a private key pasted in place of its file name is refused and not shown, h
 
 test('an absent file and a file that is not YAML are refused with an error that says so', () => {
   expect(() => loadConfig('/nowhere.yaml')).toThrow(/Expected a configuration file at \/nowhere.yaml/);
-  expect(loaded('site: [')).toMatch(/^Expected YAML in FILE, got: Flow sequence .* at line 1, column 8; check indentation and quotes/);
+  expect(loaded('site: [')).toMatch(/^Expected YAML in FILE, got: Flow sequence .* at line 1, column 8; check the line named: indentation, quotes/);
   for (const tagged of ['!!binary aGVsbG8=', 'site: a\nsensor: !!binary aGVsbG8=', 'site: !own a'])
     expect(loaded(tagged)).toMatch(/^Expected YAML in FILE, got: Unresolved tag at line \d, column \d; check/);
 });

@@ -38,7 +38,7 @@ export const frenchErrors: Record<string, string> = {
     'recommencez avec sudo ; si c’est un service qui le signale : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
   'Expected YAML in {1}, got: {2} at line {3}, column {4}': 'Attendu du YAML dans {1}, obtenu : {2}, ligne {3}, colonne {4}',
-  'check indentation and quotes at the line named': 'vérifiez les retraits et guillemets à la ligne indiquée',
+  'check the line named: indentation, quotes, a key that is there twice': 'vérifiez la ligne indiquée : retraits, guillemets, clé en double',
   'Expected YAML in {1}, got: an alias (*name) that is undefined, contains itself or is repeated too often':
     'Attendu du YAML dans {1}, obtenu : un alias (*nom) non défini, qui se contient lui-même ou est répété trop souvent',
   'write the value itself in place of each *name': 'écrivez la valeur elle-même à la place de chaque *nom',
@@ -115,7 +115,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected a file at {1} that takes at most the {2} MB of memory that are free here, got one that takes {3} MB to hear':
     'Attendu un fichier à {1} dont la lecture prend au plus les {2} Mo de mémoire libres ici, obtenu {3} Mo',
   'Expected sound in {1} files, got {2} that could not be read: each is named above':
-    'Attendu du son dans {1} fichiers, obtenu {2} qui n’ont pu être lus : chacun est nommé plus haut',
+    'Attendu du son dans {1} fichiers, illisibles : {2} ; chacun est nommé plus haut',
   'correct those files, then run the command on them again': 'corrigez ces fichiers, puis relancez la commande sur eux',
   'Expected sound in {1}, got nothing but exact zeros': 'Attendu du son dans {1}, obtenu uniquement des zéros exacts',
   'was its recorder mute? leave it out of scenes.json, or record it again':
@@ -239,7 +239,8 @@ export const frenchErrors: Record<string, string> = {
   'expected a count and a span such as 2/week, 1/day or 5/month': 'attendu un nombre et une durée comme 2/week, 1/day ou 5/month',
   'expected a budget of at most {1}/day': 'attendu un budget de {1}/day au plus',
   'expected a SHA-256: 64 hexadecimal digits': 'attendu un SHA-256 : 64 chiffres hexadécimaux',
-  'expected the path of a file': 'attendu le chemin d’un fichier',
+  'expected a path': 'attendu un chemin',
+  'expected the name of a device': 'attendu le nom d’un appareil',
   'expected a process id': 'attendu un numéro de processus (PID)',
   'Expected an event of Tocsin as JSON in {1}, got: {2}': 'Attendu un événement de Tocsin en JSON dans {1}, obtenu : {2}',
   'save the payload as it was published; event.schema.json in /usr/share/doc/tocsin or docs describes it':
