@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { checkConfig, loadConfig, meterSocketPath } from '../config/load-config.ts';
-import { shownUrl } from '../config/problems.ts';
+import { redacted, shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
 import { ConfigError } from '../lib/errors.ts';
@@ -23,7 +23,7 @@ export function addConfig(program: Command, t: Translate): void {
     .addOption(configOption())
     .option('--json', 'one JSON object: ok, problems')
     .action(({ config: path, json }: { config: string; json?: true }) => {
-      const { sensor, site, microphone, mqtt } = json ? checked(path) : loadConfig(path);
+      const { sensor, site, microphone, mqtt } = json ? checked(path, t) : loadConfig(path);
       if (json) return printJson({ ok: true, problems: [] });
       const { columns, colours } = screenOf(process.stdout);
       print(colours.green(wrap(t('config.right', { path }), columns)));
@@ -45,11 +45,11 @@ export function addConfig(program: Command, t: Translate): void {
 }
 
 /** Throws the ConfigError as well: exit code and words for a person stay the same. */
-function checked(path: string): Config {
+function checked(path: string, t: Translate): Config {
   try {
     return loadConfig(path);
   } catch (error) {
-    if (error instanceof ConfigError) printJson({ ok: false, problems: error.problems });
+    if (error instanceof ConfigError) printJson({ ok: false, problems: error.problems.map(t.of) });
     throw error;
   }
 }
@@ -58,7 +58,7 @@ function checked(path: string): Config {
 function sections(config: Config, path: string, t: Translate): Field[] {
   const { site, sensor } = config;
   const defaults = checkConfig({ site, sensor, mqtt: { url: 'mqtts://broker' } }, path);
-  const shown = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+  const shown = (value: unknown) => (value === redacted ? t('config.redacted') : typeof value === 'string' ? value : JSON.stringify(value));
   return [
     { name: t('config.file'), value: path },
     ...Object.entries(config).flatMap(([name, section]): Field[] => {

@@ -43,7 +43,7 @@ td{border-top:1px solid #dee2e6;padding:.45rem .6rem .45rem 0;vertical-align:top
 small{color:#5c636a}code{font:12px/1.4 ui-monospace,"DejaVu Sans Mono",monospace}
 .state{font-weight:600}tr.pass .state{color:#2b8a3e}tr.fail .state{color:#c92a2a}tr.unchecked .state{color:#b35c00}
 tr.fail td{background:#fdecea}tr.unchecked td{background:#fff9ef}
-.signed{margin-top:3rem;border-top:1px solid #495057;width:22rem;padding-top:.3rem;color:#495057}
+.signed{margin-top:3rem;border-top:1px solid #495057;width:22rem;padding-top:.3rem;color:#495057;break-before:avoid}
 @media print{nav{display:none}body{margin:0;font-size:11px}section+section{break-before:page;border:0}tr{break-inside:avoid}code{font-size:9px}}
 @media(max-width:50rem){table,tbody,tr,td{display:block}thead{display:none}td{border:0;padding:.1rem 0}tr{border-top:1px solid #dee2e6;padding:.5rem 0;display:block}}
 `;

@@ -1,4 +1,4 @@
-import { printable } from '../config/problems.ts';
+import { printable, redacted } from '../config/problems.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Language } from './message.ts';
 import { calibrate } from './messages/calibrate.ts';
@@ -153,7 +153,8 @@ function translateCause(value: string, english: string): string {
   if (french) return path === undefined || english.split(path).length > 2 ? `${french} (${code})` : `${path}${noBreak}: ${french} (${code})`;
   return value.replace(
     /^( *\S+): (expected .+), got (.*)$/gm,
-    (_, key: string, expected: string, got: string) => `${key}${noBreak}: ${translateError(expected, 'fr')}, obtenu ${got === 'nothing' ? 'rien' : got}`,
+    (_, key: string, expected: string, got: string) =>
+      `${key}${noBreak}: ${translateError(expected, 'fr')}, obtenu ${got === 'nothing' ? 'rien' : got.replaceAll(redacted, catalogue['config.redacted'].fr)}`,
   );
 }
 

@@ -87,6 +87,10 @@ describe('commands that show the state of a sensor', () => {
       ok: false,
       problems: [expect.stringContaining('ENOENT')],
     });
+    expect(JSON.parse(tocsin('config', 'check', '--json', '--lang', 'fr', '-c', bad).stdout).problems).toEqual([
+      expect.stringMatching(/^site\u00a0: attendu/),
+      expect.stringMatching(/^modell\u00a0: cette clé n’existe pas/),
+    ]);
   });
 
   test('`events` shows events up to the limit and counts the rest', () => {
@@ -196,6 +200,10 @@ describe('commands that show the state of a sensor', () => {
     writeFileSync(path, `${readFileSync(path, 'utf8')}\nmodel: { path: /elsewhere/models/street }\n`);
     expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +defaults: /);
     expect(stdout).not.toMatch(/\{\}|: *$/m); // empty values are not shown
+    writeFileSync(path, readFileSync(path, 'utf8').replace('mqtt:', 'mqtt:\n  username: post\n  passwordFile: password'));
+    expect(tocsin('config', 'show', '-c', path).stdout).toContain('username (redacted)');
+    expect(tocsin('config', 'show', '--lang', 'fr', '-c', path).stdout).toContain('username (masqué)');
+    expect(JSON.parse(tocsin('config', 'show', '--json', '--lang', 'fr', '-c', path).stdout).mqtt.username).toBe('(redacted)');
     outbox.close();
   });
 });

@@ -229,6 +229,7 @@ test('configuration errors are plain sentences, in French too', () => {
   const french = found.map((message) => translateError(message, 'fr')).join('\n');
   expect(french).not.toMatch(/expected|got|nothing/);
   expect(french).toContain('  sensor\u00a0: attendu un texte, obtenu rien');
+  expect(translateError('mqtt.keyFile: expected text, got "(redacted)"', 'fr')).toBe('mqtt.keyFile\u00a0: attendu un texte, obtenu "(masqué)"');
 });
 
 test('the language comes from --lang, then LC_ALL, LC_MESSAGES and LANG', () => {

@@ -11,12 +11,12 @@ export const privacyReport = {
   'report.digest': { en: 'Digest of this report', fr: 'Empreinte de ce rapport' },
   'report.verdict.passed': { en: 'All {passed} checks passed.', fr: 'Les {passed} contrôles sont tous réussis.' },
   'report.verdict.failed': {
-    en: '{failed} checks failed. This sensor is not as it should be.',
-    fr: '{failed} contrôles en échec. Ce capteur n’est pas tel qu’il devrait être.',
+    en: 'Failed checks: {failed}. This sensor is not as it should be.',
+    fr: 'Contrôles en échec : {failed}. Ce capteur n’est pas tel qu’il devrait être.',
   },
   'report.verdict.incomplete': {
-    en: 'Nothing failed, but {unchecked} checks could not be made: this is not a pass.',
-    fr: 'Aucun échec, mais {unchecked} contrôles n’ont pu être faits : ce n’est pas une réussite.',
+    en: 'Nothing failed. Checks that could not be made: {unchecked}. This is not a pass.',
+    fr: 'Aucun échec. Contrôles qui n’ont pu être faits : {unchecked}. Ce n’est pas une réussite.',
   },
   'report.idea': {
     en: 'Two processes make up the sensor. The listener has the microphone and no network; the courier has the network and no microphone. One file lies between them, and it cannot hold sound. This page says, for the sensor and the time above, whether the operating system enforced that.',

@@ -23,8 +23,8 @@ export const privacy = {
     fr: 'chaque ÉCHEC ci-dessus dit ce qui a été trouvé ; la commande en dessous le montre',
   },
   'privacy.incomplete': {
-    en: 'nothing failed, but {unchecked} checks could not be made ({passed} passed)',
-    fr: 'aucun échec, mais {unchecked} contrôles n’ont pu être faits ({passed} réussis)',
+    en: 'nothing failed; checks that could not be made: {unchecked} ({passed} passed)',
+    fr: 'aucun échec ; contrôles qui n’ont pu être faits : {unchecked} (réussis : {passed})',
   },
   'privacy.incomplete.try': {
     en: 'run it as root on the sensor, with both services running; each line above says what it lacks',

@@ -177,5 +177,6 @@ export const state = {
   'config.right': { en: '{path} is valid.', fr: '{path} est valide.' },
   'config.ofSensor': { en: 'Sensor {sensor} at {site}, {adapter} {device}, to {url}.', fr: 'Capteur {sensor} à {site}, {adapter} {device}, vers {url}.' },
   'config.defaults': { en: 'defaults: {values}', fr: 'par défaut : {values}' },
+  'config.redacted': { en: '(redacted)', fr: '(masqué)' },
   'config.file': { en: 'file', fr: 'fichier' },
 } as const satisfies Record<string, Message>;

@@ -131,12 +131,11 @@ const toleranceMs = 100; // a process's start is known to 10 ms
 /** What is read at the start only is what runs only if it has not been changed since. */
 const unchanged: SensorCheck = {
   id: 'unchanged',
-  byHand: (machine) =>
-    `ps -o pid,lstart,args -p ${
-      halvesOf(machine)
-        .map(({ pid }) => pid)
-        .join(',') || '1'
-    }; stat -c '%z %n' ${shellWord(machine.configPath)} ${shellWord(machine.config.model.path)}/*; find ${shellWord(machine.installation)} -type f -printf '%C+ %p\\n' | sort | tail -1`,
+  byHand(machine) {
+    const pids = halvesOf(machine).map(({ pid }) => pid);
+    if (pids.length === 0) return 'systemctl status tocsin-listener tocsin-courier';
+    return `ps -o pid,lstart,args -p ${pids.join(',')}; stat -c '%z %n' ${shellWord(machine.configPath)} ${shellWord(machine.config.model.path)}/*; find ${shellWord(machine.installation)} -type f -printf '%C+ %p\\n' | sort | tail -1`;
+  },
   run(machine) {
     const halves = halvesOf(machine);
     if (halves.length < 2) return unchecked('privacy.unchanged.none');
