@@ -1,11 +1,12 @@
 // The only file that imports mqtt, and only when a connection is opened, so that the listener never loads it.
-import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
+import { takeAnswersOnly } from './answers-only.ts';
 import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
+import { always, takeTimeForEachAddress } from './mqtt-options.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { contentTypeOf } from './topics.ts';
 
@@ -14,18 +15,6 @@ const sessionTakenOver = 142;
 
 /** mqtt.js passes options that it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
-/** For `wss` the options stand in `wsOptions`. Set explicitly, they override NODE_TLS_REJECT_UNAUTHORIZED. */
-const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true, wsOptions: { minVersion: 'TLSv1.2', rejectUnauthorized: true } } as const;
-
-/**
- * Raises the time for each address of a name that has several. Node's default of 250 ms is shorter than a handshake
- * over a weak link, so the address that answers would never be reached. It becomes a third of the connection time-out,
- * for the whole process, since mqtt.js does not pass the option on.
- */
-function takeTimeForEachAddress(connectMs: number): void {
-  setDefaultAutoSelectFamilyAttemptTimeout(Math.round(connectMs / 3));
-}
-
 /**
  * Publishes with QoS 1. MQTT 5 by default: a broker of version 3.1.1 acknowledges what it refuses, and the event would
  * be lost. The reconnect and the offline queue of the client are off, since they keep messages in memory without bound;
@@ -35,7 +24,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
   return async (will, signal) => {
     const options: TlsOptions = {
       ...credentials,
-      ...tls,
+      ...always,
       clientId,
       protocolVersion: mqtt.protocol === '5' ? 5 : 4,
       clean: true,
@@ -46,15 +35,17 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true, properties: { contentType: contentTypeOf(will.topic) } },
     };
     takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
-    return opened(mqtt.url, options, mqtt, signal).catch((cause: unknown) => {
-      throw new BrokerError(
-        `Expected the broker at ${shownUrl(mqtt.url)} to accept the sensor, got: ${messageOf(cause)}`,
-        'check mqtt.url, the certificates and that the broker runs',
-        false,
-        { cause },
-      );
-    });
+    return opened(mqtt.url, options, mqtt, signal).catch((cause: unknown) => Promise.reject(notAccepted(mqtt.url, cause)));
   };
+}
+
+function notAccepted(url: string, cause: unknown): BrokerError {
+  return new BrokerError(
+    `Expected the broker at ${shownUrl(url)} to accept the sensor, got: ${messageOf(cause)}`,
+    'check mqtt.url, the certificates and that the broker runs',
+    false,
+    { cause },
+  );
 }
 
 /** Limits from the CONNACK (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6): unacknowledged messages at once, and bytes of each. */
@@ -70,6 +61,7 @@ interface Limits {
 async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt'], signal: AbortSignal): Promise<Publisher> {
   const { connect } = await import('mqtt');
   const client = connect(url, options);
+  takeAnswersOnly(client);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => fail(new LinkError('unreachable', `no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
     const onClose = () => fail(new LinkError('connection_lost', 'the connection broke'));
@@ -125,6 +117,7 @@ function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits,
   client.on('close', onLost);
   client.on('error', (error) => {
     if (/keepalive timeout/i.test(messageOf(error))) end = new LinkError('no_answer', 'no PINGRESP in time'); // the client ends the connection then, not the broker
+    if (error instanceof LinkError) end = error;
     onLost();
   });
   return {
@@ -222,30 +215,35 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
   const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
   const options: TlsOptions = {
     ...credentials,
-    ...tls,
+    ...always,
     clientId,
     protocolVersion,
     clean: true,
     connectTimeout: timeoutMs,
     reconnectPeriod: 0,
   };
-  const { connectAsync } = await import('mqtt');
+  const { connect } = await import('mqtt');
   takeTimeForEachAddress(timeoutMs);
-  const client = await connectAsync(mqtt.url, options, false).catch((cause: unknown) => {
-    throw new BrokerError(
-      `Expected the broker at ${shownUrl(mqtt.url)} to accept the sensor, got: ${messageOf(cause)}`,
-      'check mqtt.url, the certificates and that the broker runs',
-      false,
-      { cause },
-    );
+  const client = connect(mqtt.url, options);
+  takeAnswersOnly(client);
+  await new Promise((resolve, reject) => {
+    client.on('error', reject); // stays: what is asked for later rejects by itself
+    client.once('close', () => reject(new LinkError('connection_lost', 'the connection broke')));
+    client.once('connect', resolve);
+  }).catch((cause: unknown) => {
+    client.end(true);
+    throw notAccepted(mqtt.url, cause);
   });
-  client.on('error', () => undefined); // what was asked for rejects by itself
   let unanswered = 0;
-  const cause = new LinkError('no_answer', 'no answer');
   const bounded = <T>(work: Promise<T>) => {
     const late = new Promise<never>((_, reject) => {
       setTimeout(
-        () => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, { cause })),
+        () =>
+          reject(
+            new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, {
+              cause: new LinkError('no_answer', 'no answer'),
+            }),
+          ),
         timeoutMs,
       ).unref();
     });

@@ -60,11 +60,13 @@ export async function openFaultProxy(brokerPort: number) {
  * ends the connection. All its clients have one name: `oneSession` ends earlier sessions with reason code 142. With
  * `receiveMaximum` it answers after 20 ms, and ends a connection with more unanswered messages with reason code 147
  * (MQTT 5, 3.3.4); with `maximumPacketSize` it ends one with a larger packet with reason code 149 (3.2.2.3.6).
+ * A Buffer is sent as it is, in place of an answer.
  */
 export async function openScriptedBroker(answer: {
   /** With `disconnect` it accepts and ends the connection in the same segment. */
-  connack?: () => number | { disconnect: number };
-  puback: (topic: string, payload: string, bytes: number) => number | { disconnect: number } | undefined;
+  connack?: () => number | Buffer | { disconnect: number };
+  /** `id` is the packet identifier of the message, two bytes. */
+  puback: (topic: string, payload: string, bytes: number, id: Buffer) => number | Buffer | { disconnect: number } | undefined;
   oneSession?: true;
   receiveMaximum?: number;
   maximumPacketSize?: number;
@@ -100,7 +102,8 @@ export async function openScriptedBroker(answer: {
           ];
           const code = answer.connack?.() ?? 0;
           const connack = (reason: number) => [0x20, 3 + properties.length, 0, reason, properties.length, ...properties];
-          if (typeof code === 'object') socket.end(Buffer.from([...connack(0), 0xe0, 2, code.disconnect, 0]));
+          if (Buffer.isBuffer(code)) socket.write(code);
+          else if (typeof code === 'object') socket.end(Buffer.from([...connack(0), 0xe0, 2, code.disconnect, 0]));
           else socket.write(Buffer.from(connack(code)));
         } else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
         else if (type === 14 && !answer.neverEnds) socket.end();
@@ -108,9 +111,11 @@ export async function openScriptedBroker(answer: {
         else if (type === 3) {
           const topicEnd = 2 + body.readUInt16BE(0);
           const properties = body.readUInt8(topicEnd + 2); // under 128 bytes: one byte of length
-          const code = answer.puback(body.toString('utf8', 2, topicEnd), body.toString('utf8', topicEnd + 3 + properties), packet.bytes);
-          if (typeof code === 'object') socket.end(Buffer.from([0xe0, 2, code.disconnect, 0]));
-          else if (code !== undefined) reply(Buffer.from([0x40, 4, body.readUInt8(topicEnd), body.readUInt8(topicEnd + 1), code, 0]));
+          const id = body.subarray(topicEnd, topicEnd + 2);
+          const code = answer.puback(body.toString('utf8', 2, topicEnd), body.toString('utf8', topicEnd + 3 + properties), packet.bytes, id);
+          if (Buffer.isBuffer(code)) socket.write(code);
+          else if (typeof code === 'object') socket.end(Buffer.from([0xe0, 2, code.disconnect, 0]));
+          else if (code !== undefined) reply(Buffer.from([0x40, 4, ...id, code, 0]));
         }
       }
     });
