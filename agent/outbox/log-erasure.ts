@@ -14,13 +14,16 @@ const retryMs = 600_000; // where another process was in the way
  * INVARIANTS: the log begins anew by SQLite's own rules, with the first write after all of it was brought into the
  * file. Only bytes that SQLite no longer reads are overwritten: those after the last frame, where no frame of this log
  * follows, while this connection keeps all others from writing. The log keeps its length: one that grows costs the disk
- * half as much again for each write.
+ * half as much again for each write. The shared memory stays open for as long as the outbox: it carries SQLite's locks,
+ * and closing any descriptor of a file drops all locks of the process on it. Others would then write at the same time,
+ * and who opens the outbox next would truncate it.
  */
 export class LogErasure {
   readonly #path: string;
   readonly #file: OpenedFile;
   readonly #db: SqliteDatabase;
   readonly #countGone: Statement<[], number>;
+  readonly #memory: number;
   #gone = 0; // events, when it was done last
   #nextMs = performance.now() + everyMs;
 
@@ -28,7 +31,13 @@ export class LogErasure {
     this.#path = path;
     this.#file = file;
     this.#db = db;
+    this.#memory = openSync(`${path}-shm`, 'r');
     this.#countGone = db.prepare<[], number>("SELECT sum(events) FROM fate WHERE name IN ('sent', 'expired')").pluck();
+  }
+
+  /** Call it once SQLite has closed the outbox. */
+  close(): void {
+    closeSync(this.#memory);
   }
 
   get #log(): string {
@@ -59,7 +68,7 @@ export class LogErasure {
     this.#db.exec('BEGIN IMMEDIATE');
     try {
       this.#file.check(); // none takes its place while this holds it
-      const from = staleFrom(this.#path);
+      const from = staleFrom(this.#log, this.#memory);
       if (from === undefined) return false;
       const to = readFileSync(this.#log).findLastIndex((byte) => byte !== 0) + 1;
       if (to > from) overwrite(this.#log, from, to);

@@ -253,6 +253,7 @@ class SqliteOutbox implements Outbox {
     if (this.#file.isInPlace()) releaseNumbers(this.#db, () => this.#use.reserve === true || this.#use.listenerRuns?.() === false);
     else if (this.#file.isWithoutLog()) bringIfPossible(this.#db); // a file that was set aside stays as it is
     this.#db.close();
+    this.#erasure?.close();
   }
 
   #makeRoom(): void {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
 
 /**
@@ -93,11 +93,11 @@ export function headerOf(walPath: string): Buffer | undefined {
 
 /**
  * The offset after the last frame of the WAL that SQLite reads. Undefined if a frame of this log, by its salts, stands
- * behind that, or if the shared memory does not list exactly the whole frames: processes that have the outbox open may
- * still read others. Call it only while nobody can write.
+ * behind that, or if the shared memory, an open file, does not list exactly the whole frames: processes that have the
+ * outbox open may still read others. Call it only while nobody can write.
  */
-export function staleFrom(path: string): number | undefined {
-  const [wal, log, index] = [readOrNothing(`${path}-wal`), intactFrames(`${path}-wal`), readIndex(`${path}-shm`)];
+export function staleFrom(walPath: string, memory: number): number | undefined {
+  const [wal, log, index] = [readOrNothing(walPath), intactFrames(walPath), indexIn(memory)];
   if (!wal || !log?.isHeaderIntact || !index?.salts.equals(log.salts) || index.frames !== log.frames) return undefined;
   const frameBytes = 24 + wal.readUInt32BE(8);
   const end = 32 + log.frames * frameBytes;
@@ -112,9 +112,24 @@ interface WalIndex {
   readonly salts: Buffer;
 }
 
+/** Do not call it while this process has the outbox open: closing a file drops all locks of the process on it. */
 function readIndex(path: string): WalIndex | undefined {
-  const bytes = readOrNothing(path);
-  if (!bytes || bytes.length < 136) return undefined;
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch {
+    return undefined;
+  }
+  try {
+    return indexIn(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function indexIn(file: number): WalIndex | undefined {
+  const bytes = Buffer.alloc(136);
+  if (readSync(file, bytes, 0, bytes.length, 0) < bytes.length) return undefined;
   const header = bytes.subarray(0, 48);
   const number = (at: number) => (endianness() === 'LE' ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
   // there are two copies: if they differ, a process died while it wrote them

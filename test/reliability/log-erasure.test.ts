@@ -2,7 +2,21 @@
 // for damage. The clock is simulated.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -144,6 +158,30 @@ test('no other connection can write while the log is overwritten', () => {
   expect(filesWith(1, 1)).toEqual([]);
 });
 
+test('an erasure keeps the locks of SQLite: other processes neither write meanwhile nor truncate the shared memory later', () => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-locks-')), 'outbox.db');
+  const alone = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+  onTestFinished(() => alone.close());
+  const { ino } = statSync(`${path}-shm`);
+  const locks = () => readFileSync('/proc/locks', 'utf8').match(new RegExp(`:${ino} `, 'g'))?.length; // proc(5): DEVICE:INODE
+  expect(locks(), 'of a process that has it open').toBe(1);
+  alone.append(recordedEvent(1));
+  alone.acknowledge([1]);
+  const { exec } = Database.prototype;
+  const before: [string, number | undefined][] = [];
+  vi.spyOn(Database.prototype, 'exec').mockImplementation(function (this: Database.Database, sql: string) {
+    before.push([sql, locks()]);
+    return exec.call(this, sql);
+  });
+  nowMs += hourMs;
+  alone.writeHearing(hearingRecord());
+  expect(before).toEqual([
+    ['BEGIN IMMEDIATE', 1],
+    ['ROLLBACK', 3], // it reads, and it alone writes
+  ]);
+  expect(locks()).toBe(1);
+});
+
 test('the log of a file that replaced this one is not overwritten', () => {
   store(1, 20);
   courier.acknowledge([1]);
@@ -171,18 +209,24 @@ test('staleFrom gives the end of the last valid frame, and nothing if a frame fo
   for (let i = 1; i <= 300; i++) store(i, i);
   const log = `${path}-wal`;
   const copy = join(mkdtempSync(join(tmpdir(), 'tocsin-stale-')), 'outbox.db');
+  const stale = () => {
+    const memory = openSync(`${copy}-shm`, 'r');
+    const from = staleFrom(`${copy}-wal`, memory);
+    closeSync(memory);
+    return from;
+  };
   const damaged = (at: number) => {
     for (const end of ['-wal', '-shm']) cpSync(`${path}${end}`, `${copy}${end}`);
     if (at > 0) overwrite(`${copy}-wal`, at, 1, (i) => i);
-    return staleFrom(copy);
+    return stale();
   };
   const live = liveBytes(log);
   expect(live).toBeLessThan(statSync(log).size);
   expect(damaged(0)).toBe(live);
   expect(damaged(32 + 2 * frameBytes + 500)).toBeUndefined();
   expect(damaged(live - frameBytes + 8), 'the salt of the last frame, which an open connection still reads').toBeUndefined();
-  rmSync(`${copy}-shm`);
-  expect(staleFrom(copy)).toBeUndefined();
+  truncateSync(`${copy}-shm`);
+  expect(stale()).toBeUndefined();
 });
 
 test.each([
