@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { freeBeside } from './disk.ts';
 
 export const ballastBytes = 1_000_000;
@@ -21,7 +21,9 @@ export class Ballast {
 
   /** Lays it again when there is space. */
   lay(): void {
-    const size = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
+    const found = lstatSync(this.#path, { throwIfNoEntry: false });
+    const size = found?.size ?? 0;
+    if (found && !found.isFile()) return; // a pipe would wait for somebody who reads, and a link lead elsewhere
     if (size >= ballastBytes || freeBeside(this.#path) <= refillBytes) return;
     if (size > 0 && readFileSync(this.#path).some((byte) => byte !== 0)) return; // no ballast of ours: `privacy verify` is to find it
     // synced: after a power cut an unsynced file is short, or takes no space

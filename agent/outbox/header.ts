@@ -1,7 +1,7 @@
 // The constant parts of an outbox file's header. With one byte of it overwritten, SQLite takes the file for read-only
 // or for no database, or reads other pages than were written, although every row is still there.
 // https://www.sqlite.org/fileformat2.html#the_database_header
-import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, fsyncSync, constants as modes, openSync, readSync, writeSync } from 'node:fs';
 import { hasCode } from '../lib/errors.ts';
 
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
@@ -27,7 +27,7 @@ const constants: readonly (readonly [at: number, is: readonly number[], or?: num
 /** Whether a file has a header that SQLite never writes for an outbox, or one that the disk can no longer read. */
 export function hasWrongHeader(path: string): boolean {
   if (!existsSync(path)) return false;
-  const file = openSync(path, 'r');
+  const file = openSync(path, modes.O_RDONLY | modes.O_NONBLOCK); // a pipe would wait for somebody who writes
   try {
     const header = readHeader(file);
     return header === 'unreadable' || (header !== undefined && wrongIn(header).length > 0);

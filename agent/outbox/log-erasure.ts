@@ -1,7 +1,8 @@
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { type BesideFile, readingBeside } from './beside.ts';
 import type { OpenedFile } from './opened-file.ts';
 import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite.ts';
-import { headerOf, staleFrom } from './wal-check.ts';
+import { headerOf, indexBytes, staleFrom } from './wal-check.ts';
 
 const everyMs = 3_600_000; // each costs the disk as much as an event
 const retryMs = 600_000; // where another process was in the way
@@ -68,11 +69,9 @@ export class LogErasure {
     this.#db.exec('BEGIN IMMEDIATE');
     try {
       this.#file.check(); // none takes its place while this holds it
-      const from = staleFrom(this.#log, this.#memory);
-      if (from === undefined) return false;
-      const to = readFileSync(this.#log).findLastIndex((byte) => byte !== 0) + 1;
-      if (to > from) overwrite(this.#log, from, to);
-      return true;
+      const memory = Buffer.alloc(indexBytes);
+      readSync(this.#memory, memory, 0, indexBytes, 0);
+      return readingBeside(this.#log, (log) => overwrite(log, staleFrom(log, memory)), constants.O_RDWR) ?? false;
     } finally {
       this.#db.exec('ROLLBACK');
     }
@@ -80,14 +79,20 @@ export class LogErasure {
 }
 
 /** The log carries no locks: closing a file drops all locks of the process on it. */
-function overwrite(path: string, from: number, to: number): void {
-  const log = openSync(path, 'r+');
-  try {
-    writeSync(log, Buffer.alloc(to - from), 0, to - from, from);
-    fsyncSync(log);
-  } finally {
-    closeSync(log);
+function overwrite({ descriptor, pieces }: BesideFile, from: number | undefined): boolean {
+  if (from === undefined) return false;
+  let at = from;
+  let any = false;
+  for (const piece of pieces(from, 1)) {
+    const zeros = Buffer.alloc(piece.length);
+    if (!piece.equals(zeros)) {
+      writeSync(descriptor, zeros, 0, zeros.length, at);
+      any = true;
+    }
+    at += piece.length;
   }
+  if (any) fsyncSync(descriptor);
+  return true;
 }
 
 /** Errors are ignored: the same disk fault keeps events from being stored, and is reported there. */

@@ -48,6 +48,14 @@ export function hasOurSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean
   return schemasIn(fresh).at(-1) === schemaOf(db);
 }
 
+/**
+ * Whether it has the schema of a release up to this one, or none yet. Ask before anything else of a file: a view or a
+ * constraint that somebody wrote into it would run, for ever or in any amount of memory.
+ */
+export function hasKnownSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
+  return [none, ...schemasIn(fresh)].includes(schemaOf(db));
+}
+
 /** Whether it has the schema of an earlier release, which a half of this one migrates when it starts. */
 export function hasEarlierSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
   return schemasIn(fresh).slice(0, -1).includes(schemaOf(db));
@@ -62,6 +70,8 @@ function schemasIn(fresh: SqliteDatabase): string[] {
   fresh.close();
   return schemas;
 }
+
+const none = '[]';
 
 function schemaOf(db: SqliteDatabase): string {
   return JSON.stringify(db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all());

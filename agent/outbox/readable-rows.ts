@@ -21,6 +21,16 @@ export function writing<T>(work: () => T): T | undefined {
   return unless(/^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/, work);
 }
 
+/**
+ * Whether the schema runs nothing when its tables are read: a view, a virtual table or a generated column that somebody
+ * wrote into it may take for ever, or any amount of memory. A schema that cannot be parsed runs nothing either.
+ */
+export function isOfPlainTables(db: SqliteDatabase): boolean {
+  const sql = `SELECT 1 FROM pragma_table_list AS t WHERE t.schema = 'main'
+    AND (t.type <> 'table' OR EXISTS (SELECT 1 FROM pragma_table_xinfo(t.name) WHERE hidden <> 0)) LIMIT 1`;
+  return reading(() => db.prepare(sql).all().length) !== 1;
+}
+
 /** Undefined for an error with an SQLite code that is not `thrown`. */
 function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {

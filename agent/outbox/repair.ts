@@ -5,7 +5,7 @@ import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import type { Gap } from './outbox.ts';
 import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
-import { isOfShape, readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
+import { isOfPlainTables, isOfShape, readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
 import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unusedHour } from './reserved-numbers.ts';
 import { insertSql, pendingSql, type Row } from './rows.ts';
 import { forgetSchema, mendSchema, notedId } from './schema-note.ts';
@@ -93,7 +93,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
         damaged = reading(() => open(path));
       }
       // if nothing can be read: a new outbox with an id of its own
-      if (damaged) copyLocked(path, damaged, fresh, progress);
+      if (damaged && isOfPlainTables(damaged)) copyLocked(path, damaged, fresh, progress);
       fresh.pragma('journal_mode = WAL');
     } finally {
       fresh.close();

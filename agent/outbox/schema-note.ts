@@ -2,14 +2,16 @@
 // own. They are kept a second time, in PATH.schema, and put back where they are damaged. A note is a hint: if it is
 // missing, damaged or of another outbox, it changes nothing.
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { z } from 'zod';
 import { hasCode } from '../lib/errors.ts';
+import { readingBeside } from './beside.ts';
 import { headerBytes, pageBytes } from './header.ts';
-import { reading } from './readable-rows.ts';
+import { isOfPlainTables, reading } from './readable-rows.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 
 const blockBytes = 4096; // of the file systems that a card has
+const mostNoteBytes = 1_000_000; // fifty times what one takes
 const pagesInBlock = blockBytes / pageBytes;
 const blockOf = (page: number) => Math.floor((page - 1) / pagesInBlock);
 
@@ -91,7 +93,7 @@ export function forgetSchema(path: string): void {
 /** Whether a note holds anything but the pages in the file. Do not call it while this process has the outbox open. */
 export function isFalseNote(path: string): boolean {
   const note = readNote(path);
-  return !note || !existsSync(path) || readFileSync(noteOf(path), 'utf8') !== textOf(note) || damagedPages(path, note).length > 0;
+  return !note || !existsSync(path) || textAt(path) !== textOf(note) || damagedPages(path, note).length > 0;
 }
 
 /**
@@ -113,7 +115,7 @@ export function mendSchema(path: string, open: OpenDatabase): boolean {
   let isOfThis = false;
   try {
     if (!writePages(path, damaged, 'noted')) return false;
-    const id = reading(() => asking(path, open, idOf));
+    const id = reading(() => asking(path, open, (db) => (isOfPlainTables(db) ? idOf(db) : 'of a schema that is not ours')));
     // the page of the id may be damaged as well: then most of the schema must match the note
     const isLikely = () => damaged.length * 2 < note.pages.length && reading(() => asking(path, open, schemaIn)) !== undefined;
     isOfThis = id === undefined ? isLikely() : id === note.outbox;
@@ -203,13 +205,17 @@ function asking<T>(path: string, open: OpenDatabase, ask: (db: SqliteDatabase) =
 /** Undefined if there is none, or if it is not exactly as it was written. */
 function readNote(path: string): SchemaNote | undefined {
   try {
-    const { note, sha256 } = Summed.parse(JSON.parse(readFileSync(noteOf(path), 'utf8')));
+    const { note, sha256 } = Summed.parse(JSON.parse(textAt(path)));
     if (sha256 !== sumOf(note)) return undefined;
     const parsed = Note.parse(JSON.parse(note));
     return parsed.pages.every(({ page, content }) => Buffer.from(content, 'base64').length === placeOf(page).length) ? parsed : undefined;
   } catch {
     return undefined;
   }
+}
+
+function textAt(path: string): string {
+  return readingBeside(noteOf(path), ({ read }) => read(0, mostNoteBytes).toString('utf8')) ?? '';
 }
 
 function textOf(note: SchemaNote): string {

@@ -3,7 +3,7 @@ import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
 import { createFile } from './files.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
-import { hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
+import { hasKnownSchema, hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
 import { forgetSchema, isNoted, mendSchema, notedOf, noteSchema } from './schema-note.ts';
 import { bringIntoFile, damage, flawIn, isDamage, openSqlite, type SqliteDatabase } from './sqlite.ts';
@@ -89,6 +89,7 @@ function checkFiles(path: string): void {
 function check(db: SqliteDatabase, path: string): void {
   if (isFalseVersion(db, openInMemory)) throw damage('no release has its schema version');
   refuseLater(db); // before what takes long, for it is tried again every second
+  if (!hasKnownSchema(db, openInMemory())) throw damage('the schema is not one of a release');
   if (flawIn(db)) throw damage('the file is damaged');
   migrate(db, () => skipLostNumbers(db, path));
   if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');

@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
 import type { Clock } from '../lib/clock.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
-import { hasEarlierSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
+import { hasEarlierSchema, hasKnownSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
 import { flawIn, type SqliteDatabase } from './sqlite.ts';
@@ -60,6 +60,7 @@ export function viewOutbox(path: string): OutboxView {
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {
     if (!isFalseVersion(db, openInMemory)) refuseLater(db);
+    if (!hasKnownSchema(db, openInMemory())) throw new Error('its schema is not one of a release');
     const flaw = flawIn(db);
     if (flaw) throw new Error(flaw.split('\n').slice(0, 2).join('; ').slice(0, 80));
   } catch (error) {
@@ -120,7 +121,7 @@ export function schemaOf(path: string): { text: string; sound: boolean; earlier:
   try {
     return db.transaction(() => ({
       text: schemaText(db),
-      sound: db.pragma('quick_check', { simple: true }) === 'ok',
+      sound: hasKnownSchema(db, openInMemory()) && db.pragma('quick_check', { simple: true }) === 'ok',
       earlier: hasEarlierSchema(db, openInMemory()),
     }))();
   } finally {

@@ -1,5 +1,11 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { type BesideFile, readingBeside } from './beside.ts';
+import { pageBytes } from './header.ts';
+
+const headBytes = 32; // of the log
+const beginsWith = headBytes + 24; // with what the first frame begins with
+const frameBytes = 24 + pageBytes;
+export const indexBytes = 136; // of the shared memory: what is read here
 
 /**
  * Counts the commits that stand in a WAL file after the last one that SQLite will read. After a power cut that is at
@@ -7,25 +13,25 @@ import { endianness } from 'node:os';
  * silently. Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
  */
 export function commitsBeyondDamage(walPath: string): number {
-  const wal = readOrNothing(walPath);
-  if (!wal || wal.length < 32) return 0;
-  const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
-  const frameBytes = 24 + wal.readUInt32BE(8);
-  const salts = wal.subarray(16, 24);
-  let sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
-  let intact = sums[0] === wal.readUInt32BE(24) && sums[1] === wal.readUInt32BE(28);
-  if (!intact && isHalfBegun(wal)) return 0;
+  return readingBeside(walPath, commitsBeyondDamageIn) ?? 0;
+}
+
+function commitsBeyondDamageIn(file: BesideFile): number {
+  const log = readHead(file);
+  if (!log || (!log.isHeaderIntact && log.isHalfBegun)) return 0;
+  let { sums, isHeaderIntact: intact } = log;
   let commits = 0;
-  for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
-    if (!wal.subarray(at + 8, at + 16).equals(salts)) {
-      if (intact) intact = false;
+  for (const frame of framesOf(file)) {
+    if (frame.length < frameBytes) break;
+    if (!saltsOf(frame).equals(log.salts)) {
+      intact = false;
       continue;
     }
     if (intact) {
-      sums = checksum(checksum(sums, wal.subarray(at, at + 8), littleEndian), wal.subarray(at + 24, at + frameBytes), littleEndian);
-      intact = sums[0] === wal.readUInt32BE(at + 16) && sums[1] === wal.readUInt32BE(at + 20);
+      sums = checksumWith(sums, frame, log.littleEndian);
+      intact = isSum(sums, frame, 16);
     }
-    if (!intact && wal.readUInt32BE(at + 4) > 0) commits++;
+    if (!intact && frame.readUInt32BE(4) > 0) commits++;
   }
   return commits;
 }
@@ -44,7 +50,7 @@ export function commitsBeyondDamage(walPath: string): number {
 export function lacksCommits(path: string): boolean {
   const index = readIndex(`${path}-shm`);
   if (!index || index.frames <= index.inMainFile) return false;
-  const log = intactFrames(`${path}-wal`);
+  const log = readingBeside(`${path}-wal`, intactFrames);
   if (log?.isHalfBegun || (log?.isHeaderIntact && isLater(log.salts, index.salts))) return false;
   const short = !log?.salts.equals(index.salts) || log.frames < index.frames;
   // another process may have begun the log anew in between
@@ -56,7 +62,7 @@ export function lacksCommits(path: string): boolean {
  * log that begins anew has a header, or part of one if the power failed while it was written.
  */
 export function isWithoutHeader(walPath: string): boolean {
-  const log = intactFrames(walPath);
+  const log = readingBeside(walPath, readHead);
   return !log?.isHeaderIntact && !log?.isHalfBegun;
 }
 
@@ -65,8 +71,8 @@ export function isWithoutHeader(walPath: string): boolean {
  * began anew, with all frames in the file. The old header is known: the first frame has its salts, its count was one
  * less, and its end is still there.
  */
-function isHalfBegun(wal: Buffer): boolean {
-  if (wal.length < 32 + 24) return false;
+function isHalfBegunAs(wal: Buffer): boolean {
+  if (wal.length < beginsWith) return false;
   const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
   const before = Buffer.from(wal.subarray(0, 24));
   before.writeUInt32BE((wal.readUInt32BE(12) - 1) >>> 0, 12);
@@ -88,20 +94,19 @@ function isLater(salts: Buffer, than: Buffer): boolean {
 
 /** The first bytes of a WAL; they differ once it has begun anew. */
 export function headerOf(walPath: string): Buffer | undefined {
-  return readOrNothing(walPath)?.subarray(0, 32);
+  return readingBeside(walPath, ({ read }) => read(0, headBytes));
 }
 
 /**
  * The offset after the last frame of the WAL that SQLite reads. Undefined if a frame of this log, by its salts, stands
- * behind that, or if the shared memory, an open file, does not list exactly the whole frames: processes that have the
- * outbox open may still read others. Call it only while nobody can write.
+ * behind that, or if the shared memory does not list exactly the whole frames: processes that have the outbox open may
+ * still read others. Call it only while nobody can write.
  */
-export function staleFrom(walPath: string, memory: number): number | undefined {
-  const [wal, log, index] = [readOrNothing(walPath), intactFrames(walPath), indexIn(memory)];
-  if (!wal || !log?.isHeaderIntact || !index?.salts.equals(log.salts) || index.frames !== log.frames) return undefined;
-  const frameBytes = 24 + wal.readUInt32BE(8);
-  const end = 32 + log.frames * frameBytes;
-  for (let at = end; at + 16 <= wal.length; at += frameBytes) if (wal.subarray(at + 8, at + 16).equals(log.salts)) return undefined;
+export function staleFrom(file: BesideFile, memory: Buffer): number | undefined {
+  const [log, index] = [intactFrames(file), indexIn(memory)];
+  if (!log?.isHeaderIntact || !index?.salts.equals(log.salts) || index.frames !== log.frames) return undefined;
+  const end = headBytes + log.frames * frameBytes;
+  for (const frame of framesOf(file, end)) if (frame.length >= 16 && saltsOf(frame).equals(log.salts)) return undefined;
   return end;
 }
 
@@ -114,22 +119,11 @@ interface WalIndex {
 
 /** Do not call it while this process has the outbox open: closing a file drops all locks of the process on it. */
 function readIndex(path: string): WalIndex | undefined {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch {
-    return undefined;
-  }
-  try {
-    return indexIn(file);
-  } finally {
-    closeSync(file);
-  }
+  return readingBeside(path, ({ read }) => indexIn(read(0, indexBytes)));
 }
 
-function indexIn(file: number): WalIndex | undefined {
-  const bytes = Buffer.alloc(136);
-  if (readSync(file, bytes, 0, bytes.length, 0) < bytes.length) return undefined;
+function indexIn(bytes: Buffer): WalIndex | undefined {
+  if (bytes.length < indexBytes) return undefined;
   const header = bytes.subarray(0, 48);
   const number = (at: number) => (endianness() === 'LE' ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
   // there are two copies: if they differ, a process died while it wrote them
@@ -139,31 +133,53 @@ function indexIn(file: number): WalIndex | undefined {
   return { header, frames: number(16), inMainFile: number(96), salts: header.subarray(32, 40) };
 }
 
-/** How many frames of a WAL are whole, counted from the first. */
-function intactFrames(path: string): { isHeaderIntact: boolean; isHalfBegun: boolean; salts: Buffer; frames: number } | undefined {
-  const wal = readOrNothing(path);
-  if (!wal || wal.length < 32) return undefined;
-  const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
-  const frameBytes = 24 + wal.readUInt32BE(8);
-  const salts = wal.subarray(16, 24);
-  let sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
-  let frames = 0;
-  if (sums[0] !== wal.readUInt32BE(24) || sums[1] !== wal.readUInt32BE(28)) return { isHeaderIntact: false, isHalfBegun: isHalfBegun(wal), salts, frames };
-  for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
-    if (!wal.subarray(at + 8, at + 16).equals(salts)) break;
-    sums = checksum(checksum(sums, wal.subarray(at, at + 8), littleEndian), wal.subarray(at + 24, at + frameBytes), littleEndian);
-    if (sums[0] !== wal.readUInt32BE(at + 16) || sums[1] !== wal.readUInt32BE(at + 20)) break;
-    frames++;
-  }
-  return { isHeaderIntact: true, isHalfBegun: false, salts, frames };
+interface Head {
+  readonly isHeaderIntact: boolean;
+  readonly isHalfBegun: boolean;
+  readonly littleEndian: boolean;
+  readonly salts: Buffer;
+  readonly sums: Sums;
 }
 
-function readOrNothing(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path);
-  } catch {
-    return undefined;
+/** What the header of a WAL says; undefined if there is none. */
+function readHead(file: BesideFile): Head | undefined {
+  const wal = file.read(0, beginsWith);
+  if (wal.length < headBytes) return undefined;
+  const littleEndian = wal.readUInt32BE(0) === 0x377f0682;
+  const sums = checksum([0, 0], wal.subarray(0, 24), littleEndian);
+  const isHeaderIntact = isSum(sums, wal, 24);
+  const isHalfBegun = !isHeaderIntact && isHalfBegunAs(wal);
+  return { isHeaderIntact, isHalfBegun, littleEndian, salts: wal.subarray(16, 24), sums };
+}
+
+/** How many frames of a WAL are whole, counted from the first. */
+function intactFrames(file: BesideFile): (Head & { readonly frames: number }) | undefined {
+  const log = readHead(file);
+  let frames = 0;
+  if (!log?.isHeaderIntact) return log && { ...log, frames };
+  let { sums } = log;
+  for (const frame of framesOf(file)) {
+    if (frame.length < frameBytes || !saltsOf(frame).equals(log.salts)) break;
+    sums = checksumWith(sums, frame, log.littleEndian);
+    if (!isSum(sums, frame, 16)) break;
+    frames++;
   }
+  return { ...log, frames };
+}
+
+/** Every frame, and what is left behind the last whole one. A buffer is valid until the next is asked for. */
+function* framesOf(file: BesideFile, from = headBytes): Generator<Buffer> {
+  for (const piece of file.pieces(from, frameBytes)) for (let at = 0; at < piece.length; at += frameBytes) yield piece.subarray(at, at + frameBytes);
+}
+
+const saltsOf = (frame: Buffer) => frame.subarray(8, 16);
+
+function checksumWith(sums: Sums, frame: Buffer, littleEndian: boolean): Sums {
+  return checksum(checksum(sums, frame.subarray(0, 8), littleEndian), frame.subarray(24), littleEndian);
+}
+
+function isSum([first, second]: Sums, bytes: Buffer, at: number): boolean {
+  return first === bytes.readUInt32BE(at) && second === bytes.readUInt32BE(at + 4);
 }
 
 type Sums = readonly [number, number];

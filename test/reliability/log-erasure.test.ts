@@ -2,26 +2,13 @@
 // for damage. The clock is simulated.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFileSync,
-  closeSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { readingBeside } from '../../agent/outbox/beside.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { staleFrom } from '../../agent/outbox/wal-check.ts';
@@ -209,12 +196,7 @@ test('staleFrom gives the end of the last valid frame, and nothing if a frame fo
   for (let i = 1; i <= 300; i++) store(i, i);
   const log = `${path}-wal`;
   const copy = join(mkdtempSync(join(tmpdir(), 'tocsin-stale-')), 'outbox.db');
-  const stale = () => {
-    const memory = openSync(`${copy}-shm`, 'r');
-    const from = staleFrom(`${copy}-wal`, memory);
-    closeSync(memory);
-    return from;
-  };
+  const stale = () => readingBeside(`${copy}-wal`, (log) => staleFrom(log, readFileSync(`${copy}-shm`)));
   const damaged = (at: number) => {
     for (const end of ['-wal', '-shm']) cpSync(`${path}${end}`, `${copy}${end}`);
     if (at > 0) overwrite(`${copy}-wal`, at, 1, (i) => i);

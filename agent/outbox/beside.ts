@@ -1,0 +1,48 @@
+// Files beside an outbox that are read by hand. Either half can put anything in their place: a pipe or a device must not
+// keep the other waiting, nor a file of gigabytes fill its memory.
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+
+const mostBytes = 2 ** 31; // a longer one is not looked at
+const pieceBytes = 65_536;
+
+export interface BesideFile {
+  readonly descriptor: number;
+  /** What stands there of so many bytes. */
+  read(at: number, length: number): Buffer;
+  /**
+   * All from an offset to the end in pieces, each but the last a multiple of `unit` long. A piece is valid until the
+   * next is asked for.
+   */
+  pieces(from: number, unit: number): Generator<Buffer>;
+}
+
+/** Runs `work` on a file; undefined if there is none, or none that can be read. */
+export function readingBeside<T>(path: string, work: (file: BesideFile) => T, flags = constants.O_RDONLY): T | undefined {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(path, flags | constants.O_NONBLOCK);
+    const found = fstatSync(descriptor);
+    return found.isFile() && found.size <= mostBytes ? work(besideFile(descriptor, found.size)) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function besideFile(descriptor: number, bytes: number): BesideFile {
+  const read = (at: number, length: number, into = Buffer.alloc(Math.max(0, Math.min(length, bytes - at)))) =>
+    into.subarray(0, readSync(descriptor, into, 0, Math.min(length, into.length), at));
+  return {
+    descriptor,
+    read: (at, length) => read(at, length),
+    *pieces(from, unit) {
+      const piece = Buffer.alloc(Math.max(1, Math.floor(pieceBytes / unit)) * unit);
+      for (let at = from; at < bytes; at += piece.length) {
+        const found = read(at, piece.length, piece);
+        if (found.length > 0) yield found;
+        if (found.length < piece.length) return;
+      }
+    },
+  };
+}

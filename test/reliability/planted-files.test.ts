@@ -1,0 +1,123 @@
+// What one half, or whoever else may write there, puts in the place of the outbox and the files beside it: pipes, devices, links, files of
+// gigabytes, and schemas that run something.
+// The other half is a process of its own, which opens the outbox as `listen` does; that it hears meanwhile is not shown.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { lstatSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeEach, expect, test } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { schemaOf, viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+
+let path: string;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-planted-')), 'outbox.db');
+  const outbox = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+  outbox.append(recordedEvent(1));
+  outbox.close();
+});
+
+const work = `
+  import { openOutbox } from './agent/cli/run/half.ts';
+  import { limits, recordedEvent, silentLogger } from './test/support/samples.ts';
+  const outbox = openOutbox({ outbox: { path: process.argv[1], ...limits } }, silentLogger, { reserve: true });
+  const fate = outbox.append(recordedEvent(2));
+  console.log(JSON.stringify({ fate, faults: outbox.faults(), megabytes: process.resourceUsage().maxRSS / 1024 }));
+  process.exit();
+`;
+
+/** What a half makes of an event; it is killed if it waits for ever. */
+function half(): { fate: string; faults: string[]; megabytes: number } {
+  const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', work, path], {
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+    encoding: 'utf8',
+  });
+  expect(signal, 'that it had to be killed by').toBe(null);
+  return JSON.parse(stdout);
+}
+
+function pipeAt(end: string): void {
+  rmSync(path + end, { force: true });
+  execFileSync('mkfifo', [path + end]);
+}
+
+test.each(['.schema', '.ballast', '.listener.lock'])('a pipe in the place of outbox.db%s keeps nobody waiting, and the event is stored', (end) => {
+  pipeAt(end);
+  expect(half().fate).toBe('stored');
+});
+
+test.each(['', '-wal', '-shm'])('with a pipe in the place of outbox.db%s the event is held in memory, and that is told', (end) => {
+  pipeAt(end);
+  expect(half()).toMatchObject({ fate: 'held', faults: ['outbox_unwritable'] });
+});
+
+test.each(['-wal', '-shm', '.schema'])('outbox.db%s of 1.9 GB, or a device without end, does not fill the memory of a service', (end) => {
+  writeFileSync(path + end, 'x');
+  truncateSync(path + end, 1.9e9);
+  expect(half().megabytes).toBeLessThan(300); // MemoryMax of the courier
+  rmSync(path + end);
+  symlinkSync('/dev/zero', path + end);
+  expect(half().megabytes).toBeLessThan(300);
+});
+
+test('no ballast is laid where a link leads', () => {
+  const elsewhere = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'file');
+  rmSync(`${path}.ballast`, { force: true });
+  symlinkSync(elsewhere, `${path}.ballast`);
+  expect(half().fate).toBe('stored');
+  expect(lstatSync(elsewhere, { throwIfNoEntry: false })).toBeUndefined();
+});
+
+/** Changes the schema as a program can that keeps to no rule of it. */
+function rewrite(change: (sql: string) => string, table: string): void {
+  const db = new Database(path);
+  db.unsafeMode(true);
+  db.pragma('writable_schema = ON');
+  const sql = db.prepare('SELECT sql FROM sqlite_master WHERE name = ?').pluck().get(table) as string;
+  expect(change(sql)).not.toBe(sql);
+  db.prepare('UPDATE sqlite_master SET sql = ? WHERE name = ?').run(change(sql), table);
+  db.pragma(`schema_version = ${(db.pragma('schema_version', { simple: true }) as number) + 1}`);
+  db.close();
+}
+
+const endless = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)';
+test.each(['outbox', 'event', 'boot'])(
+  'a view without end in the place of the table %s keeps nobody waiting: a new outbox takes the place of that file',
+  (table) => {
+    const db = new Database(path);
+    db.exec(`ALTER TABLE ${table} RENAME TO former; CREATE VIEW ${table} AS ${endless} SELECT former.* FROM former, c WHERE n < 0`);
+    db.close();
+    expect(half()).toMatchObject({ fate: 'stored', faults: ['outbox_damaged'] });
+  },
+);
+
+test('a constraint that takes 400 MB to check is not checked: the events go on in a new file', () => {
+  rewrite((sql) => sql.replace('CHECK (sequence BETWEEN 1 AND 1000000000000)', 'CHECK (length(zeroblob(400000000) || sequence) > 0)'), 'event');
+  const { fate, faults, megabytes } = half();
+  expect([fate, faults]).toEqual(['stored', ['outbox_damaged']]);
+  expect(megabytes).toBeLessThan(300);
+  const view = viewOutbox(path);
+  expect(view.pending(0, 10).map(({ onsetMonotonicMs }) => onsetMonotonicMs)).toEqual([1, 2].map((i) => recordedEvent(i).onsetMonotonicMs));
+  view.close();
+});
+
+test('a column that takes 400 MB to read is not read', () => {
+  rewrite((sql) => sql.replace(/\)[^)]*$/, ', g TEXT NOT NULL GENERATED ALWAYS AS (zeroblob(400000000) || boot_id) VIRTUAL)'), 'boot');
+  const { fate, megabytes } = half();
+  expect(fate).toBe('stored');
+  expect(megabytes).toBeLessThan(300);
+});
+
+test('nothing of a file without the bounds of the schema is shown to a person: its text could be anything', () => {
+  const bounds = / CHECK \(length\(name\).*\)(?=,\n {2}version)/;
+  rewrite((sql) => sql.replace(bounds, ''), 'model');
+  const db = new Database(path);
+  db.exec("UPDATE model SET name = char(27) || '[31m'");
+  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+  db.close();
+  expect(() => viewOutbox(path)).toThrow('its schema is not one of a release');
+  expect(schemaOf(path).sound).toBe(false);
+});
