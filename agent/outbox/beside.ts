@@ -1,5 +1,5 @@
-// Files beside an outbox that are read by hand. Either half can put anything in their place: a pipe or a device must not
-// keep the other waiting, nor a file of gigabytes fill its memory.
+// Files beside an outbox that are read by hand. Either half can put anything in their place: a pipe or a device must
+// not keep the other waiting, nor a file of gigabytes fill its memory.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 const mostBytes = 2 ** 31; // a longer one is not looked at

@@ -7,11 +7,20 @@ import { dirname } from 'node:path';
  * for then the two halves run as two users. SQLite gives -wal and -shm the mode of the file.
  */
 export function createFile(path: string): void {
+  refuseLink(path);
   if (existsSync(path)) return;
   const shared = (statSync(dirname(path)).mode & 0o2000) !== 0;
   const file = openSync(path, 'a', 0o600);
   if (shared) fchmodSync(file, 0o660);
   closeSync(file);
+}
+
+/**
+ * Throws an Error if a link is in the place of a file. The configuration was read with links followed: one that is
+ * there now was put there since, and a repair would write where it leads.
+ */
+export function refuseLink(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) throw new Error('a link in the place of a file of the outbox');
 }
 
 /**
@@ -31,6 +40,7 @@ export function emptyLock(path: string): void {
 /** Makes an empty file of that name; there is no moment without a file. */
 export function makeEmpty(path: string): void {
   for (const end of ['-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
+  refuseLink(path);
   if (existsSync(path)) truncateSync(path);
   else createFile(path);
   syncFolder(path);

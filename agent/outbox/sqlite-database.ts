@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
-import { createFile } from './files.ts';
+import { createFile, refuseLink } from './files.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasKnownSchema, hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
@@ -79,6 +79,7 @@ export function openNoted(path: string): SqliteDatabase {
 
 /** Damage that shows before SQLite opens the file, and may not show afterwards. */
 function checkFiles(path: string): void {
+  refuseLink(path);
   if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');

@@ -2,7 +2,7 @@
 // gigabytes, and schemas that run something.
 // The other half is a process of its own, which opens the outbox as `listen` does; that it hears meanwhile is not shown.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { lstatSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -69,6 +69,17 @@ test('no ballast is laid where a link leads', () => {
   symlinkSync(elsewhere, `${path}.ballast`);
   expect(half().fate).toBe('stored');
   expect(lstatSync(elsewhere, { throwIfNoEntry: false })).toBeUndefined();
+});
+
+test.each(['', '.new', '.lock'])('nothing is written where a link in the place of outbox.db%s leads: the event is held in memory, and that is told', (end) => {
+  const elsewhere = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'file');
+  const content = 'x'.repeat(5000);
+  writeFileSync(elsewhere, content);
+  if (end !== '') writeFileSync(path, content); // damaged: it has to be repaired
+  rmSync(path + end, { force: true });
+  symlinkSync(elsewhere, path + end);
+  expect(half()).toMatchObject({ fate: 'held', faults: ['outbox_unwritable'] });
+  expect(readFileSync(elsewhere, 'utf8')).toBe(content);
 });
 
 /** Changes the schema as a program can that keeps to no rule of it. */
