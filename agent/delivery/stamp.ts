@@ -47,6 +47,15 @@ export function stampOf(moment: Moment, clock: Clock): Stamp {
 }
 
 /**
+ * The time as it is published. Empty where no date is so far off: damage while the outbox is open can make such a
+ * number, and the closed schema then refuses that message alone.
+ */
+export function timeOf(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? '' : date.toISOString();
+}
+
+/**
  * For how long at most the clock can have run free since the stamp: until now, or for an earlier boot until this one
  * began, where that is known.
  */

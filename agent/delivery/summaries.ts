@@ -5,7 +5,7 @@ import { tenth } from '../lib/tenth.ts';
 import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { SideMessage } from './side-message.ts';
-import { stampOf } from './stamp.ts';
+import { stampOf, timeOf } from './stamp.ts';
 
 const pollMs = 1000;
 const failedRetryMs = 60_000;
@@ -71,7 +71,7 @@ export function toSummary(stored: PendingSummary, outbox: string, clock: Clock):
     sequence,
     bootId,
     model,
-    time: new Date(ms).toISOString(),
+    time: timeOf(ms),
     clock: quality,
     elapsedSeconds: tenth(elapsedSeconds),
     listenedSeconds: tenth(listenedSeconds),

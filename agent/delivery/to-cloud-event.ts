@@ -1,7 +1,7 @@
 import type { SoundEvent } from '../events/event.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
-import { stampOfEvent } from './stamp.ts';
+import { stampOfEvent, timeOf } from './stamp.ts';
 
 export interface Sender {
   readonly outboxId: string;
@@ -19,7 +19,7 @@ export function toCloudEvent(event: PendingEvent, sender: Sender, clock: Clock):
     id: `${sender.outboxId}-${sequence}`,
     source: `/tocsin/${sender.site}/${sender.sensor}`,
     type: 'org.tocsin.sound.detected.v1',
-    time: new Date(ms).toISOString(),
+    time: timeOf(ms),
     datacontenttype: 'application/json',
     dataschema: 'urn:tocsin:schema:sound-detected:1',
     data: {
