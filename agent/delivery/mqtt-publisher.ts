@@ -3,7 +3,7 @@ import type { IClientOptions, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
-import { BrokerError, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
+import { BrokerError, hasCode, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
 import { takeAnswersOnly } from './answers-only.ts';
 import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
 import { always, takeTimeForEachAddress } from './mqtt-options.ts';
@@ -40,8 +40,9 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
 }
 
 function notAccepted(url: string, cause: unknown): BrokerError {
+  const names = hasCode(cause, /^ERR_TLS_CERT_ALTNAME_INVALID$/); // of the certificate, in the message: anything, and of any length
   return new BrokerError(
-    `Expected the broker at ${shownUrl(url)} to accept the sensor, got: ${messageOf(cause)}`,
+    `Expected the broker at ${shownUrl(url)} to accept the sensor, got: ${names ? 'a certificate for another name' : messageOf(cause)}`,
     'check mqtt.url, the certificates and that the broker runs',
     false,
     { cause },

@@ -104,6 +104,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     const lines = await run(...where());
     expect(lines.at(-1)).toMatchObject({ fault, message: 'not connected; events are kept' });
     expect(told.at(-1)).toBe(`broker: ${fault}`);
+    expect(JSON.stringify(lines), 'what stands in the certificate of a broker').not.toContain('elsewhere');
     expect(outbox.fates()).toMatchObject({ sent: 0, expired: 0, dropped: 0 });
     expect(outbox.pendingCount()).toBe(1);
     await run(urlOf(brokers.good), sensor.good);
