@@ -2,7 +2,7 @@
 // own. They are kept a second time, in PATH.schema, and put back where they are damaged. A note is a hint: if it is
 // missing, damaged or of another outbox, it changes nothing.
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { z } from 'zod';
 import { hasCode } from '../lib/errors.ts';
 import { readingBeside } from './beside.ts';
@@ -145,7 +145,7 @@ function damagedPages(path: string, { pages }: SchemaNote): DamagedPage[] {
 const placeOf = (page: number) => (page === 1 ? { at: headerBytes, length: pageBytes - headerBytes } : { at: (page - 1) * pageBytes, length: pageBytes });
 
 function readPages(path: string, pages: readonly number[]): (Buffer | undefined)[] {
-  const file = openSync(path, 'r');
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe would wait for somebody who writes
   try {
     return pages.map((page) => {
       const { at, length } = placeOf(page);

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
 import { createFile, refuseLink } from './files.ts';
@@ -126,8 +127,10 @@ function bytesOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Opens for reading only: nothing is created, migrated or repaired. Throws SQLite's error. */
+/** Opens for reading only: nothing is created, migrated or repaired. Throws SQLite's error, or an Error for a pipe. */
 export function openReadOnly(path: string): SqliteDatabase {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found && isPipeOrDevice(found)) throw new Error('a pipe or a device'); // it would wait for somebody who writes
   return openSqlite(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }
 

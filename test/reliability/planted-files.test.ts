@@ -4,9 +4,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { schemaOf, viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
@@ -52,6 +53,19 @@ test.each(['.schema', '.ballast', '.listener.lock'])('a pipe in the place of out
 test.each(['', '-wal', '-shm'])('with a pipe in the place of outbox.db%s the event is held in memory, and that is told', (end) => {
   pipeAt(end);
   expect(half()).toMatchObject({ fate: 'held', faults: ['outbox_unwritable'] });
+});
+
+test.each(['status', 'outbox', 'events', 'privacy verify'])('with a pipe in the place of outbox.db a person’s command ends: tocsin %s %s', (...command) => {
+  pipeAt('');
+  const config = join(dirname(path), 'tocsin.yaml');
+  writeFileSync(config, stringify({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path } }));
+  const { signal, stdout, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...command.split(' '), '-c', config], {
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+    encoding: 'utf8',
+  });
+  expect(signal, 'that it had to be killed by').toBe(null);
+  expect(stdout + stderr).toContain(command === 'privacy verify' ? 'FAIL       The file between listener and courier' : 'got: a pipe or a device');
 });
 
 test.each(['-wal', '-shm', '.schema'])('outbox.db%s of 1.9 GB, or a device without end, does not fill the memory of a service', (end) => {
