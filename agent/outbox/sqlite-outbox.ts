@@ -278,9 +278,8 @@ class SqliteOutbox implements Outbox {
   #transaction<T>(work: () => T): T {
     try {
       this.#file.check();
-      // none for a repair by the other half, or for a lock that lasts: a half that waits neither hears nor sends
-      const waitMs = this.#wasBusy || existsSync(`${this.#path}.new`) ? 0 : this.#use.repair ? halfBusyMs : busyMs;
-      this.#db.pragma(`busy_timeout = ${waitMs}`);
+      const lasts = this.#wasBusy || existsSync(`${this.#path}.new`); // to wait for a long lock or a repair is to hear nothing
+      this.#db.pragma(`busy_timeout = ${lasts ? 0 : this.#use.repair ? halfBusyMs : busyMs}`);
       const result = this.#db.transaction(work).immediate();
       this.#wasBusy = false;
       // replaced meanwhile: what was written is in the file set aside, and must be written again

@@ -55,7 +55,7 @@ test.each(['', '-wal', '-shm'])('with a pipe in the place of outbox.db%s the eve
   expect(half()).toMatchObject({ fate: 'held', faults: ['outbox_unwritable'] });
 });
 
-test.each(['status', 'outbox', 'events', 'privacy verify'])('with a pipe in the place of outbox.db a person’s command ends: tocsin %s %s', (...command) => {
+test.each(['status', 'outbox', 'events', 'privacy verify'])('with a pipe in the place of outbox.db a command of a person ends: tocsin %s', (command) => {
   pipeAt('');
   const config = join(dirname(path), 'tocsin.yaml');
   writeFileSync(config, stringify({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path } }));
