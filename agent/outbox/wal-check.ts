@@ -42,17 +42,19 @@ function commitsBeyondDamageIn(file: BesideFile): number {
  * its header only after the frames are synced, and deletes it together with the WAL when the last process closes in
  * order.
  *
- * Frames that are already in the main file do not count. After a power cut the shared memory may be some 30 s old: then
- * it does not describe what was written since, nor a log that began anew since, which increments its first salt. If it
- * is missing, this finds nothing, and reserved-numbers.ts makes sure that no number is given out twice. Format:
- * https://www.sqlite.org/walformat.html#the_wal_index_file_format
+ * If all frames are in the main file already, a log of which none is left has lost nothing. If some are left, SQLite
+ * reads the pages in them in place of newer ones in the main file. After a power cut the shared memory may be some 30
+ * s old: then it does not describe what was written since, nor a log that began anew since, which increments its first
+ * salt. If it is missing, this finds nothing, and reserved-numbers.ts makes sure that no number is given out twice.
+ * Format: https://www.sqlite.org/walformat.html#the_wal_index_file_format
  */
 export function lacksCommits(path: string): boolean {
   const index = readIndex(`${path}-shm`);
-  if (!index || index.frames <= index.inMainFile) return false;
+  if (!index) return false;
   const log = readingBeside(`${path}-wal`, intactFrames);
   if (log?.isHalfBegun || (log?.isHeaderIntact && isLater(log.salts, index.salts))) return false;
-  const short = !log?.salts.equals(index.salts) || log.frames < index.frames;
+  const frames = log?.salts.equals(index.salts) ? log.frames : 0;
+  const short = frames < index.frames && (frames > 0 || index.frames > index.inMainFile);
   // another process may have begun the log anew in between
   return short && readIndex(`${path}-shm`)?.header.equals(index.header) === true;
 }

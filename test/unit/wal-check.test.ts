@@ -1,6 +1,7 @@
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { commitsBeyondDamage, isWithoutHeader, lacksCommits } from '../../agent/outbox/wal-check.ts';
@@ -60,4 +61,31 @@ test('commits behind damage are counted for a wrong byte in any frame; an intact
     }
   const torn = Buffer.from(log).fill(0, (commits.at(-1) as number) + 8, (commits.at(-1) as number) + 16);
   expect(beyond(torn)).toBe(0);
+});
+
+// SQLite reads the pages of the frames that are left in place of the newer pages in the file
+test('a log of which a part is left after all of it was brought into the file lacks commits: no number is given out twice; a log of which nothing is left does not', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-wal-'));
+  const [path, killed] = [join(folder, 'outbox.db'), join(folder, 'killed.db')];
+  const outbox = openSqliteOutbox(path, limits);
+  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+  const db = new Database(path);
+  expect(db.pragma('wal_checkpoint(PASSIVE)')).toMatchObject([{ busy: 0 }]);
+  for (const end of ['', '-wal', '-shm']) cpSync(`${path}${end}`, `${killed}${end}`);
+  db.close();
+  outbox.close();
+  expect(lacksCommits(killed), 'whole').toBe(false);
+  const log = readFileSync(`${killed}-wal`);
+  rmSync(`${killed}-wal`);
+  expect(lacksCommits(killed), 'gone').toBe(false);
+  writeFileSync(`${killed}-wal`, log.subarray(0, 32));
+  expect(lacksCommits(killed), 'no frame left').toBe(false);
+  writeFileSync(`${killed}-wal`, log);
+  truncateSync(`${killed}-wal`, log.length - 1);
+  expect(lacksCommits(killed), 'cut').toBe(true);
+  const again = openSqliteOutbox(killed, limits, { repair: true });
+  again.append(recordedEvent(6));
+  expect(again.pending(0, 10).at(-1)?.sequence).toBeGreaterThan(100_000);
+  expect(again.gaps(10)[0]).toMatchObject({ first: 5, reason: 'unreadable' });
+  again.close();
 });
