@@ -119,6 +119,10 @@ class SqliteOutbox implements Outbox {
 
   #append(event: RecordedEvent): 'stored' | 'refused' {
     const onset = Math.round(event.onsetMonotonicMs);
+    const same = this.#prepare(
+      'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
+    ).get(event.bootId, onset, event.label);
+    if (same) return 'stored';
     const recent = this.#prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
       .pluck()
       .get(event.bootId, onset - 60_000) as number;
@@ -126,10 +130,6 @@ class SqliteOutbox implements Outbox {
       this.#count('refused', 1);
       return 'refused';
     }
-    const same = this.#prepare(
-      'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
-    ).get(event.bootId, onset, event.label);
-    if (same) return 'stored';
     this.#makeRoom();
     know(this.#prepare, event);
     this.#prepare(insertSql).run(toRow(event, null));
