@@ -28,12 +28,12 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   let whole = true;
   return async (signal, progress, acknowledge) => {
     if (clock.monotonicMs() < nextMs) return 0;
-    acknowledge?.(); // what the platform has did not expire
     let expired = 0;
     try {
       const calls = whole ? 1 + Math.ceil(outbox.pendingCount() / eventsACall) : 1;
       nextMs = clock.monotonicMs() + everyMs;
       for (let inVain = 0; inVain < calls && !signal.aborted; ) {
+        acknowledge?.(); // what the platform has did not expire
         const removed = outbox.expire(nowOf(clock), maxAgeMs);
         expired += removed;
         inVain = removed > 0 ? 0 : inVain + 1;

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { openExpiry } from '../../agent/delivery/expiry.ts';
 import { OutboxError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
-import { fixedClock, limits, recordedEvent } from '../support/samples.ts';
+import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 const day = 86_400_000;
 const maxAgeMs = 30 * day;
@@ -137,4 +138,21 @@ test('if the outbox cannot be written without a broker, the courier continues an
   expect(expire).toHaveBeenCalledTimes(1);
   nowMs += 61_000;
   await soon(() => expect(outbox.fates().expired).toBe(10));
+});
+
+test('what the broker acknowledges while old events are looked for does not expire', async () => {
+  layBacklog(path, 2, (i) => recordedEvent(i));
+  const outbox = openPatient(path);
+  const acknowledged: number[] = [];
+  nowMs = maxAgeMs + 30_000; // the first is too old
+  const meanwhile = () => {
+    acknowledged.push(2);
+    nowMs += day;
+  };
+  const expired = await openExpiry(maxAgeMs, { outbox, clock, logger: silentLogger })(new AbortController().signal, meanwhile, () =>
+    outbox.acknowledge(acknowledged),
+  );
+  expect(expired).toBe(1);
+  expect(outbox.fates()).toMatchObject({ sent: 1, expired: 1 });
+  expect(outbox.gaps(10)).toMatchObject([{ first: 1, last: 1 }]);
 });
