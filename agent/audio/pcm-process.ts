@@ -25,7 +25,7 @@ const pipeSeconds = 0.6;
 const longestChunkSeconds = 0.5;
 /** What to try, for faults where this does not depend on the configured device. */
 const hints: Partial<Record<MicrophoneFault, string>> = {
-  busy: 'fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener',
+  busy: 'sudo fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener',
   unplugged: 'plug it in; tocsin devices lists what is there',
   stuck: plugAgain,
 };

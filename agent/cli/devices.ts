@@ -17,7 +17,7 @@ export function addDevices(program: Command, t: Translate): void {
       const { stdout } = await promisify(execFile)('arecord', ['-L']).catch((cause: unknown) => {
         throw new AudioError(
           `Expected arecord to list devices, got: ${messageOf(cause).trim()}`,
-          hasCode(cause, /^ENOENT$/) ? 'apt install alsa-utils' : 'arecord -L by hand shows the same',
+          hasCode(cause, /^ENOENT$/) ? 'sudo apt install alsa-utils' : 'arecord -L by hand shows the same',
           { cause },
         );
       });

@@ -43,6 +43,6 @@ function admit(closedForm: ClosedForm, topic: string, payload: string): string {
   if (form !== undefined) return form;
   throw new UnsentError(
     `Expected a message of the closed schema of ${topic}, got another: it is not sent`,
-    'tocsin privacy verify shows whether the outbox was changed',
+    'sudo tocsin privacy verify shows whether the outbox was changed',
   );
 }

@@ -98,7 +98,7 @@ test('`events` shows the pending events and their count at one moment, even if a
   const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, SENT_OUTBOX: db } });
   expect(stdout.match(/^#\d+/gm)).toEqual(['#1', '#2']);
   expect(stdout.replace(/\s+/g, ' ')).toContain('3 more wait');
-  expect(tocsin('events', '-c', path).stdout, 'and then').toContain('No event waits for delivery. 5 ');
+  expect(tocsin('events', '-c', path).stdout, 'and then').toContain('No event waits for delivery. Sent so far: 5.');
 });
 
 test('`events` shows a level below the background with a single sign', () => {

@@ -153,7 +153,7 @@ test('the capture program runs in English, and its last line determines the faul
 });
 
 test.each<[MicrophoneFault, string, RegExp]>([
-  ['busy', 'echo audio open error: Device or resource busy >&2', /^fuser .* systemctl stop tocsin-listener$/],
+  ['busy', 'echo audio open error: Device or resource busy >&2', /^sudo fuser .* sudo systemctl stop tocsin-listener$/],
   ['unplugged', `head -c 3200 ${file}; echo read error: Input/output error >&2`, /^plug it in/],
   ['absent', 'echo audio open error: No such file or directory >&2', /^try$/], // given by the caller
   ['failed', `head -c 3200 ${file}`, /^try$/],

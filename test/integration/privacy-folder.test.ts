@@ -53,6 +53,11 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     for (const end of ['', '-wal', '-shm']) writeFileSync(join(folder, 'selftest-a1B2c3', `outbox.db${end}`), '');
   }
 
+  test('the manual command names both services when neither process runs, and no other process', () => {
+    const check = sensorChecks.find(({ id }) => id === 'unchanged');
+    expect(check?.byHand(machine())).toBe('systemctl status tocsin-listener tocsin-courier');
+  });
+
   test('pass with every file that the agent makes, and those that repairs set aside are named', async () => {
     await everyName();
     expect(access()).toMatchObject({

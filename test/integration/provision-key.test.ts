@@ -74,7 +74,7 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     vi.stubEnv('PATH', join(sensor.credentials, 'nothing'));
     onTestFinished(() => void vi.unstubAllEnvs());
     const said = async (lang: string) => (await sensor.provision('--lang', lang)).stderr;
-    expect(await said('en')).toBe('Error: Expected openssl to sign the request, got: spawnSync openssl ENOENT\nTry: apt install openssl\n');
+    expect(await said('en')).toBe('Error: Expected openssl to sign the request, got: spawnSync openssl ENOENT\nTry: sudo apt install openssl\n');
     expect(await said('fr')).toContain('n’a pas pu signer la demande\u00a0: programme openssl absent\n');
   });
 

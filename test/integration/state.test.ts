@@ -98,7 +98,7 @@ describe('commands that show the state of a sensor', () => {
     outbox.close();
     const { stdout } = tocsin('events', '-c', path, '-n', '2');
     expect(stdout.split('\n').filter((line) => line.startsWith('#'))).toHaveLength(2);
-    expect(stdout.replace(/\s+/g, ' ')).toContain(`3 more wait: tocsin events -c ${path} -n 5`);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`3 more wait: sudo tocsin events -c ${path} -n 5`);
   });
 
   test('what is not normal is marked and named, also without colour', () => {

@@ -117,3 +117,9 @@ test('an AggregateError is shown as the messages of all its errors', () => {
   );
   expect(messageOf(new AggregateError([], 'none of them'))).toBe('none of them');
 });
+
+test('what only root may do is told with sudo', () => {
+  const forRoot = /(?<!sudo )\b(?:systemctl (?:start|stop|restart|mask)|timedatectl set-ntp|mount -o|journalctl --vacuum|fuser -v|apt install)/;
+  const hints = said.filter((text) => !/^Expected |: sortie|a échoué/.test(text));
+  expect(hints.filter((text) => forRoot.test(text))).toEqual([]);
+});

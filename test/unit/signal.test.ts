@@ -86,7 +86,7 @@ test('`devices` lists only names that survive a reboot', () => {
 test('`devices` suggests installing alsa-utils only if arecord is absent', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-devices-'));
   const run = () => spawnSync(process.execPath, ['agent/main.ts', 'devices'], { encoding: 'utf8', env: { PATH: folder } });
-  expect(run()).toMatchObject({ status: 4, stderr: expect.stringMatching(/got: spawn arecord ENOENT\nTry: apt install alsa-utils\n$/) });
+  expect(run()).toMatchObject({ status: 4, stderr: expect.stringMatching(/got: spawn arecord ENOENT\nTry: sudo apt install alsa-utils\n$/) });
   writeFileSync(join(folder, 'arecord'), '#!/bin/sh\necho cannot open >&2; exit 1\n', { mode: 0o755 });
   expect(run()).toMatchObject({ status: 4, stderr: expect.stringMatching(/cannot open\nTry: arecord -L by hand shows the same\n$/) });
 });

@@ -59,7 +59,7 @@ export const calibrate = {
   'calibrate.brief.try': { en: 'take a longer recording', fr: 'prenez un enregistrement plus long' },
   'calibrate.silent': {
     en: 'no sound to measure: {seconds} s heard, all of it exact zeros',
-    fr: 'aucun son à mesurer : {seconds} s entendues, uniquement des zéros',
+    fr: 'aucun son à mesurer : en {seconds} s, uniquement des zéros exacts',
   },
   'calibrate.silent.try': {
     en: 'check the plug, the mute switch and the capture volume (alsamixer)',

@@ -17,7 +17,7 @@ export const commission = {
     en: 'the listener was started again but has not reported within 30 s that it hears',
     fr: 'l’écouteur a été relancé mais n’a pas signalé en 30 s qu’il entend',
   },
-  'commission.unheard.try': { en: 'tocsin status; journalctl -u tocsin-listener -n 20', fr: 'tocsin status ; journalctl -u tocsin-listener -n 20' },
+  'commission.unheard.try': { en: 'sudo tocsin status; journalctl -u tocsin-listener -n 20', fr: 'sudo tocsin status ; journalctl -u tocsin-listener -n 20' },
   'commission.verdict.accepted': { en: 'Accepted: every check passed.', fr: 'Accepté : tous les contrôles sont réussis.' },
   'commission.verdict.incomplete': {
     en: 'Incomplete: nothing failed, but not everything could be tested.',

@@ -99,7 +99,7 @@ export const doctorLink = {
   'doctor.dates.authority': { en: 'the authority’s certificate', fr: 'le certificat de l’autorité' },
   'doctor.dates.ok': { en: 'this sensor’s: good until {date} ({days} days)', fr: 'celui du capteur : valable jusqu’au {date} ({days} jours)' },
   'doctor.dates.none': { en: 'this sensor has none', fr: 'ce capteur n’en a pas' },
-  'doctor.dates.soon': { en: '{whose} expires on {date}, in {days} days', fr: '{whose} expire le {date}, dans {days} jours' },
+  'doctor.dates.soon': { en: '{whose} expires on {date}; days left: {days}', fr: '{whose} expire le {date} ; jours restants : {days}' },
   'doctor.dates.soon.try': { en: 'ask the operator for a new one now', fr: 'demandez-en un nouveau à l’exploitant dès maintenant' },
   'doctor.dates.expired': { en: '{whose} expired on {date}', fr: '{whose} a expiré le {date}' },
   'doctor.dates.expired.try': {

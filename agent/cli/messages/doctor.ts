@@ -114,7 +114,7 @@ export const doctor = {
   'doctor.microphone.file.try': { en: 'for a real sensor set microphone.adapter to alsa', fr: 'pour un vrai capteur mettez microphone.adapter à alsa' },
   'doctor.microphone.listener': { en: '{device} is in use by the listener, as it should be', fr: '{device} est occupé par l’écouteur, comme il se doit' },
   'doctor.microphone.tool': { en: 'the program {tool} is missing', fr: 'le programme {tool} manque' },
-  'doctor.microphone.tool.try': { en: 'apt install alsa-utils', fr: 'apt install alsa-utils' },
+  'doctor.microphone.tool.try': { en: 'sudo apt install alsa-utils', fr: 'sudo apt install alsa-utils' },
   'doctor.microphone.absent': { en: '{device} is not there ({reason})', fr: '{device} est absent ({reason})' },
   'doctor.microphone.absent.try': {
     en: 'plug it in again; tocsin devices lists the names for microphone.device',
@@ -123,14 +123,14 @@ export const doctor = {
   'doctor.microphone.noFile': { en: '{file} is not there (microphone.file)', fr: '{file} est absent (microphone.file)' },
   'doctor.microphone.noFile.try': { en: 'check the path in microphone.file', fr: 'vérifiez le chemin dans microphone.file' },
   'doctor.microphone.busy': { en: '{device} is in use by another program', fr: '{device} est utilisé par un autre programme' },
-  'doctor.microphone.busy.try': { en: 'see which: fuser -v /dev/snd/*', fr: 'voyez lequel : fuser -v /dev/snd/*' },
+  'doctor.microphone.busy.try': { en: 'see which: sudo fuser -v /dev/snd/*', fr: 'voyez lequel : sudo fuser -v /dev/snd/*' },
   'doctor.microphone.deaf': {
     en: '{device}: the listener has opened it but hears nothing: {fault}',
     fr: '{device} : l’écouteur l’a ouvert mais n’entend rien : {fault}',
   },
   'doctor.microphone.deaf.try': {
-    en: 'unplug it, wait 5 s, plug it in; tocsin meter shows whether it is heard',
-    fr: 'débranchez-le 5 s, rebranchez-le ; tocsin meter montre s’il est entendu',
+    en: 'unplug it, wait 5 s, plug it in; sudo tocsin meter shows whether it is heard',
+    fr: 'débranchez-le 5 s, rebranchez-le ; sudo tocsin meter montre s’il est entendu',
   },
   'doctor.microphone.forbidden': { en: 'this user may not open {device}', fr: 'cet utilisateur ne peut pas ouvrir {device}' },
   'doctor.microphone.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
@@ -231,8 +231,8 @@ export const doctor = {
     fr: '{expired} expirés, {refused} refusés, {dropped} abandonnés, {unreadable} illisibles jusqu’ici',
   },
   'doctor.outbox.lost.try': {
-    en: 'was there a long outage, or is the place very noisy? tocsin outbox',
-    fr: 'y a-t-il eu une longue coupure, ou le lieu est-il très bruyant ? tocsin outbox',
+    en: 'was there a long outage, or is the place very noisy? sudo tocsin outbox',
+    fr: 'y a-t-il eu une longue coupure, ou le lieu est-il très bruyant ? sudo tocsin outbox',
   },
   'doctor.outbox.forbidden': { en: 'this user may not read {path}', fr: 'cet utilisateur ne peut pas lire {path}' },
   'doctor.outbox.forbidden.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
@@ -266,8 +266,8 @@ export const doctor = {
   'doctor.services.none': { en: 'systemd does not run here', fr: 'systemd ne tourne pas ici' },
   'doctor.services.missing': { en: '{unit} is not installed', fr: '{unit} n’est pas installé' },
   'doctor.services.missing.try': {
-    en: 'apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb; where it came from a repository: apt install --reinstall tocsin',
-    fr: 'apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb ; s’il vient d’un dépôt : apt install --reinstall tocsin',
+    en: 'sudo apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb; where it came from a repository: sudo apt install --reinstall tocsin',
+    fr: 'sudo apt install --reinstall ./tocsin_VERSION_ARCHITECTURE.deb ; s’il vient d’un dépôt : sudo apt install --reinstall tocsin',
   },
   'doctor.services.said': { en: '; its last error: {reason}', fr: ' ; sa dernière erreur : {reason}' },
   'doctor.services.down': { en: '{unit} is {state}{said}', fr: '{unit} n’est pas actif (systemd : {state}){said}' },
@@ -287,12 +287,12 @@ export const doctor = {
   },
   'doctor.privacy.open': {
     en: '{count} of its checks failed, the first: {part}, {what}: {found}',
-    fr: '{count} contrôles en échec, le premier : {part}, {what} : {found}',
+    fr: 'contrôles en échec : {count}, le premier : {part}, {what} : {found}',
   },
   'doctor.privacy.open.try': { en: 'sudo tocsin privacy verify', fr: 'sudo tocsin privacy verify' },
   'doctor.privacy.unchecked': {
     en: '{count} of its checks could not be made, the first: {part}, {what}: {found}',
-    fr: '{count} contrôles impossibles, le premier : {part}, {what} : {found}',
+    fr: 'contrôles impossibles : {count}, le premier : {part}, {what} : {found}',
   },
   'doctor.privacy.unchecked.try': { en: 'sudo tocsin privacy verify', fr: 'sudo tocsin privacy verify' },
 } as const satisfies Record<string, Message>;

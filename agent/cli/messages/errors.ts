@@ -5,7 +5,7 @@ import { linkErrors } from './link-errors.ts';
 export const frenchErrors: Record<string, string> = {
   'Expected a message of the closed schema of {1}, got another: it is not sent':
     'Attendu un message du schéma fermé de {1}, obtenu un autre : il n’est pas envoyé',
-  'tocsin privacy verify shows whether the outbox was changed': 'tocsin privacy verify montre si la file a été modifiée',
+  'sudo tocsin privacy verify shows whether the outbox was changed': 'sudo tocsin privacy verify montre si la file a été modifiée',
   'name a file in a folder that exists and that you may write to': 'nommez un fichier dans un dossier qui existe et où vous pouvez écrire',
   'make room there (df -h)': 'faites-y de la place (df -h)',
   'the file system is read-only: findmnt shows its options; change the file where it can be written':
@@ -14,7 +14,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected --out to name a file of its own, got {1}, which belongs to the scenes':
     'Attendu un fichier à part pour --out, obtenu {1}, qui appartient aux scènes',
   'Expected --wait of {1} or more, as long as the tone must be steady, got {2}':
-    'Attendu --wait de {1} ou plus, le temps que le son doit être stable, obtenu {2}',
+    'Attendu --wait de {1} ou plus, la durée pendant laquelle le son doit être stable, obtenu {2}',
   'wait longer with --wait, or ask for a shorter tone with --seconds': 'attendez plus longtemps avec --wait, ou demandez un son plus court avec --seconds',
   'Expected a microphone for {1}, got the file {2}': 'Attendu un microphone pour {1}, obtenu le fichier {2}',
   'set microphone.adapter and microphone.device, or leave the option out': 'réglez microphone.adapter et microphone.device, ou enlevez l’option',
@@ -51,7 +51,7 @@ export const frenchErrors: Record<string, string> = {
   'check that it is there and is a file: sudo ls -l {1}': 'vérifiez qu’il est là et que c’est un fichier : sudo ls -l {1}',
   'check that the file exists and that the service user may read it': 'vérifiez que le fichier existe et que l’utilisateur du service peut le lire',
   'Expected arecord to list devices, got: {1}': 'arecord n’a pas pu lister les appareils : {1}',
-  'apt install alsa-utils': 'apt install alsa-utils',
+  'sudo apt install alsa-utils': 'sudo apt install alsa-utils',
   'arecord -L by hand shows the same': 'arecord -L à la main montre la même chose',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
     'Attendu scenes.json dans {1} : une liste de {file, seconds, events}, obtenu : {2}',
@@ -149,16 +149,16 @@ export const frenchErrors: Record<string, string> = {
   'Expected {1} to end when it was killed, got: process {2} is still there': '{1} aurait dû s’arrêter une fois tué : le processus {2} est toujours là',
   'take the microphone out and put it in again; if that does not help, restart the board':
     'débranchez et rebranchez le microphone ; si cela n’aide pas, redémarrez la carte',
-  'fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener':
-    'fuser -v /dev/snd/* montre quel programme le tient ; pour un essai : sudo systemctl stop tocsin-listener',
+  'sudo fuser -v /dev/snd/* shows which program holds it; for a trial: sudo systemctl stop tocsin-listener':
+    'sudo fuser -v /dev/snd/* montre quel programme le tient ; pour un essai : sudo systemctl stop tocsin-listener',
   'restart the board if this does not end by itself': 'redémarrez la carte si cela ne cesse pas tout seul',
   'Expected to start {1}, got: {2}': 'Impossible de lancer {1} : {2}',
   'Expected to be the only listener of {1}, got another that runs': 'Un autre écouteur utilise déjà {1}',
-  'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it':
-    'sudo systemctl stop tocsin-listener, ou arrêtez l’autre ; tocsin status le montre',
+  'sudo systemctl stop tocsin-listener, or end the other one; sudo tocsin status shows it':
+    'sudo systemctl stop tocsin-listener, ou arrêtez l’autre ; sudo tocsin status le montre',
   'Expected to be the only courier of {1}, got another that runs': 'Un autre courrier utilise déjà {1}',
-  'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it':
-    'sudo systemctl stop tocsin-courier, ou arrêtez l’autre ; tocsin status le montre',
+  'sudo systemctl stop tocsin-courier, or end the other one; sudo tocsin status shows it':
+    'sudo systemctl stop tocsin-courier, ou arrêtez l’autre ; sudo tocsin status le montre',
   'run it again with sudo': 'recommencez avec sudo',
   'Expected to read the outbox {1}, got: {2}': 'Impossible de lire la file d’attente {1} : {2}',
   'sudo tocsin doctor says more': 'sudo tocsin doctor en dit plus',
@@ -168,7 +168,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected a private key at {1}, got: {2}': 'Attendu une clé privée à {1}, obtenu : {2}',
   'sudo tocsin provision {1} makes another': 'sudo tocsin provision {1} en fait une autre',
   'Expected openssl to sign the request, got: {1}': 'openssl n’a pas pu signer la demande : {1}',
-  'apt install openssl': 'apt install openssl',
+  'sudo apt install openssl': 'sudo apt install openssl',
   'Expected a key of this sensor at {1}, got none': 'Attendu une clé de ce capteur à {1}, obtenu aucune',
   'sudo tocsin provision first': 'd’abord sudo tocsin provision',
   'Expected a certificate for the key {1} of this sensor, got one for {2}':

@@ -3,7 +3,7 @@
 export const frenchHelp: Record<string, string> = {
   'Recognises breaking glass, shouting and bangs on the device, forgets the sound, publishes only anonymous events.':
     'Reconnaît bris de verre, cris et détonations sur l’appareil, oublie le son, ne publie que des événements anonymes.',
-  'all values in force, defaults included, secrets redacted': 'toutes les valeurs en vigueur, secrets masqués',
+  'all values in force, defaults included, secrets redacted': 'toutes les valeurs en vigueur, défauts compris, secrets masqués',
   'at most this many': 'pas plus que ce nombre',
   'audio files': 'fichiers audio',
   'check a model folder and show its manifest': 'vérifier un dossier de modèle et montrer son manifeste',

@@ -71,7 +71,7 @@ export const selftest = {
     fr: 'le broker a pris l’événement mais ne l’a pas rendu depuis {topic}',
   },
   'selftest.notReturned.try': {
-    en: 'ask the operator to let this sensor read {topic}, or do without: tocsin selftest --one-way',
-    fr: 'demandez à l’exploitant le droit de lire {topic}, ou passez-vous-en : tocsin selftest --one-way',
+    en: 'ask the operator to let this sensor read {topic}, or do without: sudo tocsin selftest --one-way',
+    fr: 'demandez à l’exploitant le droit de lire {topic}, ou passez-vous-en : sudo tocsin selftest --one-way',
   },
 } as const satisfies Record<string, Message>;

@@ -109,7 +109,7 @@ export const state = {
   'calibration.none': { en: 'none: levels are relative', fr: 'aucun : niveaux relatifs' },
   'calibration.is': { en: 'full scale is {spl} dB SPL', fr: 'pleine échelle à {spl} dB SPL' },
 
-  'events.none': { en: 'No event waits for delivery. {sent} were sent.', fr: 'Aucun événement n’attend. {sent} ont été transmis.' },
+  'events.none': { en: 'No event waits for delivery. Sent so far: {sent}.', fr: 'Aucun événement n’attend. Transmis jusqu’ici : {sent}.' },
   'events.follow': { en: 'Events as they are stored; Ctrl-C ends.', fr: 'Les événements à mesure ; Ctrl-C termine.' },
   'events.unseen': { en: '#{sequence}  stored and sent in between', fr: '#{sequence}  gardé et transmis entre-temps' },
   'events.head.number': { en: 'no.', fr: 'n°' },
@@ -119,10 +119,10 @@ export const state = {
   'events.head.level': { en: 'above', fr: 'sur fond' },
   'events.head.ago': { en: 'ago', fr: 'il y a' },
   'events.normal': {
-    en: 'Normal: none waits longer than a minute. See: tocsin status',
-    fr: 'Normal : aucun n’attend plus d’une minute. Voyez : tocsin status',
+    en: 'Normal: none waits longer than a minute. See: sudo tocsin status',
+    fr: 'Normal : aucun n’attend plus d’une minute. Voyez : sudo tocsin status',
   },
-  'events.more': { en: '{n} more wait: tocsin events -n {all}', fr: '{n} autres attendent : tocsin events -n {all}' },
+  'events.more': { en: '{n} more wait: sudo tocsin events -n {all}', fr: 'encore {n} : sudo tocsin events -n {all}' },
 
   'explain.unknown': {
     en: 'event {id} is not waiting in the outbox: it was sent, or never existed',
@@ -140,12 +140,12 @@ export const state = {
   'explain.spl': { en: '{level} dB above the background, {spl} dB SPL', fr: '{level} dB au-dessus du fond, {spl} dB SPL' },
   'explain.opened': {
     en: '{label}: opened when its score, averaged over {smooth} ms, passed {open}; when it was reported, {seconds} s of it had been judged',
-    fr: '{label} : ouvert quand son score, en moyenne sur {smooth} ms, a dépassé {open} ; quand il a été signalé, {seconds} s en avaient été jugées',
+    fr: '{label} : ouvert quand son score, en moyenne sur {smooth} ms, a dépassé {open} ; durée jugée quand il a été signalé : {seconds} s',
   },
   'explain.held': { en: 'had to stay open for {ms} ms', fr: 'devait rester ouvert {ms} ms' },
   'explain.closes': {
     en: 'closes under {close}; a repeat within {merge} s belongs to the same event',
-    fr: 'se ferme sous {close} ; une répétition dans les {merge} s fait partie du même événement',
+    fr: 'se ferme sous {close} ; une répétition avant {merge} s fait partie du même événement',
   },
   'explain.own': { en: 'threshold of this site, not of the model', fr: 'seuil de ce site, pas du modèle' },
   'explain.otherModel': { en: '{name} {version}; the thresholds shown are those of {now}', fr: '{name} {version} ; les seuils montrés sont ceux de {now}' },

@@ -73,7 +73,7 @@ export const thresholds = {
     fr: 'Attendu un seuil qui respecte {budget} par semaine, obtenu davantage d’événements même au plus haut',
   },
   'thresholds.none.try': {
-    en: 'tocsin meter shows what fires; real sounds are no false alarms: take a larger budget, or another place for the microphone',
-    fr: 'tocsin meter montre ce qui déclenche ; les vrais sons ne sont pas de fausses alertes : budget plus large, ou autre place du micro',
+    en: 'sudo tocsin meter shows what fires; real sounds are no false alarms: take a larger budget, or another place for the microphone',
+    fr: 'sudo tocsin meter montre ce qui déclenche ; les vrais sons ne sont pas de fausses alertes : budget plus large, ou autre place du micro',
   },
 } as const satisfies Record<string, Message>;

@@ -79,7 +79,7 @@ function signRequest(sensor: string, keyPath: string): string {
     const purposes = ['-addext', 'keyUsage=critical,digitalSignature', '-addext', 'extendedKeyUsage=clientAuth'];
     return openssl('req', '-new', '-sha256', '-key', keyPath, '-subj', `/CN=${sensor}`, ...purposes);
   } catch (cause) {
-    throw new ProvisionError(`Expected openssl to sign the request, got: ${messageOf(cause)}`, 'apt install openssl', { cause });
+    throw new ProvisionError(`Expected openssl to sign the request, got: ${messageOf(cause)}`, 'sudo apt install openssl', { cause });
   }
 }
 

@@ -64,13 +64,13 @@ export function openOutbox({ outbox }: Config, logger: Logger, use: OutboxUse): 
 function secondListener(path: string): OutboxError {
   return new OutboxError(
     `Expected to be the only listener of ${path}, got another that runs`,
-    'sudo systemctl stop tocsin-listener, or end the other one; tocsin status shows it',
+    'sudo systemctl stop tocsin-listener, or end the other one; sudo tocsin status shows it',
   );
 }
 
 function secondCourier(path: string): OutboxError {
   return new OutboxError(
     `Expected to be the only courier of ${path}, got another that runs`,
-    'sudo systemctl stop tocsin-courier, or end the other one; tocsin status shows it',
+    'sudo systemctl stop tocsin-courier, or end the other one; sudo tocsin status shows it',
   );
 }
