@@ -12,6 +12,7 @@ import { forgetSchema, mendSchema, notedId } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
+import { hidesNewerPages } from './wal-check.ts';
 
 const kept = 3; // damaged files kept beside the outbox
 
@@ -86,6 +87,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
       // file
       fresh.pragma('journal_mode = MEMORY');
       fresh.exec(repairedSql);
+      if (hidesNewerPages(path)) setLogAside(path, number);
       mendSchema(path, open); // where its log is damaged too, which need not show any more
       damaged = reading(() => open(path));
       if (!damaged) {

@@ -59,6 +59,12 @@ export function lacksCommits(path: string): boolean {
   return short && readIndex(`${path}-shm`)?.header.equals(index.header) === true;
 }
 
+/** Whether the WAL was cut below what was brought into the file: SQLite would read its pages in place of newer ones. */
+export function hidesNewerPages(path: string): boolean {
+  const [index, log] = [readIndex(`${path}-shm`), intactFrames(`${path}-wal`)];
+  return index !== undefined && log?.salts.equals(index.salts) === true && log.frames > 0 && log.frames < index.inMainFile;
+}
+
 /**
  * Whether there is no WAL, or none that SQLite would read, so that the file itself holds all that the outbox shows. A
  * log that begins anew has a header, or part of one if the power failed while it was written.
