@@ -18,7 +18,6 @@ export function judgeLoss(was: OutboxModel, halves: TwoHalves, isLogLost: boolea
     expectSame(event, was.given.get(sequence), `event ${sequence}`);
     expectThat(was.pending.has(sequence) || isLogLost, 'an event came back', sequence);
     now.give(sequence, event);
-    if (isLogLost && isIn(now.gaps, sequence)) now.cameBack.add(sequence);
   }
   for (const sequence of was.pending.keys()) expectThat(now.pending.has(sequence) || isIn(now.gaps, sequence), 'lost, and in no gap', sequence, now.gaps);
   for (const [first, last] of covered(was.gaps))

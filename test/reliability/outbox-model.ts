@@ -17,8 +17,6 @@ export class OutboxModel {
   readonly givenHours = new Map<number, HourSummary>();
   hearing: HearingRecord | undefined;
   gaps: Gap[] = [];
-  /** Events that a part of a lost log brought back, though a gap names them. */
-  readonly cameBack = new Set<number>();
   newest = 0;
   newestHour = 0;
   /** Numbers that became part of a gap in this step, and why. */
@@ -26,6 +24,10 @@ export class OutboxModel {
   /** Below this number an event of unknown age is too old: an event after it was. The courier forgets it when it opens the file again. */
   floor = 0;
   #recent: { sequence: number; bootId: string; onset: number }[] = [];
+
+  opened(half: 'listener' | 'courier'): void {
+    if (half === 'courier') this.floor = 0;
+  }
 
   append(event: RecordedEvent, isFull: boolean): 'stored' | 'refused' {
     const { bootId, onsetMonotonicMs: onset, label } = event;
