@@ -10,7 +10,7 @@ import type { VirtualTime } from './virtual-time.ts';
 export const maxInFlight = 16;
 const ackTimeoutMs = 30_000;
 const strictMs = 1000; // for so long nothing overtakes
-const freshMs = 4000; // a full window of answers that take up to 2 s, and the looks of the courier at the outbox
+const freshMs = 8000; // a second in strict order, and a burst of three full windows of answers that take up to 2 s
 
 type Answer = 'taken' | 'refused' | 'no_subscriber';
 
