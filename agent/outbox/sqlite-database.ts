@@ -129,8 +129,7 @@ function bytesOf(path: string): number {
 
 /** Opens for reading only: nothing is created, migrated or repaired. Throws SQLite's error, or an Error for a pipe. */
 export function openReadOnly(path: string): SqliteDatabase {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found && isPipeOrDevice(found)) throw new Error('a pipe or a device'); // it would wait for somebody who writes
+  if (existsSync(path) && isPipeOrDevice(statSync(path))) throw new Error('a pipe or a device'); // it would wait for somebody who writes
   return openSqlite(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }
 
