@@ -3,7 +3,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 const mostBytes = 2 ** 31; // a longer one is not looked at
-const pieceBytes = 65_536;
+export const pieceBytes = 65_536; // at most, where a unit has no more
 
 export interface BesideFile {
   readonly descriptor: number;

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import { type BesideFile, readingBeside } from './beside.ts';
+import { type BesideFile, pieceBytes, readingBeside } from './beside.ts';
 import { pageBytes } from './header.ts';
 
 const headBytes = 32; // of the log
@@ -175,11 +175,18 @@ function intactFrames(file: BesideFile): (Head & { readonly frames: number }) | 
   return { ...log, frames };
 }
 
-/** Every frame, and what is left behind the last whole one. A buffer is valid until the next is asked for. */
+/**
+ * Every frame, and what is left behind the last whole one; of many in a row that are zeros only some, for they tell the
+ * same and a hole in a file may be gigabytes long. A buffer is valid until the next is asked for.
+ */
 function* framesOf(file: BesideFile, from = headBytes): Generator<Buffer> {
-  for (const piece of file.pieces(from, frameBytes)) for (let at = 0; at < piece.length; at += frameBytes) yield piece.subarray(at, at + frameBytes);
+  for (const piece of file.pieces(from, frameBytes)) {
+    const isHole = piece.equals(zeros.subarray(0, piece.length));
+    for (let at = 0; at < (isHole ? 1 : piece.length); at += frameBytes) yield piece.subarray(at, at + frameBytes);
+  }
 }
 
+const zeros = Buffer.alloc(pieceBytes);
 const saltsOf = (frame: Buffer) => frame.subarray(8, 16);
 
 function checksumWith(sums: Sums, frame: Buffer, littleEndian: boolean): Sums {

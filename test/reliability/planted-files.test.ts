@@ -68,9 +68,9 @@ test.each(['status', 'outbox', 'events', 'privacy verify'])('with a pipe in the 
   expect(stdout + stderr).toContain(command === 'privacy verify' ? 'FAIL       The file between listener and courier' : 'got: a pipe or a device');
 });
 
-test.each(['-wal', '-shm', '.schema'])('outbox.db%s of 1.9 GB, or a device without end, does not fill the memory of a service', (end) => {
+test.each(['-wal', '-shm', '.schema'])('outbox.db%s of 1 GB, or a device without end, does not fill the memory of a service', (end) => {
   writeFileSync(path + end, 'x');
-  truncateSync(path + end, 1.9e9);
+  truncateSync(path + end, 1e9);
   expect(half().megabytes).toBeLessThan(300); // MemoryMax of the courier
   rmSync(path + end);
   symlinkSync('/dev/zero', path + end);
