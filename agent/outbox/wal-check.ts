@@ -61,7 +61,7 @@ export function lacksCommits(path: string): boolean {
 
 /** Whether the WAL was cut below what was brought into the file: SQLite would read its pages in place of newer ones. */
 export function hidesNewerPages(path: string): boolean {
-  const [index, log] = [readIndex(`${path}-shm`), intactFrames(`${path}-wal`)];
+  const [index, log] = [readIndex(`${path}-shm`), readingBeside(`${path}-wal`, intactFrames)];
   return index !== undefined && log?.salts.equals(index.salts) === true && log.frames > 0 && log.frames < index.inMainFile;
 }
 
