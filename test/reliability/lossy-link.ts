@@ -30,8 +30,8 @@ const path = join(folder, 'outbox.db');
 const outbox = openSqliteOutbox(path, limits);
 const config = join(folder, 'tocsin.yaml');
 writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path }, mqtt: { url: `mqtt://127.0.0.1:${lossyPort}` }, log: { level: 'error' } }));
+for (let i = 0; i < events; i++) outbox.append(recordedEvent(i)); // before the courier runs: fresh events may overtake others
 const courier = spawn(process.execPath, ['agent/main.ts', 'deliver', '-c', config], { stdio: 'inherit' });
-for (let i = 0; i < events; i++) outbox.append(recordedEvent(i));
 const ids = () => new Set(seen.events().map((e) => e.id));
 await seen.until(() => ids().size === events);
 const gone = new Promise((done) => courier.once('close', done));
