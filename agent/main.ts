@@ -27,7 +27,7 @@ if (['run', 'listen', 'deliver'].includes(process.argv[2] ?? '')) {
   process.on('uncaughtException', (error) => process.exit(reportError(error, language, config, errors)));
 }
 process.stdout.on('error', (cause) => {
-  if (hasCode(cause, /^EPIPE$/)) process.exit(0); // the reader has closed the pipe
+  if (hasCode(cause, /^EPIPE$/)) process.exit(exitCodes.unread); // the reader has closed the pipe: as after SIGPIPE
   const unwritten = new TocsinError(`Expected to write the output, got: ${cause.message}`, 'is the disk full? df -h', exitCodes.failure, { cause });
   process.exit(reportError(unwritten, language, config, errors));
 });

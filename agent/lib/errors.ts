@@ -35,6 +35,7 @@ export const exitCodes = {
   unchecked: 9,
   identity: 10,
   stopped: 130,
+  unread: 141,
 } as const;
 
 export class ConfigError extends TocsinError {

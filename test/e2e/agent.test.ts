@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -89,6 +90,15 @@ describe('the command line', () => {
     expect(stderr).toMatch(/^Try: /m);
     expect(stdout).toBe('');
   });
+
+  test.each([['config', 'example'], ['model'], ['privacy', 'manifest', '-c', 'deploy/tocsin.example.yaml']])(
+    'a command whose output is not read to its end exits with 141, not 0: %s',
+    async (...args) => {
+      const child = spawn(process.execPath, ['agent/main.ts', ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+      child.stdout.destroy();
+      expect(await once(child, 'close')).toEqual([141, null]);
+    },
+  );
 
   test('every listed command has help with examples', () => {
     const commands = [...run('--help').stdout.matchAll(/^ {2}(?!help)([a-z][a-z-]+)(?= .*\w)/gm)].map(([, command]) => command as string);

@@ -51,7 +51,8 @@ export function fieldCard(root: CommandShape, version: string, t: Translate): st
     const hint = t.of({ key: `${found.key}.try` as MessageKey, values: found.values });
     return `<tr><th>${escapeHtml(t(`doctor.name.${check}`))}</th><td>${escapeHtml(t.of(found))}</td><td>${escapeHtml(hint)}</td></tr>`;
   });
-  const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${t(`exit.${name as keyof typeof exitCodes}`)}`);
+  const { unread: _, ...ofPeople } = exitCodes; // `unread` is for scripts
+  const codes = Object.entries(ofPeople).map(([name, code]) => `${code} ${t(`exit.${name as keyof typeof ofPeople}`)}`);
   return `<!doctype html>
 <html lang="${t.language}">
 <meta charset="utf-8">

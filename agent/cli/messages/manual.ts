@@ -14,6 +14,7 @@ export const manual = {
   'exit.identity': { en: 'the key or certificate', fr: 'la clé ou le certificat' },
   'exit.unchecked': { en: 'nothing failed, but a check could not be made', fr: 'aucun échec, mais un contrôle n’a pu être fait' },
   'exit.stopped': { en: 'stopped by hand', fr: 'arrêté à la main' },
+  'exit.unread': { en: 'output not read to its end', fr: 'sortie non lue jusqu’au bout' },
 
   'man.name': { en: 'NAME', fr: 'NOM' },
   'man.synopsis': { en: 'SYNOPSIS', fr: 'SYNOPSIS' },
