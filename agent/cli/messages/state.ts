@@ -96,7 +96,7 @@ export const state = {
   'lost.none': { en: 'none', fr: 'aucun' },
   'lost.some': {
     en: '{expired} expired, {refused} refused, {dropped} dropped, {unreadable} unreadable',
-    fr: '{expired} expirés, {refused} refusés, {dropped} abandonnés, {unreadable} illisibles',
+    fr: 'expirés : {expired}, refusés : {refused}, abandonnés : {dropped}, illisibles : {unreadable}',
   },
   'lost.note': {
     en: 'normal: none. Expired: too old or no room. Refused: more than {rate} a minute',
