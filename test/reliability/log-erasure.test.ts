@@ -2,7 +2,21 @@
 // for damage. The clock is simulated.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -167,6 +181,19 @@ test('an erasure keeps the locks of SQLite: other processes neither write meanwh
     ['ROLLBACK', 3], // it reads, and it alone writes
   ]);
   expect(locks()).toBe(1);
+});
+
+test('no file of the outbox stays open once it is closed', () => {
+  path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-closed-')), 'outbox.db');
+  const fileOf = (fd: string) => (existsSync(`/proc/self/fd/${fd}`) ? readlinkSync(`/proc/self/fd/${fd}`) : ''); // that of readdir is gone
+  const opened = () =>
+    readdirSync('/proc/self/fd')
+      .map(fileOf)
+      .filter((file) => file.startsWith(path));
+  const alone = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+  expect(opened()).toContain(`${path}-shm`);
+  alone.close();
+  expect(opened()).toEqual([]);
 });
 
 test('the log of a file that replaced this one is not overwritten', () => {
