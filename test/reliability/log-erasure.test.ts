@@ -2,21 +2,7 @@
 // for damage. The clock is simulated.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -157,43 +143,6 @@ test('no other connection can write while the log is overwritten', () => {
   expect(writes).toHaveBeenCalledTimes(1);
   other.close();
   expect(filesWith(1, 1)).toEqual([]);
-});
-
-test('an erasure keeps the locks of SQLite: other processes neither write meanwhile nor truncate the shared memory later', () => {
-  path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-locks-')), 'outbox.db');
-  const alone = openSqliteOutbox(path, limits, { repair: true, reserve: true });
-  onTestFinished(() => alone.close());
-  const { ino } = statSync(`${path}-shm`);
-  const locks = () => readFileSync('/proc/locks', 'utf8').match(new RegExp(`:${ino} `, 'g'))?.length; // proc(5): DEVICE:INODE
-  expect(locks(), 'of a process that has it open').toBe(1);
-  alone.append(recordedEvent(1));
-  alone.acknowledge([1]);
-  const { exec } = Database.prototype;
-  const before: [string, number | undefined][] = [];
-  vi.spyOn(Database.prototype, 'exec').mockImplementation(function (this: Database.Database, sql: string) {
-    before.push([sql, locks()]);
-    return exec.call(this, sql);
-  });
-  nowMs += hourMs;
-  alone.writeHearing(hearingRecord());
-  expect(before).toEqual([
-    ['BEGIN IMMEDIATE', 1],
-    ['ROLLBACK', 3], // it reads, and it alone writes
-  ]);
-  expect(locks()).toBe(1);
-});
-
-test('no file of the outbox stays open once it is closed', () => {
-  path = join(mkdtempSync(join(tmpdir(), 'tocsin-erasure-closed-')), 'outbox.db');
-  const fileOf = (fd: string) => (existsSync(`/proc/self/fd/${fd}`) ? readlinkSync(`/proc/self/fd/${fd}`) : ''); // that of readdir is gone
-  const opened = () =>
-    readdirSync('/proc/self/fd')
-      .map(fileOf)
-      .filter((file) => file.startsWith(path));
-  const alone = openSqliteOutbox(path, limits, { repair: true, reserve: true });
-  expect(opened()).toContain(`${path}-shm`);
-  alone.close();
-  expect(opened()).toEqual([]);
 });
 
 test('the log of a file that replaced this one is not overwritten', () => {
