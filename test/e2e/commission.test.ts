@@ -206,7 +206,7 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
   test.each([
     ['stopped by hand', (it: Run) => it.kill('SIGINT'), 130],
     ['with its terminal closed', (it: Run) => it.kill('SIGHUP'), null],
-    ['with its output closed', (it: Run) => it.stdout.destroy(), 0],
+    ['with its output closed', (it: Run) => it.stdout.destroy(), 141],
     ['killed', (it: Run) => it.kill('SIGKILL'), null],
   ] as const)('a running listener is stopped for the sound and started again, also when commission is %s', async (_name, end, status) => {
     const { state, log, env } = systemd();
