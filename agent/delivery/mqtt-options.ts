@@ -4,8 +4,8 @@ import { mostChunkBytes, mostPacketBytes } from './answers-only.ts';
 
 /** For `wss` the options stand in `wsOptions`. Set explicitly, they override NODE_TLS_REJECT_UNAUTHORIZED. */
 const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true } as const;
-/** Options of every connection. */
-export const always = { ...tls, wsOptions: { ...tls, maxPayload: mostChunkBytes }, properties: { maximumPacketSize: mostPacketBytes } };
+
+export const commonOptions = { ...tls, wsOptions: { ...tls, maxPayload: mostChunkBytes }, properties: { maximumPacketSize: mostPacketBytes } };
 
 /**
  * Raises the time for each address of a name that has several. Node's default of 250 ms is shorter than a handshake

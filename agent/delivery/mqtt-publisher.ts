@@ -6,7 +6,7 @@ import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, hasCode, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
 import { takeAnswersOnly } from './answers-only.ts';
 import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
-import { always, takeTimeForEachAddress } from './mqtt-options.ts';
+import { commonOptions, takeTimeForEachAddress } from './mqtt-options.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { contentTypeOf } from './topics.ts';
 
@@ -15,6 +15,7 @@ const sessionTakenOver = 142;
 
 /** mqtt.js passes options that it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
+
 /**
  * Publishes with QoS 1. MQTT 5 by default: a broker of version 3.1.1 acknowledges what it refuses, and the event would
  * be lost. The reconnect and the offline queue of the client are off, since they keep messages in memory without bound;
@@ -24,7 +25,7 @@ export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, cl
   return async (will, signal) => {
     const options: TlsOptions = {
       ...credentials,
-      ...always,
+      ...commonOptions,
       clientId,
       protocolVersion: mqtt.protocol === '5' ? 5 : 4,
       clean: true,
@@ -216,7 +217,7 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
   const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
   const options: TlsOptions = {
     ...credentials,
-    ...always,
+    ...commonOptions,
     clientId,
     protocolVersion,
     clean: true,
@@ -236,15 +237,11 @@ export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentia
     throw notAccepted(mqtt.url, cause);
   });
   let unanswered = 0;
+  const cause = new LinkError('no_answer', 'no answer');
   const bounded = <T>(work: Promise<T>) => {
     const late = new Promise<never>((_, reject) => {
       setTimeout(
-        () =>
-          reject(
-            new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, {
-              cause: new LinkError('no_answer', 'no answer'),
-            }),
-          ),
+        () => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, { cause })),
         timeoutMs,
       ).unref();
     });

@@ -1,7 +1,7 @@
 // The constant parts of an outbox file's header. With one byte of it overwritten, SQLite takes the file for read-only
 // or for no database, or reads other pages than were written, although every row is still there.
 // https://www.sqlite.org/fileformat2.html#the_database_header
-import { closeSync, existsSync, fstatSync, fsyncSync, constants as modes, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { hasCode } from '../lib/errors.ts';
 
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
@@ -10,7 +10,7 @@ export const headerBytes = 100;
 const [counterAt, pagesAt, counterOfPagesAt] = [24, 28, 92];
 
 /** Its offset, its value, and what else a sound file may have there. */
-const constants: readonly (readonly [at: number, is: readonly number[], or?: number])[] = [
+const constantParts: readonly (readonly [at: number, is: readonly number[], or?: number])[] = [
   [0, [...Buffer.from('SQLite format 3\0')]],
   [16, [pageBytes >> 8, pageBytes & 0xff]],
   [18, [2], 1], // version to write it: 2 with a write-ahead log
@@ -27,7 +27,7 @@ const constants: readonly (readonly [at: number, is: readonly number[], or?: num
 /** Whether a file has a header that SQLite never writes for an outbox, or one that the disk can no longer read. */
 export function hasWrongHeader(path: string): boolean {
   if (!existsSync(path)) return false;
-  const file = openSync(path, modes.O_RDONLY | modes.O_NONBLOCK); // a pipe would wait for somebody who writes
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe would wait for somebody who writes
   try {
     const header = readHeader(file);
     return header === 'unreadable' || (header !== undefined && wrongIn(header).length > 0);
@@ -70,5 +70,5 @@ export function mendHeader(path: string): void {
 }
 
 function wrongIn(header: Buffer) {
-  return constants.filter(([at, is, or]) => !is.every((byte, i) => header[at + i] === byte || header[at + i] === or));
+  return constantParts.filter(([at, is, or]) => !is.every((byte, i) => header[at + i] === byte || header[at + i] === or));
 }

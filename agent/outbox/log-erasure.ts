@@ -32,8 +32,8 @@ export class LogErasure {
     this.#path = path;
     this.#file = file;
     this.#db = db;
-    this.#memory = openSync(`${path}-shm`, 'r');
     this.#countGone = db.prepare<[], number>("SELECT sum(events) FROM fate WHERE name IN ('sent', 'expired')").pluck();
+    this.#memory = openSync(`${path}-shm`, 'r'); // last: nobody would close it
   }
 
   /** Call it once SQLite has closed the outbox. */

@@ -127,9 +127,14 @@ function bytesOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Opens for reading only: nothing is created, migrated or repaired. Throws SQLite's error, or an Error for a pipe. */
+/**
+ * Opens for reading only: nothing is created, migrated or repaired. Throws SQLite's error, EISDIR for a folder, or an
+ * Error for a pipe.
+ */
 export function openReadOnly(path: string): SqliteDatabase {
-  if (existsSync(path) && isPipeOrDevice(statSync(path))) throw new Error('a pipe or a device'); // it would wait for somebody who writes
+  const found = existsSync(path) ? statSync(path) : undefined; // none if this user may not look: SQLite tells that
+  if (found && isPipeOrDevice(found)) throw new Error('a pipe or a device'); // it would wait for somebody who writes
+  if (found?.isDirectory()) throw Object.assign(new Error('EISDIR: illegal operation on a directory, read'), { code: 'EISDIR' }); // SQLite calls it a disk I/O error
   return openSqlite(path, { readonly: true, fileMustExist: true, timeout: 2000 });
 }
 

@@ -1,14 +1,14 @@
-// The courier over a scripted broker on a clock of its own, beside a listener on the same outbox file. On a disk that takes nothing a write fails in a
-// fake, before SQLite is asked. A courier that is killed reads and writes nothing more; what it held in memory is gone.
+// The courier against a model of a broker, on Vitest's clock, beside a listener on the same outbox file. While the disk takes nothing a
+// write fails in a fake, before SQLite is asked. A courier that is killed reads and writes nothing more; what it held in memory is gone.
+import { vi } from 'vitest';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { bootId, fixedClock, hourSummary, recordedEvent, silentLogger } from '../support/samples.ts';
+import { BrokerModel, maxInFlight } from './broker-model.ts';
 import { isIn } from './outbox-model.ts';
 import { expectSame, expectThat, type Step } from './random-steps.ts';
-import { maxInFlight, ScriptedBroker } from './scripted-broker.ts';
 import { newFolder, type OnWrite, TwoHalves } from './two-halves.ts';
-import { VirtualTime } from './virtual-time.ts';
 
 export const weights = {
   hear: 12,
@@ -42,11 +42,10 @@ interface Life {
 }
 
 export class CourierTrial {
-  readonly #time = new VirtualTime(7_200_000);
   readonly #heardMs = new Map<number, number>();
   readonly #random: () => number;
   readonly #refuses: boolean;
-  readonly #broker: ScriptedBroker;
+  readonly #broker: BrokerModel;
   readonly #halves: TwoHalves;
   #life: Life;
   #isDiskWell = true;
@@ -54,15 +53,16 @@ export class CourierTrial {
 
   /** In every other trial the broker refuses nothing, and the order is judged. */
   constructor(choice: number, random: () => number) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: 7_200_000 });
     [this.#random, this.#refuses] = [random, random() < 0.5];
-    this.#broker = new ScriptedBroker(this.#time, random, this.#heardMs);
+    this.#broker = new BrokerModel(random, this.#heardMs);
     this.#halves = new TwoHalves(
       newFolder('courier'),
       { maxMegabytes: choice > 0.75 ? 0.0277 + choice ** 2 * 0.03 : 64, maxEventsPerMinute: 60 },
       1000,
       this.#write,
     );
-    this.#halves.nowMs = this.#time.nowMs;
+    this.#halves.nowMs = Date.now();
     this.#broker.answerMs = random() ** 2 * 2000;
     this.#halves.open('listener');
     for (let i = 0; i < choice ** 2 * 900; i++) this.#hear(i * 100 - 1_000_000, i % 3 ? {} : { bootId: earlierBoot });
@@ -80,12 +80,12 @@ export class CourierTrial {
         if (!left.has(sequence) && this.#broker.answered.has(`${this.#life.outbox.id}-${sequence}`))
           this.#broker.wrong ??= new Error(`what has arrived expires: ${sequence}`);
     }
-    if (kind === 'append' && result === 'stored') this.#heardMs.set(this.#halves.get('listener').outbox.newest(), this.#time.nowMs);
+    if (kind === 'append' && result === 'stored') this.#heardMs.set(this.#halves.get('listener').outbox.newest(), Date.now());
     return result;
   };
 
   #hear(agoMs: number, change = {}): void {
-    const onsetMonotonicMs = this.#time.nowMs + agoMs;
+    const onsetMonotonicMs = Date.now() + agoMs;
     const label = (['shout', 'bang'] as const)[Math.floor(this.#random() * 2)] ?? 'bang';
     this.#halves.get('listener').outbox.append(recordedEvent(0, { onsetMonotonicMs, onsetWallMs: beganWallMs + onsetMonotonicMs, label, ...change }));
   }
@@ -102,11 +102,11 @@ export class CourierTrial {
         return typeof value === 'function' ? value.bind(of) : value;
       },
     });
-    const clock = fixedClock({ monotonicMs: () => this.#time.nowMs, wallMs: () => beganWallMs + this.#time.nowMs });
+    const clock = fixedClock({ monotonicMs: () => Date.now(), wallMs: () => beganWallMs + Date.now() });
     const openPublisher = async () => {
       if (life.isDead) throw new Error('killed');
       const isFresh = (event: { bootId: string; onsetMonotonicMs: number }) =>
-        event.bootId === bootId && this.#time.nowMs - event.onsetMonotonicMs <= historicalAfterSeconds * 1000;
+        event.bootId === bootId && Date.now() - event.onsetMonotonicMs <= historicalAfterSeconds * 1000;
       return this.#broker.connect(() => outbox.pending(0, 100_000).findLast((event) => !isFresh(event))?.sequence ?? 0);
     };
     this.#broker.answered.clear();
@@ -127,7 +127,7 @@ export class CourierTrial {
     if (kind === 'wait') await this.#pass(a ** 2 * 12_000);
     if (kind === 'jump') {
       broker.isLate = true;
-      this.#time.nowMs += a ** 2 * 5_000_000;
+      vi.setSystemTime(Date.now() + a ** 2 * 5_000_000);
       await this.#pass(200);
     }
     if (kind === 'breakLink') broker.break();
@@ -148,15 +148,15 @@ export class CourierTrial {
     if (kind === 'takeAll') broker.answerTo = () => 'taken';
     if (kind === 'restart' || kind === 'kill') await this.#restart(kind === 'kill');
     if (kind === 'disk') this.#isDiskWell = !this.#isDiskWell || a < 0.3;
-    await this.#time.settle();
+    await vi.advanceTimersByTimeAsync(0);
     if (broker.wrong) throw broker.wrong;
   }
 
   /** Each second both halves try again what waits for the disk. */
   async #pass(ms: number): Promise<void> {
     for (let leftMs = ms; leftMs > 0; leftMs -= 1000) {
-      await this.#time.pass(Math.min(1000, leftMs));
-      this.#halves.nowMs = this.#time.nowMs;
+      await vi.advanceTimersByTimeAsync(Math.min(1000, leftMs));
+      this.#halves.nowMs = Date.now();
       for (const half of ['listener', 'courier'] as const) this.#halves.get(half).tick();
     }
   }
@@ -179,7 +179,7 @@ export class CourierTrial {
     });
     for (let seconds = 0; !isOver; seconds++) {
       if (seconds > 120) throw new Error('the courier does not end');
-      await this.#time.pass(1000);
+      await vi.advanceTimersByTimeAsync(1000);
     }
   }
 
@@ -192,8 +192,8 @@ export class CourierTrial {
     this.#isDiskWell = true;
     const waits = () => [outbox.pendingCount(), outbox.gaps(1).length, outbox.summaries(1).length];
     await this.#pass(5000); // what the halves held is stored and deleted
-    const young = outbox.pending(0, 100_000).filter((event) => event.bootId === bootId && this.#time.nowMs - event.onsetMonotonicMs < maxAgeMs - hurryMs);
-    for (const endMs = this.#time.nowMs + hurryMs; this.#time.nowMs < endMs && waits().some((count) => count > 0); this.#time.nowMs += 30_000)
+    const young = outbox.pending(0, 100_000).filter((event) => event.bootId === bootId && Date.now() - event.onsetMonotonicMs < maxAgeMs - hurryMs);
+    for (const endMs = Date.now() + hurryMs; Date.now() < endMs && waits().some((count) => count > 0); vi.setSystemTime(Date.now() + 30_000))
       await this.#pass(5000);
     await this.#pass(20_000);
     if (broker.wrong) throw broker.wrong;
@@ -220,7 +220,7 @@ export class CourierTrial {
     try {
       await this.#stop(true);
     } finally {
-      this.#time.end();
+      vi.useRealTimers();
       this.#halves.end();
     }
   }

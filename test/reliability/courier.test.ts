@@ -10,7 +10,7 @@ import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
-import { type CourierTrial, soon, startCourier } from '../support/courier.ts';
+import { type CourierFakes, soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
@@ -23,7 +23,7 @@ beforeEach(() => {
 const clock = fixedClock({ monotonicMs: () => performance.now() + aheadMs });
 const refusal = () => new BrokerError('Expected a PUBACK, got reason code 151', 'wait', true);
 
-const start = (outbox: Outbox, change: Partial<CourierTrial> = {}, before?: CourierTrial['before']) => startCourier(outbox, clock, { ...change, before });
+const start = (outbox: Outbox, change: Partial<CourierFakes> = {}, before?: CourierFakes['before']) => startCourier(outbox, clock, { ...change, before });
 
 describe('after a repair replaced the outbox by one with another id and restarted numbers', () => {
   function replace(): Outbox {

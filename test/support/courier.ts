@@ -13,7 +13,7 @@ interface Sent {
   readonly message: { id: string; data: { sequence: number } };
 }
 
-export interface CourierTrial {
+export interface CourierFakes {
   readonly maxAgeMs: number;
   readonly acknowledgeWithinMs: number;
   readonly summaries: true;
@@ -32,7 +32,7 @@ export interface CourierTrial {
 /**
  * Runs the courier until the test ends. The publisher is a fake that accepts at once, unless `before` says otherwise.
  */
-export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<CourierTrial>) {
+export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<CourierFakes>) {
   const {
     maxAgeMs = 1e13,
     acknowledgeWithinMs = 0,

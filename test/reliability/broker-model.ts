@@ -1,11 +1,10 @@
-// A broker and the platform behind it, and what they may expect of a courier. It is a fake: messages arrive in the order in which they were sent until
-// the link is cut, answers come late, out of order or never. It cannot show what a real broker does with a session.
+// A broker and the platform behind it, and what they may expect of a courier. It is a fake without a network: messages arrive in the order in
+// which they were sent until the link is cut; answers come late, out of order or never. A broker's session is not shown.
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { BrokerError, LinkError, NoSubscriberError } from '../../agent/lib/errors.ts';
 import type { Gap } from '../../agent/outbox/outbox.ts';
 import { isIn } from './outbox-model.ts';
 import { expectSame, expectThat } from './random-steps.ts';
-import type { VirtualTime } from './virtual-time.ts';
 
 export const maxInFlight = 16;
 const ackTimeoutMs = 30_000;
@@ -26,7 +25,7 @@ interface Connection {
   isCut: boolean;
 }
 
-export class ScriptedBroker {
+export class BrokerModel {
   isDown = false;
   answerMs = 0; // at most
   lossOfAnswers = 0;
@@ -44,19 +43,18 @@ export class ScriptedBroker {
   readonly hours: number[] = [];
   /** What the courier that runs now knows to have arrived. */
   readonly answered = new Set<string>();
-  readonly #time: VirtualTime;
   readonly #random: () => number;
   readonly #heardMs: ReadonlyMap<number, number>;
   #connection: Connection | undefined;
 
-  constructor(time: VirtualTime, random: () => number, heardMs: ReadonlyMap<number, number>) {
-    [this.#time, this.#random, this.#heardMs] = [time, random, heardMs];
+  constructor(random: () => number, heardMs: ReadonlyMap<number, number>) {
+    [this.#random, this.#heardMs] = [random, heardMs];
   }
 
   connect(lastLate: () => number): Publisher {
     if (this.isDown || this.#random() < 0.1) throw new BrokerError('connect ECONNREFUSED', 'wait', false);
     const parts = { sent: [], flying: new Set<number>(), fails: new Set<(error: Error) => void>() };
-    const connection: Connection = { lost: new AbortController(), beganMs: this.#time.nowMs, horizon: undefined, lastLate, isCut: false, ...parts };
+    const connection: Connection = { lost: new AbortController(), beganMs: Date.now(), horizon: undefined, lastLate, isCut: false, ...parts };
     this.#connection = connection;
     return {
       lost: connection.lost.signal,
@@ -94,7 +92,7 @@ export class ScriptedBroker {
     const isAnswered = !connection.isCut && this.#random() >= this.lossOfAnswers;
     return new Promise((resolve, reject) => {
       const settle = () => {
-        this.#time.clear(timer);
+        clearTimeout(timer);
         connection.fails.delete(fail);
         if (sequence !== undefined) connection.flying.delete(sequence);
       };
@@ -112,7 +110,7 @@ export class ScriptedBroker {
         resolve();
       };
       connection.fails.add(fail);
-      const timer = isAnswered ? this.#time.set(answered, this.#random() * this.answerMs) : this.#time.set(late, ackTimeoutMs);
+      const timer = isAnswered ? setTimeout(answered, this.#random() * this.answerMs) : setTimeout(late, ackTimeoutMs);
     });
   }
 
@@ -128,9 +126,9 @@ export class ScriptedBroker {
     if (!this.hasRefused) {
       const before = sent.findLast((other) => other > horizon === isFresh) ?? 0;
       expectThat(sequence > before, 'out of order', sequence, before, horizon);
-      const isSoon = this.#time.nowMs - beganMs <= strictMs;
+      const isSoon = Date.now() - beganMs <= strictMs;
       expectThat(!isSoon || sequence > (sent.at(-1) ?? 0), 'out of order in the first second', sequence, sent.at(-1));
-      const waitedMs = this.#time.nowMs - Math.max(this.#heardMs.get(sequence) ?? 0, beganMs);
+      const waitedMs = Date.now() - Math.max(this.#heardMs.get(sequence) ?? 0, beganMs);
       if (isFresh && !this.isLate && !connection.isCut) expectThat(waitedMs <= freshMs, 'a fresh event waits for the backlog', sequence, waitedMs, horizon);
     }
     sent.push(sequence);
