@@ -118,7 +118,7 @@ export function store({ recorded }: Recognised, config: Config, clock: Clock): {
   } catch (error) {
     if (isDenied(error)) throw broken('outbox', 'selftest.forbidden', { path });
     if (error instanceof TocsinError) throw new BrokenChain('outbox', error.message, error.tryHint);
-    throw broken('outbox', 'selftest.damaged', { path, reason: messageOf(error) });
+    throw broken('outbox', 'selftest.unreadable', { path, reason: messageOf(error) });
   }
   const own = trialFolder(folder);
   try {
@@ -128,7 +128,7 @@ export function store({ recorded }: Recognised, config: Config, clock: Clock): {
       outbox.append(recorded);
       const ms = performance.now() - began;
       const [pending] = outbox.pending(0, 1);
-      if (!pending) throw broken('outbox', 'selftest.damaged', { path: own, reason: 'empty' });
+      if (!pending) throw broken('outbox', 'selftest.unreadable', { path: own, reason: 'empty' });
       const { site, sensor, mqtt } = config;
       return { event: toCloudEvent(pending, { outboxId: outbox.id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, clock), ms };
     } finally {
@@ -146,7 +146,7 @@ function trialFolder(folder: string): string {
   try {
     return mkdtempSync(join(folder, 'selftest-'));
   } catch (error) {
-    throw new BrokenChain('outbox', messageOf(error), text('selftest.damaged.try'));
+    throw new BrokenChain('outbox', messageOf(error), text('selftest.unreadable.try'));
   }
 }
 
