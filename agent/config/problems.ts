@@ -42,14 +42,17 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
-/** Replaces control characters: text from a file may be shown on a terminal, which would obey them. */
+/**
+ * Replaces characters that end a line, that a terminal would obey, or that turn the order in which a line is read: text
+ * from a file may be shown to a person.
+ */
 export function printable(text: string): string {
-  return text.replace(/(?![\n\t])\p{Cc}/gu, '?');
+  return text.replace(/(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, '?');
 }
 
 /** The same for text that must stay on one line. */
 export function printableLine(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?');
+  return printable(text).replace(/[\n\t]/g, '?');
 }
 
 /**
