@@ -2,6 +2,7 @@ import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, 
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../agent/cli/privacy/check.ts';
 import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
@@ -115,7 +116,23 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     openPatient(path).newest();
     writeFileSync(join(folder, 'x\x1b[2A\r\nok'), '', { mode: 0o600 });
     expect(openTranslate('en').of(access().found)).toBe(`not made by the agent, in ${folder}: x?[2A??ok`);
+    rmSync(join(folder, 'x\x1b[2A\r\nok'));
+    writeFileSync(join(folder, 'outbox.db\u202eko'), '', { mode: 0o600 });
+    expect(openTranslate('en').of(access().found)).toBe(`not made by the agent, in ${folder}: outbox.db?ko`);
     expect(openTranslate('fr')('privacy.program.exe', { exe: '/x\x1b[2A' })).toContain('/x?[2A');
+  });
+
+  test('an outbox that another program locks is unchecked', () => {
+    const outbox = openPatient(path);
+    outbox.newest();
+    outbox.close();
+    const check = () => sensorChecks.find(({ id }) => id === 'outbox')?.run(machine());
+    expect(check()).toMatchObject({ state: 'pass' });
+    const other = new Database(path);
+    onTestFinished(() => void other.close());
+    other.pragma('locking_mode = EXCLUSIVE');
+    other.exec('BEGIN EXCLUSIVE');
+    expect(check()).toMatchObject({ state: 'unchecked', found: { key: 'privacy.outbox.locked' } });
   });
 
   test('a folder of selftest fails if it belongs to a user of one of the processes', () => {

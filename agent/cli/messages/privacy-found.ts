@@ -35,6 +35,7 @@ export const privacyFound = {
   },
   'privacy.unchanged.ok': { en: 'nothing changed since the start ({since} UTC)', fr: 'rien de modifié depuis le démarrage ({since} UTC)' },
   'privacy.outbox.none': { en: 'no outbox at {path} yet', fr: 'pas encore de file à {path}' },
+  'privacy.outbox.locked': { en: '{path} is locked by another program', fr: '{path} est verrouillée par un autre programme' },
   'privacy.outbox.schema': {
     en: 'not the schema of this release: {what}; digest {digest}',
     fr: 'pas le schéma de cette version : {what} ; empreinte {digest}',

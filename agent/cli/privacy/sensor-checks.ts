@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { manifestSchema } from '../../classify/model-manifest.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { hasCode, messageOf } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import { hasAccessList } from '../../lib/libc.ts';
 import { shellWord } from '../../lib/shell-word.ts';
@@ -62,11 +62,16 @@ const outbox: SensorCheck = {
   run({ config }) {
     const { path } = config.outbox;
     if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
-    const { text, sound, earlier } = schemaOf(path);
-    const digest = digestOf(text);
-    if (!earlier && text !== schemaOfRelease()) return fail('privacy.outbox.schema', { what: differing(text), digest });
-    if (!sound) return fail('privacy.outbox.rows', { path });
-    return earlier ? unchecked('privacy.outbox.earlier', { digest }) : pass('privacy.outbox.ok', { digest });
+    try {
+      const { text, sound, earlier } = schemaOf(path);
+      const digest = digestOf(text);
+      if (!earlier && text !== schemaOfRelease()) return fail('privacy.outbox.schema', { what: differing(text), digest });
+      if (!sound) return fail('privacy.outbox.rows', { path });
+      return earlier ? unchecked('privacy.outbox.earlier', { digest }) : pass('privacy.outbox.ok', { digest });
+    } catch (error) {
+      if (hasCode(error, /^SQLITE_BUSY/)) return unchecked('privacy.outbox.locked', { path });
+      throw error;
+    }
   },
 };
 
