@@ -19,8 +19,8 @@ const steadyClockMs = 3_600_000;
 /**
  * Removes events that are too old from the outbox, with or without a broker; returns how many. It may be called at
  * every turn: it looks once a minute, and goes on until it finds nothing more. The first time it searches the whole
- * outbox, before anything is sent; if that cannot be read yet, at the first turn at which it can. Other failures are
- * retried after a minute.
+ * outbox, before anything is sent; if that cannot be read yet, at the first turn at which it can. A search that the
+ * signal ends goes on at the next turn. Other failures are retried after a minute.
  */
 export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   const { outbox, clock, logger } = parts;
@@ -40,7 +40,8 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
         progress();
         await turn();
       }
-      whole = false;
+      if (signal.aborted) nextMs = Number.NEGATIVE_INFINITY;
+      else whole = false;
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'events that are too old could not be looked for');
     }

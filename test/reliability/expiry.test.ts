@@ -156,3 +156,13 @@ test('what the broker acknowledges while old events are looked for does not expi
   expect(outbox.fates()).toMatchObject({ sent: 1, expired: 1 });
   expect(outbox.gaps(10)).toMatchObject([{ first: 1, last: 1 }]);
 });
+
+test('where a connection ends while old events are looked for, the search goes on before anything is sent over the next', async () => {
+  layBacklog(path, 25_000, (i) => recordedEvent(i));
+  const outbox = openPatient(path);
+  nowMs = 100 * day; // all are too old
+  const expireOld = openExpiry(maxAgeMs, { outbox, clock, logger: silentLogger });
+  const lost = new AbortController();
+  expect(await expireOld(lost.signal, () => lost.abort())).toBe(10_000);
+  expect(await expireOld(new AbortController().signal, () => undefined)).toBe(15_000);
+});
