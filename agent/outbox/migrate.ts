@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { OutboxError } from '../lib/errors.ts';
-import type { SqliteDatabase } from './sqlite.ts';
+import { openInMemory, type SqliteDatabase } from './sqlite.ts';
 
 const migrations = new URL('./migrations/', import.meta.url);
 const farAhead = 1000; // no release is that many migrations ahead of another
@@ -38,31 +38,32 @@ export function refuseLater(db: SqliteDatabase): void {
  * Whether a file claims a later schema version than this release knows, and that is false: the number is impossibly far
  * ahead, or the schema is that of this release or an earlier one, since each migration changes it.
  */
-export function isFalseVersion(db: SqliteDatabase, openFresh: () => SqliteDatabase): boolean {
+export function isFalseVersion(db: SqliteDatabase): boolean {
   const ahead = versionOf(db) - migrationFiles().length;
-  return ahead > farAhead || (ahead > 0 && schemasIn(openFresh()).includes(schemaOf(db)));
+  return ahead > farAhead || (ahead > 0 && schemasOfReleases().includes(schemaOf(db)));
 }
 
-/** Whether tables, columns and bounds are exactly those that the migrations make in `fresh`, an empty database. */
-export function hasOurSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
-  return schemasIn(fresh).at(-1) === schemaOf(db);
+/** Whether tables, columns and bounds are exactly those that the migrations make in an empty database. */
+export function hasOurSchema(db: SqliteDatabase): boolean {
+  return schemasOfReleases().at(-1) === schemaOf(db);
 }
 
 /**
  * Whether it has the schema of a release up to this one, or none yet. Ask before anything else of a file: a view or a
  * constraint that somebody wrote into it would run, for ever or in any amount of memory.
  */
-export function hasKnownSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
-  return [none, ...schemasIn(fresh)].includes(schemaOf(db));
+export function hasKnownSchema(db: SqliteDatabase): boolean {
+  return [none, ...schemasOfReleases()].includes(schemaOf(db));
 }
 
 /** Whether it has the schema of an earlier release, which a half of this one migrates when it starts. */
-export function hasEarlierSchema(db: SqliteDatabase, fresh: SqliteDatabase): boolean {
-  return schemasIn(fresh).slice(0, -1).includes(schemaOf(db));
+export function hasEarlierSchema(db: SqliteDatabase): boolean {
+  return schemasOfReleases().slice(0, -1).includes(schemaOf(db));
 }
 
-/** All schemas so far, made one after another in an empty database, which is then closed. */
-function schemasIn(fresh: SqliteDatabase): string[] {
+/** All schemas so far, made one after another in an empty database. */
+function schemasOfReleases(): string[] {
+  const fresh = openInMemory();
   const schemas = migrationFiles().map((name) => {
     fresh.exec(sqlOf(name));
     return schemaOf(fresh);

@@ -89,12 +89,12 @@ function checkFiles(path: string): void {
 }
 
 function check(db: SqliteDatabase, path: string): void {
-  if (isFalseVersion(db, openInMemory)) throw damage('no release has its schema version');
+  if (isFalseVersion(db)) throw damage('no release has its schema version');
   refuseLater(db); // before what takes long, for it is tried again every second
-  if (!hasKnownSchema(db, openInMemory())) throw damage('the schema is not one of a release');
+  if (!hasKnownSchema(db)) throw damage('the schema is not one of a release');
   if (flawIn(db)) throw damage('the file is damaged');
   migrate(db, () => skipLostNumbers(db, path));
-  if (!hasOurSchema(db, openInMemory())) throw damage('the schema is not the one of this release');
+  if (!hasOurSchema(db)) throw damage('the schema is not the one of this release');
   // reads join these tables: a row that refers to a missing one would wait for ever, unnoticed
   if (db.prepare('SELECT 1 FROM pragma_foreign_key_check LIMIT 1').get()) throw damage('a row refers to one that is not there');
   if (isFalselyNumbered(db)) throw damage('the number given out last is not right');
@@ -146,9 +146,4 @@ export function openForCheck(path: string): SqliteDatabase {
   const db = openSqlite(path, { fileMustExist: true, timeout: 2000 });
   db.pragma('query_only = ON');
   return db;
-}
-
-/** An empty database in memory. */
-export function openInMemory(): SqliteDatabase {
-  return openSqlite(':memory:');
 }

@@ -9,6 +9,9 @@ export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 /** Opens a file as it is. */
 export const openSqlite = (path: string, options?: Database.Options): SqliteDatabase => new Database(path, options);
 
+/** An empty database in memory. */
+export const openInMemory = (): SqliteDatabase => new Database(':memory:');
+
 /**
  * Whether an outbox error comes from a damaged or replaced file, so that opening it again can help. CORRUPTFS: a block
  * that the disk cannot read (EIO). ERROR: no statement here is wrong for an intact file.

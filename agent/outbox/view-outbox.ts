@@ -6,8 +6,8 @@ import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.
 import { hasEarlierSchema, hasKnownSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { flawIn, type SqliteDatabase } from './sqlite.ts';
-import { openForCheck, openInMemory, openReadOnly } from './sqlite-database.ts';
+import { flawIn, openInMemory, type SqliteDatabase } from './sqlite.ts';
+import { openForCheck, openReadOnly } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
 /** The state of an outbox in which nothing has happened; a file of an older release counts fewer fates. */
@@ -57,8 +57,8 @@ export function viewOutbox(path: string): OutboxView {
   const db = openReadOnly(path);
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
   try {
-    if (!isFalseVersion(db, openInMemory)) refuseLater(db);
-    if (!hasKnownSchema(db, openInMemory())) throw new Error('its schema is not one of a release');
+    if (!isFalseVersion(db)) refuseLater(db);
+    if (!hasKnownSchema(db)) throw new Error('its schema is not one of a release');
     const flaw = flawIn(db);
     if (flaw) throw new Error(flaw.split('\n').slice(0, 2).join('; ').slice(0, 80));
   } catch (error) {
@@ -119,8 +119,8 @@ export function schemaOf(path: string): { text: string; sound: boolean; earlier:
   try {
     return db.transaction(() => ({
       text: schemaText(db),
-      sound: hasKnownSchema(db, openInMemory()) && db.pragma('quick_check', { simple: true }) === 'ok',
-      earlier: hasEarlierSchema(db, openInMemory()),
+      sound: hasKnownSchema(db) && db.pragma('quick_check', { simple: true }) === 'ok',
+      earlier: hasEarlierSchema(db),
     }))();
   } finally {
     db.close();
