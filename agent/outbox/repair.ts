@@ -3,6 +3,7 @@ import { copyCounts } from './counts.ts';
 import { createFile, emptyLock, makeEmpty, syncFolder } from './files.ts';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
+import { know, knowModel } from './known.ts';
 import type { Gap } from './outbox.ts';
 import { discard, makingRoom, quarantined, repairedSql } from './quarantine.ts';
 import { isOfPlainTables, isOfShape, readableRows, reading, readReferredTo, writing } from './readable-rows.ts';
@@ -177,7 +178,7 @@ function copyEvents(from: SqliteDatabase, to: SqliteDatabase, newest: number, pr
   for (const row of readableRows<Row>(from, { table: 'event', sql: pendingSql }, newest, progress))
     writing(() => {
       const referred = `${row.boot_id} ${row.model_name} ${row.model_version}`;
-      if (referred !== known) know(to, row);
+      if (referred !== known) knowOf(to, row);
       known = referred;
       insert.run(row);
       if (row.sequence > last + 1) holes.push({ first: last + 1, last: row.sequence - 1, reason: 'unreadable' });
@@ -205,7 +206,7 @@ function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   const row = reading(() => from.prepare<[], HearingRow>(readHearingSql).get());
   if (!row) return;
   writing(() => {
-    know(to, row);
+    knowOf(to, row);
     to.prepare(writeHearingSql).run({ interval_seconds: null, ...row }); // a column that older releases do not have
   });
 }
@@ -223,7 +224,7 @@ function copySummaries(from: SqliteDatabase, to: SqliteDatabase, lastEvent: numb
   let waiting = 0;
   for (const hour of readableRows<SummaryRow>(from, { table: 'hour_summary', sql: readSummariesSql }, Math.max(0, ...known) || most, progress)) {
     writing(() => {
-      know(to, hour);
+      knowOf(to, hour);
       to.prepare(writeSummarySql).run(hour);
     });
     waiting = hour.sequence;
@@ -248,19 +249,14 @@ function copyUsualLevels(from: SqliteDatabase, to: SqliteDatabase): void {
 function copyListeningDays(from: SqliteDatabase, to: SqliteDatabase): void {
   const days = reading(() => readListeningDays(from, reading));
   const insert = to.transaction((day: ListeningDay) => {
-    knowModel(to, day.model);
+    knowModel((sql) => to.prepare(sql), day.model);
     writeListeningDay(to, day);
   });
   for (const day of days ?? []) writing(() => insert(day));
 }
 
-function know(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {
-  to.prepare('INSERT OR IGNORE INTO boot (boot_id) VALUES (?)').run(boot_id);
-  knowModel(to, { name: model_name, version: model_version });
-}
-
-function knowModel(to: SqliteDatabase, { name, version }: ListeningDay['model']): void {
-  to.prepare('INSERT OR IGNORE INTO model (name, version) VALUES (?, ?)').run(name, version);
+function knowOf(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {
+  know((sql) => to.prepare(sql), { bootId: boot_id, model: { name: model_name, version: model_version } });
 }
 
 function close(damaged: SqliteDatabase | undefined): void {
