@@ -20,7 +20,7 @@ const retryMs = 600_000; // where another process was in the way
  * and who opens the outbox next would truncate it.
  */
 export class LogErasure {
-  readonly #path: string;
+  readonly #log: string;
   readonly #file: OpenedFile;
   readonly #db: SqliteDatabase;
   readonly #countGone: Statement<[], number>;
@@ -29,7 +29,7 @@ export class LogErasure {
   #nextMs = performance.now() + everyMs;
 
   constructor(path: string, file: OpenedFile, db: SqliteDatabase) {
-    this.#path = path;
+    this.#log = `${path}-wal`;
     this.#file = file;
     this.#db = db;
     this.#countGone = db.prepare<[], number>("SELECT sum(events) FROM fate WHERE name IN ('sent', 'expired')").pluck();
@@ -39,10 +39,6 @@ export class LogErasure {
   /** Call it once SQLite has closed the outbox. */
   close(): void {
     closeSync(this.#memory);
-  }
-
-  get #log(): string {
-    return `${this.#path}-wal`;
   }
 
   /** Does `write`, and erases with it if that is due. Call it often. */

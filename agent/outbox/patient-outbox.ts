@@ -259,21 +259,22 @@ class PatientOutbox implements Outbox {
       } catch (error) {
         if (error instanceof UnstorableError) throw error; // the disk is not to blame
         if (this.#options.isDamage(error)) {
-          const damaged = this.#inner;
-          this.#inner = undefined;
-          this.#quietly(() => damaged?.close());
+          this.#abandon();
           if (attempt < 2) continue;
         } else if (isFullAt(this.#options.path, error) && this.#releaseBallast() && attempt < 2) continue;
-        else if (isUnusable(error) && performance.now() - this.#openedMs > reopenMs) {
-          // the file system may have been remounted: what was opened before never works again
-          const stale = this.#inner;
-          this.#inner = undefined;
-          this.#quietly(() => stale?.close());
-        }
+        // the file system may have been remounted: what was opened before never works again
+        else if (isUnusable(error) && performance.now() - this.#openedMs > reopenMs) this.#abandon();
         this.#trouble.failed(error);
         throw error;
       }
     }
+  }
+
+  /** Closes what was opened; the next use opens the outbox anew. */
+  #abandon(): void {
+    const opened = this.#inner;
+    this.#inner = undefined;
+    this.#quietly(() => opened?.close());
   }
 
   #releaseBallast(): boolean {

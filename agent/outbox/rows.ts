@@ -31,10 +31,10 @@ export const pendingSql = `SELECT boot.*, event.*, label.name AS label, model.na
   FROM event JOIN label ON label.id = event.label JOIN boot ON boot.id = event.boot JOIN model ON model.id = event.model
   WHERE sequence > ? ORDER BY sequence LIMIT ?`;
 
-/** The parameters of `insertSql`; a null sequence means the next one. */
-export function toRow(event: RecordedEvent, sequence: number | null): Omit<Row, 'sequence' | 'began_wall_ms'> & { sequence: number | null } {
+/** The parameters of `insertSql` for an event that gets the next number. */
+export function toRow(event: RecordedEvent): Omit<Row, 'sequence' | 'began_wall_ms'> & { sequence: null } {
   return {
-    sequence,
+    sequence: null,
     label: event.label,
     boot_id: event.bootId,
     model_name: event.model.name,

@@ -132,7 +132,7 @@ class SqliteOutbox implements Outbox {
     }
     this.#makeRoom();
     know(this.#prepare, event);
-    this.#prepare(insertSql).run(toRow(event, null));
+    this.#prepare(insertSql).run(toRow(event));
     this.#count('stored', 1);
     return 'stored';
   }
@@ -149,10 +149,7 @@ class SqliteOutbox implements Outbox {
   }
 
   acknowledge(sequences: readonly number[]): void {
-    this.#transaction(() => {
-      const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
-      this.#count('sent', sequences.filter((sequence) => remove.run(sequence).changes === 1).length);
-    });
+    this.#transaction(() => this.#count('sent', this.#delete(sequences).length));
   }
 
   newest(): number {
@@ -196,8 +193,7 @@ class SqliteOutbox implements Outbox {
   }
 
   fates(): Record<Fate, number> {
-    const rows = this.#prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
-    return Object.fromEntries(rows.map(({ name, events }) => [name, events])) as Record<Fate, number>;
+    return Object.fromEntries(this.#prepare('SELECT name, events FROM fate').raw().all() as [Fate, number][]) as Record<Fate, number>;
   }
 
   faults(): OutboxFault[] {
@@ -236,7 +232,7 @@ class SqliteOutbox implements Outbox {
     this.#transaction(() => {
       if (lost > 0) skipHours(this.#db, lost);
       know(this.#prepare, summary);
-      this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary, null));
+      this.#prepare(summaryRows.writeSummarySql).run(summaryRows.toSummaryRow(summary));
       this.#prepare(summaryRows.dropOldSummariesSql).run(maxSummaries);
     });
   }
@@ -263,12 +259,16 @@ class SqliteOutbox implements Outbox {
   }
 
   #remove(sequences: readonly number[], reason: Gap['reason']): number {
-    const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
-    // the other half may have removed or acknowledged some in the meantime
-    const removed = sequences.filter((sequence) => remove.run(sequence).changes === 1);
+    const removed = this.#delete(sequences);
     for (const gap of gapsOf(removed, reason)) noteGap(this.#prepare, gap);
     this.#count('expired', removed.length);
     return removed.length;
+  }
+
+  /** Returns those that were there: the other half may have removed or acknowledged some in the meantime. */
+  #delete(sequences: readonly number[]): number[] {
+    const remove = this.#prepare('DELETE FROM event WHERE sequence = ?');
+    return sequences.filter((sequence) => remove.run(sequence).changes === 1);
   }
 
   #count(fate: Fate, events: number): void {

@@ -34,12 +34,12 @@ export const writeSummarySql = `INSERT INTO hour_summary (sequence, boot, model,
 // by count: numbers jump by a thousand where some may be lost
 export const dropOldSummariesSql = 'DELETE FROM hour_summary WHERE sequence <= (SELECT sequence FROM hour_summary ORDER BY sequence DESC LIMIT 1 OFFSET ?)';
 
-/** The parameters of `writeSummarySql`; a null sequence means the next one. */
-export function toSummaryRow(summary: HourSummary, sequence: number | null): Omit<SummaryRow, 'sequence' | 'began_at_wall_ms'> & { sequence: number | null } {
+/** The parameters of `writeSummarySql` for an hour that gets the next number. */
+export function toSummaryRow(summary: HourSummary): Omit<SummaryRow, 'sequence' | 'began_at_wall_ms'> & { sequence: null } {
   const { levels, recognised } = summary;
   const millibels = (value: number | undefined, high: number) => (value === undefined ? null : bound(value * 100, -13_000, high));
   return {
-    sequence,
+    sequence: null,
     boot_id: summary.bootId,
     model_name: summary.model.name,
     model_version: summary.model.version,

@@ -71,7 +71,7 @@ export function viewOutbox(path: string): OutboxView {
     atOnce,
     state: () =>
       atOnce(() => {
-        const rows = db.prepare('SELECT name, events FROM fate').all() as { name: Fate; events: number }[];
+        const fates = db.prepare('SELECT name, events FROM fate').raw().all() as [Fate, number][];
         const oldest = pending.get(0, 1);
         const told = get<number>("SELECT count(*) FROM sqlite_master WHERE name = 'hearing'") > 0; // not in files of older releases
         const hearing = told ? db.prepare<[], HearingRow>(readHearingSql).get() : undefined;
@@ -84,7 +84,7 @@ export function viewOutbox(path: string): OutboxView {
           ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
           ...(hearing === undefined ? {} : { hearing: fromHearingRow(hearing) }),
           ...(typeof boot?.began_wall_ms === 'number' ? { boot: { bootId: boot.boot_id, beganMs: boot.began_wall_ms } } : {}),
-          fates: { ...noFates, ...Object.fromEntries(rows.map(({ name, events }) => [name, events])) },
+          fates: { ...noFates, ...Object.fromEntries(fates) },
         };
       }),
     pending: (after, limit) => pending.all(after, limit).map(fromRow),

@@ -16,7 +16,7 @@ export function layBacklog(path: string, count: number, event: (index: number) =
       const next = event(i);
       boot.run(next.bootId);
       model.run(next.model.name, next.model.version);
-      insert.run(toRow(next, null));
+      insert.run(toRow(next));
     }
     db.exec(rate);
     db.prepare("UPDATE fate SET events = events + ? WHERE name = 'stored'").run(count);
