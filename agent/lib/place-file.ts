@@ -50,13 +50,14 @@ export function writeBeside(path: string, content: string, mode: number, owner?:
   return beside;
 }
 
-/** Renames a file or a folder and fsyncs the folder that it is in, so that a power cut does not undo the rename. */
+/** Renames a file or a folder for good. */
 export function moveFile(from: string, to: string): void {
   renameSync(from, to);
   syncFolderOf(to);
 }
 
-function syncFolderOf(path: string): void {
+/** Fsyncs the folder that a file is in, so that a power cut does not undo what was made, renamed or removed there. */
+export function syncFolderOf(path: string): void {
   const folder = openSync(dirname(path), 'r');
   try {
     fsyncSync(folder);

@@ -1,6 +1,7 @@
 // Files of an outbox that are made or emptied by hand.
-import { closeSync, existsSync, fchmodSync, fsyncSync, lstatSync, openSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, lstatSync, openSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncFolderOf } from '../lib/place-file.ts';
 
 /**
  * Creates the file if there is none, readable by its owner only; also by the group if the folder has the setgid bit,
@@ -43,11 +44,5 @@ export function makeEmpty(path: string): void {
   refuseLink(path);
   if (existsSync(path)) truncateSync(path);
   else createFile(path);
-  syncFolder(path);
-}
-
-export function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r');
-  fsyncSync(folder);
-  closeSync(folder);
+  syncFolderOf(path);
 }

@@ -1,6 +1,7 @@
 import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { moveFile, syncFolderOf } from '../lib/place-file.ts';
 import { copyCounts } from './counts.ts';
-import { createFile, emptyLock, makeEmpty, syncFolder } from './files.ts';
+import { createFile, emptyLock, makeEmpty } from './files.ts';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import { know, knowModel } from './known.ts';
@@ -57,8 +58,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
     setLogAside(path, number);
     rmSync(`${path}-shm`, { force: true });
-    renameSync(`${path}.new`, path);
-    syncFolder(path);
+    moveFile(`${path}.new`, path);
     for (const old of quarantined(path).filter((other) => other <= number - kept)) discard(path, old);
   } finally {
     close(damaged);
@@ -101,7 +101,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
     } finally {
       fresh.close();
     }
-    syncFolder(path);
+    syncFolderOf(path);
     return damaged;
   } catch (error) {
     close(damaged);

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { placeFile, placeNewFile } from '../../agent/lib/place-file.ts';
+import { placeFile, placeNewFile, syncFolderOf } from '../../agent/lib/place-file.ts';
 
 test('placeFile writes the file even if an earlier attempt with the same process number left a temporary file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
@@ -21,4 +21,11 @@ test('placeNewFile keeps the first of two files placed at the same path', () => 
   expect(placeNewFile(path, 'second', 0o600)).toBe(false);
   expect(readFileSync(path, 'utf8')).toBe('first');
   expect(readdirSync(dirname(path))).toEqual(['sensor.key']);
+});
+
+test('a folder that cannot be synced does not stay open', () => {
+  const open = () => readdirSync('/proc/self/fd').length;
+  const before = open();
+  expect(() => syncFolderOf('/proc/self/status')).toThrow(/EINVAL/); // the kernel syncs no folder of /proc
+  expect(open()).toBe(before);
 });
