@@ -1,5 +1,5 @@
 // The only file that imports mqtt, and only when a connection is opened, so that the listener never loads it.
-import type { IClientOptions, MqttClient } from 'mqtt';
+import type { IClientOptions, IConnackPacket, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
@@ -14,7 +14,7 @@ import { contentTypeOf } from './topics.ts';
 const sessionTakenOver = 142;
 
 /** mqtt.js passes options that it does not know to tls.connect. */
-type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
+type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2'; readonly connectTimeout: number };
 
 /**
  * Publishes with QoS 1. MQTT 5 by default: a broker of version 3.1.1 acknowledges what it refuses, and the event would
@@ -22,22 +22,59 @@ type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2' };
  * the outbox already keeps them.
  */
 export function mqttPublisher(mqtt: Config['mqtt'], credentials: Credentials, clientId: string): OpenPublisher {
-  return async (will, signal) => {
+  return (will, signal) => {
     const options: TlsOptions = {
-      ...credentials,
-      ...commonOptions,
-      clientId,
-      protocolVersion: mqtt.protocol === '5' ? 5 : 4,
-      clean: true,
+      ...optionsOf(mqtt, credentials, clientId, mqtt.ackTimeoutSeconds * 1000),
       keepalive: mqtt.keepaliveSeconds,
-      connectTimeout: mqtt.ackTimeoutSeconds * 1000,
-      reconnectPeriod: 0,
       queueQoSZero: false,
       will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true, properties: { contentType: contentTypeOf(will.topic) } },
     };
-    takeTimeForEachAddress(mqtt.ackTimeoutSeconds * 1000);
-    return opened(mqtt.url, options, mqtt, signal).catch((cause: unknown) => Promise.reject(notAccepted(mqtt.url, cause)));
+    return connected(mqtt.url, options, (client, connack) => wrap(client, connack, mqtt), signal);
   };
+}
+
+function optionsOf(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, connectTimeout: number): TlsOptions {
+  const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
+  return { ...credentials, ...commonOptions, clientId, protocolVersion, clean: true, connectTimeout, reconnectPeriod: 0 };
+}
+
+/**
+ * Connects within `connectTimeout`, which the client itself keeps, and returns what `made` makes of it. That is called
+ * in the same turn as the CONNACK, so that it sees a DISCONNECT in the same segment. Rejects with a BrokerError; its
+ * cause is the client's error, with a `code` where the broker gave one.
+ */
+async function connected<T>(url: string, options: TlsOptions, made: (client: MqttClient, connack: IConnackPacket) => T, signal?: AbortSignal): Promise<T> {
+  try {
+    const { connect } = await import('mqtt');
+    takeTimeForEachAddress(options.connectTimeout);
+    const client = connect(url, options);
+    takeAnswersOnly(client);
+    return await new Promise<T>((resolve, reject) => {
+      const onClose = () => fail(new LinkError('connection_lost', 'the connection broke'));
+      const onStop = () => fail(new Error('a stop'));
+      const settle = () => {
+        client.removeListener('close', onClose);
+        signal?.removeEventListener('abort', onStop);
+      };
+      const fail = (error: Error) => {
+        settle();
+        client.end(true);
+        reject(error);
+      };
+      // stays registered: an error after the failure must find a handler
+      client.on('error', fail);
+      client.once('close', onClose);
+      client.once('connect', (connack) => {
+        settle();
+        client.removeListener('error', fail);
+        resolve(made(client, connack));
+      });
+      if (signal?.aborted) onStop();
+      else signal?.addEventListener('abort', onStop, { once: true });
+    });
+  } catch (cause) {
+    throw notAccepted(url, cause);
+  }
 }
 
 function notAccepted(url: string, cause: unknown): BrokerError {
@@ -50,55 +87,15 @@ function notAccepted(url: string, cause: unknown): BrokerError {
   );
 }
 
-/** Limits from the CONNACK (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6): unacknowledged messages at once, and bytes of each. */
-interface Limits {
-  readonly receiveMaximum: number;
-  readonly maximumPacketSize: number;
-}
-
-/**
- * Connects, or rejects within the time-out; the client's own promise stays open when no CONNACK comes. The publisher is
- * made in the same turn as the CONNACK, so that it sees a DISCONNECT in the same segment.
- */
-async function opened(url: string, options: IClientOptions, mqtt: Config['mqtt'], signal: AbortSignal): Promise<Publisher> {
-  const { connect } = await import('mqtt');
-  const client = connect(url, options);
-  takeAnswersOnly(client);
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => fail(new LinkError('unreachable', `no answer in ${(options.connectTimeout ?? 0) / 1000} s`)), options.connectTimeout);
-    const onClose = () => fail(new LinkError('connection_lost', 'the connection broke'));
-    const onStop = () => fail(new Error('a stop'));
-    const settle = () => {
-      clearTimeout(timer);
-      client.removeListener('close', onClose);
-      signal.removeEventListener('abort', onStop);
-    };
-    const fail = (error: Error) => {
-      settle();
-      client.end(true);
-      reject(error);
-    };
-    // stays registered: an error after the failure must find a handler
-    client.on('error', fail);
-    client.once('close', onClose);
-    client.once('connect', ({ properties }) => {
-      settle();
-      client.removeListener('error', fail);
-      const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = properties ?? {};
-      resolve(wrap(client, { receiveMaximum: Math.max(1, receiveMaximum), maximumPacketSize }, mqtt));
-    });
-    if (signal.aborted) onStop();
-    else signal.addEventListener('abort', onStop, { once: true });
-  });
-}
-
 /**
  * Wraps a connected client. A broker closes the connection over more unacknowledged messages than its Receive Maximum,
  * so the rest wait here. A message that is never answered keeps its slot; once all slots are taken like that, the
  * connection counts as lost. A message over the Maximum Packet Size is not sent: the broker would close the connection
  * over it, each time anew, and nothing else would be delivered. A retained message needs no subscriber.
  */
-function wrap(client: MqttClient, { receiveMaximum, maximumPacketSize }: Limits, { ackTimeoutSeconds, requireSubscriber }: Config['mqtt']): Publisher {
+function wrap(client: MqttClient, { properties }: IConnackPacket, { ackTimeoutSeconds, requireSubscriber }: Config['mqtt']): Publisher {
+  const receiveMaximum = Math.max(1, properties?.receiveMaximum ?? 65_535); // MQTT 5, 3.2.2.3.3
+  const maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY; // MQTT 5, 3.2.2.3.6
   const lost = new AbortController();
   const reasonOf = openReasons(client);
   let unanswered = 0;
@@ -210,32 +207,13 @@ export interface MqttProbe {
   close(): Promise<void>;
 }
 
-/**
- * Opens a probe. Rejects with a BrokerError; its cause is the client's error, with a `code` where the broker gave one.
- */
-export async function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
-  const protocolVersion = mqtt.protocol === '5' ? 5 : 4;
-  const options: TlsOptions = {
-    ...credentials,
-    ...commonOptions,
-    clientId,
-    protocolVersion,
-    clean: true,
-    connectTimeout: timeoutMs,
-    reconnectPeriod: 0,
-  };
-  const { connect } = await import('mqtt');
-  takeTimeForEachAddress(timeoutMs);
-  const client = connect(mqtt.url, options);
-  takeAnswersOnly(client);
-  await new Promise((resolve, reject) => {
-    client.on('error', reject); // stays: what is asked for later rejects by itself
-    client.once('close', () => reject(new LinkError('connection_lost', 'the connection broke')));
-    client.once('connect', resolve);
-  }).catch((cause: unknown) => {
-    client.end(true);
-    throw notAccepted(mqtt.url, cause);
-  });
+/** Opens a probe. Rejects with a BrokerError, as `connected` does. */
+export function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
+  return connected(mqtt.url, optionsOf(mqtt, credentials, clientId, timeoutMs), (client) => probeOver(client, timeoutMs));
+}
+
+function probeOver(client: MqttClient, timeoutMs: number): MqttProbe {
+  client.on('error', () => undefined); // what is asked for rejects by itself
   let unanswered = 0;
   const cause = new LinkError('no_answer', 'no answer');
   const bounded = <T>(work: Promise<T>) => {

@@ -2,13 +2,14 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
+import type { Config } from '../../agent/config/schema.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openLink } from '../../agent/delivery/link.ts';
 import { linkFaultOf } from '../../agent/delivery/link-fault.ts';
-import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
-import { BrokerError, LinkError } from '../../agent/lib/errors.ts';
+import { mqttPublisher, openMqttProbe } from '../../agent/delivery/mqtt-publisher.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { soon } from '../support/courier.ts';
 import { openFaultProxy, openScriptedBroker } from '../support/faults.ts';
@@ -68,7 +69,17 @@ test.each([
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 2 }));
 });
 
-test('a broker that accepts a connection and sends nothing counts as unreachable, whichever time-out fires first', () => {
-  for (const cause of [new LinkError('unreachable', 'no answer in 15 s'), new Error('connack timeout')])
-    expect(linkFaultOf(new BrokerError('Expected the broker to accept the sensor', 'check mqtt.url', false, { cause }))).toBe('unreachable');
+test.each([
+  ['courier', (mqtt: Config['mqtt']) => mqttPublisher(mqtt, {}, 'tocsin-a-b')(will, new AbortController().signal)],
+  ['probe', (mqtt: Config['mqtt']) => openMqttProbe(mqtt, {}, 'tocsin-a-b', 1000)],
+])('a broker that accepts the connection of a %s and sends nothing counts as unreachable once its time is over', async (_who, open) => {
+  const { proxy, mqtt } = await behindProxy({ ackTimeoutSeconds: 1, keepaliveSeconds: 60 });
+  proxy.set('frozen');
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const failure = open(mqtt).catch((error: unknown) => error);
+  await soon(() => expect(proxy.connections()).toBe(1));
+  vi.advanceTimersByTime(1000);
+  expect(await failure).toBeInstanceOf(BrokerError);
+  expect(linkFaultOf(await failure)).toBe('unreachable');
 });
