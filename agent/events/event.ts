@@ -7,8 +7,9 @@ import { inSteps } from '../lib/steps.ts';
  */
 const score = z.number().min(0).max(1).refine(inSteps(1000));
 const sequence = z.number().int().min(1).max(1e12);
-const version = z.string().regex(/^[0-9a-z.-]{1,32}$/);
-const model = z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version });
+export const versionSchema = z.string().regex(/^[0-9a-z.-]{1,32}$/);
+export const modelSchema = z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: versionSchema });
+export type Model = Readonly<z.infer<typeof modelSchema>>;
 export const soundEventSchema = z
   .strictObject({
     specversion: z.literal('1.0'),
@@ -55,7 +56,7 @@ export const soundEventSchema = z
         'Counts up within one outbox. A missing number still waits on the sensor, a gap message covers it, or it was lost behind the sensor.',
       ),
       bootId: z.uuid().describe('The boot of the sensor in which the sound was heard.'),
-      model,
+      model: modelSchema,
       clock: z
         .enum(['synchronised', 'corrected', 'unsynchronised'])
         .describe('Whether `time` can be trusted; corrected: the sound was heard before the clock was set, and `time` has been corrected since.'),
@@ -78,7 +79,7 @@ export const statusSchema = z
         'offline: published by the sensor when it is stopped. Otherwise the broker publishes it as the will: at once when the connection breaks, or after about one and a half times `mqtt.keepaliveSeconds` when the sensor falls silent. A broker that was killed before that may retain online.',
       ),
     bootId: z.uuid(),
-    version,
+    version: versionSchema,
     pending: z.number().int().min(0).max(1e12).optional().describe('Events waiting in the outbox when the sensor connected.'),
   })
   .describe('Whether the sensor is connected. While it is offline, the retained messages on its other topics date from before.');
@@ -132,5 +133,5 @@ export interface RecordedEvent {
   readonly levelAboveBackgroundDb: number;
   readonly soundPressureLevelDb?: number;
   readonly scores: SoundEvent['data']['scores'];
-  readonly model: { readonly name: string; readonly version: string };
+  readonly model: Model;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { eventRefusals, linkFaults, type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
 import { inSteps } from '../lib/steps.ts';
+import { type Model, modelSchema, versionSchema } from './event.ts';
 
 const count = z.number().int().min(0).max(1e12);
 const seconds = z.number().min(0).max(3.2e9).refine(inSteps(10));
@@ -14,7 +15,7 @@ export const healthSchema = z
     time: z.iso.datetime({ precision: 3 }).describe('When the message was made, UTC.'),
     clock: z.enum(['synchronised', 'unsynchronised']).describe('Whether `time` can be trusted.'),
     bootId: z.uuid(),
-    version: z.string().regex(/^[0-9a-z.-]{1,32}$/),
+    version: versionSchema,
     uptimeSeconds: seconds.describe('Since the board started.'),
     hearing: z.strictObject({
       state: z
@@ -45,7 +46,7 @@ export const healthSchema = z
         ),
       reportedSecondsAgo: seconds.describe('Age of these figures.'),
     }),
-    model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }).optional(),
+    model: modelSchema.optional(),
     outbox: z.strictObject({
       pending: count
         .optional()
@@ -97,7 +98,7 @@ export type Health = z.infer<typeof healthSchema>;
 /** What the listener tells the courier, through the outbox. Counts are of this boot. */
 export interface HearingRecord {
   readonly bootId: string;
-  readonly model: { readonly name: string; readonly version: string };
+  readonly model: Model;
   readonly writtenMonotonicMs: number;
   readonly sinceMonotonicMs: number;
   readonly state: 'starting' | 'listening' | 'deaf' | 'stopped';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { modelSchema, versionSchema } from './event.ts';
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const score = z.number().min(0).max(1);
@@ -13,7 +14,7 @@ const privacyManifestSchema = z
     labels: z.array(z.enum(['glass_break', 'shout', 'bang'])).max(8),
     schemas: digest.describe('SHA-256 of the schemas of all messages: cat docs/*.json | sha256sum'),
     outboxSchema: digest.describe('SHA-256 of the schema of the file between the two processes, which bounds what could ever leave the sensor.'),
-    model: z.strictObject({ name: z.string().regex(/^[a-z0-9-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/), sha256: digest }),
+    model: modelSchema.extend({ sha256: digest }),
     operatingPoint: z.enum(['balanced', 'strict']),
     thresholds: z.strictObject({ glass_break: score, shout: score, bang: score }).describe('Scores from which a sound is reported.'),
     soundPressureLevel: z.boolean().describe('Whether events carry a level in dB SPL.'),
@@ -41,7 +42,7 @@ export type Verification = z.infer<typeof verificationSchema>;
 /** Retained on the privacy topic. The one source of docs/privacy.schema.json. */
 export const privacySchema = z
   .strictObject({
-    version: z.string().regex(/^[0-9a-z.-]{1,32}$/),
+    version: versionSchema,
     bootId: z.uuid(),
     package: digest.optional().describe('SHA-256 of the list of files of the installed package; absent if Tocsin was not installed as a package.'),
     manifest: privacyManifestSchema,

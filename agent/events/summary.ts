@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { inSteps } from '../lib/steps.ts';
+import { type Model, modelSchema } from './event.ts';
 
 const seconds = z.number().min(0).max(7200).refine(inSteps(10));
 const count = z.number().int().min(0).max(100_000);
@@ -33,7 +34,7 @@ export const summarySchema = z
         'With `outbox`, the deduplication key. A missing number is an hour that still waits or was lost, except where a repair of the outbox skipped numbers: 1,000 or more at once, up to a million. An hour that a killed listener had not stored has no number.',
       ),
     bootId: z.uuid(),
-    model: z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: z.string().regex(/^[0-9a-z.-]{1,32}$/) }),
+    model: modelSchema,
     time: z.iso.datetime({ precision: 3 }).describe('When the hour began, UTC: at a full clock hour once the clock is right, or at a start of the listener.'),
     clock: z.enum(['synchronised', 'corrected', 'unsynchronised']).describe('Whether `time` can be trusted, as in an event.'),
     elapsedSeconds: seconds.describe('Time covered: less than an hour after a start and before a stop of the listener.'),
@@ -52,7 +53,7 @@ export type Summary = z.infer<typeof summarySchema>;
  */
 export interface HourSummary {
   readonly bootId: string;
-  readonly model: { readonly name: string; readonly version: string };
+  readonly model: Model;
   readonly beganWallMs: number;
   readonly beganMonotonicMs: number;
   readonly clockSynchronised: boolean;

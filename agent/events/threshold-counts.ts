@@ -1,5 +1,6 @@
 import type { ScoreFrame } from '../classify/classifier.ts';
 import type { DetectionRule, Label } from '../classify/model-manifest.ts';
+import type { Model } from './event.ts';
 import { openEventDetector } from './event-detector.ts';
 
 /**
@@ -24,7 +25,7 @@ export interface ThresholdCounts {
 /** What the listener stores of these sums: added to the current day of listening. */
 export interface ThresholdRecord extends ThresholdCounts {
   readonly bootId: string;
-  readonly model: { readonly name: string; readonly version: string };
+  readonly model: Model;
   readonly operatingPoint: 'balanced' | 'strict';
   /** `recognitionOf` the model's manifest. */
   readonly recognition: number;

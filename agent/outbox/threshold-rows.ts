@@ -1,4 +1,5 @@
 // Rows of migration 000006. The listener adds to the last day of listening; `tocsin calibrate thresholds` reads.
+import type { Model } from '../events/event.ts';
 import type { ThresholdCount, ThresholdRecord } from '../events/threshold-counts.ts';
 import { bound } from './rows.ts';
 import type { SqliteDatabase } from './sqlite.ts';
@@ -12,7 +13,7 @@ const fullMs = 86_400_000;
 /** A day of listening as it was stored. */
 export interface ListeningDay {
   readonly day: number;
-  readonly model: { readonly name: string; readonly version: string };
+  readonly model: Model;
   readonly operatingPoint: ThresholdRecord['operatingPoint'];
   /** Missing where an earlier release counted. */
   readonly recognition?: number;
