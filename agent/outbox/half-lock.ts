@@ -5,7 +5,7 @@ import { hasCode } from '../lib/errors.ts';
 import { emptyLock } from './files.ts';
 import { OpenedFile } from './opened-file.ts';
 import type { SqliteDatabase } from './sqlite.ts';
-import { openDatabase } from './sqlite-database.ts';
+import { openLock } from './sqlite-database.ts';
 
 export type Half = 'listener' | 'courier';
 
@@ -29,7 +29,7 @@ export interface HeldLock {
 export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): HeldLock {
   const path = lockOf(outboxPath, half);
   if (![...held].some(({ name }) => name === path)) emptyLock(path);
-  const db = openDatabase(path);
+  const db = openLock(path);
   const file = new OpenedFile(path); // there is one by now
   try {
     db.pragma(`busy_timeout = ${waitMs}`);
@@ -69,7 +69,7 @@ export function openListenerProbe(outboxPath: string): () => boolean | undefined
         db = undefined;
         file = new OpenedFile(path);
       }
-      db ??= openDatabase(path);
+      db ??= openLock(path);
       db.pragma('busy_timeout = 0');
       db.pragma(withoutJournal);
       db.exec('BEGIN EXCLUSIVE; ROLLBACK');

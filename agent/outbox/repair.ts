@@ -12,6 +12,7 @@ import { giveOutAfter, isNumber, maxHour, maxNumber, skipped, skippedHours, unus
 import { insertSql, pendingSql, type Row } from './rows.ts';
 import { forgetSchema, mendSchema, notedId } from './schema-note.ts';
 import type { OpenDatabase, SqliteDatabase } from './sqlite.ts';
+import { openLock } from './sqlite-database.ts';
 import { readSummariesSql, type SummaryRow, writeSummarySql } from './summary-rows.ts';
 import { type ListeningDay, readListeningDays, writeListeningDay } from './threshold-rows.ts';
 import { hidesNewerPages } from './wal-check.ts';
@@ -36,7 +37,7 @@ const kept = 3; // damaged files kept beside the outbox
  */
 export function repairOutbox(path: string, open: OpenDatabase, isSound: () => boolean, progress: () => void = () => undefined): void {
   emptyLock(`${path}.lock`);
-  const lock = open(`${path}.lock`);
+  const lock = openLock(`${path}.lock`);
   let damaged: SqliteDatabase | undefined;
   try {
     lock.pragma('busy_timeout = 0'); // a half that waits for the other hears nothing and sends nothing: it comes back in a second

@@ -13,11 +13,16 @@ import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 export const busyMs = 5000; // how long another process that writes is waited for
 export const halfBusyMs = 1000; // by a half, which tries again: a listener that waits for longer loses sound
 
+/** Opens a file that stays empty: only its lock is used. */
+export function openLock(path: string): SqliteDatabase {
+  createFile(path);
+  return openSqlite(path, { timeout: busyMs });
+}
+
 export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {
   createFile(path);
   const db = openSqlite(path, { timeout: busyMs });
   try {
-    if (path.endsWith('.lock')) return db;
     db.pragma(`page_size = ${pageBytes}`);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');

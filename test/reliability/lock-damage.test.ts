@@ -22,7 +22,7 @@ const busy = expect.objectContaining({ code: 'SQLITE_BUSY' });
 /** Another process that runs `work` with `half-lock.ts`, reports the outcome, and lives until `end` is called. */
 async function otherProcess(work: string): Promise<{ said: string; end: () => Promise<unknown> }> {
   const script = `import { holdHalfLock } from '${join(process.cwd(), 'agent/outbox/half-lock.ts')}';
-    import { openDatabase } from '${join(process.cwd(), 'agent/outbox/sqlite-database.ts')}';
+    import { openLock } from '${join(process.cwd(), 'agent/outbox/sqlite-database.ts')}';
     try { ${work}; console.log('held'); } catch (error) { console.log(error.code); }
     setInterval(() => undefined, 1e6);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -57,7 +57,7 @@ test('a repair lock file with content is emptied, and the outbox is repaired', (
 
 test('while another process repairs, its lock holds even if its file has content', async () => {
   leaveDamaged();
-  const other = await otherProcess(`globalThis.lock = openDatabase('${path}.lock').exec('BEGIN EXCLUSIVE')`);
+  const other = await otherProcess(`globalThis.lock = openLock('${path}.lock').exec('BEGIN EXCLUSIVE')`);
   expect(other.said).toBe('held');
   writeFileSync(`${path}.lock`, noise);
   for (let i = 0; i < 2; i++) expect(openRepaired).toThrow(/database is locked/);
