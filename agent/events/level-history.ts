@@ -27,10 +27,10 @@ function exceeded(histogram: Int32Array, share: number): number {
  * quarter changes the usual level only an eighth as much, so that a street that has really changed is accepted after
  * three weeks if it is 12 dB quieter, after fifteen if it is 25 dB. Only counts of levels are kept.
  *
- * @param usual what was known of each hour @param hour the hour of the day in UTC, undefined while the clock is wrong
+ * @param hour the hour of the day in UTC, undefined while the clock is wrong
  */
-export function openLevelHistory(usual: readonly UsualLevel[], hour: () => number | undefined, learnt: (level: UsualLevel) => void) {
-  const known = new Map(usual.map((level) => [level.hour, level]));
+export function openLevelHistory(hour: () => number | undefined, learnt: (level: UsualLevel) => void) {
+  const known = new Map<number, UsualLevel>();
   const minutes: Int32Array[] = [new Int32Array(bins)];
   let steps = 0;
   let quarter = new Int32Array(bins);
@@ -64,8 +64,7 @@ export function openLevelHistory(usual: readonly UsualLevel[], hour: () => numbe
 
   return {
     /**
-     * Takes what was known of each hour, where this could not be read at the start; it replaces what was learnt of that
-     * hour meanwhile.
+     * Takes what was known of each hour, once that can be read; it replaces what was learnt of that hour meanwhile.
      */
     recall(earlier: readonly UsualLevel[]): void {
       for (const level of earlier) known.set(level.hour, level);

@@ -140,7 +140,6 @@ test('lost samples are added up over all openings and reach the health message',
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-dropped-')), 'outbox.db'), limits);
   const parts = { outbox, clock: fixedClock(), logger: silentLogger };
   const levels = openLevelHistory(
-    [],
     () => undefined,
     () => undefined,
   );

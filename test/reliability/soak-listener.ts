@@ -91,7 +91,6 @@ const open = async (): Promise<AudioSource> => {
 };
 const config = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://127.0.0.1' } }, 'soak');
 const levels = openLevelHistory(
-  [],
   () => undefined,
   () => undefined,
 );

@@ -13,7 +13,6 @@ import { fixedClock, hearingRecord, hourSummary, limits, silentLogger } from '..
 
 const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 const levels = openLevelHistory(
-  [],
   () => undefined,
   () => undefined,
 );
@@ -127,7 +126,6 @@ test('the hearing record has a noise floor while the microphone is heard, and no
   const outbox = openOutbox();
   let now = 10_000;
   const history = openLevelHistory(
-    [],
     () => undefined,
     () => undefined,
   );
@@ -159,7 +157,6 @@ test('an outbox that is unreadable at first is read before it is written: counts
   const learnt: ReturnType<typeof usual>[] = [];
   let hour = 3;
   const history = openLevelHistory(
-    [],
     () => hour,
     (level) => learnt.push(level),
   );

@@ -7,7 +7,6 @@ import { streetLevels } from '../support/levels.ts';
 /** A history at hour 3 of the day that reports no learnt levels. */
 const levelHistory = () =>
   openLevelHistory(
-    [],
     () => 3,
     () => undefined,
   );
@@ -37,14 +36,16 @@ test('a level far below usual is `covered`, a loud steady one `noisy`; a slightl
 });
 
 test('nothing is suspected before three days of that hour or while the hour is unknown; learnt levels survive a restart', () => {
-  const learnt = new Map<number, Parameters<Parameters<typeof openLevelHistory>[2]>[0]>();
+  const learnt = new Map<number, UsualLevel>();
   let hour: number | undefined = 3;
-  const open = () =>
-    openLevelHistory(
-      [...learnt.values()],
+  const open = () => {
+    const history = openLevelHistory(
       () => hour,
       (level) => void learnt.set(level.hour, level),
     );
+    history.recall([...learnt.values()]);
+    return history;
+  };
   const young = open();
   streetLevels(young, 11, -60, -30);
   streetLevels(young, 1, -80, -50);
@@ -65,7 +66,6 @@ test('nothing is suspected before three days of that hour or while the hour is u
 test('the usual level is the mean for that hour, over at most two weeks', () => {
   const learnt: UsualLevel[] = [];
   const history = openLevelHistory(
-    [],
     () => 3,
     (level) => learnt.push(level),
   );
@@ -96,7 +96,6 @@ test('while the hour is unknown nothing is learnt or suspected, and an earlier s
   const learnt: unknown[] = [];
   let hour: number | undefined = 3;
   const history = openLevelHistory(
-    [],
     () => hour,
     (level) => learnt.push(level),
   );
@@ -116,7 +115,6 @@ test('while the hour is unknown nothing is learnt or suspected, and an earlier s
 function gated() {
   const learnt: UsualLevel[] = [];
   const history = openLevelHistory(
-    [],
     () => 3,
     (level) => learnt.push(level),
   );

@@ -40,7 +40,7 @@ export async function hearStreet(
 ): Promise<void> {
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
   const learnt: UsualLevel[] = [];
-  const levels = openLevelHistory([], hourOfDay, (level) => learnt.push(level));
+  const levels = openLevelHistory(hourOfDay, (level) => learnt.push(level));
   const { adapter, silenceTimeoutSeconds: silenceSeconds, splAtFullScaleDb } = config.microphone;
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const noteBoot = openBootNote(outbox, clock, logger);
