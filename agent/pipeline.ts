@@ -41,7 +41,7 @@ export interface Heard {
   readonly sinceOnsetSeconds: number;
 }
 
-export interface RecordParts {
+interface RecordParts {
   readonly clock: Clock;
   readonly model: Pick<ModelManifest, 'name' | 'version'>;
   /** The meter of the source; takes each frame before it is heard. */

@@ -11,7 +11,7 @@ import { decodeAudio } from './web-audio.ts';
 const largestMegabytes = 2000; // Node reads no larger file in one call
 const loudest = 100; // 40 dB above full scale: a float file with louder samples does not use 1 as full scale
 
-export interface AudioFile extends AudioSource {
+interface AudioFile extends AudioSource {
   readonly seconds: number;
   /** The rate at which the file itself is sampled: there is no sound above half of it. */
   readonly ownRate: number;

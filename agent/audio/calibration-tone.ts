@@ -55,7 +55,7 @@ function phasor(samples: Float32Array, start: number, length: number, hz: number
   return [re, im];
 }
 
-export type ToneVerdict = 'found' | 'none' | 'frequency' | 'clipped' | 'unstable';
+type ToneVerdict = 'found' | 'none' | 'frequency' | 'clipped' | 'unstable';
 
 /**
  * Judges a run of readings. A calibrator of class 1 or 2 keeps 1 kHz within 2 % and its level within 0.2 dB. If its

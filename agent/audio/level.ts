@@ -2,7 +2,7 @@
  * Sound level in steps of 125 ms (the "fast" time constant of IEC 61672-1) and the background behind it: the level
  * exceeded 90 % of the last minute (L90). Levels are unweighted, in dB relative to a full-scale sine.
  */
-export interface LevelMeter {
+interface LevelMeter {
   push(samples: Float32Array): void;
   /** The loudest step of the last `seconds`, above the background before them, in dB. */
   aboveBackgroundDb(seconds: number): number;

@@ -7,7 +7,7 @@ import { openLossCount } from './loss-count.ts';
 import { soundFrom } from './pcm-reader.ts';
 import { openStallWatch } from './stall.ts';
 
-export interface PcmProcessOptions extends CaptureChildOptions {
+interface PcmProcessOptions extends CaptureChildOptions {
   /** Two are mixed to one (downmix.ts). */
   channels: 1 | 2;
   sampleRate: number;

@@ -5,7 +5,7 @@
  *
  * Returned samples belong to the caller; the history is held in one buffer and cleared by `clear`.
  */
-export interface Resampler {
+interface Resampler {
   push(samples: Float32Array): Float32Array;
   clear(): void;
 }

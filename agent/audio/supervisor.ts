@@ -11,7 +11,7 @@ import type { Hearing } from './hearing.ts';
 import type { SignalVerdict } from './signal-check.ts';
 import { openRateDoubt, watchSource } from './watched-source.ts';
 
-export interface SupervisorParts {
+interface SupervisorParts {
   open(): Promise<AudioSource>;
   /** Hears a source to its end. An error that is not an AudioError ends the supervisor. */
   use(source: AudioSource, signal: AbortSignal): Promise<void>;

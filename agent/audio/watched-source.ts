@@ -8,7 +8,7 @@ import { openSignalCheck, type SignalVerdict } from './signal-check.ts';
 
 const provenSeconds = 1;
 
-export interface WatchParts {
+interface WatchParts {
   /** Gets the seconds listened and the samples dropped. */
   readonly hearing: Hearing;
   readonly clock: Clock;

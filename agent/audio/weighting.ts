@@ -3,7 +3,7 @@
  * bilinear transform in three sections, 0 dB at 1 kHz. At 44.1 and 48 kHz it stays within class 1 over the whole table;
  * at 16 kHz only to 5 kHz.
  */
-export interface Weighting {
+interface Weighting {
   /** Weights consecutive samples in place. */
   apply(samples: Float64Array): void;
 }

@@ -11,12 +11,12 @@ import type { OpenPublisher, Publisher } from './publisher.ts';
 import { Refusals } from './refusals.ts';
 import { topicsOf } from './topics.ts';
 
-export interface DeliveryOptions extends DrainOptions {
+interface DeliveryOptions extends DrainOptions {
   readonly version: string;
   readonly maxAgeMs: number;
 }
 
-export interface DeliveryParts extends CourierParts {
+interface DeliveryParts extends CourierParts {
   readonly openPublisher: OpenPublisher;
   readonly random: () => number;
 }

@@ -42,7 +42,7 @@ export interface CourierParts {
 }
 
 /** What outlasts a connection. */
-export interface DrainParts extends CourierParts {
+interface DrainParts extends CourierParts {
   readonly topics: ReturnType<typeof topicsOf>;
   readonly birth: Birth;
   readonly refusals: Refusals;

@@ -4,7 +4,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Now, Outbox } from '../outbox/outbox.ts';
 
-export interface ExpiryParts {
+interface ExpiryParts {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly logger: Logger;

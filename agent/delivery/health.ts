@@ -11,7 +11,7 @@ import type { Publisher, Report } from './publisher.ts';
 import { SideMessage } from './side-message.ts';
 import { stampOfEvent } from './stamp.ts';
 
-export interface HealthParts {
+interface HealthParts {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -1,7 +1,7 @@
 import type { Health } from '../events/health.ts';
 import { type EventRefusal, eventRefusals, type LinkFault, linkFaults } from '../lib/faults.ts';
 
-export type LinkState = 'connecting' | 'connected' | LinkFault;
+type LinkState = 'connecting' | 'connected' | LinkFault;
 
 /** The state of the courier's connection to the broker. */
 export interface Link {

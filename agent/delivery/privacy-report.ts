@@ -4,7 +4,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { SideMessage } from './side-message.ts';
 
-export interface PrivacyReportParts {
+interface PrivacyReportParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** The outcome of the last verification, or nothing. */

@@ -2,7 +2,7 @@ import { type Clock, type ClockQuality, stepMs } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 
 /** A point in time as the outbox stores it. */
-export interface Moment {
+interface Moment {
   readonly wallMs: number;
   readonly monotonicMs: number;
   readonly bootId: string;

@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { stampOfEvent, timeOf } from './stamp.ts';
 
-export interface Sender {
+interface Sender {
   readonly outboxId: string;
   readonly site: string;
   readonly sensor: string;

@@ -25,7 +25,7 @@ export interface Miss {
   readonly peak: number;
 }
 
-export interface DetectorStep {
+interface DetectorStep {
   /** Sounds confirmed by this frame: report these at once. */
   readonly confirmed: Detection[];
   /** Confirmed sounds that have ended for good: repeats within the merge time have been joined to them. */

@@ -17,7 +17,7 @@ export interface ThresholdCount {
 }
 
 /** Sums over a stretch of listening; those that are 0 are left out. */
-export interface ThresholdCounts {
+interface ThresholdCounts {
   readonly seconds: number;
   readonly counts: readonly ThresholdCount[];
 }

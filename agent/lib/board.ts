@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { namesIn, readText } from './kernel-files.ts';
 import { tenth } from './tenth.ts';
 
-export type Occurrence = 'no' | 'earlier' | 'now';
+type Occurrence = 'no' | 'earlier' | 'now';
 
 export interface BoardFacts {
   temperatureCelsius?: number;

@@ -21,7 +21,7 @@ export interface Clock {
   readonly bootId: string;
 }
 
-export interface ClockSource {
+interface ClockSource {
   readonly bootId: string;
   wallMs(): number;
   monotonicMs(): number;

@@ -7,7 +7,7 @@ const windowRows = 10_000;
  * Where the search continues, and the number below which events of unknown time are too old, because one after them
  * was.
  */
-export interface ExpiryCursor {
+interface ExpiryCursor {
   readonly after: number;
   readonly before: number;
 }

@@ -80,7 +80,7 @@ export function isOfShape(value: unknown, shape: RegExp): value is string {
  * A table of numbered rows, and a query that reads them with all they refer to: those after a number, in order, up to a
  * limit.
  */
-export interface NumberedRows {
+interface NumberedRows {
   readonly table: string;
   readonly sql: string;
 }
