@@ -13,7 +13,7 @@ import { Trouble } from './trouble.ts';
 
 const [reopenMs, mostTurnMs] = [5000, 1000]; // on a slow card to store a thousand held events takes longer than the watchdog waits
 
-type Fate = ReturnType<Outbox['append']>;
+type Taken = ReturnType<Outbox['append']>;
 
 export interface PatientOptions {
   readonly path: string;
@@ -64,16 +64,16 @@ class PatientOutbox implements Outbox {
     return this.#id ?? this.#read((outbox) => outbox.id);
   }
 
-  append(event: RecordedEvent): Fate {
+  append(event: RecordedEvent): Taken {
     this.#held.push(event);
-    const fates = this.#storeHeld();
+    const taken = this.#storeHeld();
     const excess = this.#held.length - (this.#options.maxHeld ?? 1000);
     if (excess > 0) {
       this.#held.splice(0, excess);
       if (this.#dropped === 0) this.#options.logger.error({}, 'too many events held in memory: the oldest are dropped and counted');
       this.#dropped += excess;
     }
-    return this.#held.length > 0 ? 'held' : (fates.at(-1) ?? 'held');
+    return this.#held.length > 0 ? 'held' : (taken.at(-1) ?? 'held');
   }
 
   pending(after: number, limit: number): PendingEvent[] {
@@ -188,23 +188,22 @@ class PatientOutbox implements Outbox {
   }
 
   /**
-   * Stores what is held, oldest first, until one cannot be stored or the turn is over. Returns the fate of each that
-   * was taken.
+   * Stores what is held, oldest first, until one cannot be stored or the turn is over. Returns how each was taken.
    */
-  #storeHeld(turnMs = mostTurnMs): Fate[] {
-    const fates: Fate[] = [];
+  #storeHeld(turnMs = mostTurnMs): Taken[] {
+    const taken: Taken[] = [];
     this.#quietly(() => {
       this.#storeDropped();
       for (const beganMs = performance.now(); this.#held[0] && performance.now() - beganMs < turnMs; this.#storeDropped()) {
-        fates.push(this.#store(this.#held[0]));
+        taken.push(this.#store(this.#held[0]));
         this.#held.shift();
       }
     });
-    return fates;
+    return taken;
   }
 
   /** What the schema refuses it will refuse for ever; it must not hold up what comes after. */
-  #store(event: RecordedEvent): Fate {
+  #store(event: RecordedEvent): Taken {
     try {
       return this.#write((outbox) => outbox.append(event));
     } catch (error) {

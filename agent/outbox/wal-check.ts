@@ -18,7 +18,7 @@ export function commitsBeyondDamage(walPath: string): number {
 
 function commitsBeyondDamageIn(file: BesideFile): number {
   const log = readHead(file);
-  if (!log || (!log.isHeaderIntact && log.isHalfBegun)) return 0;
+  if (!log || log.isHalfBegun) return 0;
   let { sums, isHeaderIntact: intact } = log;
   let commits = 0;
   for (const frame of framesOf(file)) {
