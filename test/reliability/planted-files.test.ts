@@ -32,7 +32,7 @@ const work = `
 /** What a half makes of an event; it is killed if it waits for ever. */
 function half(): { fate: string; faults: string[]; megabytes: number } {
   const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', work, path], {
-    timeout: 20_000,
+    timeout: 60_000,
     killSignal: 'SIGKILL',
     encoding: 'utf8',
   });
