@@ -87,25 +87,32 @@ interface NumberedRows {
 
 /**
  * Yields every readable row up to `newest`, in order, with never more than a thousand in memory. A range that fails is
- * halved until single numbers fail, for a few seconds of failures at most. Everything readable is read, however slow
- * the board.
+ * halved until single numbers fail, for a few seconds of failures at most. What can be reached from the end is a range
+ * of its own, which is read however long the others took: before the first row there may be a million numbers of rows
+ * that were deleted, and where the first page is damaged each of them fails.
  */
 export function* readableRows<Row extends { sequence: number }>(from: SqliteDatabase, of: NumberedRows, newest: number, progress: () => void): Generator<Row> {
   let leftMs = seconds * 1000;
   const read = reading(() => prepareReads<Row>(from, of));
   if (!read) return;
-  const ranges: [number, number][] = [[0, newest]];
-  for (let next = ranges.pop(); next && leftMs > 0; next = ranges.pop()) {
+  const ranges: (readonly [after: number, to: number])[] = [[0, newest]];
+  /** The last that is pushed is read next. To look for what comes after `first - 1` would touch the damaged page. */
+  const split = (after: number, to: number) => {
+    const first = to === newest ? read.firstFromEnd(after, to) : undefined;
+    if (first !== undefined) return ranges.push([first, to], [first - 1, first], [after, first - 1]);
+    const middle = after + Math.ceil((to - after) / 2);
+    if (middle < to) ranges.push([middle, to]);
+    return ranges.push([after, middle]);
+  };
+  for (let next = ranges.pop(); next; next = ranges.pop()) {
     const [after, to] = next;
     const isSingle = to - after === 1;
     const began = performance.now();
     const rows = isSingle ? read.single(to) : read.range(after, to);
     const last = rows?.at(-1)?.sequence ?? after;
     if (rows?.length === together) ranges.push([last, to]);
-    else if (!isSingle && (!rows || read.isMore(last, to))) {
-      const middle = last + Math.ceil((to - last) / 2);
-      if (middle < to) ranges.push([middle, to]);
-      ranges.push([last, middle]);
+    else if (!rows || (!isSingle && read.isMore(last, to))) {
+      if (!isSingle && leftMs > 0) split(last, to);
       leftMs -= performance.now() - began;
     }
     if (rows) yield* rows;
@@ -116,13 +123,15 @@ export function* readableRows<Row extends { sequence: number }>(from: SqliteData
 /**
  * `range` reads at most a thousand rows; undefined if they are not in order, since SQLite believes a damaged number.
  * `single` goes straight to its row, where a range touches neighbouring pages. `isMore`: whether a range that ended has
- * another row after all, searched from the end: damage may have cut it short.
+ * another row after all, searched from the end: damage may have cut it short. `firstFromEnd`: the lowest number that
+ * can be reached from the end; undefined if that is none, or if all can.
  */
 function prepareReads<Row extends { sequence: number }>(from: SqliteDatabase, { table, sql }: NumberedRows) {
   const prepare = (where: string) => from.prepare<number[], Row>(sql.replace('sequence > ?', where));
   const range = prepare('sequence > ? AND sequence <= ?');
   const single = prepare('sequence = ?');
   const last = from.prepare(`SELECT 1 FROM ${table} WHERE sequence > ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1`);
+  const fromEnd = from.prepare<number[], number>(`SELECT sequence FROM ${table} WHERE sequence > ? AND sequence <= ? ORDER BY sequence DESC`).pluck();
   const isInOrder = (rows: Row[], after: number) => rows.every(({ sequence }, i) => sequence > (rows[i - 1]?.sequence ?? after));
   return {
     range(after: number, to: number): Row[] | undefined {
@@ -130,6 +139,17 @@ function prepareReads<Row extends { sequence: number }>(from: SqliteDatabase, { 
       return rows && isInOrder(rows, after) ? rows : undefined;
     },
     single: (sequence: number): Row[] | undefined => reading(() => single.all(sequence, 1)),
+    firstFromEnd(after: number, to: number): number | undefined {
+      let first = to + 1;
+      const isWhole = reading(() => {
+        for (const sequence of fromEnd.iterate(after, to)) {
+          if (sequence >= first) return false;
+          first = sequence;
+        }
+        return true;
+      });
+      return isWhole || first > to ? undefined : first;
+    },
     isMore: (after: number, to: number): boolean => reading(() => last.all(after, to).length) !== 0,
   };
 }

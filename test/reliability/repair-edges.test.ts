@@ -13,7 +13,7 @@ import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, listeningDays, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
-import { limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
 beforeEach(() => {
@@ -32,6 +32,54 @@ test('130,000 events with every second number missing are repaired, and each hol
   expect(outbox.gaps(200_000).length).toBeGreaterThanOrEqual(129_999);
   outbox.close();
 });
+
+test.each([
+  ['event', 'before its first row'],
+  ['event', 'between two of its rows'],
+  ['hour_summary', 'before its first row'],
+] as const)('a damaged page of %s costs only its own rows where millions of numbers %s belong to rows deleted long ago', (table, where) => {
+  const before = openSqliteOutbox(path, limits);
+  for (const i of range(1, 10)) {
+    before.append(recordedEvent(i));
+    before.writeSummary(hourSummary());
+  }
+  if (where === 'before its first row') {
+    before.acknowledge(range(1, 10));
+    for (const hour of range(1, 10)) before.summaryReported(hour);
+  }
+  before.close();
+  const db = new Database(path);
+  db.exec('UPDATE sqlite_sequence SET seq = 4000000');
+  db.close();
+  layBacklog(path, stored, (i) => recordedEvent(i + 20));
+  const after = openSqliteOutbox(path, limits);
+  for (const _ of range(1, stored)) after.writeSummary(hourSummary());
+  after.close();
+  const [first, rows] = [firstLeafOf(path, table), rowsOf(path, table)];
+  overwrite(path, first.page * pageBytes, pageBytes, () => 0x55);
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10)); // a board on which not all numbers can be tried in time
+  openSqliteOutbox(path, limits, { repair: true }).close();
+  clock.mockRestore();
+  expect(quarantined(path)).toHaveLength(1);
+  expect(rowsOf(path, table)).toBe(rows - first.rows);
+});
+
+function rowsOf(path: string, table: string): number {
+  const db = new Database(path, { readonly: true });
+  const rows = db.prepare(`SELECT count(*) FROM ${table}`).pluck().get() as number;
+  db.close();
+  return rows;
+}
+
+/** The leaf page of a table with its lowest numbers. */
+function firstLeafOf(path: string, table: string): { page: number; rows: number } {
+  const db = new Database(path, { readonly: true });
+  const sql = "SELECT pageno, ncell FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path LIMIT 1";
+  const { pageno, ncell } = db.prepare(sql).get(table) as { pageno: number; ncell: number };
+  db.close();
+  return { page: pageno - 1, rows: ncell };
+}
 
 test('an outbox that another process is writing to is not set aside, since its write would be lost', () => {
   const id = leaveOutbox(path);
