@@ -30,9 +30,9 @@ export function takeBackStop({ outbox, clock }: { outbox: Outbox; clock: Clock }
 /**
  * Writes the supervisor's figures into the outbox: at once when they change in kind, otherwise every `intervalMs`.
  * Counts continue from the row of an earlier listener of the same boot; the time between counts as not heard. A failed
- * write is retried, and listening goes on without it. `learnt` usual levels are written along and removed from the
- * list, since a write of their own would cost as much. What an earlier listener left is read before the first write,
- * however late the disk allows that.
+ * write is retried, and listening goes on without it. `learnt` usual levels, by hour of the day, are written along and
+ * removed from the map, since a write of their own would cost as much. What an earlier listener left is read before the
+ * first write, however late the disk allows that.
  */
 export function openHearingReport(
   parts: {
@@ -40,14 +40,14 @@ export function openHearingReport(
     clock: Clock;
     logger: Logger;
     levels: LevelHistory;
-    learnt?: UsualLevel[];
+    learnt?: Map<number, UsualLevel>;
     /** Called with true while it is deaf and the disk does not take that. */
     deafUntold?: ((untold: boolean) => void) | undefined;
   },
   model: HearingRecord['model'],
   intervalMs: number,
 ): (hearing: Readonly<Hearing>) => void {
-  const { outbox, clock, logger, levels, learnt = [], deafUntold } = parts;
+  const { outbox, clock, logger, levels, learnt = new Map(), deafUntold } = parts;
   let earlier: HearingRecord | undefined;
   let recalled = false;
   const recall = () => {
@@ -55,7 +55,7 @@ export function openHearingReport(
     const usual = outbox.readUsualLevels();
     earlier = row?.bootId === clock.bootId ? row : undefined;
     levels.recall(usual);
-    learnt.splice(0, learnt.length, ...learnt.filter(({ hour }) => !usual.some((level) => level.hour === hour)));
+    for (const { hour } of usual) learnt.delete(hour);
     recalled = true;
   };
   let written = '';
@@ -89,8 +89,8 @@ export function openHearingReport(
         intervalSeconds: intervalMs / 1000,
         ...(noiseFloorDb === undefined ? {} : { noiseFloorDb }),
       };
-      outbox.writeHearing(record, learnt);
-      learnt.length = 0;
+      outbox.writeHearing(record, [...learnt.values()]);
+      learnt.clear();
       written = kind;
       if (changed) changesLeft = Math.max(0, left - 1);
       failing = false;

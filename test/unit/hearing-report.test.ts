@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Hearing } from '../../agent/audio/hearing.ts';
+import type { UsualLevel } from '../../agent/events/health.ts';
 import { openLevelHistory } from '../../agent/events/level-history.ts';
 import { readBoard, throttledFile } from '../../agent/lib/board.ts';
 import { openHearingReport, takeBackStop } from '../../agent/outbox/hearing-report.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
 import { streetLevels } from '../support/levels.ts';
@@ -154,11 +156,11 @@ test('an outbox that is unreadable at first is read before it is written: counts
     readUsualLevels: () => whileOpen(() => outbox.readUsualLevels()),
     writeHearing: (...record) => whileOpen(() => outbox.writeHearing(...record)),
   } as Pick<typeof outbox, 'readHearing' | 'readUsualLevels' | 'writeHearing'> as typeof outbox;
-  const learnt: ReturnType<typeof usual>[] = [];
+  const learnt = new Map<number, ReturnType<typeof usual>>();
   let hour = 3;
   const history = openLevelHistory(
     () => hour,
-    (level) => learnt.push(level),
+    (level) => learnt.set(level.hour, level),
   );
   const parts = { outbox: stuck, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels: history, learnt };
   const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 120_000);
@@ -174,6 +176,37 @@ test('an outbox that is unreadable at first is read before it is written: counts
   hour = 3;
   streetLevels(history, 1, -80, -50);
   expect(history.suspicion()).toBe('covered');
+});
+
+test('while the disk takes nothing for days, the listener holds one usual level for each hour of the day, and stores the last', () => {
+  let isWell = false;
+  const written: (readonly UsualLevel[])[] = [];
+  const outbox = {
+    readHearing: () => undefined,
+    readUsualLevels: () => [],
+    writeHearing(_record, levels = []) {
+      if (!isWell) throw new Error('read-only');
+      written.push(levels);
+    },
+  } as Pick<Outbox, 'readHearing' | 'readUsualLevels' | 'writeHearing'> as Outbox;
+  const learnt = new Map<number, UsualLevel>();
+  let quarters = 0;
+  const history = openLevelHistory(
+    [],
+    () => Math.floor(quarters / 4) % 24,
+    (level) => learnt.set(level.hour, level),
+  );
+  const parts = { outbox, clock: fixedClock({ monotonicMs: () => quarters * 900_000 }), logger: silentLogger, levels: history, learnt };
+  const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 600_000);
+  for (; quarters < 3 * 96; quarters++) {
+    streetLevels(history, 1, -60, -30);
+    report(hearing({}));
+  }
+  expect(learnt.size).toBe(24);
+  isWell = true;
+  report(hearing({}));
+  expect(written.map((levels) => levels.map((level) => level.quarters))).toEqual([Array.from({ length: 24 }, () => 12)]);
+  expect(learnt.size).toBe(0);
 });
 
 // The files are like those of a Raspberry Pi; there is no firmware behind them.

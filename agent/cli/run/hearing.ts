@@ -39,8 +39,8 @@ export async function hearStreet(
   signal: AbortSignal,
 ): Promise<void> {
   const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
-  const learnt: UsualLevel[] = [];
-  const levels = openLevelHistory(hourOfDay, (level) => learnt.push(level));
+  const learnt = new Map<number, UsualLevel>();
+  const levels = openLevelHistory(hourOfDay, (level) => learnt.set(level.hour, level));
   const { adapter, silenceTimeoutSeconds: silenceSeconds, splAtFullScaleDb } = config.microphone;
   const summaries = openSummaryReport(outbox, logger, clock.monotonicMs);
   const noteBoot = openBootNote(outbox, clock, logger);
