@@ -36,7 +36,6 @@ export function startListener(outbox: Outbox, clock: Clock, model: { readonly na
   takeBackStop({ outbox, clock });
   const learnt = new Map<number, UsualLevel>();
   const history = openLevelHistory(
-    [],
     () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined),
     (level) => learnt.set(level.hour, level),
   );

@@ -192,7 +192,6 @@ test('while the disk takes nothing for days, the listener holds one usual level 
   const learnt = new Map<number, UsualLevel>();
   let quarters = 0;
   const history = openLevelHistory(
-    [],
     () => Math.floor(quarters / 4) % 24,
     (level) => learnt.set(level.hour, level),
   );
