@@ -32,7 +32,7 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     'tocsin evaluate scenes/ --out evaluation.html',
     'tocsin evaluate scenes/ --operating-point strict --json',
   ])
-    .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names')
+    .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names', namedFile)
     .option('--json', 'the figures as one JSON object, and no page')
     .addOption(new Option('--out <file>', 'the page').default('evaluation.html').argParser(namedFile).conflicts('json'))
     .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street').argParser(namedFile))

@@ -16,7 +16,7 @@ export function addModel(program: Command, t: Translate): void {
     'tocsin model /opt/models/other --json',
     'tocsin model --config /etc/tocsin/tocsin.yaml',
   ])
-    .addArgument(new Argument('[folder]', 'model folder').default(bundledModel, 'models/street'))
+    .addArgument(new Argument('[folder]', 'model folder').default(bundledModel, 'models/street').argParser(namedFile))
     .option('-c, --config <file>', 'take model and thresholds from this configuration', namedFile)
     .option('--json', 'the manifest as one JSON object')
     .action(async (folder: string, options: { json?: true; config?: string }, command: Command) => {

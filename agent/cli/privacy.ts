@@ -53,7 +53,7 @@ export function addPrivacy(program: Command, t: Translate): void {
     .addOption(configOption())
     .action(({ config }: { config: string }) => void process.stdout.write(manifestText(privacyManifest(loadConfig(config)))));
   addCommand(privacy, 'list', 'list the files of an installation as sha256sum does, for tocsin.sha256', ['tocsin privacy list /opt/tocsin > tocsin.sha256'])
-    .argument('<folder>', 'installation')
+    .argument('<folder>', 'installation', namedFile)
     .action((folder: string) => {
       const missing = ['agent', 'package.json'].find((name) => existsSync(folder) && !existsSync(join(folder, name)));
       if (missing !== undefined)

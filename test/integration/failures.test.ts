@@ -96,6 +96,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
     usage,
     /<file>: expected a path, got ''\n/,
   ]),
+  ...['model ', 'evaluate ', 'privacy list '].map((line): [string, number, RegExp] => [line, usage, /(folder|dir): expected a path, got ''\n/]),
   ['replay x --operating-point soft', usage, /--operating-point <name>: expected one of balanced, strict, got 'soft'/],
   ['status --lang klingon', usage, /--lang <language>: expected one of en, fr, got 'klingon'\nTry: tocsin status --help$/m],
   ['events explain 17 --lang=de', usage, /Try: tocsin events explain --help$/m],
