@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
+import { unlessStopped } from '../lib/stop.ts';
 import { addCommand, configOption, namedFile, version } from './command.ts';
 import { checkPage, print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
@@ -29,7 +30,7 @@ interface VerifyOptions {
 }
 
 /** privacy: what this sensor may publish, and whether it can do no more than that. */
-export function addPrivacy(program: Command, t: Translate): void {
+export function addPrivacy(program: Command, signal: AbortSignal, t: Translate): void {
   const privacy = addCommand(program, 'privacy', 'what this sensor may publish, and whether it can do no more than that', [
     'sudo tocsin privacy verify --report report.html',
     'tocsin privacy manifest > privacy-manifest.json',
@@ -48,7 +49,7 @@ export function addPrivacy(program: Command, t: Translate): void {
     .option('--report <file>', 'an HTML page in French and English for the data-protection officer', namedFile)
     .option('--no-record', 'do not hand the outcome to the courier, which publishes it')
     .option('--json', 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest')
-    .action((options: VerifyOptions) => runVerify(options, t));
+    .action((options: VerifyOptions) => runVerify(options, signal, t));
   addCommand(privacy, 'manifest', 'print what this sensor may publish with its settings', ['tocsin privacy manifest | sha256sum'])
     .addOption(configOption())
     .action(({ config }: { config: string }) => void process.stdout.write(manifestText(privacyManifest(loadConfig(config)))));
@@ -77,7 +78,7 @@ export function addPrivacy(program: Command, t: Translate): void {
     });
 }
 
-async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
+async function runVerify(options: VerifyOptions, signal: AbortSignal, t: Translate): Promise<void> {
   if (options.report !== undefined) checkPage(options.report);
   const clock = systemClock();
   const where = {
@@ -90,7 +91,8 @@ async function runVerify(options: VerifyOptions, t: Translate): Promise<void> {
       ...(options.courierPid === undefined ? {} : { courier: options.courierPid }),
     },
   };
-  const { machine, lines } = await verifyRunning(() => findMachine(where));
+  const find = () => findMachine(where);
+  const { machine, lines } = await unlessStopped(signal, verifyRunning(find));
   const { site, sensor, privacy } = machine.config;
   const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };
   const report = reportOf(lines, occasion, t);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
@@ -288,6 +288,13 @@ test.each([
     expect(stderr).toContain(said);
     expect(stderr).toContain(hint);
   }
+});
+
+test('stopped by hand, `privacy verify` neither prints a result nor hands one to the courier', async () => {
+  const recordPath = join(folder, 'verification.json');
+  const line = `privacy verify -c ${config('record', { privacy: { recordPath } })} --json`;
+  expect(await run(line, 'en', AbortSignal.abort())).toMatchObject({ exitCode: 130, stdout: '' });
+  expect(existsSync(recordPath)).toBe(false);
 });
 
 test('every exit code is documented and, apart from three, expected by a row above', () => {
