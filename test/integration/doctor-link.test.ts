@@ -51,6 +51,14 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     expect(look()).toEqual([`config: forbidden: ${hint}`]);
   });
 
+  test('a certificate that this user may not read is named by its whole path', async () => {
+    const denied = () => {
+      throw Object.assign(new Error('permission denied'), { code: 'EACCES' });
+    };
+    const results = await examine(writeConfig({ mqtt: { caFile: 'ca.pem' } }, link.brokers.good.url), { readBytes: denied });
+    expect(results.find(({ check }) => check === 'dates')?.found).toEqual({ key: 'doctor.forbidden', values: { path: '/etc/tocsin/credentials/ca.pem' } });
+  });
+
   const swallow =
     'ip link add v0 type veth peer name v1 && ip address add 192.0.2.9/24 dev v0 && ip link set v0 up && ip link set v1 up && ip route add default via 192.0.2.1';
   const noNamespace = spawnSync('unshare', ['-n', 'sh', '-c', swallow]).status !== 0 ? 'needs root, unshare -n and ip' : undefined;

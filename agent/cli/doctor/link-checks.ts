@@ -140,13 +140,14 @@ const dates: Check = {
   run(probes, facts) {
     const { mqtt } = required(facts);
     const spans: { whose: 'sensor' | 'broker' | 'authority'; from: Date; to: Date }[] = [];
-    for (const [whose, path] of [
+    for (const [whose, name] of [
       ['sensor', mqtt.certFile],
       ['authority', mqtt.caFile],
     ] as const) {
-      if (path === undefined) continue;
+      if (name === undefined) continue;
+      const path = secretPath(name);
       try {
-        const bytes = probes.readBytes(secretPath(path));
+        const bytes = probes.readBytes(path);
         const { validFrom, validTo } = whose === 'sensor' ? new X509Certificate(bytes) : lastingAuthority(bytes, probes.clock.wallMs());
         spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
       } catch (error) {
