@@ -81,17 +81,8 @@ export function addPrivacy(program: Command, signal: AbortSignal, t: Translate):
 async function runVerify(options: VerifyOptions, signal: AbortSignal, t: Translate): Promise<void> {
   if (options.report !== undefined) checkPage(options.report);
   const clock = systemClock();
-  const where = {
-    configPath: options.config,
-    ...(options.manifest === undefined ? {} : { publishedManifest: options.manifest }),
-    ...(options.packageList === undefined ? {} : { packageList: options.packageList }),
-    ...(options.packageDigest === undefined ? {} : { packageDigest: options.packageDigest }),
-    pids: {
-      ...(options.listenerPid === undefined ? {} : { listener: options.listenerPid }),
-      ...(options.courierPid === undefined ? {} : { courier: options.courierPid }),
-    },
-  };
-  const find = () => findMachine(where);
+  const { config: configPath, manifest: publishedManifest, packageList, packageDigest, listenerPid: listener, courierPid: courier } = options;
+  const find = () => findMachine({ configPath, publishedManifest, packageList, packageDigest, pids: { listener, courier } });
   const { machine, lines } = await unlessStopped(signal, verifyRunning(find));
   const { site, sensor, privacy } = machine.config;
   const occasion = { site, sensor, version, bootId: clock.bootId, time: new Date(clock.wallMs()).toISOString() };

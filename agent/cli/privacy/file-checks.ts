@@ -6,7 +6,7 @@ import { hasCode } from '../../lib/errors.ts';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
-import { type Mount, mountsOf, type OpenFile, openFiles } from './process.ts';
+import { type Mount, mountsOf, numbersIn, type OpenFile, openFiles } from './process.ts';
 import { accessOf } from './reach.ts';
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
@@ -148,10 +148,7 @@ const reach: HalfCheck = {
   },
 };
 
-export function numbersOf(path: string) {
-  const { rdev } = statSync(path);
-  return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
-}
+export const numbersOf = (path: string) => numbersIn(statSync(path));
 
 function short(nodes: readonly { path: string }[], root: string): string {
   return listed(nodes.map(({ path }) => `/dev${path.slice(root.length)}`));

@@ -29,8 +29,7 @@ const hearing: HalfCheck = {
     const recording = hears.filter((one) => holds(one, isCaptureDevice) && !isOfListener(one, installation, pid));
     if (recording.length > 0) return fail('privacy.hearing.recording', { what: listed(recording.map((one) => `${nameOf(one)} [${one}]`)) });
     const may = reachOf(pid);
-    const isReachable = ({ pid: server, path }: Socket) =>
-      path?.startsWith('/') ? may(path) : unlessGone(() => namespaceOf(server, 'net'), '') === namespaceOf(pid, 'net');
+    const isReachable = ({ pid: server, path }: Socket) => (path?.startsWith('/') ? may(path) : unlessGone(() => namespaceOf(server), '') === namespaceOf(pid));
     const reachable = hears.flatMap((one) =>
       waitingOf(one)
         .filter(isReachable)
@@ -56,7 +55,7 @@ function isOfListener(pid: number, installation: string, courier: number): boole
   const parent = Number(unlessGone(() => statusOf(pid)('PPid'), '0'));
   const [, script = '', command = ''] = unlessGone(() => argumentsOf(parent), []);
   const isListener = command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
-  return isListener && unlessGone(() => namespaceOf(parent, 'net') !== namespaceOf(courier, 'net'), true);
+  return isListener && unlessGone(() => namespaceOf(parent) !== namespaceOf(courier), true);
 }
 
 const nameOf = (pid: number): string => unlessGone(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd(), '');

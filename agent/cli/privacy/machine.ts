@@ -28,7 +28,7 @@ export interface Machine {
   /** The list of the package's files, and the settings that the operator has published. */
   readonly packageList: string;
   /** sha256 of the release's list, as it was published; nothing where the caller does not know it. */
-  readonly packageDigest?: string;
+  readonly packageDigest: string | undefined;
   readonly publishedManifest: string;
   readonly halves: Record<HalfName, Half | 'down' | 'unknown'>;
   /** The addresses of a name. */
@@ -37,26 +37,31 @@ export interface Machine {
 
 interface Where {
   readonly configPath: string;
-  readonly packageList?: string;
-  readonly packageDigest?: string;
-  readonly publishedManifest?: string;
-  readonly pids?: Partial<Record<HalfName, number>>;
+  readonly packageList?: string | undefined;
+  readonly packageDigest?: string | undefined;
+  readonly publishedManifest?: string | undefined;
+  readonly pids?: { readonly [name in HalfName]?: number | undefined };
 }
 
 export const unitNames: Record<HalfName, string> = { listener: 'tocsin-listener.service', courier: 'tocsin-courier.service' };
 
 export async function findMachine({ configPath, packageList, packageDigest, publishedManifest, pids = {} }: Where): Promise<Machine> {
-  const [listener, courier] = await Promise.all((['listener', 'courier'] as const).map((name) => findHalf(name, pids[name])));
+  const [listener, courier] = await Promise.all([findHalf('listener', pids.listener), findHalf('courier', pids.courier)]);
   return {
     configPath: resolve(configPath), // the commands by hand are for whoever reads them, wherever
     config: loadConfig(configPath),
     installation,
     packageList: resolve(packageList ?? `${installation}/tocsin.sha256`),
-    ...(packageDigest === undefined ? {} : { packageDigest }),
+    packageDigest,
     publishedManifest: resolve(publishedManifest ?? '/etc/tocsin/privacy-manifest.json'),
-    halves: { listener: listener as Half, courier: courier as Half },
+    halves: { listener, courier },
     addressesOf: async (host) => (await lookup(host, { all: true })).map(({ address }) => plainAddress(address)),
   };
+}
+
+/** The halves that run. */
+export function halvesOf({ halves }: Pick<Machine, 'halves'>): Half[] {
+  return [halves.listener, halves.courier].filter((half) => typeof half !== 'string');
 }
 
 /** `unknown` where no systemd runs that could name the process. */

@@ -15,8 +15,8 @@ const network: HalfCheck = {
   only: 'listener',
   byHand: ({ pid }) => `sudo readlink /proc/1/ns/net /proc/${pid}/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route`,
   run({ processes }) {
-    const machines = namespaceOf(machineProcess(), 'net');
-    const own = new Set(processes.map((pid) => namespaceOf(pid, 'net')));
+    const machines = namespaceOf(machineProcess());
+    const own = new Set(processes.map((pid) => namespaceOf(pid)));
     if (own.has(machines)) return fail('privacy.network.shared');
     if (own.size > 1) return fail('privacy.network.several', { count: own.size });
     const [namespace = ''] = own;
@@ -51,7 +51,7 @@ function isDown(pid: number, name: string): boolean {
 
 function inNamespace(pid: number, namespace: string): boolean {
   try {
-    return namespaceOf(pid, 'net') === namespace;
+    return namespaceOf(pid) === namespace;
   } catch {
     return false; // gone, or a process of the kernel
   }

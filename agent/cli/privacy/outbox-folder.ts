@@ -8,7 +8,7 @@ import { hasCode } from '../../lib/errors.ts';
 import { hasAccessList } from '../../lib/libc.ts';
 import { ballastBytes } from '../../outbox/ballast.ts';
 import { isFalseNote } from '../../outbox/schema-note.ts';
-import type { Machine } from './machine.ts';
+import { halvesOf, type Machine } from './machine.ts';
 import { statusOf } from './process.ts';
 
 /**
@@ -34,10 +34,11 @@ export interface OutboxFolder {
   readonly setAside: readonly string[];
 }
 
-export function lookIntoOutboxFolder({ config, halves }: Pick<Machine, 'config' | 'halves'>): OutboxFolder {
+export function lookIntoOutboxFolder(machine: Pick<Machine, 'config' | 'halves'>): OutboxFolder {
+  const { config } = machine;
   const path = resolve(config.outbox.path);
   const folder = dirname(path);
-  const users = new Set(Object.values(halves).flatMap((half) => (typeof half === 'string' ? [] : statusOf(half.pid)('Uid').split(/\s+/).map(Number))));
+  const users = new Set(halvesOf(machine).flatMap(({ pid }) => statusOf(pid)('Uid').split(/\s+/).map(Number)));
   const [open, strangers, setAside]: [string[], string[], string[]] = [[], [], []];
   for (const name of readdirSync(folder)) {
     const place = join(folder, name);
@@ -75,9 +76,9 @@ function isLostAndFound(place: string, stats: Stats): boolean {
  * one that root owns, with the setgid bit and closed to others. Elsewhere (`tocsin run` in a home) other files are
  * no fault.
  */
-export function isOutboxFolder({ config, halves }: Pick<Machine, 'config' | 'halves'>): boolean {
-  const folder = dirname(resolve(config.outbox.path));
-  const units = Object.values(halves).flatMap((half) => (typeof half === 'string' ? [] : (half.unit?.ReadWritePaths?.split(' ') ?? [])));
+export function isOutboxFolder(machine: Pick<Machine, 'config' | 'halves'>): boolean {
+  const folder = dirname(resolve(machine.config.outbox.path));
+  const units = halvesOf(machine).flatMap(({ unit }) => unit?.ReadWritePaths?.split(' ') ?? []);
   const { uid, mode } = statSync(folder);
   return folder === '/var/lib/tocsin' || units.includes(folder) || (uid === 0 && (mode & 0o2007) === 0o2000);
 }

@@ -7,7 +7,7 @@ export interface OpenFile {
   readonly pid: number;
   /** Where the descriptor leads, as the kernel names it: a path, `socket:[N]`, `anon_inode:...`. */
   readonly target: string;
-  readonly kind: 'file' | 'folder' | 'socket' | 'pipe' | 'device' | 'other';
+  readonly kind: 'file' | 'socket' | 'pipe' | 'device' | 'other';
   readonly writable: boolean;
   readonly dev: number;
   readonly ino: number;
@@ -42,17 +42,20 @@ export function openFiles(pid: number): OpenFile[] {
 function describe(pid: number, target: string, writable: boolean, stats: Stats): OpenFile {
   const kind = stats.isFile()
     ? 'file'
-    : stats.isDirectory()
-      ? 'folder'
-      : stats.isSocket()
-        ? 'socket'
-        : stats.isFIFO()
-          ? 'pipe'
-          : stats.isCharacterDevice() || stats.isBlockDevice()
-            ? 'device'
-            : 'other';
-  const { dev, ino, rdev } = stats;
-  return { pid, target, kind, writable, dev, ino, major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
+    : stats.isSocket()
+      ? 'socket'
+      : stats.isFIFO()
+        ? 'pipe'
+        : stats.isCharacterDevice() || stats.isBlockDevice()
+          ? 'device'
+          : 'other';
+  const { dev, ino } = stats;
+  return { pid, target, kind, writable, dev, ino, ...numbersIn(stats) };
+}
+
+/** The numbers of a device (makedev(3)). */
+export function numbersIn({ rdev }: Stats): { major: number; minor: number } {
+  return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }
 
 /** The mapped regions that have a file or a name behind them. */
@@ -85,15 +88,15 @@ export function environmentOf(pid: number): Map<string, string> {
   return new Map(pairs.filter(Boolean).map((pair) => [pair.split('=', 1)[0] as string, pair.slice(pair.indexOf('=') + 1)]));
 }
 
-/** The number of a namespace, by its kind: net, mnt, user... */
-export function namespaceOf(pid: number, kind: string): string {
-  return readlinkSync(`/proc/${pid}/ns/${kind}`);
+/** The number of its network namespace. */
+export function namespaceOf(pid: number): string {
+  return readlinkSync(`/proc/${pid}/ns/net`);
 }
 
 /** A process in the machine's namespaces: process 1, or this process where process 1 may not be inspected. */
 export function machineProcess(): number {
   try {
-    namespaceOf(1, 'net');
+    namespaceOf(1);
     return 1;
   } catch {
     return process.pid;
@@ -141,22 +144,18 @@ export function holds(pid: number, isSo: (descriptor: string) => boolean): boole
 
 /** A process and all its running descendants, the process first. */
 export function familyOf(pid: number): number[] {
-  const parents = new Map<number, number[]>();
-  for (const one of allProcesses()) {
-    try {
-      const parent = Number(
-        readFileSync(`/proc/${one}/stat`, 'utf8')
-          .replace(/^.*\) /s, '')
-          .split(' ')[1],
-      );
-      parents.set(parent, [...(parents.get(parent) ?? []), one]);
-    } catch {
-      // gone since it was listed
-    }
-  }
+  const children = Map.groupBy(allProcesses(), parentOf);
   const family = [pid];
-  for (const one of family) family.push(...(parents.get(one) ?? []));
+  for (const one of family) family.push(...(children.get(one) ?? []));
   return family;
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(statusOf(pid)('PPid'));
+  } catch {
+    return 0; // gone since it was listed
+  }
 }
 
 export interface Mount {

@@ -8,13 +8,11 @@ import { hasAccessList } from '../../lib/libc.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
-import type { Half, Machine } from './machine.ts';
+import { halvesOf } from './machine.ts';
 import { differences, manifestText, privacyManifest } from './manifest.ts';
 import { filled, isOutboxFolder, lookIntoOutboxFolder } from './outbox-folder.ts';
 import { checkPackage, digestOf } from './package-list.ts';
 import { startedMs } from './process.ts';
-
-const halvesOf = ({ halves }: Machine): Half[] => [halves.listener, halves.courier].filter((half) => typeof half !== 'string');
 
 const packageFiles: SensorCheck = {
   id: 'package',
@@ -146,11 +144,8 @@ const unchanged: SensorCheck = {
     if (halves.length < 2) return unchecked('privacy.unchanged.none');
     const began = Math.min(...halves.map(({ pid }) => startedMs(pid)));
     const { configPath, installation, config: settings } = machine;
-    const read = [
-      configPath,
-      ...everythingUnder(settings.model.path),
-      ...(existsSync(machine.packageList) ? everythingUnder(installation) : everythingUnder(join(installation, 'agent'))),
-    ];
+    const program = existsSync(machine.packageList) ? installation : join(installation, 'agent');
+    const read = [configPath, ...everythingUnder(settings.model.path), ...everythingUnder(program)];
     const later = read.filter((path) => lstatSync(path).ctimeMs > began + toleranceMs && !lstatSync(path).isDirectory());
     return later.length > 0
       ? fail('privacy.unchanged.later', { what: listed(later) })

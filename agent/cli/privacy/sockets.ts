@@ -35,7 +35,7 @@ export function localServices(): string[] {
   const namespaces = new Map<string, number>();
   for (const pid of [...allProcesses(), machineProcess()]) {
     try {
-      namespaces.set(namespaceOf(pid, 'net'), pid);
+      namespaces.set(namespaceOf(pid), pid);
     } catch {
       // gone, or a process of the kernel
     }

@@ -2,7 +2,7 @@ import { text } from '../translate.ts';
 import { type Finding, fail, type HalfCheck, type Line, runCheck, type SensorCheck, type SensorCheckId, type State, unchecked } from './check.ts';
 import { fileChecks } from './file-checks.ts';
 import { hearingChecks } from './hearing-checks.ts';
-import type { Half, HalfName, Machine } from './machine.ts';
+import type { HalfName, Machine } from './machine.ts';
 import { networkChecks } from './network-checks.ts';
 import { processChecks } from './process-checks.ts';
 import { sensorChecks } from './sensor-checks.ts';
@@ -58,17 +58,14 @@ async function sensorLine(check: SensorCheck, machine: Machine): Promise<Line> {
 }
 
 async function halfLine(check: HalfCheck, name: HalfName, machine: Machine): Promise<Line> {
-  const { id, only } = check;
+  const { id } = check;
   const half = machine.halves[name];
-  // where the halves have different rules, the wording has too
-  const about =
-    only === undefined || id === 'network' || id === 'calls' || id === 'meter' || id === 'hearing'
-      ? (id as Exclude<typeof id, 'sockets'>)
-      : (`sockets.${only}` as const);
+  // the one check of which each half has another
+  const about = id === 'sockets' ? (`sockets.${name}` as const) : id;
   const [finding, byHand] =
     typeof half === 'string'
       ? [absent(half, id), `systemctl status tocsin-${name}`]
-      : [await runCheck(() => check.run(half as Half, machine)), check.byHand(half, machine)];
+      : [await runCheck(() => check.run(half, machine)), check.byHand(half, machine)];
   return { check: id, part: name, ...finding, what: text(`privacy.what.${about}`), how: text(`privacy.how.${about}`), byHand };
 }
 
