@@ -12,18 +12,18 @@ import { messageOf, OutboxError } from '../lib/errors.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { lateMs, type OutboxView, unmade } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
-import { follow, openView } from './events/follow.ts';
+import { follow } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
+import { clockBeside, isThere, withView } from './outbox-view.ts';
 import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { ageText, utcTime } from './span.ts';
-import { clockBeside, isThere } from './status.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
 interface Options {
   config: string;
   json?: true;
-  limit?: number;
+  limit: number;
   follow?: true;
 }
 
@@ -55,8 +55,7 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
 
 async function list(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const { outbox } = loadConfig(options.config);
-  const { limit = 20 } = options;
-  const look = (view: OutboxView) => ({ state: view.state(), last: view.lastSequence(), waiting: view.pending(0, limit) });
+  const look = (view: OutboxView) => ({ state: view.state(), last: view.lastSequence(), waiting: view.pending(0, options.limit) });
   const { state, last, waiting } = isThere(outbox.path) ? withView(outbox.path, look) : { state: unmade, last: 0, waiting: [] };
   const clock = clockBeside(state);
   const screen = screenOf(process.stdout);
@@ -210,13 +209,4 @@ function readEvent(path: string): SoundEvent | string {
   }
   const { success, data, error } = soundEventSchema.safeParse(value);
   return success ? data : (error.issues.flatMap((issue) => problemsOf(issue, value))[0] as string);
-}
-
-function withView<T>(path: string, use: (view: OutboxView) => T): T {
-  const view = openView(path);
-  try {
-    return view.atOnce(() => use(view));
-  } finally {
-    view.close();
-  }
 }

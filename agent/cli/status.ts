@@ -5,12 +5,11 @@ import type { Config } from '../config/schema.ts';
 import { readLinkWords } from '../delivery/link.ts';
 import { lateAfterMs } from '../delivery/listener-watch.ts';
 import { stampOfEvent } from '../delivery/stamp.ts';
-import { type Clock, systemClock } from '../lib/clock.ts';
-import { messageOf, OutboxError } from '../lib/errors.ts';
+import type { Clock } from '../lib/clock.ts';
 import { openListenerProbe } from '../outbox/half-lock.ts';
-import { LaterSchemaError } from '../outbox/migrate.ts';
-import { inspectOutbox, isMade, lateMs, type OutboxState, recallBoot, unmade } from '../outbox/view-outbox.ts';
+import { lateMs, type OutboxState } from '../outbox/view-outbox.ts';
 import { addCommand, configOption } from './command.ts';
+import { clockBeside, lookInto } from './outbox-view.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { readService, type Service } from './service.ts';
 import { ageText, spanOf, utcTime } from './span.ts';
@@ -64,7 +63,7 @@ async function showStatus(options: Options, t: Translate): Promise<void> {
     { name: t('field.sensor'), value: `${sensor} @ ${site}` },
     serviceField('listener', listener, t),
     serviceField('courier', courier, t),
-    ...brokerField(courier, t),
+    ...brokerField(link, t),
     ...hearingField(state, config, clock, t),
     clockField(clock, t),
     ...eventFields(state, config, clock, t),
@@ -102,30 +101,6 @@ function verdict(fields: readonly Field[], t: Translate, { columns, colours }: S
   return colours.yellow(`${wrap(t('verdict.odd', { names: odd.join(', ') }), columns)}\n${t('verdict.next')}`);
 }
 
-/** Throws an OutboxError when it cannot be read. */
-export function lookInto(path: string): OutboxState {
-  if (!isThere(path)) return unmade;
-  try {
-    return inspectOutbox(path);
-  } catch (cause) {
-    if (cause instanceof LaterSchemaError) throw cause;
-    throw unread(path, cause, 'sudo tocsin doctor says more');
-  }
-}
-
-/** Throws an OutboxError where this user may not look. */
-export function isThere(path: string): boolean {
-  try {
-    return isMade(path);
-  } catch (cause) {
-    throw unread(path, cause, 'run it again with sudo');
-  }
-}
-
-function unread(path: string, cause: unknown, hint: string): OutboxError {
-  return new OutboxError(`Expected to read the outbox ${path}, got: ${messageOf(cause)}`, hint, { cause });
-}
-
 function eventFields({ pending, oldest, fates }: OutboxState, config: Config, clock: Clock, t: Translate): Field[] {
   const age = oldest && stampOfEvent(oldest, clock);
   const { stored, sent, expired, refused, dropped, unreadable } = fates;
@@ -147,8 +122,7 @@ function serviceField(half: 'listener' | 'courier', { state }: Service, t: Trans
 }
 
 /** How the running courier stands with the broker; nothing where systemd does not tell. */
-function brokerField({ says }: Service, t: Translate): Field[] {
-  const link = readLinkWords(says);
+function brokerField(link: ReturnType<typeof readLinkWords>, t: Translate): Field[] {
   if (!link) return [];
   const { state, refusal } = link;
   const what = refusal === 'none' ? t(`link.${state}`) : t(`refusal.${refusal}`);
@@ -223,11 +197,4 @@ function calibration({ microphone: { splAtFullScaleDb } }: Config, t: Translate)
 /** What is normal is said only where it is not. */
 function normal(name: string, value: string, ok: boolean, note: string): Field {
   return ok ? { name, value, state: 'ok' } : { name, value, state: 'warn', note };
-}
-
-/** The machine's clock, as far as it can be believed beside what this outbox knows. */
-export function clockBeside(state: OutboxState): Clock {
-  const clock = systemClock();
-  recallBoot(state, clock);
-  return clock;
 }

@@ -7,11 +7,10 @@ import { writeSettings } from '../config/write-setting.ts';
 import { countedThresholds } from '../events/threshold-counts.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { keptDays, type ListeningDay } from '../outbox/threshold-rows.ts';
-import { viewOutbox } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
 import { wholeNumber } from './number-option.ts';
+import { isThere, withView } from './outbox-view.ts';
 import { print, printJson, screenOf, showFields, wrap } from './output.ts';
-import { lookInto } from './status.ts';
 import { addedWhereAllAreRaised, type Choice, type Counted, chooseThresholds, neededDays, toRaise, weekDays, weeklyBound } from './thresholds/choice.ts';
 import { plotRows } from './thresholds/plot.ts';
 import type { Translate } from './translate.ts';
@@ -183,20 +182,15 @@ function stepOf(open: number): number {
 
 /** The newest days of listening, until there are `wanted` of them, that `fits`. */
 function listened(path: string, wanted: number, fits: (day: ListeningDay) => boolean): ListeningDay[] {
-  if (lookInto(path).bytes === 0) return [];
-  const view = viewOutbox(path);
-  try {
-    const days: ListeningDay[] = [];
-    let seconds = 0;
-    for (const day of view.listeningDays().filter(fits)) {
-      if (seconds >= wanted * daySeconds) break;
-      days.push(day);
-      seconds += day.seconds;
-    }
-    return days;
-  } finally {
-    view.close();
+  const counted = isThere(path) ? withView(path, (view) => view.listeningDays()) : [];
+  const days: ListeningDay[] = [];
+  let seconds = 0;
+  for (const day of counted.filter(fits)) {
+    if (seconds >= wanted * daySeconds) break;
+    days.push(day);
+    seconds += day.seconds;
   }
+  return days;
 }
 
 /** Counts of another model, of one changed under the same version, or of another operating point do not apply. */

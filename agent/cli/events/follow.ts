@@ -2,8 +2,8 @@ import { statSync } from 'node:fs';
 import { sleep } from '../../lib/sleep.ts';
 import type { PendingEvent } from '../../outbox/outbox.ts';
 import { isDamage } from '../../outbox/sqlite.ts';
-import { type OutboxView, viewOutbox } from '../../outbox/view-outbox.ts';
-import { isThere, lookInto } from '../status.ts';
+import type { OutboxView } from '../../outbox/view-outbox.ts';
+import { isThere, openView } from '../outbox-view.ts';
 
 interface Shown {
   show(event: PendingEvent): void;
@@ -61,10 +61,4 @@ async function opened(path: string, signal: AbortSignal): Promise<{ view: Outbox
     }
   }
   return undefined;
-}
-
-/** Throws an OutboxError that says what is wrong with it. */
-export function openView(path: string): OutboxView {
-  lookInto(path);
-  return viewOutbox(path);
 }
