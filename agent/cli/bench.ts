@@ -4,10 +4,11 @@ import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
 import { bundledModel } from '../config/load-config.ts';
 import { unlessStopped } from '../lib/stop.ts';
+import { tenth } from '../lib/tenth.ts';
 import { hear } from '../pipeline.ts';
 import { addCommand, namedFile } from './command.ts';
 import { wholeNumber } from './number-option.ts';
-import { print, printJson, screenOf, wrap } from './output.ts';
+import { printJson, printWrapped } from './output.ts';
 import type { Translate } from './translate.ts';
 
 /** bench: what a second of sound costs on this board, from samples to events, on synthetic noise. */
@@ -34,16 +35,15 @@ export function addBench(program: Command, signal: AbortSignal, t: Translate): v
       await classifier.close();
       const times = (heard * 1000) / elapsed;
       const result = {
-        secondsOfSound: Math.round(heard * 10) / 10,
+        secondsOfSound: tenth(heard),
         cpuMsPerSecond: Math.round((user + system) / 10 / heard) / 100,
         timesRealTime: times < 10 ? Number(times.toPrecision(2)) : Math.round(times),
         residentMegabytes: Math.round(resident / 1e6),
       };
       if (options.json) return printJson(result);
       const { cpuMsPerSecond: cost, timesRealTime, residentMegabytes: megabytes } = result;
-      const { columns } = screenOf(process.stdout);
-      print(wrap(t('bench.cost', { cost, times: timesRealTime, megabytes }), columns));
-      if (times < 2) print(wrap(t('bench.slow'), columns));
+      printWrapped(t('bench.cost', { cost, times: timesRealTime, megabytes }));
+      if (times < 2) printWrapped(t('bench.slow'));
     });
 }
 

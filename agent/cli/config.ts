@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.ts';
 import { redact } from '../config/secrets.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { addCommand, configOption } from './command.ts';
-import { type Field, print, printJson, screenOf, showFields, wrap } from './output.ts';
+import { type Field, print, printJson, printWrapped, screenOf, showFields, wrap } from './output.ts';
 import type { Translate } from './translate.ts';
 
 export function addConfig(program: Command, t: Translate): void {
@@ -28,7 +28,7 @@ export function addConfig(program: Command, t: Translate): void {
       const { columns, colours } = screenOf(process.stdout);
       print(colours.green(wrap(t('config.right', { path }), columns)));
       const device = microphone.adapter === 'file' ? (microphone.file as string) : microphone.device;
-      print(wrap(t('config.ofSensor', { sensor, site, adapter: microphone.adapter, device, url: shownUrl(mqtt.url) }), columns));
+      printWrapped(t('config.ofSensor', { sensor, site, adapter: microphone.adapter, device, url: shownUrl(mqtt.url) }));
     });
   addCommand(config, 'show', 'all values in force, defaults included, secrets redacted', ['tocsin config show'])
     .addOption(configOption())

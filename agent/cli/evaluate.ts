@@ -13,7 +13,7 @@ import { stopIf } from '../lib/stop.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { openLowRates } from './low-rate.ts';
-import { checkPage, print, printJson, screenOf, wrap, writePage } from './output.ts';
+import { checkPage, print, printJson, printWrapped, writePage } from './output.ts';
 import { lengthTolerance, readScenes } from './scenes.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
 import type { Translate } from './translate.ts';
@@ -67,8 +67,7 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
   const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
   const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
-  const { columns } = screenOf(process.stdout);
-  for (const line of said) print(wrap(line, columns));
+  for (const line of said) printWrapped(line);
   const curves = labels.map((label) => curve(label, (open) => scoreAt({ [label]: open })));
   writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
   print(t('evaluate.written', { path: options.out }));

@@ -1,5 +1,5 @@
 import { printableLine } from '../config/problems.ts';
-import { screenOf, wrap } from './output.ts';
+import { printWrapped } from './output.ts';
 import type { Translate } from './translate.ts';
 
 /**
@@ -19,7 +19,7 @@ export function openLowRates(modelRate: number, t: Translate) {
       const [first] = low;
       if (first === undefined) return;
       const said = t('recordings.lowRate', { rate: modelRate, n: low.length, files, file: printableLine(first) });
-      process.stderr.write(`${wrap(said, screenOf(process.stderr).columns)}\n`);
+      printWrapped(said, process.stderr);
     },
   };
 }

@@ -4,6 +4,7 @@ import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { bundledModel, loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { tenth } from '../lib/tenth.ts';
 import { addCommand, namedFile } from './command.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
 import { ownThresholds } from './status.ts';
@@ -33,7 +34,7 @@ export function addModel(program: Command, t: Translate): void {
         { name: t('field.model'), value: `${manifest.name} ${manifest.version}` },
         { name: t('field.licence'), value: printableLine(manifest.licence) },
         { name: t('field.digest'), value: t('model.verified', { digest: manifest.sha256.slice(0, 16) }), state: 'ok' as const },
-        { name: t('field.input'), value: t('model.input', { rate: manifest.sampleRate, ms: Math.round(manifest.frameSeconds * 10_000) / 10 }) },
+        { name: t('field.input'), value: t('model.input', { rate: manifest.sampleRate, ms: tenth(manifest.frameSeconds * 1000) }) },
         ...Object.entries(manifest.operatingPoints).map(([name, point], i) => ({
           name: i === 0 ? t('field.thresholds') : '',
           value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(point.labels[label].open, 2)}`))}`,

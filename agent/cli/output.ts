@@ -1,6 +1,5 @@
 import { accessSync, chownSync, closeSync, constants, lstatSync, openSync, realpathSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { WriteStream } from 'node:tty';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
 import { printable } from '../config/problems.ts';
@@ -15,7 +14,7 @@ export interface Screen {
   readonly colours: ReturnType<typeof colours.createColors>;
 }
 
-export function screenOf(stream: NodeJS.WriteStream | WriteStream): Screen {
+export function screenOf(stream: NodeJS.WriteStream): Screen {
   return {
     columns: Math.min(100, Math.max(40, stream.columns ?? 80)),
     colours: stream.isTTY && colours.isColorSupported ? colours : colours.createColors(false),
@@ -136,4 +135,9 @@ export function printJson(value: unknown): void {
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** Prints sentences, in lines that fit the stream's terminal. */
+export function printWrapped(text: string, stream: NodeJS.WriteStream = process.stdout): void {
+  stream.write(`${wrap(text, screenOf(stream).columns)}\n`);
 }

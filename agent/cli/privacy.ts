@@ -6,7 +6,7 @@ import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { addCommand, configOption, namedFile, version } from './command.ts';
-import { checkPage, print, printJson, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
+import { checkPage, print, printJson, printWrapped, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
 import type { Line } from './privacy/check.ts';
 import { findMachine } from './privacy/machine.ts';
 import { manifestText, privacyManifest } from './privacy/manifest.ts';
@@ -91,10 +91,8 @@ async function runVerify(options: VerifyOptions, signal: AbortSignal, t: Transla
   const unrecorded = options.record ? whyNot(() => writeVerification(privacy.recordPath, verificationOf(report))) : undefined;
   if (options.json) printJson(report);
   else show(lines, report, t);
-  if (unrecorded !== undefined) {
-    const stream = options.json ? process.stderr : process.stdout;
-    stream.write(`${wrap(t('privacy.unrecorded', { path: privacy.recordPath, reason: unrecorded }), screenOf(stream).columns)}\n`);
-  }
+  if (unrecorded !== undefined)
+    printWrapped(t('privacy.unrecorded', { path: privacy.recordPath, reason: unrecorded }), options.json ? process.stderr : process.stdout);
   const { failed, unchecked, passed } = report;
   try {
     if (options.report !== undefined) writePage(options.report, reportPage(lines, report));

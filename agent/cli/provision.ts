@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load-config.ts';
 import { exitCodes, hasCode, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { addCommand, configOption, namedFile } from './command.ts';
-import { print, printJson, screenOf, showFields, wrap } from './output.ts';
+import { print, printJson, printWrapped, screenOf, showFields } from './output.ts';
 import { type InstalledCertificate, installCertificate } from './provision/install.ts';
 import { identityPaths } from './provision/paths.ts';
 import { requestCertificate } from './provision/request.ts';
@@ -70,10 +70,8 @@ function request(options: Options, t: Translate): void {
     return;
   }
   process.stdout.write(made.request);
-  const { columns } = screenOf(process.stderr);
-  const say = (line: string) => process.stderr.write(`${wrap(line, columns)}\n`);
-  say(t(made.again ? 'provision.again' : 'provision.made', { sensor, digest: made.publicKeySha256.slice(0, 16) }));
-  say(t('provision.next'));
+  printWrapped(t(made.again ? 'provision.again' : 'provision.made', { sensor, digest: made.publicKeySha256.slice(0, 16) }), process.stderr);
+  printWrapped(t('provision.next'), process.stderr);
 }
 
 function install(options: Options, certificate: string, t: Translate): void {
@@ -86,10 +84,9 @@ function install(options: Options, certificate: string, t: Translate): void {
     return;
   }
   show(installed, t);
-  const screen = screenOf(process.stdout);
   const unnamed = [!mqtt.certFile && 'certFile: sensor.pem', !mqtt.keyFile && 'keyFile: sensor.key', !mqtt.caFile && 'caFile: ca.pem'].filter(Boolean);
-  if (unnamed.length > 0) print(wrap(t('provision.unnamed', { keys: unnamed.join(', '), path: options.config }), screen.columns));
-  print(wrap(t('provision.restart'), screen.columns));
+  if (unnamed.length > 0) printWrapped(t('provision.unnamed', { keys: unnamed.join(', '), path: options.config }));
+  printWrapped(t('provision.restart'));
 }
 
 function show({ sensor, issuer, validTo, certificate, sha256 }: InstalledCertificate, t: Translate): void {

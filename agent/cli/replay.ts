@@ -13,7 +13,7 @@ import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
 import { addCommand, namedFile } from './command.ts';
 import { openLowRates } from './low-rate.ts';
-import { print, reportError, screenOf, wrap } from './output.ts';
+import { print, printWrapped, reportError, screenOf, wrap } from './output.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -74,7 +74,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
         continue;
       }
       lowRates.add(file, source.ownRate);
-      if (source.isZeros) tell(() => process.stderr.write(`${wrap(t('replay.zeros', { file: printableLine(file) }), screenOf(process.stderr).columns)}\n`));
+      if (source.isZeros) tell(() => printWrapped(t('replay.zeros', { file: printableLine(file) }), process.stderr));
       await unlessStopped(signal, hear(source, classifier, rules, { ended: (detection) => found.push(detection) }, signal));
       recognised += found.length;
       found.sort((a, b) => a.onsetSeconds - b.onsetSeconds);
@@ -94,7 +94,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
       `Expected sound in ${files.length} files, got ${refused} that could not be read: each is named above`,
       'correct those files, then run the command on them again',
     );
-  if (recognised === 0 && !options.json) process.stderr.write(`${wrap(t('replay.none', { point: operatingPoint }), screenOf(process.stderr).columns)}\n`);
+  if (recognised === 0 && !options.json) printWrapped(t('replay.none', { point: operatingPoint }), process.stderr);
 }
 
 function asJson(file: string, { label, onsetSeconds, offsetSeconds, confidence }: Detection): string {

@@ -2,6 +2,7 @@ import type { Config } from '../../config/schema.ts';
 import type { ClosedProbe } from '../../delivery/closed-publisher.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { stopIf } from '../../lib/stop.ts';
+import { tenth } from '../../lib/tenth.ts';
 import { catalogue, type MessageKey, type Text, text, type Value, type Values, type Wanted } from '../translate.ts';
 import type { Handshake, Probes, SoundSample } from './probes.ts';
 
@@ -140,7 +141,7 @@ async function runOne(
   const done = new AbortController();
   const late = new Promise<Finding>((resolve) => {
     const allowedMs = Math.max(0, Math.min(check.timeoutMs, budgetMs - patience.ran()));
-    const finding = fail('doctor.timeout', { seconds: Math.round(allowedMs / 100) / 10 });
+    const finding = fail('doctor.timeout', { seconds: tenth(allowedMs / 1000) });
     patience.after(allowedMs, () => resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding), done.signal);
     // what was stopped is never shown: nothing is waited for
     signal.addEventListener('abort', () => resolve(skip('doctor.stopped')), { signal: done.signal });
