@@ -14,12 +14,11 @@ import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
 import { type Complete, commissionJson, type Subject, untried, verdictOf } from './commission/report.ts';
 import { checkParent, openSigner, placeSealed } from './commission/seal.ts';
-import { passed, runDoctor, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
-import { showResult } from './doctor.ts';
+import { passed, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
+import { runDoctor, showResult } from './doctor.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { countOf } from './privacy/verify.ts';
-import type { TrialOptions } from './selftest/trial.ts';
 import { showStep } from './selftest.ts';
 import type { Translate } from './translate.ts';
 
@@ -110,12 +109,8 @@ const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> =
   },
 
   async selftest(stages, { config, options, clock, signal, screen, say, t }) {
-    const trial: TrialOptions = {
-      seconds: options.seconds,
-      ...(options.oneWay ? { oneWay: true } : {}),
-      ...(options.speaker ? { speaker: options.speaker } : options.microphone ? { ask: true } : {}),
-    };
-    const outcome = await runSelftest(config, trial, clock, signal, {
+    const { seconds, oneWay, speaker, microphone } = options;
+    const outcome = await runSelftest(config, { seconds, oneWay, speaker, ask: microphone && !speaker }, clock, signal, {
       done: (step, what, ms) => say(showStep(step, what, ms, t, screen)),
       listener: (is) => say(screen.colours.dim(wrap(t(`commission.${is}`), screen.columns))),
     });

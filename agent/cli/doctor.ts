@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { systemClock } from '../lib/clock.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { addCommand, configOption } from './command.ts';
 import { type CheckId, type Result, runChecks, type State } from './doctor/check.ts';
@@ -28,12 +28,10 @@ export function addDoctor(program: Command, signal: AbortSignal, t: Translate): 
 async function doctor({ config, json }: { config: string; json?: true }, signal: AbortSignal, t: Translate): Promise<void> {
   const screen = screenOf(process.stdout);
   const began = performance.now();
-  const results: Result[] = [];
   if (!json) print(`${screen.colours.bold(wrap(t('doctor.title'), screen.columns))}\n`);
-  for await (const result of runChecks(allChecks, machineProbes(config, systemClock()), signal)) {
-    results.push(result);
+  const results = await runDoctor(config, systemClock(), signal, (result) => {
     if (!json) print(showResult(result, t, screen));
-  }
+  });
   const count = (state: State) => results.filter((result) => result.state === state).length;
   const failed = results.filter((result) => result.state === 'fail');
   if (json) printJson({ healthy: failed.length === 0, checks: results.map((result) => toJson(result, t)) });
@@ -50,6 +48,16 @@ async function doctor({ config, json }: { config: string; json?: true }, signal:
       first.hint ? t.of(first.hint) : t('doctor.defect.try'),
       exitCodes.check,
     );
+}
+
+/** Every check on this machine; `show` is called with each result in order. */
+export async function runDoctor(configPath: string, clock: Clock, signal: AbortSignal, show: (result: Result) => void): Promise<Result[]> {
+  const results: Result[] = [];
+  for await (const result of runChecks(allChecks, machineProbes(configPath, clock), signal)) {
+    results.push(result);
+    show(result);
+  }
+  return results;
 }
 
 /** `finding` is stable and the same in every language; `found` and `try` are sentences. */

@@ -59,10 +59,9 @@ async function selftest(options: Options, signal: AbortSignal, t: Translate): Pr
   };
   if (!options.json) print(`${screen.colours.bold(wrap(t('selftest.title'), screen.columns))}\n`);
   try {
-    const { event } = await unlessStopped(signal, runTrial(config, options, systemClock(), signal, { done, latencyMs }));
-    const ms = wholeMs(latencyMs);
+    const event = await unlessStopped(signal, runTrial(config, options, systemClock(), signal, { done, latencyMs }));
     if (options.json) printJson({ ok: true, label: event.data.label, confidence: event.data.confidence, latencyMs });
-    else print(`\n${screen.colours.green(wrap(t('selftest.whole', { ms }), screen.columns))}`);
+    else print(`\n${screen.colours.green(wrap(t('selftest.whole', { ms: wholeMs(latencyMs) }), screen.columns))}`);
   } catch (error) {
     if (!(error instanceof BrokenChain)) throw error;
     const [reason, hint] = [t.of(error.reason), t.of(error.hint)];

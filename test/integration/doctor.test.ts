@@ -85,7 +85,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   });
 
   test('a journal that cannot be read in time omits that error, not the finding', async () => {
-    const unread = { code: 1, stdout: '', stderr: '' };
+    const unread = { code: 1, stdout: '' };
     const services = systemctl({ ActiveState: 'failed', SubState: 'failed' }, {}).command as typeof probes.command;
     const probes = machineProbes('', clock);
     // never answers on its own; it cannot show how long a real journal takes
@@ -191,7 +191,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
 
   test('without a configuration the check of services is skipped and only the configuration fails', async () => {
     const dead = ['tocsin-listener.service', 'tocsin-courier.service'].map((id) => `Id=${id}\nLoadState=loaded\nActiveState=inactive\nSubState=dead\n`);
-    const results = await examine(join(folder, 'none.yaml'), { ...routed, command: async () => ({ code: 0, stdout: dead.join('\n'), stderr: '' }) });
+    const results = await examine(join(folder, 'none.yaml'), { ...routed, command: async () => ({ code: 0, stdout: dead.join('\n') }) });
     expect(results.filter(({ state }) => state === 'fail').map(({ check }) => check)).toEqual(['config']);
     expect(results.find(({ check }) => check === 'services')?.state).toBe('skip');
   });

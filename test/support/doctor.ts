@@ -119,8 +119,8 @@ export const systemctl = (listener: object, courier: object, journal = ''): Part
         .join('');
     };
     const stdout = `${unit('tocsin-listener.service', listener)}\n${unit('tocsin-courier.service', courier)}`;
-    if (name === 'journalctl') return { code: 0, stdout: args.includes('_SYSTEMD_UNIT=tocsin-listener.service') ? journal : '', stderr: '' };
-    return name === 'systemctl' ? { code: 0, stdout, stderr: '' } : { code: 127, stdout: '', stderr: '' };
+    if (name === 'journalctl') return { code: 0, stdout: args.includes('_SYSTEMD_UNIT=tocsin-listener.service') ? journal : '' };
+    return name === 'systemctl' ? { code: 0, stdout } : { code: 127, stdout: '' };
   },
   ...verified('pass'),
 });

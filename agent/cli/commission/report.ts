@@ -5,7 +5,7 @@ import { countOf } from '../privacy/verify.ts';
 import { wholeMs } from '../selftest/trial.ts';
 import type { Translate } from '../translate.ts';
 import type { Signer } from './seal.ts';
-import { passed, type StageName, type Stages } from './stages.ts';
+import { passed, type StageName, type Stages, stageNames } from './stages.ts';
 
 /** refused: something failed; incomplete: nothing did, but something could not be tried. */
 export type Verdict = 'accepted' | 'incomplete' | 'refused';
@@ -22,7 +22,7 @@ export interface Subject extends Occasion {
 export type Complete = Required<Stages>;
 
 export function verdictOf(stages: Complete): Verdict {
-  if (!passed(stages, 'doctor') || !passed(stages, 'selftest') || !passed(stages, 'privacy')) return 'refused';
+  if (!stageNames.every((name) => passed(stages, name))) return 'refused';
   return untried(stages).length > 0 ? 'incomplete' : 'accepted';
 }
 

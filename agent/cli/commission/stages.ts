@@ -2,9 +2,7 @@ import type { Label } from '../../classify/model-manifest.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { unlessStopped } from '../../lib/stop.ts';
-import { type Result, runChecks } from '../doctor/check.ts';
-import { machineProbes } from '../doctor/probes.ts';
-import { allChecks } from '../doctor.ts';
+import type { Result } from '../doctor/check.ts';
 import type { Line } from '../privacy/check.ts';
 import { findMachine } from '../privacy/machine.ts';
 import { verifyRunning } from '../privacy/verify.ts';
@@ -35,15 +33,6 @@ export interface Stages {
 }
 export type StageName = keyof Stages;
 export const stageNames = ['doctor', 'selftest', 'privacy'] as const satisfies readonly StageName[];
-
-export async function runDoctor(configPath: string, clock: Clock, signal: AbortSignal, show: (result: Result) => void): Promise<Result[]> {
-  const results: Result[] = [];
-  for await (const result of runChecks(allChecks, machineProbes(configPath, clock), signal)) {
-    results.push(result);
-    show(result);
-  }
-  return results;
-}
 
 /**
  * If the trial needs the microphone, the listener releases it meanwhile. A sensor that does not hear afterwards is not
@@ -77,7 +66,7 @@ export async function runSelftest(
     if (hears) on.listener('resumed');
   };
   try {
-    const { event } = needsMicrophone ? await withoutListener(trial, { stopped, started }) : await trial();
+    const event = needsMicrophone ? await withoutListener(trial, { stopped, started }) : await trial();
     if (!hears) throw broken('microphone', 'commission.unheard');
     const { label, confidence } = event.data;
     return { ok: true, sound, label, confidence, latencyMs, ...seen() };
@@ -89,12 +78,8 @@ export async function runSelftest(
 }
 
 export async function runPrivacy(configPath: string, signal: AbortSignal): Promise<Line[]> {
-  return (
-    await unlessStopped(
-      signal,
-      verifyRunning(() => findMachine({ configPath })),
-    )
-  ).lines;
+  const find = () => findMachine({ configPath });
+  return (await unlessStopped(signal, verifyRunning(find))).lines;
 }
 
 /** Nothing failed in it; only such a stage is not run again after an abort. */

@@ -61,7 +61,7 @@ export interface Probes {
   writable(path: string): void;
   freeMegabytes(path: string): number;
   /** Runs a program; code 127 when it is not there. */
-  command(name: string, args: readonly string[], signal: AbortSignal): Promise<{ code: number; stdout: string; stderr: string }>;
+  command(name: string, args: readonly string[], signal: AbortSignal): Promise<{ code: number; stdout: string }>;
   loadConfig(): Config;
   listen(microphone: Config['microphone'], seconds: number, signal: AbortSignal): Promise<SoundSample>;
   /** CPU-bound cost of a second of sound, in ms. Throws a ModelError. */
@@ -106,9 +106,9 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
     },
     command: (name, args, signal) =>
       new Promise((resolve) => {
-        execFile(name, args, { signal, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout, stderr) => {
+        execFile(name, args, { signal, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
           const code = error === null ? 0 : hasCode(error, /^ENOENT$/) ? 127 : Number(error.code) || 1;
-          resolve({ code, stdout, stderr });
+          resolve({ code, stdout });
         });
       }),
     loadConfig: () => loadConfig(configPath),
@@ -129,7 +129,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
     inspectOutbox,
     verifyPrivacy: async () => (await verifyRunning(() => findMachine({ configPath }), ['package'])).lines,
     credentials: readCredentials,
-    resolve: async (host) => (isIP(host) ? host : (await lookup(host)).address),
+    resolve: async (host) => (await lookup(host)).address,
     reach: (host, port, signal) =>
       new Promise((resolve, reject) => {
         const socket = connectTcp({ host, port, signal }, () => {

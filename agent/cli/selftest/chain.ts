@@ -16,8 +16,7 @@ import { isDenied, ModelError, messageOf, TocsinError } from '../../lib/errors.t
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { inspectOutbox, isMade } from '../../outbox/view-outbox.ts';
 import { type HearCallbacks, type Heard, hear, recordOf } from '../../pipeline.ts';
-import type { MessageKey, Text, Value } from '../translate.ts';
-import { text } from '../translate.ts';
+import { type MessageKey, type Text, text, type Value } from '../translate.ts';
 import type { TraceRecorder } from './trace.ts';
 
 export type ChainLink = 'speaker' | 'microphone' | 'model' | 'outbox' | 'broker' | 'acl';
@@ -109,7 +108,7 @@ export async function recognise(
 }
 
 /** Stores the sound in an outbox of its own beside the real one, reads it back, and takes the outbox away again. */
-export function store({ recorded }: Recognised, config: Config, clock: Clock): { event: SoundEvent; ms: number } {
+export async function store({ recorded }: Recognised, config: Config, clock: Clock): Promise<{ event: SoundEvent; ms: number }> {
   const { path } = config.outbox;
   const folder = dirname(path);
   if (!existsSync(folder)) throw broken('outbox', 'selftest.noFolder', { folder });
@@ -122,21 +121,20 @@ export function store({ recorded }: Recognised, config: Config, clock: Clock): {
   }
   const own = trialFolder(folder);
   try {
-    const outbox = openSqliteOutbox(join(own, 'outbox.db'), config.outbox);
-    try {
-      const began = performance.now();
-      outbox.append(recorded);
-      const ms = performance.now() - began;
-      const [pending] = outbox.pending(0, 1);
-      if (!pending) throw broken('outbox', 'selftest.unreadable', { path: own, reason: 'empty' });
-      const { site, sensor, mqtt } = config;
-      return { event: toCloudEvent(pending, { outboxId: outbox.id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, clock), ms };
-    } finally {
-      outbox.close();
-    }
-  } catch (error) {
-    if (error instanceof TocsinError) throw new BrokenChain('outbox', error.message, error.tryHint);
-    throw error;
+    return await at('outbox', () => {
+      const outbox = openSqliteOutbox(join(own, 'outbox.db'), config.outbox);
+      try {
+        const began = performance.now();
+        outbox.append(recorded);
+        const ms = performance.now() - began;
+        const [pending] = outbox.pending(0, 1);
+        if (!pending) throw broken('outbox', 'selftest.unreadable', { path: own, reason: 'empty' });
+        const { site, sensor, mqtt } = config;
+        return { event: toCloudEvent(pending, { outboxId: outbox.id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, clock), ms };
+      } finally {
+        outbox.close();
+      }
+    });
   } finally {
     rmSync(own, { recursive: true, force: true });
   }

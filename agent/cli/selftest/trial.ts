@@ -33,9 +33,9 @@ export type Latency = Partial<Record<Exclude<Step, 'sound'>, number>>;
  * without a microphone.
  */
 export interface TrialOptions {
-  readonly speaker?: string | true;
-  readonly ask?: true;
-  readonly oneWay?: true;
+  readonly speaker?: string | true | undefined;
+  readonly ask?: boolean;
+  readonly oneWay?: boolean | undefined;
   readonly seconds: number;
 }
 
@@ -49,13 +49,7 @@ export interface TrialProgress {
 }
 
 /** A sound goes in, and its event comes back from the broker. Throws a BrokenChain that says where it did not. */
-export async function runTrial(
-  config: Config,
-  options: TrialOptions,
-  clock: Clock,
-  signal: AbortSignal,
-  progress: TrialProgress,
-): Promise<{ event: SoundEvent }> {
+export async function runTrial(config: Config, options: TrialOptions, clock: Clock, signal: AbortSignal, progress: TrialProgress): Promise<SoundEvent> {
   const done = (step: Step, what: Text, ms?: number) => {
     if (step !== 'sound' && ms !== undefined) progress.latencyMs[step] = tenth(ms);
     progress.done(step, what, ms);
@@ -71,7 +65,7 @@ export async function runTrial(
   } finally {
     await link.close();
   }
-  return { event };
+  return event;
 }
 
 /** From the onset of the sound to the broker. */
@@ -98,7 +92,7 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
     const { detection, aboveBackgroundDb } = recognised.heard;
     const level = Math.round(aboveBackgroundDb);
     done('heard', text('selftest.heard.ok', { label: text(`label.${detection.label}`), confidence: fixed(detection.confidence, 2), level }), recognised.ms);
-    const { event, ms } = store(recognised, config, clock);
+    const { event, ms } = await store(recognised, config, clock);
     done('stored', text('selftest.stored.ok'), ms);
     return event;
   } finally {
