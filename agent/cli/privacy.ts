@@ -56,7 +56,8 @@ export function addPrivacy(program: Command, signal: AbortSignal, t: Translate):
   addCommand(privacy, 'list', 'list the files of an installation as sha256sum does, for tocsin.sha256', ['tocsin privacy list /opt/tocsin > tocsin.sha256'])
     .argument('<folder>', 'installation', namedFile)
     .action((folder: string) => {
-      const missing = ['agent', 'package.json'].find((name) => existsSync(folder) && !existsSync(join(folder, name)));
+      const isFolder = existsSync(`${folder}/.`);
+      const missing = ['agent', 'package.json'].find((name) => isFolder && !existsSync(join(folder, name)));
       if (missing !== undefined)
         throw new TocsinError(
           `Expected an installation in ${folder}, got a folder without ${missing}`,

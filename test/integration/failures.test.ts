@@ -179,6 +179,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   [`commission -c ${keyless}`, identity, /Expected the private key of this sensor at .*nowhere, got: ENOENT/],
   [`provision --ca ${text} -c ${good}`, usage, /Expected --ca with --install, got --ca alone/],
   [`privacy list ${nowhere}`, usage, /Expected an installation in .*, got: ENOENT/],
+  [`privacy list ${text}`, usage, /Expected an installation in .*, got: ENOTDIR/],
   [`privacy list ${recorded}`, usage, /Expected an installation in .*, got a folder without agent\nTry: name the folder/],
   [`evaluate ${recorded} --out ${nowhere}/page.html`, usage, /Expected to write .*\nTry: name a file in a folder that exists and/m],
   [
