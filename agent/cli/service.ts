@@ -8,13 +8,23 @@ export interface Service {
 }
 
 /** Asks systemd for a unit. */
-export function readService(unit: string): Promise<Service> {
-  return new Promise((resolve) => {
-    execFile('systemctl', ['show', unit, '-p', 'LoadState,ActiveState,StatusText'], { timeout: 3000 }, (error, stdout) => {
-      const property = (name: string) => stdout.match(new RegExp(`^${name}=(.*)$`, 'm'))?.[1]?.trim() ?? '';
-      // of a unit that it does not know it says `inactive`, as of one that was stopped
-      const state = (!error && property('LoadState') !== 'not-found' && property('ActiveState')) || 'unknown';
-      resolve({ state, says: state === 'active' ? property('StatusText') : '' });
+export async function readService(unit: string): Promise<Service> {
+  const asked = await systemctlShow([unit, '-p', 'LoadState,ActiveState,StatusText'], 3000);
+  const { LoadState, ActiveState, StatusText = '' } = asked ?? {};
+  // of a unit that it does not know it says `inactive`, as of one that was stopped
+  const state = (LoadState !== 'not-found' && ActiveState) || 'unknown';
+  return { state, says: state === 'active' ? StatusText : '' };
+}
+
+/** The properties that systemd shows; undefined where it does not answer, or not in time. */
+export function systemctlShow(args: readonly string[], timeout = 0): Promise<Record<string, string> | undefined> {
+  return new Promise((done) => {
+    execFile('systemctl', ['show', '--no-pager', ...args], { timeout, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
+      if (error) return done(undefined);
+      const properties: Record<string, string> = {};
+      // systemctl may print a list as one line for each part.
+      for (const [, key = '', value = ''] of stdout.matchAll(/^(\w+)=(.*)$/gm)) properties[key] = properties[key] ? `${properties[key]}; ${value}` : value;
+      done(properties);
     });
   });
 }

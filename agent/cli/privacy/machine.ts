@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { installation, loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
+import { systemctlShow } from '../service.ts';
 import { familyOf } from './process.ts';
 import { plainAddress } from './sockets.ts';
 
@@ -94,18 +94,6 @@ function inGroup(group: string | undefined): number[] {
 
 /** What systemd says of a unit, and when it last read its units. */
 async function showUnit(unit: string): Promise<Record<string, string> | undefined> {
-  const [properties, manager] = await Promise.all([systemctlShow(unit), systemctlShow('--property=UnitsLoadTimestampMonotonic')]);
+  const [properties, manager] = await Promise.all([systemctlShow([unit]), systemctlShow(['--property=UnitsLoadTimestampMonotonic'])]);
   return properties && { ...properties, ...manager };
-}
-
-function systemctlShow(argument: string): Promise<Record<string, string> | undefined> {
-  return new Promise((done) => {
-    execFile('systemctl', ['show', '--no-pager', argument], { env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
-      if (error) return done(undefined);
-      const properties: Record<string, string> = {};
-      // systemctl may print a list as one line for each part.
-      for (const [, key = '', value = ''] of stdout.matchAll(/^(\w+)=(.*)$/gm)) properties[key] = properties[key] ? `${properties[key]}; ${value}` : value;
-      done(properties);
-    });
-  });
 }
