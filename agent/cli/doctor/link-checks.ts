@@ -2,7 +2,6 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { brokerAddress } from '../../config/broker-url.ts';
-import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
@@ -16,13 +15,12 @@ import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.
 import type { LinkFault } from '../../lib/faults.ts';
 import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
-import { type Check, type Finding, fail, pass, required, skip, warn } from './check.ts';
+import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
 import type { Handshake, Probes } from './probes.ts';
 
-function brokerOf(config: Config) {
-  const { encrypted: tls, loopback: local, ...where } = brokerAddress(config.mqtt.url);
-  return { ...where, tls, local };
+function brokerOf(facts: Facts) {
+  return brokerAddress(required(facts).mqtt.url);
 }
 
 const network: Check = {
@@ -31,7 +29,7 @@ const network: Check = {
   needs: ['config'],
   after: ['model'], // its runtime is loaded in one go, for seconds from a slow card: connections would meanwhile run out of time
   run(probes, facts) {
-    if (brokerOf(required(facts)).local) return pass('doctor.network.local');
+    if (brokerOf(facts).loopback) return pass('doctor.network.local');
     const rows = (path: string) => (probes.read(path) ?? '').split('\n').map((line) => line.trim().split(/\s+/));
     const four = rows('/proc/net/route')
       .slice(1)
@@ -48,7 +46,7 @@ const name: Check = {
   lateHint: 'doctor.host.server.try',
   needs: ['network'],
   async run(probes, facts) {
-    const { host } = brokerOf(required(facts));
+    const { host } = brokerOf(facts);
     if (isIP(host)) return pass('doctor.host.number', { host });
     try {
       return pass('doctor.host.ok', { host, address: await probes.resolve(host) });
@@ -65,7 +63,7 @@ const port: Check = {
   lateHint: 'doctor.timeout.link',
   needs: ['name'],
   async run(probes, facts, signal) {
-    const { host, port: number } = brokerOf(required(facts));
+    const { host, port: number } = brokerOf(facts);
     const began = performance.now();
     try {
       await probes.reach(host, number, AbortSignal.any([signal, AbortSignal.timeout(3000)]));
@@ -85,8 +83,8 @@ const tls: Check = {
   needs: ['port'],
   async run(probes, facts, signal) {
     const config = required(facts);
-    const { host, port: number, tls: used, local } = brokerOf(config);
-    if (!used) return local ? skip('doctor.tls.local') : warn('doctor.tls.open');
+    const { host, port: number, encrypted, loopback } = brokerOf(facts);
+    if (!encrypted) return loopback ? skip('doctor.tls.local') : warn('doctor.tls.open');
     let credentials: Credentials;
     try {
       credentials = probes.credentials(config.mqtt);
@@ -226,14 +224,9 @@ const acl: Check = {
   lateHint: 'doctor.timeout.link',
   needs: ['broker'],
   async run(probes, facts) {
-    const {
-      mqtt,
-      site,
-      sensor,
-      outbox: { path },
-    } = required(facts);
+    const { mqtt, site, sensor, outbox } = required(facts);
     const topics = topicsOf(site, sensor);
-    const { id, oldest } = waiting(probes, path) ?? {};
+    const { id, oldest } = waiting(probes, outbox.path) ?? {};
     const [topic, message] =
       id !== undefined && oldest !== undefined
         ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]

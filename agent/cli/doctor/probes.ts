@@ -152,7 +152,7 @@ async function sampleSound(
 ): Promise<SoundSample> {
   const source = await microphoneOpener({ ...microphone, silenceTimeoutSeconds: seconds + 1 }, clock, tree)();
   const enough = new AbortController();
-  let [began, last, samples, counted, sum, total, squares, peak, clipped, low, high] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1];
+  let [began, last, samples, counted, sum, squares, peak, clipped, low, high] = [0, 0, 0, 0, 0, 0, 0, 0, 1, -1];
   for await (const frame of source.frames(AbortSignal.any([signal, enough.signal]))) {
     last = clock.monotonicMs();
     if (began === 0) began = last;
@@ -166,9 +166,9 @@ async function sampleSound(
     }
     clipped += countAtFullScale(frame);
     samples += frame.samples.length;
-    total = Math.max(1, samples);
     if (last - began >= seconds * 1000) enough.abort();
   }
+  const total = Math.max(1, samples);
   const mean = sum / total;
   const decibels = (power: number) => Math.round(100 * Math.log10(2 * power + 1e-10)) / 10;
   return {

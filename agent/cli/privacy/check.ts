@@ -4,11 +4,11 @@ import { type MessageKey, type Text, text, type Values } from '../translate.ts';
 import type { Half, HalfName, Machine } from './machine.ts';
 
 export type SensorCheckId = 'package' | 'model' | 'outbox' | 'access' | 'config' | 'unchanged';
-export type HalfCheckId =
+type HalfCheckId =
   | ('process' | 'program' | 'network' | 'sockets' | 'calls' | 'meter' | 'files' | 'writable' | 'devices' | 'reach' | 'hearing')
   | ('unit' | 'limits' | 'core' | 'swap' | 'privileges' | 'capabilities' | 'seccomp' | 'identity' | 'traced');
-export type CheckId = SensorCheckId | HalfCheckId;
-export type Part = HalfName | 'sensor';
+type CheckId = SensorCheckId | HalfCheckId;
+type Part = HalfName | 'sensor';
 
 /** `unchecked` is not a pass: it could not be found out here, and `found` says why. */
 export type State = 'pass' | 'fail' | 'unchecked';
@@ -44,6 +44,11 @@ export interface HalfCheck {
 export const pass = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'pass', found: text(key, ...values) });
 export const fail = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'fail', found: text(key, ...values) });
 export const unchecked = <K extends MessageKey>(key: K, ...values: Values<K>): Finding => ({ state: 'unchecked', found: text(key, ...values) });
+
+/** A file or folder of each process under /proc, for a command by hand. */
+export function procPaths(processes: readonly number[], name: string): string {
+  return processes.map((pid) => `/proc/${pid}/${name}`).join(' ');
+}
 
 /** A list as one value of a message, cut where it would fill the screen; what another has named stays on its line. */
 export function listed(items: readonly string[]): string {

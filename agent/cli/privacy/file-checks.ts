@@ -3,13 +3,13 @@ import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { hasCode } from '../../lib/errors.ts';
-import { fail, type HalfCheck, listed, pass } from './check.ts';
+import { fail, type HalfCheck, listed, pass, procPaths } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
 import { type Mount, mountsOf, numbersIn, type OpenFile, openFiles } from './process.ts';
 import { accessOf } from './reach.ts';
 
-const fdByHand = ({ processes }: Half) => `sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')}`;
+const fdByHand = ({ processes }: Half) => `sudo ls -l ${procPaths(processes, 'fd')}`;
 
 const files: HalfCheck = {
   id: 'files',

@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { shellWord } from '../../lib/shell-word.ts';
-import { type Finding, fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
+import { type Finding, fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
 import { allProcesses, holds, machineProcess, namespaceOf } from './process.ts';
 import { reachOf } from './reach.ts';
@@ -58,7 +58,7 @@ function inNamespace(pid: number, namespace: string): boolean {
 }
 
 const socketsByHand = ({ pid, processes }: Half) =>
-  `sudo ls -l ${processes.map((one) => `/proc/${one}/fd`).join(' ')} | grep socket; sudo nsenter -t ${pid} -n ss -tuwnap | grep -E 'pid=(${processes.join('|')}),' || echo none`;
+  `sudo ls -l ${procPaths(processes, 'fd')} | grep socket; sudo nsenter -t ${pid} -n ss -tuwnap | grep -E 'pid=(${processes.join('|')}),' || echo none`;
 
 const listenerSockets: HalfCheck = {
   id: 'sockets',
@@ -124,8 +124,8 @@ function connected(held: readonly Socket[], host: string, port: number): Finding
 }
 
 async function brokerOf({ config, addressesOf }: Machine) {
-  const { host, port, encrypted } = brokerAddress(config.mqtt.url);
-  return { host, port, encrypted, addresses: await addressesOf(host).catch(() => []) };
+  const address = brokerAddress(config.mqtt.url);
+  return { ...address, addresses: await addressesOf(address.host).catch(() => []) };
 }
 
 function resolversOf(pid: number): Set<string> {

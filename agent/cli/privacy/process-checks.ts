@@ -5,7 +5,7 @@ import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../lib/errors.ts';
 import { shellWord } from '../../lib/shell-word.ts';
-import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
+import { fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
 import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, realScript, statusOf, unlessGone } from './process.ts';
 
@@ -144,7 +144,7 @@ function coreFilterOf(pid: number): string {
 
 const privileges: HalfCheck = {
   id: 'privileges',
-  byHand: ({ processes }) => `grep NoNewPrivs ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  byHand: ({ processes }) => `grep NoNewPrivs ${procPaths(processes, 'status')}`,
   run({ processes }) {
     return processes.every((pid) => statusOf(pid)('NoNewPrivs') === '1') ? pass('privacy.privileges.ok') : fail('privacy.privileges.wrong');
   },
@@ -154,7 +154,7 @@ const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'] as const;
 
 const capabilities: HalfCheck = {
   id: 'capabilities',
-  byHand: ({ processes }) => `grep ^Cap ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}`,
+  byHand: ({ processes }) => `grep ^Cap ${procPaths(processes, 'status')}`,
   run({ processes }) {
     const held = processes.flatMap((pid) => sets.flatMap((set) => (/^0+$/.test(statusOf(pid)(set)) ? [] : [`${set} ${statusOf(pid)(set)} [${pid}]`])));
     return held.length > 0 ? fail('privacy.capabilities.wrong', { what: listed(held) }) : pass('privacy.capabilities.ok');
@@ -163,8 +163,7 @@ const capabilities: HalfCheck = {
 
 const seccomp: HalfCheck = {
   id: 'seccomp',
-  byHand: ({ processes }) =>
-    `grep Seccomp ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; sudo ls -l ${processes.map((pid) => `/proc/${pid}/fd`).join(' ')} | grep io_uring || echo none`,
+  byHand: ({ processes }) => `grep Seccomp ${procPaths(processes, 'status')}; sudo ls -l ${procPaths(processes, 'fd')} | grep io_uring || echo none`,
   run({ processes }) {
     const filters = Math.min(...processes.map((pid) => (statusOf(pid)('Seccomp') === '2' ? Number(statusOf(pid)('Seccomp_filters') || 1) : 0)));
     // what goes through a ring is not filtered (io_uring(7))
@@ -177,7 +176,7 @@ const seccomp: HalfCheck = {
 const identity: HalfCheck = {
   id: 'identity',
   byHand: ({ processes }, { config }) =>
-    `grep -E '^(Uid|Gid|Groups)' ${processes.map((pid) => `/proc/${pid}/status`).join(' ')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${shellWord(dirname(config.outbox.path))}`,
+    `grep -E '^(Uid|Gid|Groups)' ${procPaths(processes, 'status')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${shellWord(dirname(config.outbox.path))}`,
   run({ name, processes }, { halves, config }) {
     const ids = new Set(processes.flatMap((pid) => statusOf(pid)('Uid').split(/\s+/)));
     const [uid = ''] = ids;
@@ -210,8 +209,7 @@ function groupNumber(name: string): string | undefined {
 
 const traced: HalfCheck = {
   id: 'traced',
-  byHand: ({ processes }) =>
-    `grep TracerPid ${processes.map((pid) => `/proc/${pid}/task/*/status`).join(' ')}; sudo find /proc/[0-9]*/fd -lname '*/mem' -printf '%p %l\\n' 2>/dev/null`,
+  byHand: ({ processes }) => `grep TracerPid ${procPaths(processes, 'task/*/status')}; sudo find /proc/[0-9]*/fd -lname '*/mem' -printf '%p %l\\n' 2>/dev/null`,
   run({ processes }) {
     // each thread has a tracer of its own, and each sees the memory of all (ptrace(2))
     const tracers = processes.flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((thread) => unlessGone(() => statusOf(pid, thread)('TracerPid'), '0')));

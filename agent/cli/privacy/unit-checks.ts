@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { shellWord } from '../../lib/shell-word.ts';
-import { fail, type HalfCheck, listed, pass, unchecked } from './check.ts';
+import { fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import { type HalfName, unitNames } from './machine.ts';
 import { statusOf } from './process.ts';
 
@@ -146,7 +146,7 @@ const limits: HalfCheck = {
 const swap: HalfCheck = {
   id: 'swap',
   byHand: ({ pid, processes }) =>
-    `grep VmSwap ${processes.map((one) => `/proc/${one}/status`).join(' ')}; cat /proc/swaps /sys/fs/cgroup$(grep ^0:: /proc/${pid}/cgroup | cut -d: -f3)/memory.swap.max`,
+    `grep VmSwap ${procPaths(processes, 'status')}; cat /proc/swaps /sys/fs/cgroup$(grep ^0:: /proc/${pid}/cgroup | cut -d: -f3)/memory.swap.max`,
   run({ pid, processes }) {
     const swapped = processes.map((one) => statusOf(one)('VmSwap')).find((size) => size !== '0 kB');
     if (swapped === '') return fail('privacy.gone'); // ended, and nobody has looked at how yet
