@@ -82,7 +82,7 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   if (!options.json) return;
   const round = (value: number) => Math.round(value * 100) / 100;
   const reading = { frequencyHz: round(frequencyHz), toneDbfs: round(toneDb), spreadDb: round(spreadDb), stored: !options.dryRun };
-  printJson({ splAtFullScaleDb, ...(before === undefined ? {} : { before }), ...reading });
+  printJson({ splAtFullScaleDb, before, ...reading });
 }
 
 /**

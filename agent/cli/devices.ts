@@ -34,7 +34,7 @@ export function addDevices(program: Command, t: Translate): void {
       }
       const others = listed.filter(({ device }) => !isMicrophone(device)).map(({ device }) => device);
       if (others.length > 0) print(colours.dim(`\n${wrap(t('devices.others', { names: others.join(', ') }), columns)}`));
-      const card = devices.some(({ device }) => device.startsWith('usb:') || device.includes('CARD='));
+      const card = devices.some(({ device }) => isCard(device));
       print(`\n${card ? wrap(t('devices.use'), columns) : colours.yellow(wrap(t('devices.noCard'), columns))}`);
     });
 }
@@ -50,8 +50,10 @@ function configuredDevice(path: string): string | undefined {
 
 /** A card, or a sound server; the rest are plug-ins of ALSA that need one of these below them. */
 function isMicrophone(device: string): boolean {
-  return /^usb:|CARD=/.test(device) || ['default', 'pulse', 'pipewire'].includes(device);
+  return isCard(device) || ['default', 'pulse', 'pipewire'].includes(device);
 }
+
+const isCard = (device: string) => /^usb:|CARD=/.test(device);
 
 /** A USB microphone by its port; of the others, which are part of the board, the card's id stays the same. */
 export function bindsBest(device: string, cards: readonly SoundCard[]): boolean {

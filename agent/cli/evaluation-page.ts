@@ -12,7 +12,7 @@ export interface Curve {
 /** The colour of each label, wherever it is drawn. */
 export const colours: Record<Label, string> = { glass_break: '#0b7285', shout: '#c2255c', bang: '#e67700' };
 
-export interface Evaluated {
+interface Evaluated {
   readonly model: string;
   readonly operatingPoint: string;
   readonly scenes: number;

@@ -5,7 +5,7 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
-export interface PageParts {
+interface PageParts {
   /** CSS beside what all pages have. */
   readonly style?: string;
   /** An element that holds data, at the end of the page. */

@@ -37,9 +37,7 @@ export function addMeter(program: Command, signal: AbortSignal, t: Translate): v
 async function meter(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const place = placeOf(options.config);
   const quit = new AbortController();
-  const { seconds = 0 } = options;
-  const ends = [signal, quit.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])];
-  const over = AbortSignal.any(ends);
+  const over = AbortSignal.any([signal, quit.signal, ...(options.seconds ? [AbortSignal.timeout(options.seconds * 1000)] : [])]);
   const live = process.stdout.isTTY && !options.lines && !options.json;
   return live ? view(place, options.config, over, () => quit.abort(), t) : lines(place, options, over, t);
 }

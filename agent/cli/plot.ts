@@ -1,6 +1,7 @@
+import { tenth } from '../lib/tenth.ts';
 import { escapeHtml } from './html.ts';
 
-export interface Series {
+interface Series {
   readonly name: string;
   readonly colour: string;
   /** `name` is told where the dot of a point is pointed at. */
@@ -11,7 +12,7 @@ export interface Series {
   readonly threshold?: number;
 }
 
-export interface Axis {
+interface Axis {
   readonly name: string;
   readonly from: number;
   readonly to: number;
@@ -19,28 +20,23 @@ export interface Axis {
   readonly decimals?: number;
 }
 
-export interface PlotOptions {
-  readonly width?: number;
-  readonly height?: number;
+interface PlotOptions {
+  readonly width: number;
+  readonly height: number;
   /** A moment on the x axis, drawn across with its name. */
   readonly mark?: { readonly at: number; readonly name: string };
   /** How the ticks are written. */
-  readonly number?: (value: number, decimals: number) => string;
+  readonly number: (value: number, decimals: number) => string;
 }
 
 const [left, bottom, top, legend] = [60, 50, 20, 130];
 const steps = [0, 0.25, 0.5, 0.75, 1];
 
 /** Lines over two axes as one SVG element, which needs nothing beside it. */
-export function plot(
-  x: Axis,
-  y: Axis,
-  series: readonly Series[],
-  { width = 640, height = 360, mark, number = (value, decimals) => value.toFixed(decimals) }: PlotOptions = {},
-): string {
+export function plot(x: Axis, y: Axis, series: readonly Series[], { width, height, mark, number }: PlotOptions): string {
   const right = width - legend;
-  const px = (value: number) => Math.round(10 * (left + ((value - x.from) / (x.to - x.from || 1)) * (right - left))) / 10;
-  const py = (value: number) => Math.round(10 * (height - bottom - ((value - y.from) / (y.to - y.from || 1)) * (height - bottom - top))) / 10;
+  const px = (value: number) => tenth(left + ((value - x.from) / (x.to - x.from || 1)) * (right - left));
+  const py = (value: number) => tenth(height - bottom - ((value - y.from) / (y.to - y.from || 1)) * (height - bottom - top));
   const at = (axis: Axis, step: number) => axis.from + step * (axis.to - axis.from);
   const tick = (axis: Axis, step: number) => number(at(axis, step), axis.decimals ?? 0);
   const text = (px: number, py: number, said: string, more = '') => `<text x="${px}" y="${py}"${more}>${escapeHtml(said)}</text>`;

@@ -64,7 +64,7 @@ function request(options: Options, t: Translate): void {
   if (options.ca !== undefined)
     throw new TocsinError('Expected --ca with --install, got --ca alone', 'sudo tocsin provision --install sensor.pem --ca ca.pem', exitCodes.usage);
   const { sensor, mqtt } = loadConfig(options.config);
-  const made = requestCertificate(sensor, identityPaths(mqtt), { renew: options.renew ?? false, discard: options.discard ?? false });
+  const made = requestCertificate(sensor, identityPaths(mqtt), options);
   if (options.json) {
     printJson({ sensor, ...made });
     return;
@@ -77,8 +77,7 @@ function request(options: Options, t: Translate): void {
 function install(options: Options, certificate: string, t: Translate): void {
   const { sensor, mqtt } = loadConfig(options.config);
   const paths = identityPaths(mqtt);
-  const files = { certificate, ...(options.ca === undefined ? {} : { authority: options.ca }) };
-  const installed = installCertificate(sensor, paths, files, Date.now());
+  const installed = installCertificate(sensor, paths, { certificate, authority: options.ca }, Date.now());
   if (options.json) {
     printJson(installed);
     return;

@@ -1,6 +1,5 @@
 import { SingleBar } from 'cli-progress';
-import type { Command } from 'commander';
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';

@@ -14,7 +14,7 @@ export interface Found {
   /** When it was told, on the sample clock: once the hop was full whose scores made it sure. */
   readonly toldSeconds: number;
 }
-export interface LabelScore {
+interface LabelScore {
   reference: number;
   hit: number;
   falseAlarm: number;
@@ -38,12 +38,14 @@ export interface Score {
   latencySeconds?: { median: number; p95: number };
 }
 
+const collar = 1;
+
 /**
  * Event-based score with an onset collar: an event is right if its label is, and its onset lies within `collar` seconds
  * of a reference onset not yet taken, or inside that reference. A second alarm for the same reference is a repeat,
  * neither right nor wrong. (Mesaros et al., "Metrics for polyphonic sound event detection", 2016.)
  */
-export function scoreEvents(scenes: readonly Scene[], found: readonly Found[], collar = 1): Score {
+export function scoreEvents(scenes: readonly Scene[], found: readonly Found[]): Score {
   const perLabel = Object.fromEntries(labels.map((l) => [l, { reference: 0, hit: 0, falseAlarm: 0, repeat: 0, recall: 0, precision: 0, f1: 0 }])) as Record<
     Label,
     LabelScore

@@ -15,7 +15,7 @@ interface Kept {
   readonly stages: Stages;
 }
 
-export interface Progress {
+interface Progress {
   /** Stages that passed before, in this boot, of this release and configuration, within half an hour. */
   readonly kept: Stages;
   /** Where it cannot be written the run goes on all the same: after an abort its stages are run again. */

@@ -8,7 +8,7 @@ import type { Signer } from './seal.ts';
 import { passed, type StageName, type Stages, stageNames } from './stages.ts';
 
 /** refused: something failed; incomplete: nothing did, but something could not be tried. */
-export type Verdict = 'accepted' | 'incomplete' | 'refused';
+type Verdict = 'accepted' | 'incomplete' | 'refused';
 
 /** What the report is of, besides what was found. */
 export interface Subject extends Occasion {

@@ -21,7 +21,7 @@ const restingEnds = /^(|-wal|-shm|\.ballast|\.schema|\.lock|\.(listener|courier)
 const trial = /^selftest-\w{6}$/;
 const inTrial = /^outbox\.db(-wal|-shm|-journal)?$/;
 
-export interface OutboxFolder {
+interface OutboxFolder {
   readonly folder: string;
   /**
    * Paths of files kept with the outbox that others than its user and group may open, by mode or access list.

@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 
 export const listName = 'tocsin.sha256';
 
-export interface PackageState {
+interface PackageState {
   /** sha256 of the list itself: one number for the whole package. */
   readonly digest: string;
   readonly files: number;

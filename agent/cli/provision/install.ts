@@ -28,7 +28,7 @@ export interface InstalledCertificate {
 export function installCertificate(
   sensor: string,
   paths: IdentityPaths,
-  files: { certificate: string; authority?: string },
+  files: { certificate: string; authority: string | undefined },
   nowMs: number,
 ): InstalledCertificate {
   const certificates = parse(readText(files.certificate), files.certificate);

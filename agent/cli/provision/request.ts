@@ -5,7 +5,7 @@ import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { placeFile, placeNewFile, removeFile } from '../../lib/place-file.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 
-export interface CertificateRequest {
+interface CertificateRequest {
   /** PKCS#10, PEM. */
   readonly request: string;
   readonly publicKeySha256: string;
@@ -18,7 +18,7 @@ export interface CertificateRequest {
  * the same to the byte: who has it can tell. What is in force stays until a certificate is installed. Throws a
  * ProvisionError where a sensor that has both is not said to get another.
  */
-export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew: boolean; discard: boolean }): CertificateRequest {
+export function requestCertificate(sensor: string, paths: IdentityPaths, { renew, discard }: { renew?: true; discard?: true }): CertificateRequest {
   const { key, certificate, waitingKey } = paths;
   if (isProvisioned(paths) && !renew)
     throw new ProvisionError(

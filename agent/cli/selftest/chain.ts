@@ -48,7 +48,7 @@ export async function at<T>(link: ChainLink, step: () => Promise<T> | T): Promis
   }
 }
 
-export interface Recognised {
+interface Recognised {
   readonly heard: Heard;
   readonly recorded: RecordedEvent;
   /** From the onset to the moment at which it was sure. */
@@ -149,7 +149,7 @@ function trialFolder(folder: string): string {
 }
 
 /** Subscribes to the sensor's selftest topic; `back` resolves when an event with this id has come back. */
-export async function subscribe(link: ClosedProbe, topic: string) {
+async function subscribe(link: ClosedProbe, topic: string) {
   const seen = new Map<string, number>();
   let wake = () => {};
   const code = await link.subscribe(topic, (payload) => {

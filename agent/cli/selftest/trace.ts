@@ -14,7 +14,7 @@ export interface Trace {
   readonly onsetSeconds?: number;
 }
 
-export const stepSeconds = 0.25;
+const stepSeconds = 0.25;
 const keptSeconds = 10;
 const silentDb = -100;
 
