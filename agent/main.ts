@@ -31,6 +31,7 @@ process.stdout.on('error', (cause) => {
   const unwritten = new TocsinError(`Expected to write the output, got: ${cause.message}`, 'is the disk full? df -h', exitCodes.failure, { cause });
   process.exit(reportError(unwritten, language, config, errors));
 });
+process.stderr.on('error', () => undefined); // its reader is gone: the exit code still says what there was to say
 try {
   const program = await buildProgram(stop.signal, language, config, process.argv[2]);
   await program.parseAsync(process.argv);

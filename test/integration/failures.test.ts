@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -257,17 +256,6 @@ test('`help` shows the help of the named subcommand', async () => {
   }
   expect((await run('help', 'en')).stdout).toMatch(/^Usage: tocsin \[options\] \[command\]/);
   expect((await run('help doctor', 'fr')).stdout).toMatch(/^Usage\u00a0: tocsin doctor /);
-});
-
-test('a failed write to stdout is an error with its reason', () => {
-  const full = openSync('/dev/full', 'w');
-  const status = (...more: string[]) =>
-    spawnSync(process.execPath, ['agent/main.ts', 'config', 'check', '-c', good, ...more], { stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
-  expect(status()).toMatchObject({
-    status: 1,
-    stderr: 'Error: Expected to write the output, got: ENOSPC: no space left on device, write\nTry: is the disk full? df -h\n',
-  });
-  expect(status('--lang', 'fr').stderr).toContain('Impossible d’écrire la sortie\u00a0: disque plein (ENOSPC)');
 });
 
 test.each([
