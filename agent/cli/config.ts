@@ -68,10 +68,9 @@ function sections(config: Config, path: string, t: Translate): Field[] {
       const said = (entries: [string, unknown][]) => entries.map(([key, value]) => `${key} ${shown(value)}`).join(', ');
       const values: [string, unknown][] = Object.entries(section).filter(([, value]) => shown(value) !== '{}');
       if (values.length === 0) return [];
-      const [same, set] = [values.filter(isDefault), values.filter((entry) => !isDefault(entry))];
-      const usual = t('config.defaults', { values: said(same) });
-      if (set.length === 0) return [{ name, value: '', note: usual }];
-      return [{ name, value: said(set), ...(same.length > 0 ? { note: usual } : {}) }];
+      const same = said(values.filter(isDefault));
+      const set = said(values.filter((entry) => !isDefault(entry)));
+      return [{ name, value: set, note: same && t('config.defaults', { values: same }) }];
     }),
   ];
 }

@@ -59,16 +59,19 @@ async function list(options: Options, signal: AbortSignal, t: Translate): Promis
   const { state, last, waiting } = isThere(outbox.path) ? withView(outbox.path, look) : { state: unmade, last: 0, waiting: [] };
   const clock = clockBeside(state);
   const screen = screenOf(process.stdout);
+  const say = (line: string) => {
+    if (!options.json) print(line);
+  };
   const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
   const showNumber = (sequence: number) => (options.json ? printJson({ sequence }) : print(t('events.unseen', { sequence })));
-  if (!options.json && (waiting.length > 0 || options.follow)) print(screen.colours.dim(eventHead(t)));
+  if (waiting.length > 0 || options.follow) say(screen.colours.dim(eventHead(t)));
   waiting.forEach(show);
   const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
-  if (!options.json && late) print(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
-  if (!options.json && waiting.length < state.pending) print(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
-  if (!options.json && state.pending === 0) print(t('events.none', { sent: state.fates.sent }));
+  if (late) say(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
+  if (waiting.length < state.pending) say(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
+  if (state.pending === 0) say(t('events.none', { sent: state.fates.sent }));
   if (!options.follow) return;
-  if (!options.json) print(t('events.follow'));
+  say(t('events.follow'));
   await follow(outbox.path, Math.max(last, waiting.at(-1)?.sequence ?? 0), { show, showNumber }, signal);
 }
 
