@@ -90,15 +90,12 @@ function isOther(pid: number, path: string): boolean {
 
 /** What the loader adds to every program (ld.so(8)), as LD_PRELOAD does to one. */
 function preloadedBy(pid: number): string {
-  const path = `/proc/${pid}/root/etc/ld.so.preload`;
-  return existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .replace(/#.*$/gm, '')
-        .trim()
-        .split(/[\s:]+/)
-        .join(', ')
-        .slice(0, 120)
-    : '';
+  const list = unlessGone(() => readFileSync(`/proc/${pid}/root/etc/ld.so.preload`, 'utf8'), '');
+  const files = list.replace(/#.*$/gm, '').trim();
+  return files
+    .split(/[\s:]+/)
+    .join(', ')
+    .slice(0, 120);
 }
 
 /**
