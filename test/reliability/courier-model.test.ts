@@ -3,20 +3,7 @@ import { seededRandom } from '../support/random.ts';
 import { CourierTrial, counts, weights } from './courier-trial.ts';
 import { drawSequence, runOrShorten } from './random-steps.ts';
 
-// the timer of node:timers/promises follows no other clock
-vi.mock('../../agent/lib/sleep.ts', () => ({
-  sleep: (ms: number, signal: AbortSignal) =>
-    new Promise<void>((resolve) => {
-      if (signal.aborted) return resolve();
-      const end = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      signal.addEventListener('abort', end);
-    }),
-}));
+vi.mock('../../agent/lib/sleep.ts', () => import('../support/timed-sleep.ts'));
 
 // TOCSIN_SEQUENCES=10000 npx vitest run test/reliability/courier-model.test.ts
 const sequences = Number(process.env.TOCSIN_SEQUENCES ?? 30);

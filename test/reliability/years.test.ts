@@ -4,20 +4,7 @@ import { dayMs } from './outbox-model.ts';
 import { expectThat } from './random-steps.ts';
 import { hourMs, YearsTrial } from './years-trial.ts';
 
-// the timer of node:timers/promises follows no other clock
-vi.mock('../../agent/lib/sleep.ts', () => ({
-  sleep: (ms: number, signal: AbortSignal) =>
-    new Promise<void>((resolve) => {
-      if (signal.aborted) return resolve();
-      const end = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      signal.addEventListener('abort', end);
-    }),
-}));
+vi.mock('../../agent/lib/sleep.ts', () => import('../support/timed-sleep.ts'));
 
 // TOCSIN_YEARS=whole npx vitest run test/reliability/years.test.ts
 const isWhole = process.env.TOCSIN_YEARS === 'whole';
