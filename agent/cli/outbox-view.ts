@@ -2,45 +2,39 @@
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
 import { LaterSchemaError } from '../outbox/migrate.ts';
-import { inspectOutbox, isMade, type OutboxState, type OutboxView, recallBoot, unmade, viewOutbox } from '../outbox/view-outbox.ts';
+import { isMade, type OutboxState, type OutboxView, recallBoot, unmade, viewOutbox } from '../outbox/view-outbox.ts';
 
 /** Throws an OutboxError where this user may not look. */
 export function isThere(path: string): boolean {
-  try {
-    return isMade(path);
-  } catch (cause) {
-    throw unread(path, cause, 'run it again with sudo');
-  }
+  return orUnread(path, 'run it again with sudo', () => isMade(path));
 }
 
-/** Throws an OutboxError when it cannot be read. */
-export function lookInto(path: string): OutboxState {
-  if (!isThere(path)) return unmade;
-  try {
-    return inspectOutbox(path);
-  } catch (cause) {
-    if (cause instanceof LaterSchemaError) throw cause;
-    throw unread(path, cause, 'sudo tocsin doctor says more');
-  }
-}
-
-function unread(path: string, cause: unknown, hint: string): OutboxError {
-  return new OutboxError(`Expected to read the outbox ${path}, got: ${messageOf(cause)}`, hint, { cause });
-}
-
-/** Throws an OutboxError that says what is wrong with it. */
+/** Throws an OutboxError if it cannot be read. */
 export function openView(path: string): OutboxView {
-  lookInto(path);
-  return viewOutbox(path);
+  return orUnread(path, 'sudo tocsin doctor says more', () => viewOutbox(path));
 }
 
-/** Everything that `use` reads is of one moment. */
+/** Everything that `use` reads is of one moment. Throws an OutboxError if it cannot be read. */
 export function withView<T>(path: string, use: (view: OutboxView) => T): T {
   const view = openView(path);
   try {
     return view.atOnce(() => use(view));
   } finally {
     view.close();
+  }
+}
+
+/** The state of an outbox, also of one that is not made yet. Throws an OutboxError if it cannot be read. */
+export function lookInto(path: string): OutboxState {
+  return isThere(path) ? withView(path, (view) => view.state()) : unmade;
+}
+
+function orUnread<T>(path: string, hint: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof LaterSchemaError) throw cause;
+    throw new OutboxError(`Expected to read the outbox ${path}, got: ${messageOf(cause)}`, hint, { cause });
   }
 }
 

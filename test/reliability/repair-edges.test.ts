@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renam
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { isFull } from '../../agent/lib/errors.ts';
 import { writing } from '../../agent/outbox/readable-rows.ts';
 import { repairOutbox } from '../../agent/outbox/repair.ts';
@@ -59,8 +59,8 @@ test.each([
   overwrite(path, first.page * pageBytes, pageBytes, () => 0x55);
   let now = 0;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10)); // a board on which not all numbers can be tried in time
+  onTestFinished(() => clock.mockRestore());
   openSqliteOutbox(path, limits, { repair: true }).close();
-  clock.mockRestore();
   expect(quarantined(path)).toHaveLength(1);
   expect(rowsOf(path, table)).toBe(rows - first.rows);
 });
