@@ -13,10 +13,10 @@ import { commitsBeyondDamage, lacksCommits } from './wal-check.ts';
 export const busyMs = 5000; // how long another process that writes is waited for
 export const halfBusyMs = 1000; // by a half, which tries again: a listener that waits for longer loses sound
 
-/** Opens a file that stays empty: only its lock is used. */
+/** Opens a file that stays empty: only its lock is used. Who takes it says for how long it waits. */
 export function openLock(path: string): SqliteDatabase {
   createFile(path);
-  return openSqlite(path, { timeout: busyMs });
+  return openSqlite(path);
 }
 
 export function openDatabase(path: string, then?: 'migrate'): SqliteDatabase {

@@ -1,5 +1,7 @@
 // A half-open link: the connection stands and nothing comes over it. Shows who ends it, and how that is reported.
+import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -82,4 +84,19 @@ test.each([
   vi.advanceTimersByTime(1000);
   expect(await failure).toBeInstanceOf(BrokerError);
   expect(linkFaultOf(await failure)).toBe('unreachable');
+});
+
+test('a stop while a broker does not answer closes the connection', async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void silent.close());
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: `mqtt://127.0.0.1:${port}` } }, 'test');
+  const stop = new AbortController();
+  const failure = mqttPublisher({ ...mqtt, ackTimeoutSeconds: 3600 }, {}, 'tocsin-a-b')(will, stop.signal).catch((error: unknown) => error);
+  const [socket] = (await once(silent, 'connection')) as [Socket];
+  socket.resume();
+  stop.abort();
+  expect(await failure).toBeInstanceOf(BrokerError);
+  await once(socket, 'close');
 });
