@@ -137,8 +137,8 @@ export const configSchema = z.strictObject({
         .int()
         .min(5)
         .max(3600)
-        .default(600)
-        .describe('How often health is published; a fault that begins or ends is published at once. Each time writes 20 kB to the disk.'),
+        .default(1200)
+        .describe('How often health is published; a fault that begins or ends is published at once. Each time writes 33 kB to the disk.'),
     })
     .prefault({}),
 

@@ -18,8 +18,8 @@ export interface HourMeter {
    * A step of 125 ms that was heard: the level F at its end, in dB relative to a full-scale sine, and its mean square.
    */
   level(fastDb: number, meanSquare: number): void;
-  /** Called often, with the seconds listened so far; hands over the hour once it is over. */
-  tick(listenedSeconds: number): void;
+  /** Called often, with the seconds listened so far; hands over the hour once it is over. Returns whether it was. */
+  tick(listenedSeconds: number): boolean;
   /** Hands over the hour so far. */
   close(): void;
 }
@@ -85,10 +85,11 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
       const utc = clock.synchronised();
       // an hour that began with a UTC hour belongs to it, even if the clock has been set back since
       const over = utc && hourOf(now) > hourOf(beganMs + (full ? setBackMs : 0));
-      if (!over && now - beganMs < hourMs + (utc ? setBackMs : 0)) return;
+      if (!over && now - beganMs < hourMs + (utc ? setBackMs : 0)) return false;
       end();
       // else the clock has just been set, and this hour begins in the middle of a UTC hour
       full = over && clock.wallMs() % hourMs < setBackMs;
+      return true;
     },
     close: end,
   };

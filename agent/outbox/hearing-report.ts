@@ -32,7 +32,9 @@ export function takeBackStop({ outbox, clock }: { outbox: Outbox; clock: Clock }
  * Counts continue from the row of an earlier listener of the same boot; the time between counts as not heard. A failed
  * write is retried, and listening goes on without it. `learnt` usual levels, by hour of the day, are written along and
  * removed from the map, since a write of their own would cost as much. What an earlier listener left is read before the
- * first write, however late the disk allows that.
+ * first write, however late the disk allows that. Once an hour, with `along`, it is written whenever it was
+ * written last: others have just been written, and what writes leave in the shared memory of the outbox reaches the
+ * disk together.
  */
 export function openHearingReport(
   parts: {
@@ -46,7 +48,7 @@ export function openHearingReport(
   },
   model: HearingRecord['model'],
   intervalMs: number,
-): (hearing: Readonly<Hearing>) => void {
+): (hearing: Readonly<Hearing>, along?: boolean) => void {
   const { outbox, clock, logger, levels, learnt = new Map(), deafUntold } = parts;
   let earlier: HearingRecord | undefined;
   let recalled = false;
@@ -62,13 +64,13 @@ export function openHearingReport(
   let writtenMs = Number.NEGATIVE_INFINITY;
   let changesLeft = changesAtOnce; // as of `writtenMs`; one more comes back with each minute
   let failing = false;
-  return (hearing) => {
+  return (hearing, along = false) => {
     const now = clock.monotonicMs();
     const kind = [hearing.state, hearing.fault, levels.suspicion()].join();
     const changed = kind !== written;
     const left = Math.min(changesAtOnce, changesLeft + (now - writtenMs) / changeEveryMs);
     const everyMs = failing ? Math.min(retryMs, intervalMs) : intervalMs;
-    const due = now - writtenMs >= everyMs || (changed && ((now - writtenMs >= closestMs && left >= 1) || hearing.state === 'stopped'));
+    const due = along || now - writtenMs >= everyMs || (changed && ((now - writtenMs >= closestMs && left >= 1) || hearing.state === 'stopped'));
     if (!due) return;
     changesLeft = left;
     const noiseFloorDb = hearing.state === 'listening' ? levels.noiseFloorDb() : undefined; // of a microphone that is not heard there is none

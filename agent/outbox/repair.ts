@@ -200,8 +200,8 @@ function copyBoots(from: SqliteDatabase, to: SqliteDatabase): void {
 }
 
 /**
- * Copies what the listener reported last, if it can be read: the next report is ten minutes away, and the listener
- * would be taken for silent until then.
+ * Copies what the listener reported last, if it can be read: the next report may be twenty minutes away, and until then
+ * the listener would be taken for silent.
  */
 function copyHearing(from: SqliteDatabase, to: SqliteDatabase): void {
   const row = reading(() => from.prepare<[], HearingRow>(readHearingSql).get());

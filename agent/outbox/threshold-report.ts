@@ -4,13 +4,12 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from './outbox.ts';
 
-const everyMs = 3_600_000;
 const dayMs = 86_400_000;
 const worthSeconds = 60; // less is not worth a write
 
 /**
- * Stores the counts of would-be events once an hour, and at the end. What the disk does not take is added to the next
- * hour.
+ * Returns what stores the counts of would-be events, to be called once an hour, and at the end. What the disk does not
+ * take is added to the next hour.
  */
 export function openThresholdReport(
   parts: { outbox: Outbox; clock: Clock; logger: Logger },
@@ -18,9 +17,7 @@ export function openThresholdReport(
   counter: ThresholdCounter,
 ) {
   const { outbox, clock, logger } = parts;
-  let nextMs = clock.monotonicMs() + everyMs;
-  function store(): void {
-    nextMs = clock.monotonicMs() + everyMs;
+  return () => {
     const sums = counter.sums();
     if (sums.seconds < worthSeconds) return;
     try {
@@ -30,6 +27,5 @@ export function openThresholdReport(
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the counts for thresholds could not be stored; trying again in an hour');
     }
-  }
-  return { tick: () => clock.monotonicMs() >= nextMs && store(), close: store };
+  };
 }

@@ -1,17 +1,19 @@
 // The wear of a card by the outbox: bytes that reach the block device, on a separate ext4 image (with 4 kB blocks, as
-// on cards). Needs root. Events and health are so far apart that no two share a journal write: npm run wear [--
-// COUNT]
+// on cards). Needs root. After each piece of work all that waits in memory is written, as happens within half a minute
+// by itself: on a sensor events, health and summaries are further apart. npm run wear [-- COUNT]
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { configSchema } from '../../agent/config/schema.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { hearingRecord, hourSummary, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, hourSummary, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 const count = Number(process.argv[2] ?? 8);
-const apartMs = 7000; // ext4 writes its journal every 5 s
-const day = { health: 86_400 / 600, summary: 24 };
+const acknowledgeWithinMs = 10_000; // as the courier does
+const { intervalSeconds } = configSchema.shape.health.parse(undefined);
+const healthADay = 86_400 / intervalSeconds;
 
 const say = (command: string, ...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
@@ -46,30 +48,39 @@ try {
     for (let i = 0; i < events; i++) outbox.append(recordedEvent(++minute));
   };
   const acknowledgeAll = () => outbox.acknowledge(outbox.pending(0, 1000).map((e) => e.sequence));
-  const measured = async (times: number, gapMs: number, work: () => void): Promise<number> => {
-    await delay(apartMs);
+  const measured = async (work: () => unknown): Promise<number> => {
     const before = bytes();
-    for (let i = 0; i < times; i++) {
-      work();
-      await delay(gapMs);
+    for (let i = 0; i < count; i++) {
+      await work();
+      bytes();
     }
-    return (bytes() - before) / times / 1000;
+    return (bytes() - before) / count / 1000;
   };
   // once through the write-ahead log: from then on it does not grow
   for (let i = 0; i < 100; i++) {
     store(4);
     acknowledgeAll();
   }
-  const appended = await measured(count, apartMs, () => store(1));
-  const deleted = await measured(count, apartMs, () => outbox.acknowledge(outbox.pending(0, 1).map((e) => e.sequence)));
-  const five = await measured(count, apartMs, () => {
-    store(5);
+  const stored = await measured(() => store(1));
+  const deleted = await measured(() => outbox.acknowledge(outbox.pending(0, 1).map((e) => e.sequence)));
+  const alone = await measured(async () => {
+    store(1);
+    await delay(acknowledgeWithinMs);
+    acknowledgeAll();
+  });
+  const five = await measured(async () => {
+    for (let i = 0; i < 5; i++) {
+      store(1);
+      await delay(acknowledgeWithinMs / 5);
+    }
     acknowledgeAll();
   });
   const tellHealth = () => outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 + minute++ }));
-  const health = await measured(count, apartMs, tellHealth);
-  const summary = await measured(count, apartMs, () => {
+  const health = await measured(tellHealth);
+  const hour = await measured(() => {
     outbox.writeSummary(hourSummary());
+    tellHealth();
+    outbox.addThresholdCounts(thresholdRecord());
     outbox.summaryReported(outbox.summaries(1)[0]?.sequence ?? 0);
   });
   // an hour after an event was delivered the log is overwritten
@@ -80,19 +91,20 @@ try {
     tellHealth();
   };
   passHour(); // the whole log, the first time
-  const erased = await measured(count, apartMs, passHour);
+  const erased = await measured(passHour);
   outbox.close();
   const round = (value: number) => Math.round(value * 10) / 10;
   console.log(
     JSON.stringify(
       {
-        kilobytesForAnEventStored: round(appended),
+        kilobytesForAnEventStored: round(stored),
         kilobytesForAnEventDeleted: round(deleted),
-        kilobytesForAnEventAlone: round(appended + deleted),
+        kilobytesForAnEventAlone: round(alone),
         kilobytesForAnEventOfFiveInTenSeconds: round(five / 5),
         kilobytesForHealth: round(health),
+        kilobytesForAFullHour: round(hour),
         kilobytesForAnEventHealthAndErasureTogether: round(erased),
-        megabytesForAnIdleDay: round((day.health * health + day.summary * summary) / 1000),
+        megabytesForAnIdleDay: round(((healthADay - 24) * health + 24 * hour) / 1000),
       },
       null,
       2,

@@ -26,7 +26,7 @@ test('a microphone fault and the death of the listener reach the platform within
     microphone: { silenceTimeoutSeconds: 4 },
     outbox: { path: join(folder, 'outbox.db') },
     mqtt: { url: broker.url, protocol: '3.1.1' },
-    health: { intervalSeconds: 600 }, // the default: whatever is seen sooner was sent because of a change
+    health: { intervalSeconds: 1200 }, // the default: whatever is seen sooner was sent because of a change
     log: { level: 'silent' },
   };
   const path = join(folder, 'tocsin.yaml');

@@ -37,12 +37,14 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const outbox = openSqliteOutbox(path, limits);
   const stop = new AbortController();
   const journal: string[] = [];
+  const writes: string[] = [];
   let nowMs = 0;
   let frames = 0;
   let writeMs = 0; // the time that each write of the listener takes
   for (const kind of ['writeHearing', 'writeSummary', 'addThresholdCounts', 'noteBoot'] as const) {
     const write = outbox[kind] as (...of: unknown[]) => void;
     outbox[kind] = (...of: unknown[]) => {
+      writes.push(`${kind} ${Math.round(nowMs / 1000)}`);
       nowMs += writeMs;
       write.apply(outbox, of);
     };
@@ -87,6 +89,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
     hours: outbox.summaries(9),
     hearing: outbox.readHearing(),
     journal,
+    writes,
     longestQuietMs,
   };
   view.close();
@@ -100,6 +103,16 @@ test('a listener stores levels, the usual level of the hour and its listening ti
   expect(days).toMatchObject([{ recognition: recognitionOf(loadModel('models/street').manifest) }]);
   expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([96]);
   expect(hours[0]?.levels?.la90).toBeCloseTo(-40, 0);
+});
+
+test('once an hour its summary, health and the listening time for thresholds are stored at the same moment', async () => {
+  const { writes } = await listened({ sound: 'sound', seconds: 10_000, intervalSeconds: 1200 });
+  const of = (kind: string) => writes.flatMap((write) => (write.startsWith(kind) ? [Number(write.split(' ')[1])] : []));
+  const summaries = of('writeSummary').slice(0, -1); // the last is that of the stop
+  expect(summaries.map((seconds) => Math.round(seconds / 60))).toEqual([30, 90, 150]); // it began in the middle of an hour
+  expect(of('writeHearing')).toEqual(expect.arrayContaining(summaries));
+  expect(of('writeHearing').length, 'no more health for it').toBeLessThanOrEqual(12);
+  expect(of('addThresholdCounts').slice(0, -1)).toEqual(summaries);
 });
 
 test('clipped sound counts as listening time, but not as a usual level', async () => {

@@ -51,7 +51,7 @@ export function startListener(outbox: Outbox, clock: Clock, model: { readonly na
       seconds = 0;
     },
   };
-  const thresholds = openThresholdReport({ outbox, clock, logger }, { model, operatingPoint: 'balanced', recognition: 7 }, counter);
+  const storeThresholds = openThresholdReport({ outbox, clock, logger }, { model, operatingPoint: 'balanced', recognition: 7 }, counter);
   const record = openHearingReport({ outbox, clock, logger, levels: history, learnt }, model, 600_000);
   const hearing: Hearing = { sinceMonotonicMs: clock.monotonicMs(), state: 'listening', fault: undefined, listenedSeconds: 0, droppedSamples: 0, opens: 1 };
   let heardMs = Date.now();
@@ -69,16 +69,16 @@ export function startListener(outbox: Outbox, clock: Clock, model: { readonly na
       }
     },
     report: () => {
-      record(hearing);
-      hours.tick(hearing.listenedSeconds);
+      const hourEnded = hours.tick(hearing.listenedSeconds);
+      record(hearing, hourEnded);
+      if (hourEnded) storeThresholds();
       summaries.retry();
       note();
-      thresholds.tick();
     },
     end: () => {
       hearing.state = 'stopped';
       record(hearing);
-      thresholds.close();
+      storeThresholds();
       hours.close();
     },
   };

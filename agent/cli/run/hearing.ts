@@ -52,7 +52,7 @@ export async function hearStreet(
   const counter = openThresholdCounts(labels, rulesAt, classifier.frameSeconds);
   const whileHeard = openHeardLevels(levels, hourMeter, counter);
   const of = { model: classifier.manifest, operatingPoint, recognition: recognitionOf(classifier.manifest) };
-  const thresholds = openThresholdReport({ outbox, clock, logger }, of, counter);
+  const storeThresholds = openThresholdReport({ outbox, clock, logger }, of, counter);
   const watching = (on: boolean) => {
     tap.watched = on;
   };
@@ -63,7 +63,11 @@ export async function hearStreet(
   const report = (hearing: Readonly<Hearing>) => {
     whileHeard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
     notifier.ready();
-    const writes = [() => record(hearing), () => hourMeter.tick(hearing.listenedSeconds), summaries.retry, noteBoot, thresholds.tick];
+    let hourEnded = false;
+    const tellHour = () => {
+      hourEnded = hourMeter.tick(hearing.listenedSeconds);
+    };
+    const writes = [tellHour, () => record(hearing, hourEnded), () => hourEnded && storeThresholds(), summaries.retry, noteBoot];
     for (const write of writes) {
       notifier.progress(); // at a full hour a slow card takes longer for all of them than the watchdog waits
       write();
@@ -77,7 +81,7 @@ export async function hearStreet(
   } finally {
     notifier.stopping();
     meter.close();
-    thresholds.close();
+    storeThresholds();
     hourMeter.close();
     await classifier.close();
   }
