@@ -35,7 +35,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     const results = await session.run(feeds, outputs).catch((cause: unknown) => {
       throw new ModelError(
         `Expected ${manifest.file} to take ${windowSamples} samples, got: ${messageOf(cause)}`,
-        'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32',
+        'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32; models/README.md says which graphs can be used',
         { cause },
       );
     });
@@ -48,6 +48,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
         `Expected ${framesPerHop} x ${classes} float32 scores from ${manifest.file}, got ${dims.join(' x ')} ${type}`,
         'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32',
       );
+    for (const { output, shape } of manifest.states) requireState(results[output] as Tensor, shape, output);
     for (const state of states) (state.data as Float32Array).fill(0);
     states = manifest.states.map((state) => results[state.output] as Tensor);
     hops++;
@@ -57,14 +58,14 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       scoredSeconds: (hops * hopSamples) / sampleRate,
     }));
     // a score that is not finite opens no event, and such a value in a state stays for good: deaf without an error
-    if (!frames.every(({ scores }) => areFinite(scores)) || !states.every((state) => areFinite(state.data as Float32Array))) {
+    if (!areFinite(values) || !states.every((state) => areFinite(state.data as Float32Array))) {
       reset();
       throw new ModelError(
         `Expected finite numbers as scores and states from ${manifest.file}, got others`,
         'if it happens again, export the model anew; `tocsin selftest` tests it',
       );
     }
-    const wild = frames.flatMap(({ scores }) => scores).find((score) => score < -rounding || score > 1 + rounding);
+    const wild = values.find((score) => score < -rounding || score > 1 + rounding);
     if (wild === undefined) return frames;
     reset();
     throw new ModelError(`Expected scores from 0 to 1 from ${manifest.file}, got ${wild}`, 'export the model with a sigmoid or softmax behind its last layer');
@@ -127,7 +128,10 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
   if (inputs.length !== session.inputNames.length || lacks(session.inputNames, inputs))
-    throw new ModelError(`Expected the inputs ${listed(inputs)}, got ${listed(session.inputNames)}`, 'name the inputs of the graph in manifest.json');
+    throw new ModelError(
+      `Expected the inputs ${listed(inputs)}, got ${listed(session.inputNames)}`,
+      'name the inputs of the graph in manifest.json; one that is neither waveform nor state must become a constant in the graph',
+    );
   // a tagger may have more outputs, such as embeddings, which are not requested
   if (lacks(session.outputNames, outputs))
     throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
@@ -165,6 +169,15 @@ export function areFinite(values: ArrayLike<number>): boolean {
   }
   for (let i = whole; i < values.length; i++) a += values[i] as number;
   return Number.isFinite(a + b + c + d);
+}
+
+/** A state that grows from hop to hop, such as the cache of a transformer, would fill the memory. */
+function requireState({ dims, type }: Tensor, shape: readonly number[], name: string): void {
+  if (type !== 'float32' || dims.join() !== shape.join())
+    throw new ModelError(
+      `Expected ${name} of ${shape.join(' x ')} float32, as its state in manifest.json, got ${dims.join(' x ')} ${type}`,
+      'export the model with states of one shape; models/README.md says which graphs can be used',
+    );
 }
 
 function zeroStates(manifest: ModelManifest, { Tensor }: Runtime): Tensor[] {

@@ -118,7 +118,10 @@ test('a model that does not match its manifest is refused', async () => {
   await expect(turned.push(new Float32Array(16000))).rejects.toThrow(/Expected 2 x 6 float32 scores from model.onnx, got 1 x 4 x 3 float32/);
   await turned.close();
   const long = await openOnnxClassifier(copyOf((m) => Object.assign(m, { states: [{ input: 'state', output: 'state_out', shape: [1, 17_571] }] })));
-  const misfit = { message: expect.stringContaining('Expected model.onnx to take 2560 samples, got: '), tryHint: expect.stringMatching(/states .* float32$/) };
+  const misfit = {
+    message: expect.stringContaining('Expected model.onnx to take 2560 samples, got: '),
+    tryHint: expect.stringMatching(/states .* float32; models\/README.md says/),
+  };
   await expect(long.push(new Float32Array(2560))).rejects.toThrow(expect.objectContaining(misfit));
   await long.close();
   await expect(openOnnxClassifier('/nowhere')).rejects.toThrow(/Expected manifest.json in \/nowhere/);

@@ -103,13 +103,18 @@ export const frenchErrors: Record<string, string> = {
   'raise microphone.sampleRateHz to a rate that the microphone has, or take another model':
     'augmentez microphone.sampleRateHz à une fréquence du microphone, ou prenez un autre modèle',
   'Expected {1} to take {2} samples, got: {3}': '{1} ne prend pas {2} échantillons : {3}',
-  'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32':
-    'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe, dont le signal et les états doivent être en float32',
+  'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32; models/README.md says which graphs can be used':
+    'windowSamples, waveformShape et states de manifest.json doivent être ceux du graphe, dont le signal et les états doivent être en float32 ; models/README.md dit quels graphes conviennent',
+  'Expected {1} of {2} float32, as its state in manifest.json, got {3} {4}':
+    'Attendu {1} de dimensions {2} en float32, comme son état dans manifest.json, obtenu {3} {4}',
+  'export the model with states of one shape; models/README.md says which graphs can be used':
+    'exportez le modèle avec des états de forme constante ; models/README.md dit quels graphes conviennent',
   'Expected {1} x {2} float32 scores from {3}, got {4} {5}': 'Attendu {1} x {2} scores float32 de {3}, obtenu {4} {5}',
   'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32':
     'framesPerHop et classes de manifest.json doivent être ceux du graphe, et ses scores en float32',
   'Expected the inputs {1}, got {2}': 'Attendu les entrées {1}, obtenu {2}',
-  'name the inputs of the graph in manifest.json': 'nommez les entrées du graphe dans manifest.json',
+  'name the inputs of the graph in manifest.json; one that is neither waveform nor state must become a constant in the graph':
+    'nommez les entrées du graphe dans manifest.json ; une entrée qui n’est ni le signal ni un état doit devenir une constante du graphe',
   'Expected the outputs {1}, got {2}': 'Attendu les sorties {1}, obtenu {2}',
   'name the outputs of the graph in manifest.json': 'nommez les sorties du graphe dans manifest.json',
   'Expected a file at {1} that takes at most the {2} MB of memory that are free here, got one that takes {3} MB to hear':

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { translateError } from '../../agent/cli/translate.ts';
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+/** A folder with a graph and a manifest: the example of models/README.md with other fields. */
+function folderOf(graph: Buffer, fields: Record<string, unknown>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
+  folders.push(folder);
+  const [, example = ''] = /```json\n(.*?)```/s.exec(readFileSync('models/README.md', 'utf8')) ?? [];
+  const sha256 = createHash('sha256').update(graph).digest('hex');
+  writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...JSON.parse(example), sha256, ...fields }));
+  writeFileSync(join(folder, 'model.onnx'), graph);
+  return folder;
+}
+
+const state = (input: string, output: string) => ({ input, output, shape: [2, 1, 64] });
+const anyClass = (name: string) => ({ labels: { glass_break: { classes: [name] }, shout: { classes: [name] }, bang: { classes: [name] } } });
+const streaming = (fields: Record<string, unknown> = {}) =>
+  folderOf(readFileSync('test/fixtures/tagger/streaming.onnx'), {
+    sampleRate: 16_000,
+    windowSamples: 512,
+    hopSamples: 512,
+    frameSeconds: 0.032,
+    waveformInput: 'input',
+    scoresOutput: 'output',
+    states: [state('h', 'hn'), state('c', 'cn')],
+    classes: ['alarm'],
+    ...anyClass('alarm'),
+    ...fields,
+  });
+
+test('two states of any shape are carried from hop to hop and forgotten at a reset, and free dimensions take the sizes of the manifest', async () => {
+  const classifier = await openOnnxClassifier(streaming());
+  const scores = async () => (await classifier.push(new Float32Array(3 * 512).fill(0.1))).map(({ scores: [score = 0] }) => score);
+  const expected = [0.1, 0.2, 0.3].map((level) => expect.closeTo(Math.tanh(level), 5));
+  expect(await scores()).toEqual(expected);
+  classifier.reset();
+  expect(await scores()).toEqual(expected);
+  await classifier.close();
+});
+
+test('a model whose state grows is refused at its first hop: it would fill the memory', async () => {
+  const classifier = await openOnnxClassifier(streaming({ states: [state('h', 'grown'), state('c', 'cn')] }));
+  const refused = await classifier.push(new Float32Array(512)).catch((error: Error) => error);
+  expect(refused).toMatchObject({
+    message: 'Expected grown of 2 x 1 x 64 float32, as its state in manifest.json, got 3 x 1 x 64 float32',
+    tryHint: 'export the model with states of one shape; models/README.md says which graphs can be used',
+  });
+  const french = 'Attendu grown de dimensions 2 x 1 x 64 en float32, comme son état dans manifest.json, obtenu 3 x 1 x 64 float32';
+  expect(translateError((refused as Error).message, 'fr')).toBe(french);
+  await classifier.close();
+});
+
+test('for an input of the graph that a manifest cannot name, the hint is to make it a constant', async () => {
+  const refused = openOnnxClassifier(streaming({ states: [state('h', 'hn')] }));
+  await expect(refused).rejects.toMatchObject({
+    message: 'Expected the inputs input, h, got input, h, c',
+    tryHint: expect.stringContaining('one that is neither waveform nor state must become a constant in the graph'),
+  });
+});
+
+test('a score outside 0 to 1 is refused in a class that no label uses too, since the others are then no scores either', async () => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // from 1 upwards, by the class
+  const fields = { sampleRate: 16_000, windowSamples: 15_360, hopSamples: 7680, waveformShape: [15_360], scoresOutput: 'tags' };
+  const classes = Array.from({ length: 521 }, (_, i) => `class ${i}`);
+  const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...fields, classes, ...anyClass('class 520') }));
+  await expect(classifier.push(new Float32Array(15_360).fill(0.5))).rejects.toThrow(/^Expected scores from 0 to 1 from model.onnx, got 1\.03/);
+  await classifier.close();
+});
