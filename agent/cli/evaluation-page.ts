@@ -9,8 +9,8 @@ export interface Curve {
   readonly label: Label;
   readonly points: readonly { threshold: number; recall: number; precision: number; f1: number; falseAlarmsPerHour: number }[];
 }
-/** The colour of each label, wherever it is drawn. */
-export const colours: Record<Label, string> = { glass_break: '#0b7285', shout: '#c2255c', bang: '#e67700' };
+/** The colour of each label, wherever it is drawn: on white, a contrast of at least 4.5 (WCAG 2.1, 1.4.3). */
+export const colours: Record<Label, string> = { glass_break: '#0b7285', shout: '#c2255c', bang: '#b35c00' };
 
 interface Evaluated {
   readonly model: string;
@@ -30,7 +30,7 @@ export function evaluationPage(evaluated: Evaluated, score: Score, curves: reado
 const ownStyle = `
 table.scores{display:table;width:auto;table-layout:auto}.scores tr{display:table-row;border:0}.scores thead{display:table-header-group}.scores tbody{display:table-row-group}
 .scores th:nth-child(n),.scores td{display:table-cell;width:auto;padding:.25rem 0 .25rem .9rem;text-align:right;vertical-align:baseline;border-top:1px solid #dee2e6}
-.scores th:nth-child(1){text-align:left;padding-left:0}.scores thead th:nth-child(n){border:0}.wide{overflow-x:auto;white-space:nowrap}
+.scores th:nth-child(1){text-align:left;padding-left:0}.scores thead th:nth-child(n){border:0}.wide{overflow-x:auto;white-space:nowrap}p{overflow-wrap:anywhere}
 .plots{display:flex;flex-wrap:wrap;gap:0 1.5rem}.plots svg{max-width:100%;height:auto}.plots h2{font-size:1rem}
 @media print{.plots{display:block}.plots>div{display:inline-block;width:49%;vertical-align:top}.scores th:nth-child(n){font-size:inherit}}
 `;
@@ -107,10 +107,11 @@ export function absentLabels({ perLabel }: Score, t: Translate): string[] {
 
 /**
  * The end of the axis: twice the cost of any label's best threshold, or of the one in force. The lowest thresholds cost
- * ten times as much and would fill it.
+ * ten times as much and would fill it. Of equally good thresholds the highest counts: else a label that the scenes do
+ * not hold would bring in its lowest.
  */
 function mostAlarms({ perLabel, hours }: Score, curves: readonly Curve[]): number {
-  const best = curves.map(({ points }) => points.reduce((a, b) => (b.f1 > a.f1 ? b : a)).falseAlarmsPerHour);
+  const best = curves.map(({ points }) => points.reduce((a, b) => (b.f1 >= a.f1 ? b : a)).falseAlarmsPerHour);
   const inForce = labels.map((label) => (hours > 0 ? perLabel[label].falseAlarm / hours : 0));
   return 20 * Math.ceil(Math.max(10, 2 * Math.max(...best, ...inForce)) / 20);
 }

@@ -4,9 +4,9 @@ import { escapeHtml } from './html.ts';
 interface Series {
   readonly name: string;
   readonly colour: string;
-  /** `name` is told where the dot of a point is pointed at. */
+  /** `name` is told where the mark of a point is pointed at. */
   readonly points: readonly (readonly [x: number, y: number, name?: string])[];
-  /** A dot at each point: for points that were measured one by one. */
+  /** A mark at each point: for points that were measured one by one. */
   readonly dots?: boolean;
   /** A level that the series is held against, drawn dashed across. */
   readonly threshold?: number;
@@ -31,6 +31,8 @@ interface PlotOptions {
 
 const [left, bottom, top, legend] = [60, 50, 20, 130];
 const steps = [0, 0.25, 0.5, 0.75, 1];
+// circle, square, triangle: they tell the series apart in grey print, and to readers who see the colours alike
+const shapes = ['m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0', 'm-2.7-2.7h5.4v5.4h-5.4z', 'm0-4l3.6 6.4h-7.2z'];
 
 /** Lines over two axes as one SVG element, which needs nothing beside it. */
 export function plot(x: Axis, y: Axis, series: readonly Series[], { width, height, mark, number }: PlotOptions): string {
@@ -49,11 +51,11 @@ export function plot(x: Axis, y: Axis, series: readonly Series[], { width, heigh
   );
   const lines = series.map(({ name, colour, points, dots, threshold }, i) => {
     const path = points.map(([a, b]) => `${px(a)},${py(b)}`).join(' ');
-    const marks = dots
-      ? points.map(([a, b, name = '']) => `<circle cx="${px(a)}" cy="${py(b)}" r="2.5" fill="${colour}"><title>${escapeHtml(name)}</title></circle>`).join('')
-      : '';
+    const shape = (x: number, y: number, said = '') => `<path d="M${x} ${y}${shapes[i % shapes.length]}" fill="${colour}">${said}</path>`;
+    const marks = dots ? points.map(([a, b, name = '']) => shape(px(a), py(b), `<title>${escapeHtml(name)}</title>`)).join('') : '';
+    const key = dots ? shape(right + 15, 36 + i * 22) : '';
     const held = threshold === undefined ? '' : `<path d="M${left} ${py(threshold)}H${right}" stroke="${colour}" stroke-dasharray="4 4" stroke-width="1"/>`;
-    return `${held}<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${text(right + 12, 40 + i * 22, name, ` fill="${colour}"`)}`;
+    return `${held}<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${key}${text(right + (dots ? 24 : 12), 40 + i * 22, name, ` fill="${colour}"`)}`;
   });
   const moment = mark
     ? `<path d="M${px(mark.at)} ${py(y.from)}V${py(y.to)}" stroke="#495057" stroke-dasharray="2 3"/>${text(px(mark.at), top - 6, mark.name, middle)}`
