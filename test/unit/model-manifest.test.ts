@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { loadManifest } from '../../agent/classify/model-manifest.ts';
+import { loadManifest, manifestSchema } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { translateError } from '../../agent/cli/translate.ts';
 
@@ -50,6 +50,14 @@ test('the example manifest in models/README.md is complete, and its omitted keys
   writeFileSync(join(folder, 'manifest.json'), example);
   const { latencySeconds, states, trainingData } = loadManifest(folder);
   expect({ latencySeconds, states, trainingData }).toEqual({ latencySeconds: 0, states: [], trainingData: [] });
+});
+
+test('models/README.md has a line for each field of a manifest and for each field of a label in an operating point', () => {
+  const readme = readFileSync('models/README.md', 'utf8');
+  const lines = Array.from(readme.matchAll(/^\| (`.*?) \|/gm), ([, names = '']) => names.replaceAll('`', '').split(', ')).flat();
+  const { operatingPoints } = loadManifest('models/street');
+  const fields = [...Object.keys(manifestSchema.shape), ...Object.keys(operatingPoints.balanced.labels.bang)];
+  expect(lines.toSorted()).toEqual(fields.toSorted());
 });
 
 test('a byte order mark at the start of a manifest is ignored', () => {
