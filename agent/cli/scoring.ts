@@ -54,11 +54,12 @@ export function scoreEvents(scenes: readonly Scene[], found: readonly Found[]): 
   const causes = new Map<string, number>();
   let quietFalseAlarms = 0;
   const latencies: number[] = [];
+  const byFile = Map.groupBy(found, ({ file }) => file);
   for (const scene of scenes) {
     const reference = scene.events.filter((e) => e.label);
     for (const e of reference) perLabel[e.label as Label].reference++;
     const taken = new Set<object>();
-    const events = found.filter((e) => e.file === scene.file).toSorted((a, b) => b.confidence - a.confidence);
+    const events = (byFile.get(scene.file) ?? []).toSorted((a, b) => b.confidence - a.confidence);
     for (const event of events) {
       const near = reference.filter(
         (r) =>

@@ -175,6 +175,20 @@ test('the report does not round the hours of a short scene to 0.00 h', () => {
   expect(page).toContain('450.0 false alarms an hour over 0.0022 h; 450.0 an hour in the 0.0022 h of scenes');
 });
 
+test('the file of an event is read once, however many scenes there are: each threshold of the curves is a score of its own', () => {
+  let reads = 0;
+  const event = {
+    ...at('c', 'bang', 1),
+    get file() {
+      reads++;
+      return 'c';
+    },
+  };
+  const many = ['a', 'b', 'c', 'd'].map((file) => ({ file, seconds: 60, events: [] }));
+  expect(scoreEvents(many, [event]).perLabel.bang.falseAlarm).toBe(1);
+  expect(reads).toBe(1);
+});
+
 test('a false alarm cause is counted even if it is named `constructor`', () => {
   const scene = { file: 'c', seconds: 60, events: [{ onset: 1, offset: 2, kind: 'constructor' }] };
   expect(scoreEvents([scene], [at('c', 'bang', 1)]).falseAlarmCauses).toEqual({ constructor: 1 });
