@@ -62,7 +62,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       reset();
       throw new ModelError(
         `Expected finite numbers as scores and states from ${manifest.file}, got others`,
-        'if it happens again, export the model anew; `tocsin selftest` tests it',
+        'if it happens again, export the model anew, with a floor under its logarithms; `tocsin selftest` tests it',
       );
     }
     const wild = values.find((score) => score < -rounding || score > 1 + rounding);

@@ -38,6 +38,16 @@ const streaming = (fields: Record<string, unknown> = {}) =>
     ...fields,
   });
 
+const tagger = {
+  sampleRate: 16_000,
+  windowSamples: 15_360,
+  hopSamples: 7680,
+  waveformInput: 'audio',
+  waveformShape: [15_360],
+  scoresOutput: 'tags',
+  classes: Array.from({ length: 521 }, (_, i) => `class ${i}`),
+};
+
 test('two states of any shape are carried from hop to hop and forgotten at a reset, and free dimensions take the sizes of the manifest', async () => {
   const classifier = await openOnnxClassifier(streaming());
   const scores = async () => (await classifier.push(new Float32Array(3 * 512).fill(0.1))).map(({ scores: [score = 0] }) => score);
@@ -68,11 +78,19 @@ test('for an input of the graph that a manifest cannot name, the hint is to make
   });
 });
 
+test('for a graph that gives no number for silence, the hint names the likely cause: a logarithm without a floor', async () => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
+  const classifier = await openOnnxClassifier(folderOf(graph, { ...tagger, ...anyClass('class 0'), scoresOutput: 'logits' }));
+  await expect(classifier.push(new Float32Array(15_360))).rejects.toMatchObject({
+    message: 'Expected finite numbers as scores and states from model.onnx, got others',
+    tryHint: expect.stringContaining('with a floor under its logarithms'),
+  });
+  await classifier.close();
+});
+
 test('a score outside 0 to 1 is refused in a class that no label uses too, since the others are then no scores either', async () => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // from 1 upwards, by the class
-  const fields = { sampleRate: 16_000, windowSamples: 15_360, hopSamples: 7680, waveformShape: [15_360], scoresOutput: 'tags' };
-  const classes = Array.from({ length: 521 }, (_, i) => `class ${i}`);
-  const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...fields, classes, ...anyClass('class 520') }));
+  const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
   await expect(classifier.push(new Float32Array(15_360).fill(0.5))).rejects.toThrow(/^Expected scores from 0 to 1 from model.onnx, got 1\.03/);
   await classifier.close();
 });

@@ -98,7 +98,8 @@ export const frenchErrors: Record<string, string> = {
     'frameSeconds : attendu {1}, un pas de {2} échantillons divisé en {3} trames, obtenu {4}',
   'classes: expected each name once, got "{1}" again': 'classes : attendu chaque nom une seule fois, obtenu « {1} » de nouveau',
   'Expected finite numbers as scores and states from {1}, got others': 'Attendu de {1} des nombres finis comme scores et comme états, obtenu autre chose',
-  'if it happens again, export the model anew; `tocsin selftest` tests it': 'si cela se reproduit, exportez le modèle de nouveau ; `tocsin selftest` le teste',
+  'if it happens again, export the model anew, with a floor under its logarithms; `tocsin selftest` tests it':
+    'si cela se reproduit, exportez le modèle de nouveau, avec un plancher sous ses logarithmes ; `tocsin selftest` le teste',
   'Expected sound of at least {1} Hz, as the model takes, got {2} Hz': 'Attendu un son d’au moins {1} Hz, comme le prend le modèle, obtenu {2} Hz',
   'raise microphone.sampleRateHz to a rate that the microphone has, or take another model':
     'augmentez microphone.sampleRateHz à une fréquence du microphone, ou prenez un autre modèle',
