@@ -34,7 +34,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     });
     const results = await session.run(feeds, outputs).catch((cause: unknown) => {
       throw new ModelError(
-        `Expected ${manifest.file} to take ${windowSamples} samples, got: ${messageOf(cause)}`,
+        `Expected ${manifest.file} to take ${windowSamples} samples, got: ${saidOf(cause)}`,
         'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32; models/README.md says which graphs can be used',
         { cause },
       );
@@ -115,15 +115,15 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     executionMode: 'sequential',
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // what fails is thrown; at 3 it would also be printed, in colour
     // else weights in other files, which no digest covers, would be read from the working directory
     extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
   }).catch((cause: unknown) => {
-    const said = messageOf(cause).replace(/^\/\S+:\d+ .*?\) (?=[A-Z])/s, ''); // the runtime names its own source first
+    const said = saidOf(cause);
     const hint = /opset|IR version|implementation|registered/i.test(said)
       ? 'export the model again with the ops, opset and IR version that models/README.md names'
       : 'export the model again, with its weights inside the file';
-    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${said.trim()}`, hint, { cause });
+    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${said}`, hint, { cause });
   });
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
@@ -136,6 +136,13 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
   if (lacks(session.outputNames, outputs))
     throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
   return { session, outputs };
+}
+
+/** What the runtime says, without the line, function and condition of its own source. */
+function saidOf(cause: unknown): string {
+  return messageOf(cause)
+    .replace(/\/\S+:\d+ (?:.*? was false\. |.*?\) (?=[A-Z]))/s, '')
+    .trim();
 }
 
 // The graph as it is read, as it is parsed and as it is kept: one of 196 MB took 600 MB at most.

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -76,6 +77,16 @@ test('for an input of the graph that a manifest cannot name, the hint is to make
     message: 'Expected the inputs input, h, got input, h, c',
     tryHint: expect.stringContaining('one that is neither waveform nor state must become a constant in the graph'),
   });
+});
+
+test('an operator that fails is reported once, without the runtime’s own log line, source paths or colours', () => {
+  const states = [state('h', 'hn'), state('c', 'cn')].map((of) => ({ ...of, shape: [2, 2, 64] }));
+  const folder = streaming({ states });
+  const saidIn = (language: string) => spawnSync(process.execPath, ['agent/main.ts', 'model', folder, '--lang', language], { encoding: 'utf8' }).stderr;
+  const english = saidIn('en');
+  expect(english).toMatch(/^Error: Expected model.onnx to take 512 samples, got: Non-zero status code returned while running Reshape node\..*\nTry: /);
+  expect(english).not.toMatch(/onnxruntime|was false/);
+  expect(saidIn('fr')).toMatch(/^Erreur\u00a0: model.onnx ne prend pas 512 échantillons\u00a0: l’opérateur Reshape échoue\u00a0: .*\nEssayez\u00a0: /);
 });
 
 test('for a graph that gives no number for silence, the hint names the likely cause: a logarithm without a floor', async () => {

@@ -74,6 +74,7 @@ export const frenchCauses: Record<string, string> = {
   'Invalid rank for input: {1} Got: {2} Expected: {3} Please fix either the inputs/outputs or the model.': 'une entrée {1} à {3} dimensions, et non {2}',
   'Got invalid dimensions for input: {1} for the following indices\n index: {2} Got: {3} Expected: {4}\n Please fix either the inputs/outputs or the model.':
     'une entrée {1} de taille {4}, et non {3}, à l’indice {2}',
+  'Non-zero status code returned while running {1} node. Name:{2} Status Message: {3}': 'l’opérateur {1} échoue : {3}',
   'Unexpected input data type. Actual: ({1}) , expected: ({2})': 'une entrée du type {2}, et non {1}',
   "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };
