@@ -121,12 +121,12 @@ function sizeOf(path: string): number {
 }
 
 /**
- * A 48-bit digest of everything that decides what is recognised. It differs if the graph, its classes or the rules
- * differ, whatever the version says.
+ * A 48-bit digest of everything that decides what is recognised. It differs if the graph, its output, its classes or
+ * the rules differ, whatever the version says.
  */
 export function recognitionOf(manifest: ModelManifest): number {
-  const { sha256, classes, labels: mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds } = manifest;
-  const decisive = JSON.stringify([sha256, classes, mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds]);
+  const { sha256, scoresOutput, classes, labels: mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds } = manifest;
+  const decisive = JSON.stringify([sha256, scoresOutput, classes, mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds]);
   return createHash('sha256').update(decisive).digest().readUIntBE(0, 6);
 }
 

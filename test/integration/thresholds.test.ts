@@ -138,6 +138,7 @@ test('counts from a changed model of the same version are not used; those of an 
 
 test.each<[string, Partial<ModelManifest>]>([
   ['its graph', { sha256: '0'.repeat(64) }],
+  ['the output that holds the scores', { scoresOutput: 'other' }],
   ['its classes', { classes: manifest.classes.toReversed() }],
   ['the classes of a label', { labels: { ...manifest.labels, bang: manifest.labels.shout } }],
   ['a rule', { operatingPoints: { ...manifest.operatingPoints, balanced: manifest.operatingPoints.strict } }],
