@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Half } from '../../agent/cli/privacy/machine.ts';
@@ -55,18 +56,29 @@ describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left
     expect(findingOf(report, 'listener.calls')?.found).toContain(called);
   });
 
-  test('finds the message bus, on which everyone can read what the listener tells systemd', async () => {
-    const bus = '/run/dbus/system_bus_socket';
-    if (!existsSync(bus)) {
-      mkdirSync('/run/dbus', { recursive: true });
-      chmodSync(await program(bus), 0o666);
-    }
+  test.each(['/run/dbus/system_bus_socket', '/run/systemd/userdb/io.systemd.DynamicUser'])(
+    'finds %s, where everyone can read what the listener tells systemd',
+    async (socket) => {
+      if (!existsSync(socket)) {
+        mkdirSync(dirname(socket), { recursive: true });
+        chmodSync(await program(socket), 0o666);
+      }
+      expect(failing(await halves.verify())).toEqual([]);
+      onTestFinished(() => halves.start('deliver'));
+      await halves.start('deliver', {}, ['hide /run']);
+      const report = await halves.verify();
+      expect(failing(report)).toEqual(['courier.meter']);
+      expect(findingOf(report, 'courier.meter')?.found).toContain(socket);
+    },
+  );
+
+  test('finds pseudo-terminals, in which one half could write for the other', async () => {
     expect(failing(await halves.verify())).toEqual([]);
-    onTestFinished(() => halves.start('deliver'));
-    await halves.start('deliver', {}, ['hide /run']);
+    inside('listen', 'mount', '-t', 'devpts', 'devpts', '/mnt');
+    onTestFinished(() => inside('listen', 'umount', '/mnt'));
     const report = await halves.verify();
-    expect(failing(report)).toEqual(['courier.meter']);
-    expect(findingOf(report, 'courier.meter')?.found).toContain(bus);
+    expect(failing(report)).toEqual(['listener.writable']);
+    expect(findingOf(report, 'listener.writable')?.found).toContain('/mnt');
   });
 
   test('finds a named pipe from which another program could read what the listener writes', async () => {

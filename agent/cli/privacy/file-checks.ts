@@ -1,5 +1,5 @@
 // What either half may write to, and which devices it holds or could reach.
-import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { hasCode } from '../../lib/errors.ts';
@@ -40,7 +40,6 @@ function identityOf(path: string): string[] {
 const kernelFiles = new Set([
   'proc',
   'sysfs',
-  'devpts',
   'mqueue',
   'cgroup',
   'cgroup2',
@@ -88,9 +87,10 @@ function topMounts(mounts: readonly Mount[]): Mount[] {
 const walked = 5000; // entries of a mount that are looked at; a larger one counts as open
 
 /** Whether the process can write nothing in a writable mount: it is hidden, or all its entries are others'. */
-function closed(pid: number, { point }: Mount, may: (path: string) => boolean): boolean {
+function closed(pid: number, { point, type }: Mount, may: (path: string) => boolean): boolean {
   const root = `/proc/${pid}/root${point}`;
   try {
+    if (type === 'devpts') return !existsSync(`${root}/ptmx`); // anybody may make a terminal there, and open it to the other half
     const { dev, mode } = statSync(root);
     if ((mode & 0o777) === 0) return !may(root);
     let left = walked;

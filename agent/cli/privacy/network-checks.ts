@@ -146,8 +146,13 @@ function describe({ pid, family, listening, local, remote, path }: Socket): stri
 /** What the listener may talk to: systemd, about its own state, and the log. */
 const harmlessServices = /^\/run\/systemd\/(notify$|journal\/)/;
 
-/** Where systemd tells anybody what a service has told it of itself: `STATUS=`, in any words (sd_notify(3)). */
-const told = ['/run/dbus/system_bus_socket', '/run/systemd/io.systemd.Manager'];
+/**
+ * Where systemd tells anybody what a service has told it of itself: `STATUS=`, in any words (sd_notify(3)). Its Varlink
+ * sockets all lead to one server.
+ */
+const told = ['io.systemd.Manager', 'io.systemd.ManagedOOM', 'userdb/io.systemd.DynamicUser', 'unit/io.systemd.Unit']
+  .map((name) => `/run/systemd/${name}`)
+  .concat('/run/dbus/system_bus_socket');
 
 /** What the meter shows, and the listener's own words, are for people on this machine, not for the half that speaks. */
 const meter: HalfCheck = {
@@ -158,8 +163,8 @@ const meter: HalfCheck = {
     return `sudo ls -ld ${shellWord(dirname(path))}; sudo find ${[path, ...told].map((one) => shellWord(`/proc/${pid}/root${one}`)).join(' ')} -maxdepth 0 -ls 2>/dev/null; sudo grep -E ${shellWord(`${basename(path)}|system_bus`)} /proc/${pid}/mountinfo || echo none`;
   },
   run({ pid }, { config }) {
-    const path = [meterSocketPath(config), ...told].find(reachOf(pid));
-    return path === undefined ? pass('privacy.meter.ok') : fail('privacy.meter.reachable', { path });
+    const paths = [meterSocketPath(config), ...told].filter(reachOf(pid));
+    return paths.length === 0 ? pass('privacy.meter.ok') : fail('privacy.meter.reachable', { path: listed(paths) });
   },
 };
 
