@@ -1,18 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { version as told } from '../../agent/cli/command.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
-import { writeScripts } from '../../deploy/deb/control.ts';
 import { pack } from '../../deploy/deb/pack.ts';
 import { missing } from '../support/broker.ts';
-import { range } from '../support/damaged-outbox.ts';
-import { versions } from '../support/older-outbox.ts';
 
 const withoutPlaybook = missing('ansible-playbook');
 test.skipIf(withoutPlaybook)(`the role passes the syntax check of ansible-playbook${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, () => {
@@ -198,100 +194,4 @@ describe.skipIf(withoutUdev)(`udev${withoutUdev ? ` (left out: ${withoutUdev}; t
     const { status, stdout, stderr } = spawnSync('udevadm', ['verify', join(process.cwd(), 'deploy/udev/71-tocsin.rules')], { encoding: 'utf8' });
     expect(status, stdout + stderr).toBe(0);
   });
-});
-
-test('the package refuses to install if the group tocsin already belongs to other users', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-people-'));
-  // A fake. It cannot show that sysusers accepts the group, or that groupmod repairs it.
-  const people = (group: string, ...passwd: string[]) => {
-    const lines = ['root:x:0:0:root:/root:/bin/bash', 'tocsin-listener:x:997:996::/:/usr/sbin/nologin', ...passwd].join('\n');
-    writeFileSync(join(folder, 'getent'), `#!/bin/sh\ncase $* in passwd) echo '${lines}' ;; *) ${group ? `echo '${group}'` : 'exit 2'} ;; esac\n`, {
-      mode: 0o755,
-    });
-  };
-  const installed = (language: string, ...args: string[]) => {
-    const env = { PATH: `${folder}:${process.env.PATH}`, LC_ALL: language };
-    const { status, stderr } = spawnSync('sh', ['deploy/deb/scripts/preinst', ...args], { encoding: 'utf8', env });
-    return { status, stderr };
-  };
-  const taken = { status: 0, stderr: '' };
-  people('');
-  expect(installed('C', 'install')).toEqual(taken);
-  people('tocsin:x:999:tocsin-listener,tocsin-courier');
-  expect(installed('C', 'install')).toEqual(taken);
-  people('tocsin:x:1000:', 'tocsin:x:1000:1000:,,,:/home/tocsin:/bin/bash', 'pi:x:1001:1000:,,,:/home/pi:/bin/bash');
-  expect(installed('C', 'install')).toEqual({
-    status: 1,
-    stderr: expect.stringMatching(/^Error: .*, got that of: tocsin pi\nTry: .*groupmod -n NAME tocsin;/),
-  });
-  expect(installed('fr_FR.UTF-8', 'install')).toEqual({ status: 1, stderr: expect.stringMatching(/^Erreur : .* obtenu celui de : tocsin pi\nEssayez : /) });
-  expect(installed('C', 'upgrade', '0.1.0').stderr, 'a sensor that runs goes on').toBe('');
-});
-
-test('the package refuses to install a release that cannot use the outbox schema, before anything is unpacked', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
-  const [outbox, again, installation, config] = ['outbox.db', 'again', 'installed', 'tocsin.yaml'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
-  writeScripts('.', folder);
-  const text = readFileSync(join(folder, 'preinst'), 'utf8')
-    .replaceAll('/var/lib/tocsin/outbox.db', outbox)
-    .replaceAll('/run/tocsin-installed-again', again)
-    .replaceAll('/etc/tocsin/tocsin.yaml', config)
-    .replaceAll('/usr/lib/tocsin', installation);
-  const preinst = (...args: string[]) => spawnSync('sh', ['-c', text, 'preinst', ...args], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
-  const isTaken = (...args: string[]) => preinst(...args).status === 0;
-  const schemaVersion = (number: number) => {
-    const db = new Database(outbox);
-    db.pragma(`user_version = ${number}`);
-    db.close();
-  };
-  const install = (known: number) => {
-    const migrations = join(installation, 'agent/outbox/migrations');
-    mkdirSync(migrations, { recursive: true });
-    for (const number of range(1, known)) writeFileSync(join(migrations, `${number}.sql`), '');
-  };
-  install(versions + 1);
-  expect([isTaken('install'), isTaken('upgrade', '0.3.0')], 'no outbox yet').toEqual([true, true]);
-  for (const usable of [1, versions]) {
-    schemaVersion(usable);
-    expect(isTaken('upgrade', '0.3.0')).toBe(true);
-  }
-  writeFileSync(`${outbox}-wal`, 'brought by an upgrade a moment ago');
-  expect(isTaken('upgrade', '0.3.0'), 'the version may stand in the log alone').toBe(false);
-  rmSync(`${outbox}-wal`);
-  schemaVersion(versions + 1);
-  expect(preinst('upgrade', '0.3.0')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: .*\nTry: keep the later release/) });
-  schemaVersion(256);
-  expect(isTaken('upgrade', '0.3.0'), 'no release knows that number: it is damaged, and a half repairs it').toBe(true);
-  install(256);
-  expect(isTaken('upgrade', '0.3.0')).toBe(false);
-  rmSync(installation, { recursive: true });
-  expect([isTaken('install', '0.3.0'), existsSync(again)], 'nor once that was removed').toEqual([false, false]);
-  schemaVersion(versions);
-  install(versions);
-  writeFileSync(`${outbox}-wal`, 'of halves that run');
-  expect(isTaken('upgrade', '0.3.0')).toBe(true);
-  expect([isTaken('install', '0.3.0'), existsSync(again)]).toEqual([true, true]);
-  // an outbox at another path of the configuration
-  schemaVersion(versions + 1);
-  install(versions + 1);
-  const [usual, elsewhere] = [outbox, join(folder, 'else where.db')];
-  for (const line of [`path: ${elsewhere} # on the disk`, `# path: x\n\n  path: "${elsewhere}"`, `path: '${elsewhere}'`, `path: ${elsewhere}\r`]) {
-    writeFileSync(config, `model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\n  ${line}\nlog:\n  path: /no\n`);
-    rmSync(elsewhere, { force: true });
-    expect(isTaken('upgrade', '0.3.0'), `${line}: none there`).toBe(true);
-    renameSync(usual, elsewhere);
-    expect(preinst('upgrade', '0.3.0'), line).toMatchObject({ status: 1, stderr: expect.stringContaining(`got that of a later one: ${elsewhere}\n`) });
-    renameSync(elsewhere, usual);
-  }
-  for (const line of [`{path: ${elsewhere}}`, `{ maxMegabytes: 64, path: "${elsewhere}", maxAgeDays: 9 } # on the disk`]) {
-    writeFileSync(config, `model: {path: /srv/model}\noutbox: ${line}\nlog: {path: /no}\n`);
-    expect(isTaken('upgrade', '0.3.0'), line).toBe(true); // no outbox there
-  }
-  writeFileSync(config, 'model:\n  path: /srv/model\noutbox:\n  maxMegabytes: 64\nlog:\n  level: info\n');
-  expect(isTaken('upgrade', '0.3.0')).toBe(false);
 });

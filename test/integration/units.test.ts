@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missing } from '../support/broker.ts';
 
@@ -126,6 +126,27 @@ test('the courier cannot ask systemd what the listener told it, and can listen o
   // SocketBindDeny= sees no socket that listens without a port of its own choice
   for (const line of ['SocketBindDeny=any', 'SystemCallFilter=~listen']) expect(courier).toContain(`\n${line}\n`);
 });
+
+const withoutTmpfiles = notRoot ?? missing('systemd-tmpfiles');
+test.skipIf(withoutTmpfiles)(
+  `an outbox kept from another installation is given to the present group${withoutTmpfiles ? ` (left out: ${withoutTmpfiles})` : ''}`,
+  () => {
+    const root = mkdtempSync(join(tmpdir(), 'tocsin-kept-'));
+    const [outbox, other] = ['outbox.db', 'other'].map((name) => join(root, 'var/lib/tocsin', name)) as [string, string];
+    for (const folder of ['etc', 'var/lib/tocsin', 'run']) mkdirSync(join(root, folder), { recursive: true });
+    writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\ntocsin-listener:x:64001:64008::/:/bin/sh\n');
+    writeFileSync(join(root, 'etc/group'), 'root:x:0:\ntocsin:x:64007:\ntocsin-meter:x:64008:\n');
+    for (const path of [outbox, `${outbox}-wal`, other]) {
+      writeFileSync(path, '', { mode: 0o640 });
+      chownSync(path, 64_011, 64_017);
+    }
+    const { status, stderr } = spawnSync('systemd-tmpfiles', ['--create', `--root=${root}`, resolve('systemd/tocsin.tmpfiles.conf')], { encoding: 'utf8' });
+    expect(status, stderr).toBe(0);
+    const groups = [dirname(outbox), outbox, `${outbox}-wal`, other].map((path) => statSync(path).gid);
+    expect(groups).toEqual([64_007, 64_007, 64_007, 64_017]);
+    expect(statSync(outbox).mode & 0o777).toBe(0o640);
+  },
+);
 
 test("the group and the folder of the meter socket are not accessible to the courier's unit", () => {
   const [listener, courier] = [unitText('listener'), unitText('courier')];
