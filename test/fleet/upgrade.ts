@@ -105,8 +105,11 @@ try {
   }
 
   repository.publish(third);
+  const cut = 'grep -qm1 half-installed && kill -9 $PPID'; // the parent of what logs is dpkg
+  sensor.attempt(`dpkg --status-logger='${cut}' -i /mnt/tocsin_${third}_${thisArchitecture}.deb`);
+  check('dpkg is killed before it is done, as by a power cut', sensor.run('dpkg --audit tocsin') === '', false);
   sensor.run('rm -f /var/lib/apt/periodic/*; systemctl start apt-daily.service && systemctl start apt-daily-upgrade.service', 600_000);
-  check('and by the units that its timers start, with 52tocsin as it stands', [installed(), kept()], [third, before]);
+  check('the units of the timers finish that and upgrade, with both files as they stand', [installed(), kept()], [third, before]);
   await until('both halves', () => active() === 'active active');
   say(`ok   running ${sensor.run('tocsin --version')}, package ${installed()}`);
   end();

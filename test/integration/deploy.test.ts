@@ -28,6 +28,16 @@ test('the agent reports the version of package.json, and the example inventory n
   expect(readFileSync('deploy/ansible/inventory.ini', 'utf8')).toMatch(new RegExp(`^tocsin_version=${version}$`, 'm'));
 });
 
+test('the role brings the files that deploy/apt/README.md installs, to the same places', () => {
+  const installed = [...readFileSync('deploy/apt/README.md', 'utf8').matchAll(/^install .*?(\S+) (\/etc\/\S+)/gm)];
+  const byHand = installed.map(([, file = '', to = '']) => (to.endsWith('/') ? `${to}${file}` : to));
+  expect(byHand.length).toBeGreaterThanOrEqual(4);
+  type Task = { 'ansible.builtin.copy'?: { dest: string } };
+  const tasks = parse(readFileSync('deploy/ansible/roles/tocsin/tasks/updates.yml', 'utf8')) as Task[];
+  const brought = tasks.flatMap((task) => task['ansible.builtin.copy']?.dest ?? []);
+  expect(brought).toEqual(byHand);
+});
+
 describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
   const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
   const tasksOfRole = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string; 'ansible.builtin.meta'?: string }[];
@@ -70,7 +80,7 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
       'tocsin_sensor=lamp-post-12',
       { tocsin_certified: { stat: { exists: false } } },
     );
-    expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\n');
+    expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\ndaemon-reload\n');
   });
 
   test('flushes its handlers right after it writes the configuration, so that a later failure does not prevent the restart', () => {
