@@ -92,8 +92,8 @@ export const privacy = {
     fr: 'Il ne voit ni ce que montre la commande meter ni ce que l’écouteur dit à systemd',
   },
   'privacy.how.meter': {
-    en: 'whether it can see the sockets of the meter and of the message bus, and whether it may open them',
-    fr: 'voit-il les sockets de la commande meter et du bus de messages, et peut-il les ouvrir',
+    en: 'whether it can see the sockets of the meter, of the message bus and of systemd, and whether it may open them',
+    fr: 'voit-il les sockets de la commande meter, du bus de messages et de systemd, et peut-il les ouvrir',
   },
   'privacy.what.calls': { en: 'It can ask no other program to speak for it', fr: 'Il ne peut demander à aucun autre programme de parler pour lui' },
   'privacy.how.calls': {
