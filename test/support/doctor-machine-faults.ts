@@ -1,6 +1,6 @@
 // Faults of the board without the network: from power to disk, services and privacy.
-import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { resolveDevice } from '../../agent/audio/identity.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { openClock, releasedMs } from '../../agent/lib/clock.ts';
@@ -123,6 +123,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['a damaged outbox', () => ({ plant: damage }), 'outbox', 'fail', 'outbox.damaged'],
     ['an outbox that another program has locked', locked, 'outbox', 'fail', 'outbox.locked'],
     ['a folder in place of the outbox', () => ({ outbox: { path: folder } }), 'outbox', 'fail', 'outbox.folder'],
+    ['an outbox that was copied back by root', () => ({ plant: copiedBack }), 'outbox', 'fail', 'outbox.unshared'],
     ['an outbox of a later release', () => ({ plant: (path) => void sayLater(outboxOf(path)) }), 'outbox', 'fail', 'outbox.later'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
     ['late events', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
@@ -167,6 +168,12 @@ function locked(): Planted {
     return () => void other.close();
   };
   return { plant };
+}
+
+/** In the folder that the package makes. */
+function copiedBack(path: string): undefined {
+  chmodSync(dirname(outboxOf(path)), 0o2770);
+  chmodSync(outboxOf(path), 0o644);
 }
 
 function damage(path: string): undefined {

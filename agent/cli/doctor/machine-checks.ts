@@ -115,6 +115,7 @@ const outbox: Check = {
     const { path } = required(facts).outbox;
     try {
       const state = probes.inspectOutbox(path);
+      if (!probes.isShared(path)) return fail('doctor.outbox.unshared', { path, word: shellWord(path) });
       recallBoot(state, probes.clock);
       const { pending, oldest, fates } = state;
       const age = oldest && stampOfEvent(oldest, probes.clock);

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs';
 import { connect as connectTcp, isIP, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
+import { dirname } from 'node:path';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { deviceTree } from '../../audio/identity.ts';
 import { microphoneOpener } from '../../audio/microphone.ts';
@@ -57,6 +58,8 @@ export interface Probes {
   readBytes(path: string): Buffer;
   /** `denied` where this user may not even look. */
   presence(path: string): 'there' | 'absent' | 'denied';
+  /** Whether a folder's group may write a file in it. Both halves do so by that group where the setgid bit is set. */
+  isShared(path: string): boolean;
   /** Throws as access(2) does. */
   writable(path: string): void;
   freeMegabytes(path: string): number;
@@ -99,6 +102,10 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
       }
     },
     temperature: () => boardTemperature(),
+    isShared(path) {
+      const [file, folder] = [statSync(path), statSync(dirname(path))];
+      return (folder.mode & 0o2000) === 0 || (file.gid === folder.gid && (file.mode & 0o060) === 0o060);
+    },
     writable: (path) => accessSync(path, constants.W_OK),
     freeMegabytes(path) {
       const { bavail, bsize } = statfsSync(path);

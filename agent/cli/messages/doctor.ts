@@ -63,10 +63,7 @@ export const doctor = {
   'doctor.board.memory': { en: ', {memory} MB of memory free', fr: ', {memory} Mo de mémoire libre' },
   'doctor.board.temperature': { en: ', {celsius} °C', fr: ', {celsius} °C' },
   'doctor.board.hot': { en: '{board} at {celsius} °C: it slows down at 80', fr: '{board} à {celsius} °C : elle ralentit à 80' },
-  'doctor.board.hot.try': {
-    en: 'shade or vent the housing; is the fan turning?',
-    fr: 'mettez le boîtier à l’ombre ou aérez-le ; le ventilateur tourne-t-il ?',
-  },
+  'doctor.board.hot.try': { en: 'shade or vent the housing; does the fan turn?', fr: 'mettez le boîtier à l’ombre ou aérez-le ; le ventilateur tourne-t-il ?' },
   'doctor.board.small': { en: '{board} has {memory} MB of memory free, 100 are needed', fr: '{board} a {memory} Mo de mémoire libre, il en faut 100' },
   'doctor.board.small.try': { en: 'see what takes it: ps aux --sort=-rss | head', fr: 'voyez ce qui l’occupe : ps aux --sort=-rss | head' },
 
@@ -211,6 +208,8 @@ export const doctor = {
   },
   'doctor.outbox.folder': { en: '{path} is a folder', fr: '{path} est un dossier' },
   'doctor.outbox.folder.try': { en: 'outbox.path must name a file: {path}/outbox.db', fr: 'outbox.path doit nommer un fichier : {path}/outbox.db' },
+  'doctor.outbox.unshared': { en: '{path} is closed to listener and courier', fr: '{path} est fermée à l’écouteur et au courrier' },
+  'doctor.outbox.unshared.try': { en: 'sudo chgrp tocsin {word}*; sudo chmod g+rw {word}*', fr: 'sudo chgrp tocsin {word}* ; sudo chmod g+rw {word}*' },
   'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
   'doctor.outbox.damaged.try': {
     en: 'sudo systemctl restart tocsin.target; if this persists: sudo mv {word} {word}.damaged and restart',
