@@ -36,6 +36,14 @@ test('the package refuses to install if the group tocsin already belongs to othe
   expect(installed('C', 'upgrade', '0.1.0').stderr, 'a sensor that runs goes on').toBe('');
 });
 
+test('the command for a card image names a file in each folder that a purge empties', () => {
+  const [, folders = ''] = /for folder in (.*); do/.exec(readFileSync('deploy/deb/scripts/postrm', 'utf8')) ?? [];
+  const kept = folders.split(' ').filter((folder) => !folder.startsWith('/run/')); // what a card holds
+  expect(kept.length).toBe(3);
+  const [, removed = ''] = /`rm -f (.*?)`/.exec(readFileSync('docs/package.md', 'utf8')) ?? [];
+  for (const folder of kept) expect(removed, folder).toContain(`${folder}/`);
+});
+
 test('an installation that is broken off and repeated still starts what the removal stopped', () => {
   const again = join(mkdtempSync(join(tmpdir(), 'tocsin-postrm-')), 'again');
   const postrm = readFileSync('deploy/deb/scripts/postrm', 'utf8').replaceAll('/run/tocsin-installed-again', again);
