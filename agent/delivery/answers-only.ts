@@ -11,6 +11,8 @@ const answerTo: Readonly<Record<string, string>> = { publish: 'puback', subscrib
 interface Packet {
   readonly cmd?: string;
   readonly messageId?: number;
+  readonly returnCode?: number;
+  readonly reasonCode?: number;
 }
 
 interface Client {
@@ -45,8 +47,9 @@ export function takeAnswersOnly(client: Client): void {
     const answer = answerTo[cmd];
     if (answer) owed.set(answer, (owed.get(answer) ?? 0) + 1);
   });
-  client.on('packetreceive', ({ cmd = '', messageId = 0 }: Packet) => {
+  client.on('packetreceive', ({ cmd = '', messageId = 0, returnCode, reasonCode }: Packet) => {
     bytes = 0;
+    if (cmd === 'connack' && (returnCode ?? reasonCode) === undefined) end('a CONNACK without a return code'); // the client would wait for ever
     if (cmd === 'pubrec' || cmd === 'pubcomp') {
       end(`a ${cmd.toUpperCase()} in place of a PUBACK`);
       client.removeOutgoingMessage(messageId);

@@ -7,7 +7,7 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/ERR_TLS_CERT_ALTNAME_INVALID/, 'broker_name'],
   [/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED/, 'broker_untrusted'],
   [/alert (bad certificate|unknown ca|certificate|access denied|handshake failure)|certificate required/i, 'certificate_refused'],
-  [/unsupported protocol|alert protocol version|no protocols available/i, 'tls_version'],
+  [/unsupported protocol(?! version)|alert protocol version|no protocols available/i, 'tls_version'], // with `version`: CONNACK 132, of MQTT
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
   [/Connection closed|ECONNRESET|EPIPE/, 'connection_lost'],

@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, hasCode, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
 import { takeAnswersOnly } from './answers-only.ts';
+import { linkFaultOf } from './link-fault.ts';
 import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
 import { commonOptions, takeTimeForEachAddress } from './mqtt-options.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
@@ -45,9 +46,10 @@ function optionsOf(mqtt: Config['mqtt'], credentials: Credentials, clientId: str
  */
 async function connected<T>(url: string, options: TlsOptions, made: (client: MqttClient, connack: IConnackPacket) => T, signal?: AbortSignal): Promise<T> {
   try {
-    const { connect } = await import('mqtt');
+    const { connect, Store } = await import('mqtt');
     takeTimeForEachAddress(options.connectTimeout);
-    const client = connect(url, options);
+    // once emptied, a store throws for a QoS 2 message that came with the end of the connection
+    const client = connect(url, { ...options, incomingStore: new Store({ clean: false }) });
     takeAnswersOnly(client);
     return await new Promise<T>((resolve, reject) => {
       const onClose = () => fail(new LinkError('connection_lost', 'the connection broke'));
@@ -213,47 +215,61 @@ export function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, cl
 }
 
 function probeOver(client: MqttClient, timeoutMs: number): MqttProbe {
-  client.on('error', () => undefined); // what is asked for rejects by itself
   let unanswered = 0;
-  const cause = new LinkError('no_answer', 'no answer');
-  const bounded = <T>(work: Promise<T>) => {
+  const broken = new Promise<never>((_, reject) => {
+    client.on('error', reject);
+    client.once('close', () => reject(new LinkError('connection_lost', 'the end of the connection')));
+  });
+  broken.catch(() => undefined); // what is asked for rejects by itself
+  const bounded = async <T>(answer: 'PUBACK' | 'SUBACK', topic: string, work: Promise<T>) => {
+    let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      setTimeout(
-        () => reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, { cause })),
-        timeoutMs,
-      ).unref();
+      timer = setTimeout(() => {
+        const cause = new LinkError('no_answer', 'no answer');
+        reject(new BrokerError(`Expected an answer of the broker, got none in ${timeoutMs / 1000} s`, 'start again', false, { cause }));
+      }, timeoutMs);
     });
-    return Promise.race([work, late]);
-  };
-  const ended = (topic: string) =>
-    new Promise<never>((_, reject) => {
-      client.once('close', () =>
-        reject(new BrokerError(`Expected a PUBACK for ${topic}, got the end of the connection`, "check the broker's ACL for this sensor", true)),
+    try {
+      return await Promise.race([work, broken, late]);
+    } catch (cause) {
+      if (cause instanceof BrokerError) throw cause;
+      const refused = linkFaultOf(cause) === 'connection_lost'; // some brokers end the connection over what they do not allow
+      throw new BrokerError(
+        `Expected a ${answer} for ${topic}, got ${messageOf(cause)}`,
+        refused ? "check the broker's ACL for this sensor" : 'start again',
+        refused,
+        {
+          cause,
+        },
       );
-    });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
   const codeOf = openReasons(client);
   return {
     publishUnchecked: (topic, payload) =>
       bounded(
-        Promise.race([
-          ended(topic),
-          new Promise<number>((resolve, reject) => {
-            unanswered++;
-            client.publish(topic, payload, { qos: 1, properties: { contentType: contentTypeOf(topic) } }, (error, packet) => {
-              unanswered--;
-              const code = codeOf(error, packet);
-              if (error && typeof code !== 'number') reject(error);
-              else resolve(code ?? 0);
-            });
-          }),
-        ]),
+        'PUBACK',
+        topic,
+        new Promise<number>((resolve, reject) => {
+          unanswered++;
+          client.publish(topic, payload, { qos: 1, properties: { contentType: contentTypeOf(topic) } }, (error, packet) => {
+            unanswered--;
+            const code = codeOf(error, packet);
+            if (error && typeof code !== 'number') reject(error);
+            else resolve(code ?? 0);
+          });
+        }),
       ),
     subscribe: (topic, take) =>
       bounded(
+        'SUBACK',
+        topic,
         new Promise((resolve, reject) => {
           client.on('message', (_topic, payload) => take(payload.toString('utf8')));
           client.subscribe(topic, { qos: 1 }, (error, granted) => {
-            const code = codeOf(error, undefined) ?? granted?.[0]?.qos;
+            const code = error ? codeOf(error, undefined) : granted?.[0]?.qos; // with an error, the one asked for
             if (code === undefined) reject(error ?? new Error('no SUBACK'));
             else resolve(code);
           });

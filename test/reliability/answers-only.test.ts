@@ -8,6 +8,7 @@ import { checkConfig } from '../../agent/config/load-config.ts';
 import { linkFaultOf } from '../../agent/delivery/link-fault.ts';
 import { mqttPublisher, openMqttProbe } from '../../agent/delivery/mqtt-publisher.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
+import { BrokerError } from '../../agent/lib/errors.ts';
 import { soon } from '../support/courier.ts';
 import { openScriptedBroker } from '../support/faults.ts';
 
@@ -106,6 +107,39 @@ test('a person’s test of the link is bounded in the same way, and takes no PUB
   const probe = await openMqttProbe(after, {}, 'tocsin_a_b_doctor', 60_000);
   onTestFinished(() => probe.close());
   await expect(probe.publishUnchecked(topic, '{}')).rejects.toThrow();
+});
+
+test('a CONNACK without a code ends the connection', async () => {
+  const mqtt = { ...(await scripted({ connack: () => Buffer.from([0x20, 1, 0]), puback: () => 0 })), protocol: '3.1.1' as const };
+  const opening = mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
+  await expect(opening).rejects.toThrow('got: a CONNACK without a return code');
+});
+
+test('a person’s test of the link reports the end of the connection at once, whatever was asked and when', async () => {
+  const probe = await openMqttProbe(await scripted({ connack: () => ({ disconnect: 0 }), puback: () => 0 }), {}, 'tocsin_a_b_doctor', 1000);
+  onTestFinished(() => probe.close());
+  for (let turn = 0; turn < 2; turn++) {
+    const answers = await Promise.all([probe.subscribe(topic, () => undefined), probe.publishUnchecked(topic, '{}')].map((asked) => asked.catch(String)));
+    expect(answers).toEqual(['SUBACK', 'PUBACK'].map((name) => `BrokerError: Expected a ${name} for ${topic}, got the end of the connection`));
+  }
+});
+
+test.each([
+  ['an AUTH', Buffer.from([0xf0, 2, 24, 0])],
+  ['a packet that is none of MQTT', Buffer.from([0xf8, 1, 2])],
+])('it reports %s as what came, in an error of its own', async (_what, packet) => {
+  const probe = await openMqttProbe(await scripted({ puback: () => packet }), {}, 'tocsin_a_b_doctor', 60_000);
+  onTestFinished(() => probe.close());
+  const failure = await probe.publishUnchecked(topic, '{}').catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(BrokerError);
+  expect(failure).toMatchObject({ message: expect.stringContaining(`Expected a PUBACK for ${topic}, got `) });
+});
+
+test('a broker that does not take the version of MQTT is not one without TLS 1.2', async () => {
+  const mqtt = await scripted({ connack: () => 132, puback: () => 0 });
+  const failure = await openMqttProbe(mqtt, {}, 'tocsin_a_b_doctor', 60_000).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ message: expect.stringContaining('Unsupported Protocol Version') });
+  expect(linkFaultOf(failure)).toBe('other');
 });
 
 test('over a WebSocket: a frame of 100 MB ends the connection before it has come', async () => {

@@ -10,6 +10,8 @@ export const linkErrors: Record<string, string> = {
     'Attendu un PUBACK pour {1}, obtenu la fin de la connexion {2} fois de suite : rien n’y est envoyé pendant un moment',
   'Expected a PUBACK for {1}, got the end of the connection': 'Attendu un PUBACK pour {1}, obtenu la fin de la connexion',
   'Expected a PUBACK for {1}, got {2}': 'Attendu un PUBACK pour {1}, obtenu {2}',
+  'Expected a SUBACK for {1}, got the end of the connection': 'Attendu un SUBACK pour {1}, obtenu la fin de la connexion',
+  'Expected a {1} for {2}, got {3}': 'Attendu un {1} pour {2}, obtenu {3}',
   "check the broker's ACL for this sensor": 'vérifiez les droits (ACL) de ce capteur au broker',
   'Expected the broker to take a message of {1} bytes on {2}, got a Maximum Packet Size of {3}: it is not sent':
     'Le broker n’accepte pas les {1} octets du message pour {2}, sa taille maximale de paquet est {3} : il n’est pas envoyé',
