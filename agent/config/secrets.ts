@@ -1,5 +1,6 @@
-import { lstatSync, readFileSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
+import { readRegularFile } from '../lib/regular-file.ts';
 import { redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
 import { credentialsFolder, nameIn, secretPath, writtenPath } from './secret-path.ts';
@@ -41,7 +42,7 @@ function readSecret(key: string, path: string): Buffer {
       'replace the link with the file itself',
     );
   try {
-    return readFileSync(found);
+    return readRegularFile(found);
   } catch (cause) {
     throw new ConfigError(
       `${key}: expected a readable file, got: ${messageOf(cause).replaceAll(found, written)}`,

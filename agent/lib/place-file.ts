@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, fsyncSync, linkSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode } from './errors.ts';
+import { isPipeOrDevice } from './regular-file.ts';
 
 /** Writes a file whole or not at all: beside it, then rename. Sets `mode` whatever the umask. */
 export function placeFile(path: string, content: string, mode: number): void {
@@ -50,8 +51,10 @@ export function writeBeside(path: string, content: string, mode: number, owner?:
   return beside;
 }
 
-/** Renames a file or a folder for good. */
+/** Renames a file or a folder for good. Throws an Error if a pipe or a device, such as /dev/null, is in its place. */
 export function moveFile(from: string, to: string): void {
+  const there = lstatSync(to, { throwIfNoEntry: false });
+  if (there && !there.isSymbolicLink() && isPipeOrDevice(there)) throw new Error('a pipe or a device');
   renameSync(from, to);
   syncFolderOf(to);
 }

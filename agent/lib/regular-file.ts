@@ -10,6 +10,7 @@ export function isPipeOrDevice(found: Stats): boolean {
 
 /** Reads a whole file. Throws an Error for a pipe or a device. */
 export function readRegularFile(path: string): Buffer {
-  if (isPipeOrDevice(statSync(path))) throw new Error('a pipe or a device');
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found && isPipeOrDevice(found)) throw new Error('a pipe or a device');
   return readFileSync(path);
 }

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -13,6 +14,18 @@ test('placeFile writes the file even if an earlier attempt with the same process
   expect(readFileSync(path, 'utf8')).toBe('again');
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder)).toEqual(['sensor.key', `sensor.key.${process.pid}.tmp`]);
+});
+
+test('placeFile leaves a pipe or a device in its place, and nothing beside it; a link is replaced', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
+  const [pipe, link] = [join(folder, 'pipe'), join(folder, 'link')];
+  execFileSync('mkfifo', [pipe]);
+  symlinkSync(pipe, link);
+  expect(() => placeFile(pipe, 'whole', 0o644)).toThrow('a pipe or a device');
+  placeFile(link, 'whole', 0o644);
+  expect(readFileSync(link, 'utf8')).toBe('whole');
+  expect(lstatSync(pipe).isFIFO()).toBe(true);
+  expect(readdirSync(folder)).toEqual(['link', 'pipe']);
 });
 
 test('placeNewFile keeps the first of two files placed at the same path', () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +53,15 @@ test('an error about a credential names the file in /etc/tocsin/credentials, als
   for (const other of ['/etc/tocsin/credentials/sub/ca.pem', '/etc/tocsin/credentials/autorité.pem', '/srv/ca.pem']) expect(secretPath(other)).toBe(other);
   vi.unstubAllEnvs();
   expect(secretPath('ca.pem')).toBe(path);
+});
+
+test.each(['caFile', 'certFile', 'keyFile', 'passwordFile'])('a pipe or a device in the place of %s is refused, neither waited for nor read', (key) => {
+  const pipe = join(mkdtempSync(join(tmpdir(), 'tocsin-credentials-')), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const place of [pipe, '/dev/zero'])
+    expect(() => readCredentials({ ...mqtt('/none'), caFile: undefined, [key]: place })).toThrow(
+      `mqtt.${key}: expected a readable file, got: a pipe or a device`,
+    );
 });
 
 test('each configured credential is read, and the password is trimmed of white space', () => {

@@ -1,10 +1,11 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 import { moveFile } from '../../lib/place-file.ts';
+import { readRegularFile } from '../../lib/regular-file.ts';
 import { certificatesIn } from '../provision/certificate-checks.ts';
 import { identityPaths } from '../provision/paths.ts';
 import { fingerprintOf } from '../provision/request.ts';
@@ -42,7 +43,7 @@ export function openSigner(mqtt: Config['mqtt']): Signer {
 
 function readKey(path: string, waiting: string): KeyObject {
   try {
-    return createPrivateKey(readFileSync(path));
+    return createPrivateKey(readRegularFile(path));
   } catch (cause) {
     const what = `Expected the private key of this sensor at ${path}, got: ${messageOf(cause)}`;
     if (isDenied(cause)) throw new ProvisionError(what, 'run it again with sudo', { cause });
@@ -54,7 +55,7 @@ function readKey(path: string, waiting: string): KeyObject {
 
 function readCertificate(path: string, key: KeyObject): string {
   try {
-    const [own, ...between] = certificatesIn(readFileSync(path, 'utf8'));
+    const [own, ...between] = certificatesIn(readRegularFile(path).toString('utf8'));
     if (!own) throw new Error('none (PEM)');
     if (!own.checkPrivateKey(key)) throw new Error('one for another key');
     return [own, ...between].join('');

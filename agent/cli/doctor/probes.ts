@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { connect as connectTcp, isIP, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { dirname } from 'node:path';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
@@ -15,6 +15,7 @@ import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts'
 import { boardTemperature } from '../../lib/board.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/errors.ts';
+import { readRegularFile } from '../../lib/regular-file.ts';
 import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
 import { findMachine } from '../privacy/machine.ts';
@@ -87,12 +88,12 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
     clock,
     read(path) {
       try {
-        return readFileSync(path, 'utf8');
+        return readRegularFile(path).toString('utf8');
       } catch {
         return undefined;
       }
     },
-    readBytes: (path) => readFileSync(path),
+    readBytes: readRegularFile,
     presence(path) {
       try {
         statSync(path);

@@ -5,6 +5,7 @@ import { manifestSchema } from '../../classify/model-manifest.ts';
 import { hasCode, messageOf } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import { hasAccessList } from '../../lib/libc.ts';
+import { readRegularFile } from '../../lib/regular-file.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
@@ -45,8 +46,8 @@ const model: SensorCheck = {
   byHand: ({ config }) => `cd ${shellWord(config.model.path)} && sha256sum *.onnx && grep '"sha256"' manifest.json`,
   run({ config }) {
     const folder = config.model.path;
-    const { file, name, version, sha256 } = manifestSchema.parse(parseJson(readFileSync(join(folder, 'manifest.json'))));
-    const digest = digestOf(readFileSync(join(folder, file)));
+    const { file, name, version, sha256 } = manifestSchema.parse(parseJson(readRegularFile(join(folder, 'manifest.json'))));
+    const digest = digestOf(readRegularFile(join(folder, file)));
     return digest === sha256 ? pass('privacy.model.ok', { name, version, digest }) : fail('privacy.model.changed', { file: join(folder, file), digest });
   },
 };

@@ -3,6 +3,7 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, typ
 import { existsSync, readFileSync } from 'node:fs';
 import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { placeFile, placeNewFile, removeFile } from '../../lib/place-file.ts';
+import { readRegularFile } from '../../lib/regular-file.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 
 interface CertificateRequest {
@@ -49,7 +50,7 @@ export function fingerprintOf(key: KeyObject): string {
 /** `path` is one of the two keys of `paths`. */
 export function readKey(path: string, { key }: IdentityPaths): KeyObject {
   try {
-    return createPrivateKey(readFileSync(path));
+    return createPrivateKey(readRegularFile(path));
   } catch (cause) {
     const another = `sudo tocsin provision ${path === key ? '--renew' : '--discard'} makes another`;
     throw new ProvisionError(`Expected a private key at ${path}, got: ${messageOf(cause)}`, isDenied(cause) ? 'run it again with sudo' : another, { cause });
