@@ -60,7 +60,13 @@ export function printableLine(text: string): string {
  * well.
  */
 export function show(value: unknown, name = ''): string {
-  return value === undefined || value === null ? 'nothing' : printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
+  if (value === undefined || value === null) return 'nothing';
+  if (typeof value === 'number') return String(value); // JSON has neither NaN nor Infinity, which 1e400 is
+  try {
+    return printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
+  } catch {
+    return Array.isArray(value) ? '[...]' : '{...}'; // nested too deeply for the stack
+  }
 }
 
 export const redacted = '(redacted)';

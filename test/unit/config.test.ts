@@ -130,6 +130,14 @@ test('the query and fragment of a broker URL are hidden, as they may hold a toke
   expect(globSync('agent/**/*.ts').filter(shown)).toEqual([]);
 });
 
+test('a number beyond all others, or a value nested a hundred thousand times, is shown as what it is', () => {
+  expect(problemsOf({ ...minimal, outbox: { maxAgeDays: Number.POSITIVE_INFINITY } })).toMatch(/outbox.maxAgeDays: expected a number, got Infinity$/);
+  const depth = 100_000;
+  const [list, group] = ['['.repeat(depth) + ']'.repeat(depth), '{"a":'.repeat(depth) + 0 + '}'.repeat(depth)].map((text) => JSON.parse(text));
+  expect(problemsOf({ ...minimal, log: list })).toMatch(/log: expected a group of keys, got \[\.\.\.\]$/);
+  expect(problemsOf({ ...minimal, health: group })).toMatch(/health.a: expected no such key, got \{\.\.\.\}$/);
+});
+
 test('a secret written into the configuration file is refused, and the message, which goes to the journal, does not show it', () => {
   const mqtt = { url: 'mqtts://post-1:a/b@hunter2@broker.example.org', password: 'hunter2' };
   const said = problemsOf({ ...minimal, mqtt, broker: { name: 'b', apiToken: 'hunter2' }, Passwd: 'hunter2' });
