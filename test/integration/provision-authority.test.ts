@@ -49,6 +49,18 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
+  test('an authority whose key is damaged is refused as a certificate that cannot be read', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const der = Buffer.from(operator.text(operator.ca).replace(/-----.*-----/g, ''), 'base64');
+    der[der.indexOf(Buffer.from([0x03, 0x42, 0x00, 0x04])) + 3] = 9; // of a point of P-256: neither compressed nor whole
+    const damaged = sensor.at('../damaged.pem');
+    writeFileSync(damaged, `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`);
+    const { status, stderr } = await sensor.install(cert, damaged);
+    expect(status).toBe(10);
+    expect(stderr).toMatch(/^Error: Expected a certificate \(PEM\) in .*damaged.pem, got: .*\nTry: openssl x509/);
+  });
+
   test('two authorities joined without a newline between them are both trusted', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);

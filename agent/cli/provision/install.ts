@@ -139,6 +139,7 @@ function parse(text: string, path: string): X509Certificate[] {
   let certificates: X509Certificate[];
   try {
     certificates = certificatesIn(text);
+    for (const one of certificates) one.publicKey; // read when it is first asked for: a damaged one throws
   } catch (cause) {
     throw new ProvisionError(`Expected a certificate (PEM) in ${path}, got: ${messageOf(cause)}`, 'openssl x509 -in FILE -text shows what it is', { cause });
   }
