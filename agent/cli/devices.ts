@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { deviceTree, listCards, type SoundCard } from '../audio/identity.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { printableLine } from '../config/problems.ts';
 import { AudioError, hasCode, messageOf } from '../lib/errors.ts';
 import { addCommand, configOption } from './command.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
@@ -29,8 +30,8 @@ export function addDevices(program: Command, t: Translate): void {
       const configured = configuredDevice(options.config);
       for (const { device, description } of devices) {
         const marks = [device === configured && t('devices.configured'), bindsBest(device, cards) && t('devices.best')].filter(Boolean);
-        print(`${colours.bold(device)}${marks.length > 0 ? colours.green(`  (${marks.join(', ')})`) : ''}`);
-        if (description) print(`    ${wrap(description, columns, 4)}`);
+        print(`${colours.bold(printableLine(device))}${marks.length > 0 ? colours.green(`  (${marks.join(', ')})`) : ''}`);
+        if (description) print(`    ${wrap(printableLine(description), columns, 4)}`);
       }
       const others = listed.filter(({ device }) => !isMicrophone(device)).map(({ device }) => device);
       if (others.length > 0) print(colours.dim(`\n${wrap(t('devices.others', { names: others.join(', ') }), columns)}`));

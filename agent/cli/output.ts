@@ -52,12 +52,13 @@ export interface Field {
 
 /**
  * Names in one column, values beside them, the normal value behind in dim. `!` marks what is not normal, also without
- * colours.
+ * colours. Values may come from outside: a terminal does not obey them.
  */
 export function showFields(fields: readonly Field[], { columns, colours }: Screen): string {
   const width = Math.max(...fields.map(({ name }) => name.length)) + 4;
   return fields
-    .map(({ name, value, note, state }) => {
+    .map(({ name, value: given, note, state }) => {
+      const value = printable(given);
       const paint = state === 'warn' ? colours.yellow : state === 'ok' ? colours.green : String;
       const lines = wrap(note && value ? `${value}\n${note}` : note || value, columns, width).split('\n');
       const values = value ? wrap(value, columns, width).split('\n').length : 0;

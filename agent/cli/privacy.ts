@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
+import { printableLine } from '../config/problems.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
@@ -135,7 +136,7 @@ function showLine({ state, what, how, found, byHand }: Line, t: Translate, { col
     `${colour(t(`privacy.state.${state}`).padEnd(stateWidth))}${wrap(t.of(what), columns, stateWidth)}`,
     `${indent}${colour('→')} ${wrap(t.of(found), columns, stateWidth + 2)}`,
     `${indent}${colours.dim(wrap(t.of(how), columns, stateWidth))}`,
-    `${indent}${colours.dim(`$ ${byHand}`)}`, // not broken: it is there to be copied
+    `${indent}${colours.dim(`$ ${printableLine(byHand)}`)}`, // not broken: it is there to be copied
   ];
   return lines.join('\n');
 }
