@@ -201,7 +201,7 @@ function readEvent(path: string): SoundEvent | string {
   let text: string;
   let value: unknown;
   try {
-    text = readFileSync(path, 'utf8');
+    text = new TextDecoder().decode(readFileSync(path)); // without a byte order mark
   } catch (error) {
     return messageOf(error);
   }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadModel } from '../../agent/classify/model-manifest.ts';
@@ -39,6 +39,8 @@ describe('events explain', () => {
     expect(heard('2026-01-01T00:00:00.000Z', 'synchronised')).toMatch(/^2026-01-01 00:00:00 UTC, clock right; \d+ days ago$/);
     expect(heard('1970-01-01T00:05:00.000Z', 'unsynchronised')).toBe('1970-01-01 00:05:00 UTC, clock not set then');
     expect(heard('2999-01-01T00:00:00.000Z', 'synchronised')).toBe('2999-01-01 00:00:00 UTC, clock right');
+    writeFileSync(file, `\uFEFF${readFileSync(file, 'utf8')}`); // as some editors of Windows save it
+    expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 0, stderr: '' });
     writeFileSync(file, '{"specversion":"1.0"}');
     expect(tocsin('events', 'explain', file, '-c', path)).toMatchObject({ status: 6, stderr: expect.stringContaining('id: expected text, got nothing') });
     for (const [id, said] of Object.entries({ 7: '7 is not waiting in the outbox', nonsense: 'in nonsense, got: ENOENT' }))
