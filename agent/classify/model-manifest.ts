@@ -96,12 +96,13 @@ export function loadManifest(folder: string): ModelManifest {
 
 /**
  * Reads a model folder and checks the ONNX file against its digest. Throws a ModelError that says what differs.
- * `weigh` is called with its size before it is read.
+ * `weigh` is called with its size and that of its states before it is read.
  */
 export function loadModel(folder: string, weigh: (path: string, bytes: number) => void = () => undefined): { manifest: ModelManifest; graph: Buffer } {
   const manifest = loadManifest(folder);
   const path = join(folder, manifest.file);
-  weigh(path, sizeOf(path));
+  const stateValues = manifest.states.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  weigh(path, sizeOf(path) + stateValues * Float32Array.BYTES_PER_ELEMENT);
   const graph = read(folder, manifest.file);
   const digest = createHash('sha256').update(graph).digest('hex');
   if (digest !== manifest.sha256)

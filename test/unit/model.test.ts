@@ -107,6 +107,8 @@ test('a model that does not match its manifest is refused', async () => {
   await refused((m) => Object.assign(m, { sha256: '0'.repeat(64) })).toThrow(/Expected model.onnx with sha256 0000/);
   await refused((m) => Object.assign(m, { waveformInput: 'sound' })).toThrow(/Expected the inputs sound, state, got waveform, state/);
   await refused((m) => Object.assign(m, { states: [] })).toThrow(/Expected the inputs waveform, got waveform, state/);
+  const endless = { states: [{ input: 'state', output: 'state_out', shape: [2 ** 31, 2 ** 31] }] };
+  await refused((m) => Object.assign(m, endless)).toThrow(/Expected a graph at .* that takes at most the \d+ MB of memory that are free here/);
   await refused((m) => Object.assign(m, { colour: 'red' })).toThrow(/has 1 problem/);
   await refused((m) => Object.assign(m, { classes: ['a', 'b', 'c'] })).toThrow(/expected names from "classes", got "glass_break"/);
   const wrong = await openOnnxClassifier(copyOf((m) => Object.assign(m, { framesPerHop: 9, frameSeconds: 0.0178 })));
