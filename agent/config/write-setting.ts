@@ -1,5 +1,5 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { isMap, isScalar, parseDocument, Scalar, YAMLMap } from 'yaml';
+import { isMap, isScalar, parseDocument, Scalar } from 'yaml';
 import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
 import { moveFile, removeFile, writeBeside } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
@@ -20,11 +20,13 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
   for (const { keys, value, comment } of settings) {
     const scalar = new Scalar(value);
     scalar.comment = ` ${comment}`;
-    const group = keys.slice(0, -1);
-    const empty = document.getIn(group, true);
-    if (isScalar(empty) && empty.value === null) document.setIn(group, Object.assign(new YAMLMap(), { commentBefore: empty.comment })); // of its keys, all comments
+    for (let depth = 1; depth < keys.length; depth++) {
+      const group = keys.slice(0, depth);
+      const empty = document.getIn(group, true);
+      if (isScalar(empty) && empty.value === null) document.setIn(group, Object.assign(document.createNode({}), { commentBefore: empty.comment })); // of its keys, all comments
+    }
     document.setIn(keys, scalar);
-    const parent = document.getIn(group);
+    const parent = document.getIn(keys.slice(0, -1));
     if (isMap(parent)) parent.flow = false; // within braces, a comment after a value would hide the next value
   }
   const text = document.toString({ lineWidth: 0 });

@@ -150,6 +150,15 @@ describe('writeSetting', () => {
     );
   });
 
+  test('adds a value two groups deep where the outer group is all comments', () => {
+    const path = writeConfig('outer', silence);
+    const { site, sensor, mqtt } = loadConfig(path);
+    writeFileSync(path, `site: ${site}\nmodel:\n  # operatingPoint: strict\nsensor: ${sensor}\nmqtt: { url: ${mqtt.url} }\n`);
+    writeSetting(path, ['model', 'open', 'bang'], 0.5, 'x');
+    expect(readFileSync(path, 'utf8')).toContain('model:\n  # operatingPoint: strict\n  open:\n    bang: 0.5 # x\nsensor:');
+    expect(loadConfig(path).model.open).toEqual({ bang: 0.5 });
+  });
+
   test('uses a unique temporary file: no other file, nor the target of a link there, is overwritten', () => {
     const path = writeConfig('beside', silence);
     const [draft, victim] = [`${path}.new`, join(folder, 'victim')];
