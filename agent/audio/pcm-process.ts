@@ -74,7 +74,7 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
       const ending = await child.ending(signal);
       const how = stalled ? `no sound for ${silenceTimeoutSeconds} s of the last ${2 * silenceTimeoutSeconds} s` : ending;
       const fault = stalled ? 'stuck' : faultOf(child.complaint, received > 0);
-      const said = child.complaint ? ` (${lastWords(child.complaint)})` : '';
+      const said = child.complaint ? ` (${lastWords(child.complaint, command)})` : '';
       throw new CaptureError(fault, `Expected ${command} to keep capturing, got: ${how}${said}`, hints[fault] ?? tryHint);
     } finally {
       loss.ended();
@@ -97,11 +97,15 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   };
 }
 
-/** The child's own last words; alsa-lib's account of its search, a dozen lines long, only if the child said nothing. */
-function lastWords(complaint: string): string {
+/**
+ * The child's own last words. arecord puts its name before what failed, and may list a dozen parameters after that.
+ * alsa-lib's account of its search, as long, only if the child said nothing.
+ */
+function lastWords(complaint: string, command: string): string {
   const lines = complaint.split('\n').filter((line) => line.trim() !== '');
+  const named = lines.filter((line) => line.startsWith(`${command}: `));
   const own = lines.filter((line) => !line.startsWith('ALSA lib '));
-  return (own.length > 0 ? own : lines).slice(-2).join('; ').slice(-400);
+  return ([named, own].find((some) => some.length > 0) ?? lines).slice(-2).join('; ').slice(-400);
 }
 
 /**

@@ -145,6 +145,12 @@ test('the error contains the last line of the capture program, without blank lin
   );
 });
 
+test('the error contains what failed, not the parameters that the capture program lists after it', async () => {
+  // printed by arecord where PulseAudio has no source
+  const said = 'sh: set_params:1416: Unable to install hw params:\\nACCESS:  RW_INTERLEAVED\\nBUFFER_BYTES: 96000\\nTICK_TIME: [0 0]\\n';
+  await expect(drain(`printf '${said}' >&2; exit 1`, 5)).rejects.toThrow('got: exit 1 (sh: set_params:1416: Unable to install hw params:)');
+});
+
 test('the capture program runs in English, and its last line determines the fault, however much it wrote before', async () => {
   vi.stubEnv('LC_ALL', 'fr_FR.UTF-8');
   onTestFinished(() => void vi.unstubAllEnvs());
