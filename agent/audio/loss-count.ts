@@ -8,6 +8,9 @@ const longestWaitMs = 500;
 const aheadSeconds = 2;
 const lossSeconds = 1; // more than this missing is a loss, not a delay
 const sameLossMs = 1000;
+// A sound server may keep much more than two seconds. Sound that takes less than this share of its length to read is
+// such sound: a board that scores as fast catches up with two seconds at once.
+const keptShare = 0.2;
 
 /**
  * Counts lost samples: received and lost samples together make up the time that has passed.
@@ -22,6 +25,7 @@ export function openLossCount(sampleRate: number) {
   let lost = 0;
   let zeroMs: number | undefined; // when sample 0 arrived
   let unwaited = 0; // samples since the reader last caught up with the sound
+  let unwaitedMs = 0; // when the first of them arrived
   let told = 0; // samples of reported overruns that are not yet counted
   let counted = { samples: 0, atMs: Number.NEGATIVE_INFINITY };
   // the clock shows a loss of more than a second by itself: an overrun that claims more than it shows is mistaken
@@ -33,13 +37,15 @@ export function openLossCount(sampleRate: number) {
     /** Takes `count` samples that arrived at `nowMs`, after `waitedMs` of waiting; returns the index of the first. */
     arrived(count: number, nowMs: number, waitedMs: number): number {
       const caughtUp = waitedMs >= shortestWaitMs && waitedMs <= longestWaitMs;
+      if (unwaited === 0) unwaitedMs = nowMs;
       unwaited += count;
+      const wasKept = ((nowMs - unwaitedMs) / 1000) * sampleRate < unwaited * keptShare;
       const seenMs = nowMs - ((received + lost + count) / sampleRate) * 1000;
       const latestMs = (zeroMs ?? seenMs) + (caughtUp ? (unwaited / sampleRate) * driftMsPerSecond : 0);
       const behind = Math.round(((seenMs - latestMs) / 1000) * sampleRate);
       const mayWait = aheadSeconds * sampleRate;
       // sound that was buffered for a late reader is from before the loss, so the loss is counted after it
-      const loss = caughtUp ? Math.max(behind, believed()) : unwaited > mayWait ? behind - mayWait : 0;
+      const loss = caughtUp ? Math.max(behind, believed()) : unwaited > mayWait && !wasKept ? behind - mayWait : 0;
       if (caughtUp) unwaited = 0;
       if (loss > (caughtUp && told > 0 ? 0 : lossSeconds * sampleRate)) {
         lost += loss;

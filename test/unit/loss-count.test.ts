@@ -112,6 +112,19 @@ describe('a late reader', () => {
     expect(microphone.missing).toBeCloseTo(0, 2);
   });
 
+  test.each([14, 60])('that is %i s late loses only what a sound server did not keep, and the kept sound comes from before the loss', (late) => {
+    const microphone = device();
+    microphone.hear(20);
+    microphone.pass(late);
+    for (let kept = 0; kept < 14; kept += 0.5) {
+      microphone.pass(0.05); // the model takes a tenth of the time
+      microphone.take(0.5 * rate, 1);
+      expect(microphone.first).toBe(20 + kept);
+    }
+    microphone.hear(20);
+    expect(microphone.lost).toBeCloseTo(late === 14 ? 1.4 : 47.4, 1); // nothing came while the kept sound was read
+  });
+
   test('that never catches up loses what the clock shows, except what may still be buffered', () => {
     const microphone = device(1.3);
     for (let minute = 0; minute < 10; minute++) {
