@@ -238,9 +238,7 @@ function probeOver(client: MqttClient, timeoutMs: number): MqttProbe {
         `Expected a ${answer} for ${topic}, got ${messageOf(cause)}`,
         refused ? "check the broker's ACL for this sensor" : 'start again',
         refused,
-        {
-          cause,
-        },
+        { cause },
       );
     } finally {
       clearTimeout(timer);
