@@ -117,7 +117,7 @@ describe('commands that show the state of a sensor', () => {
     ['missed 19 s of 1,000', { listenedSeconds: 981, elapsedMs: 1_000_000 }, 60_000, '  hearing +hears, 98.1 %', 'normal: hears'],
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s \\(reported 6\\d s ago\\); the\\s+microphone', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s \\(reported 6\\d s ago\\); much\\s+quieter', 'no line'],
-    ['has died', { suspicion: 'covered' }, 900_000, '! hearing +the listener has not reported for 1\\d min', 'quieter'],
+    ['has died', { suspicion: 'covered' }, 1_800_000, '! hearing +the listener has not reported for 3\\d min', 'quieter'],
   ] as const)('the state of a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
     const now = systemClock().monotonicMs();
