@@ -99,6 +99,13 @@ test('for a graph that gives no number for silence, the hint names the likely ca
   await classifier.close();
 });
 
+test('a score that is no number is refused in a class that no label uses too', async () => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Asin'); // of more than 1 there is none
+  const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
+  await expect(classifier.push(new Float32Array(15_360).fill(3))).rejects.toThrow(/^Expected finite numbers/);
+  await classifier.close();
+});
+
 test('a score outside 0 to 1 is refused in a class that no label uses too, since the others are then no scores either', async () => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // from 1 upwards, by the class
   const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
