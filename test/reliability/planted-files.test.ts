@@ -58,7 +58,8 @@ test.each(['', '-wal', '-shm'])('with a pipe in the place of outbox.db%s the eve
 test.each(['status', 'outbox', 'events', 'privacy verify'])('with a pipe in the place of outbox.db a command of a person ends: tocsin %s', (command) => {
   pipeAt('');
   const config = join(dirname(path), 'tocsin.yaml');
-  writeFileSync(config, stringify({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path } }));
+  const privacy = { recordPath: join(dirname(path), 'verification.json') };
+  writeFileSync(config, stringify({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, privacy }));
   const { signal, stdout, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...command.split(' '), '-c', config], {
     timeout: 20_000,
     killSignal: 'SIGKILL',
