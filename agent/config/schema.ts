@@ -138,7 +138,7 @@ export const configSchema = z.strictObject({
         .min(5)
         .max(3600)
         .default(1200)
-        .describe('How often health is published; a fault that begins or ends is published at once. Each time writes 33 kB to the disk.'),
+        .describe('How often health is published; a fault that begins or ends is published at once. Each time writes some 36 kB to the disk.'),
     })
     .prefault({}),
 

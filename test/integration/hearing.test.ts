@@ -37,14 +37,14 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const outbox = openSqliteOutbox(path, limits);
   const stop = new AbortController();
   const journal: string[] = [];
-  const writes: string[] = [];
+  const writes: [kind: string, seconds: number][] = [];
   let nowMs = 0;
   let frames = 0;
   let writeMs = 0; // the time that each write of the listener takes
   for (const kind of ['writeHearing', 'writeSummary', 'addThresholdCounts', 'noteBoot'] as const) {
     const write = outbox[kind] as (...of: unknown[]) => void;
     outbox[kind] = (...of: unknown[]) => {
-      writes.push(`${kind} ${Math.round(nowMs / 1000)}`);
+      writes.push([kind, nowMs / 1000]);
       nowMs += writeMs;
       write.apply(outbox, of);
     };
@@ -107,7 +107,7 @@ test('a listener stores levels, the usual level of the hour and its listening ti
 
 test('once an hour its summary, health and the listening time for thresholds are stored at the same moment', async () => {
   const { writes } = await listened({ sound: 'sound', seconds: 10_000, intervalSeconds: 1200 });
-  const of = (kind: string) => writes.flatMap((write) => (write.startsWith(kind) ? [Number(write.split(' ')[1])] : []));
+  const of = (wanted: string) => writes.flatMap(([kind, seconds]) => (kind === wanted ? [seconds] : []));
   const summaries = of('writeSummary').slice(0, -1); // the last is that of the stop
   expect(summaries.map((seconds) => Math.round(seconds / 60))).toEqual([30, 90, 150]); // it began in the middle of an hour
   expect(of('writeHearing')).toEqual(expect.arrayContaining(summaries));

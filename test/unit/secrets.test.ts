@@ -3,9 +3,14 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { openSigner } from '../../agent/cli/commission/seal.ts';
+import { machineProbes } from '../../agent/cli/doctor/probes.ts';
+import { identityPaths } from '../../agent/cli/provision/paths.ts';
+import { readKey } from '../../agent/cli/provision/request.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { secretPath } from '../../agent/config/secret-path.ts';
 import { readCredentials } from '../../agent/config/secrets.ts';
+import { fixedClock } from '../support/samples.ts';
 
 const mqtt = (caFile: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', caFile } }, 'x').mqtt;
 
@@ -62,6 +67,15 @@ test.each(['caFile', 'certFile', 'keyFile', 'passwordFile'])('a pipe or a device
     expect(() => readCredentials({ ...mqtt('/none'), caFile: undefined, [key]: place })).toThrow(
       `mqtt.${key}: expected a readable file, got: a pipe or a device`,
     );
+});
+
+// without the refusal a pipe would be waited for; of this device nothing is read, which is another error
+test.each<[string, () => unknown]>([
+  ['the key that signs a report', () => openSigner({ ...mqtt('/none'), keyFile: '/dev/null' })],
+  ['the key of a request', () => readKey('/dev/null', identityPaths(mqtt('/none')))],
+  ['a certificate that doctor looks at', () => machineProbes('/none', fixedClock()).readBytes('/dev/null')],
+])('%s is not read from a device', (_what, read) => {
+  expect(read).toThrow(/a pipe or a device$/);
 });
 
 test('each configured credential is read, and the password is trimmed of white space', () => {
