@@ -12,7 +12,8 @@ export function readYaml(text: string, path: string): unknown {
   const [wrong] = [...document.errors, ...document.warnings];
   if (wrong) {
     const { line, col } = lines.linePos(wrong.pos[0]);
-    const what = wrong.message.replace(/: .*/s, ''); // the text of the file follows the colon
+    const deep = wrong.code === 'RESOURCE_EXHAUSTION'; // its message is that of the stack
+    const what = deep ? 'a value nested too deeply' : wrong.message.replace(/: .*/s, ''); // the text of the file follows the colon
     throw new ConfigError(
       `Expected YAML in ${path}, got: ${printable(what)} at line ${line}, column ${col}`,
       'check the line named: indentation, quotes, a key that is there twice',

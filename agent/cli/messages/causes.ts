@@ -60,6 +60,7 @@ export const frenchCauses: Record<string, string> = {
   'Invalid escape sequence {1}': 'une séquence {1} inconnue entre guillemets',
   'Flow map in block collection must be sufficiently indented and end with a }': 'aucune accolade } fermante',
   'Flow sequence in block collection must be sufficiently indented and end with a ]': 'aucun crochet ] fermant',
+  'a value nested too deeply': 'une valeur aux niveaux trop nombreux',
   'Unresolved tag': 'une étiquette (!nom) inconnue',
   'Source contains multiple documents; please use YAML.parseAllDocuments()': 'une ligne --- au milieu du fichier',
   'Failed to load model because protobuf parsing failed.': 'un autre fichier, ou un graphe endommagé',
