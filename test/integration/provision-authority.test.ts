@@ -61,6 +61,19 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(stderr).toMatch(/^Error: Expected a certificate \(PEM\) in .*damaged.pem, got: .*\nTry: openssl x509/);
   });
 
+  test('an authority whose file breaks off, or only begins certificates, is refused as one that cannot be read', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const broken = sensor.at('../broken.pem');
+    const begin = '-----BEGIN CERTIFICATE-----\n';
+    for (const text of [operator.text(operator.ca) + district.text(district.ca).slice(0, 200), begin.repeat(20_000)]) {
+      writeFileSync(broken, text);
+      const { status, stderr } = await sensor.install(cert, broken);
+      expect(status).toBe(10);
+      expect(stderr).toMatch(/^Error: Expected a certificate \(PEM\) in .*broken.pem, got: error:.*bad end line\nTry: openssl x509/);
+    }
+  });
+
   test('two authorities joined without a newline between them are both trusted', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);
