@@ -6,16 +6,21 @@ import { namesSecret } from './secret-path.ts';
 
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
 const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end
-const file = z.string().min(1);
+/** No file has a name with a zero in it, and MQTT takes none (1.5.4); a line break in a name is a mistake. */
+const line = z.string().regex(/^\P{Cc}*$/u, { error: 'expected text of one line, without control characters', abort: true });
+const file = line.min(1);
 /**
  * ALSA's plug-ins `tee` and `file` hand what is heard to a file or a shell command, alone or within another name. What
  * could hide them there (braces, escapes) stands in no microphone's name.
  */
 const recordsNothing = (name: string) => /^(usb:|\/dev\/snd\/)/.test(name) || (/^[\w.:=,'"-]+$/.test(name) && !/(?<![\w-])(tee|file)(?![\w-])/.test(name));
-const secretFile = file.refine(
-  namesSecret,
-  'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or an absolute path to another folder; the secret itself goes into that file',
-);
+const secretFile = z
+  .string()
+  .min(1)
+  .refine(
+    namesSecret,
+    'expected the name of a file in /etc/tocsin/credentials (letters and digits, no folder), or an absolute path to another folder; the secret itself goes into that file',
+  );
 
 export const configSchema = z.strictObject({
   site: slug.describe('Where the sensor stands: the first level of its topics, for instance a district.'),
@@ -27,8 +32,7 @@ export const configSchema = z.strictObject({
         .enum(['alsa', 'web-audio', 'file'])
         .default('alsa')
         .describe('How sound is captured. `alsa` runs arecord; `file` plays `file` in real time, for trials.'),
-      device: z
-        .string()
+      device: line
         .min(1)
         .max(200)
         .default('default')
@@ -109,7 +113,7 @@ export const configSchema = z.strictObject({
       .describe(
         'MQTT version. With 3.1.1 a broker acknowledges even events that its access control refuses, and these are lost: use it only with a broker without access control.',
       ),
-    username: z.string().min(1).max(128).optional().describe('Only where certificates are not used.'),
+    username: line.min(1).max(128).optional().describe('Only where certificates are not used.'),
     passwordFile: secretFile
       .optional()
       .describe(

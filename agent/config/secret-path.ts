@@ -34,5 +34,5 @@ export function writtenPath(path: string): string {
  */
 export function namesSecret(path: string): boolean {
   const name = isAbsolute(path) && normalize(path).startsWith(`${credentialsFolder}/`) ? relative(credentialsFolder, path) : path;
-  return isAbsolute(name) || (plain.test(name) && !holdsKey(name));
+  return (isAbsolute(name) && !/\p{Cc}/u.test(name)) || (plain.test(name) && !holdsKey(name));
 }

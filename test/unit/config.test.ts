@@ -100,6 +100,22 @@ test('all problems are reported at once, each with its path, the expectation and
   expect(text).toMatch(/mqtt.url: expected .*got nothing/);
 });
 
+test('a control character in a path or another name is refused: the system, MQTT or whoever reads the journal would stumble over it', () => {
+  const [path, list] = ['/srv/a\0b', 'a\nb'];
+  const mqtt = { url: 'mqtts://broker.example.org', caFile: path, username: list };
+  const said = problemsOf({
+    ...minimal,
+    microphone: { device: `usb:1234:abcd:${list}` },
+    model: { path: list },
+    outbox: { path },
+    meter: { socket: path },
+    mqtt,
+  });
+  expect(said).toContain('has 6 problems');
+  expect(said.match(/(\S+): expected text of one line, without control characters/g)).toHaveLength(5);
+  expect(said).toMatch(/outbox.path: .* got "\/srv\/a\\u0000b"\n {2}mqtt.username: .*\n {2}mqtt.caFile: expected the name of a file/);
+});
+
 test('keys that depend on each other are checked together', () => {
   expect(problemsOf({ ...minimal, microphone: { adapter: 'file' } })).toContain('microphone.file: expected the path');
   expect(problemsOf({ ...minimal, mqtt: { url: 'mqtt://localhost', certFile: 'a' } })).toContain('mqtt.keyFile: expected certFile and keyFile together');
@@ -206,7 +222,9 @@ test('an alias that is undefined, refers to itself or expands too far is refused
     expect(loaded(text)).toBe(
       'Expected YAML in FILE, got: an alias (*name) that is undefined, contains itself or is repeated too often; write the value itself in place of each *name',
     );
-  expect(loaded(`site: a\nsensor: b\nmqtt: ${'['.repeat(20_000)}`)).toMatch(/^Expected YAML in FILE/);
+  expect(loaded(`site: a\nsensor: b\nmqtt: ${'['.repeat(20_000)}`)).toMatch(
+    /^Expected YAML in FILE, got: a value nested too deeply at line 3, column \d+; check the line/,
+  );
   expect(loaded('site: &a here\nsensor: *a\nmqtt: {url: mqtt://localhost}')).toBe('right');
 });
 

@@ -256,6 +256,7 @@ export const frenchErrors: Record<string, string> = {
   'expected text of the form {1}': 'attendu un texte de la forme {1}',
   'expected text': 'attendu un texte',
   'expected some text': 'attendu un texte non vide',
+  'expected text of one line, without control characters': 'attendu un texte d’une ligne, sans caractère de contrôle',
   'expected a number': 'attendu un nombre',
   'expected a whole number': 'attendu un nombre entier',
   'expected true or false': 'attendu true ou false',
