@@ -1,7 +1,7 @@
 import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
-import { printable, problemsOf } from '../config/problems.ts';
+import { listed, printable, problemsOf } from '../config/problems.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
@@ -47,10 +47,8 @@ const schema = z.array(scene).superRefine((scenes, context) => {
   });
 });
 
-const shownProblems = 20;
-
 /**
- * Reads scenes.json of a folder. Throws one AudioError that lists all problems: a score of half-understood labels would
+ * Reads scenes.json of a folder. Throws one AudioError for all problems: a score of half-understood labels would
  * look like any other.
  */
 export function readScenes(dir: string): Scene[] {
@@ -59,8 +57,7 @@ export function readScenes(dir: string): Scene[] {
   const result = schema.safeParse(value);
   if (!result.success) {
     const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value));
-    const shown = problems.slice(0, shownProblems).map((problem) => `  ${printable(problem)}`);
-    throw new AudioError(`${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${shown.join('\n')}`, help);
+    throw new AudioError(`${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${listed(problems)}`, help);
   }
   if (result.data.length === 0) throw new AudioError(`Expected a scene in ${path}, got an empty list`, help);
   return result.data as Scene[];

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { brokerAddress } from './broker-url.ts';
-import { printable, problemsOf, show } from './problems.ts';
+import { listed, problemsOf, show } from './problems.ts';
 import { readYaml } from './read-yaml.ts';
 import { type Config, configSchema } from './schema.ts';
 
@@ -13,7 +13,7 @@ export const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..
 
 export const bundledModel = join(installation, 'models/street');
 
-/** Reads and checks a YAML configuration file. Throws one ConfigError that lists every problem. */
+/** Reads and checks a YAML configuration file. Throws one ConfigError for all problems. */
 export function loadConfig(path: string): Config {
   let text: string;
   try {
@@ -52,7 +52,7 @@ export function checkConfig(written: unknown, path: string): Config {
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
     throw new ConfigError(
-      `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((p) => `  ${printable(p)}`).join('\n')}`,
+      `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${listed(problems)}`,
       'tocsin config example shows every key with its default',
       { problems },
     );

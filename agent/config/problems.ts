@@ -42,6 +42,14 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
+const mostListed = 20;
+
+/** Problems one a line, for a person; how many there are stands before them. */
+export function listed(problems: readonly string[]): string {
+  const lines = problems.slice(0, mostListed).map((problem) => `  ${printable(problem)}`);
+  return [...lines, ...(problems.length > mostListed ? ['  ...'] : [])].join('\n');
+}
+
 /**
  * Replaces characters that end a line, that a terminal would obey, or that turn the order in which a line is read: text
  * from a file may be shown to a person.

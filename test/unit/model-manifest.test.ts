@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { loadManifest, manifestSchema } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { translateError } from '../../agent/cli/translate.ts';
+import { checkConfig } from '../../agent/config/load-config.ts';
 
 function copyOf(change: Record<string, unknown> = {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
@@ -42,6 +43,15 @@ test.each<[Record<string, unknown>, number, string, string]>([
   const inFrench = translateError(said, 'fr');
   expect(inFrench).toContain(`manifest.json\u00a0: à corriger (${count})\u00a0:\n`);
   expect(inFrench).toContain(`\n  ${french}`);
+});
+
+test('the first 20 of very many problems are shown, of a manifest and of a configuration, and all are counted', () => {
+  const unknown = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`key${i}`, i]));
+  const config = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } };
+  for (const said of [messageOf(() => loadManifest(copyOf(unknown))), messageOf(() => checkConfig({ ...config, ...unknown }, 'tocsin.yaml'))]) {
+    expect(said).toMatch(/has 1000 problems:\n {2}key0: .*\n(.*\n){18} {2}key19: .*\n {2}\.\.\.$/);
+    expect(translateError(said, 'fr')).toMatch(/ à corriger \(1000\)\u00a0:\n(.*\n){19} {2}key19\u00a0: cette clé n’existe pas, obtenu 19\n {2}\.\.\.$/);
+  }
 });
 
 test('the example manifest in models/README.md is complete, and its omitted keys have the stated defaults', () => {

@@ -79,8 +79,9 @@ test('a misspelt `label`, `kind` or `snr` key is refused, since it would make a 
 test('all problems of scenes.json are counted and the first 20 are shown, in French too', () => {
   const events = Array.from({ length: 500 }, () => ({ onset: 1, offset: 2, label: 'shot' }));
   const lines = refused([{ ...scene, events }]).split('\n');
-  expect(lines).toHaveLength(21);
+  expect(lines).toHaveLength(22);
   expect(lines[0]).toMatch(/has 500 problems:$/);
+  expect(lines.at(-1)).toBe('  ...');
   expect(translateError(refused([scene, scene]), 'fr')).toContain('1.file\u00a0: attendu chaque fichier une seule fois, obtenu "a.wav"');
 });
 
