@@ -81,8 +81,9 @@ async function connected<T>(url: string, options: TlsOptions, made: (client: Mqt
 
 function notAccepted(url: string, cause: unknown): BrokerError {
   const names = hasCode(cause, /^ERR_TLS_CERT_ALTNAME_INVALID$/); // of the certificate, in the message: anything, and of any length
+  const said = messageOf(cause).replace(/: undefined$/, `: reason code ${(cause as { code?: unknown }).code}`); // a code that the client has no words for
   return new BrokerError(
-    `Expected the broker at ${shownUrl(url)} to accept the sensor, got: ${names ? 'a certificate for another name' : messageOf(cause)}`,
+    `Expected the broker at ${shownUrl(url)} to accept the sensor, got: ${names ? 'a certificate for another name' : said}`,
     'check mqtt.url, the certificates and that the broker runs',
     false,
     { cause },

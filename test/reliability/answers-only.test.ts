@@ -54,6 +54,15 @@ test.each([
   expect([failure, publisher.lost.reason].map(linkFaultOf)).toEqual(['other', 'other']);
 });
 
+test('a refusal of the sensor by a code that MQTT does not know is told with the code', async () => {
+  const opening = mqttPublisher(
+    await scripted({ connack: () => 200, puback: () => 0 }),
+    {},
+    'tocsin_a_b',
+  )({ topic, payload: '{}' }, new AbortController().signal);
+  await expect(opening).rejects.toThrow(/to accept the sensor, got: Connection refused: reason code 200$/);
+});
+
 test('a packet of 200 MB ends the connection once more of it has come than a packet may have', async () => {
   const publisher = await connect({ puback: () => endless });
   await expect(publish(publisher)).rejects.toThrow('got a packet of more than 16384 bytes');

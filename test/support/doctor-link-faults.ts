@@ -187,6 +187,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['no password file', () => ({ url: link().brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],
     ['a broker without MQTT 5', () => ({ url: link().brokers.old.url }), 'broker', 'fail', 'broker.version'],
     ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
+    ['a broker that sends its clients elsewhere', () => scripted({ connack: () => 157, puback: () => 0 }), 'broker', 'fail', 'broker.code'],
     ['a web server instead of a broker', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
     ['no subscriber to events', () => ({ url: link().brokers.unheard.url, plant: (path) => store(path, false, Date.now()) }), 'acl', 'fail', 'acl.unheard'],

@@ -204,6 +204,7 @@ const broker: Check = {
       if (typeof code === 'number' && faultIn(String(code)) === 'login_refused') return fail('doctor.broker.login', { code });
       if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol, code });
       if (code === 136 || code === 137 || code === 139 || code === 151 || code === 159 || code === 3) return fail('doctor.broker.busy', { code });
+      if (typeof code === 'number' && cause.message.startsWith('Connection refused: ')) return fail('doctor.broker.code', { code }); // a CONNACK
       const refused = broken(cause, '', 0);
       if (refused.found.key === 'doctor.tls.client') return refused;
       return fail('doctor.broker.other', { reason: messageOf(cause).slice(0, 100) });

@@ -124,6 +124,11 @@ export const doctorLink = {
   'doctor.broker.version.try': { en: 'use a broker with MQTT 5; else mqtt.protocol: "3.1.1"', fr: 'un broker avec MQTT 5 ; sinon mqtt.protocol: "3.1.1"' },
   'doctor.broker.busy': { en: 'is busy or closing (reason {code})', fr: 'est saturé ou s’arrête (raison {code})' },
   'doctor.broker.busy.try': { en: 'wait a minute and run it again', fr: 'attendez une minute et recommencez' },
+  'doctor.broker.code': { en: 'the broker refuses the sensor (code {code})', fr: 'le broker refuse le capteur (code {code})' },
+  'doctor.broker.code.try': {
+    en: 'the log of the broker says why; MQTT 5, 3.2.2.2, lists the codes',
+    fr: 'le journal du broker dit pourquoi ; MQTT 5, 3.2.2.2, donne les codes',
+  },
   'doctor.broker.other': { en: 'something answers, but not an MQTT broker: {reason}', fr: 'quelque chose répond, mais pas un broker MQTT : {reason}' },
   'doctor.broker.other.try': { en: 'check host and port of mqtt.url', fr: 'vérifiez l’hôte et le port de mqtt.url' },
   'doctor.broker.files': { en: '{reason}', fr: '{reason}' },
