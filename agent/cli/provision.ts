@@ -44,10 +44,15 @@ export function addProvision(program: Command, t: Translate): void {
         if (options.install === undefined) request(options, t);
         else install(options, options.install, t);
       } catch (error) {
-        if (error instanceof TocsinError) throw error;
-        throw notWritten(error);
+        if (isOfFile(error)) throw notWritten(error);
+        throw error;
       }
     });
+}
+
+/** Of the system, or of ours about a file; neither one that is told already nor a defect. */
+function isOfFile(error: unknown): boolean {
+  return error instanceof Error && error.constructor === Error && !hasCode(error, /^ERR_/);
 }
 
 function notWritten(cause: unknown): ProvisionError {

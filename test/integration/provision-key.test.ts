@@ -24,6 +24,17 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     expect((await apart.provision()).stderr).toContain(`sudo mkdir -m 700 -p '${apart.at('two words')}'\n`);
   });
 
+  test('a defect is reported as one, and not as a disk that cannot be written', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => {
+      throw new TypeError('planted');
+    });
+    const { status, stderr } = await sensor.install(cert).finally(() => clock.mockRestore());
+    expect(stderr).toMatch(/^Error: TypeError: planted\n.*\nTry: report this/s);
+    expect(status).toBe(1);
+  });
+
   test.skipIf(process.getuid?.() !== 0)('an unreadable key or file is not reported as absent (needs root)', async () => {
     const sensor = await provisionedBy(operator);
     const folder = join(sensor.credentials, '..');
