@@ -51,11 +51,12 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
 
 async function commission(options: Options, again: string, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
+  const configSha256 = digestOf(options.config);
   const signer = openSigner(config.mqtt);
   const parent = resolve(options.out);
   checkParent(parent);
   const clock = systemClock();
-  const progress = openProgress(parent, config.sensor, options.config, version, clock);
+  const progress = openProgress(parent, config.sensor, configSha256, version, clock);
   const stages: Stages = { ...progress.kept };
   const screen = screenOf(process.stdout);
   const say = (line: string) => {
@@ -77,8 +78,10 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
     if (stopped || signal.aborted) throw new StoppedError(t('commission.stopped'), again);
     progress.keep(stages);
   }
+  if (digestOf(options.config) !== configSha256)
+    throw new TocsinError(`Expected ${options.config} to stay as it was during the run, got another configuration`, again, exitCodes.failure);
   const whole = stages as Complete;
-  const subject = describe(config, options.config, clock);
+  const subject = describe(config, configSha256, clock);
   const report = commissionJson(whole, subject, signer, t);
   const files = { 'report.json': `${JSON.stringify(report, null, 2)}\n`, 'report.html': commissionPage(whole, subject, signer) };
   const folder = placeSealed(parent, `commission-${config.sensor}-${subject.time.replace(/[-:]|\..*/g, '')}Z`, files, signer);
@@ -131,7 +134,11 @@ const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> =
   },
 };
 
-function describe(config: Config, path: string, clock: Clock): Subject {
+function digestOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+function describe(config: Config, configSha256: string, clock: Clock): Subject {
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
   return {
@@ -143,7 +150,7 @@ function describe(config: Config, path: string, clock: Clock): Subject {
     clockSynchronised: clock.synchronised(),
     model: { name: manifest.name, version: manifest.version, sha256: manifest.sha256 },
     thresholds: { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open },
-    configSha256: createHash('sha256').update(readFileSync(path)).digest('hex'),
+    configSha256,
   };
 }
 

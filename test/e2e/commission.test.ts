@@ -163,6 +163,17 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     expect((await run([...args, '--no-microphone']).ended).out).not.toContain('passed before the stop');
   });
 
+  test('a configuration that is changed during the run leaves no report, whose stages would be of two', async () => {
+    const { args, out, path } = sensor();
+    const running = run([...args, '--no-microphone']);
+    await running.said('2. ');
+    writeFileSync(path, `${readFileSync(path, 'utf8')}log:\n  level: warn\n`);
+    const { status, err } = await running.ended;
+    expect(err).toMatch(/^Error: Expected .*tocsin.yaml to stay as it was during the run, got another configuration\nTry: .*tocsin commission -c /);
+    expect(status).toBe(1);
+    expect(readdirSync(out)).toEqual(['commission-post-1.partial.json']);
+  });
+
   const failures: [name: string, change: (s: ReturnType<typeof sensor>) => string[], status: number, error: RegExp][] = [
     ['a missing key', (s) => keyed(s, { keyFile: join(folder, 'nowhere.key') }), 10, /Expected the private key of this sensor/],
     ['an invalid key', (s) => keyed(s, { keyFile: s.path }), 10, /Expected the private key of this sensor/],

@@ -1,10 +1,12 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { openProgress } from '../../agent/cli/commission/progress.ts';
 import { type Complete, untried, verdictOf } from '../../agent/cli/commission/report.ts';
 import { openSigner } from '../../agent/cli/commission/seal.ts';
 import { configSchema } from '../../agent/config/schema.ts';
+import { fixedClock } from '../support/samples.ts';
 
 const ok = { state: 'pass' } as unknown as Complete['privacy'][number];
 const heard: Complete['selftest'] = { ok: true, sound: 'person', latencyMs: { heard: 400, stored: 2, accepted: 5, returned: 3 } };
@@ -26,6 +28,19 @@ test.each<[string, Complete, string, string[]]>([
 ])('the verdict of commission with %s', (_name, found, verdict, open) => {
   expect(verdictOf(found)).toBe(verdict);
   expect(untried(found)).toEqual(open);
+});
+
+test('stages that an aborted run left are kept if they passed; from a file that holds no stages none are', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-progress-'));
+  const open = () => openProgress(folder, 'post-1', 'a digest', '1', fixedClock());
+  open().keep({ doctor: [], selftest: { ...heard, ok: false } });
+  expect(open().kept).toEqual({ doctor: [] });
+  const path = join(folder, 'commission-post-1.partial.json');
+  const whole = JSON.parse(readFileSync(path, 'utf8'));
+  for (const stages of [null, { doctor: 5 }, undefined]) {
+    writeFileSync(path, JSON.stringify({ ...whole, stages }));
+    expect(open().kept).toEqual({});
+  }
 });
 
 test('a sensor with a pending certificate request is told to install the certificate, not to make another request', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { placeFile } from '../../lib/place-file.ts';
 import { removeWhereItCan } from './seal.ts';
-import { passed, type StageName, type Stages, stageNames } from './stages.ts';
+import { passed, type Stages, stageNames } from './stages.ts';
 
 const freshMs = 30 * 60_000;
 
@@ -23,15 +23,14 @@ interface Progress {
   forget(): void;
 }
 
-export function openProgress(folder: string, sensor: string, configPath: string, version: string, clock: Clock): Progress {
+export function openProgress(folder: string, sensor: string, configSha256: string, version: string, clock: Clock): Progress {
   const path = join(folder, `commission-${sensor}.partial.json`);
-  const of = createHash('sha256').update(`${clock.bootId} ${version} `).update(readFileSync(configPath)).digest('hex');
+  const of = createHash('sha256').update(`${clock.bootId} ${version} ${configSha256}`).digest('hex');
   const before = readKept(path);
   const valid = before?.of === of && clock.monotonicMs() - before.beganMonotonicMs < freshMs ? before : undefined;
   const beganMonotonicMs = valid?.beganMonotonicMs ?? clock.monotonicMs();
-  const good = (stages: Stages) => Object.fromEntries(stageNames.filter((name: StageName) => passed(stages, name)).map((name) => [name, stages[name]]));
   return {
-    kept: valid ? good(valid.stages) : {},
+    kept: valid?.stages ?? {},
     keep(stages) {
       try {
         placeFile(path, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), 0o600);
@@ -43,6 +42,8 @@ export function openProgress(folder: string, sensor: string, configPath: string,
   };
 }
 
+const good = (stages: Stages): Stages => Object.fromEntries(stageNames.filter((name) => passed(stages, name)).map((name) => [name, stages[name]]));
+
 /**
  * Undefined if there is none, if it cannot be read, or if another user owns it, who could then influence the signed
  * report: the stages are run again.
@@ -52,8 +53,8 @@ function readKept(path: string): Kept | undefined {
     const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       if (fstatSync(file).uid !== process.geteuid?.()) return undefined;
-      const kept = JSON.parse(readFileSync(file, 'utf8')) as Kept;
-      return typeof kept.of === 'string' && typeof kept.beganMonotonicMs === 'number' && typeof kept.stages === 'object' ? kept : undefined;
+      const { of, beganMonotonicMs, stages } = JSON.parse(readFileSync(file, 'utf8')) as Kept;
+      return { of, beganMonotonicMs, stages: good(stages) };
     } finally {
       closeSync(file);
     }

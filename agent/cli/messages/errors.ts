@@ -237,6 +237,8 @@ export const frenchErrors: Record<string, string> = {
   "Expected the certificate of this sensor's key at {1}, got: {2}": 'Attendu le certificat de la clé de ce capteur à {1}, obtenu : {2}',
   'correct mqtt.certFile, or mqtt.keyFile': 'corrigez mqtt.certFile, ou mqtt.keyFile',
   'Expected to write into {1}, got: {2}': 'Impossible d’écrire dans {1} : {2}',
+  'Expected {1} to stay as it was during the run, got another configuration':
+    'Attendu que {1} reste inchangé pendant la réception, obtenu une autre configuration',
   'Expected to write the report into {1}, got: {2}': 'Impossible d’écrire le rapport dans {1} : {2}',
   'make room there (df -h), or name another folder: --out': 'faites-y de la place (df -h), ou nommez un autre dossier : --out',
   'name a folder that exists and that you may write to: --out': 'nommez un dossier qui existe et où vous pouvez écrire : --out',
