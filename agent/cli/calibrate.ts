@@ -144,16 +144,20 @@ function open(config: Config, wait: number): Promise<AudioSource> {
   return microphoneOpener({ ...config.microphone, silenceTimeoutSeconds: wait + 5 }, systemClock())();
 }
 
-/** The source in stretches of a quarter of a second, each overwritten after use. Ends after `seconds` of sound. */
+/**
+ * The source in stretches of a quarter of a second, each overwritten after use. Ends after `seconds` of sound. Throws
+ * an AudioError if these take more than twice as long, and ten seconds to open the microphone.
+ */
 async function* stretches(source: AudioSource, seconds: number, signal: AbortSignal) {
   const { sampleRate } = source;
   const over = new AbortController();
+  const late = AbortSignal.timeout((2 * seconds + 10) * 1000);
   const samples = new Float32Array(Math.round(sampleRate * stretchSeconds));
   let filled = 0;
   let clipped = false;
   let left = Math.round(seconds / stretchSeconds);
   try {
-    for await (const frame of source.frames(AbortSignal.any([signal, over.signal]))) {
+    for await (const frame of source.frames(AbortSignal.any([signal, over.signal, late]))) {
       for (let taken = 0; taken < frame.samples.length && left > 0; ) {
         const piece = frame.samples.subarray(taken, taken + samples.length - filled);
         samples.set(piece, filled);
@@ -168,6 +172,11 @@ async function* stretches(source: AudioSource, seconds: number, signal: AbortSig
       }
       if (left === 0) over.abort();
     }
+    if (late.aborted && left > 0)
+      throw new AudioError(
+        `Expected ${seconds} s of sound from the microphone, got less in ${2 * seconds + 10} s`,
+        'tocsin doctor says what is wrong with it; check microphone.sampleRateHz, the USB hub and its power supply',
+      );
   } finally {
     over.abort();
     samples.fill(0);

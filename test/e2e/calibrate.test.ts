@@ -63,6 +63,22 @@ test('`calibrate` stores nothing if one of two channels clips, even if the mean 
   expect(readFileSync(path, 'utf8')).toBe(before);
 });
 
+test.each(['--wait=1', '--measure'])('`calibrate %s` ends with an error if a microphone only trickles', (how) => {
+  const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
+  const path = join(home, 'tocsin.yaml');
+  writeFileSync(path, 'site: a\nsensor: b\nmicrophone: { device: odd }\nmqtt: { url: mqtt://127.0.0.1 }\n');
+  writeFileSync(join(home, 'arecord'), '#!/bin/sh\nwhile printf abcdabcd; do sleep 0.2; done\n', { mode: 0o755 }); // stands in for arecord
+  const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '-c', path, how, '--seconds', '1'], {
+    env: { ...process.env, PATH: `${home}:${process.env.PATH}` },
+    encoding: 'utf8',
+    timeout: 90_000,
+  });
+  expect({ status, stderr }).toEqual({
+    status: 4,
+    stderr: expect.stringMatching(/^Error: Expected \d+ s of sound from the microphone, got less in \d+ s\nTry: /),
+  });
+});
+
 /** Returns the configuration of a sensor that hears a file instead of a microphone. */
 function hearing(seconds: number, value = 3) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-calibrate-'));
