@@ -6,45 +6,44 @@ import type { ScoreFrame } from '../classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
-import { bundledModel } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { openLowRates } from './low-rate.ts';
+import { addModelOptions, type ModelOptions, modelSettings } from './model-options.ts';
 import { checkPage, print, printJson, printWrapped, writePage } from './output.ts';
 import { lengthTolerance, readScenes } from './scenes.ts';
 import { type Found, type Scene, scoreEvents } from './scoring.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
-interface Options {
+interface Options extends ModelOptions {
   json?: true;
   out: string;
-  model: string;
-  operatingPoint: 'balanced' | 'strict';
 }
 
 /** evaluate: what the sensor is worth on a city's own recordings. */
 export function addEvaluate(program: Command, signal: AbortSignal, t: Translate): void {
-  addCommand(program, 'evaluate', 'score the sensor on labelled scenes and write a page with plots', [
+  const command = addCommand(program, 'evaluate', 'score the sensor on labelled scenes and write a page with plots', [
     'tocsin evaluate scenes/ --out evaluation.html',
+    'tocsin evaluate scenes/ --config /etc/tocsin/tocsin.yaml',
     'tocsin evaluate scenes/ --operating-point strict --json',
   ])
     .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names', namedFile)
     .option('--json', 'the figures as one JSON object, and no page')
-    .addOption(new Option('--out <file>', 'the page').default('evaluation.html').argParser(namedFile).conflicts('json'))
-    .addOption(new Option('--model <folder>', 'model folder').default(bundledModel, 'models/street').argParser(namedFile))
-    .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']).default('balanced'))
-    .action((dir: string, options: Options) => evaluate(dir, options, signal, t));
+    .addOption(new Option('--out <file>', 'the page').default('evaluation.html').argParser(namedFile).conflicts('json'));
+  addModelOptions(command).action((dir: string, options: Options) => evaluate(dir, options, signal, t));
 }
 
 async function evaluate(dir: string, options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const scenes = readScenes(dir);
   requireFiles(dir, scenes);
   if (!options.json) requirePage(options.out, dir, scenes);
-  const classifier = await openOnnxClassifier(options.model);
+  const settings = modelSettings(options);
+  const classifier = await openOnnxClassifier(settings.path);
   const { manifest, frameSeconds } = classifier;
   const heard = new Map<string, ScoreFrame[]>();
   const lowRates = openLowRates(classifier.sampleRate, t);
@@ -59,17 +58,19 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   }
   await classifier.close();
   lowRates.tell();
-  const scoreAt = openScorer(scenes, heard, { manifest, operatingPoint: options.operatingPoint, frameSeconds });
+  const scoreAt = openScorer(scenes, heard, { manifest, settings, frameSeconds });
   const score = scoreAt({});
-  const model = `${manifest.name} ${manifest.version}`;
-  if (options.json) return printJson({ model, operatingPoint: options.operatingPoint, ...score });
+  const rules = rulesOf(manifest, settings);
+  const thresholds = { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open };
+  const evaluated = { model: `${manifest.name} ${manifest.version}`, operatingPoint: settings.operatingPoint, thresholds };
+  if (options.json) return printJson({ ...evaluated, ...score });
   const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));
   const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
   const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
   const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
   for (const line of said) printWrapped(line);
   const curves = labels.map((label) => curve(label, (open) => scoreAt({ [label]: open })));
-  writePage(options.out, evaluationPage({ model, operatingPoint: options.operatingPoint, scenes: scenes.length }, score, curves));
+  writePage(options.out, evaluationPage({ ...evaluated, scenes: scenes.length }, score, curves));
   print(t('evaluate.written', { path: options.out }));
 }
 
@@ -143,13 +144,14 @@ function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, D
 
 interface Scored {
   readonly manifest: ModelManifest;
-  readonly operatingPoint: 'balanced' | 'strict';
+  readonly settings: Pick<Config['model'], 'operatingPoint' | 'open'>;
   readonly frameSeconds: number;
 }
 
-/** Scores what was heard under thresholds of one's own, as the agent would have with the same in `model.open`. */
-export function openScorer(scenes: readonly Scene[], heard: ReadonlyMap<string, ScoreFrame[]>, { manifest, operatingPoint, frameSeconds }: Scored) {
-  return (open: Partial<Record<Label, number>>) => scoreEvents(scenes, detect(heard, rulesOf(manifest, { operatingPoint, open }), frameSeconds));
+/** Scores what was heard, as the agent would have with these settings and the given thresholds in `model.open`. */
+export function openScorer(scenes: readonly Scene[], heard: ReadonlyMap<string, ScoreFrame[]>, { manifest, settings, frameSeconds }: Scored) {
+  return (open: Partial<Record<Label, number>>) =>
+    scoreEvents(scenes, detect(heard, rulesOf(manifest, { ...settings, open: { ...settings.open, ...open } }), frameSeconds));
 }
 
 function curve(label: Label, scoreAt: (open: number) => ReturnType<typeof scoreEvents>): Curve {

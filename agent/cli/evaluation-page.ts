@@ -15,6 +15,8 @@ export const colours: Record<Label, string> = { glass_break: '#0b7285', shout: '
 interface Evaluated {
   readonly model: string;
   readonly operatingPoint: string;
+  /** In force: the site's own where it has some. */
+  readonly thresholds: Readonly<Record<Label, number>>;
   readonly scenes: number;
 }
 
@@ -35,12 +37,16 @@ table.scores{display:table;width:auto;table-layout:auto}.scores tr{display:table
 @media print{.plots{display:block}.plots>div{display:inline-block;width:49%;vertical-align:top}.scores th:nth-child(n){font-size:inherit}}
 `;
 
-const columns = ['label', 'reference', 'hits', 'falseAlarms', 'repeats', 'recall', 'precision', 'f1'] as const;
+const columns = ['label', 'threshold', 'reference', 'hits', 'falseAlarms', 'repeats', 'recall', 'precision', 'f1'] as const;
 
-function section({ model, operatingPoint, scenes }: Evaluated, score: Score, curves: readonly Curve[], t: Translate): string {
+function section({ model, operatingPoint, thresholds, scenes }: Evaluated, score: Score, curves: readonly Curve[], t: Translate): string {
   const rows = labels.map((label) => {
     const { reference, hit, falseAlarm, repeat, recall, precision, f1 } = score.perLabel[label];
-    const cells = [...[reference, hit, falseAlarm, repeat].map(String), ...[recall, precision, f1].map((share) => t.number(share, 2))];
+    const cells = [
+      t.number(thresholds[label], 2),
+      ...[reference, hit, falseAlarm, repeat].map(String),
+      ...[recall, precision, f1].map((share) => t.number(share, 2)),
+    ];
     return `<tr><th>${h(t(`label.${label}`))}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
   const most = mostAlarms(score, curves);

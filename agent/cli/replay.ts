@@ -1,48 +1,40 @@
 import { SingleBar } from 'cli-progress';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf } from '../classify/rules.ts';
-import { bundledModel, loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
-import { configSchema } from '../config/schema.ts';
 import type { Detection } from '../events/event-detector.ts';
 import { AudioError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
-import { addCommand, namedFile } from './command.ts';
+import { addCommand } from './command.ts';
 import { openLowRates } from './low-rate.ts';
+import { addModelOptions, type ModelOptions, modelSettings } from './model-options.ts';
 import { print, printWrapped, reportError, screenOf, wrap } from './output.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
-interface ReplayOptions {
+interface ReplayOptions extends ModelOptions {
   json?: true;
-  config?: string;
-  model?: string;
-  operatingPoint?: 'balanced' | 'strict';
 }
 
 /** replay: the same pipeline over audio files, as fast as the machine can. Nothing is stored or published. */
 export function addReplay(program: Command, signal: AbortSignal, t: Translate): void {
-  addCommand(program, 'replay', 'recognise sounds in audio files (wav, flac, ogg, mp3)', [
+  const command = addCommand(program, 'replay', 'recognise sounds in audio files (wav, flac, ogg, mp3)', [
     'tocsin replay street.flac',
     'tocsin replay *.wav --json > events.ndjson',
     'tocsin replay street.flac --operating-point strict',
   ])
     .argument('<file...>', 'audio files')
-    .option('--json', 'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence')
-    .option('-c, --config <file>', 'take model and thresholds from this configuration', namedFile)
-    .option('--model <folder>', 'model folder', namedFile)
-    .addOption(new Option('--operating-point <name>', 'thresholds of the manifest').choices(['balanced', 'strict']))
-    .action((files: string[], options: ReplayOptions) => replay(files, options, signal, t));
+    .option('--json', 'one JSON object a line: file, label, onsetSeconds, offsetSeconds, confidence');
+  addModelOptions(command).action((files: string[], options: ReplayOptions) => replay(files, options, signal, t));
 }
 
 async function replay(files: string[], options: ReplayOptions, signal: AbortSignal, t: Translate): Promise<void> {
-  const settings = options.config !== undefined ? loadConfig(options.config).model : configSchema.shape.model.parse({ path: bundledModel });
-  const classifier = await openOnnxClassifier(options.model ?? settings.path);
-  const operatingPoint = options.operatingPoint ?? settings.operatingPoint;
-  const rules = rulesOf(classifier.manifest, { ...settings, operatingPoint });
+  const settings = modelSettings(options);
+  const classifier = await openOnnxClassifier(settings.path);
+  const rules = rulesOf(classifier.manifest, settings);
   const bar = process.stderr.isTTY ? openBar(files.length, t) : undefined;
   const { columns } = screenOf(process.stdout);
   const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
@@ -93,7 +85,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
       `Expected sound in ${files.length} files, got ${refused} that could not be read: each is named above`,
       'correct those files, then run the command on them again',
     );
-  if (recognised === 0 && !options.json) printWrapped(t('replay.none', { point: operatingPoint }), process.stderr);
+  if (recognised === 0 && !options.json) printWrapped(t('replay.none', { point: settings.operatingPoint }), process.stderr);
 }
 
 function asJson(file: string, { label, onsetSeconds, offsetSeconds, confidence }: Detection): string {

@@ -85,6 +85,7 @@ _tocsin() {
     'replay:--operating-point') _tocsin_words 'balanced strict'; return ;;
     'replay:--lang') _tocsin_words 'en fr'; return ;;
     'evaluate:--out') _tocsin_paths file; return ;;
+    'evaluate:-c' | 'evaluate:--config') _tocsin_paths file; return ;;
     'evaluate:--model') _tocsin_paths folder; return ;;
     'evaluate:--operating-point') _tocsin_words 'balanced strict'; return ;;
     'evaluate:--lang') _tocsin_words 'en fr'; return ;;
@@ -123,7 +124,7 @@ _tocsin() {
     'listen') options='-c --config --lang -h --help' words='' ;;
     'deliver') options='-c --config --lang -h --help' words='' ;;
     'replay') options='--json -c --config --model --operating-point --lang -h --help' words='' files=file ;;
-    'evaluate') options='--json --out --model --operating-point --lang -h --help' words='' files=folder ;;
+    'evaluate') options='--json --out -c --config --model --operating-point --lang -h --help' words='' files=folder ;;
     'bench') options='--seconds --model --json --lang -h --help' words='' ;;
     'completion') options='--lang -h --help' words='bash zsh fish' ;;
     'man') options='--lang -h --help' words='' ;;

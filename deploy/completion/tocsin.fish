@@ -170,6 +170,7 @@ complete -c tocsin -n '__tocsin_at "replay"' -s h -l help -d 'display help for c
 complete -c tocsin -n '__tocsin_at "replay"' -F
 complete -c tocsin -n '__tocsin_at "evaluate"' -l json -d 'the figures as one JSON object, and no page'
 complete -c tocsin -n '__tocsin_at "evaluate"' -l out -r -F -d 'the page'
+complete -c tocsin -n '__tocsin_at "evaluate"' -s c -l config -r -F -d 'take model and thresholds from this configuration'
 complete -c tocsin -n '__tocsin_at "evaluate"' -l model -x -a '(__fish_complete_directories)' -d 'model folder'
 complete -c tocsin -n '__tocsin_at "evaluate"' -l operating-point -x -a 'balanced strict' -d 'thresholds of the manifest'
 complete -c tocsin -n '__tocsin_at "evaluate"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'

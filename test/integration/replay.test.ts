@@ -58,6 +58,25 @@ test('`replay` and `evaluate` report recordings sampled below the model rate', (
   ]);
 });
 
+test("`evaluate --config` scores a site's own thresholds, as `replay` takes them, and says which these are", () => {
+  const config = file('tocsin.yaml', 'site: a\nsensor: b\nmqtt: {url: mqtt://localhost}\nmodel: {operatingPoint: strict, open: {glass_break: 1, bang: 0.5}}\n');
+  const events = [
+    { onset: 1.5, offset: 2, label: 'glass_break' },
+    { onset: 3.5, offset: 4, label: 'bang' },
+  ];
+  file('scenes.json', JSON.stringify([{ file: 'selftest.wav', seconds: 5, events }]));
+  file('selftest.wav', mono);
+  const hits = (...options: string[]) => {
+    const { perLabel, operatingPoint, thresholds } = JSON.parse(run('evaluate', folder, '--json', ...options).stdout);
+    return [operatingPoint, thresholds.bang, perLabel.glass_break.hit, perLabel.bang.hit];
+  };
+  const { balanced, strict } = JSON.parse(run('model', '--json').stdout).operatingPoints;
+  expect(hits()).toEqual(['balanced', balanced.labels.bang.open, 1, 1]);
+  expect(hits('--operating-point', 'strict')).toEqual(['strict', strict.labels.bang.open, 1, 0]);
+  expect(hits('--config', config)).toEqual(['strict', 0.5, 0, 1]);
+  expect(run('replay', join(folder, 'selftest.wav'), '--json', '--config', config).stdout).toMatch(/^.*"bang".*\n$/);
+});
+
 test('an unreadable file does not prevent the replay of the others', () => {
   const { status, stdout, stderr } = run('replay', file('bad.wav', 'no sound'), join(folder, 'gone.wav'), 'deploy/selftest.wav', '--json');
   expect(status).toBe(4);

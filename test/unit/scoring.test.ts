@@ -21,6 +21,8 @@ const scenes: Scene[] = [
   },
   { file: 'b', seconds: 1800, events: [{ onset: 5, offset: 6, kind: '<dishes>' }] },
 ];
+const settings = { operatingPoint: 'balanced' as const, open: {} };
+const evaluated = { model: 'a 1.0.0', operatingPoint: 'balanced', thresholds: { glass_break: 0.6, shout: 0.7, bang: 0.85 }, scenes: 2 };
 const at = (file: string, label: Found['label'], onsetSeconds: number, confidence = 0.9): Found => ({
   file,
   label,
@@ -46,7 +48,7 @@ test('other thresholds are scored with the close threshold of the model, as the 
     Array.from({ length: 25 }, (_, k) => ({ scores: [0, 0, score], endSeconds: i + (k + 1) / 25, scoredSeconds: i + 1 })),
   );
   const scene: Scene = { file: 'c', seconds: 60, events: [{ onset: 30, offset: 31, label: 'bang', snr: 20 }] };
-  const scoreAt = openScorer([scene], new Map([['c', heard]]), { manifest, operatingPoint: 'balanced', frameSeconds: 0.04 });
+  const scoreAt = openScorer([scene], new Map([['c', heard]]), { manifest, settings, frameSeconds: 0.04 });
   const bangs = (open?: number) => scoreAt(open === undefined ? {} : { bang: open }).perLabel.bang.falseAlarm;
   expect([bangs(), bangs(0.9), bangs(0.7), bangs(0.2)]).toEqual([1, 1, 1, 1]);
   Object.assign(manifest.operatingPoints.balanced.labels.bang, { close: 0.5 });
@@ -58,7 +60,7 @@ test('latency is measured up to the end of the hop whose scores confirmed the so
   const hop = (end: number, score: number) => [0.04, 0].map((before) => ({ scores: [0, 0, score], endSeconds: end - 0.24 - before, scoredSeconds: end }));
   const heard = [...hop(1.08, 0), ...hop(1.16, 1), ...hop(1.24, 1), ...hop(3, 0)];
   const scene: Scene = { file: 'c', seconds: 60, events: [{ onset: 0.9, offset: 1, label: 'bang' }] };
-  const { latencySeconds } = openScorer([scene], new Map([['c', heard]]), { manifest, operatingPoint: 'balanced', frameSeconds: 0.04 })({});
+  const { latencySeconds } = openScorer([scene], new Map([['c', heard]]), { manifest, settings, frameSeconds: 0.04 })({});
   expect(latencySeconds?.median).toBeCloseTo(1.16 - 0.9);
 });
 
@@ -90,7 +92,7 @@ test('the report omits the rate in quiet hours and the latency if the scenes do 
   expect(busy).toMatchObject({ falseAlarmsPerHour: 2, quietHours: 0 });
   expect(busy).not.toHaveProperty('falseAlarmsPerHourQuiet');
   expect(busy).not.toHaveProperty('latencySeconds');
-  const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, busy, [
+  const page = evaluationPage({ ...evaluated, scenes: 1 }, busy, [
     { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
   ]);
   expect(page).toContain('2.0 false alarms an hour over 0.50 h; no scene is without a sound to be reported.');
@@ -165,13 +167,13 @@ test('the report lists recall in ascending order of level', () => {
     ['-12', 1],
     ['-5', 0],
   ]);
-  const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, score, []);
+  const page = evaluationPage({ ...evaluated, scenes: 1 }, score, []);
   expect(page).toMatch(/-12 dB: 1\.00.*-5 dB: 0\.00.*, 0 dB: 0\.00.* 12 dB: 0\.00/);
 });
 
 test('the report does not round the hours of a short scene to 0.00 h', () => {
   const short = scoreEvents([{ file: 'c', seconds: 8, events: [] }], [at('c', 'bang', 1)]);
-  const page = evaluationPage({ model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 1 }, short, []);
+  const page = evaluationPage({ ...evaluated, scenes: 1 }, short, []);
   expect(page).toContain('450.0 false alarms an hour over 0.0022 h; 450.0 an hour in the 0.0022 h of scenes');
 });
 
@@ -195,8 +197,7 @@ test('a false alarm cause is counted even if it is named `constructor`', () => {
 });
 
 test('the evaluation page is self-contained, in both languages, and escapes what it shows', () => {
-  const evaluated = { model: 'a & b 1.0.0', operatingPoint: 'balanced', scenes: 2 };
-  const page = evaluationPage(evaluated, scoreEvents(scenes, [at('a', 'shout', 9.5), at('b', 'glass_break', 5.5)]), [
+  const page = evaluationPage({ ...evaluated, model: 'a & b 1.0.0' }, scoreEvents(scenes, [at('a', 'shout', 9.5), at('b', 'glass_break', 5.5)]), [
     { label: 'bang', points: [{ threshold: 0.5, recall: 0.5, precision: 0.5, f1: 0.5, falseAlarmsPerHour: 2 }] },
   ]);
   expect(page).toContain('a &#38; b 1.0.0');
@@ -230,7 +231,6 @@ const swept = (label: Label, rates: readonly number[], best: number) => ({
   points: rates.map((falseAlarmsPerHour, i) => ({ threshold: i / 20, recall: 0.5, precision: 0.5, f1: i === best ? 0.7 : 0.1, falseAlarmsPerHour })),
 });
 const curves = [swept('bang', [380, 90, 41, 25, 3], 3), swept('shout', [300, 10, 0], 1)];
-const evaluated = { model: 'a 1.0.0', operatingPoint: 'balanced', scenes: 2 };
 
 test('the false alarm axis ends at twice the rate of the best or current thresholds, and the page says what is left out', () => {
   const [, english = ''] = evaluationPage(evaluated, scoreEvents(scenes, []), curves).split('<section').slice(1);

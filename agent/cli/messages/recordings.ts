@@ -38,6 +38,7 @@ export const recordings = {
     fr: 'Dans ces scènes, rien de : {list}. Dans la moyenne macro cela compte pour 0, quoi que fasse le capteur.',
   },
   'evaluation.label': { en: 'label', fr: 'étiquette' },
+  'evaluation.threshold': { en: 'threshold', fr: 'seuil' },
   'evaluation.reference': { en: 'in the scenes', fr: 'dans les scènes' },
   'evaluation.hits': { en: 'recognised', fr: 'reconnus' },
   'evaluation.falseAlarms': { en: 'false alarms', fr: 'fausses alertes' },
