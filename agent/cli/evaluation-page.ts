@@ -32,9 +32,10 @@ export function evaluationPage(evaluated: Evaluated, score: Score, curves: reado
 const ownStyle = `
 table.scores{display:table;width:auto;table-layout:auto}.scores tr{display:table-row;border:0}.scores thead{display:table-header-group}.scores tbody{display:table-row-group}
 .scores th:nth-child(n),.scores td{display:table-cell;width:auto;padding:.25rem 0 .25rem .9rem;text-align:right;vertical-align:baseline;border-top:1px solid #dee2e6}
-.scores th:nth-child(1){text-align:left;padding-left:0}.scores thead th:nth-child(n){border:0}.wide{overflow-x:auto;white-space:nowrap}p{overflow-wrap:anywhere}
+.scores th:nth-child(1){text-align:left;padding-left:0}.scores thead :nth-child(n){border:0}.wide{overflow-x:auto;white-space:nowrap}p{overflow-wrap:anywhere}
 .plots{display:flex;flex-wrap:wrap;gap:0 1.5rem}.plots svg{max-width:100%;height:auto}.plots h2{font-size:1rem}
-@media print{.plots{display:block}.plots>div{display:inline-block;width:49%;vertical-align:top}.scores th:nth-child(n){font-size:inherit}}
+.values th:nth-child(n),.values td{padding-left:.4rem}.values tr :nth-child(4n+2){padding-left:1rem}summary{cursor:pointer;margin-top:1rem}
+@media print{details:not([open]){display:none}.values{font-size:10px}.plots{display:block}.plots>div{display:inline-block;width:49%;vertical-align:top}.scores th:nth-child(n){font-size:inherit}}
 `;
 
 const columns = ['label', 'threshold', 'reference', 'hits', 'falseAlarms', 'repeats', 'recall', 'precision', 'f1'] as const;
@@ -97,7 +98,28 @@ function section({ model, operatingPoint, thresholds, scenes }: Evaluated, score
 ${figures.map((figure) => `<p>${h(figure)}</p>`).join('\n')}
 <div class="plots"><div><h2>${h(t('evaluation.plot.precision'))}</h2>${precision}</div>
 <div><h2>${h(t('evaluation.plot.alarms'))}</h2>${alarms}${beyond ? `<p><small>${h(t('evaluation.plot.beyond', { most }))}</small></p>` : ''}</div></div>
+${valueTable(curves, t)}
 </section>`;
+}
+
+const measures = ['recall', 'precision', 'f1', 'falseAlarms'] as const;
+
+/** The points of the plots in figures: for those who use no mouse, or read a print. Printed where it was opened. */
+function valueTable(curves: readonly Curve[], t: Translate): string {
+  const heads = curves.map(({ label }) => `<th colspan="${measures.length}" scope="colgroup">${h(t(`label.${label}`))}</th>`);
+  const names = curves.flatMap(() =>
+    measures.map((name) => `<th scope="col">${h(t(name === 'falseAlarms' ? 'evaluation.hourly' : `evaluation.${name}`))}</th>`),
+  );
+  const rows = (curves[0]?.points ?? []).map(({ threshold }, i) => {
+    const cells = curves.flatMap(({ points }) => {
+      const { recall = 0, precision = 0, f1 = 0, falseAlarmsPerHour = 0 } = points[i] ?? {};
+      return [...[recall, precision, f1].map((share) => t.number(share, 2)), t.number(falseAlarmsPerHour, 1)];
+    });
+    return `<tr><th scope="row">${t.number(threshold, 2)}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+  });
+  return `<details><summary>${h(t('evaluation.values'))}</summary>
+<div class="wide"><table class="scores values"><thead><tr><td></td>${heads.join('')}</tr><tr><th scope="col">${h(t('evaluation.threshold'))}</th>${names.join('')}</tr></thead>
+<tbody>${rows.join('')}</tbody></table></div></details>`;
 }
 
 /** Two decimals, and two digits where that would be next to nothing: a rate over 0.00 h is none. */

@@ -67,6 +67,8 @@ export const recordings = {
   'evaluation.plot.precision': { en: 'Precision and recall, as the threshold moves', fr: 'Précision et rappel, quand le seuil varie' },
   'evaluation.plot.alarms': { en: 'F1 against false alarms, as the threshold moves', fr: 'F1 et fausses alertes, quand le seuil varie' },
   'evaluation.plot.threshold': { en: 'threshold {threshold}', fr: 'seuil {threshold}' },
+  'evaluation.values': { en: 'The values of the plots', fr: 'Les valeurs des courbes' },
+  'evaluation.hourly': { en: 'false/h', fr: 'fausses/h' },
   'evaluation.plot.beyond': {
     en: 'Thresholds with more than {most} false alarms an hour are left out.',
     fr: 'Les seuils à plus de {most} fausses alertes par heure sont omis.',
