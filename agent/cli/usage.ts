@@ -1,19 +1,22 @@
 import type { Command, CommanderError } from 'commander';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { catalogue, type MessageKey, type Translate, translateError } from './translate.ts';
 
 /** What commander says of a wrong call, in the language, with the help of that very command as the hint. */
 export function usageError(error: CommanderError, refusing: Command, t: Translate): TocsinError {
   const command = /Argument$|conflictingOption$/.test(error.code) ? named(refusing) : refusing;
   const [first] = command.args;
+  const excess = error.code === 'commander.excessArguments' && command.registeredArguments.length === 0;
+  const config = excess && first !== undefined && /\.ya?ml$/.test(first) && command.options.some(({ long }) => long === '--config');
   // a command that does something itself takes a misspelt one below it for an argument
-  const misspelt = error.code === 'commander.excessArguments' && command.registeredArguments.length === 0 && command.commands.length > 0 && first;
-  const said = misspelt ? t('usage.unknownCommand', { what: `'${first}'` }) : usageMessage(error, t);
+  const misspelt = excess && !config && command.commands.length > 0 && first;
+  const said = misspelt ? t('usage.unknownCommand', { what: `'${first}'` }) : usageMessage(error, command, t);
   const meant = /\(Did you mean (?:one of )?(.+?)\?\)/.exec(error.message)?.[1];
   const known = misspelt ? command.commands.map((below) => below.name()).filter((name) => name !== 'help') : (meant?.split(', ') ?? []);
   const whole = known.length === 0 ? said : `${said}${t('usage.meant', { meant: known.map((name) => `'${name}'`).join(', ') })}`;
   const only = known.length === 1 && (misspelt || error.code === 'commander.unknownCommand') ? ` ${known[0]}` : '';
-  const hint = `${pathOf(command)}${only} --help`;
+  const hint = config ? `${pathOf(command)} -c ${shellWord(first)}` : `${pathOf(command)}${only} --help`;
   return new TocsinError(whole, hint, exitCodes.usage);
 }
 
@@ -39,7 +42,7 @@ function pathOf(command: Command): string {
 }
 
 /** Commander's own messages: their kind is in the code, and what they speak of stands between quotes. */
-function usageMessage(error: CommanderError, t: Translate): string {
+function usageMessage(error: CommanderError, { args, registeredArguments }: Command, t: Translate): string {
   const key = `usage.${error.code.replace('commander.', '')}`;
   const plain = error.message.replace(/^error: /, '').replace(/\n?\(Did you mean .*\)$/s, '');
   const quoted = plain.match(/'[^']*'/g);
@@ -49,7 +52,7 @@ function usageMessage(error: CommanderError, t: Translate): string {
   }
   if (!(key in catalogue) || quoted === null) return plain;
   const what = error.code === 'commander.conflictingOption' ? quoted.join(', ') : (quoted[0] as string);
-  return t.of({ key: key as MessageKey, values: { what } });
+  return t.of({ key: key as MessageKey, values: { what, got: `'${args[registeredArguments.length]}'` } });
 }
 
 /**

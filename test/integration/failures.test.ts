@@ -86,9 +86,10 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['help config chek', usage, /unknown command 'chek'; did you mean 'check'\?\nTry: tocsin config check --help$/m],
   ['help status twice', usage, /unknown command 'twice'\nTry: tocsin status --help$/m],
   ['config help shew', usage, /unknown command 'shew'; did you mean 'show'\?/],
-  ['status too many', usage, /too many arguments for 'status'/],
+  ['status too many', usage, /too many arguments for 'status', from 'too' on\nTry: tocsin status --help/],
+  ['config check tocsin.yaml', usage, /too many arguments for 'check', from 'tocsin.yaml' on\nTry: tocsin config check -c tocsin.yaml/],
   ['replay', usage, /missing required argument 'file'/],
-  ['model --json a b', usage, /too many arguments/],
+  ['model --json a b.yaml', usage, /too many arguments for 'model', from 'b.yaml' on\nTry: tocsin model --help/],
   ['status -c', usage, /'-c, --config <file>' needs a value/],
   ...['doctor', 'model', 'replay deploy/selftest.wav'].map((command): [string, number, RegExp] => [
     `${command} -c `,

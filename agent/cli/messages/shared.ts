@@ -8,7 +8,7 @@ export const shared = {
   'usage.unknownOption': { en: 'unknown option {what}', fr: 'option inconnue {what}' },
   'usage.missingArgument': { en: 'missing required argument {what}', fr: 'il manque l’argument {what}' },
   'usage.optionMissingArgument': { en: 'the option {what} needs a value', fr: 'l’option {what} demande une valeur' },
-  'usage.excessArguments': { en: 'too many arguments for {what}', fr: 'trop d’arguments pour {what}' },
+  'usage.excessArguments': { en: 'too many arguments for {what}, from {got} on', fr: 'trop d’arguments pour {what}, à partir de {got}' },
   'usage.invalidArgument': { en: '{what}: {expected}, got {got}', fr: '{what} : {expected}, obtenu {got}' },
   'usage.missingMandatoryOptionValue': { en: 'missing option {what}', fr: 'il manque l’option {what}' },
   'usage.conflictingOption': { en: 'these options cannot be used together: {what}', fr: 'ces options ne vont pas ensemble : {what}' },
