@@ -171,6 +171,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['the request in place of the key', () => secured(requested(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],
     ['an expired sensor certificate', () => secured(link().own.expired, link().brokers.good.url), 'dates', 'fail', 'dates.expired'],
     ['a sensor certificate that is not valid yet', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
+    ['no authority file, and no TLS to need it', () => ({ mqtt: { caFile: '/nowhere.pem' } }), 'dates', 'fail', 'dates.absent'],
     ['an authority file without a certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
     ['an expired authority', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
     ['an expired authority followed by the valid one', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],

@@ -11,7 +11,7 @@ import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { linkTest } from '../../events/event.ts';
 import { closedForm } from '../../events/published.ts';
-import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
+import { BrokerError, hasCode, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
 import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
@@ -150,6 +150,7 @@ const dates: Check = {
         spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
       } catch (error) {
         if (isDenied(error)) return fail('doctor.forbidden', { path });
+        if (hasCode(error, /^ENOENT$/)) return fail('doctor.dates.absent', { whose: text(`doctor.dates.${whose}`), path });
         return fail('doctor.dates.unreadable', { whose: text(`doctor.dates.${whose}`), reason: messageOf(error) });
       }
     }

@@ -41,8 +41,8 @@ export const doctorLink = {
   },
   'doctor.tls.files': { en: '{reason}', fr: '{reason}' },
   'doctor.tls.files.try': {
-    en: 'put the file there, readable by the service: ls -l /etc/tocsin',
-    fr: 'placez le fichier, lisible par le service : ls -l /etc/tocsin',
+    en: 'sudo tocsin provision --install puts certificate and authority there; any other file by hand, readable by the service',
+    fr: 'sudo tocsin provision --install y place certificat et autorité ; tout autre fichier à la main, lisible par le service',
   },
   'doctor.tls.notCertificate': { en: '{setting} holds no certificate that can be read: {what}', fr: '{setting} n’a pas de certificat lisible : {what}' },
   'doctor.tls.notCertificate.try': {
@@ -108,6 +108,11 @@ export const doctorLink = {
   },
   'doctor.dates.early': { en: '{whose} is valid only from {date}', fr: '{whose} ne vaut qu’à partir du {date}' },
   'doctor.dates.early.try': { en: 'set the clock: sudo timedatectl set-ntp true', fr: 'réglez l’horloge : sudo timedatectl set-ntp true' },
+  'doctor.dates.absent': { en: '{whose} is not at {path}', fr: '{whose} n’est pas à {path}' },
+  'doctor.dates.absent.try': {
+    en: 'sudo tocsin provision makes the request for it; its --install puts certificate and authority there',
+    fr: 'sudo tocsin provision en fait la demande ; son option --install y place certificat et autorité',
+  },
   'doctor.dates.unreadable': { en: '{whose} cannot be read: {reason}', fr: '{whose} est illisible : {reason}' },
   'doctor.dates.unreadable.try': { en: 'install it again as PEM, readable by the service', fr: 'réinstallez-le en PEM, lisible par le service' },
 
