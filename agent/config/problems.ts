@@ -9,7 +9,8 @@ export function problemsOf(issue: z.core.$ZodIssue, root: unknown): string[] {
   const path = named(issue.path);
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => `${named([...issue.path, key])}: expected no such key, got ${show(valueAt(root, [...issue.path, key]), key)}`);
-  return [`${path || '(file)'}: expected ${expectedOf(issue)}, got ${show(valueAt(root, issue.path))}`];
+  const value = valueAt(root, issue.path);
+  return [`${path || '(file)'}: expected ${expectedOf(issue, value)}, got ${show(value)}`];
 }
 
 const kinds: Readonly<Record<string, string>> = {
@@ -22,7 +23,8 @@ const kinds: Readonly<Record<string, string>> = {
   record: 'a group of keys',
 };
 
-function expectedOf(issue: z.core.$ZodIssue): string {
+function expectedOf(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.code === 'invalid_type' && issue.expected === 'string' && /number|boolean/.test(typeof value)) return 'text, between quotes';
   if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
   if (issue.code === 'too_small' && issue.origin !== 'string') return `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
   if (issue.code === 'too_small') return 'some text';

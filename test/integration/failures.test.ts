@@ -247,7 +247,7 @@ test('an error about a file to explain is translated to French, in one line', as
   expect((await run(`events explain . -c ${good}`, 'fr')).stderr).toContain('obtenu\u00a0: c’est un dossier (EISDIR)');
   expect(await said('a.json', 'nothing')).toMatch(/dans .*a\.json, obtenu\u00a0: \(file\)\u00a0: attendu du JSON, obtenu "nothing"$/);
   expect(await said('b.json', '{}')).toMatch(/obtenu\u00a0: specversion\u00a0: attendu l’une des valeurs "1.0", obtenu rien$/);
-  expect(await said('c.json', '{"specversion":"1.0","id":1}')).toMatch(/obtenu\u00a0: id\u00a0: attendu un texte, obtenu 1$/);
+  expect(await said('c.json', '{"specversion":"1.0","id":1}')).toMatch(/obtenu\u00a0: id\u00a0: attendu un texte, entre guillemets, obtenu 1$/);
 });
 
 test('`help` shows the help of the named subcommand', async () => {

@@ -162,7 +162,7 @@ test('a secret written into the configuration file is refused, and the message, 
     expect(said).toContain(line);
   const token = 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMw';
   expect(problemsOf({ ...minimal, mqtt: { url: `mqtt://localhost/${token}`, certFile: 'a', keyFile: 'b' } })).toMatch(/together with certFile, got (?!.*c2Vj)/);
-  expect(problemsOf({ ...minimal, mqtt: { ...minimal.mqtt, passwordFile: 7 } })).toContain('mqtt.passwordFile: expected text, got 7');
+  expect(problemsOf({ ...minimal, mqtt: { ...minimal.mqtt, passwordFile: 7 } })).toContain('mqtt.passwordFile: expected text, between quotes, got 7');
 });
 
 function loaded(text: string): string {

@@ -50,7 +50,7 @@ test.each<[string, unknown, RegExp]>([
   ['a time below 0', withEvent({ onset: -1 }), /0\.events\.0\.onset: expected at least 0, got -1/],
   ['an offset before the onset', withEvent({ onset: 3 }), /0\.events\.0\.offset: expected no less than the onset, got 2/],
   ['an onset after the end of the scene', withEvent({ onset: 61, offset: 62 }), /0\.events\.0\.onset: expected no more than the seconds of its scene, got 61/],
-  ['a kind that is not text', withEvent({ kind: 7 }), /0\.events\.0\.kind: expected text, got 7/],
+  ['a kind that is not text', withEvent({ kind: 7 }), /0\.events\.0\.kind: expected text, between quotes, got 7/],
   ['a length of 0', [{ ...scene, seconds: 0 }], /0\.seconds: expected more than 0, got 0/],
   ['a length below 0', [{ ...scene, seconds: -60 }], /0\.seconds: expected more than 0, got -60/],
   ['a file twice', [scene, scene], /1\.file: expected each file once, got "a\.wav"/],

@@ -3,6 +3,7 @@ export const keyErrors: Record<string, string> = {
   'expected JSON': 'attendu du JSON',
   'expected text of the form {1}': 'attendu un texte de la forme {1}',
   'expected text': 'attendu un texte',
+  'expected text, between quotes': 'attendu un texte, entre guillemets',
   'expected some text': 'attendu un texte non vide',
   'expected text of one line, without control characters': 'attendu un texte d’une ligne, sans caractère de contrôle',
   'expected a number': 'attendu un nombre',
