@@ -24,6 +24,15 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     expect((await apart.provision()).stderr).toContain(`sudo mkdir -m 700 -p '${apart.at('two words')}'\n`);
   });
 
+  test('a path that was mistyped is to be checked; where no authority is known yet, one is to be named', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const hint = async (...args: string[]) => /^Try: (.*)$/m.exec((await sensor.provision('--install', ...args)).stderr)?.[1];
+    expect(await hint(`${cert}.none`, '--ca', operator.ca)).toMatch(/^check the path/);
+    expect(await hint(cert, '--ca', `${operator.ca}.none`)).toMatch(/^check the path/);
+    expect(await hint(cert)).toMatch(/^sudo tocsin provision --install sensor.pem --ca ca.pem$/);
+  });
+
   test('a defect is reported as one, and not as a disk that cannot be written', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);

@@ -34,7 +34,10 @@ export function installCertificate(
   const certificates = parse(readText(files.certificate), files.certificate);
   const authorityPath = files.authority ?? paths.authority;
   // joined without a newline between them OpenSSL reads none, and the sensor would trust no broker
-  const authorityText = readText(authorityPath).replaceAll('-----END CERTIFICATE----------BEGIN', '-----END CERTIFICATE-----\n-----BEGIN');
+  const authorityText = readText(authorityPath, files.authority !== undefined).replaceAll(
+    '-----END CERTIFICATE----------BEGIN',
+    '-----END CERTIFICATE-----\n-----BEGIN',
+  );
   const authorities = parse(authorityText, authorityPath);
   const { leaf, waits } = findOwn(certificates, paths, nowMs);
   const between = certificates.filter((one) => !one.publicKey.equals(leaf.publicKey));
@@ -121,11 +124,12 @@ function holds(path: string, text: string): boolean {
   return existsSync(path) && readFileSync(path, 'utf8') === text;
 }
 
-function readText(path: string): string {
+function readText(path: string, named = true): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    const hint = isDenied(cause) ? 'run it again with sudo' : 'sudo tocsin provision --install sensor.pem --ca ca.pem';
+    const otherwise = named ? 'check the path: ls shows what is there' : 'sudo tocsin provision --install sensor.pem --ca ca.pem';
+    const hint = isDenied(cause) ? 'run it again with sudo' : otherwise;
     throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, hint, { cause });
   }
 }
