@@ -6,11 +6,11 @@ const seconds = 5; // time for reads that fail
 const together = 1000; // rows read at once: months of events do not fit in the memory of a service
 
 /**
- * Runs `work`; undefined if the damaged file is to blame. Throws momentary errors: no space for shared memory, or a
- * lock.
+ * Runs `work`; undefined if the damaged file is to blame. Throws momentary errors: no memory, no space for shared
+ * memory, or a lock.
  */
 export function reading<T>(work: () => T): T | undefined {
-  return unless(/^SQLITE_(FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
+  return unless(/^SQLITE_(NOMEM|FULL|BUSY|LOCKED|PROTOCOL|CANTOPEN|IOERR(?!_(READ|SHORT_READ|CORRUPTFS|DATA)$))/, work);
 }
 
 /**
@@ -31,12 +31,12 @@ export function isOfPlainTables(db: SqliteDatabase): boolean {
   return reading(() => db.prepare(sql).all().length) !== 1;
 }
 
-/** Undefined for an error with an SQLite code that is not `thrown`. */
+/** Undefined for an error with an SQLite code that is not `thrown`. Without memory, better-sqlite3 throws one without. */
 function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
-    if (hasCode(error, thrown)) throw error;
+    if (!hasCode(error, /^SQLITE_/) || hasCode(error, thrown)) throw error;
     return undefined;
   }
 }

@@ -99,7 +99,7 @@ test('an outbox that another process is writing to is not set aside, since its w
   expect(recoveredOutbox(path, id).kept).toEqual(range(101, stored));
 });
 
-test.each(['FULL', 'LOCKED', 'PROTOCOL', 'CANTOPEN', 'IOERR_SHMSIZE', 'IOERR_LOCK'])(
+test.each(['NOMEM', 'FULL', 'LOCKED', 'PROTOCOL', 'CANTOPEN', 'IOERR_SHMSIZE', 'IOERR_LOCK'])(
   'an outbox with a temporary error on opening (SQLITE_%s) is not set aside',
   (what) => {
     leaveOutbox(path);
