@@ -80,11 +80,13 @@ export function openClock(source: ClockSource): Clock {
       const { setMs, hardwareMs: hardware } = source.evidence();
       const first = lookedMs === Number.NEGATIVE_INFINITY;
       at = readBoth(); // read after the evidence: the next look finds a clock that was set in between
+      // a daemon's timestamp counts only if, by the present wall clock, it is within this boot, since the last look
+      // and not in the future: else the clock has jumped since
+      const earliestMs = Math.max(at.difference, at.wall - (at.now - lookedMs)) - stepMs;
       lookedMs = at.now;
       if (differs(at.difference, difference)) steadySinceMs = at.now;
       difference = at.difference;
-      // a daemon's timestamp counts only if, by the present wall clock, it is within this boot and not in the future
-      const fits = setMs !== undefined && setMs !== seenSetMs && setMs >= at.difference - stepMs && setMs <= at.wall + stepMs;
+      const fits = setMs !== undefined && setMs !== seenSetMs && setMs >= earliestMs && setMs <= at.wall + stepMs;
       const agrees = hardware !== undefined && Math.abs(hardware - at.wall) <= hardwareMs;
       if (fits || agrees) believed = at.difference;
       proven ||= agrees || (fits && !first);

@@ -31,7 +31,7 @@ export function isOfPlainTables(db: SqliteDatabase): boolean {
   return reading(() => db.prepare(sql).all().length) !== 1;
 }
 
-/** Undefined for an error with an SQLite code that is not `thrown`. Without memory, better-sqlite3 throws one without. */
+/** Undefined for an error with an SQLite code that is not `thrown`. One without a code may come of a lack of memory. */
 function unless<T>(thrown: RegExp, work: () => T): T | undefined {
   try {
     return work();

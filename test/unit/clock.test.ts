@@ -85,6 +85,18 @@ describe('the wall clock counts as synchronised only on evidence', () => {
     },
   );
 
+  test('a jump between the setting of the clock and the next look at it is not taken for the time that was set', () => {
+    const { clock, pass, jump, set } = board({ wall: now, uptimeMs: day, set: now - hour });
+    pass(60_000);
+    set(now + 60_000);
+    jump(hour);
+    expect(clock.synchronised()).toBe(false);
+    pass(60_000);
+    set(now + 120_000);
+    jump(1000); // the daemon's own next step
+    expect(clock.synchronised()).toBe(true);
+  });
+
   test('90 days without a network and a leap second leave a synchronised clock synchronised', () => {
     const { clock, pass, jump } = board({ wall: now, set: now });
     clock.synchronised();
