@@ -20,5 +20,6 @@ export function collectEarly(): void {
  */
 export function freeMemory(): number {
   const limit = process.constrainedMemory(); // 0 where it is not known
-  return Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - process.memoryUsage.rss());
+  // pages of the program itself may be counted in another group: then a process is larger than its own limit
+  return Math.max(0, Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - process.memoryUsage.rss()));
 }

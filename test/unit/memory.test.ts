@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { freeMemory } from '../../agent/lib/memory.ts';
 
 /** Megabytes of the young generation after much garbage, a little of which lives for a while, in a separate process. */
@@ -22,6 +22,12 @@ test('collectEarly keeps the young generation below 5 MB; without it V8 lets it 
 
 test('without a memory limit, the free memory is that of the machine', () => {
   expect(freeMemory()).toBeGreaterThan(freemem() / 2);
+});
+
+test('a process larger than the limit of its group has no free memory, and not less than none', () => {
+  const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(1e6);
+  onTestFinished(() => limit.mockRestore());
+  expect(freeMemory()).toBe(0);
 });
 
 const groups = '/sys/fs/cgroup/memory';
