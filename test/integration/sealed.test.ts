@@ -26,9 +26,7 @@ function thrownBy(work: () => unknown): unknown {
 }
 /** A progress kept in this folder, with the stage of doctor passed. */
 function keepIn(folder: string) {
-  const config = join(mkdtempSync(join(tmpdir(), 'tocsin-kept-')), 'tocsin.yaml');
-  writeFileSync(config, '');
-  const open = () => openProgress(folder, 'post-1', config, '0', systemClock());
+  const open = () => openProgress(folder, 'post-1', 'digest', '0', systemClock());
   const found = 'x'.repeat(100_000);
   open().keep({ doctor: [{ check: 'config', state: 'pass', finding: 'config.valid', found, ms: 0 } as never] });
   return { ...open(), again: open };
@@ -100,16 +98,13 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
   });
 
   test('reuses stages only of the same boot, release and configuration, for at most half an hour', () => {
-    const config = join(folder, 'tocsin.yaml');
-    writeFileSync(config, '');
     const begun = fixedClock();
     const later = (minutes: number) => fixedClock({ monotonicMs: () => begun.monotonicMs() + minutes * 60_000 });
-    const keptBy = (version: string, clock: Clock) => Object.keys(openProgress(folder, 'post-1', config, version, clock).kept);
-    openProgress(folder, 'post-1', config, '1', begun).keep({ doctor: [{ state: 'pass' } as never] });
+    const keptBy = (version: string, clock: Clock, config = 'digest') => Object.keys(openProgress(folder, 'post-1', config, version, clock).kept);
+    openProgress(folder, 'post-1', 'digest', '1', begun).keep({ doctor: [{ state: 'pass' } as never] });
     expect([keptBy('1', later(29)), keptBy('1', later(31))]).toEqual([['doctor'], []]);
     expect([keptBy('2', begun), keptBy('1', fixedClock({ bootId: 'ffffffff-0000-4000-8000-000000000000' }))]).toEqual([[], []]);
-    writeFileSync(config, 'site: other');
-    expect(keptBy('1', begun)).toEqual([]);
+    expect([keptBy('1', begun), keptBy('1', begun, 'other')]).toEqual([['doctor'], []]);
   });
 
   const noRoot = userInfo().uid !== 0 ? 'needs root' : undefined;
