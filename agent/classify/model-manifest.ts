@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { listed, printable, printableLine, problemsOf } from '../config/problems.ts';
+import { printable, printableLine, problemList, problemsOf } from '../config/problems.ts';
 import { isDenied, ModelError, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
@@ -80,10 +80,7 @@ export function loadManifest(folder: string): ModelManifest {
   const result = manifestSchema.safeParse(value);
   if (!result.success) {
     const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value));
-    throw new ModelError(
-      `${folder}/manifest.json has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${listed(problems)}`,
-      'see models/README.md for each field',
-    );
+    throw new ModelError(problemList(`${folder}/manifest.json`, problems), 'see models/README.md for each field');
   }
   const manifest = result.data;
   for (const label of labels)

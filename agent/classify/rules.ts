@@ -11,3 +11,8 @@ export function rulesOf(manifest: ModelManifest, model: Pick<Config['model'], 'o
     }),
   ) as Record<Label, DetectionRule>;
 }
+
+/** The score from which on each label is reported. */
+export function thresholdsOf(rules: Record<Label, DetectionRule>): Record<Label, number> {
+  return { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open };
+}

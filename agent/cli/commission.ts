@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadModel } from '../classify/model-manifest.ts';
-import { rulesOf } from '../classify/rules.ts';
+import { rulesOf, thresholdsOf } from '../classify/rules.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
@@ -149,7 +149,7 @@ function describe(config: Config, configSha256: string, clock: Clock): Subject {
     time: new Date(clock.wallMs()).toISOString(),
     clockSynchronised: clock.synchronised(),
     model: { name: manifest.name, version: manifest.version, sha256: manifest.sha256 },
-    thresholds: { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open },
+    thresholds: thresholdsOf(rules),
     configSha256,
   };
 }

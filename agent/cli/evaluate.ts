@@ -5,7 +5,7 @@ import { openRecording } from '../audio/audio-file.ts';
 import type { ScoreFrame } from '../classify/classifier.ts';
 import { type DetectionRule, type Label, labels, type ModelManifest } from '../classify/model-manifest.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
-import { rulesOf } from '../classify/rules.ts';
+import { rulesOf, thresholdsOf } from '../classify/rules.ts';
 import type { Config } from '../config/schema.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
@@ -61,7 +61,7 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const scoreAt = openScorer(scenes, heard, { manifest, settings, frameSeconds });
   const score = scoreAt({});
   const rules = rulesOf(manifest, settings);
-  const thresholds = { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open };
+  const thresholds = thresholdsOf(rules);
   const evaluated = { model: `${manifest.name} ${manifest.version}`, operatingPoint: settings.operatingPoint, thresholds };
   if (options.json) return printJson({ ...evaluated, ...score });
   const each = t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(score.perLabel[label].f1, 2)}`));

@@ -1,7 +1,7 @@
 import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
-import { listed, printable, problemsOf } from '../config/problems.ts';
+import { printable, problemList, problemsOf } from '../config/problems.ts';
 import { AudioError, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
@@ -57,7 +57,7 @@ export function readScenes(dir: string): Scene[] {
   const result = schema.safeParse(value);
   if (!result.success) {
     const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value));
-    throw new AudioError(`${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${listed(problems)}`, help);
+    throw new AudioError(problemList(path, problems), help);
   }
   if (result.data.length === 0) throw new AudioError(`Expected a scene in ${path}, got an empty list`, help);
   return result.data as Scene[];

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { brokerAddress } from './broker-url.ts';
-import { listed, problemsOf, show } from './problems.ts';
+import { problemList, problemsOf, show } from './problems.ts';
 import { readYaml } from './read-yaml.ts';
 import { type Config, configSchema } from './schema.ts';
 
@@ -51,11 +51,7 @@ export function checkConfig(written: unknown, path: string): Config {
   const result = configSchema.safeParse(value ?? {});
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
-    throw new ConfigError(
-      `${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${listed(problems)}`,
-      'tocsin config example shows every key with its default',
-      { problems },
-    );
+    throw new ConfigError(problemList(path, problems), 'tocsin config example shows every key with its default', { problems });
   const config = result.data;
   if (!isAbsolute(config.model.path)) config.model.path = join(installation, config.model.path);
   config.outbox.path = behindLinks(config.outbox.path);

@@ -46,10 +46,11 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
 
 const mostListed = 20;
 
-/** Problems one a line, for a person; how many there are stands before them. */
-export function listed(problems: readonly string[]): string {
+/** How many problems a file has, and the first of them one a line, for a person. */
+export function problemList(path: string, problems: readonly string[]): string {
   const lines = problems.slice(0, mostListed).map((problem) => `  ${printable(problem)}`);
-  return [...lines, ...(problems.length > mostListed ? ['  ...'] : [])].join('\n');
+  const more = problems.length > mostListed ? ['  ...'] : [];
+  return [`${path} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:`, ...lines, ...more].join('\n');
 }
 
 /**

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { isFull } from '../../agent/lib/errors.ts';
-import { writing } from '../../agent/outbox/readable-rows.ts';
+import { reading, writing } from '../../agent/outbox/readable-rows.ts';
 import { repairOutbox } from '../../agent/outbox/repair.ts';
 import type { OpenDatabase } from '../../agent/outbox/sqlite.ts';
 import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
@@ -118,6 +118,15 @@ test('a row that the new schema refuses is left out; any other write error is th
   };
   for (const what of ['CONSTRAINT_CHECK', 'MISMATCH', 'TOOBIG', 'RANGE']) expect(writing(failing(what)), what).toBeUndefined();
   for (const what of ['FULL', 'IOERR_WRITE', 'READONLY', 'CORRUPT']) expect(() => writing(failing(what))).toThrow(what);
+});
+
+test('an error without a code, as a lack of memory may be, is no sign of damage to what is read or written', () => {
+  const failing = (code?: string) => () => {
+    throw Object.assign(new Error('Out of memory'), { code });
+  };
+  for (const run of [reading, writing]) expect(() => run(failing())).toThrow('Out of memory');
+  expect(() => reading(failing('SQLITE_NOMEM'))).toThrow('Out of memory');
+  expect(reading(failing('SQLITE_CORRUPT'))).toBeUndefined();
 });
 
 test('one damaged page of boots: every event keeps its boot, which is read from the index', () => {

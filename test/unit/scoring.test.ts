@@ -259,13 +259,13 @@ test.each(Object.entries(colours))('the name of %s beside a plot has enough cont
 });
 
 test('the values of the plots stand in a table, for those who point at nothing', () => {
-  const [french = '', english = ''] = evaluationPage(evaluated, scoreEvents(scenes, []), [swept('bang', [380.25, 9], 0)])
-    .split('<details>')
-    .slice(1);
+  const bang = swept('bang', [380.25, 9], 0);
+  const uneven = { ...bang, points: bang.points.map((point) => ({ ...point, precision: 0.6 })) };
+  const [french = '', english = ''] = evaluationPage(evaluated, scoreEvents(scenes, []), [uneven]).split('<details>').slice(1);
   const cells = (rows: string) => rows.match(/(?<=<t[dh](?: [^>]*)?>)[^<]*/g);
   const [head = '', body = ''] = english.split('<tbody>');
   expect(cells(head)).toEqual(['', 'bang', 'threshold', 'recall', 'precision', 'F1', 'false/h']);
-  expect(cells(body)).toEqual(['0.00', '0.50', '0.50', '0.70', '380.3', '0.05', '0.50', '0.50', '0.10', '9.0']);
+  expect(cells(body)).toEqual(['0.00', '0.50', '0.60', '0.70', '380.3', '0.05', '0.50', '0.60', '0.10', '9.0']);
   expect(french).toContain('<td>0,70</td><td>380,3</td>');
 });
 

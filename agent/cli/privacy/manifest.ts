@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labels, loadManifest } from '../../classify/model-manifest.ts';
-import { rulesOf } from '../../classify/rules.ts';
+import { rulesOf, thresholdsOf } from '../../classify/rules.ts';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { installation } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
@@ -28,7 +28,7 @@ export function privacyManifest(config: Config): PrivacyManifest {
     outboxSchema: digestOf(schemaOfRelease()),
     model: { name: model.name, version: model.version, sha256: model.sha256 },
     operatingPoint: settings.operatingPoint,
-    thresholds: { glass_break: rules.glass_break.open, shout: rules.shout.open, bang: rules.bang.open },
+    thresholds: thresholdsOf(rules),
     soundPressureLevel: microphone.splAtFullScaleDb !== undefined,
     maxEventsPerMinute: outbox.maxEventsPerMinute,
     maxAgeDays: outbox.maxAgeDays,
