@@ -89,6 +89,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['status too many', usage, /too many arguments for 'status', from 'too' on\nTry: tocsin status --help/],
   ['config check tocsin.yaml', usage, /too many arguments for 'check', from 'tocsin.yaml' on\nTry: tocsin config check -c tocsin.yaml/],
   ['replay', usage, /missing required argument 'file'/],
+  ...['config example a.yaml', 'events explain a.yaml b'].map((command): [string, number, RegExp] => [command, usage, /\nTry: tocsin \w+ \w+ --help/]),
   ['model --json a b.yaml', usage, /too many arguments for 'model', from 'b.yaml' on\nTry: tocsin model --help/],
   ['status -c', usage, /'-c, --config <file>' needs a value/],
   ...['doctor', 'model', 'replay deploy/selftest.wav'].map((command): [string, number, RegExp] => [

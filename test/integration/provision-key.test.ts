@@ -36,12 +36,14 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
   test('a defect is reported as one, and not as a disk that cannot be written', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
-    const clock = vi.spyOn(Date, 'now').mockImplementation(() => {
-      throw new TypeError('planted');
-    });
-    const { status, stderr } = await sensor.install(cert).finally(() => clock.mockRestore());
-    expect(stderr).toMatch(/^Error: TypeError: planted\n.*\nTry: report this/s);
-    expect(status).toBe(1);
+    for (const defect of [new TypeError('planted'), Object.assign(new Error('planted'), { code: 'ERR_PLANTED' })]) {
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => {
+        throw defect;
+      });
+      const { status, stderr } = await sensor.install(cert).finally(() => clock.mockRestore());
+      expect(stderr).toMatch(/^Error: (Type)?Error: planted\n.*\nTry: report this/s);
+      expect(status).toBe(1);
+    }
   });
 
   test.skipIf(process.getuid?.() !== 0)('an unreadable key or file is not reported as absent (needs root)', async () => {

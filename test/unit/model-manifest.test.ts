@@ -27,6 +27,7 @@ const messageOf = (of: () => unknown): string => {
 test.each<[Record<string, unknown>, number, string, string]>([
   [{ name: 'My Model' }, 1, 'name: expected text of the form /^[a-z0-9-]{1,32}$/, got "My Model"', 'name\u00a0: attendu un texte de la forme'],
   [{ licence: 3 }, 1, 'licence: expected text, between quotes, got 3', 'licence\u00a0: attendu un texte, entre guillemets, obtenu 3'],
+  [{ licence: true }, 1, 'licence: expected text, between quotes, got true', 'licence\u00a0: attendu un texte, entre guillemets, obtenu true'],
   [{ colour: 'red\x1b[2J' }, 1, 'colour: expected no such key, got "red\\u001b[2J"', 'colour\u00a0: cette clé n’existe pas, obtenu'],
   [{ frameSeconds: 0 }, 1, 'frameSeconds: expected more than 0, got 0', 'frameSeconds\u00a0: attendu plus que 0, obtenu 0'],
   [

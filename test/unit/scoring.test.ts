@@ -53,6 +53,8 @@ test('other thresholds are scored with the close threshold of the model, as the 
   expect([bangs(), bangs(0.9), bangs(0.7), bangs(0.2)]).toEqual([1, 1, 1, 1]);
   Object.assign(manifest.operatingPoints.balanced.labels.bang, { close: 0.5 });
   expect([bangs(), bangs(0.9), bangs(0.45)]).toEqual([2, 2, 2]);
+  const own = openScorer([scene], new Map([['c', heard]]), { manifest, settings: { ...settings, open: { bang: 1 } }, frameSeconds: 0.04 });
+  expect([own({}), own({ shout: 0.5 }), own({ bang: 0.9 })].map(({ perLabel }) => perLabel.bang.falseAlarm)).toEqual([0, 0, 2]);
 });
 
 test('latency is measured up to the end of the hop whose scores confirmed the sound', () => {
@@ -208,7 +210,7 @@ test('the evaluation page is self-contained, in both languages, and escapes what
   for (const said of [
     'lang="fr"',
     'F1 macro 0,333',
-    '<th>bris de verre</th>',
+    '<th>bris de verre</th><td>0,60</td>',
     '0\u00a0dB\u00a0: 0,00\u00a0; 20\u00a0dB\u00a0: 1,00',
     '>0,25</text>',
     '>détonation</text>',
