@@ -9,6 +9,7 @@ import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
 import { type SoundEvent, soundEventSchema } from '../events/event.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
+import { isUtf16 } from '../lib/utf16.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { lateMs, type OutboxView, unmade } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
@@ -201,7 +202,9 @@ function readEvent(path: string): SoundEvent | string {
   let text: string;
   let value: unknown;
   try {
-    text = new TextDecoder().decode(readFileSync(path)); // without a byte order mark
+    const bytes = readFileSync(path);
+    if (isUtf16(bytes)) return '(file): expected text in UTF-8, got UTF-16';
+    text = new TextDecoder().decode(bytes); // without a byte order mark
   } catch (error) {
     return messageOf(error);
   }

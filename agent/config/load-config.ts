@@ -3,8 +3,9 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
+import { isUtf16 } from '../lib/utf16.ts';
 import { brokerAddress } from './broker-url.ts';
-import { problemList, problemsOf, show } from './problems.ts';
+import { isPasted, problemList, problemsOf, show } from './problems.ts';
 import { readYaml } from './read-yaml.ts';
 import { type Config, configSchema } from './schema.ts';
 
@@ -15,9 +16,9 @@ export const bundledModel = join(installation, 'models/street');
 
 /** Reads and checks a YAML configuration file. Throws one ConfigError for all problems. */
 export function loadConfig(path: string): Config {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
   } catch (cause) {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
@@ -27,7 +28,9 @@ export function loadConfig(path: string): Config {
       { cause },
     );
   }
-  return checkConfig(readYaml(text, path), path);
+  if (isUtf16(bytes))
+    throw new ConfigError(`Expected text in UTF-8 in ${path}, got UTF-16`, 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
+  return checkConfig(readYaml(bytes.toString('utf8'), path), path);
 }
 
 /**
@@ -51,7 +54,13 @@ export function checkConfig(written: unknown, path: string): Config {
   const result = configSchema.safeParse(value ?? {});
   const problems = result.success ? crossChecks(result.data) : result.error.issues.flatMap((issue) => problemsOf(issue, value));
   if (!result.success || problems.length > 0)
-    throw new ConfigError(problemList(path, problems), 'tocsin config example shows every key with its default', { problems });
+    throw new ConfigError(
+      problemList(path, problems),
+      problems.some(isPasted)
+        ? 'type blanks, quotes and hyphens anew: some of them came from a document'
+        : 'tocsin config example shows every key with its default',
+      { problems },
+    );
   const config = result.data;
   if (!isAbsolute(config.model.path)) config.model.path = join(installation, config.model.path);
   config.outbox.path = behindLinks(config.outbox.path);

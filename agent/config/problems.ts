@@ -5,7 +5,7 @@ import type { z } from 'zod';
  * value that was read.
  */
 export function problemsOf(issue: z.core.$ZodIssue, root: unknown): string[] {
-  const named = (path: readonly PropertyKey[]) => path.map((key) => (holdsKey(String(key)) ? redacted : String(key))).join('.');
+  const named = (path: readonly PropertyKey[]) => path.map((key) => (holdsKey(String(key)) ? redacted : withBlanks(String(key)))).join('.');
   const path = named(issue.path);
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => `${named([...issue.path, key])}: expected no such key, got ${show(valueAt(root, [...issue.path, key]), key)}`);
@@ -74,10 +74,20 @@ export function show(value: unknown, name = ''): string {
   if (value === undefined || value === null) return 'nothing';
   if (typeof value === 'number') return String(value); // JSON has neither NaN nor Infinity, which 1e400 is
   try {
-    return printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80));
+    return withBlanks(printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80)));
   } catch {
     return Array.isArray(value) ? '[...]' : '{...}'; // nested too deeply for the stack
   }
+}
+
+/** Shows blanks that look like a space, or like nothing at all, as JSON might: `\u00a0`. */
+function withBlanks(text: string): string {
+  return text.replace(/(?! )[\p{Zs}\p{Cf}]/gu, (blank) => `\\u${blank.codePointAt(0)?.toString(16).padStart(4, '0')}`);
+}
+
+/** Whether a text has blanks (shown or not), quotes or dashes that a word processor puts in the place of plain ones. */
+export function isPasted(text: string): boolean {
+  return /(?![ -])[\p{Zs}\p{Cf}\p{Pi}\p{Pf}\p{Pd}„‚]|\\u(?!00[01])/u.test(text);
 }
 
 export const redacted = '(redacted)';

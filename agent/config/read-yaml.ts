@@ -1,6 +1,6 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { ConfigError } from '../lib/errors.ts';
-import { printable } from './problems.ts';
+import { isPasted, printable } from './problems.ts';
 
 /**
  * Returns the value of a YAML text: groups, lists, text, numbers. Throws a ConfigError that names the place of a
@@ -16,13 +16,16 @@ export function readYaml(text: string, path: string): unknown {
     const what = deep ? 'a value nested too deeply' : wrong.message.replace(/: .*/s, ''); // the text of the file follows the colon
     throw new ConfigError(
       `Expected YAML in ${path}, got: ${printable(what)} at line ${line}, column ${col}`,
-      'check the line named: indentation, quotes, a key that is there twice',
+      isPasted(text.split('\n')[line - 1] ?? '')
+        ? 'type the blanks, quotes and hyphens of the line named anew: some of them came from a document'
+        : 'check the line named: indentation, quotes, a key that is there twice',
     );
   }
+  let value: unknown;
+  let written: string | undefined;
   try {
-    const value: unknown = document.toJS();
-    JSON.stringify(value); // throws for a value that contains itself
-    return value;
+    value = document.toJS();
+    written = JSON.stringify(value); // throws for a value that contains itself
   } catch (cause) {
     throw new ConfigError(
       `Expected YAML in ${path}, got: an alias (*name) that is undefined, contains itself or is repeated too often`,
@@ -32,4 +35,11 @@ export function readYaml(text: string, path: string): unknown {
       },
     );
   }
+  // bytes that are no UTF-8 were read as this character
+  if (written?.includes('\ufffd'))
+    throw new ConfigError(
+      `Expected text in UTF-8 in ${path}, got other bytes`,
+      'if it is the right file, save it as UTF-8, or here: iconv -f windows-1252 -t utf-8 FILE > NEW-FILE',
+    );
+  return value;
 }

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
+import { isUtf16 } from '../lib/utf16.ts';
 import { redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
 import { credentialsFolder, nameIn, secretPath, writtenPath } from './secret-path.ts';
@@ -17,7 +18,7 @@ export interface Credentials {
 export function readCredentials(mqtt: Config['mqtt']): Credentials {
   const credentials: Credentials = {};
   if (mqtt.username) credentials.username = mqtt.username;
-  if (mqtt.passwordFile) credentials.password = readSecret('mqtt.passwordFile', mqtt.passwordFile).toString('utf8').trim();
+  if (mqtt.passwordFile) credentials.password = readPassword(mqtt.passwordFile);
   if (mqtt.caFile) credentials.ca = readSecret('mqtt.caFile', mqtt.caFile);
   if (mqtt.certFile) credentials.cert = readSecret('mqtt.certFile', mqtt.certFile);
   if (mqtt.keyFile) credentials.key = readSecret('mqtt.keyFile', mqtt.keyFile);
@@ -31,6 +32,13 @@ export function readCredentials(mqtt: Config['mqtt']): Credentials {
 export function redact(config: Config): Config {
   const { mqtt } = config;
   return { ...config, mqtt: { ...mqtt, url: shownUrl(mqtt.url), ...(mqtt.username ? { username: redacted } : {}) } };
+}
+
+function readPassword(path: string): string {
+  const bytes = readSecret('mqtt.passwordFile', path);
+  if (isUtf16(bytes))
+    throw new ConfigError('mqtt.passwordFile: expected text in UTF-8, got UTF-16', 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
+  return bytes.toString('utf8').trim();
 }
 
 function readSecret(key: string, path: string): Buffer {

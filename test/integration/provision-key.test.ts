@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -31,6 +31,15 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     expect(await hint(`${cert}.none`, '--ca', operator.ca)).toMatch(/^check the path/);
     expect(await hint(cert, '--ca', `${operator.ca}.none`)).toMatch(/^check the path/);
     expect(await hint(cert)).toMatch(/^sudo tocsin provision --install sensor.pem --ca ca.pem$/);
+  });
+
+  test('a certificate saved in UTF-16 is refused as that, with the way to convert it', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    writeFileSync(cert, Buffer.from(`\ufeff${readFileSync(cert, 'utf8')}`, 'utf16le'));
+    const { status, stderr } = await sensor.install(cert);
+    expect(stderr).toBe(`Error: Expected text in UTF-8 in ${cert}, got UTF-16\nTry: save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE\n`);
+    expect(status).toBe(10);
   });
 
   test('a defect is reported as one, and not as a disk that cannot be written', async () => {

@@ -124,6 +124,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     return path;
   }
   const inDer = (path: string) => new X509Certificate(readFileSync(path)).raw;
+  const inUtf16 = (path: string) => Buffer.from(readFileSync(path, 'utf8'), 'utf16le');
   const swapped = ({ cert, key }: Identity) => ({ cert: key, key: cert });
   const requested = ({ cert, key }: Identity) => ({ cert, key: key.replace(/key$/, 'csr') });
   function locked({ cert, key }: Identity): Identity {
@@ -166,6 +167,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ],
     ['another sensor’s certificate', () => secured(link().own.neighbour, link().brokers.demanding.url), 'tls', 'warn', 'tls.stranger'],
     ['an authority in DER', () => ({ url: link().brokers.good.url, mqtt: { caFile: kept(inDer(link().ca)) } }), 'tls', 'fail', 'tls.notCertificate'],
+    ['an authority in UTF-16', () => ({ url: link().brokers.good.url, mqtt: { caFile: kept(inUtf16(link().ca)) } }), 'tls', 'fail', 'tls.notCertificate'],
     ['certificate and key swapped', () => secured(swapped(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notCertificate'],
     ['a key with a passphrase', () => secured(locked(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],
     ['the request in place of the key', () => secured(requested(link().own.good), link().brokers.good.url), 'tls', 'fail', 'tls.notKey'],

@@ -1,6 +1,7 @@
 // What the files of the credentials hold, before they are shown to anybody.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Credentials } from '../../config/secrets.ts';
+import { isUtf16 } from '../../lib/utf16.ts';
 import { commonNameOf } from '../provision/certificate-checks.ts';
 import { type Text, text } from '../translate.ts';
 import { type Finding, fail } from './check.ts';
@@ -44,6 +45,7 @@ function keyOf(bytes: Buffer) {
 }
 
 function contentOf(bytes: Buffer): Text {
+  if (isUtf16(bytes)) return text('doctor.tls.content.utf16');
   const kind = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(bytes.toString('latin1'))?.[1] ?? '';
   if (kind.includes('ENCRYPTED') || bytes.includes('Proc-Type: 4,ENCRYPTED')) return text('doctor.tls.content.locked');
   if (kind.endsWith('PRIVATE KEY')) return text('doctor.tls.content.key');

@@ -59,6 +59,7 @@ export const doctorLink = {
   'doctor.tls.content.request': { en: 'a certificate request', fr: 'une demande de certificat' },
   'doctor.tls.content.certificate': { en: 'a certificate', fr: 'un certificat' },
   'doctor.tls.content.der': { en: 'DER in place of PEM', fr: 'du DER au lieu de PEM' },
+  'doctor.tls.content.utf16': { en: 'text in UTF-16, not in UTF-8', fr: 'du texte en UTF-16, et non en UTF-8' },
   'doctor.tls.content.other': { en: 'nothing of the kind', fr: 'rien de tel' },
   'doctor.tls.stranger': {
     en: 'the certificate is for {name}, but this sensor is {sensor}',

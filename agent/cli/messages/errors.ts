@@ -41,7 +41,17 @@ export const frenchErrors: Record<string, string> = {
   'run it again with sudo; if a service reports this: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
     'recommencez avec sudo ; si c’est un service qui le signale : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
+  'Expected text in UTF-8 in {1}, got UTF-16': 'Attendu un texte en UTF-8 dans {1}, obtenu de l’UTF-16',
+  'mqtt.passwordFile: expected text in UTF-8, got UTF-16': 'mqtt.passwordFile : attendu un texte en UTF-8, obtenu de l’UTF-16',
+  'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE': 'enregistrez-le en UTF-8, ou ici : iconv -f utf-16 -t utf-8 FICHIER > NOUVEAU-FICHIER',
   'Expected YAML in {1}, got: {2} at line {3}, column {4}': 'Attendu du YAML dans {1}, obtenu : {2}, ligne {3}, colonne {4}',
+  'type the blanks, quotes and hyphens of the line named anew: some of them came from a document':
+    'retapez les espaces, guillemets et traits d’union de la ligne indiquée : certains viennent d’un traitement de texte',
+  'type blanks, quotes and hyphens anew: some of them came from a document':
+    'retapez espaces, guillemets et traits d’union : certains viennent d’un traitement de texte',
+  'Expected text in UTF-8 in {1}, got other bytes': 'Attendu un texte en UTF-8 dans {1}, obtenu d’autres octets',
+  'if it is the right file, save it as UTF-8, or here: iconv -f windows-1252 -t utf-8 FILE > NEW-FILE':
+    'si c’est le bon fichier, enregistrez-le en UTF-8, ou ici : iconv -f windows-1252 -t utf-8 FICHIER > NOUVEAU-FICHIER',
   'check the line named: indentation, quotes, a key that is there twice': 'vérifiez la ligne indiquée : retraits, guillemets, clé en double',
   'Expected YAML in {1}, got: an alias (*name) that is undefined, contains itself or is repeated too often':
     'Attendu du YAML dans {1}, obtenu : un alias (*nom) non défini, qui se contient lui-même ou est répété trop souvent',

@@ -1,6 +1,7 @@
 // French for what a key of a configuration, a manifest, a scene or an event should have been; a part of errors.ts.
 export const keyErrors: Record<string, string> = {
   'expected JSON': 'attendu du JSON',
+  'expected text in UTF-8': 'attendu un texte en UTF-8',
   'expected text of the form {1}': 'attendu un texte de la forme {1}',
   'expected text': 'attendu un texte',
   'expected text, between quotes': 'attendu un texte, entre guillemets',

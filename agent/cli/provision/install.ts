@@ -2,6 +2,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
+import { isUtf16 } from '../../lib/utf16.ts';
 import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
@@ -125,13 +126,17 @@ function holds(path: string, text: string): boolean {
 }
 
 function readText(path: string, named = true): string {
+  let bytes: Buffer;
   try {
-    return readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
   } catch (cause) {
     const otherwise = named ? 'check the path: ls shows what is there' : 'sudo tocsin provision --install sensor.pem --ca ca.pem';
     const hint = isDenied(cause) ? 'run it again with sudo' : otherwise;
     throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, hint, { cause });
   }
+  if (isUtf16(bytes))
+    throw new ProvisionError(`Expected text in UTF-8 in ${path}, got UTF-16`, 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
+  return bytes.toString('utf8');
 }
 
 function parse(text: string, path: string): X509Certificate[] {

@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { loadModel } from '../../agent/classify/model-manifest.ts';
+import { unusableFile } from '../../agent/cli/doctor/credential-checks.ts';
+import { readScenes } from '../../agent/cli/scenes.ts';
+import { translateError } from '../../agent/cli/translate.ts';
+import { loadConfig } from '../../agent/config/load-config.ts';
+import { readCredentials } from '../../agent/config/secrets.ts';
+import type { TocsinError } from '../../agent/lib/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-encoding-'));
+const plain = 'site: a # Süd\nsensor: b\nmicrophone:\n  device: hw:CARD=Dev\nmqtt:\n  url: mqtts://broker.example.org\n';
+
+/** What the error says of a file with this content, and its hint. */
+function refusal(content: string | Buffer, read: (path: string) => unknown = loadConfig, name = 'file'): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  try {
+    read(path);
+    return 'right';
+  } catch (error) {
+    const { message, tryHint } = error as TocsinError;
+    for (const said of [message, tryHint]) expect(translateError(said, 'fr')).not.toMatch(/expected|UTF-16, not|save it|anew/i);
+    return `${message.replaceAll(path, 'FILE')}; ${tryHint}`;
+  }
+}
+
+const utf16 = (text: string) => Buffer.from(text, 'utf16le');
+
+test.each([
+  ['little-endian with a mark', utf16(`\ufeff${plain}`)],
+  ['little-endian', utf16(plain)],
+  ['big-endian with a mark', utf16(`\ufeff${plain}`).swap16()],
+  ['big-endian', utf16(plain).swap16()],
+])('a configuration in UTF-16, %s, is refused as that, with the way to convert it', (_name, content) => {
+  expect(refusal(content)).toBe('Expected text in UTF-8 in FILE, got UTF-16; save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
+});
+
+test('a configuration with a byte order mark, line ends of Windows, blanks at line ends or another encoding in a comment is taken', () => {
+  const latin = Buffer.from(plain, 'latin1');
+  for (const content of [`\ufeff${plain}`, plain.replaceAll('\n', '\r\n'), plain.replaceAll('\n', ' \t\n'), latin]) expect(refusal(content)).toBe('right');
+});
+
+test.each([
+  ['Latin-1', Buffer.from(plain.replace('site: a', 'site: süd'), 'latin1')],
+  ['gzip', gzipSync(plain)],
+])('a configuration in %s is refused as no UTF-8', (_name, content) => {
+  expect(refusal(content)).toMatch(/^Expected text in UTF-8 in FILE, got other bytes; if it is the right file, save it as UTF-8, or here: iconv/);
+});
+
+test.each([
+  ['  device', '\u00a0\u00a0device', '\\u00a0\\u00a0device: expected no such key'],
+  [': hw', ': \u202fhw', 'got "\\u202fhw:CARD=Dev"; type blanks'],
+  ['site: a', 'site: “a”', 'got "“a”"; type blanks'],
+  ['sensor: b', 'sensor: post–1', 'got "post–1"; type blanks'],
+  ['microphone:', 'microphone:\u00a0', 'at line 3, column 1; type the blanks, quotes and hyphens of the line named anew'],
+])('what a word processor put in the place of %j is shown, and the hint is to type it anew', (from, to, said) => {
+  expect(refusal(plain.replace(from, to))).toContain(said);
+});
+
+test('a hint to type a name anew is given only for one that was pasted', () => {
+  expect(refusal(plain.replace('site: a', 'site: A\u0001'))).toMatch(/; tocsin config example shows/);
+});
+
+test('an authority in UTF-16 is told by doctor as that', () => {
+  expect(unusableFile({ ca: utf16('\ufeff-----BEGIN CERTIFICATE-----') })?.found.values.what).toMatchObject({ key: 'doctor.tls.content.utf16' });
+});
+
+test('a password, the manifest of a model, scenes and an event in UTF-16 are refused as that', () => {
+  const [event, config] = [join(folder, 'event.json'), join(folder, 'tocsin.yaml')];
+  writeFileSync(event, utf16('{}'));
+  writeFileSync(config, plain);
+  const { mqtt } = loadConfig(config);
+  expect(refusal(utf16('secret'), (passwordFile) => readCredentials({ ...mqtt, passwordFile }))).toMatch(
+    /^mqtt.passwordFile: expected text in UTF-8, got UTF-16; save it/,
+  );
+  expect(refusal(utf16('[]'), () => readScenes(folder), 'scenes.json')).toMatch(/got: text in UTF-16, not in UTF-8;/);
+  expect(refusal(utf16(readFileSync('models/street/manifest.json', 'utf8')), () => loadModel(folder), 'manifest.json')).toMatch(
+    /^Expected JSON in FILE, got: text in UTF-16, not in UTF-8;/,
+  );
+  const { stderr } = spawnSync(process.execPath, ['agent/main.ts', 'events', 'explain', event, '-c', config], { encoding: 'utf8' });
+  expect(stderr).toContain('got: (file): expected text in UTF-8, got UTF-16');
+});
