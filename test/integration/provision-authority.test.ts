@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { missing } from '../support/broker.ts';
+import { altered, undated } from '../support/certificates.ts';
 import { type Operator, openOperator } from '../support/operator.ts';
 import { everything, openSensor, provisionedBy } from '../support/provision.ts';
 
@@ -49,13 +50,24 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
+  test('a certificate whose dates are none is refused as that', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    writeFileSync(cert, undated(readFileSync(cert, 'utf8')));
+    const { status, stderr } = await sensor.install(cert);
+    expect(stderr).toMatch(/^Error: Expected a certificate valid at .*, got one valid from .* to Bad time value\nTry: openssl x509 -in FILE -noout -dates/);
+    expect(status).toBe(10);
+  });
+
   test('an authority whose key is damaged is refused as a certificate that cannot be read', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
-    const der = Buffer.from(operator.text(operator.ca).replace(/-----.*-----/g, ''), 'base64');
-    der[der.indexOf(Buffer.from([0x03, 0x42, 0x00, 0x04])) + 3] = 9; // of a point of P-256: neither compressed nor whole
     const damaged = sensor.at('../damaged.pem');
-    writeFileSync(damaged, `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`);
+    const point = Buffer.from([0x03, 0x42, 0x00, 0x04]); // of P-256, whole
+    writeFileSync(
+      damaged,
+      altered(operator.text(operator.ca), (der) => der.fill(9, der.indexOf(point) + 3, der.indexOf(point) + 4)),
+    );
     const { status, stderr } = await sensor.install(cert, damaged);
     expect(status).toBe(10);
     expect(stderr).toMatch(/^Error: Expected a certificate \(PEM\) in .*damaged.pem, got: .*\nTry: openssl x509/);

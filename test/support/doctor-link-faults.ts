@@ -11,7 +11,7 @@ import { expect } from 'vitest';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { releasedMs } from '../../agent/lib/clock.ts';
 import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
-import { type Identity, openAuthority } from './certificates.ts';
+import { type Identity, openAuthority, undated } from './certificates.ts';
 import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store } from './doctor.ts';
 import { openScriptedBroker } from './faults.ts';
 
@@ -175,6 +175,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a sensor certificate that is not valid yet', () => secured(link().own.early, link().brokers.good.url), 'dates', 'fail', 'dates.early'],
     ['no authority file, and no TLS to need it', () => ({ mqtt: { caFile: '/nowhere.pem' } }), 'dates', 'fail', 'dates.absent'],
     ['an authority file without a certificate', () => ({ mqtt: { caFile: scene } }), 'dates', 'fail', 'dates.unreadable'],
+    ['an authority whose dates are none', () => ({ mqtt: { caFile: kept(undated(readFileSync(link().ca, 'utf8'))) } }), 'dates', 'fail', 'dates.unreadable'],
     ['an expired authority', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
     ['an expired authority followed by the valid one', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],
     ['a sensor certificate that expires soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],

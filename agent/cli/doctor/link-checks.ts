@@ -13,7 +13,7 @@ import { linkTest } from '../../events/event.ts';
 import { closedForm } from '../../events/published.ts';
 import { BrokerError, hasCode, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
-import { certificatesIn, isInForce } from '../provision/certificate-checks.ts';
+import { certificatesIn, hasDates, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
@@ -146,8 +146,9 @@ const dates: Check = {
       const path = secretPath(name);
       try {
         const bytes = probes.readBytes(path);
-        const { validFrom, validTo } = whose === 'sensor' ? new X509Certificate(bytes) : lastingAuthority(bytes, probes.clock.wallMs());
-        spans.push({ whose, from: new Date(validFrom), to: new Date(validTo) });
+        const found = whose === 'sensor' ? new X509Certificate(bytes) : lastingAuthority(bytes, probes.clock.wallMs());
+        if (!hasDates(found)) throw new Error('dates that are none');
+        spans.push({ whose, from: new Date(found.validFrom), to: new Date(found.validTo) });
       } catch (error) {
         if (isDenied(error)) return fail('doctor.forbidden', { path });
         if (hasCode(error, /^ENOENT$/)) return fail('doctor.dates.absent', { whose: text(`doctor.dates.${whose}`), path });

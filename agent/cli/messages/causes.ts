@@ -15,6 +15,7 @@ export const frenchCauses: Record<string, string> = {
   'spawn {1} ENOENT': 'programme {1} absent',
   'spawnSync {1} ENOENT': 'programme {1} absent',
   'one for another key': 'celui d’une autre clé',
+  'dates that are none': 'des dates qui n’en sont pas',
   'none (PEM)': 'aucun (PEM)',
   'file is not a database': 'ce n’est pas une base de données',
   'database disk image is malformed': 'la base de données est endommagée',

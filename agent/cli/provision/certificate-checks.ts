@@ -30,8 +30,18 @@ export function checkName(leaf: X509Certificate, sensor: string): void {
     );
 }
 
+/** Whether both dates are dates: OpenSSL shows others as `Bad time value`. */
+export function hasDates({ validFrom, validTo }: X509Certificate): boolean {
+  return !Number.isNaN(Date.parse(validFrom) + Date.parse(validTo));
+}
+
 export function checkDates(leaf: X509Certificate, nowMs: number): void {
   const now = new Date(nowMs).toISOString();
+  if (!hasDates(leaf))
+    throw new ProvisionError(
+      `Expected a certificate valid at ${now}, got one valid from ${leaf.validFrom} to ${leaf.validTo}`,
+      'openssl x509 -in FILE -noout -dates shows the same; ask for another',
+    );
   if (nowMs < Date.parse(leaf.validFrom))
     throw new ProvisionError(
       `Expected a certificate valid at ${now}, got one valid from ${leaf.validFrom} on`,
