@@ -1,6 +1,7 @@
 // Files of an outbox that are made or emptied by hand.
 import { closeSync, existsSync, fchmodSync, lstatSync, openSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { hasCode } from '../lib/errors.ts';
 import { syncFolderOf } from '../lib/place-file.ts';
 
 /**
@@ -11,9 +12,21 @@ export function createFile(path: string): void {
   refuseLink(path);
   if (existsSync(path)) return;
   const shared = (statSync(dirname(path)).mode & 0o2000) !== 0;
-  const file = openSync(path, 'a', 0o600);
-  if (shared) fchmodSync(file, 0o660);
-  closeSync(file);
+  let file: number;
+  try {
+    file = openSync(path, 'wx', 0o600);
+  } catch (error) {
+    if (hasCode(error, /^EEXIST$/)) return; // the other half has just made it, and only its owner may set its mode
+    throw error;
+  }
+  try {
+    if (shared) fchmodSync(file, 0o660);
+  } catch (error) {
+    rmSync(path, { force: true }); // what is there would be taken for right
+    throw error;
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**
