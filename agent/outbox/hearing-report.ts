@@ -11,7 +11,9 @@ import type { Outbox } from './outbox.ts';
 const closestMs = 2000;
 const changesAtOnce = 10;
 const changeEveryMs = 60_000;
-const retryMs = 10_000; // of one that failed: the courier holds a listener that misses an interval for silent
+// of one that failed, at most, and at most a quarter of the interval: the courier holds a listener that is later than
+// that and 5 s for silent
+const retryMs = 10_000;
 
 /**
  * Resets `stopped`, as an earlier listener of this boot left it, to `starting` when another listener is launched, even
@@ -69,7 +71,7 @@ export function openHearingReport(
     const kind = [hearing.state, hearing.fault, levels.suspicion()].join();
     const changed = kind !== written;
     const left = Math.min(changesAtOnce, changesLeft + (now - writtenMs) / changeEveryMs);
-    const everyMs = failing ? Math.min(retryMs, intervalMs) : intervalMs;
+    const everyMs = failing ? Math.min(retryMs, intervalMs / 4) : intervalMs;
     const due = along || now - writtenMs >= everyMs || (changed && ((now - writtenMs >= closestMs && left >= 1) || hearing.state === 'stopped'));
     if (!due) return;
     changesLeft = left;

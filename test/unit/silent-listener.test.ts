@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import { takeBackStop } from '../../agent/outbox/hearing-report.ts';
+import { openLevelHistory } from '../../agent/events/level-history.ts';
+import { openHearingReport, takeBackStop } from '../../agent/outbox/hearing-report.ts';
+import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { healthCourier, openOutbox } from '../support/health-courier.ts';
-import { fixedClock, hearingRecord } from '../support/samples.ts';
+import { fixedClock, hearingRecord, silentLogger } from '../support/samples.ts';
 
 test('a listener that stops reporting becomes silent, and the time since counts as not heard', async () => {
   const { outbox, at } = healthCourier();
@@ -25,6 +27,28 @@ test.each([
     expect(told.includes('silent'), `at ${ms}`).toBe(ms > lateMs);
   }
   expect(told.filter((state) => state === 'silent')).toHaveLength(1);
+});
+
+test.each([5, 10, 16, 120])('a listener that reports every %i s is not silent where the disk refused one report', async (intervalSeconds) => {
+  const { outbox, at, reconnect } = healthCourier();
+  let now = 20_000;
+  let refused = 0;
+  const writeHearing: Outbox['writeHearing'] = (...row) => {
+    if (outbox.readHearing() && refused++ === 0) throw new Error('disk full');
+    outbox.writeHearing(...row);
+  };
+  const levels = openLevelHistory(
+    () => undefined,
+    () => undefined,
+  );
+  const parts = { outbox: { ...outbox, readHearing: () => undefined, readUsualLevels: () => [], writeHearing }, logger: silentLogger, levels };
+  const report = openHearingReport({ ...parts, clock: fixedClock({ monotonicMs: () => now }) }, { name: 'street', version: '1' }, intervalSeconds * 1000);
+  for (; now < 20_000 + 3 * intervalSeconds * 1000; now += 1000) {
+    report({ sinceMonotonicMs: 10_000, state: 'listening', fault: undefined, listenedSeconds: 5, droppedSamples: 0, opens: 1 });
+    reconnect();
+    expect((await at(now + 900))?.hearing.state, `at ${now}`).toBe('listening');
+  }
+  expect(refused).toBeGreaterThan(1);
 });
 
 test('the time after an orderly stop counts as not heard', async () => {
