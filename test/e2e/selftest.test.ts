@@ -34,7 +34,7 @@ async function selftest(args: string[], env: NodeJS.ProcessEnv = process.env) {
   child.stdout.on('data', (chunk) => (out += chunk));
   child.stderr.on('data', (chunk) => (err += chunk));
   const status = await new Promise<number | null>((done) => child.once('close', done));
-  return { status, err, result: (out ? JSON.parse(out) : undefined) as { ok: boolean; brokeAt?: string; reason?: string; latencyMs: object } };
+  return { status, err, result: (out ? JSON.parse(out) : undefined) as { ok: boolean; brokeAt?: string; reason?: string; try?: string; latencyMs: object } };
 }
 
 test('deploy/selftest.wav matches the output of the synthesis script', () => {
@@ -110,7 +110,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
       [],
       'model',
       5,
-      /nothing was recognised/,
+      /nothing was recognised; check model.open/,
     ],
     ['a missing outbox folder', () => writeConfig(url, { outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), [], 'outbox', 6, /does not exist/],
     ['a damaged outbox', damaged, [], 'outbox', 6, /cannot be read \(/],
@@ -128,7 +128,7 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
   ])('with %s the chain breaks at that link', async (_name, configure, args, brokeAt, code, reason) => {
     const { status, err, result } = await selftest(['-c', await configure(), ...args]);
     expect({ status, brokeAt: result.brokeAt }).toEqual({ status: code, brokeAt });
-    expect(result.reason).toMatch(reason);
+    expect(`${result.reason}; ${result.try}`).toMatch(reason);
     expect(err).toMatch(/^Error: the chain broke at the .*\nTry: ./m);
   });
 

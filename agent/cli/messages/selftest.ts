@@ -42,8 +42,8 @@ export const selftest = {
   'selftest.silent.try': { en: 'play it louder and closer; then: sudo tocsin doctor', fr: 'jouez plus fort et plus près ; puis : sudo tocsin doctor' },
   'selftest.unrecognised': { en: 'sound came in ({level} dBFS) but nothing was recognised', fr: 'du son est entré ({level} dBFS) mais rien n’a été reconnu' },
   'selftest.unrecognised.try': {
-    en: 'play it again, closer; check model.open and model.operatingPoint in the configuration',
-    fr: 'recommencez plus près ; vérifiez model.open et model.operatingPoint dans la configuration',
+    en: 'check model.open and model.operatingPoint in the configuration; where a microphone heard it, play it again, closer',
+    fr: 'vérifiez model.open et model.operatingPoint dans la configuration ; si un microphone l’a entendu, recommencez plus près',
   },
   'selftest.busy': { en: 'another program uses it, most likely the listener', fr: 'un autre programme l’utilise, sans doute l’écouteur' },
   'selftest.busy.try': {
