@@ -13,11 +13,18 @@ export function usageError(error: CommanderError, refusing: Command, t: Translat
   const misspelt = excess && !config && command.commands.length > 0 && first;
   const said = misspelt ? t('usage.unknownCommand', { what: `'${first}'` }) : usageMessage(error, command, t);
   const meant = /\(Did you mean (?:one of )?(.+?)\?\)/.exec(error.message)?.[1];
-  const known = misspelt ? command.commands.map((below) => below.name()).filter((name) => name !== 'help') : (meant?.split(', ') ?? []);
+  const option = hyphenated(command.args);
+  const known = option ? [option] : misspelt ? command.commands.map((below) => below.name()).filter((name) => name !== 'help') : (meant?.split(', ') ?? []);
   const whole = known.length === 0 ? said : `${said}${t('usage.meant', { meant: known.map((name) => `'${name}'`).join(', ') })}`;
-  const only = known.length === 1 && (misspelt || error.code === 'commander.unknownCommand') ? ` ${known[0]}` : '';
+  const only = known.length === 1 && !option && (misspelt || error.code === 'commander.unknownCommand') ? ` ${known[0]}` : '';
   const hint = config ? `${pathOf(command)} -c ${shellWord(first)}` : `${pathOf(command)}${only} --help`;
   return new TocsinError(whole, hint, exitCodes.usage);
+}
+
+/** The option that a word was before a word processor made a dash of its hyphens, as in –c. */
+function hyphenated(words: readonly string[]): string | undefined {
+  const [, name] = words.flatMap((word) => /^(?!-)\p{Pd}+(.+)$/u.exec(word) ?? []);
+  return name && `${name.length === 1 ? '-' : '--'}${name}`;
 }
 
 /**

@@ -79,6 +79,8 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
   ['status --loud', usage, /unknown option '--loud'/],
   ['evnts', usage, /unknown command 'evnts'; did you mean 'events'\?\nTry: tocsin events --help$/m],
   ['events explan 4', usage, /did you mean 'explain'\?\nTry: tocsin events explain --help$/m],
+  ['events —json', usage, /unknown command '—json'; did you mean '--json'\?\nTry: tocsin events --help$/m],
+  ['doctor –c tocsin.yaml', usage, /too many arguments for 'doctor', from '–c' on; did you mean '-c'\?\nTry: tocsin doctor --help$/m],
   ['events --jsn', usage, /did you mean '--json'\?\nTry: tocsin events --help$/m],
   ['calibrate thresholds', usage, /missing option '--budget <count\/span>'\nTry: tocsin calibrate thresholds --help$/m],
   ['help foo', usage, /unknown command 'foo'\nTry: tocsin --help$/m],
