@@ -42,6 +42,17 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     expect(status).toBe(10);
   });
 
+  test('a certificate whose hyphens a word processor made dashes of is refused with the hint to type them anew', async () => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    writeFileSync(cert, readFileSync(cert, 'utf8').replaceAll('-----', '—–'));
+    const { status, stderr } = await sensor.install(cert);
+    expect(stderr).toBe(
+      `Error: Expected a certificate (PEM) in ${cert}, got none\nTry: before and behind BEGIN CERTIFICATE stand five hyphens, no dashes: ask for the file itself, or type them anew\n`,
+    );
+    expect(status).toBe(10);
+  });
+
   test('a defect is reported as one, and not as a disk that cannot be written', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);

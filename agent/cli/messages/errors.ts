@@ -205,6 +205,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected a certificate valid at {1}, got one that expired on {2}': 'Attendu un certificat valable au {1}, obtenu un certificat expiré le {2}',
   'Expected a certificate valid at {1}, got one valid from {2} to {3}': 'Attendu un certificat valable au {1}, obtenu un certificat valable du {2} au {3}',
   'openssl x509 -in FILE -noout -dates shows the same; ask for another': 'openssl x509 -in FICHIER -noout -dates montre la même chose ; demandez-en un autre',
+  'before and behind BEGIN CERTIFICATE stand five hyphens, no dashes: ask for the file itself, or type them anew':
+    'avant et après BEGIN CERTIFICATE il faut cinq traits d’union, pas de tirets : demandez le fichier même, ou retapez-les',
   'ask for another; if the clock is wrong, set it first': 'demandez-en un autre ; si l’horloge est fausse, réglez-la d’abord',
   'Expected a certificate signed by {1}, got one of {2}': 'Attendu un certificat signé par {1}, obtenu un certificat signé par {2}',
   "--ca names the operator's authority; where the broker has another, put both in that file":

@@ -160,6 +160,8 @@ function parse(text: string, path: string): X509Certificate[] {
     );
   throw new ProvisionError(
     `Expected a certificate (PEM) in ${path}, got none`,
-    'from DER: openssl x509 -in FILE -out sensor.pem; from PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, with -inform DER if it is DER',
+    /BEGIN CERTIFICATE/.test(text)
+      ? 'before and behind BEGIN CERTIFICATE stand five hyphens, no dashes: ask for the file itself, or type them anew'
+      : 'from DER: openssl x509 -in FILE -out sensor.pem; from PKCS#7 (p7b): openssl pkcs7 -print_certs -in FILE -out sensor.pem, with -inform DER if it is DER',
   );
 }
