@@ -36,9 +36,10 @@ export function redact(config: Config): Config {
 
 function readPassword(path: string): string {
   const bytes = readSecret('mqtt.passwordFile', path);
-  if (isUtf16(bytes))
-    throw new ConfigError('mqtt.passwordFile: expected text in UTF-8, got UTF-16', 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
-  return bytes.toString('utf8').trim();
+  const password = bytes.toString('utf8').trim();
+  const other = isUtf16(bytes) ? 'UTF-16' : password.includes('\ufffd') ? 'other bytes' : undefined;
+  if (other) throw new ConfigError(`mqtt.passwordFile: expected text in UTF-8, got ${other}`, 'write the password into it anew, as UTF-8');
+  return password;
 }
 
 function readSecret(key: string, path: string): Buffer {

@@ -75,9 +75,10 @@ test('a password, the manifest of a model, scenes and an event in UTF-16 are ref
   writeFileSync(event, utf16('{}'));
   writeFileSync(config, plain);
   const { mqtt } = loadConfig(config);
-  expect(refusal(utf16('secret'), (passwordFile) => readCredentials({ ...mqtt, passwordFile }))).toMatch(
-    /^mqtt.passwordFile: expected text in UTF-8, got UTF-16; save it/,
-  );
+  const password = (content: Buffer) => refusal(content, (passwordFile) => readCredentials({ ...mqtt, passwordFile }));
+  expect(password(utf16('secret'))).toBe('mqtt.passwordFile: expected text in UTF-8, got UTF-16; write the password into it anew, as UTF-8');
+  expect(password(Buffer.from('Schlüssel', 'latin1'))).toMatch(/got other bytes; write the password/);
+  expect(password(Buffer.from('\ufeffSchlüssel\r\n'))).toBe('right');
   expect(refusal(utf16('[]'), () => readScenes(folder), 'scenes.json')).toMatch(/got: text in UTF-16, not in UTF-8;/);
   expect(refusal(utf16(readFileSync('models/street/manifest.json', 'utf8')), () => loadModel(folder), 'manifest.json')).toMatch(
     /^Expected JSON in FILE, got: text in UTF-16, not in UTF-8;/,

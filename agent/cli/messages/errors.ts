@@ -42,7 +42,8 @@ export const frenchErrors: Record<string, string> = {
     'recommencez avec sudo ; si c’est un service qui le signale : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
   'Expected text in UTF-8 in {1}, got UTF-16': 'Attendu un texte en UTF-8 dans {1}, obtenu de l’UTF-16',
-  'mqtt.passwordFile: expected text in UTF-8, got UTF-16': 'mqtt.passwordFile : attendu un texte en UTF-8, obtenu de l’UTF-16',
+  'mqtt.passwordFile: expected text in UTF-8, got {1}': 'mqtt.passwordFile : attendu un texte en UTF-8, obtenu {1}',
+  'write the password into it anew, as UTF-8': 'écrivez-y de nouveau le mot de passe, en UTF-8',
   'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE': 'enregistrez-le en UTF-8, ou ici : iconv -f utf-16 -t utf-8 FICHIER > NOUVEAU-FICHIER',
   'Expected YAML in {1}, got: {2} at line {3}, column {4}': 'Attendu du YAML dans {1}, obtenu : {2}, ligne {3}, colonne {4}',
   'type the blanks, quotes and hyphens of the line named anew: some of them came from a document':
