@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
@@ -24,7 +24,9 @@ export function loadConfig(path: string): Config {
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
       isDenied(cause)
         ? `run it again with sudo; if a service reports this: sudo chgrp tocsin ${shellWord(path)}; sudo chmod 640 ${shellWord(path)}`
-        : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
+        : existsSync(`${path}.txt`)
+          ? `Windows called it .txt: sudo mv ${shellWord(`${path}.txt`)} ${shellWord(path)}`
+          : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
       { cause },
     );
   }

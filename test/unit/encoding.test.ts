@@ -66,6 +66,12 @@ test('a hint to type a name anew is given only for one that was pasted', () => {
   expect(refusal(plain.replace('site: a', 'site: A\u0001'))).toMatch(/; tocsin config example shows/);
 });
 
+test('a configuration that Windows called .txt is found, with the command that names it right', () => {
+  writeFileSync(join(folder, 'my sensor.yaml.txt'), plain);
+  const path = join(folder, 'my sensor.yaml');
+  expect(() => loadConfig(path)).toThrow(expect.objectContaining({ tryHint: `Windows called it .txt: sudo mv '${path}.txt' '${path}'` }));
+});
+
 test('an authority in UTF-16 is told by doctor as that', () => {
   expect(unusableFile({ ca: utf16('\ufeff-----BEGIN CERTIFICATE-----') })?.found.values.what).toMatchObject({ key: 'doctor.tls.content.utf16' });
 });

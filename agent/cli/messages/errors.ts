@@ -41,6 +41,7 @@ export const frenchErrors: Record<string, string> = {
   'run it again with sudo; if a service reports this: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
     'recommencez avec sudo ; si c’est un service qui le signale : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',
   'tocsin config example > tocsin.yaml, edit it, and name it with --config': 'tocsin config example > tocsin.yaml, adaptez-le et nommez-le avec --config',
+  'Windows called it .txt: sudo mv {1} {2}': 'Windows l’a appelé .txt : sudo mv {1} {2}',
   'Expected text in UTF-8 in {1}, got UTF-16': 'Attendu un texte en UTF-8 dans {1}, obtenu de l’UTF-16',
   'mqtt.passwordFile: expected text in UTF-8, got {1}': 'mqtt.passwordFile : attendu un texte en UTF-8, obtenu {1}',
   'write the password into it anew, as UTF-8': 'écrivez-y de nouveau le mot de passe, en UTF-8',
