@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { labels } from '../classify/model-manifest.ts';
 import { loadConfig, meterSocketPath, serviceConfig, serviceMeterSocket } from '../config/load-config.ts';
 import { AudioError, isDenied, type TocsinError } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { MeterReading } from '../meter/reading.ts';
 import { addCommand, configOption } from './command.ts';
@@ -180,7 +181,7 @@ function asJson(reading: MeterReading): object {
 async function troubleError(trouble: MeterTrouble, path: string, config: string, t: Translate): Promise<TocsinError> {
   const runs = trouble === 'absent' && (await readService('tocsin-listener')).state === 'active';
   const key = `meter.trouble.${runs ? 'noSocket' : trouble}` as MessageKey;
-  return new AudioError(t.of({ key, values: { path } }), t.of({ key: `${key}.try` as MessageKey, values: { config } }));
+  return new AudioError(t.of({ key, values: { path } }), t.of({ key: `${key}.try` as MessageKey, values: { config: shellWord(config) } }));
 }
 
 function clockTime(): string {

@@ -25,9 +25,10 @@ const config: Check = {
     try {
       facts.config = probes.loadConfig();
     } catch (error) {
-      if (isDenied(error)) return fail('doctor.forbidden', { path: probes.configPath });
-      if (probes.presence(probes.configPath) === 'absent') return fail('doctor.config.absent', { path: probes.configPath });
-      return fail('doctor.config.wrong', { reason: messageOf(error), path: probes.configPath });
+      const [path, word] = [probes.configPath, shellWord(probes.configPath)];
+      if (isDenied(error)) return fail('doctor.forbidden', { path });
+      if (probes.presence(path) === 'absent') return fail('doctor.config.absent', { path, word });
+      return fail('doctor.config.wrong', { reason: messageOf(error), word });
     }
     const { site, sensor } = facts.config;
     return pass('doctor.config.ok', { path: probes.configPath, site, sensor });

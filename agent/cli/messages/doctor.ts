@@ -51,12 +51,12 @@ export const doctor = {
 
   'doctor.config.ok': { en: '{path}: sensor {sensor} at {site}', fr: '{path} : capteur {sensor} à {site}' },
   'doctor.config.wrong': { en: '{reason}', fr: '{reason}' },
-  'doctor.config.wrong.try': { en: 'correct it, then: tocsin config check -c {path}', fr: 'corrigez, puis : tocsin config check -c {path}' },
+  'doctor.config.wrong.try': { en: 'correct it, then: tocsin config check -c {word}', fr: 'corrigez, puis : tocsin config check -c {word}' },
 
   'doctor.config.absent': { en: 'there is no {path}', fr: '{path} n’existe pas' },
   'doctor.config.absent.try': {
-    en: 'tocsin config example > {path}; edit it, then: tocsin config check -c {path}',
-    fr: 'tocsin config example > {path} ; adaptez-le, puis : tocsin config check -c {path}',
+    en: 'tocsin config example > {word}; edit it, then: tocsin config check -c {word}',
+    fr: 'tocsin config example > {word} ; adaptez-le, puis : tocsin config check -c {word}',
   },
 
   'doctor.board.ok': { en: '{board}{memory}{temperature}', fr: '{board}{memory}{temperature}' },
