@@ -6,8 +6,11 @@ import { namesSecret } from './secret-path.ts';
 
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'expected 1 to 32 of a-z, 0-9 and "-", starting with a letter or digit');
 const threshold = z.number().min(0.001).max(1); // at 0 a sound would begin at once, and never end
-/** No file has a name with a zero in it, and MQTT takes none (1.5.4); a line break in a name is a mistake. */
-const line = z.string().regex(/^\P{Cc}*$/u, { error: 'expected text of one line, without control characters', abort: true });
+/**
+ * No file has a name with a zero in it, and MQTT takes none (1.5.4); a line break in a name is a mistake, and so is a
+ * blank at its end that was pasted with it.
+ */
+const line = z.string().regex(/^(?!\s)\P{Cc}*(?<!\s)$/u, { error: 'expected text of one line, without control characters or blanks at its ends', abort: true });
 const file = line.min(1);
 /**
  * ALSA's plug-ins `tee` and `file` hand what is heard to a file or a shell command, alone or within another name. What

@@ -55,6 +55,7 @@ test.each([
 test.each([
   ['  device', '\u00a0\u00a0device', '\\u00a0\\u00a0device: expected no such key'],
   [': hw', ': \u202fhw', 'got "\\u202fhw:CARD=Dev"; type blanks'],
+  ['mqtt:', 'mqtt:\n  username: lamp\u00a0', 'mqtt.username: expected text of one line, without control characters or blanks at its ends, got "lamp\\u00a0"'],
   ['site: a', 'site: “a”', 'got "“a”"; type blanks'],
   ['sensor: b', 'sensor: post–1', 'got "post–1"; type blanks'],
   ['microphone:', 'microphone:\u00a0', 'at line 3, column 1; type the blanks, quotes and hyphens of the line named anew'],

@@ -6,7 +6,8 @@ export const keyErrors: Record<string, string> = {
   'expected text': 'attendu un texte',
   'expected text, between quotes': 'attendu un texte, entre guillemets',
   'expected some text': 'attendu un texte non vide',
-  'expected text of one line, without control characters': 'attendu un texte d’une ligne, sans caractère de contrôle',
+  'expected text of one line, without control characters or blanks at its ends':
+    'attendu un texte d’une ligne, sans caractère de contrôle, sans espace au début ni à la fin',
   'expected a number': 'attendu un nombre',
   'expected a whole number': 'attendu un nombre entier',
   'expected true or false': 'attendu true ou false',
