@@ -18,7 +18,7 @@ export function readYaml(text: string, path: string): unknown {
       `Expected YAML in ${path}, got: ${printable(what)} at line ${line}, column ${col}`,
       isPasted(text.split('\n')[line - 1] ?? '')
         ? 'type the blanks, quotes and hyphens of the line named anew: some of them came from a document'
-        : 'check the line named: indentation, quotes, a key that is there twice',
+        : 'check the line named: indentation, quotes, a space behind the colon, a key that is there twice',
     );
   }
   let value: unknown;

@@ -63,6 +63,10 @@ test.each([
   expect(refusal(plain.replace(from, to))).toContain(said);
 });
 
+test('of a key without a space behind its colon the hint speaks', () => {
+  expect(refusal(plain.replace('sensor: b', 'sensor:b'))).toMatch(/ at line 2, column 1; check the line named: .*a space behind the colon/);
+});
+
 test('a hint to type a name anew is given only for one that was pasted', () => {
   expect(refusal(plain.replace('site: a', 'site: A\u0001'))).toMatch(/; tocsin config example shows/);
 });

@@ -54,7 +54,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected text in UTF-8 in {1}, got other bytes': 'Attendu un texte en UTF-8 dans {1}, obtenu d’autres octets',
   'if it is the right file, save it as UTF-8, or here: iconv -f windows-1252 -t utf-8 FILE > NEW-FILE':
     'si c’est le bon fichier, enregistrez-le en UTF-8, ou ici : iconv -f windows-1252 -t utf-8 FICHIER > NOUVEAU-FICHIER',
-  'check the line named: indentation, quotes, a key that is there twice': 'vérifiez la ligne indiquée : retraits, guillemets, clé en double',
+  'check the line named: indentation, quotes, a space behind the colon, a key that is there twice':
+    'vérifiez la ligne indiquée : retraits, guillemets, espace après les deux-points, clé en double',
   'Expected YAML in {1}, got: an alias (*name) that is undefined, contains itself or is repeated too often':
     'Attendu du YAML dans {1}, obtenu : un alias (*nom) non défini, qui se contient lui-même ou est répété trop souvent',
   'write the value itself in place of each *name': 'écrivez la valeur elle-même à la place de chaque *nom',
