@@ -32,7 +32,14 @@ export function loadConfig(path: string): Config {
   }
   if (isUtf16(bytes))
     throw new ConfigError(`Expected text in UTF-8 in ${path}, got UTF-16`, 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
-  return checkConfig(readYaml(bytes.toString('utf8'), path), path);
+  const value = readYaml(bytes.toString('utf8'), path);
+  // bytes that are no UTF-8 were read as this character; in a comment it does no harm
+  if (JSON.stringify(value)?.includes('\ufffd'))
+    throw new ConfigError(
+      `Expected text in UTF-8 in ${path}, got other bytes`,
+      'if it is the right file, save it as UTF-8, or here: iconv -f windows-1252 -t utf-8 FILE > NEW-FILE',
+    );
+  return checkConfig(value, path);
 }
 
 /**

@@ -21,11 +21,10 @@ export function readYaml(text: string, path: string): unknown {
         : 'check the line named: indentation, quotes, a space behind the colon, a key that is there twice',
     );
   }
-  let value: unknown;
-  let written: string | undefined;
   try {
-    value = document.toJS();
-    written = JSON.stringify(value); // throws for a value that contains itself
+    const value: unknown = document.toJS();
+    JSON.stringify(value); // throws for a value that contains itself
+    return value;
   } catch (cause) {
     throw new ConfigError(
       `Expected YAML in ${path}, got: an alias (*name) that is undefined, contains itself or is repeated too often`,
@@ -35,11 +34,4 @@ export function readYaml(text: string, path: string): unknown {
       },
     );
   }
-  // bytes that are no UTF-8 were read as this character
-  if (written?.includes('\ufffd'))
-    throw new ConfigError(
-      `Expected text in UTF-8 in ${path}, got other bytes`,
-      'if it is the right file, save it as UTF-8, or here: iconv -f windows-1252 -t utf-8 FILE > NEW-FILE',
-    );
-  return value;
 }

@@ -8,7 +8,7 @@ import { loadModel } from '../../agent/classify/model-manifest.ts';
 import { unusableFile } from '../../agent/cli/doctor/credential-checks.ts';
 import { readScenes } from '../../agent/cli/scenes.ts';
 import { translateError } from '../../agent/cli/translate.ts';
-import { loadConfig } from '../../agent/config/load-config.ts';
+import { loadConfig, loadOutboxPart } from '../../agent/config/load-config.ts';
 import { readCredentials } from '../../agent/config/secrets.ts';
 import type { TocsinError } from '../../agent/lib/errors.ts';
 
@@ -65,6 +65,12 @@ test.each([
 
 test('of a key without a space behind its colon the hint speaks', () => {
   expect(refusal(plain.replace('sensor: b', 'sensor:b'))).toMatch(/ at line 2, column 1; check the line named: .*a space behind the colon/);
+});
+
+test('the outbox of a configuration in another encoding is known, as of one that is wrong in another part', () => {
+  const path = join(folder, 'latin.yaml');
+  writeFileSync(path, Buffer.from(`${plain.replace('site: a', 'site: süd')}outbox: {path: /srv/outbox.db}\n`, 'latin1'));
+  expect(loadOutboxPart(path)?.path).toBe('/srv/outbox.db');
 });
 
 test('a hint to type a name anew is given only for one that was pasted', () => {
