@@ -17,7 +17,8 @@ const retryMs = 600_000; // where another process was in the way
  * follows, while this connection keeps all others from writing. The log keeps its length: one that grows costs the disk
  * half as much again for each write. The shared memory stays open for as long as the outbox: it carries SQLite's locks,
  * and closing any descriptor of a file drops all locks of the process on it. Others would then write at the same time,
- * and who opens the outbox next would truncate it.
+ * and who opens the outbox next would truncate it. After an overwrite that failed, the next one trusts no zeros that it
+ * reads: those of a failed sync may never reach the disk (fsync(2)).
  */
 export class LogErasure {
   readonly #log: string;
@@ -27,6 +28,7 @@ export class LogErasure {
   readonly #memory: number;
   #gone = 0; // events, when it was done last
   #nextMs = performance.now() + everyMs;
+  #isUnsynced = false;
 
   constructor(path: string, file: OpenedFile, db: SqliteDatabase) {
     this.#log = `${path}-wal`;
@@ -67,7 +69,9 @@ export class LogErasure {
       this.#file.check(); // none takes its place while this holds it
       const memory = Buffer.alloc(indexBytes);
       readSync(this.#memory, memory, 0, indexBytes, 0);
-      return readingBeside(this.#log, (log) => overwrite(log, staleFrom(log, memory)), constants.O_RDWR) ?? false;
+      const isDone = readingBeside(this.#log, (log) => overwrite(log, staleFrom(log, memory), this.#isUnsynced), constants.O_RDWR);
+      this.#isUnsynced = isDone === undefined || (this.#isUnsynced && !isDone);
+      return isDone ?? false;
     } finally {
       this.#db.exec('ROLLBACK');
     }
@@ -75,13 +79,13 @@ export class LogErasure {
 }
 
 /** The log carries no locks: closing a file drops all locks of the process on it. */
-function overwrite({ descriptor, pieces }: BesideFile, from: number | undefined): boolean {
+function overwrite({ descriptor, pieces }: BesideFile, from: number | undefined, isUnsynced: boolean): boolean {
   if (from === undefined) return false;
   let at = from;
   let any = false;
   for (const piece of pieces(from, 1)) {
     const zeros = Buffer.alloc(piece.length);
-    if (!piece.equals(zeros)) {
+    if (isUnsynced || !piece.equals(zeros)) {
       writeSync(descriptor, zeros, 0, zeros.length, at);
       any = true;
     }

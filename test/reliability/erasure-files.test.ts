@@ -1,7 +1,8 @@
 // What the erasure of delivered events does with the files themselves: locks, descriptors, and that it reaches the disk. The clock is the
 // test's own. What a card does with a synced block is not shown.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import fs, { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -39,6 +40,41 @@ test('an erasure keeps the locks of SQLite: other processes neither write meanwh
     ['ROLLBACK', 3], // it reads, and it alone writes
   ]);
   expect(locks()).toBe(1);
+});
+
+// the kernel reads zeros of a sync that failed as if they stood on the disk; the disk itself is not part of this
+test('after a sync that failed everything is overwritten again, also what reads as zeros', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const overwritten: [number, number][] = [];
+  const { writeSync } = fs;
+  vi.spyOn(fs, 'writeSync').mockImplementation(((...args: [number, Buffer, number, number, number]) => {
+    overwritten.push([args[4], args[3]]);
+    return writeSync(...args);
+  }) as never);
+  const sync = vi.spyOn(fs, 'fsyncSync');
+  syncBuiltinESMExports();
+  const alone = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+  onTestFinished(() => {
+    alone.close();
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+  for (let i = 1; i <= 60; i++) alone.append(recordedEvent(i));
+  alone.acknowledge([1]);
+  const erasure = (laterMs: number) => {
+    overwritten.length = 0;
+    nowMs += laterMs;
+    alone.writeHearing(hearingRecord());
+    return [...overwritten];
+  };
+  sync.mockImplementationOnce(() => {
+    throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
+  });
+  const first = erasure(3_600_000);
+  expect(erasure(600_000), 'ten minutes later').toEqual(first);
+  alone.acknowledge([2]);
+  expect(erasure(3_600_000).length, 'once synced, only what is no zeros').toBeLessThan(first.length);
 });
 
 test('no file of the outbox stays open once it is closed', () => {
