@@ -33,11 +33,11 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
       feeds[state.input] = states[i] as Tensor;
     });
     const results = await session.run(feeds, outputs).catch((cause: unknown) => {
-      throw new ModelError(
-        `Expected ${manifest.file} to take ${windowSamples} samples, got: ${saidOf(cause)}`,
-        'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32; models/README.md says which graphs can be used',
-        { cause },
-      );
+      const said = saidOf(cause);
+      const hint = lacksMemory(said)
+        ? moreMemory
+        : 'windowSamples, waveformShape and states in manifest.json must be those of the graph, and its waveform and states float32; models/README.md says which graphs can be used';
+      throw new ModelError(`Expected ${manifest.file} to take ${windowSamples} samples, got: ${said}`, hint, { cause });
     });
     const { data: values, dims, type } = results[manifest.scoresOutput] as Tensor;
     const classes = manifest.classes.length;
@@ -120,10 +120,7 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
     extra: { session: { intra_op: { allow_spinning: '0' }, model_external_initializers_file_folder_path: '/dev/null' } },
   }).catch((cause: unknown) => {
     const said = saidOf(cause);
-    const hint = /opset|IR version|implementation|registered/i.test(said)
-      ? 'export the model again with the ops, opset and IR version that models/README.md names'
-      : 'export the model again, with its weights inside the file';
-    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${said}`, hint, { cause });
+    throw new ModelError(`Expected an ONNX graph in ${manifest.file}, got: ${said}`, unopenedHint(said), { cause });
   });
   const inputs = [manifest.waveformInput, ...manifest.states.map((s) => s.input)];
   const outputs = [manifest.scoresOutput, ...manifest.states.map((s) => s.output)];
@@ -137,6 +134,16 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
     throw new ModelError(`Expected the outputs ${listed(outputs)}, got ${listed(session.outputNames)}`, 'name the outputs of the graph in manifest.json');
   return { session, outputs };
 }
+
+function unopenedHint(said: string): string {
+  if (lacksMemory(said)) return moreMemory;
+  return /opset|IR version|implementation|registered/i.test(said)
+    ? 'export the model again with the ops, opset and IR version that models/README.md names'
+    : 'export the model again, with its weights inside the file';
+}
+
+const lacksMemory = (said: string) => /bad_alloc|allocate memory/i.test(said);
+const moreMemory = 'free memory on this board, or take a smaller model; models/README.md says how large it may be for the service';
 
 /** What the runtime says, without the line, function and condition of its own source. */
 function saidOf(cause: unknown): string {
@@ -157,7 +164,7 @@ export function requireMemory(path: string, bytes: number, free = freeMemory()):
   if (copies * bytes > free)
     throw new ModelError(
       `Expected a graph at ${path} that takes at most the ${most} MB of memory that are free here, got one that takes ${got} MB to load`,
-      'take a smaller model; models/README.md says how large it may be for the service',
+      moreMemory,
     );
 }
 

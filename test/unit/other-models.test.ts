@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { InferenceSession } from 'onnxruntime-node';
+import { afterAll, expect, test, vi } from 'vitest';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { translateError } from '../../agent/cli/translate.ts';
 
@@ -110,5 +111,21 @@ test('a score outside 0 to 1 is refused in a class that no label uses too, since
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // from 1 upwards, by the class
   const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
   await expect(classifier.push(new Float32Array(15_360).fill(0.5))).rejects.toThrow(/^Expected scores from 0 to 1 from model.onnx, got 1\.03/);
+  await classifier.close();
+});
+
+// the words are those of the runtime when an allocation was refused; that it says others elsewhere is not shown
+test('where the runtime gets no memory, to open a graph or to run it, the hint is not to export the model again', async () => {
+  const hint = expect.stringContaining('free memory on this board');
+  const refuse = (said: string) => async () => Promise.reject(new Error(said));
+  const create = vi.spyOn(InferenceSession, 'create').mockImplementationOnce(refuse('Exception during initialization: std::bad_alloc'));
+  await expect(openOnnxClassifier(streaming())).rejects.toMatchObject({ tryHint: hint });
+  create.mockImplementationOnce(async (...args) => {
+    create.mockRestore();
+    const session = await InferenceSession.create(...(args as unknown as [Buffer]));
+    return Object.assign(session, { run: refuse('std::bad_alloc') });
+  });
+  const classifier = await openOnnxClassifier(streaming());
+  await expect(classifier.push(new Float32Array(512))).rejects.toMatchObject({ tryHint: hint });
   await classifier.close();
 });

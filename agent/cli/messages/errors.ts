@@ -100,8 +100,8 @@ export const frenchErrors: Record<string, string> = {
     'exportez le modèle de nouveau avec les opérateurs, l’opset et la version IR que nomme models/README.md',
   'Expected a graph at {1} that takes at most the {2} MB of memory that are free here, got one that takes {3} MB to load':
     'Attendu un graphe à {1} qui prend au plus les {2} Mo de mémoire libres ici, obtenu {3} Mo',
-  'take a smaller model; models/README.md says how large it may be for the service':
-    'prenez un modèle plus petit ; models/README.md dit quelle taille le service admet',
+  'free memory on this board, or take a smaller model; models/README.md says how large it may be for the service':
+    'libérez de la mémoire sur cette carte, ou prenez un modèle plus petit ; models/README.md dit quelle taille le service admet',
   'Expected scores from 0 to 1 from {1}, got {2}': 'Attendu de {1} des scores de 0 à 1, obtenu {2}',
   'export the model with a sigmoid or softmax behind its last layer': 'exportez le modèle avec une sigmoïde ou un softmax après sa dernière couche',
   'hopSamples: expected at most the {1} of windowSamples, got {2}': 'hopSamples : attendu au plus les {1} de windowSamples, obtenu {2}',
