@@ -67,6 +67,7 @@ export class CaptureChild {
       pair?.forEach(closeSync);
       throw new CaptureError('failed', `Expected to start ${command}, got: ${messageOf(cause)}`, tryHint, { cause });
     }
+    this.#child.stderr?.on('error', () => undefined); // a pipe that could not be made or read: sound comes without it
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#complaint = (this.#complaint + text).slice(-4000);
       // arecord's message for samples that it had to drop

@@ -1,4 +1,5 @@
 // The only file that imports koffi. It binds only those functions of libc for which Node has none.
+import { closeSync } from 'node:fs';
 import koffi from 'koffi';
 
 const AF_UNIX = 1;
@@ -34,8 +35,11 @@ export function socketPair(receiveTimeoutMs: number, bytes: number): [number, nu
   const made = libc('int socketpair(int domain, int type, int protocol, void *pair)')(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === 0;
   const setsockopt = libc('int setsockopt(int fd, int level, int option, const void *value, uint32_t size)');
   const set = (socket: number, option: number, value: ArrayBufferView) => setsockopt(socket, SOL_SOCKET, option, value, value.byteLength) === 0;
-  if (!made || !set(pair[0] as number, SO_RCVTIMEO, timeout) || !set(pair[1] as number, SO_SNDBUF, size))
-    throw new Error(`no two connected sockets (errno ${koffi.errno()})`);
+  if (!made || !set(pair[0] as number, SO_RCVTIMEO, timeout) || !set(pair[1] as number, SO_SNDBUF, size)) {
+    const failed = new Error(`no two connected sockets (errno ${koffi.errno()})`);
+    if (made) pair.forEach((descriptor) => void closeSync(descriptor)); // it is tried again for as long as it fails
+    throw failed;
+  }
   return [pair[0] as number, pair[1] as number];
 }
 
