@@ -11,7 +11,7 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
   [/Connection closed|ECONNRESET|EPIPE/, 'connection_lost'],
-  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|connack timeout/i, 'unreachable'],
+  [/ECONNREFUSED|ENOTFOUND|EAI_(AGAIN|FAIL|NODATA)|E(NET|HOST)(UNREACH|DOWN)|EADDRNOTAVAIL|ETIMEDOUT|connack timeout/i, 'unreachable'],
 ];
 
 /** The error of our own that says how the connection ended, if that is among the causes. */

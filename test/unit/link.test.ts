@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openLink, readLinkWords } from '../../agent/delivery/link.ts';
+import { linkFaultOf } from '../../agent/delivery/link-fault.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -29,6 +30,13 @@ test('the courier tells systemd each change of its link once, in words that can 
     { state: 'connection_lost', refusal: 'none' },
   ]);
   expect(['', 'broker:', 'broker: well', 'broker: connected, all refused'].map(readLinkWords)).toEqual([undefined, undefined, undefined, undefined]);
+});
+
+test('an interface that is down or has no address, and a resolver that fails, make the broker unreachable', () => {
+  const codes = ['ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'EADDRNOTAVAIL', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'ENOTFOUND'];
+  const faultOf = (code: string) => linkFaultOf(new BrokerError('no connection', 'wait', false, { cause: Object.assign(new Error('connect'), { code }) }));
+  expect(codes.filter((code) => faultOf(code) !== 'unreachable')).toEqual([]);
+  expect(['EMFILE', 'EPERM', 'ENOBUFS'].map(faultOf), 'refused on this machine').toEqual(['other', 'other', 'other']);
 });
 
 // The publisher is a fake. That a broker answers with a reason code, and how it is handled, is shown with mosquitto
