@@ -1,6 +1,7 @@
 // Files beside an outbox that are read by hand. Either half can put anything in their place: a pipe or a device must
 // not keep the other waiting, nor a file of gigabytes fill its memory.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { hasCode } from '../lib/errors.ts';
 
 const mostBytes = 2 ** 31; // a longer one is not looked at
 export const pieceBytes = 65_536; // at most, where a unit has no more
@@ -16,14 +17,18 @@ export interface BesideFile {
   pieces(from: number, unit: number): Generator<Buffer>;
 }
 
-/** Runs `work` on a file; undefined if there is none, or none that can be read. */
+/**
+ * Runs `work` on a file; undefined if there is none, or none that can be read. Throws where the system lacks
+ * descriptors or memory to open it.
+ */
 export function readingBeside<T>(path: string, work: (file: BesideFile) => T, flags = constants.O_RDONLY): T | undefined {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(path, flags | constants.O_NONBLOCK);
     const found = fstatSync(descriptor);
     return found.isFile() && found.size <= mostBytes ? work(besideFile(descriptor, found.size)) : undefined;
-  } catch {
+  } catch (error) {
+    if (hasCode(error, /^(EMFILE|ENFILE|ENOMEM)$/)) throw error; // it says nothing of the file
     return undefined;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);

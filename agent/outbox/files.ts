@@ -1,5 +1,5 @@
 // Files of an outbox that are made or emptied by hand.
-import { closeSync, existsSync, fchmodSync, lstatSync, openSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, fchmodSync, lstatSync, openSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode } from '../lib/errors.ts';
 import { syncFolderOf } from '../lib/place-file.ts';
@@ -10,7 +10,7 @@ import { syncFolderOf } from '../lib/place-file.ts';
  */
 export function createFile(path: string): void {
   refuseLink(path);
-  if (existsSync(path)) return;
+  if (isThere(path)) return;
   const shared = (statSync(dirname(path)).mode & 0o2000) !== 0;
   let file: number;
   try {
@@ -27,6 +27,11 @@ export function createFile(path: string): void {
   } finally {
     closeSync(file);
   }
+}
+
+/** Whether a file is there. Throws where that cannot be seen: a file that is taken for gone is replaced. */
+export function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined; // existsSync would say false
 }
 
 /**
@@ -55,7 +60,7 @@ export function emptyLock(path: string): void {
 export function makeEmpty(path: string): void {
   for (const end of ['-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
   refuseLink(path);
-  if (existsSync(path)) truncateSync(path);
+  if (isThere(path)) truncateSync(path);
   else createFile(path);
   syncFolderOf(path);
 }

@@ -48,7 +48,7 @@ export class LogErasure {
     const gone = this.#dueFor();
     const before = gone === undefined ? undefined : quietly(() => bringIntoFile(this.#db) && headerOf(this.#log));
     write();
-    if (!before || headerOf(this.#log)?.equals(before) || !quietly(() => this.#overwrite())) return;
+    if (!before || quietly(() => headerOf(this.#log))?.equals(before) || !quietly(() => this.#overwrite())) return;
     this.#gone = gone ?? 0;
     this.#nextMs = performance.now() + everyMs;
   }

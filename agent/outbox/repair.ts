@@ -1,7 +1,7 @@
-import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { moveFile, syncFolderOf } from '../lib/place-file.ts';
 import { copyCounts } from './counts.ts';
-import { createFile, emptyLock, makeEmpty } from './files.ts';
+import { createFile, emptyLock, isThere, makeEmpty } from './files.ts';
 import { mendHeader } from './header.ts';
 import { type HearingRow, readHearingSql, writeHearingSql } from './hearing-rows.ts';
 import { know, knowModel } from './known.ts';
@@ -42,21 +42,21 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   try {
     lock.pragma('busy_timeout = 0'); // a half that waits for the other hears nothing and sends nothing: it comes back in a second
     lock.exec('BEGIN EXCLUSIVE');
-    const isCutOff = !existsSync(path) && existsSync(`${path}.new`); // between two renames: the log belongs to the file that was set aside
+    const isCutOff = !isThere(path) && isThere(`${path}.new`); // between two renames: the log belongs to the file that was set aside
     const number = Math.max(isCutOff ? 1 : 0, ...quarantined(path)) + (isCutOff ? 0 : 1);
-    if (existsSync(path)) {
+    if (isThere(path)) {
       mendHeader(path);
       if (isSound()) return;
       damaged = makingRoom(path, () => salvage(path, number, open, progress));
       forgetSchema(path); // the new file has pages of its own
-    } else if (!existsSync(`${path}.new`)) {
+    } else if (!isThere(`${path}.new`)) {
       makeEmpty(`${path}.new`);
       const fresh = open(`${path}.new`, 'migrate');
       fresh.exec(repairedSql);
       fresh.close();
       createFile(path); // of its log alone nothing can be read: it is set aside beside an empty file
     }
-    if (existsSync(path)) renameSync(path, `${path}.damaged-${number}`);
+    if (isThere(path)) renameSync(path, `${path}.damaged-${number}`);
     setLogAside(path, number);
     rmSync(`${path}-shm`, { force: true });
     moveFile(`${path}.new`, path);
@@ -74,7 +74,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
 function setLogAside(path: string, number: number): void {
   const aside = `${path}.damaged-${number}-wal`;
   const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
-  if (log?.size === 0 && existsSync(aside)) rmSync(`${path}-wal`);
+  if (log?.size === 0 && isThere(aside)) rmSync(`${path}-wal`);
   else if (log) renameSync(`${path}-wal`, aside);
 }
 

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { forgetBoots } from './boots.ts';
 import { settleCounts } from './counts.ts';
-import { createFile, refuseLink } from './files.ts';
+import { createFile, isThere, refuseLink } from './files.ts';
 import { hasWrongHeader, pageBytes } from './header.ts';
 import { hasKnownSchema, hasOurSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import { isFalselyNumbered, skipLostNumbers } from './reserved-numbers.ts';
@@ -79,14 +79,14 @@ export function openNoted(path: string): SqliteDatabase {
     reader?.close();
   }
   if (db.open) return db;
-  if (existsSync(`${path}.new`)) throw damage('a repair has begun');
+  if (isThere(`${path}.new`)) throw damage('a repair has begun');
   return openDatabase(path);
 }
 
 /** Damage that shows before SQLite opens the file, and may not show afterwards. */
 function checkFiles(path: string): void {
   refuseLink(path);
-  if (existsSync(`${path}.new`)) throw damage('a repair was interrupted');
+  if (isThere(`${path}.new`)) throw damage('a repair was interrupted');
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
   if (bytesOf(path) === 0 && bytesOf(`${path}-wal`) > 0) throw damage('the file of a write-ahead log is empty or gone');

@@ -1,0 +1,116 @@
+// The system refuses to look at a file of the outbox, or to open it: that says nothing of the file, which is neither
+// gone nor damaged. The refusals are planted in Node's own functions; those that SQLite meets itself are not shown.
+import fs, { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { dirname, join } from 'node:path';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
+import { limits, recordedEvent } from '../support/samples.ts';
+import { newFolder } from './two-halves.ts';
+
+let path: string;
+beforeEach(() => {
+  path = join(folder(), 'outbox.db');
+});
+
+function folder(): string {
+  const made = newFolder('looks');
+  onTestFinished(() => rmSync(made, { recursive: true }));
+  return made;
+}
+
+const open = () => openSqliteOutbox(path, limits, { repair: true, reserve: true });
+
+/** Calls `work` while the calls of some functions of Node for such files are refused; returns how many there were. */
+function refusing(
+  names: readonly ('existsSync' | 'statSync' | 'openSync')[],
+  code: string,
+  file: RegExp,
+  isRefused: (call: number) => boolean,
+  work: () => void,
+) {
+  let calls = 0;
+  for (const name of names) {
+    const real = fs[name] as (...args: unknown[]) => unknown;
+    vi.spyOn(fs, name).mockImplementation(((...args: unknown[]) => {
+      if (!file.test(String(args[0])) || !isRefused(++calls)) return real(...args);
+      if (name === 'existsSync') return false; // as Node says where it cannot look
+      throw Object.assign(new Error(`${code}: refused`), { code });
+    }) as never);
+  }
+  syncBuiltinESMExports();
+  onTestFinished(restore);
+  try {
+    work();
+  } catch {
+    // it is tried again
+  } finally {
+    restore();
+  }
+  return calls;
+}
+
+function restore(): void {
+  vi.restoreAllMocks();
+  syncBuiltinESMExports();
+}
+
+test.each(['damaged', 'set aside by a repair that was cut off'])(
+  'whichever look at an outbox that is %s is refused, the next repair keeps id and events',
+  (how) => {
+    const before = open();
+    for (let i = 1; i <= 60; i++) before.append(recordedEvent(i));
+    const { id } = before;
+    before.close();
+    const page = pagesOf(path).findIndex(({ events }) => events.some(({ sequence }) => sequence === 30));
+    const kept = 60 - (pagesOf(path)[page]?.events.length ?? 0);
+    if (how === 'damaged') overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
+    else {
+      cpSync(path, `${path}.new`);
+      renameSync(path, `${path}.damaged-1`);
+    }
+    const left = folder();
+    cpSync(dirname(path), left, { recursive: true });
+    const refused = (nth: number) => {
+      rmSync(dirname(path), { recursive: true });
+      cpSync(left, dirname(path), { recursive: true });
+      return refusing(
+        ['existsSync', 'statSync'],
+        'EIO',
+        /outbox\.db(\.new)?$/,
+        (call) => call === nth,
+        () => open().close(),
+      );
+    };
+    const looks = refused(0);
+    expect(looks).toBeGreaterThan(10);
+    for (let nth = 1; nth <= looks; nth++) {
+      refused(nth);
+      const outbox = open();
+      expect([outbox.id, outbox.pendingCount(), quarantined(path)], `look ${nth}`).toEqual([id, how === 'damaged' ? kept : 60, ['outbox.db.damaged-1']]);
+      outbox.close();
+    }
+  },
+);
+
+test.each(['EMFILE', 'ENOMEM'])('a log that cannot be opened for lack of something (%s), up to five times in a row, is neither lost nor damaged', (code) => {
+  const id = leaveOutbox(path, ['', '-wal', '-shm']);
+  const left = folder();
+  cpSync(dirname(path), left, { recursive: true });
+  for (const times of [1, 3, 5]) {
+    rmSync(dirname(path), { recursive: true });
+    cpSync(left, dirname(path), { recursive: true });
+    refusing(
+      ['openSync'],
+      code,
+      /-wal$/,
+      (call) => call <= times,
+      () => open().close(),
+    );
+    const outbox = open();
+    expect([outbox.id, outbox.pendingCount(), outbox.newest(), outbox.gaps(9)]).toEqual([id, 200, 300, []]);
+    outbox.close();
+    expect(readdirSync(dirname(path)).filter((name) => name.includes('damaged'))).toEqual([]);
+  }
+});
