@@ -173,6 +173,8 @@ class PatientOutbox implements Outbox {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#openedMs = Number.NEGATIVE_INFINITY; // an outbox that takes no writes is opened anew once more
+    this.#storeHeld(Number.POSITIVE_INFINITY);
     this.#retry(Number.POSITIVE_INFINITY);
     if (this.#held.length > 0) this.#options.logger.error({ events: this.#held.length }, 'events held in memory are lost: the outbox cannot be written');
     this.#inner?.close();

@@ -4,9 +4,11 @@ import fs, { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
+import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
 import { newFolder } from './two-halves.ts';
 
 let path: string;
@@ -113,4 +115,23 @@ test.each(['EMFILE', 'ENOMEM'])('a log that cannot be opened for lack of somethi
     outbox.close();
     expect(readdirSync(dirname(path)).filter((name) => name.includes('damaged'))).toEqual([]);
   }
+});
+
+// a made-up refusal to write stands for a file that SQLite could open for reading only
+test('an outbox that was opened for reading only is opened anew before a stop, and stores what is held', () => {
+  let opened = 0;
+  const once = () => {
+    const outbox = open();
+    if (opened++ === 0)
+      outbox.append = () => {
+        throw Object.assign(new Error('attempt to write a readonly database'), { code: 'SQLITE_READONLY' });
+      };
+    return outbox;
+  };
+  const patient = openPatientOutbox({ path, open: once, isDamage, logger: silentLogger, retryMs: 1_000_000 });
+  expect([patient.append(recordedEvent(1)), patient.append(recordedEvent(2))]).toEqual(['held', 'held']);
+  patient.close();
+  const outbox = open();
+  expect([outbox.pendingCount(), opened]).toEqual([2, 2]);
+  outbox.close();
 });
