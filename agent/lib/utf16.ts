@@ -1,7 +1,6 @@
 /** Whether a text is UTF-16, as Windows may save it: it begins with a byte order mark, or with one zero byte of two. */
 export function isUtf16(bytes: Uint8Array): boolean {
-  const [first = 0, second] = bytes;
-  if (second === undefined) return false;
+  const [first = 1, second = 1] = bytes;
   const mark = first * 256 + second;
   return mark === 0xfffe || mark === 0xfeff || (first === 0) !== (second === 0);
 }

@@ -50,12 +50,16 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
-  test('a certificate whose dates are none is refused as that', async () => {
+  test.each([
+    ['begins', 'from Bad time value to '],
+    ['ends', 'to Bad time value'],
+  ] as const)('a certificate that %s at no date is refused as that', async (which, said) => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);
-    writeFileSync(cert, undated(readFileSync(cert, 'utf8')));
+    writeFileSync(cert, undated(readFileSync(cert, 'utf8'), which));
     const { status, stderr } = await sensor.install(cert);
-    expect(stderr).toMatch(/^Error: Expected a certificate valid at .*, got one valid from .* to Bad time value\nTry: openssl x509 -in FILE -noout -dates/);
+    expect(stderr).toMatch(/^Error: Expected a certificate valid at .*, got one valid from .* to .*\nTry: openssl x509 -in FILE -noout -dates/);
+    expect(stderr).toContain(said);
     expect(status).toBe(10);
   });
 

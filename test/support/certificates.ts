@@ -14,10 +14,10 @@ export function altered(pem: string, change: (der: Buffer) => void): string {
   return `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
 }
 
-/** A certificate that ends in a month 13. */
-export function undated(pem: string): string {
+/** A certificate that begins or ends in a month 13. */
+export function undated(pem: string, which: 'begins' | 'ends' = 'ends'): string {
   const dates = Buffer.from([0x17, 13]); // UTCTime (X.690, 11.8), of 13 characters
-  return altered(pem, (der) => der.write('2613', der.indexOf(dates, der.indexOf(dates) + 1) + 2));
+  return altered(pem, (der) => der.write('2613', der.indexOf(dates, which === 'ends' ? der.indexOf(dates) + 1 : 0) + 2));
 }
 
 const dayMs = 86_400_000;

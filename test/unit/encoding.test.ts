@@ -63,6 +63,17 @@ test.each([
   expect(refusal(plain.replace(from, to))).toContain(said);
 });
 
+test('a mistake on another line than pasted text has the usual hint', () => {
+  expect(refusal(`# “a”\n${plain.replace('sensor: b', 'sensor:b')}`)).toMatch(/ at line 3, column 1; check the line named: /);
+});
+
+test.each(['\u00a0', ' ', '\t'])('a blank at either end of a user name is refused: %j', (blank) => {
+  for (const name of [`${blank}lamp`, `lamp${blank}`])
+    expect(refusal(`${plain}  username: ${JSON.stringify(name)}\n`)).toContain(
+      'mqtt.username: expected text of one line, without control characters or blanks',
+    );
+});
+
 test('of a key without a space behind its colon the hint speaks', () => {
   expect(refusal(plain.replace('sensor: b', 'sensor:b'))).toMatch(/ at line 2, column 1; check the line named: .*a space behind the colon/);
 });

@@ -13,7 +13,7 @@ vi.mock('node:fs', async (original) => {
       if (faults.fchmod) throw Object.assign(new Error('EIO: i/o error, fchmod'), { code: 'EIO' });
       fs.fchmodSync(file, mode);
     },
-    existsSync: (path: string) => !faults.late && fs.existsSync(path),
+    statSync: (path: string, options?: { throwIfNoEntry: false }) => (faults.late && options ? undefined : fs.statSync(path, options)),
   };
 });
 
