@@ -1,7 +1,7 @@
 // A soak: sound plays fast, faults come at random from a fixed seed, and at the end the ids that arrived are compared
 // with those stored. node test/reliability/soak.ts [MINUTES] [SEED]
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -48,14 +48,14 @@ export interface SoakResult {
 /** @param say receives the name of every fault */
 export async function soak(minutes: number, seed: number, say: (line: string) => void): Promise<SoakResult> {
   const random = seededRandom(seed);
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-soak-'));
+  const place = mkdtempSync(join(tmpdir(), 'tocsin-soak-'));
+  const [folder, brokerFolder, config] = [join(place, 'outbox'), join(place, 'broker'), join(place, 'tocsin.yaml')];
+  for (const made of [folder, brokerFolder]) mkdirSync(made);
   const mounted = userInfo().uid === 0 && spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', folder]).status === 0;
   const path = join(folder, 'outbox.db');
   const port = await freePort();
-  let broker: Broker | undefined = await openMosquitto(mkdtempSync(join(tmpdir(), 'tocsin-soak-broker-')), port);
-  const brokerFolder = mkdtempSync(join(tmpdir(), 'tocsin-soak-broker-'));
+  let broker: Broker | undefined = await openMosquitto(brokerFolder, port);
   const proxy = await openFaultProxy(port);
-  const config = join(mkdtempSync(join(tmpdir(), 'tocsin-soak-config-')), 'tocsin.yaml');
   const mqtt = { url: proxy.url, ackTimeoutSeconds: 2, keepaliveSeconds: 5 };
   writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path }, mqtt, health: { intervalSeconds: 5 }, log: { level: 'silent' } }));
 
@@ -210,6 +210,7 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
     await proxy.close();
     await broker?.close();
     if (mounted) spawnSync('umount', ['-l', folder]);
+    rmSync(place, { recursive: true, force: true });
   }
 }
 
