@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
-import { isUtf16 } from '../lib/utf16.ts';
+import { isUtf16, utf16Refusal } from '../lib/utf16.ts';
 import { brokerAddress } from './broker-url.ts';
 import { isPasted, problemList, problemsOf, show } from './problems.ts';
 import { readYaml } from './read-yaml.ts';
@@ -30,8 +30,7 @@ export function loadConfig(path: string): Config {
       { cause },
     );
   }
-  if (isUtf16(bytes))
-    throw new ConfigError(`Expected text in UTF-8 in ${path}, got UTF-16`, 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
+  if (isUtf16(bytes)) throw new ConfigError(...utf16Refusal(path));
   const value = readYaml(bytes.toString('utf8'), path);
   // bytes that are no UTF-8 were read as this character; in a comment it does no harm
   if (JSON.stringify(value)?.includes('\ufffd'))

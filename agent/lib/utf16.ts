@@ -1,3 +1,8 @@
+/** Error message and hint for a text file in UTF-16. */
+export function utf16Refusal(path: string): [message: string, tryHint: string] {
+  return [`Expected text in UTF-8 in ${path}, got UTF-16`, 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE'];
+}
+
 /** Whether a text is UTF-16, as Windows may save it: it begins with a byte order mark, or with one zero byte of two. */
 export function isUtf16(bytes: Uint8Array): boolean {
   const [first = 1, second = 1] = bytes;

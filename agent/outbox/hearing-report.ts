@@ -11,8 +11,8 @@ import type { Outbox } from './outbox.ts';
 const closestMs = 2000;
 const changesAtOnce = 10;
 const changeEveryMs = 60_000;
-// of one that failed, at most, and at most a quarter of the interval: the courier holds a listener that is later than
-// that and 5 s for silent
+// after a report that the disk refused: at most this, and at most a quarter of the interval, because the courier holds
+// a listener for silent whose report is later than 1.25 intervals and 5 s
 const retryMs = 10_000;
 
 /**

@@ -28,7 +28,7 @@ export class LogErasure {
   readonly #memory: number;
   #gone = 0; // events, when it was done last
   #nextMs = performance.now() + everyMs;
-  #isUnsynced = false;
+  #isUnsynced = false; // the last overwrite did not finish
 
   constructor(path: string, file: OpenedFile, db: SqliteDatabase) {
     this.#log = `${path}-wal`;
@@ -69,9 +69,9 @@ export class LogErasure {
       this.#file.check(); // none takes its place while this holds it
       const memory = Buffer.alloc(indexBytes);
       readSync(this.#memory, memory, 0, indexBytes, 0);
-      const isDone = readingBeside(this.#log, (log) => overwrite(log, staleFrom(log, memory), this.#isUnsynced), constants.O_RDWR);
-      this.#isUnsynced = isDone === undefined || (this.#isUnsynced && !isDone);
-      return isDone ?? false;
+      const isDone = readingBeside(this.#log, (log) => overwrite(log, staleFrom(log, memory), this.#isUnsynced), constants.O_RDWR) ?? false;
+      this.#isUnsynced = !isDone;
+      return isDone;
     } finally {
       this.#db.exec('ROLLBACK');
     }

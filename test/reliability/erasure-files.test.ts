@@ -42,6 +42,34 @@ test('an erasure keeps the locks of SQLite: other processes neither write meanwh
   expect(locks()).toBe(1);
 });
 
+test('a write with which the log is erased is done, whichever opening of the log is refused', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const alone = openSqliteOutbox(path, limits, { repair: true, reserve: true });
+  onTestFinished(() => {
+    alone.close();
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+  alone.append(recordedEvent(1));
+  let [opened, refused] = [0, 0];
+  const { openSync } = fs;
+  vi.spyOn(fs, 'openSync').mockImplementation((...args) => {
+    if (!String(args[0]).endsWith('-wal') || ++opened !== refused) return openSync(...args);
+    throw Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE' });
+  });
+  syncBuiltinESMExports();
+  for (refused = 1; refused <= 3; refused++) {
+    opened = 0;
+    nowMs += 3_600_000;
+    alone.append(recordedEvent(1 + refused));
+    alone.acknowledge([refused]);
+    alone.writeHearing(hearingRecord({ listenedSeconds: refused }));
+    expect(alone.readHearing()?.listenedSeconds).toBe(refused);
+    expect(opened, 'openings, one of them refused').toBeGreaterThanOrEqual(refused);
+  }
+});
+
 // the kernel reads zeros of a sync that failed as if they stood on the disk; the disk itself is not part of this
 test('after a sync that failed everything is overwritten again, also what reads as zeros', () => {
   let nowMs = 0;

@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
-import { isUtf16 } from '../../lib/utf16.ts';
+import { isUtf16, utf16Refusal } from '../../lib/utf16.ts';
 import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
@@ -134,8 +134,7 @@ function readText(path: string, named = true): string {
     const hint = isDenied(cause) ? 'run it again with sudo' : otherwise;
     throw new ProvisionError(`Expected a file at ${path}, got: ${messageOf(cause)}`, hint, { cause });
   }
-  if (isUtf16(bytes))
-    throw new ProvisionError(`Expected text in UTF-8 in ${path}, got UTF-16`, 'save it as UTF-8, or here: iconv -f utf-16 -t utf-8 FILE > NEW-FILE');
+  if (isUtf16(bytes)) throw new ProvisionError(...utf16Refusal(path));
   return bytes.toString('utf8');
 }
 
