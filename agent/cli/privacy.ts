@@ -49,7 +49,10 @@ export function addPrivacy(program: Command, signal: AbortSignal, t: Translate):
     .option('--package-digest <hex>', 'sha256 of that list, as published with the release', sha256)
     .option('--report <file>', 'an HTML page in French and English for the data-protection officer', namedFile)
     .option('--no-record', 'do not hand the outcome to the courier, which publishes it')
-    .option('--json', 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest')
+    .option(
+      '--json',
+      'one JSON object: site, sensor, version, bootId, time, state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest',
+    )
     .action((options: VerifyOptions) => runVerify(options, signal, t));
   addCommand(privacy, 'manifest', 'print what this sensor may publish with its settings', ['tocsin privacy manifest | sha256sum'])
     .addOption(configOption())

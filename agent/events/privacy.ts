@@ -12,7 +12,7 @@ const privacyManifestSchema = z
     format: z.literal(1),
     publishes: z.array(z.enum(publishedKinds)).max(16).describe('The topics of the sensor; each has a schema.'),
     labels: z.array(z.enum(['glass_break', 'shout', 'bang'])).max(8),
-    schemas: digest.describe('SHA-256 of the schemas of all messages: cat docs/*.json | sha256sum'),
+    schemas: digest.describe('SHA-256 of the schemas of all messages: cat asyncapi.json *.schema.json | sha256sum'),
     outboxSchema: digest.describe('SHA-256 of the schema of the file between the two processes, which bounds what could ever leave the sensor.'),
     model: modelSchema.extend({ sha256: digest }),
     operatingPoint: z.enum(['balanced', 'strict']),

@@ -143,7 +143,7 @@ complete -c tocsin -n '__tocsin_at "privacy verify"' -l package-list -r -F -d 't
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l package-digest -x -d 'sha256 of that list, as published with the release'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l report -r -F -d 'an HTML page in French and English for the data-protection officer'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l no-record -d 'do not hand the outcome to the courier, which publishes it'
-complete -c tocsin -n '__tocsin_at "privacy verify"' -l json -d 'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest'
+complete -c tocsin -n '__tocsin_at "privacy verify"' -l json -d 'one JSON object: site, sensor, version, bootId, time, state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "privacy verify"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "privacy manifest"' -s c -l config -r -F -d 'configuration file'

@@ -3,12 +3,14 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { allChecks } from '../../agent/cli/doctor.ts';
 import { commandAt, everyCommand } from '../../agent/cli/manual/command-tree.ts';
 import { fieldCard } from '../../agent/cli/manual/field-card.ts';
 import { manPage } from '../../agent/cli/manual/man-page.ts';
 import { documents, stale } from '../../agent/cli/manual/write-documents.ts';
 import { completions, treeOf } from '../../agent/cli/manual.ts';
 import { languages } from '../../agent/cli/message.ts';
+import { reportOf } from '../../agent/cli/privacy/report.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { halfChecks } from '../../agent/cli/privacy/verify.ts';
 import { buildProgram } from '../../agent/cli/program.ts';
@@ -55,6 +57,14 @@ test('docs/cli.md names every check of `privacy verify`, and every JSON key that
     const row = rows.find((line) => line.startsWith(`| \`${words.join(' ').replace('config check', 'config check / show / example')}`)) ?? '';
     for (const key of keys.filter((word) => /^\w+$/.test(word))) expect(row, `${words.join(' ')}: ${key}`).toContain(`\`${key}\``);
   }
+});
+
+test('docs/cli.md names the checks of doctor in their order, and --help each key of the report of `privacy verify`', () => {
+  const sentence = /step by step: ([^.]*)\./.exec(readFileSync('docs/cli.md', 'utf8'))?.[1] ?? '';
+  expect(sentence.match(/(?<=`)\w+(?=`)/g)).toEqual(allChecks.map(({ id }) => id));
+  const occasion = { site: 'a', sensor: 'b', version: '0', bootId: 'c', time: 'd' };
+  const { description } = commandAt(tree, 'privacy verify').options.find(({ long }) => long === '--json') ?? {};
+  expect(description?.replace(/^[^:]*: |: \[.*\]/g, '').split(', ')).toEqual(Object.keys(reportOf([], occasion, openTranslate('en'))));
 });
 
 test('in the French documents a no-break space precedes each sign of punctuation that needs one', () => {

@@ -1,5 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { privacyManifest } from '../../agent/cli/privacy/manifest.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import { fixedClock, recordedEvent } from '../support/samples.ts';
@@ -24,6 +28,16 @@ test('docs/platform.md names each state of a clock, of the hearing and of a veri
   const values = [event.clock, hearing.properties.state, verification.properties.state, read('gap.schema.json').properties.reason].flatMap((one) => one.enum);
   expect(values.filter((value) => value !== passed && !page.includes(`\`${value}\``))).toEqual([]);
   expect(values.length).toBeGreaterThan(12);
+});
+
+test('the command that docs/platform.md gives makes the digest of the schemas, also in the folder of the package', () => {
+  const command = /`(cat [^`]*)`/.exec(page)?.[1] ?? '';
+  const installed = mkdtempSync(join(tmpdir(), 'tocsin-schemas-'));
+  for (const path of globSync('docs/*.{json,md}')) cpSync(path, join(installed, basename(path)));
+  writeFileSync(join(installed, 'sbom.cdx.json'), '{}\n'); // which the package has beside them
+  const { schemas } = privacyManifest(configSchema.parse({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } }));
+  for (const cwd of ['docs', installed]) expect(execFileSync('sh', ['-c', command], { cwd, encoding: 'utf8' })).toBe(`${schemas}  -\n`);
+  expect(read('privacy.schema.json').properties.manifest.properties.schemas.description).toContain(command);
 });
 
 test('docs/platform.md gives the defaults and bounds of the configuration', () => {

@@ -99,8 +99,8 @@ export const frenchHelp: Record<string, string> = {
   'sha256 of that list, as published with the release': 'sha256 de cette liste, telle que publiée avec la version',
   'an HTML page in French and English for the data-protection officer': 'une page HTML en français et en anglais pour le délégué à la protection des données',
   'do not hand the outcome to the courier, which publishes it': 'ne pas transmettre le résultat au courrier, qui le publie',
-  'one JSON object: state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest':
-    'un objet JSON : state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest',
+  'one JSON object: site, sensor, version, bootId, time, state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest':
+    'un objet JSON : site, sensor, version, bootId, time, state, passed, failed, unchecked, checks: [{check, part, state, finding, what, how, found, byHand}], digest',
   'print what this sensor may publish with its settings': 'afficher ce que ce capteur peut publier avec ses réglages',
   'list the files of an installation as sha256sum does, for tocsin.sha256':
     'lister les fichiers d’une installation comme le fait sha256sum, pour tocsin.sha256',
