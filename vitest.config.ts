@@ -12,9 +12,9 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       // these wait for timers and brokers more than they compute
-      { extends: true, test: { name: 'parts', include: files('unit', 'contract', 'integration', 'reliability'), maxWorkers: 3, sequence: { groupOrder: 1 } } },
-      // these play sound in real time: side by side on a small machine they would starve each other
-      { extends: true, test: { name: 'whole', include: files('e2e', 'system'), maxWorkers: 1, sequence: { groupOrder: 2 } } },
+      { extends: true, test: { name: 'parts', include: files('unit', 'contract', 'integration', 'reliability'), maxWorkers: 4, sequence: { groupOrder: 1 } } },
+      // these play sound in real time: more than two side by side would starve each other on a small machine
+      { extends: true, test: { name: 'whole', include: files('e2e', 'system'), maxWorkers: 2, sequence: { groupOrder: 2 } } },
     ],
   },
 });
