@@ -147,6 +147,7 @@ export async function hear(
         const isSoon = beganSeconds > 0 && samplesHeard / source.sampleRate - beganSeconds < soonSeconds;
         if (samplesHeard > 0) await end(isSoon ? 0 : endSeconds);
         classifier.reset();
+        resampler.clear(); // without silence behind it, the last of the sound is still in there
         resampler = openResampler(source.sampleRate, classifier.sampleRate);
         detector = openEventDetector(labels, rules, classifier.frameSeconds);
         beganSeconds = frame.firstSample / source.sampleRate;

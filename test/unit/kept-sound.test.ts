@@ -74,14 +74,14 @@ test.each([
   ['ends', undefined],
   ['fails', new AudioError('Expected sound, got the end', 'plug it in')],
   ['cannot be judged', new Error('the model fails')],
-])('the pipeline keeps only the resampler filter after a long gap, and no sound once the stream %s', async (_, failure) => {
+])('the pipeline keeps only resampler filters after long gaps, however close, and no sound once the stream %s', async (_, failure) => {
   const rule = { open: 0.5, close: 0.4, minDurationSeconds: 0.08, mergeSeconds: 0.2, cooldownSeconds: 0.2, smoothingSeconds: 0.04 };
   const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Parameters<typeof hear>[2];
   const numbers: number[] = [];
   let kept = () => [] as number[];
-  const filter = [96, 96]; // of the resampler opened after the gap
+  const filter = [96, 96]; // of each resampler opened after a gap
   async function* frames() {
-    for (const firstSample of [0, 4800, 480_000, 484_800]) {
+    for (const firstSample of [0, 4800, 480_000, 484_800, 720_000]) {
       if (firstSample === 0) kept = arraysMade();
       const samples = sound(4800);
       yield { samples, firstSample };
@@ -93,8 +93,8 @@ test.each([
   const heard = hear({ sampleRate: 48_000, dropped: 0, frames }, deaf, rules, {}, new AbortController().signal);
   if (failure) await expect(heard).rejects.toBe(failure);
   else await heard;
-  expect(numbers).toEqual([1, 1, 1 + filter.length, 1 + filter.length]); // what the resampler must keep
-  expect(kept()).toEqual(filter);
+  expect(numbers).toEqual([1, 1, 1 + filter.length, 1 + filter.length, 1 + 2 * filter.length]); // what the resampler must keep
+  expect(kept()).toEqual([...filter, ...filter]);
 });
 
 test('the model window holds only samples since the last inference; window and states are zeros when the stream is over', async () => {
