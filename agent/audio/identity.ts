@@ -35,9 +35,9 @@ export function listCards({ sys }: DeviceTree): SoundCard[] {
 
 /**
  * Returns the ALSA name behind a stable one: `usb:PORT`, `usb:VENDOR:PRODUCT[:SERIAL]`, both as
- * `usb:PORT,VENDOR:PRODUCT`, a path under /dev/snd/by-id or by-path, or an ALSA name with CARD=ID. Other ALSA names are
- * returned unchanged, without a card. Throws a CaptureError: `absent`, or `wrong_device` if something else is in its
- * place or two cards fit the name.
+ * `usb:PORT,VENDOR:PRODUCT[:SERIAL]`, a path under /dev/snd/by-id or by-path, or an ALSA name with CARD=ID. Other ALSA
+ * names are returned unchanged, without a card. Throws a CaptureError: `absent`, or `wrong_device` if something else is
+ * in its place or two cards fit the name.
  */
 export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; card?: SoundCard } {
   const cards = listCards(tree);
@@ -111,7 +111,7 @@ export function isSame(before: SoundCard, now: SoundCard): boolean {
   return modelOf(before) === modelOf(now) && (now.usb?.serial !== undefined || before.usb?.path === now.usb?.path);
 }
 
-/** Lists cards by the names that the configuration takes, which need no translation. */
+/** Lists cards by names that need no translation; the configuration takes that of a USB microphone. */
 export function describe(cards: readonly SoundCard[]): string {
   const name = ({ id, usb }: SoundCard) => (usb ? `usb:${usb.path},${usb.id}${usb.serial ? `:${usb.serial}` : ''}` : `CARD=${id}`);
   return cards.map(name).join('; ') || 'no microphone';

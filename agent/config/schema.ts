@@ -41,7 +41,7 @@ export const configSchema = z.strictObject({
         .default('default')
         .refine(
           (name) =>
-            !/(?<![\w-])(plug)?(hw|dsnoop|sysdefault|default|front):\d|CARD=['"]?\d|^usb:(?!\d+-[\d.]+(,[0-9a-f]{4}:[0-9a-f]{4})?$|[0-9a-f]{4}:[0-9a-f]{4}(:.+)?$)/.test(
+            !/(?<![\w-])(plug)?(hw|dsnoop|sysdefault|default|front):\d|CARD=['"]?\d|^usb:(?!\d+-[\d.]+$|(\d+-[\d.]+,)?[0-9a-f]{4}:[0-9a-f]{4}(:.+)?$)/.test(
               name,
             ),
           {

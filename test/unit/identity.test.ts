@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { type DeviceTree, heldBy, listCards, resolveDevice } from '../../agent/audio/identity.ts';
+import { type DeviceTree, describe, heldBy, listCards, resolveDevice } from '../../agent/audio/identity.ts';
 import { bindsBest, usbDevices } from '../../agent/cli/devices.ts';
 import { translateError } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
@@ -144,6 +144,18 @@ test('bindsBest prefers a USB microphone by port and another card by its card id
   expect(usbDevices(listed)).toEqual([{ device: 'usb:1-1.3,0d8c:0014', description: 'Device, serial A7' }]);
   const names = ['usb:1-1.3,0d8c:0014', 'plughw:CARD=Device,DEV=0', 'plughw:CARD=sndrpii2scard,DEV=0', 'default', 'hw:CARD=sndrpii2scard,DEV=0'];
   expect(names.filter((name) => bindsBest(name, listed))).toEqual(['usb:1-1.3,0d8c:0014', 'plughw:CARD=sndrpii2scard,DEV=0']);
+});
+
+test('the name by which an error lists a USB microphone, serial number and all, may be copied into the configuration', () => {
+  cards.plug(1, 'Device', usb);
+  cards.plug(2, 'Device_1', { ...usb, port: '1-1.4', serial: 'B 8/9:C' });
+  const names = describe(listCards(tree)).split('; ');
+  expect(names).toEqual(['usb:1-1.3,0d8c:0014:A7', 'usb:1-1.4,0d8c:0014:B 8/9:C']);
+  for (const [i, device] of names.entries()) {
+    expect(checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, microphone: { device } }, 'test').microphone.device).toBe(device);
+    expect(resolveDevice(device, tree).card?.index).toBe(i + 1);
+  }
+  expect(faultOf(() => resolveDevice('usb:1-1.4,0d8c:0014:A7', tree))).toBe('wrong_device');
 });
 
 test('the configuration refuses a card number in every form of ALSA name', () => {
