@@ -13,8 +13,11 @@ export interface FileHeader {
 
 // Lengths from here on mean `unknown`: programs that write into a pipe use them.
 const streamed = 0x7ffff000;
-// PCM, float, and either of them in the extensible format, which names the channels
-const uncompressed = new Set([1, 3, 0xfffe]);
+// PCM, float, A-law and mu-law, and the extensible format, which names the channels: one sample of each in a block
+const whole = new Set([1, 3, 6, 7, 0xfffe]);
+// Microsoft's and IMA's ADPCM: the format says how many are in a block. A `fact` chunk is not to be trusted: some
+// programs count the channels wrong.
+const adaptive = new Set([2, 17]);
 
 /** Reads the header of wav, flac, ogg or mp3. Throws if there is none or the end of the announced sound is missing. */
 export function readFileHeader(bytes: Buffer): FileHeader {
@@ -32,23 +35,25 @@ export function readFileHeader(bytes: Buffer): FileHeader {
 }
 
 function readWav(bytes: Buffer): FileHeader {
-  let format: { tag: number; channels: number; sampleRate: number; blockAlign: number } | undefined;
+  let format: { perBlock: number; channels: number; sampleRate: number; blockAlign: number } | undefined;
   for (let at = 12; ; ) {
     const [name, size] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)];
     at += 8;
-    if (name === 'fmt ')
+    if (name === 'fmt ') {
+      const tag = bytes.readUInt16LE(at);
       format = {
-        tag: bytes.readUInt16LE(at),
+        perBlock: whole.has(tag) ? 1 : adaptive.has(tag) && size >= 20 ? bytes.readUInt16LE(at + 18) : 0,
         channels: bytes.readUInt16LE(at + 2),
         sampleRate: bytes.readUInt32LE(at + 4),
         blockAlign: bytes.readUInt16LE(at + 12),
       };
+    }
     if (name === 'data') {
       if (!format?.blockAlign) throw new Error('a wav file without a format');
       const there = bytes.length - at;
       if (size > there && size < streamed) throw new Error(`a file that is cut short: ${there} of ${size} bytes of sound`);
-      const samples = Math.floor(Math.min(size, there) / format.blockAlign);
-      return { sampleRate: format.sampleRate, channels: format.channels, ...(uncompressed.has(format.tag) ? { samples } : {}) };
+      const samples = Math.floor(Math.min(size, there) / format.blockAlign) * format.perBlock;
+      return { sampleRate: format.sampleRate, channels: format.channels, ...(format.perBlock > 0 ? { samples } : {}) };
     }
     at += size + (size % 2);
   }
