@@ -22,8 +22,10 @@ export function writeSettings(path: string, settings: readonly Setting[]): void 
     scalar.comment = ` ${comment}`;
     for (let depth = 1; depth < keys.length; depth++) {
       const group = keys.slice(0, depth);
-      const empty = document.getIn(group, true);
-      if (isScalar(empty) && empty.value === null) document.setIn(group, Object.assign(document.createNode({}), { commentBefore: empty.comment })); // of its keys, all comments
+      const there = document.getIn(group, true);
+      // made here: in a file of YAML 1.1 the library would make an ordered list of it, which is read as an empty group
+      if (there === undefined) document.setIn(group, document.createNode({}));
+      else if (isScalar(there) && there.value === null) document.setIn(group, Object.assign(document.createNode({}), { commentBefore: there.comment })); // of its keys, all comments
     }
     document.setIn(keys, scalar);
     const parent = document.getIn(keys.slice(0, -1));

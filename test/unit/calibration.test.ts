@@ -159,6 +159,16 @@ describe('writeSetting', () => {
     expect(loadConfig(path).model.open).toEqual({ bang: 0.5 });
   });
 
+  test('adds the groups that a value needs to a file of YAML 1.1 as well, as another program may write it', () => {
+    const path = writeConfig('older', silence);
+    const { site, sensor, mqtt } = loadConfig(path);
+    writeFileSync(path, `%YAML 1.1\n---\nsite: ${site}\nsensor: ${sensor}\nmqtt: { url: ${mqtt.url} }\n`);
+    writeSetting(path, keys, 110, 'x');
+    writeSetting(path, ['model', 'open', 'bang'], 0.5, 'y');
+    expect([loadConfig(path).microphone.splAtFullScaleDb, loadConfig(path).model.open]).toEqual([110, { bang: 0.5 }]);
+    expect(readFileSync(path, 'utf8')).toContain('\nmicrophone:\n  splAtFullScaleDb: 110 # x\nmodel:\n  open:\n    bang: 0.5 # y\n');
+  });
+
   test('uses a unique temporary file: no other file, nor the target of a link there, is overwritten', () => {
     const path = writeConfig('beside', silence);
     const [draft, victim] = [`${path}.new`, join(folder, 'victim')];
