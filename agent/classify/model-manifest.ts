@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { printable, printableLine, problemList, problemsOf } from '../config/problems.ts';
-import { isDenied, ModelError, messageOf } from '../lib/errors.ts';
+import { isDenied, isUnreadable, ModelError, messageOf, unreadableHint } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { shellWord } from '../lib/shell-word.ts';
@@ -62,7 +62,9 @@ function read(folder: string, name: string): Buffer {
       `Expected ${name} in ${folder}, got: ${messageOf(cause)}`,
       isDenied(cause)
         ? `run it again with sudo; if a service reports this: sudo chmod -R a+rX ${shellWord(folder)}`
-        : 'name a folder as models/README.md describes; in the configuration it is model.path',
+        : isUnreadable(cause)
+          ? unreadableHint
+          : 'name a folder as models/README.md describes; in the configuration it is model.path',
       { cause },
     );
   }

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
+import { ConfigError, isDenied, isUnreadable, messageOf, unreadableHint } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { isUtf16, utf16Refusal } from '../lib/utf16.ts';
 import { brokerAddress } from './broker-url.ts';
@@ -24,9 +24,11 @@ export function loadConfig(path: string): Config {
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
       isDenied(cause)
         ? `run it again with sudo; if a service reports this: sudo chgrp tocsin ${shellWord(path)}; sudo chmod 640 ${shellWord(path)}`
-        : existsSync(`${path}.txt`)
-          ? `Windows called it .txt: sudo mv ${shellWord(`${path}.txt`)} ${shellWord(path)}`
-          : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
+        : isUnreadable(cause)
+          ? unreadableHint
+          : existsSync(`${path}.txt`)
+            ? `Windows called it .txt: sudo mv ${shellWord(`${path}.txt`)} ${shellWord(path)}`
+            : 'tocsin config example > tocsin.yaml, edit it, and name it with --config',
       { cause },
     );
   }

@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs';
-import { ConfigError, isDenied, messageOf } from '../lib/errors.ts';
+import { ConfigError, isDenied, isUnreadable, messageOf, unreadableHint } from '../lib/errors.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { isUtf16 } from '../lib/utf16.ts';
 import { redacted, shownUrl } from './problems.ts';
@@ -55,9 +55,11 @@ function readSecret(key: string, path: string): Buffer {
   } catch (cause) {
     throw new ConfigError(
       `${key}: expected a readable file, got: ${messageOf(cause).replaceAll(found, written)}`,
-      isHandedOver && !isDenied(cause)
-        ? `check that it is there and is a file: sudo ls -l ${credentialsFolder}`
-        : 'check that the file exists and that the service user may read it',
+      isUnreadable(cause)
+        ? unreadableHint
+        : isHandedOver && !isDenied(cause)
+          ? `check that it is there and is a file: sudo ls -l ${credentialsFolder}`
+          : 'check that the file exists and that the service user may read it',
       { cause },
     );
   }

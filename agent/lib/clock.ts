@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { exitCodes, messageOf, TocsinError } from './errors.ts';
 
 export type ClockQuality = 'synchronised' | 'corrected' | 'unsynchronised';
 
@@ -122,10 +123,25 @@ function differs(one: number, other: number): boolean {
 // runs
 const witnesses = ['/run/systemd/timesync/synchronized', '/run/tocsin-clock-set'];
 
-/** The machine's clock. */
+const bootIdFile = '/proc/sys/kernel/random/boot_id';
+
+function readBootId(): string {
+  try {
+    return readFileSync(bootIdFile, 'utf8').trim();
+  } catch (cause) {
+    throw new TocsinError(
+      `Expected the id of this boot in ${bootIdFile}, got: ${messageOf(cause)}`,
+      'start it again; if that does not help, restart the board, and in a container mount /proc',
+      exitCodes.failure,
+      { cause },
+    );
+  }
+}
+
+/** The machine's clock. Throws a TocsinError where the kernel does not tell its boot. */
 export function systemClock(): Clock {
   return openClock({
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    bootId: readBootId(),
     wallMs: () => Date.now(),
     monotonicMs: () => Math.round(Number(process.hrtime.bigint() / 1000n) / 1000),
     evidence() {

@@ -22,6 +22,14 @@ export function isFull(error: unknown): boolean {
   return hasCode(error, /^(ENOSPC|EDQUOT|SQLITE_FULL|SQLITE_IOERR_SHMSIZE)$/);
 }
 
+/** Whether the disk could not read or write a block, or the kernel something of its own. */
+export function isUnreadable(error: unknown): boolean {
+  return hasCode(error, /^EIO$/);
+}
+
+/** Fits a file that `isUnreadable`. */
+export const unreadableHint = 'start it again; if that does not help, the disk is failing (sudo dmesg | tail): put the file back, or replace the card';
+
 /** Exit codes are part of the CLI's contract: see docs/cli.md. */
 export const exitCodes = {
   failure: 1,

@@ -21,5 +21,14 @@ export function collectEarly(): void {
 export function freeMemory(): number {
   const limit = process.constrainedMemory(); // 0 where it is not known
   // pages of the program itself may be counted in another group: then a process is larger than its own limit
-  return Math.max(0, Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - process.memoryUsage.rss()));
+  return Math.max(0, Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - usedMemory()));
+}
+
+/** Bytes that this process has in memory; 0 where the kernel does not tell, which is no reason not to start. */
+function usedMemory(): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
+  }
 }

@@ -1,6 +1,6 @@
 // One listener and one courier for an outbox; and the courier learns without a write that the listener has died, by a
 // lock that the kernel releases with the process.
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { hasCode } from '../lib/errors.ts';
 import { emptyLock } from './files.ts';
 import { OpenedFile } from './opened-file.ts';
@@ -51,6 +51,27 @@ export function holdHalfLock(outboxPath: string, half: Half, waitMs = 5000): Hel
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * Whether the file system cannot lock at all: SQLite then says of each lock that another process holds it (ENOLCK). A
+ * file of its own, which nobody else can hold, tells the two apart. Without it, which a disk may refuse, it is unknown.
+ */
+export function cannotLock(outboxPath: string, half: Half): boolean {
+  const path = `${lockOf(outboxPath, half)}.${process.pid}`;
+  let db: SqliteDatabase | undefined;
+  try {
+    db = openLock(path);
+    db.pragma('busy_timeout = 0');
+    db.pragma(withoutJournal);
+    db.exec('BEGIN EXCLUSIVE; ROLLBACK');
+    return false;
+  } catch (error) {
+    return hasCode(error, /^SQLITE_BUSY$/);
+  } finally {
+    db?.close();
+    rmSync(path, { force: true });
   }
 }
 

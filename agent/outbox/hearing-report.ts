@@ -93,7 +93,7 @@ export function openHearingReport(
         intervalSeconds: intervalMs / 1000,
         ...(noiseFloorDb === undefined ? {} : { noiseFloorDb }),
       };
-      outbox.writeHearing(record, [...learnt.values()]);
+      writeOrRetry(() => outbox.writeHearing(record, [...learnt.values()]), hearing.state === 'stopped' ? 1 : 0);
       learnt.clear();
       written = kind;
       if (changed) changesLeft = Math.max(0, left - 1);
@@ -105,4 +105,14 @@ export function openHearingReport(
     deafUntold?.(failing && hearing.state === 'deaf');
     writtenMs = now;
   };
+}
+
+/** A stop has no later turn. Where its write fails for good, the courier holds the listener for dead. */
+function writeOrRetry(write: () => void, retries: number): void {
+  try {
+    write();
+  } catch (error) {
+    if (retries === 0) throw error;
+    writeOrRetry(write, retries - 1);
+  }
 }

@@ -21,6 +21,7 @@ import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './rese
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
 import { bringIfPossible, damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
 import { busyMs, halfBusyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
+import { isStored, noteGiven } from './stored-before.ts';
 import * as summaryRows from './summary-rows.ts';
 import { addThresholdCounts } from './threshold-rows.ts';
 
@@ -118,21 +119,17 @@ class SqliteOutbox implements Outbox {
   }
 
   #append(event: RecordedEvent): 'stored' | 'refused' {
-    const onset = Math.round(event.onsetMonotonicMs);
-    const same = this.#prepare(
-      'SELECT 1 FROM event JOIN boot ON boot.id = event.boot JOIN label ON label.id = event.label WHERE boot_id = ? AND onset_monotonic_ms = ? AND label.name = ? AND sequence > (SELECT coalesce(max(sequence), 0) - 60 FROM event)',
-    ).get(event.bootId, onset, event.label);
-    if (same) return 'stored';
+    if (isStored(this.#prepare, event)) return 'stored';
     const recent = this.#prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
       .pluck()
-      .get(event.bootId, onset - 60_000) as number;
+      .get(event.bootId, Math.round(event.onsetMonotonicMs) - 60_000) as number;
     if (recent >= this.#limits.maxEventsPerMinute) {
       this.#count('refused', 1);
       return 'refused';
     }
     this.#makeRoom();
     know(this.#prepare, event);
-    this.#prepare(insertSql).run(toRow(event));
+    noteGiven(event, Number(this.#prepare(insertSql).run(toRow(event)).lastInsertRowid));
     this.#count('stored', 1);
     return 'stored';
   }

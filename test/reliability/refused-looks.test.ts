@@ -4,6 +4,7 @@ import fs, { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { OpenedFile } from '../../agent/outbox/opened-file.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -134,4 +135,21 @@ test('an outbox that was opened for reading only is opened anew before a stop, a
   const outbox = open();
   expect([outbox.pendingCount(), opened]).toEqual([2, 2]);
   outbox.close();
+});
+
+test('an event whose transaction ended as the file could not be looked at keeps its number, though it was sent before it is stored again', () => {
+  const [listener, courier, event] = [open(), open(), recordedEvent(1)];
+  const check = vi.spyOn(OpenedFile.prototype, 'check');
+  check.mockImplementationOnce(() => undefined).mockImplementationOnce(() => void fs.statSync('/dev/null/refused'));
+  expect(() => listener.append(event)).toThrow('Expected to write the outbox');
+  check.mockRestore();
+  listener.close();
+  courier.acknowledge(courier.pending(0, 10).map(({ sequence }) => sequence));
+  const next = open();
+  expect(next.append(event)).toBe('stored');
+  expect([next.pendingCount(), next.newest(), next.fates().stored, next.fates().sent]).toEqual([0, 1, 1, 1]);
+  expect(next.append(recordedEvent(1, { label: 'bang' })), 'another sound that began at the same moment').toBe('stored');
+  expect(next.pending(0, 10).map(({ sequence, label }) => [sequence, label])).toEqual([[2, 'bang']]);
+  next.close();
+  courier.close();
 });

@@ -11,7 +11,7 @@ export default function announce(): void {
     'mosquitto suites of test/integration': missing('mosquitto'),
     'capture suites of test/e2e': missing('pulseaudio', 'paplay', 'arecord'),
     'the canary of test/e2e': missing('pulseaudio', 'paplay', 'arecord', 'strace'),
-    'crash states and unreadable blocks of test/reliability': missing('gcc'),
+    'crash states, unreadable blocks and refused starts of test/reliability': missing('gcc'),
     'plants of test/integration/privacy': missing('gcc', 'strace') ?? needsRoot,
     'the power cut of test/unit/calibration': missing('strace'),
     'the ballast of test/unit/patient-outbox': missing('strace'),

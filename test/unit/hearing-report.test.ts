@@ -258,3 +258,25 @@ test('an hourly level beyond the bounds is stored at the bound; an hour that the
   ]);
   outbox.close();
 });
+
+test('a stop whose write is refused once is stored all the same; any other report waits for its next turn', () => {
+  const outbox = openOutbox();
+  let now = 10_000;
+  const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
+  const report = openHearingReport(parts, { name: 'street', version: '0.1.0' }, 120_000);
+  report(hearing());
+  const { writeHearing } = outbox;
+  const refuseOnce = () => {
+    outbox.writeHearing = () => {
+      outbox.writeHearing = writeHearing;
+      throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_WRITE' });
+    };
+  };
+  refuseOnce();
+  now = 20_000;
+  report(hearing({ state: 'deaf', fault: 'flat' }));
+  expect(outbox.readHearing()?.state).toBe('listening');
+  refuseOnce();
+  report(hearing({ state: 'stopped' }));
+  expect(outbox.readHearing()?.state).toBe('stopped');
+});

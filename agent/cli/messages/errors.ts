@@ -37,6 +37,17 @@ export const frenchErrors: Record<string, string> = {
   ...linkErrors,
   'Expected to run to the end, got a stop by hand': 'Arrêté à la main avant la fin',
   'start again': 'recommencez',
+  'start it again; if that does not help, the disk is failing (sudo dmesg | tail): put the file back, or replace the card':
+    'relancez ; sinon le disque est défaillant (sudo dmesg | tail) : remettez le fichier, ou remplacez la carte',
+  'Expected a limit of at least {1} tasks for this service, got {2}': 'Attendu une limite d’au moins {1} tâches pour ce service, obtenu {2}',
+  'raise TasksMax in the unit: sudo systemctl edit tocsin-listener': 'augmentez TasksMax dans l’unité : sudo systemctl edit tocsin-listener',
+  'Expected the id of this boot in {1}, got: {2}': 'Attendu l’identifiant de ce démarrage dans {1}, obtenu : {2}',
+  'start it again; if that does not help, restart the board, and in a container mount /proc':
+    'relancez ; sinon redémarrez la carte, et dans un conteneur montez /proc',
+  'Expected a disk that can lock files in {1}, got one that cannot':
+    'Attendu un disque qui sait verrouiller des fichiers dans {1}, obtenu un qui ne le sait pas',
+  'put outbox.path on a disk of the board itself, with ext4: network disks often cannot lock':
+    'mettez outbox.path sur un disque de la carte elle-même, en ext4 : les disques en réseau ne savent souvent pas verrouiller',
   'Expected a configuration file at {1}, got: {2}': 'Attendu un fichier de configuration à {1}, obtenu : {2}',
   'run it again with sudo; if a service reports this: sudo chgrp tocsin {1}; sudo chmod 640 {2}':
     'recommencez avec sudo ; si c’est un service qui le signale : sudo chgrp tocsin {1} ; sudo chmod 640 {2}',

@@ -1,7 +1,8 @@
+import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { hasCode, messageOf, OutboxError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { type Half, type HeldLock, holdHalfLock } from '../../outbox/half-lock.ts';
+import { cannotLock, type Half, type HeldLock, holdHalfLock } from '../../outbox/half-lock.ts';
 import type { Outbox } from '../../outbox/outbox.ts';
 import { openPatientOutbox } from '../../outbox/patient-outbox.ts';
 import { isDamage } from '../../outbox/sqlite.ts';
@@ -10,15 +11,16 @@ import { type OutboxUse, openSqliteOutbox } from '../../outbox/sqlite-outbox.ts'
 const lockRetryMs = 1000; // less than the courier waits before it holds a listener for dead
 
 /**
- * Takes the lock of a half. Throws an OutboxError if another process holds it. If it cannot be taken for another
- * reason, or its file is replaced later, the half runs without it and tries again, since a courier takes a listener
- * without a lock for dead.
+ * Takes the lock of a half. Throws an OutboxError if another process holds it, or the disk cannot lock. If it cannot be
+ * taken for another reason, or its file is replaced later, the half runs without it and tries again, since a courier
+ * takes a listener without a lock for dead.
  */
 export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLock, 'rest' | 'release'> {
   let held: HeldLock | undefined;
   try {
     held = holdHalfLock(path, half);
   } catch (error) {
+    if (hasCode(error, /^SQLITE_BUSY$/) && cannotLock(path, half)) throw withoutLocks(path);
     if (hasCode(error, /^SQLITE_BUSY$/)) throw half === 'listener' ? secondListener(path) : secondCourier(path);
     logger.warn(
       { reason: messageOf(error) },
@@ -59,6 +61,14 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
 /** The outbox as the two halves use it: repaired when damaged, and no reason to die when it cannot be written. */
 export function openOutbox({ outbox }: Config, logger: Logger, use: OutboxUse): Outbox {
   return openPatientOutbox({ path: outbox.path, open: () => openSqliteOutbox(outbox.path, outbox, { repair: true, ...use }), isDamage, logger });
+}
+
+/** The outbox could not be used either: SQLite would wait for locks again and again, and sound would be lost. */
+function withoutLocks(path: string): OutboxError {
+  return new OutboxError(
+    `Expected a disk that can lock files in ${dirname(path)}, got one that cannot`,
+    'put outbox.path on a disk of the board itself, with ext4: network disks often cannot lock',
+  );
 }
 
 function secondListener(path: string): OutboxError {

@@ -6,16 +6,20 @@ import type { Config } from '../../config/schema.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { openLogger } from '../../lib/logger.ts';
 import { openNotifier } from '../../lib/notify.ts';
+import { requireTasks } from '../../lib/tasks.ts';
 import { takeBackStop } from '../../outbox/hearing-report.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { holdLock, openOutbox } from './half.ts';
 import { hearStreet } from './hearing.ts';
+
+const neededTasks = 14; // as measured: with fewer, Node or the model's runtime ends the process by SIGABRT
 
 /**
  * The half that hears: from the microphone to the outbox, until the signal aborts. No module that it loads reaches a
  * network.
  */
 export async function runListener(path: string, signal: AbortSignal): Promise<void> {
+  requireTasks(neededTasks);
   const clock = systemClock();
   const config = loadListenersConfig(path, clock);
   const logger = openLogger('listener', config.log.level);

@@ -1,0 +1,45 @@
+/*
+ * LD_PRELOAD: each open of the file $TOCSIN_REFUSED fails with EIO. With TOCSIN_WITHOUT_LOCKS each lock of a part of a
+ * file fails with ENOLCK, as on a network disk without a lock service.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int refuses(const char *path) {
+  const char *refused = getenv("TOCSIN_REFUSED");
+  if (!refused || strcmp(path, refused) != 0) return 0;
+  errno = EIO;
+  return 1;
+}
+
+#define OPENING(name) \
+  int name(const char *path, int flags, ...) { \
+    va_list rest; \
+    va_start(rest, flags); \
+    mode_t mode = va_arg(rest, mode_t); \
+    va_end(rest); \
+    if (refuses(path)) return -1; \
+    return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name))(path, flags, mode); \
+  }
+OPENING(open)
+OPENING(open64)
+
+#define LOCKING(name) \
+  int name(int fd, int command, ...) { \
+    va_list rest; \
+    va_start(rest, command); \
+    void *given = va_arg(rest, void *); \
+    va_end(rest); \
+    if (getenv("TOCSIN_WITHOUT_LOCKS") && (command == F_SETLK || command == F_SETLKW || command == F_GETLK)) { \
+      errno = ENOLCK; \
+      return -1; \
+    } \
+    return ((int (*)(int, int, ...))dlsym(RTLD_NEXT, #name))(fd, command, given); \
+  }
+LOCKING(fcntl)
+LOCKING(fcntl64)
