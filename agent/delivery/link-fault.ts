@@ -6,7 +6,8 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/CERT_NOT_YET_VALID/, 'broker_not_yet_valid'],
   [/ERR_TLS_CERT_ALTNAME_INVALID/, 'broker_name'],
   [/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED/, 'broker_untrusted'],
-  [/alert (bad certificate|unknown ca|certificate|access denied|handshake failure)|certificate required/i, 'certificate_refused'],
+  // unsupported: one for servers only; decrypt error: signed by another authority of the same name
+  [/alert ((bad |unsupported )?certificate|unknown ca|decrypt error|access denied|handshake failure)|certificate required/i, 'certificate_refused'],
   [/unsupported protocol(?! version)|alert protocol version|no protocols available/i, 'tls_version'], // with `version`: CONNACK 132, of MQTT
   [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1

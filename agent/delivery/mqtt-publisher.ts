@@ -108,8 +108,10 @@ function wrap(client: MqttClient, { properties }: IConnackPacket, { ackTimeoutSe
   };
   const waiting = new Set<() => void>(); // told when the connection breaks: a listener of the signal for each publish would cost kilobytes
   let end = new LinkError('connection_lost', 'a broken connection');
+  const broken = () =>
+    new BrokerError(`Expected the broker to hold the connection, got: ${end.message}`, 'wait: the courier connects again', false, { cause: end });
   const onLost = () => {
-    lost.abort(new BrokerError(`Expected the broker to hold the connection, got: ${end.message}`, 'wait: the courier connects again', false, { cause: end }));
+    lost.abort(broken());
     for (const tell of waiting) tell();
   };
   client.on('disconnect', ({ reasonCode = 0 }) => {
@@ -125,8 +127,7 @@ function wrap(client: MqttClient, { properties }: IConnackPacket, { ackTimeoutSe
   return {
     lost: lost.signal,
     publish(topic, payload, { retain }) {
-      if (!client.connected || lost.signal.aborted)
-        return Promise.reject(new BrokerError('Expected a connection, got none', 'wait: the courier connects again', false));
+      if (!client.connected || lost.signal.aborted) return Promise.reject(broken()); // what waited for another answer may come only now
       const bytes = packetBytes(topic, payload);
       if (bytes > maximumPacketSize)
         return Promise.reject(

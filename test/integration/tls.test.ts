@@ -22,7 +22,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-tls-'));
   let ours: ReturnType<typeof openAuthority>;
   let foreign: ReturnType<typeof openAuthority>;
-  let sensor: Record<'good' | 'expired' | 'revoked' | 'foreign', Identity>;
+  let sensor: Record<'good' | 'expired' | 'revoked' | 'foreign' | 'forServers' | 'remade', Identity>;
   const brokers: Partial<Record<'good' | 'expired' | 'misnamed' | 'foreign', Broker>> = {};
   let outbox: Outbox;
 
@@ -34,6 +34,8 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
       expired: ours.issue('post-1', -1),
       revoked: ours.issue('post-1', 40),
       foreign: foreign.issue('post-1', 50),
+      forServers: ours.issue('post-1', 60, 'DNS:post-1\nextendedKeyUsage=serverAuth'),
+      remade: openAuthority(mkdtempSync(join(folder, 'remade-')), 'ours').issue('post-1', 70, 'DNS:post-1\nauthorityKeyIdentifier=none'), // older OpenSSL writes none
     };
     const crl = ours.revocations(sensor.revoked);
     const local = 'DNS:localhost,IP:127.0.0.1';
@@ -99,6 +101,8 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     ['no sensor certificate', () => [urlOf(brokers.good), {}], 'certificate_refused'],
     ['a sensor certificate of another authority', () => [urlOf(brokers.good), sensor.foreign], 'certificate_refused'],
     ['an expired sensor certificate', () => [urlOf(brokers.good), sensor.expired], 'certificate_refused'],
+    ['a sensor certificate for servers only', () => [urlOf(brokers.good), sensor.forServers], 'certificate_refused'],
+    ['a sensor certificate of another authority of the same name', () => [urlOf(brokers.good), sensor.remade], 'certificate_refused'],
     ['a revoked sensor certificate', () => [urlOf(brokers.good), sensor.revoked], 'certificate_refused'],
   ])('with %s the connection fails with its named fault, and the event is kept and sent later', async (_what, where, fault) => {
     const lines = await run(...where());

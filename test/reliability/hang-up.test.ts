@@ -5,13 +5,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Aedes } from 'aedes';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { privacyFacts } from '../../agent/cli/privacy/manifest.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { type Link, openLink } from '../../agent/delivery/link.ts';
 import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../../agent/delivery/privacy-report.ts';
+import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
 import { waryPublisher } from '../../agent/delivery/wary-publisher.ts';
@@ -132,6 +133,24 @@ test('a broker that accepts and ends a connection in one segment: the reason is 
   await soon(() => expect(link.read()).toMatchObject({ lastFault: 'session_taken' }));
   isTaken = false;
   await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
+});
+
+test('a session that is taken while the courier looks for events that are too old is told as that', async () => {
+  const broker = await openScriptedBroker({ puback: () => 0, oneSession: true });
+  onTestFinished(() => broker.close());
+  const config = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
+  const takeSession = mqttPublisher(config.mqtt, {}, 'tocsin-a-b');
+  const outbox = start(broker.url);
+  let other: Promise<Publisher> | undefined;
+  const expire = vi.spyOn(outbox, 'expire').mockImplementation(() => {
+    other ??= takeSession({ topic: topics.status, payload: '{}' }, new AbortController().signal);
+    return 1; // it goes on to look until the connection has ended
+  });
+  await soon(() => expect(link.read().lastFault).not.toBe('none'));
+  expire.mockRestore();
+  await (await other)?.close(false);
+  await soon(() => expect(outbox.fates()).toMatchObject({ sent: 40 }));
+  expect(link.read().lastFault).toBe('session_taken');
 });
 
 test('closing a publisher leaves no connection open, even if the broker does not answer its end', async () => {
