@@ -41,12 +41,16 @@ export class OpenedFile {
   }
 }
 
-/** Distinguishes a file from one put in its place, also on another file system; empty if there is none. */
-function inodeOf(path: string): string {
+/**
+ * Distinguishes a file from one put in its place, also on another file system; empty if there is none, or none that can
+ * be looked at. A look that the system refuses is taken again: after a write, a file taken for replaced is written
+ * anew, and an hour would be stored twice, under two numbers.
+ */
+function inodeOf(path: string, isAgain = false): string {
   try {
-    const { dev, ino } = statSync(path);
-    return `${dev}:${ino}`;
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found ? `${found.dev}:${found.ino}` : '';
   } catch {
-    return '';
+    return isAgain ? '' : inodeOf(path, true);
   }
 }

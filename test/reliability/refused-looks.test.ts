@@ -9,7 +9,7 @@ import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { leaveOutbox, overwrite, pageBytes, pagesOf, quarantined } from '../support/damaged-outbox.ts';
-import { limits, recordedEvent, silentLogger } from '../support/samples.ts';
+import { hourSummary, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 import { newFolder } from './two-halves.ts';
 
 let path: string;
@@ -115,6 +115,22 @@ test.each(['EMFILE', 'ENOMEM'])('a log that cannot be opened for lack of somethi
     expect([outbox.id, outbox.pendingCount(), outbox.newest(), outbox.gaps(9)]).toEqual([id, 200, 300, []]);
     outbox.close();
     expect(readdirSync(dirname(path)).filter((name) => name.includes('damaged'))).toEqual([]);
+  }
+});
+
+// taken for replaced after the write, the file would be opened anew and written once more
+test('whichever look at an outbox in use is refused, an hour is stored once, and what is dropped is counted once', () => {
+  const patient = openPatientOutbox({ path, open, isDamage, logger: silentLogger, retryMs: 1_000_000 });
+  onTestFinished(() => patient.close());
+  const write = () => {
+    patient.writeSummary(hourSummary());
+    patient.drop(2);
+  };
+  const looks = refusing(['statSync'], 'EIO', /outbox\.db(-wal|-shm)?$/, () => false, write);
+  expect(looks).toBeGreaterThan(10);
+  for (let nth = 1; nth <= looks; nth++) {
+    refusing(['statSync'], 'EIO', /outbox\.db(-wal|-shm)?$/, (call) => call === nth, write);
+    expect([patient.summaries(100).length, patient.fates().dropped, patient.newest()], `look ${nth}`).toEqual([1 + nth, 2 * (1 + nth), 2 * (1 + nth)]);
   }
 });
 
