@@ -118,7 +118,7 @@ class Drain {
   async #turn(): Promise<boolean> {
     const { reports = [], birth, clock, refusals, link } = this.#parts;
     for (const each of reports) each.tick(this.#publisher);
-    await this.#expireAndReorder();
+    const maySend = await this.#expireAndReorder();
     if (birth.isDue) this.#start(birth.tell(this.#publisher));
     const gap = this.#gaps.next();
     if (!this.#isSame) return false;
@@ -127,6 +127,7 @@ class Drain {
       this.#start(this.#gaps.report(this.#publisher, gap));
     }
     this.#acknowledgements.flushDue();
+    if (!maySend) return true;
     if (this.#inFlight.size < this.#options.maxInFlight && refusals.isDue(clock.monotonicMs(), this.#inFlight.size)) {
       this.#acknowledgements.flush();
       const event = refusals.next(this.#queue);
@@ -141,14 +142,20 @@ class Drain {
     return true;
   }
 
-  /** Removes what is too old. The queue begins anew where events, or one that was tried, have left the outbox. */
-  async #expireAndReorder(): Promise<void> {
+  /**
+   * Removes what is too old; false while that cannot be done. The queue begins anew where events, or one that was
+   * tried, have left the outbox.
+   */
+  async #expireAndReorder(): Promise<boolean> {
     const acknowledge = () => this.#acknowledgements.flush();
-    if ((await this.#parts.expireOld(this.#stop, () => this.#alive(), acknowledge)) > 0) this.#queue.reread();
-    if (!this.#reorder) return;
+    const expired = await this.#parts.expireOld(this.#stop, () => this.#alive(), acknowledge);
+    if (expired === undefined) return false;
+    if (expired > 0) this.#queue.reread();
+    if (!this.#reorder) return true;
     acknowledge(); // what was tried before its turn is not to be found again
     this.#reorder();
     this.#reorder = undefined;
+    return true;
   }
 
   #start(work: Promise<void>): void {

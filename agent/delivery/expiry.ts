@@ -10,24 +10,32 @@ interface ExpiryParts {
   readonly logger: Logger;
 }
 
-export type ExpireOld = (signal: AbortSignal, progress: () => void, acknowledge?: () => void) => Promise<number>;
+/**
+ * How many were removed; undefined while the first search finds some that it cannot remove: nothing is to be sent yet.
+ */
+export type ExpireOld = (signal: AbortSignal, progress: () => void, acknowledge?: () => void) => Promise<number | undefined>;
 
 const everyMs = 60_000;
 const eventsACall = 10_000; // that the outbox looks at
 const steadyClockMs = 3_600_000;
+const heldMs = 60_000; // a lock has ended by then; a disk that takes no writes must not hold up what is new
+const heldRetryMs = 1000;
 
 /**
- * Removes events that are too old from the outbox, with or without a broker; returns how many. It may be called at
- * every turn: it looks once a minute, and goes on until it finds nothing more. The first time it searches the whole
- * outbox, before anything is sent; if that cannot be read yet, at the first turn at which it can. A search that the
- * signal ends goes on at the next turn. Other failures are retried after a minute.
+ * Removes events that are too old from the outbox, with or without a broker. It may be called at every turn: it looks
+ * once a minute, and goes on until it finds nothing more. The first time it searches the whole outbox, before anything
+ * is sent; if that cannot be read yet, at the first turn at which it can; if what it finds cannot be removed, as while
+ * the listener's write takes long, each second for a minute. A search that the signal ends goes on at the next turn.
+ * Other failures are retried after a minute.
  */
 export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   const { outbox, clock, logger } = parts;
   let nextMs = Number.NEGATIVE_INFINITY;
   let whole = true;
+  let failedMs: number | undefined; // when the first search first failed
+  const isHeld = () => whole && failedMs !== undefined && clock.monotonicMs() - failedMs < heldMs;
   return async (signal, progress, acknowledge) => {
-    if (clock.monotonicMs() < nextMs) return 0;
+    if (clock.monotonicMs() < nextMs) return isHeld() ? undefined : 0;
     let expired = 0;
     try {
       const calls = whole ? 1 + Math.ceil(outbox.pendingCount() / eventsACall) : 1;
@@ -44,9 +52,12 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
       else whole = false;
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'events that are too old could not be looked for');
+      const isReadable = nextMs > clock.monotonicMs();
+      if (isReadable) failedMs ??= clock.monotonicMs();
+      if (isReadable && isHeld()) nextMs = clock.monotonicMs() + heldRetryMs;
     }
     if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
-    return expired;
+    return isHeld() ? undefined : expired;
   };
 }
 

@@ -104,7 +104,7 @@ class PatientOutbox implements Outbox {
   expire(now: Now, maxAgeMs: number): number {
     this.#deleteArrived();
     if (this.#arrived.events.size > 0) return 0; // what the platform has did not expire
-    return this.#quietly(() => this.#read((outbox) => outbox.expire(now, maxAgeMs))) ?? 0;
+    return this.#read((outbox) => outbox.expire(now, maxAgeMs));
   }
 
   noteBoot(bootId: string, beganWallMs: number): void {

@@ -140,6 +140,27 @@ test('if the outbox cannot be written without a broker, the courier continues an
   await soon(() => expect(outbox.fates().expired).toBe(10));
 });
 
+test.each(['ends', 'stays'])('while another process locks the outbox at the start, nothing is sent that is too old; the lock %s', async (lock) => {
+  layBacklog(path, 1001, (i) => recordedEvent(i === 1000 ? 45 * 24 * 60 - 1 : i)); // the last is new
+  const outbox = openPatient(path);
+  expect(outbox.pendingCount()).toBe(1001); // it is open before the lock
+  nowMs = 45 * day;
+  const other = new Database(path);
+  onTestFinished(() => void other.close());
+  other.exec('BEGIN IMMEDIATE');
+  let turns = 0;
+  const seen = startCourier(outbox, clock, { maxAgeMs, progress: () => void turns++ });
+  await soon(() => expect(turns).toBeGreaterThan(10));
+  nowMs += 5000;
+  const from = turns;
+  await soon(() => expect(turns).toBeGreaterThan(from + 10));
+  expect(seen.ids()).toEqual([]);
+  if (lock === 'ends') other.exec('ROLLBACK');
+  nowMs += lock === 'ends' ? 2000 : 61_000;
+  await soon(() => expect(seen.ids()).toHaveLength(lock === 'ends' ? 1 : 1001));
+  expect(outbox.fates()).toMatchObject({ expired: lock === 'ends' ? 1000 : 0 });
+});
+
 test('what the broker acknowledges while old events are looked for does not expire', async () => {
   layBacklog(path, 2, (i) => recordedEvent(i));
   const outbox = openPatient(path);
