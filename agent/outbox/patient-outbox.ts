@@ -46,6 +46,7 @@ class PatientOutbox implements Outbox {
   #held: RecordedEvent[] = [];
   #dropped = 0;
   #openedMs = Number.NEGATIVE_INFINITY;
+  #reopenMs = reopenMs;
   #id: string | undefined; // of the outbox that was opened last
   readonly #arrived = new Arrived();
   readonly #room = new Room();
@@ -229,6 +230,8 @@ class PatientOutbox implements Outbox {
   #open(): Outbox {
     this.#openedMs = performance.now();
     const outbox = this.#room.open(this.#options.path, this.#options.open);
+    // on a slow board it takes seconds to check months of events, in which nothing is heard
+    this.#reopenMs = Math.min(60_000, Math.max(reopenMs, 20 * (performance.now() - this.#openedMs)));
     if (this.#id !== undefined && outbox.id !== this.#id) {
       this.#options.logger.error({}, 'the outbox is a new one, with an id of its own: what the old one held is lost');
       this.#arrived.forget();
@@ -264,7 +267,7 @@ class PatientOutbox implements Outbox {
           if (attempt < 2) continue;
         } else if (isFullAt(this.#options.path, error) && this.#releaseBallast() && attempt < 2) continue;
         // the file system may have been remounted: what was opened before never works again
-        else if (isUnusable(error) && performance.now() - this.#openedMs > reopenMs) this.#abandon();
+        else if (isUnusable(error) && performance.now() - this.#openedMs > this.#reopenMs) this.#abandon();
         this.#trouble.failed(error);
         throw error;
       }

@@ -169,3 +169,24 @@ test('an event whose transaction ended as the file could not be looked at keeps 
   next.close();
   courier.close();
 });
+
+// a made-up clock stands for a slow board that checks months of events
+test('an outbox that takes no writes is opened anew the less often the longer that takes', () => {
+  let nowMs = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  onTestFinished(() => clock.mockRestore());
+  let opened = 0;
+  const slowly = () => {
+    opened++;
+    nowMs += 2000;
+    const outbox = open();
+    outbox.append = () => {
+      throw Object.assign(new Error('attempt to write a readonly database'), { code: 'SQLITE_READONLY' });
+    };
+    return outbox;
+  };
+  const patient = openPatientOutbox({ path, open: slowly, isDamage, logger: silentLogger, retryMs: 1_000_000 });
+  onTestFinished(() => patient.close());
+  for (let i = 1; nowMs < 120_000; nowMs += 1000) patient.append(recordedEvent(i++));
+  expect(opened, 'each 42 s').toBe(3);
+});
