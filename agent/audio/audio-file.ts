@@ -151,8 +151,7 @@ function atRate(samples: Float32Array, from: number, to: number): Float32Array {
     part.fill(0);
   };
   for (let at = 0; at < samples.length; at += from) take(samples.subarray(at, at + from));
-  take(new Float32Array(from)); // the resampler holds the last samples until others follow
-  resampler.clear();
+  take(new Float32Array(from)); // the resampler holds the last samples until others follow, and then silence
   samples.fill(0);
   return converted;
 }

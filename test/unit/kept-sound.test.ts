@@ -1,5 +1,9 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import { openResampler } from '../../agent/audio/resample.ts';
 import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
 import type { Classifier } from '../../agent/classify/classifier.ts';
@@ -10,8 +14,8 @@ import { hear } from '../../agent/pipeline.ts';
 
 /** Returns the lengths of those arrays made from now on, slices and copies included, that hold anything but zeros. */
 function arraysMade(): () => number[] {
-  const made: (Float32Array | Float64Array)[] = [];
-  for (const kind of ['Float32Array', 'Float64Array'] as const) {
+  const made: (Float32Array | Float64Array | Int16Array)[] = [];
+  for (const kind of ['Float32Array', 'Float64Array', 'Int16Array'] as const) {
     const Kind = globalThis[kind] as unknown as new (...of: unknown[]) => Float32Array;
     const Noted = class extends Kind {
       constructor(...of: unknown[]) {
@@ -129,4 +133,21 @@ test('the model window holds only samples since the last inference; window and s
   await classifier.close();
   expect(states).toHaveLength(4);
   expect([...given, ...states].every(isZeros)).toBe(true);
+});
+
+test.each(['read to its end', 'that is no longer read'])('of a recording %s, no sound is left in memory', async (how) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-kept-')), 'two-channels.wav');
+  const bytes = readFileSync('deploy/selftest.wav');
+  for (const [at, value] of [
+    [22, 2],
+    [32, 4],
+  ] as const)
+    bytes.writeUInt16LE(value, at); // half as long, in two channels
+  writeFileSync(path, bytes);
+  const kept = arraysMade();
+  const recording = await openAudioFile(path, 48_000, 'fast');
+  expect(Math.max(...kept())).toBeGreaterThan(48_000);
+  const stop = new AbortController();
+  for await (const { firstSample } of recording.frames(stop.signal)) if (firstSample === 4800 && how !== 'read to its end') stop.abort();
+  expect(Math.max(...kept()), 'the longest of the filters').toBe(32);
 });
