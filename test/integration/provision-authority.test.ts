@@ -63,6 +63,20 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(status).toBe(10);
   });
 
+  test('the authorities of the whole machine are not replaced by that of the operator', async () => {
+    // a folder that does not exist: nothing is overwritten should this fail
+    const sensor = openSensor(operator, { caFile: `${'../'.repeat(20)}etc/ssl/tocsin-test-nowhere/ca-certificates.crt` });
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const before = everything(sensor);
+    const { status, stderr } = await sensor.install(cert);
+    expect(stderr).toBe(
+      "Error: Expected mqtt.caFile to name a file of this sensor alone, got /etc/ssl/tocsin-test-nowhere/ca-certificates.crt, which is the system's\n" +
+        'Try: name another one in the configuration, for instance mqtt.caFile: ca.pem; --ca then puts the authority there\n',
+    );
+    expect(status).toBe(10);
+    expect(everything(sensor)).toEqual(before);
+  });
+
   test('an authority whose key is damaged is refused as a certificate that cannot be read', async () => {
     const sensor = openSensor(operator);
     const cert = operator.sign((await sensor.provision()).stdout);

@@ -237,6 +237,10 @@ export const frenchErrors: Record<string, string> = {
     'mettez aussi dans ce fichier la racine au-dessus d’elle : sans elle le capteur ne fait confiance à aucun broker',
   'Expected three different files for mqtt.keyFile, mqtt.certFile and mqtt.caFile, got {1} twice':
     'Attendu trois fichiers différents pour mqtt.keyFile, mqtt.certFile et mqtt.caFile, obtenu {1} deux fois',
+  "Expected mqtt.caFile to name a file of this sensor alone, got {1}, which is the system's":
+    'Attendu pour mqtt.caFile un fichier de ce seul capteur, obtenu {1}, qui est celui du système',
+  'name another one in the configuration, for instance mqtt.caFile: ca.pem; --ca then puts the authority there':
+    'nommez-en un autre dans la configuration, par exemple mqtt.caFile: ca.pem ; --ca y place alors l’autorité',
   'name them for instance sensor.key, sensor.pem and ca.pem; otherwise one would overwrite the other':
     'nommez-les par exemple sensor.key, sensor.pem et ca.pem ; sinon l’un écraserait l’autre',
   'Expected a file at {1}, got: {2}': 'Attendu un fichier à {1}, obtenu : {2}',

@@ -1,5 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
 import { isUtf16, utf16Refusal } from '../../lib/utf16.ts';
@@ -48,6 +49,7 @@ export function installCertificate(
   checkRoot(authorities, authorityPath, nowMs);
 
   const certificateText = [leaf, ...between].join('');
+  if (files.authority !== undefined && !holds(paths.authority, authorityText)) refuseOfSystem(paths.authority);
   const again = !waits && holds(paths.certificate, certificateText) && holds(paths.authority, authorityText);
   if (!again) {
     const texts = new Map([[paths.certificate, certificateText]]);
@@ -69,6 +71,20 @@ export function installCertificate(
     authority: paths.authority,
     again,
   };
+}
+
+/**
+ * `--ca` replaces the whole file. The machine's own list of authorities, which a configuration may name where a public
+ * one signed the broker's certificate, is what apt and every other program trusts.
+ */
+function refuseOfSystem(path: string): void {
+  const folder = dirname(path);
+  const place = existsSync(folder) ? realpathSync(folder) : folder;
+  if (!/^\/(etc\/ssl|usr)(\/|$)/.test(place)) return;
+  throw new ProvisionError(
+    `Expected mqtt.caFile to name a file of this sensor alone, got ${path}, which is the system's`,
+    'name another one in the configuration, for instance mqtt.caFile: ca.pem; --ca then puts the authority there',
+  );
 }
 
 const besideOf = (path: string) => `${path}.new`;
