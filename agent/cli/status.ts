@@ -3,12 +3,12 @@ import { labels } from '../classify/model-manifest.ts';
 import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readLinkWords } from '../delivery/link.ts';
-import { lateAfterMs } from '../delivery/listener-watch.ts';
 import { stampOfEvent } from '../delivery/stamp.ts';
 import type { Clock } from '../lib/clock.ts';
 import { openListenerProbe } from '../outbox/half-lock.ts';
 import { lateMs, type OutboxState } from '../outbox/view-outbox.ts';
 import { addCommand, configOption } from './command.ts';
+import { lastTold, type Told } from './last-told.ts';
 import { clockBeside, lookInto } from './outbox-view.ts';
 import { type Field, print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
 import { readService, type Service } from './service.ts';
@@ -64,7 +64,7 @@ async function showStatus(options: Options, t: Translate): Promise<void> {
     serviceField('listener', listener, t),
     serviceField('courier', courier, t),
     ...brokerField(link, t),
-    ...hearingField(state, config, clock, t),
+    ...hearingField(state, config, listener, clock, t),
     clockField(clock, t),
     ...eventFields(state, config, clock, t),
     { name: t('field.calibration'), value: calibration(config, t) },
@@ -129,20 +129,13 @@ function brokerField(link: ReturnType<typeof readLinkWords>, t: Translate): Fiel
   return [normal(t('field.broker'), what, state === 'connected' && refusal === 'none', t('link.note'))];
 }
 
-/**
- * The listener's last report, and whether it is silent since, by the courier's rule (docs/health.md); undefined before
- * it first ran in this boot.
- */
-function lastTold({ hearing }: OutboxState, { outbox, health }: Config, clock: Clock) {
-  if (!hearing || hearing.bootId !== clock.bootId) return undefined;
-  const agoMs = clock.monotonicMs() - hearing.writtenMonotonicMs;
-  const gone = openListenerProbe(outbox.path)() === false;
-  const silent = hearing.state !== 'stopped' && (gone || agoMs > lateAfterMs(health.intervalSeconds * 1000, hearing));
-  return { ...hearing, suspicion: silent ? ('none' as const) : hearing.suspicion, agoMs, silent };
+/** The listener's last report; undefined before it first ran in this boot. */
+function toldIn(state: OutboxState, config: Config, clock: Clock): Told | undefined {
+  return lastTold(state, config, clock, openListenerProbe(config.outbox.path)() === false);
 }
 
 function hearingJson(state: OutboxState, config: Config, clock: Clock): object {
-  const told = lastTold(state, config, clock);
+  const told = toldIn(state, config, clock);
   if (!told) return {};
   const { fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, agoMs } = told;
   return {
@@ -155,26 +148,22 @@ function hearingJson(state: OutboxState, config: Config, clock: Clock): object {
   };
 }
 
-const startSeconds = 10; // until a microphone is open, of which the share says little in the first minutes
-
-function hearingField(outbox: OutboxState, config: Config, clock: Clock, t: Translate): Field[] {
-  const told = lastTold(outbox, config, clock);
-  if (!told) return [];
-  const { state, fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, noiseFloorDb, agoMs, silent } = told;
-  const elapsedSeconds = Math.max(0.001, (writtenMonotonicMs - sinceMonotonicMs) / 1000);
-  const share = (100 * listenedSeconds) / elapsedSeconds;
-  const missed = elapsedSeconds - listenedSeconds > 0.01 * elapsedSeconds + startSeconds;
+function hearingField(outbox: OutboxState, config: Config, { state: service }: Service, clock: Clock, t: Translate): Field[] {
+  const told = toldIn(outbox, config, clock);
+  const name = t('field.hearing');
+  // it is active only once it hears or says why not: what it said has not reached this outbox
+  if (!told) return service === 'active' ? [normal(name, t('hearing.untold'), false, t('hearing.note'))] : [];
+  const { state, fault, suspicion, noiseFloorDb, elapsedSeconds, share, missed, agoMs, silent } = told;
   const floor = noiseFloorDb === undefined ? '' : `, ${t('hearing.floor', { level: Math.round(noiseFloorDb) })}`;
   const what = [
     silent
       ? t('hearing.silent', { age: spanOf(agoMs, t) })
-      : t(`hearing.${state}`, { share: fixed(Math.min(100, share), 1), span: spanOf(elapsedSeconds * 1000, t), age: spanOf(agoMs, t) }) +
-        (state === 'listening' ? floor : ''),
+      : t(`hearing.${state}`, { share: fixed(share, 1), span: spanOf(elapsedSeconds * 1000, t), age: spanOf(agoMs, t) }) + (state === 'listening' ? floor : ''),
     ...(fault === 'none' ? [] : [t(`fault.${fault}`)]),
     ...(suspicion === 'none' ? [] : [t(`suspicion.${suspicion}`)]),
   ];
   const hears = state === 'listening' && !silent && fault === 'none' && suspicion === 'none' && !missed;
-  return [normal(t('field.hearing'), t.clauses(what), hears, t('hearing.note'))];
+  return [normal(name, t.clauses(what), hears, t('hearing.note'))];
 }
 
 function clockField(clock: Clock, t: Translate): Field {

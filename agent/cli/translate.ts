@@ -6,6 +6,7 @@ import { frenchCauses } from './messages/causes.ts';
 import { commission } from './messages/commission.ts';
 import { doctor } from './messages/doctor.ts';
 import { doctorLink } from './messages/doctor-link.ts';
+import { doctorSound } from './messages/doctor-sound.ts';
 import { frenchErrors } from './messages/errors.ts';
 import { frenchHelp } from './messages/help.ts';
 import { manual } from './messages/manual.ts';
@@ -26,6 +27,7 @@ export const catalogue = {
   ...shared,
   ...doctor,
   ...doctorLink,
+  ...doctorSound,
   ...selftest,
   ...calibrate,
   ...meter,

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { HearingRecord } from '../../agent/events/health.ts';
@@ -167,6 +167,18 @@ describe('commands that show the state of a sensor', () => {
     const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'status', '--json', '-c', path], { encoding: 'utf8', env });
     expect(JSON.parse(stdout)).toMatchObject({ hearing: 'stopped' });
     outbox.close();
+  });
+
+  test('a listener that runs and has reported nothing in this boot is not normal, also where there is no outbox', () => {
+    const { folder, path, db, outbox } = sensor(0);
+    outbox.writeHearing(hearingRecord());
+    outbox.close();
+    const env = (state: string) => withSystemctl(folder, `LoadState=loaded ActiveState=${state} StatusText=`);
+    const status = (state: string) => spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path], { encoding: 'utf8', env: env(state) }).stdout;
+    expect(status('inactive')).not.toContain('hearing');
+    expect(status('active')).toMatch(/^! hearing +nothing reported in this boot$[\s\S]*^Not normal: hearing/m);
+    rmSync(db);
+    expect(status('active')).toMatch(/^! hearing +nothing reported in this boot$/m);
   });
 
   test('services that are not installed are not reported as stopped, since `tocsin run` may be running', () => {

@@ -12,7 +12,7 @@ import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { releasedMs } from '../../agent/lib/clock.ts';
 import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
 import { type Identity, openAuthority, undated } from './certificates.ts';
-import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store } from './doctor.ts';
+import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store, systemctl } from './doctor.ts';
 import { openScriptedBroker } from './faults.ts';
 
 type BrokerName = 'plain' | 'unheard' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'early' | 'misnamed' | 'demanding' | 'old';
@@ -142,6 +142,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
+  const courierSays = (words: string): Planted => ({ probes: systemctl({}, { StatusText: words }) });
   return [
     ['no route', () => ({ url: 'mqtts://192.0.2.1', probes: files({ '/proc/net/route': '', '/proc/net/ipv6_route': '' }) }), 'network', 'fail', 'network.none'],
     ['an unknown name', () => ({ ...away, probes: { ...routed, resolve: () => refuse('ENOTFOUND') } }), 'name', 'fail', 'host.unknown'],
@@ -186,6 +187,9 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
       'fail',
       'dates.early',
     ],
+    ['a courier with a certificate of before', () => courierSays('broker: certificate_refused'), 'broker', 'warn', 'broker.courier'],
+    ['a second sensor of the same name', () => courierSays('broker: session_taken'), 'broker', 'warn', 'broker.taken'],
+    ['a courier that connects just now', () => courierSays('broker: connecting'), 'broker', 'pass', 'broker.ok'],
     ['a wrong password', () => ({ url: link().brokers.closed.url, mqtt: password('wrong') }), 'broker', 'fail', 'broker.login'],
     ['no password', () => ({ url: link().brokers.closed.url }), 'broker', 'fail', 'broker.login'],
     ['no password file', () => ({ url: link().brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],

@@ -28,6 +28,12 @@ export async function unplugged({ device }: { device: string }): Promise<never> 
 
 const busy = 'echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1';
 
+/** An hour that ended just now, of which the microphone was heard for so much. */
+const heard = (share: number, agoMs = 0) => {
+  const writtenMonotonicMs = clock.monotonicMs() - agoMs;
+  return { writtenMonotonicMs, sinceMonotonicMs: writtenMonotonicMs - 3_600_000, listenedSeconds: 3600 * share };
+};
+
 export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[] {
   /** A running listener that reported this hearing record; the microphone is busy. */
   const held = (told: Partial<HearingRecord>) => (): Planted => ({
@@ -35,7 +41,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     probes: systemctl({}, {}),
     plant(path) {
       const outbox = openSqliteOutbox(outboxOf(path), limits);
-      outbox.writeHearing(hearingRecord({ bootId: clock.bootId, ...told }));
+      outbox.writeHearing(hearingRecord({ bootId: clock.bootId, ...heard(0.999), ...told }));
       outbox.close();
       return standIn(busy);
     },
@@ -75,7 +81,11 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ],
     ['a busy microphone', standing(busy), 'microphone', 'fail', 'microphone.busy'],
     ['a microphone that the listener hears', held({ state: 'listening', fault: 'none' }), 'microphone', 'pass', 'microphone.listener'],
-    ['a microphone that the listener hears clipped', held({ state: 'listening', fault: 'clipped' }), 'microphone', 'pass', 'microphone.listener'],
+    ['a microphone that the listener hears clipped', held({ state: 'listening', fault: 'clipped' }), 'level', 'warn', 'level.loud'],
+    ['a microphone that the listener suspects to be covered', held({ suspicion: 'covered' }), 'level', 'warn', 'level.covered'],
+    ['a microphone that the listener suspects to be noisy', held({ suspicion: 'noisy' }), 'level', 'warn', 'level.noisy'],
+    ['a microphone that the listener heard for half of the time', held(heard(0.5)), 'microphone', 'warn', 'microphone.missed'],
+    ['a listener that has not reported for two hours', held(heard(0.999, 7_200_000)), 'microphone', 'warn', 'microphone.silent'],
     ['a microphone that the listener holds and does not hear', held({ state: 'deaf', fault: 'zeros' }), 'microphone', 'fail', 'microphone.deaf'],
     ['a microphone that the listener waits for', held({ state: 'deaf', fault: 'busy' }), 'microphone', 'fail', 'microphone.busy'],
     [
@@ -133,6 +143,9 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['a missing outbox folder', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
     ['a failed service', () => ({ probes: systemctl({}, { ActiveState: 'failed', SubState: 'failed' }) }), 'services', 'fail', 'services.down'],
     ['a service not installed', () => ({ probes: systemctl({ LoadState: 'not-found' }, {}) }), 'services', 'fail', 'services.missing'],
+    ['a masked service', () => ({ probes: systemctl({ LoadState: 'masked' }, {}) }), 'services', 'fail', 'services.masked'],
+    ['a service with a drop-in that is refused', () => ({ probes: systemctl({}, { LoadState: 'bad-setting' }) }), 'services', 'fail', 'services.unloadable'],
+    ['a target that is not enabled', () => ({ probes: systemctl({}, {}, '', { UnitFileState: 'disabled' }) }), 'services', 'warn', 'services.disabled'],
     ['a restarting service', () => ({ probes: systemctl({ NRestarts: 7 }, {}) }), 'services', 'warn', 'services.restarts'],
     ['a listener with a network', () => ({ probes: { ...systemctl({}, {}), ...verified('fail') } }), 'privacy', 'fail', 'privacy.open'],
     ['unchecked privacy', () => ({ probes: { ...systemctl({}, {}), ...verified('unchecked') } }), 'privacy', 'warn', 'privacy.unchecked'],

@@ -107,18 +107,19 @@ export const files = (replaced: Record<string, string>): Partial<Probes> => ({
 });
 export const cool: Partial<Probes> = { temperature: () => 40 };
 /**
- * The output of `systemctl show` for two units, and the journal of the listener. It cannot show what systemd does with
+ * The output of `systemctl show` for the two services and their target, and the journal of the listener. It cannot show what systemd does with
  * them.
  */
-export const systemctl = (listener: object, courier: object, journal = ''): Partial<Probes> => ({
+export const systemctl = (listener: object, courier: object, journal = '', target: object = {}): Partial<Probes> => ({
   command: async (name, args) => {
     const unit = (id: string, change: object) => {
-      const shown = { Id: id, LoadState: 'loaded', ActiveState: 'active', SubState: 'running', NRestarts: 0, ...change };
+      const shown = { Id: id, LoadState: 'loaded', ActiveState: 'active', SubState: 'running', NRestarts: 0, UnitFileState: 'enabled', ...change };
       return Object.entries(shown)
         .map(([key, value]) => `${key}=${value}\n`)
         .join('');
     };
-    const stdout = `${unit('tocsin-listener.service', listener)}\n${unit('tocsin-courier.service', courier)}`;
+    const shown = [unit('tocsin-listener.service', listener), unit('tocsin-courier.service', courier), unit('tocsin.target', target)];
+    const stdout = shown.join('\n');
     if (name === 'journalctl') return { code: 0, stdout: args.includes('_SYSTEMD_UNIT=tocsin-listener.service') ? journal : '' };
     return name === 'systemctl' ? { code: 0, stdout } : { code: 127, stdout: '' };
   },

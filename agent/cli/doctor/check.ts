@@ -3,6 +3,7 @@ import type { ClosedProbe } from '../../delivery/closed-publisher.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { stopIf } from '../../lib/stop.ts';
 import { tenth } from '../../lib/tenth.ts';
+import type { Told } from '../last-told.ts';
 import { catalogue, type MessageKey, type Text, text, type Value, type Values, type Wanted } from '../translate.ts';
 import type { Handshake, Probes, SoundSample } from './probes.ts';
 
@@ -22,6 +23,8 @@ export interface Finding {
 export interface Facts {
   config?: Config;
   sound?: SoundSample | 'file' | 'listener';
+  /** What the listener that has the microphone last reported of it. */
+  told?: Told;
   handshake?: Handshake;
   link?: ClosedProbe;
   units?: Record<string, Record<string, string>>;

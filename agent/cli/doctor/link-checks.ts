@@ -5,6 +5,7 @@ import { brokerAddress } from '../../config/broker-url.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
+import { readLinkWords } from '../../delivery/link.ts';
 import { faultIn } from '../../delivery/link-fault.ts';
 import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
@@ -183,6 +184,7 @@ const broker: Check = {
   timeoutMs: 4000,
   lateHint: 'doctor.timeout.link',
   needs: ['tls', 'port'],
+  after: ['services'], // which learns how the courier itself stands with the broker
   async run(probes, facts, signal) {
     const { mqtt, site, sensor } = required(facts);
     let credentials: Credentials;
@@ -198,7 +200,7 @@ const broker: Check = {
       // cut off meanwhile, nobody else would close it, and an open link keeps the process
       if (signal.aborted) await link.close();
       else facts.link = link;
-      return pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
+      return courierKeptOut(facts) ?? pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
     } catch (error) {
       const cause = causeOf(error);
       const code: unknown = cause.code;
@@ -213,6 +215,17 @@ const broker: Check = {
     }
   },
 };
+
+/**
+ * The broker takes what is configured now, by another client id. The courier may still use credentials that it read
+ * before, or have lost its place to another client of its id.
+ */
+function courierKeptOut({ units }: Facts): Finding | undefined {
+  const { ActiveState, StatusText = '' } = units?.['tocsin-courier.service'] ?? {};
+  const state = ActiveState === 'active' ? readLinkWords(StatusText)?.state : undefined;
+  if (state === undefined || state === 'connecting' || state === 'connected') return undefined;
+  return state === 'session_taken' ? warn('doctor.broker.taken') : warn('doctor.broker.courier', { what: text(`link.${state}`) });
+}
 
 /** What the system or the broker said, behind an error of ours. */
 const causeOf = (error: unknown) => ((error as Error).cause ?? error) as NodeJS.ErrnoException;

@@ -17,6 +17,7 @@ import { soundChecks } from './sound-checks.ts';
 
 const journalMs = 1500;
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
+const target = 'tocsin.target'; // which starts both with the board
 
 const config: Check = {
   id: 'config',
@@ -161,15 +162,17 @@ const services: Check = {
   timeoutMs: 3000,
   needs: ['config'],
   async run(probes, facts, signal) {
-    const wanted = 'Id,LoadState,ActiveState,SubState,NRestarts';
-    const { code, stdout } = await probes.command('systemctl', ['show', ...units, '-p', wanted], signal);
+    const wanted = 'Id,LoadState,ActiveState,SubState,NRestarts,StatusText,UnitFileState';
+    const { code, stdout } = await probes.command('systemctl', ['show', ...units, target, '-p', wanted], signal);
     if (code !== 0) return skip('doctor.services.none');
     const shown = stdout.split(/\n\s*\n/).map((block) => Object.fromEntries([...block.matchAll(/^(\w+)=(.*)$/gm)].map(([, key, value]) => [key, value])));
     const found: NonNullable<Facts['units']> = Object.fromEntries(shown.map((unit) => [unit.Id, unit]));
     facts.units = found;
     for (const unit of units) {
-      const { LoadState, ActiveState = 'unknown', SubState } = found[unit] ?? {};
-      if (LoadState !== 'loaded') return fail('doctor.services.missing', { unit });
+      const { LoadState = 'not-found', ActiveState = 'unknown', SubState } = found[unit] ?? {};
+      if (LoadState === 'not-found') return fail('doctor.services.missing', { unit });
+      if (LoadState === 'masked') return fail('doctor.services.masked', { unit });
+      if (LoadState !== 'loaded') return fail('doctor.services.unloadable', { unit, state: LoadState });
       const state = `${ActiveState} (${SubState})`;
       if (ActiveState !== 'active') return fail('doctor.services.down', { unit, state, said: await lastError(probes, unit, signal) });
     }
@@ -177,7 +180,7 @@ const services: Check = {
       const count = Number(found[unit]?.NRestarts ?? 0);
       if (count >= 3) return warn('doctor.services.restarts', { unit, count, said: await lastError(probes, unit, signal) });
     }
-    return pass('doctor.services.ok');
+    return /^(disabled|masked)$/.test(found[target]?.UnitFileState ?? '') ? warn('doctor.services.disabled') : pass('doctor.services.ok');
   },
 };
 

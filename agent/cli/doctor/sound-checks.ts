@@ -1,7 +1,9 @@
 // Whether the microphone gives sound, and what sound.
 import { CaptureError } from '../../audio/capture-error.ts';
-import type { HearingRecord } from '../../events/health.ts';
+import type { Config } from '../../config/schema.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { lastTold, type Told } from '../last-told.ts';
+import { spanText } from '../span.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
@@ -60,23 +62,26 @@ function deaf(error: unknown, device: string, probes: Probes, facts: Facts): Fin
 
 /** Of a microphone that is in use: whether the listener has it, and hears, it has told itself. */
 function held(device: string, probes: Probes, facts: Facts): Finding {
-  const fault = facts.units?.['tocsin-listener.service']?.ActiveState === 'active' ? faultTold(probes, required(facts).outbox.path) : 'busy';
-  if (fault === 'busy') return fail('doctor.microphone.busy', { device });
-  if (fault !== 'none') return fail('doctor.microphone.deaf', { device, fault: text(`fault.${fault}`) });
+  if (facts.units?.['tocsin-listener.service']?.ActiveState !== 'active') return fail('doctor.microphone.busy', { device });
+  const told = toldBy(probes, required(facts));
+  if (told?.state === 'deaf' && told.fault !== 'none')
+    return told.fault === 'busy' ? fail('doctor.microphone.busy', { device }) : fail('doctor.microphone.deaf', { device, fault: text(`fault.${told.fault}`) });
   facts.sound = 'listener';
+  if (!told) return pass('doctor.microphone.listener', { device });
+  // no failure: its reports are late as well where the disk takes none, and that is another check's
+  if (told.silent) return warn('doctor.microphone.silent', { device, age: spanText(told.agoMs) });
+  facts.told = told;
+  const { share, elapsedSeconds } = told;
+  if (told.missed) return warn('doctor.microphone.missed', { device, share: fixed(share, 1), span: spanText(elapsedSeconds * 1000) });
   return pass('doctor.microphone.listener', { device });
 }
 
-/**
- * Why the listener does not hear. `none` also if it has reported nothing in this boot, or if the outbox cannot be read,
- * which another check reports.
- */
-function faultTold({ inspectOutbox, clock: { bootId } }: Probes, path: string): HearingRecord['fault'] {
+/** Undefined if it has told nothing in this boot, or if the outbox cannot be read, which another check reports. */
+function toldBy({ inspectOutbox, clock }: Probes, config: Config): Told | undefined {
   try {
-    const { hearing } = inspectOutbox(path);
-    return hearing?.bootId === bootId && hearing.state === 'deaf' ? hearing.fault : 'none';
+    return lastTold(inspectOutbox(config.outbox.path), config, clock);
   } catch {
-    return 'none';
+    return undefined;
   }
 }
 
@@ -84,8 +89,10 @@ const level: Check = {
   id: 'level',
   timeoutMs: 1000,
   needs: ['microphone'],
-  run(_probes, { sound }) {
+  run(_probes, { sound, told }) {
     if (sound === undefined || sound === 'file') return skip('doctor.level.file');
+    if (told?.fault === 'clipped') return warn('doctor.level.loud');
+    if (told && told.suspicion !== 'none') return warn(`doctor.level.${told.suspicion}`);
     if (sound === 'listener') return skip('doctor.level.listener');
     const levelDb = Math.round(sound.levelDb);
     if (sound.zeros) return fail('doctor.level.zeros');

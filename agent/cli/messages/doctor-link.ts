@@ -118,6 +118,19 @@ export const doctorLink = {
   'doctor.dates.unreadable.try': { en: 'install it again as PEM, readable by the service', fr: 'réinstallez-le en PEM, lisible par le service' },
 
   'doctor.broker.ok': { en: 'accepted the sensor in {ms} ms (MQTT {protocol})', fr: 'a accepté le capteur en {ms} ms (MQTT {protocol})' },
+  'doctor.broker.courier': { en: 'answers here, but the courier says: {what}', fr: 'répond ici, mais le courrier dit : {what}' },
+  'doctor.broker.courier.try': {
+    en: 'sudo systemctl restart tocsin-courier: it reads certificate and password when it starts; if this persists: journalctl -u tocsin-courier -n 20',
+    fr: 'sudo systemctl restart tocsin-courier : il lit certificat et mot de passe à son démarrage ; si cela persiste : journalctl -u tocsin-courier -n 20',
+  },
+  'doctor.broker.taken': {
+    en: 'another client with this sensor’s name keeps the courier out',
+    fr: 'un autre client au nom de ce capteur évince le courrier',
+  },
+  'doctor.broker.taken.try': {
+    en: 'does another sensor, or a copy of its card, have the same site and sensor? ask the operator',
+    fr: 'un autre capteur, ou une copie de sa carte, a-t-il les mêmes site et sensor ? demandez à l’exploitant',
+  },
   'doctor.broker.login': {
     en: 'refuses the login: name, password or certificate (reason {code})',
     fr: 'refuse l’accès : nom, mot de passe ou certificat (raison {code})',

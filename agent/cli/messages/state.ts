@@ -71,6 +71,7 @@ export const state = {
   'hearing.deaf': { en: 'deaf; heard {share} % of {span} (reported {age} ago)', fr: 'sourd ; a entendu {share} % de {span} (signalé il y a {age})' },
   'hearing.stopped': { en: 'stopped; heard {share} % of {span} (reported {age} ago)', fr: 'arrêté ; a entendu {share} % de {span} (signalé il y a {age})' },
   'hearing.silent': { en: 'the listener has not reported for {age}', fr: 'l’écouteur ne dit plus rien depuis {age}' },
+  'hearing.untold': { en: 'nothing reported in this boot', fr: 'rien de signalé depuis le démarrage de la carte' },
   'hearing.floor': { en: 'background {level} dBFS', fr: 'fond à {level} dBFS' },
   'hearing.note': { en: 'normal: hears, over 99 %. See: sudo tocsin doctor', fr: 'normal : entend, plus de 99 %. Voyez : sudo tocsin doctor' },
   'fault.absent': { en: 'the microphone is not there', fr: 'le microphone est absent' },
