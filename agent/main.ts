@@ -6,14 +6,16 @@ import { reportError } from './cli/output.ts';
 import { buildProgram } from './cli/program.ts';
 import { configNamedBy, languageOf } from './cli/translate.ts';
 import { exitCodes, hasCode, TocsinError } from './lib/errors.ts';
+import { quit, waitsForResolver } from './lib/quit.ts';
 
 delete process.env.DEBUG; // with it, packages below mqtt print every message and the password (debug)
 const stop = new AbortController();
 const togetherMs = 1000; // Ctrl-C reaches each half twice: from the terminal and from `tocsin run`
+const graceMs = 1000; // for what else has still to end, such as a recorder
 let askedMs = 0;
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
-    if (stop.signal.aborted && performance.now() - askedMs > togetherMs) process.exit(130);
+    if (stop.signal.aborted && performance.now() - askedMs > togetherMs) void quit(130);
     if (!stop.signal.aborted) askedMs = performance.now();
     stop.abort();
   });
@@ -38,10 +40,12 @@ try {
 } catch (error) {
   process.exitCode = reportError(error, language, config, errors);
 }
-if (stop.signal.aborted) {
-  // a DNS lookup cannot be cancelled and keeps the process alive for as long as the resolver waits
+if (stop.signal.aborted) await end();
+setTimeout(() => waitsForResolver() && end(), graceMs).unref();
+
+async function end(): Promise<void> {
   await Promise.all([process.stdout, process.stderr].map(written));
-  process.exit();
+  await quit(Number(process.exitCode ?? 0));
 }
 
 /** Resolves once a reader, however slow, has taken what was printed, or is gone. */

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { installation, loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { systemctlShow } from '../service.ts';
@@ -43,6 +44,8 @@ interface Where {
   readonly pids?: { readonly [name in HalfName]?: number | undefined };
 }
 
+const lookupMs = 3000; // the resolver itself may wait for half a minute, and `doctor` does not
+
 export const unitNames: Record<HalfName, string> = { listener: 'tocsin-listener.service', courier: 'tocsin-courier.service' };
 
 export async function findMachine({ configPath, packageList, packageDigest, publishedManifest, pids = {} }: Where): Promise<Machine> {
@@ -55,7 +58,11 @@ export async function findMachine({ configPath, packageList, packageDigest, publ
     packageDigest,
     publishedManifest: resolve(publishedManifest ?? '/etc/tocsin/privacy-manifest.json'),
     halves: { listener, courier },
-    addressesOf: async (host) => (await lookup(host, { all: true })).map(({ address }) => plainAddress(address)),
+    addressesOf: async (host) => {
+      const asked = lookup(host, { all: true });
+      const late = sleep(lookupMs, undefined, { ref: false }).then(() => Promise.reject(new Error('no name server answers')));
+      return (await Promise.race([asked, late])).map(({ address }) => plainAddress(address));
+    },
   };
 }
 
