@@ -11,7 +11,7 @@ export function requireTasks(needed: number): void {
   for (const [, group = ''] of readText('/proc/self/cgroup').matchAll(/^\d+:(?:pids)?:(.*)$/gm))
     for (const root of ['/sys/fs/cgroup', '/sys/fs/cgroup/pids']) {
       const [limit, used] = [numberIn(`${root}${group}/pids.max`), numberIn(`${root}${group}/pids.current`)];
-      if (own === 0 || limit === undefined || used === undefined || limit - used + own >= needed) continue;
+      if (limit === undefined || used === undefined || limit - used + own >= needed) continue;
       throw new TocsinError(
         `Expected a limit of at least ${needed + used - own} tasks for this service, got ${limit}`,
         'raise TasksMax in the unit: sudo systemctl edit tocsin-listener',
@@ -20,12 +20,12 @@ export function requireTasks(needed: number): void {
     }
 }
 
-/** 0 where the kernel does not tell. */
+/** More than any limit where the kernel does not tell. */
 function tasksOf(): number {
   try {
     return readdirSync('/proc/self/task').length;
   } catch {
-    return 0;
+    return Number.POSITIVE_INFINITY;
   }
 }
 

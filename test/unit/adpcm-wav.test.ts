@@ -50,7 +50,13 @@ test('a wav file of ADPCM with a damaged block is refused: what comes after it w
 });
 
 test('the header of a compressed wav file tells how many samples it takes memory for', () => {
-  expect(readFileHeader(adpcm()).samples).toBe(blocks * samplesPerBlock);
+  const adaptive = adpcm();
+  for (const tag of [2, 17]) {
+    adaptive.writeUInt16LE(tag, 20);
+    expect(readFileHeader(adaptive).samples).toBe(blocks * samplesPerBlock);
+  }
+  adaptive.writeUInt16LE(0x55, 20); // mp3
+  expect(readFileHeader(adaptive).samples).toBeUndefined();
   const law = adpcm();
   for (const tag of [6, 7]) {
     law.writeUInt16LE(tag, 20);
@@ -60,4 +66,7 @@ test('the header of a compressed wav file tells how many samples it takes memory
   const without = adpcm();
   without.writeUInt16LE(0, 38);
   expect(readFileHeader(without).samples).toBeUndefined();
+  const short = Buffer.concat([adpcm().subarray(0, 36), adpcm().subarray(40)]);
+  short.writeUInt32LE(16, 16);
+  expect(readFileHeader(short).samples).toBeUndefined();
 });
