@@ -5,7 +5,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { Now, Outbox } from '../outbox/outbox.ts';
 
 interface ExpiryParts {
-  readonly outbox: Outbox;
+  readonly outbox: Pick<Outbox, 'pendingCount' | 'expire'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }

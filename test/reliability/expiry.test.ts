@@ -161,6 +161,21 @@ test.each(['ends', 'stays'])('while another process locks the outbox at the star
   expect(outbox.fates()).toMatchObject({ expired: lock === 'ends' ? 1000 : 0 });
 });
 
+test('what is too old and cannot be removed holds up the rest for a minute, however long the outbox could not be read before', async () => {
+  const locked = () => {
+    throw new OutboxError('Expected an outbox, got: database is locked', 'wait');
+  };
+  const outbox = { pendingCount: locked as () => number, expire: locked };
+  const expire = openExpiry(maxAgeMs, { outbox, clock, logger: silentLogger });
+  const look = () => expire(new AbortController().signal, () => undefined);
+  nowMs = 0;
+  expect(await look()).toBe(0);
+  outbox.pendingCount = () => 1;
+  const found = [];
+  for (nowMs = 120_000; nowMs <= 180_000; nowMs += 20_000) found.push(await look());
+  expect(found).toEqual([undefined, undefined, undefined, 0]);
+});
+
 test('what the broker acknowledges while old events are looked for does not expire', async () => {
   layBacklog(path, 2, (i) => recordedEvent(i));
   const outbox = openPatient(path);
