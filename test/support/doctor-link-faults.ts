@@ -4,6 +4,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { Aedes } from 'aedes';
 import { connectAsync } from 'mqtt';
@@ -142,7 +143,11 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
-  const courierSays = (words: string): Planted => ({ probes: systemctl({}, { StatusText: words }) });
+  /** What systemd tells of the courier comes later than the broker's answer. */
+  const courierSays = (words: string): Planted => {
+    const { command = () => Promise.reject(), ...others } = systemctl({}, { StatusText: words });
+    return { probes: { ...others, command: async (...asked) => delay(300).then(() => command(...asked)) } };
+  };
   return [
     ['no route', () => ({ url: 'mqtts://192.0.2.1', probes: files({ '/proc/net/route': '', '/proc/net/ipv6_route': '' }) }), 'network', 'fail', 'network.none'],
     ['an unknown name', () => ({ ...away, probes: { ...routed, resolve: () => refuse('ENOTFOUND') } }), 'name', 'fail', 'host.unknown'],

@@ -107,8 +107,8 @@ export const files = (replaced: Record<string, string>): Partial<Probes> => ({
 });
 export const cool: Partial<Probes> = { temperature: () => 40 };
 /**
- * The output of `systemctl show` for the two services and their target, and the journal of the listener. It cannot show what systemd does with
- * them.
+ * The output of `systemctl show` for the two services and their target, and the journal of the listener. It cannot show
+ * what systemd does with them.
  */
 export const systemctl = (listener: object, courier: object, journal = '', target: object = {}): Partial<Probes> => ({
   command: async (name, args) => {
