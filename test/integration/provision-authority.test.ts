@@ -63,18 +63,28 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(status).toBe(10);
   });
 
-  test('the authorities of the whole machine are not replaced by that of the operator', async () => {
-    // a folder that does not exist: nothing is overwritten should this fail
-    const sensor = openSensor(operator, { caFile: `${'../'.repeat(20)}etc/ssl/tocsin-test-nowhere/ca-certificates.crt` });
-    const cert = operator.sign((await sensor.provision()).stdout);
-    const before = everything(sensor);
-    const { status, stderr } = await sensor.install(cert);
-    expect(stderr).toBe(
-      "Error: Expected mqtt.caFile to name a file of this sensor alone, got /etc/ssl/tocsin-test-nowhere/ca-certificates.crt, which is the system's\n" +
-        'Try: name another one in the configuration, for instance mqtt.caFile: ca.pem; --ca then puts the authority there\n',
-    );
-    expect(status).toBe(10);
-    expect(everything(sensor)).toEqual(before);
+  test.each(['/etc/ssl/tocsin-test-nowhere/ca-certificates.crt', '/usr/share/tocsin-test-nowhere/ca.crt'])(
+    'the authorities of the whole machine are not replaced by that of the operator: %s',
+    async (place) => {
+      // a folder that does not exist: nothing is overwritten should this fail
+      const sensor = openSensor(operator, { caFile: `${'../'.repeat(20)}${place.slice(1)}` });
+      const cert = operator.sign((await sensor.provision()).stdout);
+      const before = everything(sensor);
+      const { status, stderr } = await sensor.install(cert);
+      expect(stderr).toBe(
+        `Error: Expected mqtt.caFile to name a file of this sensor alone, got ${place}, which is the system's\n` +
+          'Try: name another one in the configuration, for instance mqtt.caFile: ca.pem; --ca then puts the authority there\n',
+      );
+      expect(status).toBe(10);
+      expect(everything(sensor)).toEqual(before);
+    },
+  );
+
+  test('a folder whose name begins like that of the system is the operator’s own', async () => {
+    const sensor = openSensor(operator, { caFile: `${'../'.repeat(20)}etc/ssl-tocsin-test-nowhere/ca.pem` });
+    const { stderr } = await sensor.install(operator.sign((await sensor.provision()).stdout));
+    expect(stderr).toMatch(/^Error: .*ssl-tocsin-test-nowhere/);
+    expect(stderr).not.toContain("which is the system's");
   });
 
   test('an authority whose key is damaged is refused as a certificate that cannot be read', async () => {

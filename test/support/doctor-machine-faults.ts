@@ -145,6 +145,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['a service not installed', () => ({ probes: systemctl({ LoadState: 'not-found' }, {}) }), 'services', 'fail', 'services.missing'],
     ['a masked service', () => ({ probes: systemctl({ LoadState: 'masked' }, {}) }), 'services', 'fail', 'services.masked'],
     ['a service with a drop-in that is refused', () => ({ probes: systemctl({}, { LoadState: 'bad-setting' }) }), 'services', 'fail', 'services.unloadable'],
+    ['a masked target', () => ({ probes: systemctl({}, {}, '', { UnitFileState: 'masked' }) }), 'services', 'warn', 'services.disabled'],
     ['a target that is not enabled', () => ({ probes: systemctl({}, {}, '', { UnitFileState: 'disabled' }) }), 'services', 'warn', 'services.disabled'],
     ['a restarting service', () => ({ probes: systemctl({ NRestarts: 7 }, {}) }), 'services', 'warn', 'services.restarts'],
     ['a listener with a network', () => ({ probes: { ...systemctl({}, {}), ...verified('fail') } }), 'privacy', 'fail', 'privacy.open'],
