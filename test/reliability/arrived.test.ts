@@ -87,6 +87,10 @@ test('on a disk that takes 5 s per write, one deletion is made at a time, and th
       return inner;
     },
   });
+  outbox.drop(1);
+  outbox.append(recordedEvent(7000));
+  outbox.drop(1);
+  for (const gap of outbox.gaps(2)) outbox.gapReported(gap);
   outbox.writeSummary(hourSummary());
   outbox.writeSummary(hourSummary({ beganMonotonicMs: 3_600_000 }));
   for (const { sequence } of outbox.summaries(2)) outbox.summaryReported(sequence);
@@ -95,16 +99,25 @@ test('on a disk that takes 5 s per write, one deletion is made at a time, and th
   const writeAt = (ms: number, sequence: number) => {
     nowMs = ms;
     outbox.acknowledge([sequence]);
-    return [left(), openSqliteOutbox(path, limits).summaries(9).length, nowMs - ms];
+    const file = openSqliteOutbox(path, limits);
+    return [left(), file.gaps(9).length, file.summaries(9).length, nowMs - ms];
   };
-  expect(writeAt(0, 601)).toEqual([6000 - 256, 2, 5000]);
-  expect(writeAt(9000, 602)).toEqual([6000 - 256, 2, 0]);
-  expect(writeAt(10_000, 603)).toEqual([6000 - 512, 2, 5000]);
-  expect(writeAt(20_000, 604)).toEqual([6000 - 604, 2, 5000]);
-  expect(writeAt(30_000, 605)).toEqual([6000 - 605, 2, 5000]);
-  nowMs = 40_000;
-  outbox.summaryReported(0);
-  expect(openSqliteOutbox(path, limits).summaries(9)).toHaveLength(1);
+  expect(writeAt(0, 601)).toEqual([6001 - 256, 2, 2, 5000]);
+  expect(writeAt(9000, 602)).toEqual([6001 - 256, 2, 2, 0]);
+  expect(writeAt(10_000, 603)).toEqual([6001 - 512, 2, 2, 5000]);
+  expect(writeAt(20_000, 604)).toEqual([6001 - 604, 2, 2, 5000]);
+  expect(writeAt(30_000, 605)).toEqual([6001 - 605, 2, 2, 5000]);
+  const laterAt = (ms: number) => {
+    nowMs = ms;
+    outbox.summaryReported(0);
+    const file = openSqliteOutbox(path, limits);
+    return [file.gaps(9).length, file.summaries(9).length];
+  };
+  expect([laterAt(40_000), laterAt(50_000), laterAt(60_000)]).toEqual([
+    [1, 2],
+    [0, 2],
+    [0, 1],
+  ]);
   expect(outbox.summaries(9), 'what is still to be deleted is not sent again').toEqual([]);
   vi.restoreAllMocks();
 });
