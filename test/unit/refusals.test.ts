@@ -142,3 +142,15 @@ test('a new connection begins without refusals unless all events were refused; w
   expect(refusals.next(queueOf([]))).toBeUndefined();
   expect([refusals.any, refusals.stopped, refusals.isDue(1e9, 0)]).toEqual([false, false, false]);
 });
+
+test('over a new connection the waits begin anew, and the tries with the first event', () => {
+  const refusals = longest();
+  const queue = queueOf([1, 2]);
+  for (const begunMs of [0, 5000 * second]) {
+    refusals.begin(begunMs);
+    for (const sequence of [1, 2]) refusals.refused(sequence, begunMs, refusal);
+    expect(nextTry(refusals, queue, begunMs)).toEqual([60, 1]);
+    refusals.refused(1, begunMs + 100 * second, refusal);
+    expect(nextTry(refusals, queue, begunMs + 100 * second)).toEqual([120, 2]);
+  }
+});
