@@ -181,11 +181,11 @@ describe.skipIf(without)(`real processes with a shifted clock${without ? ` (left
   test('in 1970 the TLS connection is refused and `doctor` names the reason; once the clock is set, all events arrive corrected', async () => {
     const { ca, issue } = openAuthority(folder, 'authority');
     const { cert, key } = issue('localhost', 30);
-    const port = await freePort();
-    const tls = ['allow_anonymous true', `cafile ${ca}`, `certfile ${cert}`, `keyfile ${key}`, `listener ${port + 1} 127.0.0.1`];
+    const [port, plainPort] = [await freePort(), await freePort()];
+    const tls = ['allow_anonymous true', `cafile ${ca}`, `certfile ${cert}`, `keyfile ${key}`, `listener ${plainPort} 127.0.0.1`];
     const broker = await openMosquitto(folder, port, undefined, tls);
     onTestFinished(() => broker.close());
-    const seen = await openMessages(`mqtt://127.0.0.1:${port + 1}`);
+    const seen = await openMessages(`mqtt://127.0.0.1:${plainPort}`);
     onTestFinished(() => seen.close());
     const board = shiftedBoard(boots[0]);
     board.shift(60_000 - Date.now());

@@ -64,18 +64,22 @@ export async function openMosquitto(folder: string, port: number, acl?: string, 
   };
 }
 
+const given = new Set<number>();
+
 /**
- * Returns a port that was free a moment ago. It is below the ports of outgoing connections and in a range of this test
- * process alone, so that a restarted broker finds its port free.
+ * Returns a port that was free a moment ago, another one each time. It is below the ports of outgoing connections and in
+ * a range of this test process alone, so that a restarted broker finds its port free.
  */
 export async function freePort(): Promise<number> {
   const range = 2000;
   const first = 20_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % 6) * range;
   for (;;) {
     const port = first + randomInt(range);
+    if (given.has(port)) continue;
     const server = createServer();
     const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
     if (!free) continue;
+    given.add(port);
     await new Promise((resolve) => server.close(resolve));
     return port;
   }
