@@ -137,13 +137,13 @@ function toldIn(state: OutboxState, config: Config, clock: Clock): Told | undefi
 function hearingJson(state: OutboxState, config: Config, clock: Clock): object {
   const told = toldIn(state, config, clock);
   if (!told) return {};
-  const { fault, suspicion, listenedSeconds, sinceMonotonicMs, writtenMonotonicMs, agoMs } = told;
+  const { fault, suspicion, listenedSeconds, elapsedSeconds, agoMs } = told;
   return {
     hearing: told.silent ? 'silent' : told.state,
     fault,
     suspicion,
     listenedSeconds: Math.round(listenedSeconds),
-    elapsedSeconds: Math.round((writtenMonotonicMs - sinceMonotonicMs) / 1000),
+    elapsedSeconds: Math.round(elapsedSeconds),
     toldSecondsAgo: Math.round(agoMs / 1000),
   };
 }

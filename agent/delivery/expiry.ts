@@ -37,8 +37,10 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
   return async (signal, progress, acknowledge) => {
     if (clock.monotonicMs() < nextMs) return isHeld() ? undefined : 0;
     let expired = 0;
+    let isReadable = false;
     try {
       const calls = whole ? 1 + Math.ceil(outbox.pendingCount() / eventsACall) : 1;
+      isReadable = true;
       nextMs = clock.monotonicMs() + everyMs;
       for (let inVain = 0; inVain < calls && !signal.aborted; ) {
         acknowledge?.(); // what the platform has did not expire
@@ -52,9 +54,10 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
       else whole = false;
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'events that are too old could not be looked for');
-      const isReadable = nextMs > clock.monotonicMs();
-      if (isReadable) failedMs ??= clock.monotonicMs();
-      if (isReadable && isHeld()) nextMs = clock.monotonicMs() + heldRetryMs;
+      if (isReadable) {
+        failedMs ??= clock.monotonicMs();
+        if (isHeld()) nextMs = clock.monotonicMs() + heldRetryMs;
+      }
     }
     if (expired > 0) logger.error({ expired }, 'events were too old to deliver and have expired');
     return isHeld() ? undefined : expired;

@@ -20,8 +20,10 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
   try {
     held = holdHalfLock(path, half);
   } catch (error) {
-    if (hasCode(error, /^SQLITE_BUSY$/) && cannotLock(path, half)) throw withoutLocks(path);
-    if (hasCode(error, /^SQLITE_BUSY$/)) throw half === 'listener' ? secondListener(path) : secondCourier(path);
+    if (hasCode(error, /^SQLITE_BUSY$/)) {
+      if (cannotLock(path, half)) throw withoutLocks(path);
+      throw half === 'listener' ? secondListener(path) : secondCourier(path);
+    }
     logger.warn(
       { reason: messageOf(error) },
       `the lock cannot be taken: a second ${half} could use this outbox, and if this one dies that is noticed late; trying again`,
