@@ -8,13 +8,9 @@ import { openRecording } from '../../agent/audio/audio-file.ts';
 import type { ScoreFrame } from '../../agent/classify/classifier.ts';
 import { type DetectionRule, type Label, labels } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import type { Scene } from '../../agent/cli/scoring.ts';
 import { openEventDetector } from '../../agent/events/event-detector.ts';
 
-interface Scene {
-  file: string;
-  seconds: number;
-  events: { onset: number; offset: number; label?: Label }[];
-}
 const budgets = { balanced: 20, strict: 3 }; // false alarms an hour of all labels together, in scenes packed with confusers
 const margin = 1.5; // how many times as many false alarms recordings of other sources may make
 const collarSeconds = 1;
