@@ -159,7 +159,8 @@ const copies = 3;
  * Throws a ModelError if a graph of so many bytes needs more memory than is free. In a unit with MemoryMax the kernel
  * would kill the listener at each start instead, and nothing would say why.
  */
-export function requireMemory(path: string, bytes: number, free = freeMemory()): void {
+function requireMemory(path: string, bytes: number): void {
+  const free = freeMemory();
   const [most, got] = [free, copies * bytes].map((count) => Math.round(count / 1e6));
   if (copies * bytes > free)
     throw new ModelError(

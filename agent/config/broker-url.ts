@@ -1,5 +1,5 @@
 /** Where a broker is, from `mqtt.url`. */
-export interface BrokerAddress {
+interface BrokerAddress {
   /** Without the brackets of an IPv6 address. */
   readonly host: string;
   readonly port: number;

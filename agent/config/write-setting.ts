@@ -4,7 +4,7 @@ import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
 import { moveFile, removeFile, writeBeside } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
-export interface Setting {
+interface Setting {
   readonly keys: readonly string[];
   readonly value: number | string;
   readonly comment: string;

@@ -2,7 +2,7 @@ import { BrokerError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Publisher } from './publisher.ts';
 
-export interface Outcome {
+interface Outcome {
   readonly taken: () => void;
   /** Also when `taken` throws, because the outbox could not be written for example. */
   readonly failed: (isRefused: boolean) => void;

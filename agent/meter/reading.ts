@@ -8,7 +8,7 @@ const lastCount = 6;
 export const readingsPerSecond = 10;
 
 /** What became of a sound that raised the score of a label; `refused`: more events than outbox.maxEventsPerMinute. */
-export const outcomes = ['fired', 'refused', 'under', 'short', 'merged', 'cooldown'] as const satisfies readonly (Miss['reason'] | 'fired' | 'refused')[];
+const outcomes = ['fired', 'refused', 'under', 'short', 'merged', 'cooldown'] as const satisfies readonly (Miss['reason'] | 'fired' | 'refused')[];
 export type Outcome = (typeof outcomes)[number];
 
 const hearingStates = ['starting', 'listening', 'deaf', 'stopped'] as const satisfies readonly HearingRecord['state'][];

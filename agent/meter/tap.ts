@@ -20,7 +20,7 @@ export interface Tap {
   hearing(hearing: Readonly<Hearing>): void;
 }
 
-export interface TapParts {
+interface TapParts {
   readonly labels: readonly Label[];
   readonly rules: Record<Label, DetectionRule>;
   /** Labels whose threshold comes from the site's configuration. */

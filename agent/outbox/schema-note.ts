@@ -26,7 +26,7 @@ const Summed = z.strictObject({ note: z.string(), sha256: z.string() });
 type SchemaNote = z.infer<typeof Note>;
 
 /** What a note describes. */
-export type Noted = Omit<SchemaNote, 'pages'> & { readonly pages: readonly number[] };
+type Noted = Omit<SchemaNote, 'pages'> & { readonly pages: readonly number[] };
 
 const noteOf = (path: string) => `${path}.schema`;
 

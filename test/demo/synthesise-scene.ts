@@ -12,7 +12,7 @@ export const sceneSounds = [
   { label: 'glass_break', onset: 22 },
 ] as const;
 
-export interface SceneSound {
+interface SceneSound {
   readonly label: 'bang' | 'glass_break';
   readonly onset: number;
 }

@@ -26,7 +26,7 @@ export function openRepository(office: Machine, sensor: Machine, version: string
   return { publish };
 }
 
-export interface Foreign {
+interface Foreign {
   readonly what: string;
   /** Makes it reachable for the sensor, with a tocsin 9.0. */
   open(): void;

@@ -11,7 +11,7 @@ import { layBacklog } from '../support/backlog.ts';
 import { freePort, openMosquitto } from '../support/broker.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
-export interface BacklogResult {
+interface BacklogResult {
   events: number;
   megabytes: number;
   seconds: number;

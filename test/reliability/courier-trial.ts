@@ -26,7 +26,7 @@ export const weights = {
   kill: 2,
   disk: 2,
 };
-export type Kind = keyof typeof weights;
+type Kind = keyof typeof weights;
 const [historicalAfterSeconds, maxAgeMs] = [60, 3_600_000];
 const hurryMs = 1_500_000; // within so long all is sent, once the broker takes everything
 const beganWallMs = 1_790_000_000_000;

@@ -6,7 +6,7 @@ import type { Fate, Gap, Now, PendingEvent, PendingSummary } from '../../agent/o
 import { recordedEvent } from '../support/samples.ts';
 
 export const most = { eventsPerMinute: 5, recent: 60, madeRoom: 100, hours: 800, held: 4 };
-export type Span = readonly [first: number, last: number];
+type Span = readonly [first: number, last: number];
 
 export class OutboxModel {
   readonly given = new Map<number, RecordedEvent>();

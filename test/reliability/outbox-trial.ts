@@ -31,7 +31,7 @@ export const weights = {
   loseLog: 1,
   damagePage: 1,
 };
-export type Kind = keyof typeof weights;
+type Kind = keyof typeof weights;
 const halves = ['listener', 'courier'] as const;
 /** How often what was done or seen, over all trials: a trial in which nothing happens shows nothing. */
 export const counts = new Map<string, number>();

@@ -10,7 +10,7 @@ export interface Step<Kind extends string> {
   readonly c: number;
 }
 
-export interface Sequence<Kind extends string> {
+interface Sequence<Kind extends string> {
   readonly seed: number;
   readonly choice: number;
   readonly steps: readonly Step<Kind>[];

@@ -8,7 +8,7 @@ import type { openFaultProxy } from '../support/faults.ts';
 
 export type Half = 'listener' | 'courier';
 
-export interface SoakParts {
+interface SoakParts {
   readonly random: () => number;
   readonly proxy: Awaited<ReturnType<typeof openFaultProxy>>;
   readonly outbox: string;
@@ -21,7 +21,7 @@ export interface SoakParts {
   whileDead(work: () => void): Promise<void>;
 }
 
-export interface SoakFaults {
+interface SoakFaults {
   readonly calm: Record<string, () => Promise<void>>;
   readonly deadly: Record<string, () => Promise<void>>;
 }

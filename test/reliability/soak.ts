@@ -19,7 +19,7 @@ import { type Half, soakFaults } from './soak-faults.ts';
 import { type MemorySample, peakOf, slopeOf } from './soak-memory.ts';
 import { pace, soakBeganMs } from './soak-time.ts';
 
-export interface SoakResult {
+interface SoakResult {
   minutes: number;
   seed: number;
   faults: Record<string, number>;

@@ -11,7 +11,7 @@ import { silentLogger } from '../support/samples.ts';
 
 export type Half = 'listener' | 'courier';
 const writes = ['append', 'acknowledge', 'expire', 'drop', 'gapReported', 'writeHearing', 'noteBoot', 'writeSummary', 'summaryReported'] as const;
-export type Write = (typeof writes)[number];
+type Write = (typeof writes)[number];
 /** Does a write of a half in SQLite by calling `real`, or fails in its place. */
 export type OnWrite = (kind: Write, real: (...args: unknown[]) => unknown, args: unknown[]) => unknown;
 

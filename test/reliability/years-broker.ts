@@ -17,7 +17,7 @@ export const [site, sensor] = ['old-port', 'lamp-post-12'];
 const rightWithinMs = 3000;
 
 /** What was heard, as only the test knows it. */
-export interface Truth {
+interface Truth {
   readonly label: string;
   readonly bootId: string;
   readonly trueMs: number;

@@ -23,7 +23,7 @@ interface Boot {
   setMs: number | undefined;
 }
 
-export interface YearsOptions {
+interface YearsOptions {
   readonly fromMs: number;
   /** For how long the first boot has lasted by then. */
   readonly uptimeMs?: number;

@@ -23,7 +23,7 @@ const forms: Form[] = [
   ['mu-law', (s) => Buffer.from(Uint8Array.from(s, muLaw).buffer), 1],
 ];
 
-export interface AudioSearch {
+interface AudioSearch {
   /**
    * The forms in which these bytes contain a piece of the sound, including hexadecimal and base64 text and decimal
    * numbers.

@@ -16,7 +16,7 @@ const ownNetwork = '--private-network';
  * A Debian 13 made once by mmdebstrap and kept in the user's cache. It never changes, since each container writes to
  * memory.
  */
-export function debianRoot(more: readonly string[] = []): string {
+function debianRoot(more: readonly string[] = []): string {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tocsin-tests');
   const included = [...packages, ...more].join();
   const root = join(cache, `trixie-${createHash('sha256').update(included).digest('hex').slice(0, 12)}`);
@@ -53,7 +53,7 @@ export function withoutContainer(): string | undefined {
   }
 }
 
-export interface Surroundings {
+interface Surroundings {
   /** Debian packages in addition to those of every container. */
   readonly packages?: readonly string[];
   /** The network flag of systemd-nspawn; by default a separate network with only loopback. */

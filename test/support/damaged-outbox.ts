@@ -82,7 +82,7 @@ export function recoveredOutbox(path: string, id: string): { kept: number[]; sam
 
 export const pageBytes = 1024;
 
-export interface Page {
+interface Page {
   readonly table: string;
   readonly isLeaf: boolean;
   readonly events: readonly { sequence: number; at: number }[]; // `at`: the position of its number in the file

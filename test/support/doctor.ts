@@ -15,7 +15,7 @@ export const signal = new AbortController().signal;
 export const scene = resolve('test/demo/scene.flac');
 export const clock = { ...systemClock(), synchronised: () => true };
 
-export type Overrides = { microphone?: object; model?: object; outbox?: object; mqtt?: object; site?: string };
+type Overrides = { microphone?: object; model?: object; outbox?: object; mqtt?: object; site?: string };
 export interface Planted extends Overrides {
   readonly url?: string;
   readonly probes?: Partial<Probes>;

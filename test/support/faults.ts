@@ -1,6 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-export type Fault = 'none' | 'frozen' | 'deaf' | 'slow';
+type Fault = 'none' | 'frozen' | 'deaf' | 'slow';
 
 /**
  * A TCP proxy in front of a broker, with faults: `frozen` forwards nothing in either direction and closes nothing,

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
-export interface Piece {
+interface Piece {
   form: string;
   bytes: Buffer;
 }

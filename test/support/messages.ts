@@ -1,6 +1,6 @@
 import { connectAsync } from 'mqtt';
 
-export interface Message {
+interface Message {
   topic: string;
   text: string;
 }

@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export interface Wishes {
+interface Wishes {
   readonly days?: number;
   /** In openssl's notation; default `clientAuth`. */
   readonly usage?: string;

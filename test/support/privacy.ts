@@ -21,7 +21,7 @@ export const [listenerUid, courierUid, gid] = [users + 1, users + 2, users + 7];
 export const without = missing('gcc', 'strace', 'ip') ?? (process.getuid?.() === 0 ? undefined : 'needs root to make namespaces');
 
 /** The settings of sandbox.c for a process, in this order; a test omits some or adds faults. */
-export type Layers = Record<string, string>;
+type Layers = Record<string, string>;
 export type Plant = { change?: Layers; leftOut?: string[]; env?: NodeJS.ProcessEnv };
 type Half = 'listen' | 'deliver';
 

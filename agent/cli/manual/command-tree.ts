@@ -1,7 +1,7 @@
 import type { Argument, Command, Option } from 'commander';
 
 /** What a value is, as its placeholder says: `<file>` and `<id>` may name a file, `<folder>` and `<dir>` a folder. */
-export type ValueKind = 'file' | 'folder' | 'text';
+type ValueKind = 'file' | 'folder' | 'text';
 
 export interface OptionShape {
   readonly short?: string;
