@@ -23,6 +23,8 @@ export function openResampler(from: number, to: number): Resampler {
   let history = new Float32Array(half);
   let produced = 0;
   let consumed = -half; // index in the source of history[0], with `half` zeros before the first sample
+  /** Where the next output begins in `history`: never before it, since each push keeps all from there on. */
+  const nextStart = () => Math.floor((produced * from) / to) - half + 1 - consumed;
   return {
     push(samples) {
       const buffer = new Float32Array(history.length + samples.length);
@@ -32,19 +34,16 @@ export function openResampler(from: number, to: number): Resampler {
       const available = consumed + buffer.length - half;
       const out = new Float32Array(Math.max(0, Math.ceil(available / step) - produced + 1));
       let n = 0;
-      for (;;) {
-        const centre = Math.floor((produced * from) / to);
-        const start = centre - half + 1 - consumed;
-        if (start + 2 * half > buffer.length) break;
+      let start = nextStart();
+      for (; start + 2 * half <= buffer.length; start = nextStart()) {
         const weights = kernels[produced % phases] as Float32Array;
         let sum = 0;
-        for (let i = Math.max(0, -start); i < weights.length; i++) sum += (weights[i] as number) * (buffer[start + i] as number);
+        for (let i = 0; i < weights.length; i++) sum += (weights[i] as number) * (buffer[start + i] as number);
         out[n++] = sum;
         produced++;
       }
-      const keep = Math.max(0, Math.floor((produced * from) / to) - half + 1 - consumed);
-      history = buffer.slice(keep);
-      consumed += keep;
+      history = buffer.slice(start);
+      consumed += start;
       buffer.fill(0);
       return out.subarray(0, n);
     },
