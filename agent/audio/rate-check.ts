@@ -15,6 +15,7 @@ const rates = [
   { deviation: 0.01, stride: 12 },
 ];
 const steps = 5;
+const kept = 1 + steps * Math.max(...rates.map(({ stride }) => stride)); // seconds
 // A rate that is off by 1 % moves 50 ms in each part. Frames that come late at random never hide that in four parts if
 // they are up to 100 ms late, and in 2 of 100 tries if up to 400 ms.
 const rightParts = 4;
@@ -79,7 +80,7 @@ export function openRateCheck(sampleRate: number) {
       let wrong: ReturnType<typeof wrongRate>;
       if (arrivedMs >= secondEndsMs) {
         seconds.push({ lag: least, waitedMs });
-        if (seconds.length > steps * 12 + 1) seconds.shift();
+        if (seconds.length > kept) seconds.shift();
         least = Infinity;
         waitedMs = 0;
         secondEndsMs = Math.max(secondEndsMs + 1000, arrivedMs);
