@@ -13,9 +13,9 @@ import type { ThresholdCounter } from './threshold-counts.ts';
  * hour again. Clipped sound has a level, but not a usual one: a sensor that learnt it would be `covered` for months
  * once its gain is corrected.
  */
-export function openHeardLevels<Hour extends Pick<HourMeter, 'level' | 'recognised'>>(
+export function openHeardLevels(
   history: Pick<LevelHistory, 'push' | 'begin'>,
-  hourMeter: Hour,
+  hourMeter: Pick<HourMeter, 'level' | 'recognised'>,
   counter: Pick<ThresholdCounter, 'push' | 'restart'>,
 ) {
   let [heard, clipped] = [false, false];
@@ -30,7 +30,6 @@ export function openHeardLevels<Hour extends Pick<HourMeter, 'level' | 'recognis
       if (heard) history.push(decibels, !clipped);
     },
     hour: {
-      ...hourMeter,
       recognised(label: Label): void {
         if (heard) hourMeter.recognised(label);
       },
@@ -39,7 +38,7 @@ export function openHeardLevels<Hour extends Pick<HourMeter, 'level' | 'recognis
       },
     },
     counter: {
-      ...counter,
+      restart: counter.restart,
       push(frame: ScoreFrame): void {
         if (heard) counter.push(frame);
       },

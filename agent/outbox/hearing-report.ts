@@ -51,7 +51,7 @@ export function openHearingReport(
   model: HearingRecord['model'],
   intervalMs: number,
 ): (hearing: Readonly<Hearing>, along?: boolean) => void {
-  const { outbox, clock, logger, levels, learnt = new Map(), deafUntold } = parts;
+  const { outbox, clock, logger, levels, learnt = new Map<number, UsualLevel>(), deafUntold } = parts;
   let earlier: HearingRecord | undefined;
   let recalled = false;
   const recall = () => {
