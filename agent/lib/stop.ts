@@ -1,8 +1,12 @@
 import { StoppedError } from './errors.ts';
 
+export function stoppedByHand(): StoppedError {
+  return new StoppedError('Expected to run to the end, got a stop by hand', 'start again');
+}
+
 /** Throws a StoppedError once a person has stopped the command. */
 export function stopIf(signal: AbortSignal): void {
-  if (signal.aborted) throw new StoppedError('Expected to run to the end, got a stop by hand', 'start again');
+  if (signal.aborted) throw stoppedByHand();
 }
 
 /**

@@ -1,8 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
-import { exitCodes, messageOf, StoppedError, TocsinError } from '../../lib/errors.ts';
+import { exitCodes, messageOf, TocsinError } from '../../lib/errors.ts';
 import { sleep } from '../../lib/sleep.ts';
+import { stoppedByHand } from '../../lib/stop.ts';
 import { inspectOutbox } from '../../outbox/view-outbox.ts';
 
 const unit = 'tocsin-listener.service';
@@ -50,7 +51,7 @@ function stop(): Promise<void> {
     execFile('systemctl', ['stop', unit], { timeout: 60_000 }, (error) => {
       if (error === null) return done();
       const byHand = error.signal === 'SIGINT'; // Ctrl-C reaches what the terminal runs, systemctl too
-      fail(byHand ? new StoppedError('Expected to run to the end, got a stop by hand', 'start again') : refused('stop', messageOf(error), error));
+      fail(byHand ? stoppedByHand() : refused('stop', messageOf(error), error));
     });
   });
 }

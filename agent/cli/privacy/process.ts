@@ -164,7 +164,6 @@ export interface Mount {
   readonly root: string;
   readonly point: string;
   readonly type: string;
-  readonly source: string;
   readonly writable: boolean;
 }
 
@@ -174,9 +173,9 @@ export function mountsOf(pid: number): Mount[] {
   return lines.map((line) => {
     const [before = '', after = ''] = line.split(' - ');
     const [, , device = '', root = '', point = '', options = ''] = before.split(' ');
-    const [type = '', source = '', superOptions = ''] = after.split(' ');
+    const [type = '', , superOptions = ''] = after.split(' ');
     const readOnly = [options, superOptions].some((list) => list.split(',').includes('ro'));
-    return { device, root: unescapeOctal(root), point: unescapeOctal(point), type, source, writable: !readOnly };
+    return { device, root: unescapeOctal(root), point: unescapeOctal(point), type, writable: !readOnly };
   });
 }
 

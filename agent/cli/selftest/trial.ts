@@ -77,11 +77,10 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
   const classifier = await at('model', () => openOnnxClassifier(config.model.path));
   const over = new AbortController();
   const until = AbortSignal.any([signal, over.signal]);
-  const { seconds } = options;
   const trace = traced && openTrace(classifier.frameSeconds);
-  const timer = options.speaker || options.ask ? setTimeout(() => over.abort(), seconds * 1000) : undefined; // a file has an end of its own
+  const timer = options.speaker || options.ask ? setTimeout(() => over.abort(), options.seconds * 1000) : undefined; // a file has an end of its own
   try {
-    const { source, what } = await at('microphone', () => openSound(config, options, seconds, clock, until));
+    const { source, what } = await at('microphone', () => openSound(config, options, clock, until));
     done('sound', what);
     const recognised = await recognise(source, classifier, config, clock, until, trace).catch((error: unknown) => {
       if (trace) traced(trace.read());
@@ -102,13 +101,8 @@ async function hearAndStore(config: Config, options: TrialOptions, clock: Clock,
   }
 }
 
-async function openSound(
-  config: Config,
-  options: TrialOptions,
-  seconds: number,
-  clock: Clock,
-  until: AbortSignal,
-): Promise<{ source: AudioSource; what: Text }> {
+async function openSound(config: Config, options: TrialOptions, clock: Clock, until: AbortSignal): Promise<{ source: AudioSource; what: Text }> {
+  const { seconds } = options;
   if (!options.speaker && !options.ask) {
     const source = await openAudioFile(sound, config.microphone.sampleRateHz, 'realtime');
     return { source, what: text('selftest.sound.file', { seconds: source.seconds }) };
