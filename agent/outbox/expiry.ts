@@ -1,5 +1,5 @@
 import type { Now } from './outbox.ts';
-import type { SqliteDatabase } from './sqlite.ts';
+import type { Statement } from './sqlite.ts';
 
 const windowRows = 10_000;
 
@@ -11,6 +11,8 @@ interface ExpiryCursor {
   readonly after: number;
   readonly before: number;
 }
+
+type Prepare = <Bound extends unknown[], Result>(sql: string) => Statement<Bound, Result>;
 
 interface Aged {
   sequence: number;
@@ -25,13 +27,11 @@ interface Aged {
  * Which of the next 10,000 events are too old. Successive calls go through the whole outbox, each in a few milliseconds
  * however many events there are. An untrusted wall clock ages nothing.
  */
-export function findTooOld(db: SqliteDatabase, { after, before }: ExpiryCursor, now: Now, maxAgeMs: number): { tooOld: number[]; next: ExpiryCursor } {
-  const rows = db
-    .prepare<[number, number], Aged>(
-      `SELECT sequence, boot_id, began_wall_ms, clock_synchronised, onset_wall_ms, onset_monotonic_ms
-       FROM event JOIN boot ON boot.id = event.boot WHERE sequence > ? ORDER BY sequence LIMIT ?`,
-    )
-    .all(after, windowRows);
+export function findTooOld(prepare: Prepare, { after, before }: ExpiryCursor, now: Now, maxAgeMs: number): { tooOld: number[]; next: ExpiryCursor } {
+  const rows = prepare<[number, number], Aged>(
+    `SELECT sequence, boot_id, began_wall_ms, clock_synchronised, onset_wall_ms, onset_monotonic_ms
+     FROM event JOIN boot ON boot.id = event.boot WHERE sequence > ? ORDER BY sequence LIMIT ?`,
+  ).all(after, windowRows);
   const ages = rows.map((row) => ageOf(row, now));
   const last = rows.findLast((_, i) => (ages[i] ?? 0) > maxAgeMs)?.sequence ?? 0;
   const floor = Math.max(before, last);

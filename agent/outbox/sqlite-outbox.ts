@@ -154,7 +154,7 @@ class SqliteOutbox implements Outbox {
   }
 
   expire(now: Now, maxAgeMs: number): number {
-    const aged = findTooOld(this.#db, this.#expiry, now, maxAgeMs);
+    const aged = findTooOld(this.#prepare, this.#expiry, now, maxAgeMs);
     this.#expiry = aged.next;
     return aged.tooOld.length === 0 ? 0 : this.#transaction(() => this.#remove(aged.tooOld, 'too_old'));
   }

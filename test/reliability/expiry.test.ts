@@ -202,3 +202,17 @@ test('where a connection ends while old events are looked for, the search goes o
   expect(await expireOld(lost.signal, () => lost.abort())).toBe(10_000);
   expect(await expireOld(new AbortController().signal, () => undefined)).toBe(15_000);
 });
+
+test('an outbox that is looked into again and again compiles each statement once: one holds memory outside the heap until it is collected', () => {
+  const outbox = openSqliteOutbox(path, limits);
+  onTestFinished(() => outbox.close());
+  const look = () => {
+    outbox.expire({ bootId: clock.bootId, monotonicMs: day }, maxAgeMs);
+    return [outbox.pending(0, 1), outbox.pendingCount(), outbox.newest(), outbox.gaps(1), outbox.summaries(1), outbox.faults(), outbox.readHearing()];
+  };
+  look();
+  const compiled = vi.spyOn(Database.prototype, 'prepare');
+  onTestFinished(() => compiled.mockRestore());
+  look();
+  expect(compiled.mock.calls.map(([sql]) => sql)).toEqual([]);
+});
