@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type Architecture, platforms } from './platforms.ts';
 
@@ -59,10 +59,4 @@ export function filesBelow(folder: string): string[] {
 function removeEmptyFolders(folder: string): void {
   for (const name of readdirSync(folder)) if (statSync(join(folder, name)).isDirectory()) removeEmptyFolders(join(folder, name));
   if (readdirSync(folder).length === 0) rmSync(folder, { recursive: true });
-}
-
-/** The `e_machine` of an ELF file (System V ABI, ELF header, offset 18), or undefined where it is none. */
-export function elfMachineOf(path: string): number | undefined {
-  const head = readFileSync(path).subarray(0, 20);
-  return head.length === 20 && head.readUInt32BE(0) === 0x7f454c46 ? head.readUInt16LE(18) : undefined;
 }

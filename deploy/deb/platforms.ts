@@ -1,15 +1,13 @@
 // What differs between the architectures the package is built for.
 
-/** Debian's name of an architecture beside npm's, Node's package, and the native parts that belong to it. */
+/** Debian's name of an architecture beside npm's and Node's, and the native parts that belong to it. */
 export const platforms = {
   amd64: {
     cpu: 'x64',
-    elfMachine: 62, // EM_X86_64
     keep: ['linux/x64/', 'linux-x64.', 'linux-x64-gnu.', 'linux_x64/'],
   },
   arm64: {
     cpu: 'arm64',
-    elfMachine: 183, // EM_AARCH64
     keep: ['linux/arm64/', 'linux-arm64.', 'linux-arm64-gnu.', 'linux_arm64/'],
   },
 } as const;

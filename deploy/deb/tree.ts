@@ -49,7 +49,7 @@ const packed: readonly (readonly [from: string, to: string])[] = [
   ['CHANGELOG.md', `${doc}/NEWS.gz`],
 ];
 
-/** Lays out the files of the package under `root`. */
+/** Lays out the files of the package under `root`, but for their times. */
 export function stageTree(source: string, root: string, architecture: Architecture, epochSeconds: number): void {
   for (const [from, to] of copies) {
     mkdirSync(dirname(join(root, to)), { recursive: true });
@@ -68,7 +68,7 @@ export function stageTree(source: string, root: string, architecture: Architectu
     mkdirSync(dirname(join(root, to)), { recursive: true });
     writeFileSync(join(root, to), gzipSync(readFileSync(join(source, from)), { level: 9 }));
   }
-  settle(root, epochSeconds);
+  setModes(root);
 }
 
 /** CycloneDX, without what differs from build to build: the serial number, the time, and the npm that wrote it. */
@@ -80,17 +80,16 @@ function billOfMaterials(modules: string, epochSeconds: number): string {
   return `${JSON.stringify(bill, null, 1)}\n`;
 }
 
-/** One mode and one time for all, so that two builds are one. */
-function settle(root: string, epochSeconds: number): void {
+/** One mode for all of a kind, so that two builds are one. */
+function setModes(root: string): void {
   const executable = new Set(['usr/bin/tocsin', `${program}/node`].map((path) => join(root, path)));
   for (const path of filesBelow(root)) chmodSync(path, executable.has(path) ? 0o755 : 0o644);
   for (const entry of readdirSync(root, { withFileTypes: true, recursive: true }))
     if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o755);
   chmodSync(root, 0o755);
-  touch(root, epochSeconds);
 }
 
-/** Children before their folder, for to change a child changes the folder's time. */
+/** One time for all, so that two builds are one. Children before their folder, for to change a child changes the folder's time. */
 export function touch(path: string, epochSeconds: number): void {
   if (statSync(path).isDirectory()) for (const name of readdirSync(path)) touch(join(path, name), epochSeconds);
   utimesSync(path, epochSeconds, epochSeconds);

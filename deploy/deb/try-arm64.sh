@@ -35,7 +35,7 @@ const sound = await new OfflineAudioContext(1, 1, 16000).decodeAudioData((await 
 console.log("node-web-audio-api decodes", sound.duration.toFixed(1), "s");
 import { socketPair } from "./agent/lib/libc.ts";
 import { readSync, writeSync } from "node:fs";
-const [mine, other] = socketPair(200);
+const [mine, other] = socketPair(200, 65536);
 writeSync(other, "sound");
 const heard = Buffer.alloc(8);
 let end = "nothing";
