@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
+import { exceededBin } from './exceeded.ts';
 import type { HourSummary } from './summary.ts';
 
 const hourMs = 3_600_000;
@@ -57,14 +58,7 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
   }
 
   /** The level exceeded `share` of the time, to a tenth of a decibel. */
-  function exceeded(share: number): number {
-    let left = (1 - share) * steps;
-    for (let bin = 0; bin < bins; bin++) {
-      left -= histogram[bin] as number;
-      if (left < 0) return lowestDb + bin / binsPerDb;
-    }
-    return lowestDb + bins / binsPerDb;
-  }
+  const exceeded = (share: number) => lowestDb + exceededBin(histogram, share) / binsPerDb;
 
   return {
     recognised(label) {

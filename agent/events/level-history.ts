@@ -1,3 +1,4 @@
+import { exceededBin } from './exceeded.ts';
 import type { Health, UsualLevel } from './health.ts';
 
 const stepsAMinute = 480; // of 125 ms
@@ -9,15 +10,7 @@ const coveredDb = 10;
 const noisyDb = 15;
 const steadyDb = 3;
 
-/** The level exceeded `share` of the time, in dB, from counts of steps by level. */
-function exceeded(histogram: Int32Array, share: number): number {
-  let left = (1 - share) * histogram.reduce((a, b) => a + b, 0);
-  for (let bin = 0; bin < bins; bin++) {
-    left -= histogram[bin] as number;
-    if (left < 0) return lowestDb + bin;
-  }
-  return lowestDb + bins - 1;
-}
+const exceeded = (histogram: Int32Array, share: number) => lowestDb + exceededBin(histogram, share);
 
 /**
  * Keeps the levels of the last minutes and judges whether they are unusual for this place at this hour.
