@@ -4,6 +4,7 @@ import { vi } from 'vitest';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
+import { mortal } from '../support/mortal.ts';
 import { bootId, fixedClock, hourSummary, recordedEvent, silentLogger } from '../support/samples.ts';
 import { BrokerModel, maxInFlight } from './broker-model.ts';
 import { isIn } from './outbox-model.ts';
@@ -95,14 +96,11 @@ export class CourierTrial {
     const { outbox } = this.#halves.get('courier');
     const stop = new AbortController();
     const life: Life = { outbox, stop, ended: Promise.resolve(), isDead: false };
-    const mortal = new Proxy(outbox, {
-      get(of, name) {
-        if (life.isDead) throw new Error('killed');
-        const value: unknown = Reflect.get(of, name);
-        return typeof value === 'function' ? value.bind(of) : value;
-      },
-    });
-    const clock = fixedClock({ monotonicMs: () => Date.now(), wallMs: () => beganWallMs + Date.now() });
+    const parts = {
+      outbox: mortal(outbox, life),
+      clock: fixedClock({ monotonicMs: () => Date.now(), wallMs: () => beganWallMs + Date.now() }),
+      logger: silentLogger,
+    };
     const openPublisher = async () => {
       if (life.isDead) throw new Error('killed');
       const isFresh = (event: { bootId: string; onsetMonotonicMs: number }) =>
@@ -111,8 +109,7 @@ export class CourierTrial {
     };
     this.#broker.answered.clear();
     const options = { site: 'a', sensor: 'b', version: '0', maxInFlight, historicalAfterSeconds, maxAgeMs, acknowledgeWithinMs: 10_000 };
-    const reports = [openSummaries('hour', { outbox: mortal, clock, logger: silentLogger })];
-    const delivering = deliver(options, { outbox: mortal, openPublisher, clock, logger: silentLogger, random: this.#random, reports }, stop.signal);
+    const delivering = deliver(options, { ...parts, openPublisher, random: this.#random, reports: [openSummaries('hour', parts)] }, stop.signal);
     life.ended = delivering.catch((error: unknown) => {
       if (!life.isDead) this.#broker.wrong ??= error;
     });

@@ -15,6 +15,7 @@ import { openHearingReport, takeBackStop } from '../../agent/outbox/hearing-repo
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
 import { openThresholdReport } from '../../agent/outbox/threshold-report.ts';
+import { mortal } from '../support/mortal.ts';
 import { silentLogger as logger } from '../support/samples.ts';
 import { dayMs } from './outbox-model.ts';
 import { sensor, site, type YearsBroker } from './years-broker.ts';
@@ -93,18 +94,11 @@ export interface Courier {
 
 export function startCourier(outbox: Outbox, clock: Clock, broker: YearsBroker, random: () => number): Courier {
   const life: Courier = { stop: new AbortController(), isDead: false, isOver: false };
-  const mortal = new Proxy(outbox, {
-    get(of, name) {
-      if (life.isDead) throw new Error('killed');
-      const value: unknown = Reflect.get(of, name);
-      return typeof value === 'function' ? value.bind(of) : value;
-    },
-  });
   const link = openLink(() => undefined);
   const topics = topicsOf(site, sensor);
-  const parts = { outbox: mortal, clock, logger };
+  const parts = { outbox: mortal(outbox, life), clock, logger };
   const reports = [
-    { tick: openBootNote(mortal, clock, logger) },
+    { tick: openBootNote(parts.outbox, clock, logger) },
     openHealthReport(topics.health, '1.0.0', 600_000, { ...parts, board: () => ({}), link, listenerRuns: () => true }),
     openSummaries(topics.summary, parts),
   ];

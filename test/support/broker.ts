@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -42,25 +42,24 @@ export async function openMosquitto(folder: string, port: number, acl?: string, 
     lines.push(`acl_file ${join(folder, 'acl')}`);
   }
   writeFileSync(join(folder, 'mosquitto.conf'), `${lines.join('\n')}\n`, { mode: 0o644 });
-  const child: ChildProcess = spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
-  });
+  return { url: `mqtt://127.0.0.1:${port}`, close: await startMosquitto(join(folder, 'mosquitto.conf')) };
+}
+
+/** Starts mosquitto with a configuration file; resolves once it runs, with what stops it. */
+export async function startMosquitto(path: string): Promise<() => Promise<void>> {
+  const child = spawn('mosquitto', ['-c', path], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } });
   await new Promise<void>((resolve, reject) => {
     let said = '';
-    child.stderr?.on('data', (text: Buffer) => {
+    child.stderr.on('data', (text: Buffer) => {
       said += text;
       if (said.includes('running')) resolve();
     });
     child.on('exit', (code) => reject(new Error(`mosquitto ended with ${code}: ${said}`)));
   });
-  return {
-    url: `mqtt://127.0.0.1:${port}`,
-    async close() {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await gone;
-    },
+  return async () => {
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await gone;
   };
 }
 

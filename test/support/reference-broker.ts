@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './broker.ts';
+import { freePort, startMosquitto } from './broker.ts';
 import { openOperator } from './operator.ts';
 
 /** Mosquitto with the files of deploy/mosquitto, with only folder, port and user changed. */
@@ -27,25 +26,7 @@ export async function openReferenceBroker() {
     .replace('listener 8883', `listener ${port} 127.0.0.1`);
   writeFileSync(join(folder, 'mosquitto.conf'), `user ${userInfo().username}\n${settings}`);
   writeFileSync(join(folder, 'tocsin.acl'), readFileSync('deploy/mosquitto/tocsin.acl', 'utf8'), { mode: 0o600 });
-  const start = async () => {
-    const child = spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf')], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
-    });
-    await new Promise<void>((resolve, reject) => {
-      let said = '';
-      child.stderr.on('data', (text: Buffer) => {
-        said += text;
-        if (said.includes('running')) resolve();
-      });
-      child.on('exit', (code) => reject(new Error(`mosquitto ended with ${code}: ${said}`)));
-    });
-    return async () => {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await gone;
-    };
-  };
+  const start = () => startMosquitto(join(folder, 'mosquitto.conf'));
   let stop = await start();
   return {
     operator,
