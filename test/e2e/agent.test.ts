@@ -156,6 +156,15 @@ test('`tocsin run` ends with the exit code of the listener if a file is absent o
     expect(await exit(tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })], env))).toBe(code);
 });
 
+test('`tocsin run` says so where only one process can be started, and leaves none behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
+  const config = writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 });
+  const second = `let n = 0; const path = process.execPath; Object.defineProperty(process, 'execPath', { get: () => n++ ? '/nowhere/node' : path })`;
+  const args = ['--import', `data:text/javascript,${second}`, 'agent/main.ts', 'run', '-c', config];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' }); // whoever holds stderr keeps it from returning
+  expect([status, stderr]).toEqual([1, 'Error: Expected both processes to run, got spawn /nowhere/node ENOENT from one\nTry: start again\n']);
+});
+
 test('`tocsin run` ends both processes when its terminal closes', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 })]);

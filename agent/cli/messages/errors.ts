@@ -90,6 +90,7 @@ export const frenchErrors: Record<string, string> = {
   'is the file complete? if it is, correct its "seconds" in scenes.json': 'le fichier est-il complet ? si oui, corrigez ses « seconds » dans scenes.json',
   'tocsin evaluate --help shows the form': 'tocsin evaluate --help montre la forme',
   'Expected both processes to run, got exit {1} from one': 'Un des deux processus s’est arrêté : sortie {1}',
+  'Expected both processes to run, got {1} from one': 'Un des deux processus n’a pas démarré : {1}',
   'read the line above': 'lisez la ligne ci-dessus',
   'Expected {1} in {2}, got: {3}': 'Attendu {1} dans {2}, obtenu : {3}',
   'run it again with sudo; if a service reports this: sudo chmod -R a+rX {1}':

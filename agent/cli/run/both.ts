@@ -2,14 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
-import { TocsinError } from '../../lib/errors.ts';
+import { exitCodes, messageOf, TocsinError } from '../../lib/errors.ts';
 import { sleep } from '../../lib/sleep.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 
-/** How a half ended: one that was stopped before it could listen to signals did so in order. */
+/** How a half ended, or could not start: one that was stopped before it could listen to signals did so in order. */
 interface End {
   readonly code: number;
-  readonly how: number | NodeJS.Signals;
+  readonly how: string;
+  readonly hint: string;
 }
 
 /**
@@ -26,7 +27,12 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
   const courier = start('deliver');
   const listener = start('listen');
   const endOf = (child: ChildProcess) =>
-    new Promise<End>((resolve) => child.once('close', (code, killed) => resolve({ code: code ?? (killed === 'SIGTERM' ? 0 : 1), how: killed ?? code ?? 1 })));
+    new Promise<End>((resolve) => {
+      child.once('error', (error) => resolve({ code: exitCodes.failure, how: messageOf(error), hint: 'start again' }));
+      child.once('close', (code, killed) =>
+        resolve({ code: code ?? (killed === 'SIGTERM' ? 0 : 1), how: `exit ${killed ?? code ?? 1}`, hint: 'read the line above' }),
+      );
+    });
   const ended = [courier, listener].map(endOf);
   const stopBoth = () => [listener, courier].map((child) => child.kill('SIGTERM'));
   signal.addEventListener('abort', stopBoth, { once: true });
@@ -37,7 +43,7 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
     stopBoth(); // also where the outbox cannot be opened
   }
   const bad = [first, ...(await Promise.all(ended))].find(({ code }) => code !== 0);
-  if (bad && !signal.aborted) throw new TocsinError(`Expected both processes to run, got exit ${bad.how} from one`, 'read the line above', bad.code);
+  if (bad && !signal.aborted) throw new TocsinError(`Expected both processes to run, got ${bad.how} from one`, bad.hint, bad.code);
 }
 
 /** After a file has been played: waits until the courier has nothing more to send, at most fifteen seconds. */
