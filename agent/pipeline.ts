@@ -54,12 +54,13 @@ interface RecordParts {
 export function recordOf({ detection, aboveBackgroundDb, sinceOnsetSeconds }: Heard, onsetMonotonicMs: number, parts: RecordParts): RecordedEvent {
   const { clock, model, soundLevel, splAtFullScaleDb } = parts;
   const [glass_break = 0, shout = 0, bang = 0] = detection.scores;
+  const { wallMs, monotonicMs, synchronised } = clock.now();
   return {
     label: detection.label,
-    onsetWallMs: clock.wallMs() - (clock.monotonicMs() - onsetMonotonicMs),
+    onsetWallMs: wallMs - (monotonicMs - onsetMonotonicMs),
     onsetMonotonicMs,
     bootId: clock.bootId,
-    clockSynchronised: clock.synchronised(),
+    clockSynchronised: synchronised,
     durationSeconds: detection.offsetSeconds - detection.onsetSeconds,
     confidence: detection.confidence,
     levelAboveBackgroundDb: aboveBackgroundDb,

@@ -68,7 +68,7 @@ export function openExpiry(maxAgeMs: number, parts: ExpiryParts): ExpireOld {
  * The wall clock counts only if nobody has set it for an hour: neither a jump nor its correction may age stored events.
  */
 function nowOf(clock: Clock): Now {
-  const { bootId } = clock;
-  const reliable = clock.synchronised() && clock.steadyMs() >= steadyClockMs;
-  return { bootId, monotonicMs: clock.monotonicMs(), ...(reliable ? { wallMs: clock.wallMs() } : {}) };
+  const { wallMs, monotonicMs, synchronised } = clock.now();
+  const reliable = synchronised && clock.steadyMs() >= steadyClockMs;
+  return { bootId: clock.bootId, monotonicMs, ...(reliable ? { wallMs } : {}) };
 }

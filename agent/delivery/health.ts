@@ -109,9 +109,10 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
 
   function compose(): Health {
     const { model } = listener;
+    const { wallMs, synchronised } = clock.now();
     return {
-      time: new Date(clock.wallMs()).toISOString(),
-      clock: clock.synchronised() ? 'synchronised' : 'unsynchronised',
+      time: new Date(wallMs).toISOString(),
+      clock: synchronised ? 'synchronised' : 'unsynchronised',
       bootId: clock.bootId,
       version,
       uptimeSeconds: tenth(clock.monotonicMs() / 1000),

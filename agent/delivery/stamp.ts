@@ -32,18 +32,23 @@ const driftShare = 5e-4;
  * the clock was set, or that is far off, is corrected. Otherwise the stamp stays as the clock had it, and is marked.
  */
 export function stampOf(moment: Moment, clock: Clock): Stamp {
-  const now = clock.monotonicMs();
+  const { wallMs, monotonicMs: now, synchronised } = clock.now();
+  const presentBeganMs = synchronised ? wallMs - now : undefined;
   const ofThisBoot = moment.bootId === clock.bootId;
-  const beganMs = ofThisBoot && clock.synchronised() ? clock.wallMs() - now : moment.bootBeganMs;
+  const beganMs = (ofThisBoot ? presentBeganMs : undefined) ?? moment.bootBeganMs;
   const reckoned = beganMs === undefined ? undefined : beganMs + moment.monotonicMs;
-  const drifted = Math.min(driftMs, stepMs + longestMs(moment, reckoned, clock) * driftShare);
+  // for how long at most the clock can have run free since the stamp: until now, or for an earlier boot until this one
+  // began, where that is known
+  const knownMs = reckoned === undefined || presentBeganMs === undefined ? Number.POSITIVE_INFINITY : Math.max(0, presentBeganMs - reckoned);
+  const freeMs = ofThisBoot ? now - moment.monotonicMs : knownMs;
+  const drifted = Math.min(driftMs, stepMs + freeMs * driftShare);
   const stands = moment.synchronised && (reckoned === undefined || Math.abs(reckoned - moment.wallMs) <= drifted);
   const ms = stands || reckoned === undefined ? moment.wallMs : reckoned;
   const quality = stands ? 'synchronised' : reckoned === undefined ? 'unsynchronised' : 'corrected';
   if (ofThisBoot) return { ms, quality, ageMs: now - moment.monotonicMs, ageKnown: true };
-  const ageKnown = quality !== 'unsynchronised' && clock.synchronised();
+  const ageKnown = quality !== 'unsynchronised' && synchronised;
   // an earlier boot is over: nothing in it is younger than the start of this one
-  return { ms, quality, ageMs: ageKnown ? Math.max(now, clock.wallMs() - ms) : now, ageKnown };
+  return { ms, quality, ageMs: ageKnown ? Math.max(now, wallMs - ms) : now, ageKnown };
 }
 
 /**
@@ -53,16 +58,6 @@ export function stampOf(moment: Moment, clock: Clock): Stamp {
 export function timeOf(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? '' : date.toISOString();
-}
-
-/**
- * For how long at most the clock can have run free since the stamp: until now, or for an earlier boot until this one
- * began, where that is known.
- */
-function longestMs(moment: Moment, reckoned: number | undefined, clock: Clock): number {
-  const now = clock.monotonicMs();
-  if (moment.bootId === clock.bootId) return now - moment.monotonicMs;
-  return reckoned !== undefined && clock.synchronised() ? Math.max(0, clock.wallMs() - now - reckoned) : Number.POSITIVE_INFINITY;
 }
 
 export function stampOfEvent(event: PendingEvent, clock: Clock): Stamp {

@@ -35,14 +35,14 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
   let [steps, power] = [0, 0];
 
   function end(): void {
-    const now = clock.monotonicMs();
+    const { wallMs, monotonicMs: now, synchronised } = clock.now();
     if (now - beganMs >= 1000)
       complete({
         bootId: clock.bootId,
         model: { name: of.model.name, version: of.model.version },
-        beganWallMs: clock.wallMs() - (now - beganMs),
+        beganWallMs: wallMs - (now - beganMs),
         beganMonotonicMs: beganMs,
-        clockSynchronised: clock.synchronised(),
+        clockSynchronised: synchronised,
         elapsedSeconds: (now - beganMs) / 1000,
         // a run without variation from before the hour may count as heard only now: hence the limits
         listenedSeconds: Math.min((now - beganMs) / 1000, Math.max(0, listened - listenedBefore)),
@@ -73,16 +73,15 @@ export function openHourMeter(clock: Clock, of: Pick<HourSummary, 'model' | 'spl
     },
     tick(listenedSeconds) {
       listened = listenedSeconds;
-      const now = clock.monotonicMs();
+      const { wallMs, monotonicMs: now, synchronised: utc } = clock.now();
       // the present clock also places the beginning of the hour: setting the clock moves both ends
-      const hourOf = (monotonicMs: number) => Math.floor((clock.wallMs() - (now - monotonicMs)) / hourMs);
-      const utc = clock.synchronised();
+      const hourOf = (monotonicMs: number) => Math.floor((wallMs - (now - monotonicMs)) / hourMs);
       // an hour that began with a UTC hour belongs to it, even if the clock has been set back since
       const over = utc && hourOf(now) > hourOf(beganMs + (full ? setBackMs : 0));
       if (!over && now - beganMs < hourMs + (utc ? setBackMs : 0)) return false;
       end();
       // else the clock has just been set, and this hour begins in the middle of a UTC hour
-      full = over && clock.wallMs() % hourMs < setBackMs;
+      full = over && wallMs % hourMs < setBackMs;
       return true;
     },
     close: end,

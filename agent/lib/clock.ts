@@ -10,6 +10,8 @@ export type ClockQuality = 'synchronised' | 'corrected' | 'unsynchronised';
 export interface Clock {
   wallMs(): number;
   monotonicMs(): number;
+  /** All at one moment: between two calls somebody may set the clock, or the process may be held up. */
+  now(): { readonly wallMs: number; readonly monotonicMs: number; readonly synchronised: boolean };
   /** Whether there is evidence that `wallMs` is right. */
   synchronised(): boolean;
   /** Milliseconds since the wall clock was last set, or since this clock was opened. */
@@ -75,7 +77,7 @@ export function openClock(source: ClockSource): Clock {
     }
   }
 
-  function look(): boolean {
+  function look(): ReturnType<Clock['now']> {
     let at = readBoth();
     if (differs(at.difference, difference) || at.now - lookedMs >= lookAgainMs) {
       const { setMs, hardwareMs: hardware } = source.evidence();
@@ -93,14 +95,16 @@ export function openClock(source: ClockSource): Clock {
       proven ||= agrees || (fits && !first);
       seenSetMs = setMs;
     }
-    return at.wall > releasedMs && believed !== undefined && !differs(at.difference, believed);
+    const synchronised = at.wall > releasedMs && believed !== undefined && !differs(at.difference, believed);
+    return { wallMs: at.wall, monotonicMs: at.now, synchronised };
   }
   look(); // a file that exists now is older than this clock
   return {
     bootId,
     wallMs,
     monotonicMs,
-    synchronised: look,
+    now: look,
+    synchronised: () => look().synchronised,
     steadyMs() {
       look();
       return monotonicMs() - steadySinceMs;

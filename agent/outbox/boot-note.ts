@@ -31,9 +31,9 @@ export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () =
   recall();
   return () => {
     if (clock.monotonicMs() >= nextRecallMs && (!recalled || !clock.synchronised())) recall();
-    if (!recalled || clock.monotonicMs() < nextMs || !clock.synchronised()) return;
-    const now = clock.monotonicMs();
-    const beganMs = clock.wallMs() - now;
+    const { wallMs, monotonicMs: now, synchronised } = clock.now();
+    if (!recalled || now < nextMs || !synchronised) return;
+    const beganMs = wallMs - now;
     if (noted !== undefined && Math.abs(beganMs - noted) <= stepMs) return;
     nextMs = now + retryMs;
     try {

@@ -13,6 +13,7 @@ import { alsa, clock, examine, expectNamed, files, openDoctorBench, routed, sign
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
 import { machineFaults, twins, unplugged } from '../support/doctor-machine-faults.ts';
 import { openMessages } from '../support/messages.ts';
+import { fixedClock } from '../support/samples.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
 const bench = openDoctorBench();
@@ -152,7 +153,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   test('the waiting time of an event of an earlier boot is shown as a lower bound, as in `status`', async () => {
     const path = writeConfig({}, broker.url);
     store(path);
-    const now = { ...clock, synchronised: () => false, monotonicMs: () => 10 * 3_600_000 };
+    const now = fixedClock({ bootId: clock.bootId, synchronised: () => false, monotonicMs: () => 10 * 3_600_000 });
     const outbox = allChecks.filter(({ id }) => ['config', 'outbox'].includes(id));
     const said: string[] = [];
     for await (const { check, found } of runChecks(outbox, { ...machineProbes(path, clock), clock: now }, signal))

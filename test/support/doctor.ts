@@ -13,7 +13,8 @@ import { limits, recordedEvent } from './samples.ts';
 
 export const signal = new AbortController().signal;
 export const scene = resolve('test/demo/scene.flac');
-export const clock = { ...systemClock(), synchronised: () => true };
+const machineClock = systemClock();
+export const clock = { ...machineClock, synchronised: () => true, now: () => ({ ...machineClock.now(), synchronised: true }) };
 
 type Overrides = { microphone?: object; model?: object; outbox?: object; mqtt?: object; site?: string };
 export interface Planted extends Overrides {

@@ -61,15 +61,17 @@ export function hourSummary(change: Partial<HourSummary> = {}): HourSummary {
 }
 
 export function fixedClock(change: Partial<Clock> = {}): Clock {
-  return {
+  const clock: Clock = {
     bootId,
     wallMs: () => Date.UTC(2026, 10, 20, 10, 0, 30),
     monotonicMs: () => 30_000,
+    now: () => ({ wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs(), synchronised: clock.synchronised() }),
     synchronised: () => true,
     steadyMs: () => 86_400_000,
     recall: () => undefined,
     ...change,
   };
+  return clock;
 }
 
 const nothing = () => undefined;

@@ -212,7 +212,7 @@ describe('an event timestamp is right or marked', () => {
     expect(stampOf(heard, clock)).toEqual({ ms: now - 3_600_000, quality: 'corrected', ageMs: 3_600_000, ageKnown: true });
     expect(stampOf({ ...other, bootBeganMs: now - day }, clock)).toMatchObject({ ms: now - day + 10_000, quality: 'corrected' });
     expect(stampOf(other, clock)).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
-    expect(stampOf(heard, { ...clock, synchronised: () => false })).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
+    expect(stampOf(heard, fixedClock({ synchronised: () => false }))).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
   });
 
   test('a synchronised timestamp is corrected only if it is off by more than its clock can have drifted', () => {
