@@ -19,6 +19,8 @@ interface DeliveryOptions extends DrainOptions {
 interface DeliveryParts extends CourierParts {
   readonly openPublisher: OpenPublisher;
   readonly random: () => number;
+  /** Notes when this boot began; a report does it while there is a connection. */
+  readonly noteBoot?: () => void;
 }
 
 const steadyMs = 10_000; // since the first answer: one that never comes is waited for longer than this
@@ -35,7 +37,7 @@ const steadyMs = 10_000; // since the first answer: one that never comes is wait
  * - A refused event is never thrown away, and holds up no other that the broker would take (`refusals.ts`).
  */
 export async function deliver(options: DeliveryOptions, parts: DeliveryParts, signal: AbortSignal): Promise<void> {
-  const { outbox, openPublisher, clock, logger, random, link, progress = () => undefined } = parts;
+  const { outbox, openPublisher, clock, logger, random, link, noteBoot, progress = () => undefined } = parts;
   const topics = topicsOf(options.site, options.sensor);
   const status = (state: Status['state'], pending?: number) =>
     JSON.stringify({ state, bootId: clock.bootId, version: options.version, ...(pending === undefined ? {} : { pending }) } satisfies Status);
@@ -88,7 +90,9 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     const hadTime = clock.synchronised(); // the time may be what was missing: certificates are not yet valid in 1970
     for (let leftMs = waitMs; leftMs > 0 && !signal.aborted && clock.synchronised() === hadTime; leftMs -= 1000) {
       progress();
-      await expireOld(signal, progress); // it has no need of a broker
+      // these have no need of a broker
+      noteBoot?.();
+      await expireOld(signal, progress);
       await sleep(Math.min(leftMs, 1000), signal);
     }
   }

@@ -216,7 +216,7 @@ describe.skipIf(without)(`real processes with a shifted clock${without ? ` (left
       for (let i = 0; i < 20; i++) outbox.append(recordedEvent(i, { bootId: boots[0], onsetWallMs: onset + i * 60_000 }));
     });
     start(board, 'deliver', '-c', file);
-    await delay(1000);
+    await until(() => look((outbox) => outbox.bootBegan(boots[1])) !== undefined); // by the courier alone, without a broker
     board.shift(days * day);
     const broker = await openMosquitto(folder, port);
     onTestFinished(() => broker.close());
@@ -227,6 +227,8 @@ describe.skipIf(without)(`real processes with a shifted clock${without ? ` (left
     // acknowledged events are deleted together within ten seconds
     await expect.poll(() => look((outbox) => outbox.fates()), { timeout: 30_000 }).toMatchObject({ stored: 20, sent: 20, expired: 0 });
     expect(seen.messages.some((m) => m.topic.endsWith('/gap'))).toBe(false);
+    const began = look((outbox) => outbox.bootBegan(boots[1])) ?? 0;
+    expect(Math.abs(began - (Date.now() - uptime() * 1000)), 'the start of this boot').toBeLessThan(2000);
   });
 
   test.each(['listener', 'courier'])(

@@ -21,6 +21,7 @@ export interface CourierFakes {
   readonly logger: Logger;
   readonly random: () => number;
   readonly progress: () => void;
+  readonly noteBoot: () => void;
   /** May wait or throw. */
   readonly connect: () => unknown;
   /** Called for each message; may wait or throw. */
@@ -41,6 +42,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
     logger = silentLogger,
     random = () => 0,
     progress = () => undefined,
+    noteBoot = () => undefined,
     connect,
     before,
     close,
@@ -60,7 +62,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs, acknowledgeWithinMs };
   const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
   const stop = new AbortController();
-  const parts = { outbox, openPublisher, clock, logger, random, reports, progress, ...(link ? { link } : {}) };
+  const parts = { outbox, openPublisher, clock, logger, random, reports, progress, noteBoot, ...(link ? { link } : {}) };
   const delivering = deliver(options, parts, stop.signal);
   onTestFinished(async () => {
     stop.abort();

@@ -48,9 +48,10 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
-  const noteBoot = { tick: openBootNote(outbox, clock, logger) }; // first: what the others say of the time may hang on it
-  const reports = [noteBoot, health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
-  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, progress: notifier.progress };
+  const noteBoot = openBootNote(outbox, clock, logger);
+  // the note first: what the others say of the time may hang on it
+  const reports = [{ tick: noteBoot }, health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, noteBoot, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     notifier.ready(); // without waiting for a broker: the service is up when it can deliver
