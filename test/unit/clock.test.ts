@@ -184,6 +184,9 @@ describe('the wall clock counts as synchronised only on evidence', () => {
     expect(clock.synchronised()).toBe(true);
     jump(30 * day);
     expect(clock.synchronised()).toBe(false);
+    // whole seconds that take one to be read
+    expect(board({ wall: now, hardware: now - 2400 }).clock.synchronised()).toBe(true);
+    expect(board({ wall: now, hardware: now - 2600 }).clock.synchronised()).toBe(false);
     // on a Pi 5 without a battery the hardware clock starts in 1970, the system clock at its last shutdown
     const flat = board({ wall: now - 3 * day, hardware: 1000 });
     expect(flat.clock.synchronised()).toBe(false);
@@ -211,6 +214,8 @@ describe('an event timestamp is right or marked', () => {
     const clock = fixedClock({ wallMs: () => now, monotonicMs: () => 3_610_000 });
     expect(stampOf(heard, clock)).toEqual({ ms: now - 3_600_000, quality: 'corrected', ageMs: 3_600_000, ageKnown: true });
     expect(stampOf({ ...other, bootBeganMs: now - day }, clock)).toMatchObject({ ms: now - day + 10_000, quality: 'corrected' });
+    expect(stampOf({ ...heard, bootBeganMs: now - day }, clock), 'the present clock outweighs an earlier note').toMatchObject({ ms: now - 3_600_000 });
+    expect(stampOf({ ...heard, wallMs: now - 3_600_500 }, clock), 'as near as it was, nobody knew').toMatchObject({ quality: 'corrected' });
     expect(stampOf(other, clock)).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
     expect(stampOf(heard, fixedClock({ synchronised: () => false }))).toMatchObject({ ms: 5000, quality: 'unsynchronised' });
   });
@@ -220,6 +225,7 @@ describe('an event timestamp is right or marked', () => {
     const after = (elapsedMs: number, offMs: number) => {
       const clock = fixedClock({ wallMs: () => now, monotonicMs: () => heard.monotonicMs + elapsedMs });
       const stamp = stampOf({ ...heard, wallMs: now - elapsedMs + offMs, synchronised: true }, clock);
+      expect(stamp.ageMs, 'of this boot, by the monotonic clock').toBe(elapsedMs);
       return [stamp.ms - (now - elapsedMs), stamp.quality];
     };
     for (const off of [30 * day, -30 * day, 120_000, -30_000]) expect(after(hour, off)).toEqual([0, 'corrected']);
@@ -244,6 +250,7 @@ describe('an event timestamp is right or marked', () => {
     expect(stampOf({ ...other, wallMs: now, synchronised: true }, clock)).toEqual({ ms: now, quality: 'synchronised', ageMs: 20_000, ageKnown: false });
     const right = fixedClock({ wallMs: () => now, monotonicMs: () => 20_000 });
     expect(stampOf({ ...other, wallMs: now - day, synchronised: true }, right)).toMatchObject({ ageMs: day, ageKnown: true });
+    expect(stampOf({ ...other, wallMs: now - 1000, synchronised: true }, right)).toMatchObject({ ageMs: 20_000, ageKnown: true });
     expect(stampOf(other, right)).toMatchObject({ ms: 5000, ageMs: 20_000, ageKnown: false });
   });
 });
