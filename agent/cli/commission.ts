@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { exitCodes, StoppedError, TocsinError } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
+import { inspectOutbox, recallBoot } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, namedDevice, namedFile, version } from './command.ts';
 import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
@@ -141,6 +142,11 @@ function digestOf(path: string): string {
 function describe(config: Config, configSha256: string, clock: Clock): Subject {
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
+  try {
+    recallBoot(inspectOutbox(config.outbox.path), clock); // doctor does it, but may have been kept from an earlier run
+  } catch {
+    // one that cannot be read is told by doctor
+  }
   return {
     site: config.site,
     sensor: config.sensor,
