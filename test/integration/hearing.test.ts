@@ -28,7 +28,7 @@ const journalOf = (lines: string[]): Logger => {
  * What a listener leaves in its outbox. The microphone gives the next stretch each time it is opened, on a clock
  * driven by the sound. There is no model.
  */
-async function listened(...stretches: { sound: keyof typeof sounds; seconds: number; writeSeconds?: number; intervalSeconds?: number }[]) {
+async function listened(...stretches: { sound: keyof typeof sounds; seconds: number; writeSeconds?: number; intervalSeconds?: number; timeKnown?: boolean }[]) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-hearing-'));
   const path = join(folder, 'outbox.db');
   const microphone = { silenceTimeoutSeconds: 60, sampleRateHz: sampleRate };
@@ -38,6 +38,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const stop = new AbortController();
   const journal: string[] = [];
   const writes: [kind: string, seconds: number][] = [];
+  const { timeKnown = true } = stretches[0] ?? {};
   let nowMs = 0;
   let frames = 0;
   let writeMs = 0; // the time that each write of the listener takes
@@ -80,7 +81,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
     pingedMs = nowMs;
   };
   const notifier = { ready: nothing, progress, stopping: nothing, status: nothing };
-  const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs });
+  const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs, synchronised: () => timeKnown });
   await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: journalOf(journal) }, stop.signal);
   const view = viewOutbox(path);
   const left = {
@@ -103,6 +104,11 @@ test('a listener stores levels, the usual level of the hour and its listening ti
   expect(days).toMatchObject([{ recognition: recognitionOf(loadModel('models/street').manifest) }]);
   expect(days.map(({ seconds }) => Math.round(seconds / 10))).toEqual([96]);
   expect(hours[0]?.levels?.la90).toBeCloseTo(-40, 0);
+});
+
+test('while the time is not known, nothing is learnt of the hours of a day, and days of listening have no date', async () => {
+  const { usual, days } = await listened({ sound: 'sound', seconds: 960, timeKnown: false });
+  expect([usual, days.map(({ firstUtcDay }) => firstUtcDay)]).toEqual([[], [undefined]]);
 });
 
 test('once an hour its summary, health and the listening time for thresholds are stored at the same moment', async () => {

@@ -57,6 +57,9 @@ describe('the age of pending events', () => {
     expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([3]);
     outbox.noteBoot(boots[1], wallMs);
     expect(outbox.expire({ ...now, wallMs: wallMs + 31 * day }, 30 * day), 'once it is known when that boot was').toBe(1);
+    outbox.noteBoot(boots[0], wallMs);
+    outbox.append(recordedEvent(0, { bootId: boots[0], onsetWallMs: wallMs - 60 * day }));
+    expect(outbox.expire({ ...now, wallMs: wallMs + day }, 30 * day), 'stamped by a hardware clock that was put right').toBe(0);
   });
 
   test('expired events behind 10,000 events of unknown time are found too', () => {

@@ -32,9 +32,12 @@ test.each<[string, Complete, string, string[]]>([
 
 test('stages that an aborted run left are kept if they passed; from a file that holds no stages none are', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-progress-'));
-  const open = () => openProgress(folder, 'post-1', 'a digest', '1', fixedClock());
+  const open = (clock = fixedClock()) => openProgress(folder, 'post-1', 'a digest', '1', clock);
   open().keep({ doctor: [], selftest: { ...heard, ok: false } });
   expect(open().kept).toEqual({ doctor: [] });
+  expect(open(fixedClock({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' })).kept, 'of another boot').toEqual({});
+  const later = (minutes: number) => open(fixedClock({ monotonicMs: () => 30_000 + minutes * 60_000, wallMs: () => 0 })).kept;
+  expect([later(29), later(30)], 'half an hour by the monotonic clock').toEqual([{ doctor: [] }, {}]);
   const path = join(folder, 'commission-post-1.partial.json');
   const whole = JSON.parse(readFileSync(path, 'utf8'));
   for (const stages of [null, { doctor: 5 }, undefined]) {

@@ -28,7 +28,7 @@ const hearing = (change: Partial<Hearing> = {}): Hearing => ({
   ...change,
 });
 
-test('the listener writes the hearing record when its state changes and at intervals, and continues its counts after a restart', () => {
+test('the listener writes the hearing record when its state changes and at intervals, and continues its counts after a restart, not after a reboot', () => {
   const outbox = openOutbox();
   let now = 10_000;
   const parts = { outbox, clock: fixedClock({ monotonicMs: () => now }), logger: silentLogger, levels };
@@ -58,6 +58,10 @@ test('the listener writes the hearing record when its state changes and at inter
   const restarted = openHearingReport(parts, model, 120_000);
   restarted(hearing({ sinceMonotonicMs: 200_000, listenedSeconds: 1 }));
   expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 121, droppedSamples: 14, opens: 2, starts: 2 });
+
+  const rebooted = openHearingReport({ ...parts, clock: fixedClock({ bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }) }, model, 120_000);
+  rebooted(hearing());
+  expect(outbox.readHearing(), 'a boot begins anew').toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 5, droppedSamples: 7, opens: 1, starts: 1 });
 });
 
 test('a start resets the state `stopped` to `starting` if the stop was in the same boot, and changes nothing else', () => {
