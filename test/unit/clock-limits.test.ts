@@ -8,6 +8,7 @@ import { openExpiry } from '../../agent/delivery/expiry.ts';
 import { type Clock, openClock } from '../../agent/lib/clock.ts';
 import { openBootNote } from '../../agent/outbox/boot-note.ts';
 import type { Now, Outbox } from '../../agent/outbox/outbox.ts';
+import { recallBoot, unmade } from '../../agent/outbox/view-outbox.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { bootId, silentLogger } from '../support/samples.ts';
@@ -124,6 +125,15 @@ describe('the note of when this boot began', () => {
     };
     startCourier(outbox, clock, { connect, noteBoot: openBootNote(outbox, clock, silentLogger) });
     await soon(() => expect(outbox.bootBegan(bootId)).toBe(beganMs));
+  });
+
+  test('is believed by a command only in its own boot', () => {
+    const recall = vi.fn();
+    const asked = { ...clock, recall };
+    recallBoot({ ...unmade, boot: { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d', beganMs } }, asked);
+    expect(recall).not.toHaveBeenCalled();
+    recallBoot({ ...unmade, boot: { bootId, beganMs } }, asked);
+    expect(recall).toHaveBeenCalledWith(beganMs);
   });
 
   test('is tried again where the disk refused it', () => {
