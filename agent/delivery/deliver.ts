@@ -19,8 +19,6 @@ interface DeliveryOptions extends DrainOptions {
 interface DeliveryParts extends CourierParts {
   readonly openPublisher: OpenPublisher;
   readonly random: () => number;
-  /** Notes when this boot began; a report does it while there is a connection. */
-  readonly noteBoot?: () => void;
 }
 
 const steadyMs = 10_000; // since the first answer: one that never comes is waited for longer than this

@@ -36,6 +36,8 @@ export interface CourierParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly reports?: readonly Report[];
+  /** Notes when this boot began. Called often, with a connection or without. */
+  readonly noteBoot?: () => void;
   /** Called whenever the outbox was looked at or the broker found to be away. If it is not called, this loop hangs. */
   readonly progress?: () => void;
   readonly link?: Link;
@@ -116,7 +118,8 @@ class Drain {
 
   /** One look at the outbox; false where it has been replaced. */
   async #turn(): Promise<boolean> {
-    const { reports = [], birth, clock, refusals, link } = this.#parts;
+    const { reports = [], noteBoot, birth, clock, refusals, link } = this.#parts;
+    noteBoot?.(); // first: what the others say of the time may hang on it
     for (const each of reports) each.tick(this.#publisher);
     const maySend = await this.#expireAndReorder();
     if (birth.isDue) this.#start(birth.tell(this.#publisher));

@@ -118,10 +118,10 @@ describe('the note of when this boot began', () => {
     expect(noted).toEqual([beganMs]);
   });
 
-  test('is written by the courier without a broker as well', async () => {
+  test.each([true, false])('is written by the courier, whether it has a connection or not: %s', async (has) => {
     const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-time-')), 'outbox.db'));
     const connect = () => {
-      throw new Error('connect ECONNREFUSED');
+      if (!has) throw new Error('connect ECONNREFUSED');
     };
     startCourier(outbox, clock, { connect, noteBoot: openBootNote(outbox, clock, silentLogger) });
     await soon(() => expect(outbox.bootBegan(bootId)).toBe(beganMs));

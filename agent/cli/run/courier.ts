@@ -49,8 +49,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
   const noteBoot = openBootNote(outbox, clock, logger);
-  // the note first: what the others say of the time may hang on it
-  const reports = [{ tick: noteBoot }, health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
+  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
   const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, noteBoot, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
