@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { AudioError, hasCode, messageOf } from '../lib/errors.ts';
+import { AudioError, hasCode, isDenied, messageOf } from '../lib/errors.ts';
 import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
@@ -32,10 +32,14 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
     ownRate = rate;
   } catch (cause) {
     if (cause instanceof AudioError) throw cause;
-    const isThere = !hasCode(cause, /^ENOENT$/);
+    const isAbsent = hasCode(cause, /^ENOENT$/);
     throw new AudioError(
       `Expected a wav, flac, ogg or mp3 file at ${path}, got: ${messageOf(cause)}`,
-      isThere ? 'play the file elsewhere to check it, or convert it to wav' : 'check the path: ls shows what is there',
+      isAbsent
+        ? 'check the path: ls shows what is there'
+        : isDenied(cause)
+          ? 'run it again with sudo'
+          : 'play the file elsewhere to check it, or convert it to wav',
       { cause },
     );
   }

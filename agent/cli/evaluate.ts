@@ -8,7 +8,7 @@ import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { rulesOf, thresholdsOf } from '../classify/rules.ts';
 import type { Config } from '../config/schema.ts';
 import { openEventDetector } from '../events/event-detector.ts';
-import { AudioError, exitCodes, TocsinError } from '../lib/errors.ts';
+import { AudioError, exitCodes, isDenied, TocsinError } from '../lib/errors.ts';
 import { stopIf } from '../lib/stop.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
@@ -76,12 +76,12 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
 
 /** Hours of scenes are not heard for nothing: what cannot be read is told before the first. */
 function requireFiles(dir: string, scenes: readonly Scene[]): void {
-  const absent = scenes.map(({ file }) => join(dir, file)).filter((path) => !isReadable(path));
-  const [first] = absent;
+  const refused = scenes.map(({ file }) => join(dir, file)).flatMap((path) => refusalOf(path) ?? []);
+  const [first] = refused;
   if (first !== undefined)
     throw new AudioError(
-      `Expected every file that scenes.json names, got ${absent.length} of ${scenes.length} that cannot be read, first ${first}`,
-      'check the path: ls shows what is there',
+      `Expected every file that scenes.json names, got ${refused.length} of ${scenes.length} that cannot be read, first ${first.path}`,
+      isDenied(first.cause) ? 'run it again with sudo' : 'check the path: ls shows what is there',
     );
 }
 
@@ -100,12 +100,12 @@ function placeOf(path: string): string | undefined {
   }
 }
 
-function isReadable(path: string): boolean {
+function refusalOf(path: string): { path: string; cause: unknown } | undefined {
   try {
     accessSync(path, constants.R_OK);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (cause) {
+    return { path, cause };
   }
 }
 

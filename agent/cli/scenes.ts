@@ -2,7 +2,7 @@ import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
 import { printable, problemList, problemsOf } from '../config/problems.ts';
-import { AudioError, messageOf } from '../lib/errors.ts';
+import { AudioError, isDenied, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import type { Scene } from './scoring.ts';
@@ -78,6 +78,12 @@ function parse(dir: string, path: string): unknown {
   try {
     return parseJson(readRegularFile(path));
   } catch (cause) {
-    throw new AudioError(`Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`, help, { cause });
+    throw new AudioError(
+      `Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`,
+      isDenied(cause) ? 'run it again with sudo' : help,
+      {
+        cause,
+      },
+    );
   }
 }

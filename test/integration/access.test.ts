@@ -1,7 +1,8 @@
 // Who may read or use what: an ordinary user, a debugger, a second listener or courier.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
@@ -35,6 +36,21 @@ test.skipIf(notRoot)(`commands report a forbidden folder, not an empty outbox${n
     });
   for (const args of [['status'], ['outbox'], ['events'], ['events', 'explain', '1'], ['events', '--follow']])
     expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(forbidden) });
+});
+
+test.skipIf(notRoot)('a recording or a list of scenes that this user may not read is no damaged one', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-access-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  chmodSync(folder, 0o755);
+  const [sound, scenes] = ['street.wav', 'scenes.json'].map((name) => join(folder, name)) as [string, string];
+  writeFileSync(sound, readFileSync('deploy/selftest.wav'), { mode: 0o600 });
+  writeFileSync(scenes, '[{"file":"street.wav","seconds":5,"events":[]}]');
+  const user = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args, '--json'], { uid: 65534, gid: 65534, encoding: 'utf8' });
+  const forbidden = { status: 4, stdout: '', stderr: expect.stringMatching(/Try: run it again with sudo\n$/) };
+  expect(user('replay', sound)).toMatchObject(forbidden);
+  expect(user('evaluate', folder)).toMatchObject(forbidden);
+  chmodSync(scenes, 0o600);
+  expect(user('evaluate', folder)).toMatchObject(forbidden);
 });
 
 test.each([
