@@ -60,9 +60,10 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   const say = speaker(options);
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));
-  const { verdict, toneDb, spreadDb, frequencyHz, loudest, heard } = await unlessStopped(signal, findTone(config, seconds, wait, signal));
+  const { verdict, toneDb, spreadDb, frequencyHz, loudest, heard, sounded } = await unlessStopped(signal, findTone(config, seconds, wait, signal));
   const spread = fixed(spreadDb, 2);
   const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
+  if (!sounded && heard > 0) throw fail('calibrate.silent', { seconds: heard });
   if (verdict === 'found' && heard < seconds) throw fail('calibrate.short', { heard, seconds });
   if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: Math.round(loudest), hz: Math.round(frequencyHz), spread });
   const splAtFullScaleDb = tenth(Number(options.level) - toneDb);
@@ -93,14 +94,18 @@ async function findTone(config: Config, seconds: number, wait: number, signal: A
   const wanted = Math.round(seconds / stretchSeconds);
   const readings: ToneReading[] = [];
   let loudest = -100;
+  let heard = 0;
+  let sounded = false;
   for await (const stretch of stretches(await open(config, wait), wait, signal)) {
     const reading = readTone(stretch.samples, stretch.sampleRate);
+    heard += stretchSeconds;
+    sounded ||= stretch.samples.some((sample) => sample !== 0);
     readings.push({ ...reading, clipped: reading.clipped || stretch.clipped });
     if (readings.length > wanted) readings.shift();
     loudest = Math.max(loudest, reading.toneDb);
     if (readings.length === wanted && judgeTone(readings).verdict === 'found') break;
   }
-  return { ...judgeTone(readings), loudest, heard: readings.length * stretchSeconds };
+  return { ...judgeTone(readings), loudest, heard, sounded };
 }
 
 async function measure(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
