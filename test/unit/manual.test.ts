@@ -38,6 +38,7 @@ test('the man page names every command, option, argument, example, exit code and
   const page = readFileSync('deploy/man/tocsin.1', 'utf8').replaceAll('\\-', '-');
   const said = page.replace(/\s+/g, ' ');
   for (const command of everyCommand(tree)) {
+    for (const { description } of command.options) expect(said).toContain(description);
     if (command.words.length > 0) expect(page).toContain(`.SS "tocsin ${command.words.join(' ')}"`);
     for (const { long, short } of command.options) for (const flag of [long, short]) expect(page).toContain(flag ?? long);
     for (const { name } of command.arguments) expect(page).toContain(`.I ${name}`);

@@ -62,7 +62,7 @@ function optionTag({ short, long, value }: OptionShape): string {
 }
 
 function optionText({ description, value, default: normal, environment }: OptionShape, t: Translate): string {
-  const parts = [description.replace(/ \((default|par défaut).*\)$/, ''), ...choiceText(value?.choices ?? [], t)];
+  const parts = [description, ...choiceText(value?.choices ?? [], t)];
   if (normal !== undefined) parts.push(`${t('help.(default:').slice(1)} ${normal}`);
   if (environment !== undefined) parts.push(`${t('help.(env:').slice(1)} ${environment}`);
   return t.clauses(parts);
