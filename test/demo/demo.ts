@@ -49,6 +49,7 @@ const agent = spawn(process.execPath, [fileURLToPath(new URL('../../agent/main.t
   stdio: ['ignore', 'inherit', 'inherit'],
 });
 process.once('SIGINT', () => agent.kill('SIGTERM'));
+process.stdout.on('error', () => agent.kill('SIGTERM')); // nobody reads on
 const code = await new Promise<number>((resolve) => agent.once('close', (exit) => resolve(exit ?? 1)));
 await subscriber.endAsync();
 await broker.close();

@@ -1,5 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { sceneSounds } from '../demo/synthesise-scene.ts';
 
 test('the demo ends on its own, exactly the sounds of its scene arrive, and it leaves nothing behind', () => {
@@ -10,4 +14,19 @@ test('the demo ends on its own, exactly the sounds of its scene arrive, and it l
   expect(stdout).toContain(`${sceneSounds.length} events reached the subscriber`);
   expect(stdout).toContain('nothing of it is left');
   expect(status).toBe(0);
+});
+
+test('the demo ends with the reader of its output, as in `npm run demo | head`, and leaves nothing behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-demo-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const demo = spawn(process.execPath, ['test/demo/demo.ts'], { env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  demo.stderr.on('data', (words) => {
+    said += words;
+  });
+  await once(demo.stdout, 'data');
+  demo.stdout.destroy();
+  await once(demo, 'close'); // stderr is closed once the agent, which has it too, is gone
+  expect(said).toBe('');
+  expect(readdirSync(folder)).toEqual([]);
 });
