@@ -10,7 +10,7 @@ import { type MeterTrouble, readings } from './meter/connection.ts';
 import { openScreen } from './meter/screen.ts';
 import { meterRows, microphone, reason, type Shown, troubleRows } from './meter/view.ts';
 import { wholeNumber } from './number-option.ts';
-import { print, printJson, screenOf, wrap } from './output.ts';
+import { canDraw, print, printJson, screenOf, wrap } from './output.ts';
 import { readService } from './service.ts';
 import type { MessageKey, Translate } from './translate.ts';
 import { fixed } from './typography.ts';
@@ -39,7 +39,7 @@ async function meter(options: Options, signal: AbortSignal, t: Translate): Promi
   const place = placeOf(options.config);
   const quit = new AbortController();
   const over = AbortSignal.any([signal, quit.signal, ...(options.seconds ? [AbortSignal.timeout(options.seconds * 1000)] : [])]);
-  const live = process.stdout.isTTY && !options.lines && !options.json;
+  const live = canDraw(process.stdout) && !options.lines && !options.json;
   return live ? view(place, options.config, over, () => quit.abort(), t) : lines(place, options, over, t);
 }
 

@@ -21,6 +21,11 @@ export function screenOf(stream: NodeJS.WriteStream): Screen {
   };
 }
 
+/** Whether the cursor can be moved there: a dumb terminal shows the sequences that move it. */
+export function canDraw(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY && process.env.TERM !== 'dumb';
+}
+
 /**
  * Wraps text at spaces. Later lines are indented, by two more if the first is. A word that is too long has its own
  * line.

@@ -11,7 +11,7 @@ import { hear } from '../pipeline.ts';
 import { addCommand } from './command.ts';
 import { openLowRates } from './low-rate.ts';
 import { addModelOptions, type ModelOptions, modelSettings } from './model-options.ts';
-import { print, printWrapped, reportError, screenOf, wrap } from './output.ts';
+import { canDraw, print, printWrapped, reportError, screenOf, wrap } from './output.ts';
 import { catalogue, type Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -35,7 +35,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   const settings = modelSettings(options);
   const classifier = await openOnnxClassifier(settings.path);
   const rules = rulesOf(classifier.manifest, settings);
-  const bar = process.stderr.isTTY ? openBar(files.length, t) : undefined;
+  const bar = canDraw(process.stderr) ? openBar(files.length, t) : undefined;
   const { columns } = screenOf(process.stdout);
   const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
   /**

@@ -88,8 +88,9 @@ test('`meter` shows levels, scores, thresholds and fired events of a real listen
 const without = missing('script', 'stty');
 describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
   /** Opens the live view on a pseudo-terminal (script(1)). */
-  function openView(size = 'cols 60 rows 24') {
+  function openView(size = 'cols 60 rows 24', TERM = 'xterm') {
     const child = spawn('script', ['-qfec', `stty ${size}; exec ${process.execPath} agent/main.ts meter -c ${config}`, '/dev/null'], {
+      env: { ...process.env, TERM },
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     onTestFinished(() => void child.kill('SIGKILL'));
@@ -127,6 +128,15 @@ describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without}
     await vi.waitFor(() => expect(view.out()).toContain(shown), patient);
     view.child.stdin.write('q');
     expect(await view.ended).toBe(0);
+  });
+
+  test('a dumb terminal gets lines', async () => {
+    await listener();
+    const { child, ended, out } = openView('cols 60 rows 24', 'dumb');
+    await vi.waitFor(() => expect(out()).toContain(' dBFS '), patient);
+    child.stdin.write('\x03');
+    expect(await ended).toBe(0);
+    expect(out()).not.toContain('\x1b');
   });
 
   test('the view draws only changes, everything after a resize, and continues after a restart of the listener', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { wavFile } from '../demo/synthesise-scene.ts';
+import { missing } from '../support/broker.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-replay-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -41,6 +42,19 @@ test('`replay` reports digital silence, and `evaluate` refuses it as a scene', (
   const evaluated = run('evaluate', folder, '--json');
   expect([evaluated.status, evaluated.stdout]).toEqual([4, '']);
   expect(evaluated.stderr).toMatch(/^Error: Expected sound in .*zeros.wav, got nothing but exact zeros\nTry: was its recorder mute\?/);
+});
+
+const without = missing('script');
+test.skipIf(without)(`on a dumb terminal \`replay\` draws no progress bar${without ? ` (left out: ${without})` : ''}`, () => {
+  const onTerminal = (TERM: string) =>
+    spawnSync('script', ['-qec', `${process.execPath} agent/main.ts replay deploy/selftest.wav`, '/dev/null'], {
+      encoding: 'utf8',
+      env: { ...process.env, TERM },
+    });
+  expect(onTerminal('xterm').stdout).toContain('\x1b');
+  const { stdout } = onTerminal('dumb');
+  expect(stdout).toContain('3.60 s');
+  expect(stdout).not.toContain('\x1b');
 });
 
 test('`replay` and `evaluate` report recordings sampled below the model rate', () => {
