@@ -60,6 +60,7 @@ describe('the unit check of `privacy verify`', () => {
     ['listener', 'SystemCallFilter', '', 'SystemCallFilter= ('],
     ['listener', 'SystemCallFilter', `${calls} ptrace`, 'SystemCallFilter=ptrace ('],
     ['courier', 'SystemCallFilter', `io_uring_setup ${calls} mount`, 'SystemCallFilter=mount io_uring_setup ('],
+    ['listener', 'SystemCallFilter', `add_key ${calls} keyctl`, 'SystemCallFilter=keyctl ('],
     // a deny list allows all other calls; the shipped list is an allow list
     ['courier', 'SystemCallFilter', '~io_uring_setup mount ptrace', 'SystemCallFilter=~'],
     ['courier', 'SocketBindDeny', '', 'SocketBindDeny= (any)'],

@@ -117,6 +117,11 @@ test('neither half sees a place in memory in which both could write', () => {
   }
 });
 
+test('neither half can keep a key of the kernel, which all other users of the machine could read', () => {
+  // keyrings(7): permissions alone protect a key, and no namespace does; PrivateUsers= and KeyringMode= do not hide it
+  for (const half of units) expect(unitText(half)).toMatch(/^SystemCallFilter=~.*@keyring\b/m);
+});
+
 test('the courier cannot ask systemd what the listener told it, and can listen on no port', () => {
   const courier = unitText('courier');
   const hidden = [...courier.matchAll(/^InaccessiblePaths=(.*)$/gm)].flatMap(([, paths = '']) => paths.split(' '));

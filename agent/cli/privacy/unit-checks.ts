@@ -60,9 +60,9 @@ const words = (value: string) => value.split(' ').sort().join(' ');
 
 /**
  * Denied system calls that would undo the rest: access to another's memory, another view of the file system, a way
- * around the filter.
+ * around the filter, a memory that all users share.
  */
-const never = ['ptrace', 'mount', 'io_uring_setup'];
+const never = ['ptrace', 'mount', 'io_uring_setup', 'keyctl'];
 
 /**
  * systemd writes out the groups of calls, which are other calls from release to release: what must not be there is
