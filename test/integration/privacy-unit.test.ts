@@ -73,6 +73,7 @@ describe('the unit check of `privacy verify`', () => {
     ['courier', 'MemoryMax', '419430400', 'MemoryMax=419430400 (314572800)'],
     ['courier', 'TasksMax', 'infinity', 'TasksMax=infinity (64)'],
     ['listener', 'StandardError', 'fd:relay', 'StandardError=fd:relay (inherit)'],
+    ['listener', 'PrivateUsersEx', 'identity', 'PrivateUsersEx=identity (self)'],
     ['courier', 'NeedDaemonReload', 'yes', 'NeedDaemonReload=yes (no)'],
   ];
   test.each(plants)('fails the %s if %s=%s', (name, key, value, said) => {
@@ -95,6 +96,12 @@ describe('the unit check of `privacy verify`', () => {
         state: 'fail',
         found: { key: 'privacy.unit.wrong', values: { what: said } },
       });
+  });
+
+  test.each(['\r', '\0'])('fails a drop-in in which %j ends a comment or a harmless line, as it does for systemd', (end) => {
+    const text = `[Service]\n# mine${end}ExecStartPost=+/usr/local/bin/relay\nRestartSec=5${end}KeyringMode=inherit\r\n`;
+    const what = 'ExecStartPost=+/usr/local/bin/relay (-), KeyringMode=inherit (-)';
+    for (const name of ['listener', 'courier'] as const) expect(withDropIn(name, text)).toMatchObject({ state: 'fail', found: { values: { what } } });
   });
 
   test('passes a drop-in that does not change what the process may do, or that sets a compared setting', () => {

@@ -9,7 +9,8 @@ import { statusOf } from './process.ts';
 /** As `systemctl show` prints them; of what is a list, the words in any order. */
 const both: Record<string, string> = {
   NoNewPrivileges: 'yes',
-  PrivateUsers: 'yes',
+  PrivateUsers: 'yes', // also where other users are let in: `identity`
+  PrivateUsersEx: 'self',
   PrivateMounts: 'yes',
   PrivateIPC: 'yes',
   ProtectSystem: 'strict',
@@ -34,6 +35,8 @@ const both: Record<string, string> = {
   TasksMax: '64',
   NeedDaemonReload: 'no', // or the files are not those that systemd has read
 };
+/** What a release of systemd before 257 does not print: it knows nothing else. */
+const alone: Record<string, string> = { PrivateUsersEx: 'self' };
 const settings: Record<HalfName, Record<string, string>> = {
   listener: {
     ...both,
@@ -80,10 +83,13 @@ function wrongCalls(filter: string): string[] {
 /** What an administrator may set in a drop-in: it changes nothing of what a half can do. */
 const harmless = /^(After|Before|Wants|Requires|Nice|CPUWeight|IOWeight|OOMScoreAdjust|RestartSec|Timeout(Start|Stop)Sec|WatchdogSec|IPAddress(Deny|Allow))$/;
 
-/** The lines of a drop-in that set anything else; what is compared in force is left out. */
+/**
+ * The lines of a drop-in that set anything else; what is compared in force is left out. To systemd a carriage return or
+ * a NUL ends a line too, also within a comment.
+ */
 function addedBy(dropIn: string, name: HalfName): string[] {
   const lines = readFileSync(dropIn, 'utf8')
-    .split('\n')
+    .split(/[\n\r\0]/)
     .map((line) => line.trim());
   const keyOf = (line: string) => line.split('=', 1)[0]?.trim() ?? '';
   return lines.filter((line) => line !== '' && !/^[#;[]/.test(line) && !harmless.test(keyOf(line)) && !(keyOf(line) in settings[name]));
@@ -103,7 +109,7 @@ const unit: HalfCheck = {
     if (shown === undefined) return unchecked('privacy.unit.none');
     const { FragmentPath: path = '', DropInPaths: dropIns = '' } = shown;
     if (path === '' || !readFileSync(path).equals(readFileSync(join(installation, 'systemd', unitNames[name])))) return fail('privacy.unit.file', { path });
-    const inForce = (key: string) => (shown[key] ?? '').replace(/^char-rtc r(; )?/, ''); // what ProtectClock adds to DeviceAllow: reading the clock
+    const inForce = (key: string) => (shown[key] ?? alone[key] ?? '').replace(/^char-rtc r(; )?/, ''); // what ProtectClock adds to DeviceAllow: reading the clock
     const others = Object.entries(settings[name]).filter(([key, value]) => words(inForce(key)) !== words(value));
     const added = dropIns
       .split(' ')
