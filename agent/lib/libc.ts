@@ -78,6 +78,16 @@ export function exitAtOnce(code: number): void {
   libc('void _exit(int status)')(code);
 }
 
+/**
+ * The protocol of a socket as the kernel names it (`UNIX-STREAM`, `TCP`, `MPTCP`), by the path of its descriptor under
+ * /proc. Empty for what is no socket.
+ */
+export function protocolOf(descriptor: string): string {
+  const name = Buffer.alloc(32); // as long as the kernel's
+  const length = libc('long getxattr(const char *path, const char *name, void *value, size_t size)')(descriptor, 'system.sockprotoname', name, name.length);
+  return name.toString('latin1', 0, Math.max(0, length - 1));
+}
+
 /** Whether a file has an access control list beside its mode (acl(5)); also false if the list cannot be queried. */
 export function hasAccessList(path: string): boolean {
   return libc('long getxattr(const char *path, const char *name, void *value, size_t size)')(path, 'system.posix_acl_access', null, 0) > 0;

@@ -71,7 +71,7 @@ export async function openHalves() {
     'hide /run': '/run',
     'hide /dev/shm': '/dev/shm',
     devices: half === 'listen' ? 'sound' : 'none',
-    ...(half === 'listen' ? { network: 'none' } : {}),
+    ...(half === 'listen' ? { network: 'none', ipc: 'own' } : {}),
     keep: at('data'),
     core: '0',
     'no-new': 'yes',

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void must(int result, const char *what) {
@@ -70,6 +71,24 @@ static int internet_socket(const char *address, int type, int listening) {
   return fd;
 }
 
+/** A local socket without a path; its name begins with an @. systemd hands a DGRAM one over for a socket unit. */
+static int named(const char *name, int type) {
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  memcpy(to.sun_path + 1, name + 1, strlen(name) - 1);
+  int fd = socket(AF_UNIX, type, 0);
+  must(fd, "socket");
+  must(bind(fd, (void *)&to, offsetof(struct sockaddr_un, sun_path) + strlen(name)), "bind");
+  return fd;
+}
+
+/** Leaves a socket behind in another network namespace. */
+static void left(const char *network) {
+  int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = open(network, O_RDONLY | O_CLOEXEC);
+  must(setns(other, CLONE_NEWNET), network);
+  must(listen(named("@left", SOCK_STREAM), 1), "listen");
+  must(setns(home, CLONE_NEWNET), "home");
+}
+
 /** Denies ptrace, and io_uring like the units. */
 static void filter(void) {
   struct sock_filter code[] = {
@@ -111,11 +130,14 @@ int main(int argc, char **argv) {
     else if (!strcmp(option, "listen")) internet_socket(value, SOCK_STREAM, 1);
     else if (!strcmp(option, "connect")) internet_socket(value, SOCK_STREAM, 0);
     else if (!strcmp(option, "datagrams")) internet_socket(value, SOCK_DGRAM, 0);
+    else if (!strcmp(option, "named")) named(value, SOCK_DGRAM);
+    else if (!strcmp(option, "left")) left(value);
     else if (!strcmp(option, "socket")) must(socket(AF_INET, SOCK_DGRAM, 0), value);
     else if (!strcmp(option, "child")) child = value;
     else if (!strcmp(option, "hide")) must(mount("hidden", value, "tmpfs", 0, "mode=755"), value);
     else if (!strcmp(option, "devices")) devices(value);
     else if (!strcmp(option, "network")) must(unshare(CLONE_NEWNET), "network namespace");
+    else if (!strcmp(option, "ipc")) must(unshare(CLONE_NEWIPC), "IPC namespace");
     else if (!strcmp(option, "keep")) must(mount(keep = value, value, NULL, MS_BIND, NULL), value);
     else if (!strcmp(option, "core")) core = atoi(value);
     else if (!strcmp(option, "uid")) uid = atoi(value);

@@ -89,6 +89,10 @@ export const privacyFound = {
   'privacy.network.several': { en: 'its processes are in {count} network namespaces', fr: 'ses processus sont dans {count} espaces réseau' },
   'privacy.network.interfaces': { en: 'it has interfaces: {names}', fr: 'il a des interfaces : {names}' },
   'privacy.network.strangers': { en: 'other processes are in its network namespace: {pids}', fr: 'd’autres processus sont dans son espace réseau : {pids}' },
+  'privacy.network.left': {
+    en: 'other programs can be reached at sockets in its network namespace: {what}',
+    fr: 'd’autres programmes peuvent être joints par des sockets de son espace réseau : {what}',
+  },
   'privacy.network.idle': {
     en: 'a namespace of its own ({namespace}) with lo, and tunnels of the kernel that are down: {names}',
     fr: 'un espace réseau à lui ({namespace}) avec lo, et des tunnels du noyau, à l’arrêt : {names}',
@@ -107,6 +111,10 @@ export const privacyFound = {
   'privacy.sockets.broker': {
     en: 'the broker {host}:{port} ({address}) alone, nothing listens',
     fr: 'le broker {host}:{port} ({address}) seul, rien n’écoute',
+  },
+  'privacy.calls.shared': {
+    en: 'it shares memory and message queues (IPC namespace) with other processes: {pids}',
+    fr: 'il partage mémoire et files de messages (espace IPC) avec d’autres processus : {pids}',
   },
   'privacy.calls.reachable': { en: 'it could call: {what}', fr: 'il pourrait joindre : {what}' },
   'privacy.meter.reachable': { en: 'it may open {path}', fr: 'il peut ouvrir {path}' },

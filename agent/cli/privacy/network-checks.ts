@@ -6,26 +6,29 @@ import { meterSocketPath } from '../../config/load-config.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { allProcesses, holds, machineProcess, namespaceOf } from './process.ts';
+import { allProcesses, holds, machineProcess, namespaceOf, openFiles, strangersIn } from './process.ts';
 import { reachOf } from './reach.ts';
-import { localServices, plainAddress, type Socket, socketsOf } from './sockets.ts';
+import { localServices, plainAddress, type Socket, socketsOf, tablesOf } from './sockets.ts';
 
 const network: HalfCheck = {
   id: 'network',
   only: 'listener',
-  byHand: ({ pid }) => `sudo readlink /proc/1/ns/net /proc/${pid}/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route`,
-  run({ processes }) {
+  byHand: ({ pid }) =>
+    `sudo readlink /proc/1/ns/net /proc/${pid}/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route; sudo nsenter -t ${pid} -n ss -xanp`,
+  run({ pid, processes }) {
     const machines = namespaceOf(machineProcess());
     const own = new Set(processes.map((pid) => namespaceOf(pid)));
     if (own.has(machines)) return fail('privacy.network.shared');
     if (own.size > 1) return fail('privacy.network.several', { count: own.size });
     const [namespace = ''] = own;
-    const pid = processes[0] as number;
-    const others = interfacesOf(pid).filter((name) => name !== 'lo');
-    const idle = others.filter((name) => fallbackTunnels.has(name) && isDown(pid, name));
-    if (others.length > idle.length) return fail('privacy.network.interfaces', { names: listed(others) });
-    const strangers = allProcesses().filter((other) => !processes.includes(other) && inNamespace(other, namespace));
+    const { ways, idle } = interfacesOf(pid);
+    if (ways.length > 0) return fail('privacy.network.interfaces', { names: listed(ways) });
+    const strangers = strangersIn('net', pid, processes);
     if (strangers.length > 0) return fail('privacy.network.strangers', { pids: listed(strangers.map(String)) });
+    // a process that left the namespace still answers at the sockets that it made there
+    const held = new Set(processes.flatMap(openFiles).map(({ ino }) => ino));
+    const left = [...tablesOf(pid)].filter(([inode, { family }]) => inode > 0 && family !== 'netlink' && !held.has(inode));
+    if (left.length > 0) return fail('privacy.network.left', { what: listed(left.map(([, socket]) => describe(socket))) });
     return idle.length > 0 ? pass('privacy.network.idle', { namespace, names: listed(idle) }) : pass('privacy.network.ok', { namespace });
   },
 };
@@ -36,8 +39,11 @@ const network: HalfCheck = {
  */
 const fallbackTunnels = new Set(['tunl0', 'gre0', 'gretap0', 'erspan0', 'ip_vti0', 'sit0', 'ip6tnl0', 'ip6gre0', 'ip6_vti0']);
 
-function interfacesOf(pid: number): string[] {
-  return [...readFileSync(`/proc/${pid}/net/dev`, 'utf8').matchAll(/^\s*(\S+):/gm)].map(([, name = '']) => name);
+/** The interfaces of its network namespace beside lo: those that may lead somewhere, and the kernel's idle tunnels. */
+export function interfacesOf(pid: number): { ways: string[]; idle: string[] } {
+  const names = [...readFileSync(`/proc/${pid}/net/dev`, 'utf8').matchAll(/^\s*(\S+):/gm)].map(([, name = '']) => name);
+  const isIdle = (name: string) => fallbackTunnels.has(name) && isDown(pid, name);
+  return { ways: names.filter((name) => name !== 'lo' && !isIdle(name)), idle: names.filter(isIdle) };
 }
 
 /**
@@ -49,14 +55,6 @@ function isDown(pid: number, name: string): boolean {
   return existsSync(groups) && !new RegExp(`^\\d+\\s+${name}\\s`, 'm').test(readFileSync(groups, 'utf8'));
 }
 
-function inNamespace(pid: number, namespace: string): boolean {
-  try {
-    return namespaceOf(pid) === namespace;
-  } catch {
-    return false; // gone, or a process of the kernel
-  }
-}
-
 const socketsByHand = ({ pid, processes }: Half) =>
   `sudo ls -l ${procPaths(processes, 'fd')} | grep socket; sudo nsenter -t ${pid} -n ss -tuwnap | grep -E 'pid=(${processes.join('|')}),' || echo none`;
 
@@ -66,12 +64,11 @@ const listenerSockets: HalfCheck = {
   byHand: socketsByHand,
   run({ processes }, { config }) {
     const held = processes.flatMap(socketsOf);
-    const wrong = held.filter(({ family }) => family !== 'unix');
-    if (wrong.length > 0) return fail('privacy.sockets.listener', { what: listed(wrong.map(describe)) });
     const waiting = held.filter(({ listening, path }) => listening && path !== meterSocketPath(config));
-    return waiting.length > 0
-      ? fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) })
-      : pass('privacy.sockets.unix', { count: held.length });
+    if (waiting.length > 0) return fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) });
+    // what has a name and does not listen takes datagrams, as a socket unit of systemd hands one over
+    const wrong = held.filter(({ family, path }) => family !== 'unix' || (path !== undefined && path !== meterSocketPath(config)));
+    return wrong.length > 0 ? fail('privacy.sockets.listener', { what: listed(wrong.map(describe)) }) : pass('privacy.sockets.unix', { count: held.length });
   },
 };
 
@@ -80,8 +77,9 @@ const courierSockets: HalfCheck = {
   only: 'courier',
   byHand: socketsByHand,
   async run({ pid, processes }, machine) {
-    const held = processes.flatMap(socketsOf).filter(({ family }) => family !== 'unix');
-    const waiting = processes.flatMap(socketsOf).filter(({ listening }) => listening);
+    const all = processes.flatMap(socketsOf);
+    const held = all.filter(({ family, path }) => family !== 'unix' || path !== undefined);
+    const waiting = all.filter(({ listening }) => listening);
     if (waiting.length > 0) return fail('privacy.sockets.listening', { what: listed(waiting.map(describe)) });
     const { host, port, encrypted, addresses } = await brokerOf(machine);
     const resolvers = resolversOf(pid);
@@ -137,10 +135,10 @@ function resolversOf(pid: number): Set<string> {
   }
 }
 
-function describe({ pid, family, listening, local, remote, path }: Socket): string {
+function describe({ pid, family, listening, local, remote, path }: Omit<Socket, 'pid'> & { pid?: number }): string {
   const at = remote ?? local;
   const where = at ? ` ${at.address.includes(':') ? `[${at.address}]` : at.address}:${at.port}` : path ? ` ${path}` : '';
-  return `${family}${where}${listening ? ' (LISTEN)' : ''} [${pid}]`;
+  return `${family}${where}${listening ? ' (LISTEN)' : ''}${pid === undefined ? '' : ` [${pid}]`}`;
 }
 
 /** What the listener may talk to: systemd, about its own state, and the log. */
@@ -186,8 +184,10 @@ const calls: HalfCheck = {
   id: 'calls',
   only: 'listener',
   byHand: ({ pid }) =>
-    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s; sudo find /proc/[0-9]*/fd -lname '/*' -xtype p -printf '%p %l\\n') 2>/dev/null | grep . || echo none`,
+    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s; sudo find /proc/[0-9]*/fd -lname '/*' -xtype p -printf '%p %l\\n'; sudo find /proc/[0-9]*/ns/ipc -lname "$(sudo readlink /proc/${pid}/ns/ipc)") 2>/dev/null | grep . || echo none`,
   run({ pid, processes }, { config }) {
+    const sharing = strangersIn('ipc', pid, processes);
+    if (sharing.length > 0) return fail('privacy.calls.shared', { pids: listed(sharing.map(String)) });
     // as a service may be named by several paths
     const paths = [...new Set([...localServices(), ...namedPipes(processes)].flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
     const others = paths.filter((path) => path !== meterSocketPath(config) && !harmlessServices.test(path));

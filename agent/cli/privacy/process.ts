@@ -5,6 +5,8 @@ import { hasCode } from '../../lib/errors.ts';
 
 export interface OpenFile {
   readonly pid: number;
+  /** The path of the descriptor, or of the mapping, under /proc. */
+  readonly place: string;
   /** Where the descriptor leads, as the kernel names it: a path, `socket:[N]`, `anon_inode:...`. */
   readonly target: string;
   readonly kind: 'file' | 'socket' | 'pipe' | 'device' | 'other';
@@ -20,10 +22,11 @@ export interface OpenFile {
 export function openFiles(pid: number): OpenFile[] {
   const found: OpenFile[] = [];
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const place = `/proc/${pid}/fd/${fd}`;
     try {
-      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      const target = readlinkSync(place);
       const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8);
-      found.push(describe(pid, target, (flags & 3) !== 0, statSync(`/proc/${pid}/fd/${fd}`)));
+      found.push(describe(pid, place, target, (flags & 3) !== 0));
     } catch (error) {
       if (!hasCode(error, /^ENOENT$/)) throw error; // closed since it was listed
     }
@@ -31,7 +34,7 @@ export function openFiles(pid: number): OpenFile[] {
   for (const { range, permissions, path } of mappings(pid)) {
     if (!permissions.includes('w') || !permissions.includes('s') || path === '') continue;
     try {
-      found.push(describe(pid, path, true, statSync(`/proc/${pid}/map_files/${range}`)));
+      found.push(describe(pid, `/proc/${pid}/map_files/${range}`, path, true));
     } catch (error) {
       if (!hasCode(error, /^ENOENT$/)) throw error;
     }
@@ -39,7 +42,8 @@ export function openFiles(pid: number): OpenFile[] {
   return found;
 }
 
-function describe(pid: number, target: string, writable: boolean, stats: Stats): OpenFile {
+function describe(pid: number, place: string, target: string, writable: boolean): OpenFile {
+  const stats = statSync(place);
   const kind = stats.isFile()
     ? 'file'
     : stats.isSocket()
@@ -50,7 +54,7 @@ function describe(pid: number, target: string, writable: boolean, stats: Stats):
           ? 'device'
           : 'other';
   const { dev, ino } = stats;
-  return { pid, target, kind, writable, dev, ino, ...numbersIn(stats) };
+  return { pid, place, target, kind, writable, dev, ino, ...numbersIn(stats) };
 }
 
 /** The numbers of a device (makedev(3)). */
@@ -88,9 +92,21 @@ export function environmentOf(pid: number): Map<string, string> {
   return new Map(pairs.filter(Boolean).map((pair) => [pair.split('=', 1)[0] as string, pair.slice(pair.indexOf('=') + 1)]));
 }
 
-/** The number of its network namespace. */
-export function namespaceOf(pid: number): string {
-  return readlinkSync(`/proc/${pid}/ns/net`);
+/** The number of its network namespace, or of that of its shared memory and message queues. */
+export function namespaceOf(pid: number, kind: 'net' | 'ipc' = 'net'): string {
+  return readlinkSync(`/proc/${pid}/ns/${kind}`);
+}
+
+/** The processes in the namespace of a process, without these. */
+export function strangersIn(kind: 'net' | 'ipc', pid: number, own: readonly number[]): number[] {
+  const namespace = namespaceOf(pid, kind);
+  return allProcesses().filter((one) => {
+    try {
+      return !own.includes(one) && namespaceOf(one, kind) === namespace;
+    } catch {
+      return false; // gone, or process 1 of a container
+    }
+  });
 }
 
 /** A process in the machine's namespaces: process 1, or this process where process 1 may not be inspected. */

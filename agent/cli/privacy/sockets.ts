@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hasCode } from '../../lib/errors.ts';
+import { protocolOf } from '../../lib/libc.ts';
 import { allProcesses, machineProcess, namespaceOf, openFiles } from './process.ts';
 
 export interface Socket {
@@ -24,11 +25,13 @@ const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'r
 export function socketsOf(pid: number): Socket[] {
   const held = openFiles(pid).filter((file) => file.kind === 'socket');
   const [own, machine] = [tablesOf(pid), tablesOf(machineProcess())];
-  return held.map(({ target }) => {
-    const inode = /\[(\d+)\]/.exec(target)?.[1] ?? '';
-    return { pid, ...(own.get(inode) ?? machine.get(inode) ?? { family: 'unknown', listening: false }) };
+  return held.map(({ ino, place }) => {
+    const told = own.get(ino) ?? machine.get(ino) ?? unknown;
+    return { pid, ...(told.family === 'unix' && !protocolOf(place).startsWith('UNIX') ? unknown : told) };
   });
 }
+
+const unknown = { family: 'unknown', listening: false } as const;
 
 /** The paths of AF_UNIX sockets in every network namespace: a socket with a path can be reached from any of them. */
 export function localServices(): string[] {
@@ -40,27 +43,35 @@ export function localServices(): string[] {
       // gone, or a process of the kernel
     }
   }
-  const paths = [...namespaces.values()].flatMap((pid) => [...tablesOf(pid).values()].flatMap(({ family, path }) => (family === 'unix' && path ? [path] : [])));
-  return [...new Set(paths.filter((path) => path.startsWith('/')))];
+  const paths = [...namespaces.values()].flatMap(localSockets).flatMap(({ path = '' }) => (path.startsWith('/') ? [path] : []));
+  return [...new Set(paths)];
 }
 
-/** Every socket of a process's network namespace, by its inode. */
-function tablesOf(pid: number): Map<string, Omit<Socket, 'pid'>> {
-  const known = new Map<string, Omit<Socket, 'pid'>>();
+/**
+ * Every socket of a process's network namespace, by its inode. A line of a local socket may be part of another's name:
+ * it counts only where no other table has the inode, and two of one inode contradict each other.
+ */
+export function tablesOf(pid: number): Map<number, Omit<Socket, 'pid'>> {
+  const known = new Map<number, Omit<Socket, 'pid'>>();
+  for (const { inode, ...socket } of localSockets(pid)) known.set(inode, known.has(inode) ? unknown : socket);
   for (const family of internet)
     for (const columns of table(pid, family)) {
       const [, local = '', remote = '', state = ''] = columns;
       const listening = family.startsWith('tcp') && state === '0A';
-      known.set(columns[9] ?? '', { family: family.replace('6', ''), listening, ...end('local', local), ...end('remote', remote) });
+      known.set(Number(columns[9]), { family: family.replace('6', ''), listening, ...end('local', local), ...end('remote', remote) });
     }
-  for (const line of linesOf(pid, 'unix')) {
-    const [, flags = '0', inode = '', path] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.+))?$/.exec(line) ?? []; // a path may have spaces
-    const listening = (Number.parseInt(flags, 16) & 0x10000) !== 0; // __SO_ACCEPTCON
-    known.set(inode, { family: 'unix', listening, ...(path ? { path } : {}) });
-  }
-  for (const columns of table(pid, 'netlink')) known.set(columns[9] ?? '', { family: 'netlink', listening: false });
-  for (const columns of table(pid, 'packet')) known.set(columns[8] ?? '', { family: 'packet', listening: false });
+  for (const columns of table(pid, 'netlink')) known.set(Number(columns[9]), { family: 'netlink', listening: false });
+  for (const columns of table(pid, 'packet')) known.set(Number(columns[8]), { family: 'packet', listening: false });
   return known;
+}
+
+/** The lines of the table of AF_UNIX sockets. The kernel prints names as they are, with any line breaks. */
+function localSockets(pid: number): (Omit<Socket, 'pid'> & { inode: number })[] {
+  return linesOf(pid, 'unix').map((line) => {
+    const [, flags = '0', inode, path] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.+))?$/.exec(line) ?? []; // a path may have spaces
+    const listening = (Number.parseInt(flags, 16) & 0x10000) !== 0; // __SO_ACCEPTCON
+    return { inode: Number(inode), family: 'unix', listening, ...(path ? { path } : {}) };
+  });
 }
 
 function linesOf(pid: number, name: string): string[] {

@@ -34,6 +34,7 @@ const looks = 3;
 const passing: readonly string[] = [
   'privacy.gone',
   'privacy.network.strangers',
+  'privacy.network.left',
   'privacy.sockets.listener',
   'privacy.sockets.peer',
   'privacy.hearing.recording',
