@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
+import { interfacesOf } from './network-checks.ts';
 import { allProcesses, argumentsOf, familyOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
 import { isCapture } from './process-checks.ts';
 import { reachOf } from './reach.ts';
@@ -48,14 +49,14 @@ function isCaptureDevice(descriptor: string): boolean {
 }
 
 /**
- * The recorder of another sensor's listener on this board, which is verified by itself. A listener that shares the
- * courier's network was started by hand, outside of a unit.
+ * The recorder of another sensor's listener on this board, which is verified by itself. A listener that has a
+ * network, or shares the courier's, was started by hand, outside of a unit.
  */
 function isOfListener(pid: number, installation: string, courier: number): boolean {
   const parent = Number(unlessGone(() => statusOf(pid)('PPid'), '0'));
   const [, script = '', command = ''] = unlessGone(() => argumentsOf(parent), []);
   const isListener = command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
-  return isListener && unlessGone(() => namespaceOf(parent) !== namespaceOf(courier), true);
+  return isListener && unlessGone(() => namespaceOf(parent) !== namespaceOf(courier) && interfacesOf(parent).ways.length === 0, true);
 }
 
 const nameOf = (pid: number): string => unlessGone(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd(), '');
