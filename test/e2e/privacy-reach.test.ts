@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -93,6 +93,23 @@ describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left
     const report = await halves.verify();
     expect(failing(report)).toEqual(['listener.calls']);
     expect(findingOf(report, 'listener.calls')?.found).toContain(pipe);
+  });
+
+  test('a socket open to all in a folder that the listener may not enter passes; with a second name elsewhere it fails', async () => {
+    const folder = halves.at('closed');
+    mkdirSync(folder);
+    const called = await program(`${folder}/open.sock`);
+    chownSync(called, 0, gid); // not accessible to everyone: see above
+    chmodSync(called, 0o660);
+    expect(failing(await halves.verify())).toEqual(['listener.calls']);
+    chmodSync(folder, 0o700);
+    expect(failing(await halves.verify())).toEqual([]);
+    linkSync(called, halves.at('second.sock'));
+    expect(failing(await halves.verify())).toEqual(['listener.calls']);
+    rmSync(halves.at('second.sock'));
+    chownSync(folder, 0, gid);
+    chmodSync(folder, 0o710);
+    expect(failing(await halves.verify())).toEqual(['listener.calls']);
   });
 
   test('finds sockets that are closed by mode and opened by an access list', async () => {

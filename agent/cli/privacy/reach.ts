@@ -1,15 +1,18 @@
 // Whether a process could use a file of this machine, under any path that its own mounts give the file.
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { hasAccessList } from '../../lib/libc.ts';
 import { isSame, type Mount, mountsOf, statusOf } from './process.ts';
 
+const bitsOf = { write: 0o222, 'read or write': 0o666, enter: 0o111 } as const;
+
 /**
- * Whether the process may write (or read or write) a path, by owner, group and mode. Root always may, and so may the
- * owner, since it can chmod (chmod(2)). An access list counts as granting its mask, which the group bits hold (acl(5)).
+ * Whether the process may write (or read or write, or enter) a path, by owner, group and mode. Root always may, and so
+ * may the owner, since it can chmod (chmod(2)). An access list counts as granting its mask, which the group bits hold
+ * (acl(5)).
  */
-export function accessOf(pid: number, what: 'write' | 'read or write' = 'write'): (path: string) => boolean {
-  const bits = what === 'write' ? 0o222 : 0o666;
+export function accessOf(pid: number, what: keyof typeof bitsOf = 'write'): (path: string) => boolean {
+  const bits = bitsOf[what];
   const field = statusOf(pid);
   const uid = Number(field('Uid').split(/\s+/)[1]);
   const groups = new Set([Number(field('Gid').split(/\s+/)[1]), ...field('Groups').split(/\s+/).filter(Boolean).map(Number)]);
@@ -26,7 +29,9 @@ export function accessOf(pid: number, what: 'write' | 'read or write' = 'write')
  */
 export function reachOf(pid: number): (path: string) => boolean {
   const [ours, theirs] = [mountsOf(process.pid), mountsOf(pid)];
-  const may = accessOf(pid);
+  const [may, enters] = [accessOf(pid), accessOf(pid, 'enter')];
+  // a second name of the file may lie in another folder
+  const isClosed = (root: string, place: string) => statSync(`${root}${place}`).nlink === 1 && foldersOf(place).some((folder) => !enters(`${root}${folder}`));
   return (path) => {
     if (!existsSync(path)) return false;
     // Links on the way, such as /var/run, are resolved: below /proc/PID/root they would lead out of the process's root.
@@ -34,10 +39,16 @@ export function reachOf(pid: number): (path: string) => boolean {
     const here = mountWith(place, ours);
     const inside = join(here.root, relative(here.point, place)); // its path within its file system
     return theirs.some(({ device, root, point }) => {
-      const seen = `/proc/${pid}/root${join(point, relative(root, inside))}`;
-      return device === here.device && isWithin(inside, root) && isSame(place, seen) && may(seen);
+      const [top, seen] = [`/proc/${pid}/root`, join(point, relative(root, inside))];
+      return device === here.device && isWithin(inside, root) && isSame(place, `${top}${seen}`) && may(`${top}${seen}`) && !isClosed(top, seen);
     });
   };
+}
+
+/** The folders on the way to a path. */
+function foldersOf(path: string): string[] {
+  const folder = dirname(path);
+  return folder === path ? [] : [...foldersOf(folder), folder];
 }
 
 /** The mount that holds a path: the one with the longest mount point, or the last of several on the same point. */
