@@ -1,8 +1,10 @@
-// The limits of a control group, and swapped memory. /proc and /sys are fakes; test/system uses real ones, with
+// The limits of a control group, swapped memory, and the kernel that a crash starts. /proc and /sys are fakes; test/system uses real ones, with
 // systemd.
 import * as fs from 'node:fs';
 import { beforeEach, expect, test, vi } from 'vitest';
+import type { HalfCheck } from '../../agent/cli/privacy/check.ts';
 import type { Machine } from '../../agent/cli/privacy/machine.ts';
+import { processChecks } from '../../agent/cli/privacy/process-checks.ts';
 import { unitChecks } from '../../agent/cli/privacy/unit-checks.ts';
 
 vi.mock('node:fs', async (original) => ({ ...(await original<typeof fs>()), existsSync: vi.fn(), readFileSync: vi.fn() }));
@@ -13,6 +15,11 @@ beforeEach(() => {
   files = {
     '/proc/7/cgroup': '0::/system.slice/tocsin-listener.service\n',
     '/proc/7/status': 'Name:\tnode\nVmSwap:\t       0 kB\n',
+    '/proc/7/limits': 'Max core file size        0                    0                    bytes\n',
+    '/proc/7/coredump_filter': '00000000\n',
+    '/proc/8/limits': 'Max core file size        0                    0                    bytes\n',
+    '/proc/8/coredump_filter': '00000000\n',
+    '/proc/sys/kernel/core_pattern': 'core\n',
     '/proc/8/status': 'Name:\tarecord\nVmSwap:\t       0 kB\n',
     [`${group}/memory.max`]: '419430400\n',
     [`${group}/pids.max`]: '64\n',
@@ -27,7 +34,8 @@ beforeEach(() => {
   }) as never);
 });
 const [, limits, swap] = unitChecks;
-const found = async (check: typeof limits, changes: Record<string, string | undefined> = {}) => {
+const core = processChecks[7];
+const found = async (check: HalfCheck, changes: Record<string, string | undefined> = {}) => {
   const changed = Object.entries({ ...files, ...changes }).filter((entry): entry is [string, string] => entry[1] !== undefined);
   files = Object.fromEntries(changed);
   const { state, found: what } = await check.run({ name: 'listener', pid: 7, processes: [7, 8], hidden: false }, {} as Machine);
@@ -62,4 +70,11 @@ test('`privacy verify` passes swap where the control group forbids it or the mac
 test('`privacy verify` fails where memory of any process of the unit is swapped out, or a process has ended', async () => {
   expect(await found(swap, { '/proc/8/status': 'Name:\tarecord\nVmSwap:\t      12 kB\n' })).toEqual(['fail', 'privacy.swap.used', { size: '12 kB' }]);
   expect(await found(swap, { '/proc/8/status': 'Name:\tarecord\nState:\tZ (zombie)\n' })).toEqual(['fail', 'privacy.gone']);
+});
+
+test('`privacy verify` fails where a crash of the kernel would hand the memory to another kernel', async () => {
+  const loaded = '/sys/kernel/kexec_crash_loaded';
+  expect(await found(core)).toEqual(['pass', 'privacy.core.ok', { filter: '00000000' }]);
+  expect(await found(core, { [loaded]: '0\n' })).toEqual(['pass', 'privacy.core.ok', { filter: '00000000' }]);
+  expect(await found(core, { [loaded]: '1\n' })).toEqual(['fail', 'privacy.core.kernel']);
 });

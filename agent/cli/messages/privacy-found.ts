@@ -158,6 +158,10 @@ export const privacyFound = {
     en: 'a crash would hand its memory to {pattern}, whatever the limit (filter {filter})',
     fr: 'un plantage donnerait sa mémoire à {pattern}, quelle que soit la limite (filtre {filter})',
   },
+  'privacy.core.kernel': {
+    en: 'a crash of the kernel would hand all memory to the crash kernel that is loaded (kdump)',
+    fr: 'un plantage du noyau donnerait toute la mémoire au noyau de secours chargé (kdump)',
+  },
   'privacy.core.ok': { en: 'limit 0, filter {filter}', fr: 'limite 0, filtre {filter}' },
   'privacy.unit.none': { en: 'not run by systemd here', fr: 'pas lancé par systemd ici' },
   'privacy.unit.wrong': { en: 'not as shipped (shipped value in brackets): {what}', fr: 'pas comme livré (valeur livrée entre parenthèses) : {what}' },

@@ -137,8 +137,8 @@ export const privacy = {
   },
   'privacy.what.core': { en: 'A crash leaves no image of its memory', fr: 'Un plantage ne laisse pas d’image de sa mémoire' },
   'privacy.how.core': {
-    en: 'limit and filter of core dumps in /proc, and who would receive them',
-    fr: 'limite et filtre des images mémoire dans /proc, et qui les recevrait',
+    en: 'limit and filter of core dumps in /proc, who would receive them, and whether a crash kernel is loaded',
+    fr: 'limite et filtre des images mémoire dans /proc, qui les recevrait, et si un noyau de secours est chargé',
   },
   'privacy.what.unit': { en: 'systemd applies the shipped settings to it', fr: 'systemd lui applique les réglages livrés' },
   'privacy.how.unit': {

@@ -4,6 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../lib/errors.ts';
+import { readText } from '../../lib/kernel-files.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
@@ -114,7 +115,8 @@ function settingsOf(pid: number, rest: readonly string[]): string {
 
 const core: HalfCheck = {
   id: 'core',
-  byHand: ({ pid }) => `grep core /proc/${pid}/limits; cat /proc/${pid}/coredump_filter /proc/sys/kernel/core_pattern`,
+  byHand: ({ pid }) =>
+    `grep core /proc/${pid}/limits; cat /proc/${pid}/coredump_filter /proc/sys/kernel/core_pattern; cat /sys/kernel/kexec_crash_loaded 2>/dev/null || echo none`,
   run({ processes }) {
     const limits = processes.map((pid) => /^Max core file size\s+(\S+)\s+(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.slice(1) ?? []);
     const most = limits.flat().find((limit) => limit !== '0');
@@ -125,6 +127,7 @@ const core: HalfCheck = {
     const open = filters.find((filter) => Number.parseInt(filter, 16) !== 0);
     const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
     if (open !== undefined && /^[|@]/.test(pattern)) return fail('privacy.core.pipe', { pattern: pattern.split(' ')[0] as string, filter: open });
+    if (readText('/sys/kernel/kexec_crash_loaded').trim() === '1') return fail('privacy.core.kernel');
     return pass('privacy.core.ok', { filter: filters[0] as string });
   },
 };
