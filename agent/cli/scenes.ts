@@ -78,12 +78,7 @@ function parse(dir: string, path: string): unknown {
   try {
     return parseJson(readRegularFile(path));
   } catch (cause) {
-    throw new AudioError(
-      `Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`,
-      isDenied(cause) ? 'run it again with sudo' : help,
-      {
-        cause,
-      },
-    );
+    const hint = isDenied(cause) ? 'run it again with sudo' : help;
+    throw new AudioError(`Expected scenes.json in ${dir}: a list of {file, seconds, events}, got: ${printable(messageOf(cause))}`, hint, { cause });
   }
 }
