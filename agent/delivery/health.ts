@@ -22,14 +22,15 @@ interface HealthParts {
 
 const pollMs = 1000;
 const faultsPollMs = 5000;
-const faultOverMs = 30_000; // one that comes and goes is told once
+const faultOverMs = 30_000; // one that comes and goes is told once, and so is a clock that is set again and again
 const refusedRetryMs = 60_000;
 
 /**
  * Publishes health over whatever connection there is. `tick` is called at every turn of the courier's loop. It looks at
  * the listener once a second, and publishes when the listener has reported or become silent, when the connection is
- * new, when events begin or cease to be refused, when the faults of the outbox change, or when nothing was published
- * for as long as makes a listener silent. Health is published also while the outbox cannot be read.
+ * new, when events begin or cease to be refused, when the faults of the outbox or the state of the clock change, or
+ * when nothing was published for as long as makes a listener silent. Health is published also while the outbox cannot
+ * be read.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
   const { outbox, clock, logger, board, link, listenerRuns } = parts;
@@ -40,6 +41,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let nextMs = 0;
   let toldListener = ''; // which version of what it reported
   let toldRefusal: Health['link']['eventRefusal'] = 'none';
+  let toldClock: Health['clock'] = 'unsynchronised';
   let faults: OutboxFault[] = [];
   let faultsMs = 0; // when to look at them again
   let toldFaults: OutboxFault[] = [];
@@ -58,7 +60,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const { eventRefusal } = link.read();
       const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
       const { version: listenerVersion } = listener;
-      const news = listenerVersion !== toldListener || eventRefusal !== toldRefusal || faultsChanged || publisher !== connection;
+      const news = listenerVersion !== toldListener || eventRefusal !== toldRefusal || faultsChanged || clockChanged() || publisher !== connection;
       if (!news && now < nextMs) return;
       if (publisher === refusedBy && now < refusedMs) return;
       faults = outbox.faults();
@@ -71,6 +73,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
             toldListener = listenerVersion;
             toldRefusal = eventRefusal;
             toldFaults = health.outbox.faults;
+            toldClock = health.clock;
             worseMs = now;
             connection = publisher;
             nextMs = now + lateMs;
@@ -91,6 +94,11 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       faultsMs = now + faultsPollMs;
     }
     if (toldFaults.every((fault) => faults.includes(fault))) worseMs = now;
+  }
+
+  /** A clock that is no longer believed is told at once; one that is believed, once nobody has set it for a while. */
+  function clockChanged(): boolean {
+    return toldClock === 'synchronised' ? !clock.synchronised() : clock.synchronised() && clock.steadyMs() >= faultOverMs;
   }
 
   /** What is pending and what became of the rest; empty while the outbox cannot be read. */

@@ -109,6 +109,22 @@ test('the waiting time of an event of an earlier boot is reported only while bot
   expect(untimed.outbox).not.toHaveProperty('oldestSeconds');
 });
 
+test('a clock that is no longer believed is told at once, one that is believed again once it is steady for 30 s', async () => {
+  const clock = { right: true, steadyMs: 86_400_000 };
+  const { outbox, at } = healthCourier(openOutbox(), undefined, { synchronised: () => clock.right, steadyMs: () => clock.steadyMs });
+  outbox.writeHearing(hearingRecord());
+  expect(await at(21_000)).toMatchObject({ clock: 'synchronised' });
+  clock.right = false;
+  expect(await at(22_000)).toMatchObject({ clock: 'unsynchronised' });
+  Object.assign(clock, { right: true, steadyMs: 29_900 });
+  expect(await at(23_000)).toBeUndefined();
+  clock.right = false;
+  expect(await at(24_000)).toBeUndefined();
+  Object.assign(clock, { right: true, steadyMs: 30_000 });
+  expect(await at(55_000)).toMatchObject({ clock: 'synchronised' });
+  expect(await at(56_000)).toBeUndefined();
+});
+
 test('an outbox fault is reported within 5 s, a further one at the next look, its end after 30 s', async () => {
   const outbox = openOutbox();
   let faults: OutboxFault[] = [];
