@@ -63,7 +63,8 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   const { verdict, toneDb, spreadDb, frequencyHz, loudest, heard, sounded } = await unlessStopped(signal, findTone(config, seconds, wait, signal));
   const spread = fixed(spreadDb, 2);
   const fail = (key: MessageKey, values: Record<string, Value>) => new AudioError(t.of({ key, values }), t.of({ key: `${key}.try` as MessageKey, values }));
-  if (!sounded && heard > 0) throw fail('calibrate.silent', { seconds: heard });
+  if (heard === 0) throw fail('calibrate.brief', { seconds: stretchSeconds });
+  if (!sounded) throw fail('calibrate.silent', { seconds: heard });
   if (verdict === 'found' && heard < seconds) throw fail('calibrate.short', { heard, seconds });
   if (verdict !== 'found') throw fail(`calibrate.${verdict}`, { level: Math.round(loudest), hz: Math.round(frequencyHz), spread });
   const splAtFullScaleDb = tenth(Number(options.level) - toneDb);

@@ -120,13 +120,18 @@ test.each([
   });
 });
 
-test('`calibrate` tells a dead microphone from a calibrator that is off, with all the seconds that it listened', () => {
-  const said = (value: number) => spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '--seconds', '1', '-c', hearing(2, value)], { encoding: 'utf8' });
-  expect(said(0)).toMatchObject({
+test('`calibrate` tells a dead microphone, and a recording that is too short, from a calibrator that is off', () => {
+  const said = (seconds: number, value: number) =>
+    spawnSync(process.execPath, ['agent/main.ts', 'calibrate', '--seconds', '1', '-c', hearing(seconds, value)], { encoding: 'utf8' });
+  expect(said(2, 0)).toMatchObject({
     status: 4,
     stderr: expect.stringMatching(/^Error: no sound to measure: 2 s heard, all of it exact zeros\nTry: check the plug/),
   });
-  expect(said(3)).toMatchObject({ status: 4, stderr: expect.stringMatching(/^Error: no 1 kHz tone stood out/) });
+  expect(said(0.1, 3)).toMatchObject({
+    status: 4,
+    stderr: expect.stringMatching(/^Error: too short to measure: expected 0.25 s at least, got less\nTry: take/),
+  });
+  expect(said(2, 3)).toMatchObject({ status: 4, stderr: expect.stringMatching(/^Error: no 1 kHz tone stood out/) });
 });
 
 test('Ctrl-C ends `calibrate` with exit code 130 and leaves the configuration unchanged', async () => {
