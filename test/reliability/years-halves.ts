@@ -98,12 +98,12 @@ export function startCourier(outbox: Outbox, clock: Clock, broker: YearsBroker, 
   const topics = topicsOf(site, sensor);
   const parts = { outbox: mortal(outbox, life), clock, logger };
   const reports = [
-    { tick: openBootNote(parts.outbox, clock, logger) },
     openHealthReport(topics.health, '1.0.0', 600_000, { ...parts, board: () => ({}), link, listenerRuns: () => true }),
     openSummaries(topics.summary, parts),
   ];
   const options = { site, sensor, version: '1.0.0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs: 30 * dayMs, acknowledgeWithinMs: 10_000 };
-  const delivering = deliver(options, { ...parts, openPublisher: broker.opener(clock), random, reports, link }, life.stop.signal);
+  const noteBoot = openBootNote(parts.outbox, clock, logger);
+  const delivering = deliver(options, { ...parts, openPublisher: broker.opener(clock), random, reports, noteBoot, link }, life.stop.signal);
   void delivering
     .catch((error: unknown) => {
       if (!life.isDead) broker.wrong ??= error;
