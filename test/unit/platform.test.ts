@@ -6,7 +6,9 @@ import { expect, test } from 'vitest';
 import { privacyManifest } from '../../agent/cli/privacy/manifest.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
-import { fixedClock, recordedEvent } from '../support/samples.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { healthCourier } from '../support/health-courier.ts';
+import { fixedClock, hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 
 // docs/platform.md against the schemas and the code; that its advice suffices for a platform is not shown here
 
@@ -57,4 +59,27 @@ test('two copies of an event differ in nothing but time, clock and historical', 
   expect([first.data.historical, second.data.historical]).toEqual([false, true]);
   const { clock, historical } = first.data;
   expect({ ...second, time: first.time, data: { ...second.data, clock, historical } }).toEqual(first);
+});
+
+test('health of a new boot comes once the listener starts, or as late as docs/platform.md says', async () => {
+  const [, seconds] = /the first of a boot once the listener starts, or (\d+) s after the courier/.exec(page) ?? [];
+  const courier = healthCourier();
+  courier.outbox.writeHearing(hearingRecord({ bootId: '11111111-1111-4111-8111-111111111111' }));
+  expect(await courier.at(20_000)).toBeUndefined();
+  expect(await courier.at(20_000 + Number(seconds) * 1000 - 1000)).toBeUndefined();
+  expect((await courier.at(20_000 + Number(seconds) * 1000)).hearing.state).toBe('silent');
+});
+
+test('a lost write-ahead log shows as docs/platform.md says: the same id, a gap, counts that fall and do not count what was lost', () => {
+  const [, ...skipped] = /the loss of the write-ahead log up to (\d+),(\d+)/.exec(page) ?? [];
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-lost-')), 'outbox.db');
+  const outbox = openSqliteOutbox(path, limits, { reserve: true });
+  for (let i = 0; i < 3; i++) outbox.append(recordedEvent(i));
+  outbox.acknowledge([1]);
+  cpSync(path, `${path}-left`);
+  const left = openSqliteOutbox(`${path}-left`, limits, { repair: true });
+  expect(left.id).toBe(outbox.id);
+  expect(left.gaps(9)).toEqual([{ first: 1, last: Number(skipped.join('')), reason: 'unreadable' }]);
+  expect(outbox.fates()).toMatchObject({ stored: 3, sent: 1 });
+  expect(left.fates()).toMatchObject({ stored: 0, sent: 0, unreadable: 0 });
 });
