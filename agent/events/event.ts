@@ -51,7 +51,9 @@ export const soundEventSchema = z
         .refine(inSteps(1))
         .optional()
         .describe('LAFmax of the sound so far in dB SPL (IEC 61672-1: A-weighted, fast); only on a calibrated sensor.'),
-      scores: z.strictObject({ glass_break: score, shout: score, bang: score }),
+      scores: z
+        .strictObject({ glass_break: score, shout: score, bang: score })
+        .describe('Of the moment when `confidence` was reached, and not smoothed: that of the label may be another number.'),
       sequence: sequence.describe(
         'Counts up within one outbox. A missing number still waits on the sensor, a gap message covers it, or it was lost behind the sensor.',
       ),
@@ -59,7 +61,9 @@ export const soundEventSchema = z
       model: modelSchema,
       clock: z
         .enum(['synchronised', 'corrected', 'unsynchronised'])
-        .describe('Whether `time` can be trusted; corrected: the sound was heard before the clock was set, and `time` has been corrected since.'),
+        .describe(
+          'Whether `time` can be trusted; corrected: the sound was heard before the clock was set or while it was wrong, and `time` has been corrected since.',
+        ),
       historical: z
         .boolean()
         .describe(
@@ -97,7 +101,7 @@ export const gapSchema = z
     reason: z
       .enum(['too_old', 'too_many', 'dropped', 'unreadable'])
       .describe(
-        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: they took more space than `outbox.maxMegabytes`; dropped: the disk took no writes at that time; unreadable: lost with a damaged part of the file, in a range in which most numbers may belong to no event.',
+        'too_old: they waited longer than `outbox.maxAgeDays`; too_many: they took more space than `outbox.maxMegabytes`; dropped: the disk took no writes at that time; unreadable: lost with a damaged part of the file or with its log, in a range in which most numbers may belong to no event.',
       ),
   })
   .describe(

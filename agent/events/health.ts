@@ -44,7 +44,7 @@ export const healthSchema = z
         .describe(
           'Level exceeded for 90 % of the last five minutes, of the time since the last fault only; unweighted, relative to a full-scale sine. Absent while nothing is heard.',
         ),
-      reportedSecondsAgo: seconds.describe('Age of these figures.'),
+      reportedSecondsAgo: seconds.describe('Age of these figures; the uptime where the listener has not reported in this boot.'),
     }),
     model: modelSchema.optional(),
     outbox: z.strictObject({
@@ -65,7 +65,9 @@ export const healthSchema = z
           'Heard but never stored, because there were more than `outbox.maxEventsPerMinute`. No gap message covers them. Events that the broker refuses are kept, and `link` reports them.',
         ),
       dropped: count.optional().describe('Heard but never stored, because the disk took no writes for too long. A gap message covers them.'),
-      unreadable: count.optional().describe('Lost with a damaged part of the file. A gap message covers them.'),
+      unreadable: count
+        .optional()
+        .describe('Lost with a damaged part of the file. A gap message covers them. What a lost log of the file held is not counted, in any of these counts.'),
       faults: z.array(z.enum(outboxFaults)).max(8).describe('outbox_damaged: a damaged file was set aside within the last week of the courier’s running time.'),
     }),
     link: z
