@@ -1,7 +1,7 @@
 import type { RecordedEvent } from '../events/event.ts';
 import type { Statement } from './sqlite.ts';
 
-const mostModels = 64; // of the schema
+export const mostModels = 64; // of the schema
 const used = 'SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day';
 const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
 

@@ -1,6 +1,8 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { mostBoots } from '../../agent/outbox/boots.ts';
+import { mostModels } from '../../agent/outbox/known.ts';
 
 const paths = globSync(['*.md', '{docs,models,deploy,systemd}/**/*.md']);
 const read = (path: string) => readFileSync(path, 'utf8');
@@ -46,4 +48,16 @@ test('both impact assessments have the same numbers, settings, commands and link
       ?.filter((figure) => figure !== '`gap`') // which English calls a gap
       .toSorted();
   expect(figures('docs/dpia.fr.md')).toEqual(figures('docs/dpia.en.md'));
+});
+
+test('the impact assessments say how many boots and models stay that nothing refers to', () => {
+  expect(read('docs/dpia.en.md')).toContain(`beyond that up to ${mostBoots} starts and ${mostModels} models`);
+  expect(read('docs/dpia.fr.md')).toContain(`au-delà jusqu’à ${mostBoots} démarrages et ${mostModels} modèles`);
+});
+
+test('decision 10 names each function of libc that is bound', () => {
+  const functions = [...read('agent/lib/libc.ts').matchAll(/libc\('\w+ (\w+)\(/g)].map(([, name]) => name);
+  const decision = read('docs/decisions/0010-pings-come-from-work.md');
+  expect(functions.filter((name) => !decision.includes(`\`${name}\``))).toEqual([]);
+  expect(functions.length).toBeGreaterThan(6);
 });
