@@ -25,7 +25,8 @@ interface Aged {
 
 /**
  * Which of the next 10,000 events are too old. Successive calls go through the whole outbox, each in a few milliseconds
- * however many events there are. An untrusted wall clock ages nothing.
+ * however many events there are. An untrusted wall clock ages nothing. An event of an earlier boot is at least as
+ * old as this boot: that one was over when this began.
  */
 export function findTooOld(prepare: Prepare, { after, before }: ExpiryCursor, now: Now, maxAgeMs: number): { tooOld: number[]; next: ExpiryCursor } {
   const rows = prepare<[number, number], Aged>(
@@ -35,7 +36,9 @@ export function findTooOld(prepare: Prepare, { after, before }: ExpiryCursor, no
   const ages = rows.map((row) => ageOf(row, now));
   const last = rows.findLast((_, i) => (ages[i] ?? 0) > maxAgeMs)?.sequence ?? 0;
   const floor = Math.max(before, last);
-  const tooOld = rows.filter((row, i) => (ages[i] ?? (row.sequence < floor ? Number.POSITIVE_INFINITY : 0)) > maxAgeMs).map(({ sequence }) => sequence);
+  const tooOld = rows
+    .filter((row, i) => (ages[i] ?? (row.sequence < floor ? Number.POSITIVE_INFINITY : now.monotonicMs)) > maxAgeMs)
+    .map(({ sequence }) => sequence);
   const more = rows.length === windowRows && tooOld.length === 0;
   return { tooOld, next: { after: more ? (rows.at(-1)?.sequence ?? 0) : 0, before: floor } };
 }

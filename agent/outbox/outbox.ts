@@ -58,7 +58,7 @@ export interface Outbox {
   /**
    * Removes events older than `maxAgeMs`, at most 10,000 a call; returns how many. The age of an event of this boot is
    * known by the monotonic clock; that of an earlier boot by the wall clock, or by a later event that is itself too
-   * old. Throws where they cannot be removed.
+   * old, or by this boot once it has lasted for so long. Throws where they cannot be removed.
    */
   expire(now: Now, maxAgeMs: number): number;
   /** Notes when a boot began, once that is known, so that its events can be stamped rightly after the next boot too. */

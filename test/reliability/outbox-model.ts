@@ -64,7 +64,7 @@ export class OutboxModel {
     const known = events.map(([, event]) => this.#ageOf(event, now));
     const oldest = events.findLast((_, i) => (known[i] ?? 0) > maxAgeMs)?.[0] ?? 0;
     this.floor = Math.max(this.floor, oldest);
-    const old = events.filter(([sequence], i) => (known[i] === undefined ? sequence < this.floor : known[i] > maxAgeMs));
+    const old = events.filter(([sequence], i) => (known[i] === undefined ? sequence < this.floor || now.monotonicMs > maxAgeMs : known[i] > maxAgeMs));
     this.#expire(
       old.map(([sequence]) => sequence),
       'too_old',

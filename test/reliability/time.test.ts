@@ -62,6 +62,14 @@ describe('the age of pending events', () => {
     expect(outbox.expire({ ...now, wallMs: wallMs + day }, 30 * day), 'stamped by a hardware clock that was put right').toBe(0);
   });
 
+  test('an event of an earlier boot whose time nobody knows is too old once this boot has lasted for so long', () => {
+    outbox.append(recordedEvent(0, { bootId: earlier, clockSynchronised: false, onsetWallMs: 1000 }));
+    expect(outbox.expire({ bootId: here, monotonicMs: 30 * day }, 30 * day)).toBe(0);
+    expect(outbox.expire({ bootId: here, monotonicMs: 30 * day + 1 }, 30 * day), 'without a clock').toBe(1);
+    outbox.append(recordedEvent(1, { bootId: earlier, clockSynchronised: false, onsetWallMs: 1000 }));
+    expect(outbox.expire({ bootId: here, monotonicMs: 30 * day + 1, wallMs }, 30 * day), 'with one').toBe(1);
+  });
+
   test('expired events behind 10,000 events of unknown time are found too', () => {
     layBacklog(path, 10_005, (i) => recordedEvent(i, { bootId: earlier, clockSynchronised: i >= 10_000 }));
     const now = { bootId: here, monotonicMs: 0, wallMs: recordedEvent(10_002).onsetWallMs + 30 * day };
