@@ -32,7 +32,7 @@ export type PrivacyManifest = z.infer<typeof privacyManifestSchema>;
 export const verificationSchema = z.strictObject({
   state: z.enum(['passed', 'failed', 'incomplete']).describe('incomplete: nothing failed, and something could not be checked.'),
   time: z.iso.datetime({ precision: 3 }).describe('By the clock of the sensor, which may not have been right.'),
-  digest: digest.describe('SHA-256 of the report that it printed.'),
+  digest: digest.describe("SHA-256 of the report that it made: tocsin privacy verify --json | jq -cj 'del(.digest)' | sha256sum"),
   passed: count,
   failed: count,
   unchecked: count,

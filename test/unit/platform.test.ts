@@ -83,3 +83,8 @@ test('a lost write-ahead log shows as docs/platform.md says: the same id, a gap,
   expect(outbox.fates()).toMatchObject({ stored: 3, sent: 1 });
   expect(left.fates()).toMatchObject({ stored: 0, sent: 0, unreadable: 0 });
 });
+
+test('the schema gives the command that makes the digest of a verification, as docs/cli.md does', () => {
+  const [, command] = /SHA-256 of the report without it: `([^`]+)`/.exec(readFileSync('docs/cli.md', 'utf8')) ?? [];
+  expect(read('privacy.schema.json').properties.verification.properties.digest.description).toContain(command);
+});
