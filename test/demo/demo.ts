@@ -54,9 +54,11 @@ const code = await new Promise<number>((resolve) => agent.once('close', (exit) =
 await subscriber.endAsync();
 await broker.close();
 
-const left = readdirSync(folder).map((name) => `${name} (${statSync(join(folder, name)).size} bytes)`);
+const left = readdirSync(folder)
+  .filter((name) => name !== 'tocsin.yaml')
+  .map((name) => `${name} (${statSync(join(folder, name)).size} bytes)`);
 rmSync(folder, { recursive: true });
-say(`\n${received} events reached the subscriber. The agent wrote ${left.filter((name) => name.startsWith('outbox')).join(', ')} and nothing else:`);
+say(`\n${received} events reached the subscriber. The agent wrote ${left.join(', ')} and nothing else:`);
 say('integers and enumerated names, no column that could hold sound. The sound was overwritten in memory as it was scored,');
 say('and the folder is now removed: nothing of it is left.');
 process.exitCode = code !== 0 || received === 0 ? 1 : 0;

@@ -6,12 +6,19 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { sceneSounds } from '../demo/synthesise-scene.ts';
 
-test('the demo ends on its own, exactly the sounds of its scene arrive, and it leaves nothing behind', () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['test/demo/demo.ts'], { encoding: 'utf8', timeout: 90_000 });
+// what a listener that was changed would leave beside the outbox
+const plantedFile = `data:text/javascript,import{writeFileSync}from'node:fs';
+  const[path]=process.argv.filter((word)=>word.endsWith('tocsin.yaml'));
+  if(process.argv.includes('listen'))writeFileSync(path.replace('tocsin.yaml','sound.wav'),'RIFF')`.replace(/\n */g, '');
+
+test('the demo ends on its own, exactly the sounds of its scene arrive, it names each file left, and leaves nothing behind', () => {
+  const env = { ...process.env, NODE_OPTIONS: `--import="${plantedFile}"` };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['test/demo/demo.ts'], { encoding: 'utf8', timeout: 90_000, env });
   expect(stderr).toBe('');
   const arrived = stdout.split('\n').flatMap((line) => /^ {2}(\w+) +confidence /.exec(line)?.[1] ?? []);
   expect(arrived).toEqual(sceneSounds.map(({ label }) => label));
   expect(stdout).toContain(`${sceneSounds.length} events reached the subscriber`);
+  expect(stdout).toMatch(/outbox\.db \(\d+ bytes\).*, sound\.wav \(4 bytes\) and nothing else/);
   expect(stdout).toContain('nothing of it is left');
   expect(status).toBe(0);
 });
