@@ -42,12 +42,12 @@ describe.skipIf(without)(`the apt repository of the operator${without ? ` (left 
     });
   }
   /** The apt of a sensor that knows only the operator's key and the repository. */
-  function sensor(repository: string) {
+  function sensor(repository: string, key = 'operator') {
     const home = mkdtempSync(at('sensor-'));
     for (const folder of ['lists/partial', 'cache/archives/partial', 'parts', 'apt.conf.d']) mkdirSync(join(home, folder), { recursive: true });
     writeFileSync(join(home, 'status'), '');
     const source = readFileSync('deploy/apt/tocsin.sources', 'utf8');
-    const settled = source.replace(/^URIs: .*$/m, `URIs: file:${at(repository)}`).replace(/^Signed-By: .*$/m, `Signed-By: ${at('operator.asc')}`);
+    const settled = source.replace(/^URIs: .*$/m, `URIs: file:${at(repository)}`).replace(/^Signed-By: .*$/m, `Signed-By: ${at(`${key}.asc`)}`);
     writeFileSync(join(home, 'parts/tocsin.sources'), settled);
     cpSync('deploy/apt/52tocsin', join(home, 'apt.conf.d/52tocsin'));
     const places = {
@@ -106,6 +106,21 @@ describe.skipIf(without)(`the apt repository of the operator${without ? ` (left 
     expect(update(sensor(unsigned))).toMatchObject({ status: 100 });
     publish('old', 'operator', '1.0.0', '-1');
     expect(update(sensor('old'))).toMatchObject({ status: 100, said: expect.stringContaining('expired') });
+  });
+
+  test('a key that was extended is refused by a sensor whose copy has ended, and accepted with a new copy', () => {
+    const gpg = (...args: string[]) => execFileSync('gpg', ['--batch', '--passphrase', '', ...args], { env, encoding: 'utf8', stdio: 'pipe' });
+    const threeDaysAgo = new Date(Date.now() - 3 * 86_400_000).toISOString().slice(0, 19).replace(/[-:]/g, '');
+    gpg('--faked-system-time', threeDaysAgo, '--quick-generate-key', 'ended@example.org', 'ed25519', 'sign', '2d');
+    writeFileSync(at('ended.asc'), gpg('--armor', '--export', 'ended@example.org'));
+    expect(() => publish('ended', 'ended', '1.0.0')).toThrow('Unusable secret key');
+    const [, fingerprint = ''] = /^fpr:+(\w+):/m.exec(gpg('--with-colons', '--list-keys', 'ended@example.org')) ?? [];
+    const extend = /`(gpg --quick-set-expire KEY \w+)`/.exec(readFileSync('deploy/apt/README.md', 'utf8'))?.[1] ?? '';
+    gpg(...extend.replace('KEY', fingerprint).split(' ').slice(1));
+    writeFileSync(at('extended.asc'), gpg('--armor', '--export', 'ended@example.org'));
+    publish('ended', 'ended', '1.0.0');
+    expect(update(sensor('ended', 'ended'))).toMatchObject({ status: 100, said: expect.stringMatching(/EXPKEYSIG|not live|not signed/) });
+    expect(update(sensor('ended', 'extended'))).toMatchObject({ status: 0 });
   });
 
   const withoutFrench = existsSync('/usr/share/i18n/locales/fr_FR') ? missing('localedef') : 'needs the package locales';
