@@ -1,13 +1,15 @@
 // The Ansible role from its first application to a renewal, over SSH, on two sensors with their own systemd and a
 // broker that requires certificates: npm run fleet [-- FOLDER with tocsin_0.1.0+1_ARCH.deb and
 // tocsin_0.1.0+2_ARCH.deb]. Takes some minutes; needs root.
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
 import { openReport } from './report.ts';
 import { openTown, type SensorMachine, until } from './town.ts';
 
-const [first, second] = ['0.1.0+1', '0.1.0+2'];
+const [first, second, broken, back] = ['0.1.0+1', '0.1.0+2', '0.1.0+3', '0.1.0+4'] as const;
 const names = ['lamp-post-1', 'lamp-post-2'] as const;
 const { say, check, end } = openReport();
 const town = await openTown(names);
@@ -35,6 +37,17 @@ const credentials = (sensor: SensorMachine) => sensor.run('cd /etc/tocsin/creden
 const installed = (sensor: SensorMachine) => sensor.run('dpkg-query -W tocsin').split('\t')[1];
 const request = (name: string) => office.attempt(`cat /home/office/ansible/requests/${name}.csr`).said;
 const received = (name: string) => office.attempt(`grep -c '^tocsin/v1/old-port/${name}/' /srv/received`).said;
+
+/** The second package under a later version, with another start of the agent. */
+function repack(version: string, change: (main: string) => string): void {
+  const [folder, file] = [mkdtempSync(join(tmpdir(), 'tocsin-repack-')), (name: string) => join(town.share, `tocsin_${name}_${thisArchitecture}.deb`)];
+  execFileSync('dpkg-deb', ['-R', file(second), folder]);
+  const [control, main] = [join(folder, 'DEBIAN/control'), join(folder, 'usr/lib/tocsin/agent/main.ts')];
+  writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: ${version}`));
+  writeFileSync(main, change(readFileSync(main, 'utf8')));
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z1', '-b', folder, file(version)], { stdio: ['ignore', 'ignore', 'inherit'] });
+  rmSync(folder, { recursive: true });
+}
 
 /** Signs the request of a sensor, and puts the certificate where the role looks for it. */
 function answer(name: string, wishes: Parameters<typeof operator.sign>[1] = {}): void {
@@ -117,6 +130,27 @@ try {
   check('and both halves run', each(active), all('active active'));
   check('applied again: nothing changes', apply('-e', `tocsin_version=${second}`), nothing);
   check('a sensor that is ahead, by an update of its own, is left so', [apply(), each(installed)], [nothing, all(second)]);
+
+  const upgraded = ['-e', `tocsin_version=${second}`];
+  const left = each(pids);
+  for (const sensor of sensors) sensor.run('touch /etc/tocsin/tocsin.yaml'); // as a run leaves it that loses the link once it has written the file
+  check('what a run wrote before it broke off is put in force', failures(apply(...upgraded)), none);
+  check(
+    'by new processes',
+    each((sensor) =>
+      pids(sensor)
+        .split(' ')
+        .some((pid) => left[sensor.name]?.split(' ').includes(pid)),
+    ),
+    all(false),
+  );
+  check('applied again: nothing changes', apply(...upgraded), nothing);
+
+  repack(broken, (main) => main.replace('\n', "\nif (process.argv.includes('listen')) process.exit(70);\n"));
+  repack(back, (main) => main);
+  check('a release whose listener does not run fails', failures(apply('-e', `tocsin_version=${broken}`)), all(1));
+  check('the one before, under a higher version, is taken in its place', failures(apply('-e', `tocsin_version=${back}`)), none);
+  check('and both halves run', each(active), all('active active'));
 
   const repository = 'https://packages.city.example/tocsin';
   office.run(

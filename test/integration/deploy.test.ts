@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -86,6 +86,63 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
   test('flushes its handlers right after it writes the configuration, so that a later failure does not prevent the restart', () => {
     const written = tasksOfRole.findIndex(({ name }) => name === 'Write the configuration');
     expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
+  });
+
+  const taskOf = (name: string) => tasksOfRole.find((task) => task.name === name) as object;
+
+  test('restarts what still runs on files of before, as after a run that broke off before its handlers', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-before-'));
+    // A fake. It cannot show in what form systemctl tells the time; npm run fleet does.
+    const began = '2026-11-29 21:41:52.428357 UTC';
+    const fake = `case $1 in show) echo "Sun ${began}" ;; restart) echo "$2" >>${folder}/calls ;; esac`;
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\n${fake}\n`, { mode: 0o755 });
+    mkdirSync(join(folder, 'credentials'));
+    const task = taskOf('Restart what runs since before its configuration or certificate was written');
+    const here = parse(stringify(task).replaceAll('/etc/tocsin', folder)) as object;
+    const restarted = (later?: string) => {
+      writeFileSync(join(folder, 'calls'), '');
+      for (const name of ['tocsin.yaml', 'credentials/ca.pem', 'credentials/sensor.pem', 'credentials/next.key']) {
+        writeFileSync(join(folder, name), '');
+        const at = new Date(Date.parse(began) + (name === later ? 1000 : -1000));
+        utimesSync(join(folder, name), at, at);
+      }
+      play([{ ...here, environment: { PATH: `${folder}:${process.env.PATH}` } }], '');
+      return readFileSync(join(folder, 'calls'), 'utf8');
+    };
+    expect(restarted()).toBe('');
+    expect(restarted('tocsin.yaml')).toBe('tocsin-listener\ntocsin-courier\n');
+    for (const name of ['ca.pem', 'sensor.pem']) expect(restarted(`credentials/${name}`), name).toBe('tocsin-courier\n');
+    expect(restarted('credentials/next.key'), 'a key that waits is not in force').toBe('');
+  });
+
+  test('fails if one half does not run, which the start of the target does not tell', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-running-'));
+    const running = (...states: string[]) => {
+      // is-active ends with 0 where one of several is active (systemctl(1))
+      writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\necho '${states.join('\n')}'\n`, { mode: 0o755 });
+      const task = { ...taskOf('Do both halves run'), delay: 0, retries: 1, environment: { PATH: `${folder}:${process.env.PATH}` } };
+      return () => play([task], '', { tocsin_certificate: { stat: { exists: true } } });
+    };
+    running('active', 'active')();
+    expect(running('activating', 'active')).toThrow('failed=1');
+    expect(running('active', 'activating')).toThrow('failed=1');
+  });
+
+  test('the playbook leaves the rest of the fleet as it is where a release fails on all of the first sensors or most of them', () => {
+    const [{ roles, ...site } = { roles: [] }] = parse(readFileSync('deploy/ansible/site.yml', 'utf8')) as { roles: string[] }[];
+    expect(roles).toEqual(['tocsin']);
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-rollout-'));
+    const sensors = Array.from({ length: 30 }, (_, i) => `sensor-${i}`);
+    writeFileSync(join(folder, 'inventory.ini'), `${sensors.join('\n')}\n[all:vars]\nansible_connection=local\nansible_become=false\n`);
+    const reached = (broken: string) => {
+      const tasks = [{ 'ansible.builtin.fail': {}, when: broken }, { 'ansible.builtin.debug': { msg: 'runs' } }];
+      writeFileSync(join(folder, 'site.yml'), stringify([{ ...site, tasks }]));
+      const { stdout } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', 'site.yml'], { cwd: folder, encoding: 'utf8' });
+      return stdout.match(/^sensor-\d+ +: ok/gm)?.length;
+    };
+    expect(reached('true')).toBe(10);
+    expect(reached('inventory_hostname is match("sensor-[1-6]$")')).toBe(10);
+    expect(reached('inventory_hostname is match("sensor-[12]$")'), 'a sensor or two with a fault of their own stop nothing').toBe(30);
   });
 
   test('updates the package lists and retries if apt finds no packages, and fails if the update fails', () => {
