@@ -1,4 +1,4 @@
-// The only file that imports mqtt, and only when a connection is opened, so that the listener never loads it.
+// The only file that imports mqtt, and only when it is called, so that the listener never loads it.
 import type { IClientOptions, IConnackPacket, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
@@ -16,6 +16,15 @@ const sessionTakenOver = 142;
 
 /** mqtt.js passes options that it does not know to tls.connect. */
 type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2'; readonly connectTimeout: number };
+
+/**
+ * Loads all of mqtt.js. Call it before the courier begins: what it could not load once, it never loads again, and a
+ * courier that went on would not connect before it is started again.
+ */
+export async function loadMqtt(): Promise<void> {
+  const { connect } = await import('mqtt');
+  connect('mqtt://localhost', { manualConnect: true }); // connects nothing, but loads what each protocol needs
+}
 
 /**
  * Publishes with QoS 1. MQTT 5 by default: a broker of version 3.1.1 acknowledges what it refuses, and the event would

@@ -1,7 +1,7 @@
 // Both real processes while the kernel refuses what they need at their start: each starts, or ends with a reason and a
 // hint that fits. A library in between stands for the kernel, a card and a network disk.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { accessSync, constants, cpSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, cpSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -84,6 +84,12 @@ describe.skipIf(reason)(`a start at which the kernel refuses something${reason ?
     ['listen', 'model/model.onnx', 5],
   ] as const)('%s: %s on a block that the disk cannot read (EIO)', (half, name, code) => {
     expect(ends(half, { TOCSIN_REFUSED: at(name) })).toEqual([code, expect.stringContaining('EIO: i/o error'), failing]);
+  });
+
+  // it would never load it again, and not connect before its next start
+  test.each(['mqtt', 'lib/connect/ws', 'lib/connect/tcp'])('deliver: a part of the MQTT client, %s, that cannot be read', (part) => {
+    const file = join(realpathSync('node_modules/mqtt/build'), `${part}.js`);
+    expect(ends('deliver', { TOCSIN_REFUSED: file }).slice(0, 2)).toEqual([1, `Error: Error: EIO: i/o error, open '${file}'`]);
   });
 
   test.each(['listen', 'deliver'] as const)('%s: a disk that cannot lock is not taken for another process that runs', (half) => {

@@ -5,7 +5,7 @@ import { closedPublisher } from '../../delivery/closed-publisher.ts';
 import { deliver } from '../../delivery/deliver.ts';
 import { openHealthReport } from '../../delivery/health.ts';
 import { openLink } from '../../delivery/link.ts';
-import { mqttPublisher } from '../../delivery/mqtt-publisher.ts';
+import { loadMqtt, mqttPublisher } from '../../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../../delivery/privacy-report.ts';
 import type { Report } from '../../delivery/publisher.ts';
 import { openSummaries } from '../../delivery/summaries.ts';
@@ -35,6 +35,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const logger = openLogger('courier', config.log.level);
   const { site, sensor, mqtt } = config;
   const credentials = readCredentials(mqtt);
+  await loadMqtt();
   const lock = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
   const listenerRuns = openListenerProbe(config.outbox.path);
   const clock = systemClock();
