@@ -1,6 +1,7 @@
 /*
  * LD_PRELOAD: each open of the file $TOCSIN_REFUSED fails with EIO. With TOCSIN_WITHOUT_LOCKS each lock of a part of a
- * file fails with ENOLCK, as on a network disk without a lock service.
+ * file fails with ENOLCK, as on a network disk without a lock service. Of $TOCSIN_FORKS processes at most each may be
+ * the parent: for another there is no memory.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -9,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int refuses(const char *path) {
   const char *refused = getenv("TOCSIN_REFUSED");
@@ -43,3 +45,13 @@ OPENING(open64)
   }
 LOCKING(fcntl)
 LOCKING(fcntl64)
+
+pid_t fork(void) {
+  static int forks;
+  const char *most = getenv("TOCSIN_FORKS");
+  if (most && forks++ >= atoi(most)) {
+    errno = ENOMEM;
+    return -1;
+  }
+  return ((pid_t(*)(void))dlsym(RTLD_NEXT, "fork"))();
+}

@@ -1,6 +1,6 @@
 // Both real processes while the kernel refuses what they need at their start: each starts, or ends with a reason and a
 // hint that fits. A library in between stands for the kernel, a card and a network disk.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, cpSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -90,6 +90,23 @@ describe.skipIf(reason)(`a start at which the kernel refuses something${reason ?
   test.each(['mqtt', 'lib/connect/ws', 'lib/connect/tcp'])('deliver: a part of the MQTT client, %s, that cannot be read', (part) => {
     const file = join(realpathSync('node_modules/mqtt/build'), `${part}.js`);
     expect(ends('deliver', { TOCSIN_REFUSED: file }).slice(0, 2)).toEqual([1, `Error: Error: EIO: i/o error, open '${file}'`]);
+  });
+
+  test.each([0, 1])('run: no memory for more than %i of its processes: it says so, and none is left behind', async (forks) => {
+    const run = spawn(process.execPath, ['agent/main.ts', 'run', '-c', at('tocsin.yaml')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: environment({ TOCSIN_FORKS: String(forks) }),
+      detached: true,
+    });
+    const signal = (which: NodeJS.Signals | 0) => process.kill(-(run.pid as number), which);
+    onTestFinished(() => void (run.exitCode ?? signal('SIGKILL')));
+    let said = '';
+    run.stderr.on('data', (text) => {
+      said += text;
+    });
+    expect(await new Promise((done) => run.once('close', done))).toBe(1);
+    expect(said).toBe('Error: Expected both processes to run, got spawn ENOMEM from one\nTry: start again\n');
+    expect(() => signal(0)).toThrow('ESRCH');
   });
 
   test.each(['listen', 'deliver'] as const)('%s: a disk that cannot lock is not taken for another process that runs', (half) => {

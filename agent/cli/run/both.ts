@@ -24,8 +24,14 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
   const config = loadConfig(path);
   const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
   const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });
-  const courier = start('deliver');
-  const listener = start('listen');
+  const children: ChildProcess[] = [];
+  const stopBoth = () => children.map((child) => child.kill('SIGTERM'));
+  try {
+    for (const half of ['deliver', 'listen']) children.unshift(start(half)); // the courier is stopped last
+  } catch (cause) {
+    stopBoth(); // without memory for a process Node throws, and the first would run on alone
+    throw notBoth(messageOf(cause), 'start again', exitCodes.failure);
+  }
   const endOf = (child: ChildProcess) =>
     new Promise<End>((resolve) => {
       child.once('error', (error) => resolve({ code: exitCodes.failure, how: messageOf(error), hint: 'start again' }));
@@ -33,8 +39,7 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
         resolve({ code: code ?? (killed === 'SIGTERM' ? 0 : 1), how: `exit ${killed ?? code ?? 1}`, hint: 'read the line above' }),
       );
     });
-  const ended = [courier, listener].map(endOf);
-  const stopBoth = () => [listener, courier].map((child) => child.kill('SIGTERM'));
+  const ended = children.map(endOf);
   signal.addEventListener('abort', stopBoth, { once: true });
   const first = await Promise.race(ended);
   try {
@@ -43,7 +48,11 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
     stopBoth(); // also where the outbox cannot be opened
   }
   const bad = [first, ...(await Promise.all(ended))].find(({ code }) => code !== 0);
-  if (bad && !signal.aborted) throw new TocsinError(`Expected both processes to run, got ${bad.how} from one`, bad.hint, bad.code);
+  if (bad && !signal.aborted) throw notBoth(bad.how, bad.hint, bad.code);
+}
+
+function notBoth(how: string, hint: string, code: number): TocsinError {
+  return new TocsinError(`Expected both processes to run, got ${how} from one`, hint, code);
 }
 
 /** After a file has been played: waits until the courier has nothing more to send, at most fifteen seconds. */
