@@ -45,18 +45,18 @@ export function socketPair(receiveTimeoutMs: number, bytes: number): [number, nu
 
 /**
  * Returns a function that sends datagrams to an AF_UNIX socket, named by its path, or by '@' and a name in the abstract
- * namespace (unix(7)); undefined if no socket can be created. The function returns whether the datagram was sent; one
- * that cannot be sent at once is dropped.
+ * namespace (unix(7)). The function returns whether the datagram was sent; one that cannot be sent at once is dropped.
  */
-export function datagramsTo(path: string): ((message: string) => boolean) | undefined {
-  const descriptor: number = libc('int socket(int domain, int type, int protocol)')(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return undefined;
+export function datagramsTo(path: string): (message: string) => boolean {
+  let descriptor = -1; // until the system gives one
+  const socket = libc('int socket(int domain, int type, int protocol)');
   const sendto = libc('long sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t size)');
   const name = Buffer.from(path.replace(/^@/, '\0'));
   const address = Buffer.alloc(2 + name.length + (path.startsWith('/') ? 1 : 0));
   address.writeUInt16LE(AF_UNIX, 0);
   name.copy(address, 2);
   return (message) => {
+    if (descriptor < 0) descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const data = Buffer.from(message);
     return sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length) >= 0;
   };

@@ -15,8 +15,8 @@ const longestPath = 107; // bytes in an AF_UNIX address
 /**
  * Opens the socket and writes `read()` to every connected client, ten times a second, while there is one. Accepts no
  * input: a client that sends is dropped. So is one that does not read, as soon as the kernel's buffer for it is full;
- * at most one message for each client waits here. If the socket cannot be created, this is logged and hearing goes on
- * without it.
+ * at most one message for each client waits here. If the socket or its mode cannot be had, this is logged and hearing
+ * goes on without it.
  *
  * @param watching called when the first client comes and when the last one has gone
  */
@@ -76,8 +76,9 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
       const before = lstatSync(path, { throwIfNoEntry: false });
       if (before && !before.isSocket()) throw new Error(`${path} is no socket`);
       if (before) rmSync(path); // left by a listener that was killed
-      server.listen({ path }, () => chmodSync(path, 0o660));
+      server.listen({ path });
       own = inodeAt(path);
+      if (server.listening) chmodSync(path, 0o660);
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'no meter socket');
     }

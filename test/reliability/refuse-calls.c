@@ -1,7 +1,8 @@
 /*
- * LD_PRELOAD: each open of the file $TOCSIN_REFUSED fails with EIO. With TOCSIN_WITHOUT_LOCKS each lock of a part of a
- * file fails with ENOLCK, as on a network disk without a lock service. Of $TOCSIN_FORKS processes at most each may be
- * the parent: for another there is no memory.
+ * LD_PRELOAD: each open of the file $TOCSIN_REFUSED, and each change of its mode, fails with EIO. With
+ * TOCSIN_WITHOUT_LOCKS each lock of a part of a file fails with ENOLCK, as on a network disk without a lock service.
+ * Of $TOCSIN_FORKS processes at most each may be the parent: for another there is no memory. With
+ * TOCSIN_WITHOUT_SOCKET there is no descriptor for the first datagram socket.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,6 +11,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int refuses(const char *path) {
@@ -30,6 +33,11 @@ static int refuses(const char *path) {
   }
 OPENING(open)
 OPENING(open64)
+
+int chmod(const char *path, mode_t mode) {
+  if (refuses(path)) return -1;
+  return ((int (*)(const char *, mode_t))dlsym(RTLD_NEXT, "chmod"))(path, mode);
+}
 
 #define LOCKING(name) \
   int name(int fd, int command, ...) { \
@@ -54,4 +62,13 @@ pid_t fork(void) {
     return -1;
   }
   return ((pid_t(*)(void))dlsym(RTLD_NEXT, "fork"))();
+}
+
+int socket(int domain, int type, int protocol) {
+  static int sockets;
+  if (getenv("TOCSIN_WITHOUT_SOCKET") && (type & 15) == SOCK_DGRAM && sockets++ == 0) {
+    errno = EMFILE;
+    return -1;
+  }
+  return ((int (*)(int, int, int))dlsym(RTLD_NEXT, "socket"))(domain, type, protocol);
 }

@@ -11,6 +11,7 @@ import { missing } from '../support/broker.ts';
 import { soon } from '../support/courier.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
+import { openNotifySocket } from '../support/notify-socket.ts';
 
 const groups = '/sys/fs/cgroup/pids';
 const without = (() => {
@@ -69,8 +70,11 @@ describe.skipIf(reason)(`a start at which the kernel refuses something${reason ?
     expect(ends(half, { TOCSIN_REFUSED: '/proc/sys/kernel/random/boot_id' })).toEqual([1, boot, restart]);
   });
 
-  test('the listener hears where the kernel does not tell how much memory it has', async () => {
-    const listener = startHalf('listen', at('tocsin.yaml'), environment({ TOCSIN_REFUSED: '/proc/self/stat' }));
+  test.each([
+    ['the kernel does not tell how much memory it has', () => '/proc/self/stat'],
+    ['the disk does not set the mode of its meter socket', () => at('meter.sock')],
+  ])('the listener hears where %s', async (_, refused) => {
+    const listener = startHalf('listen', at('tocsin.yaml'), environment({ TOCSIN_REFUSED: refused() }));
     await soon(() => expect(listener.said()).toContain('"msg":"hearing"'));
     listener.child.kill('SIGTERM');
     expect(await listener.ended).toBe(0);
@@ -84,6 +88,13 @@ describe.skipIf(reason)(`a start at which the kernel refuses something${reason ?
     ['listen', 'model/model.onnx', 5],
   ] as const)('%s: %s on a block that the disk cannot read (EIO)', (half, name, code) => {
     expect(ends(half, { TOCSIN_REFUSED: at(name) })).toEqual([code, expect.stringContaining('EIO: i/o error'), failing]);
+  });
+
+  test.each(['listen', 'deliver'] as const)('%s: no descriptor for the socket to systemd at first, which would end what never gets ready', async (half) => {
+    const systemd = openNotifySocket();
+    onTestFinished(systemd.close);
+    startHalf(half, at('tocsin.yaml'), environment({ TOCSIN_WITHOUT_SOCKET: '1', NOTIFY_SOCKET: systemd.path, WATCHDOG_USEC: '30000000' }));
+    await soon(() => expect(systemd.messages.map(({ text }) => text)).toEqual(expect.arrayContaining(['READY=1', 'WATCHDOG=1'])));
   });
 
   // it would never load it again, and not connect before its next start

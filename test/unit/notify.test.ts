@@ -12,7 +12,7 @@ test('when the notify socket is full, READY and WATCHDOG are sent as soon as it 
   const said = () => socket.messages.map(({ text }) => text).filter((text) => text !== 'of another');
   // fills it synchronously: this process reads it from a timer
   const fill = () => {
-    while (others?.('of another'));
+    while (others('of another'));
   };
   fill();
   notifier.ready();
