@@ -177,16 +177,16 @@ class PatientOutbox implements Outbox {
     this.#openedMs = Number.NEGATIVE_INFINITY; // an outbox that takes no writes is opened anew once more
     this.#storeHeld(Number.POSITIVE_INFINITY);
     this.#retry(Number.POSITIVE_INFINITY);
-    if (this.#held.length > 0) this.#options.logger.error({ events: this.#held.length }, 'events held in memory are lost: the outbox cannot be written');
+    const events = this.#held.length + this.#dropped;
+    if (events > 0) this.#options.logger.error({ events }, 'events held in memory are lost: the outbox cannot be written');
     this.#inner?.close();
   }
 
   #retry(turnMs = mostTurnMs): void {
     this.#storeHeld(turnMs);
     this.#deleteArrived();
-    this.#quietly(() => {
-      if (this.#trouble.isPossible) this.#write((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })); // a write that changes nothing
-    });
+    // a write that changes nothing
+    if (this.#trouble.isPossible) this.#quietly(() => this.#write((outbox) => outbox.gapReported({ first: 0, last: 0, reason: 'dropped' })));
     this.#quietly(() => this.#ballast.lay());
   }
 

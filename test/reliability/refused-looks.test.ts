@@ -135,6 +135,18 @@ test('whichever look at an outbox in use is refused, an hour is stored once, and
 });
 
 // a made-up refusal to write stands for a file that SQLite could open for reading only
+test('a stop while the disk takes nothing says how many events are lost, with those that memory had no room for', () => {
+  const said: [object, string][] = [];
+  const logger = { ...silentLogger, error: (fields: object, message: string) => said.push([fields, message]) };
+  const refused = () => {
+    throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_WRITE' });
+  };
+  const outbox = openPatientOutbox({ path, open: refused, isDamage, logger, maxHeld: 3 });
+  for (let i = 1; i <= 5; i++) outbox.append(recordedEvent(i));
+  outbox.close();
+  expect(said.at(-1)).toEqual([{ events: 5 }, 'events held in memory are lost: the outbox cannot be written']);
+});
+
 test('an outbox that was opened for reading only is opened anew before a stop, and stores what is held', () => {
   let opened = 0;
   const once = () => {
