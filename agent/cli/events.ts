@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type DetectionRule, type Label, labels, loadModel } from '../classify/model-manifest.ts';
 import { rulesOf } from '../classify/rules.ts';
@@ -9,6 +8,7 @@ import { type Stamp, stampOfEvent } from '../delivery/stamp.ts';
 import { type SoundEvent, soundEventSchema } from '../events/event.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, OutboxError } from '../lib/errors.ts';
+import { readNamedFile } from '../lib/regular-file.ts';
 import { isUtf16 } from '../lib/utf16.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
 import { lateMs, type OutboxView, unmade } from '../outbox/view-outbox.ts';
@@ -202,7 +202,7 @@ function readEvent(path: string): SoundEvent | string {
   let text: string;
   let value: unknown;
   try {
-    const bytes = readFileSync(path);
+    const bytes = readNamedFile(path);
     if (isUtf16(bytes)) return '(file): expected text in UTF-8, got UTF-16';
     text = new TextDecoder().decode(bytes); // without a byte order mark
   } catch (error) {

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, isDenied, isUnreadable, messageOf, unreadableHint } from '../lib/errors.ts';
+import { readNamedFile } from '../lib/regular-file.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { isUtf16, utf16Refusal } from '../lib/utf16.ts';
 import { brokerAddress } from './broker-url.ts';
@@ -18,7 +19,7 @@ export const bundledModel = join(installation, 'models/street');
 export function loadConfig(path: string): Config {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = readNamedFile(path);
   } catch (cause) {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
@@ -49,7 +50,7 @@ export function loadConfig(path: string): Config {
  */
 export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   try {
-    const outbox = configSchema.shape.outbox.parse((readYaml(readFileSync(path, 'utf8'), path) as { outbox?: unknown } | null)?.outbox ?? undefined);
+    const outbox = configSchema.shape.outbox.parse((readYaml(readNamedFile(path).toString('utf8'), path) as { outbox?: unknown } | null)?.outbox ?? undefined);
     return { ...outbox, path: behindLinks(outbox.path) };
   } catch {
     return undefined;

@@ -8,6 +8,16 @@ export function isPipeOrDevice(found: Stats): boolean {
   return !found.isFile() && !found.isDirectory();
 }
 
+/**
+ * Reads what a person named, which may be a pipe that a shell has opened (`<(...)`, /dev/stdin). Throws an Error for
+ * one with a name of its own: the read would wait for somebody who writes, and not even Ctrl-C could end it.
+ */
+export function readNamedFile(path: string): Buffer {
+  const found = /^\/(?:dev|proc)\//.test(path) ? undefined : statSync(path, { throwIfNoEntry: false });
+  if (found?.isFIFO()) throw new Error('a pipe or a device');
+  return readFileSync(path);
+}
+
 /** Reads a whole file. Throws an Error for a pipe or a device. */
 export function readRegularFile(path: string): Buffer {
   const found = statSync(path, { throwIfNoEntry: false });

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { readNamedFile } from '../../lib/regular-file.ts';
 
 export const listName = 'tocsin.sha256';
 
@@ -27,7 +28,7 @@ export function listPackage(folder: string): string {
 
 /** Holds the files of a folder against a list. Throws when the list cannot be read. */
 export function checkPackage(folder: string, listPath: string): PackageState {
-  const list = readFileSync(listPath);
+  const list = readNamedFile(listPath);
   const expected = new Map(
     list
       .toString('utf8')

@@ -1,11 +1,11 @@
 // What lies on the disk: the package, the model, the outbox and the settings.
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { manifestSchema } from '../../classify/model-manifest.ts';
 import { hasCode, messageOf } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import { hasAccessList } from '../../lib/libc.ts';
-import { readRegularFile } from '../../lib/regular-file.ts';
+import { readNamedFile, readRegularFile } from '../../lib/regular-file.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { isMade, schemaOf, schemaOfRelease, schemaSql } from '../../outbox/view-outbox.ts';
 import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
@@ -120,7 +120,7 @@ const config: SensorCheck = {
     if (!existsSync(publishedManifest)) return unchecked('privacy.config.none', { path: publishedManifest });
     let published: unknown;
     try {
-      published = JSON.parse(readFileSync(publishedManifest, 'utf8'));
+      published = JSON.parse(readNamedFile(publishedManifest).toString('utf8'));
     } catch (error) {
       return fail('privacy.config.unreadable', { path: publishedManifest, reason: messageOf(error) });
     }

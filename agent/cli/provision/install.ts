@@ -3,6 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
+import { readNamedFile } from '../../lib/regular-file.ts';
 import { isUtf16, utf16Refusal } from '../../lib/utf16.ts';
 import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
@@ -144,7 +145,7 @@ function holds(path: string, text: string): boolean {
 function readText(path: string, named = true): string {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = readNamedFile(path);
   } catch (cause) {
     const otherwise = named ? 'check the path: ls shows what is there' : 'sudo tocsin provision --install sensor.pem --ca ca.pem';
     const hint = isDenied(cause) ? 'run it again with sudo' : otherwise;
