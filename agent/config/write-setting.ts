@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { isMap, isScalar, parseDocument, Scalar } from 'yaml';
-import { ConfigError, hasCode, isFull, messageOf } from '../lib/errors.ts';
+import { exitCodes, hasCode, isFull, messageOf, TocsinError } from '../lib/errors.ts';
 import { moveFile, removeFile, writeBeside } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
@@ -53,13 +53,14 @@ function writeThen(path: string, text: string, then: (beside: string, place: str
     then(beside, place);
   } catch (cause) {
     if (beside !== undefined) removeFile(beside);
-    throw new ConfigError(
+    throw new TocsinError(
       `Expected to write ${path}, got: ${messageOf(cause)}`,
       isFull(cause)
         ? 'make room there (df -h)'
         : hasCode(cause, /^EROFS$/)
           ? 'the file system is read-only: findmnt shows its options; change the file where it can be written'
           : 'run it again with sudo',
+      isFull(cause) ? exitCodes.failure : exitCodes.config,
       { cause },
     );
   }

@@ -190,6 +190,7 @@ describe('writeSetting', () => {
     writeFileSync(join(disk, 'full'), Buffer.alloc(12 * 1024));
     const refused = (tryHint: string) => expect.objectContaining({ tryHint: expect.stringContaining(tryHint) });
     expect(() => writeSetting(path, keys, 110, 'x')).toThrow(refused('make room there (df -h)'));
+    expect(run('-c', path)).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('Try: make room there (df -h)') });
     mount('-o', 'remount,ro', disk);
     expect(() => checkWritable(path)).toThrow(refused('the file system is read-only'));
     expect(readdirSync(disk)).toEqual(['full', 'tocsin.yaml']);
