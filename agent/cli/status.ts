@@ -32,7 +32,7 @@ export function addStatus(program: Command, t: Translate): void {
     .action((options: Options) => showStatus(options, t));
   addCommand(program, 'outbox', 'the file between listener and courier: size, what waits, what was lost', ['sudo tocsin outbox', 'sudo tocsin outbox --json'])
     .addOption(configOption())
-    .option('--json', 'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable')
+    .option('--json', 'one JSON object: path, bytes, maxBytes, pending, oldest, oldestClock, stored, sent, expired, refused, dropped, unreadable')
     .action((options: Options) => showOutbox(options, t));
 }
 
@@ -79,9 +79,10 @@ function showOutbox(options: Options, t: Translate): void {
   const { path, maxMegabytes } = config.outbox;
   const state = lookInto(path);
   const clock = clockBeside(state);
-  const oldest = state.oldest && new Date(stampOfEvent(state.oldest, clock).ms).toISOString();
   if (options.json) {
-    printJson({ path, bytes: state.bytes, maxBytes: maxMegabytes * 1e6, pending: state.pending, oldest: oldest ?? null, ...state.fates });
+    const { ms, quality } = (state.oldest && stampOfEvent(state.oldest, clock)) ?? {};
+    const oldest = { oldest: ms === undefined ? null : new Date(ms).toISOString(), oldestClock: quality ?? null };
+    printJson({ path, bytes: state.bytes, maxBytes: maxMegabytes * 1e6, pending: state.pending, ...oldest, ...state.fates });
     return;
   }
   const full = state.bytes > maxMegabytes * 0.5e6;

@@ -91,7 +91,7 @@ complete -c tocsin -n '__tocsin_at "status"' -l json -d 'one JSON object: site, 
 complete -c tocsin -n '__tocsin_at "status"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "status"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "outbox"' -s c -l config -r -F -d 'configuration file'
-complete -c tocsin -n '__tocsin_at "outbox"' -l json -d 'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable'
+complete -c tocsin -n '__tocsin_at "outbox"' -l json -d 'one JSON object: path, bytes, maxBytes, pending, oldest, oldestClock, stored, sent, expired, refused, dropped, unreadable'
 complete -c tocsin -n '__tocsin_at "outbox"' -l lang -x -a 'en fr' -d 'language: en or fr (default: by locale)'
 complete -c tocsin -n '__tocsin_at "outbox"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at "events"' -a 'explain' -d 'why an event fired: scores against thresholds, level, gate'

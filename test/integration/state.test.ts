@@ -39,10 +39,13 @@ describe('commands that show the state of a sensor', () => {
     expect(shown('outbox')).toMatch(new RegExp(`waiting 1, the oldest for ${atLeast.source}`));
     expect(shown('events')).toMatch(new RegExp(`#1 01-01 00:01:40 ${atLeast.source} breaking glass`));
     expect(shown('events', 'explain', '1')).toMatch(new RegExp(`1970-01-01 00:01:40 UTC, clock not set then; ${atLeast.source} ago`));
+    expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: '1970-01-01T00:01:40.000Z', oldestClock: 'unsynchronised' });
     outbox.noteBoot(earlier, Date.UTC(2026, 10, 20, 10) - 100_000);
     expect(shown('events')).toContain('#1 11-20 10:00:00 ');
     expect(shown('events', 'explain', '1')).toContain('2026-11-20 10:00:00 UTC, clock right;');
-    expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: '2026-11-20T10:00:00.000Z' });
+    expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: '2026-11-20T10:00:00.000Z', oldestClock: 'corrected' });
+    outbox.acknowledge([1]);
+    expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: null, oldestClock: null });
     outbox.close();
   });
 

@@ -60,8 +60,8 @@ export const frenchHelp: Record<string, string> = {
   'one JSON object: site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo once the listener ran in this boot':
     'un objet JSON : site, sensor, outbox, pending, stored, sent, expired, refused, dropped, unreadable, listener, courier, broker, eventsRefused, eventRefusal, clockSynchronised, ownThresholds ; hearing, fault, suspicion, listenedSeconds, elapsedSeconds, toldSecondsAgo une fois que l’écouteur a tourné depuis ce démarrage',
   'the file between listener and courier: size, what waits, what was lost': 'le fichier entre écouteur et courrier : taille, attente, pertes',
-  'one JSON object: path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable':
-    'un objet JSON : path, bytes, maxBytes, pending, oldest, stored, sent, expired, refused, dropped, unreadable',
+  'one JSON object: path, bytes, maxBytes, pending, oldest, oldestClock, stored, sent, expired, refused, dropped, unreadable':
+    'un objet JSON : path, bytes, maxBytes, pending, oldest, oldestClock, stored, sent, expired, refused, dropped, unreadable',
   'go on and show each event as it is stored': 'continuer et montrer chaque événement dès qu’il est gardé',
   'why an event fired: scores against thresholds, level, gate': 'pourquoi un événement s’est déclenché : scores et seuils, niveau, déclenchement',
   'number of an event that waits, its id, or a file with a published event': 'numéro d’un événement en attente, son id, ou un fichier avec un événement publié',
