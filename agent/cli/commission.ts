@@ -43,7 +43,7 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
     .addOption(configOption())
     .option('--out <folder>', 'where to create the folder of the report', namedFile, '.')
     .option('--speaker [device]', 'play the test sound through aplay instead of asking for it', namedDevice)
-    .addOption(new Option('--no-microphone', 'leave the microphone out: the report is incomplete').conflicts('speaker'))
+    .addOption(new Option('--no-microphone', 'leave the microphone out: the report is incomplete').conflicts(['speaker', 'seconds']))
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 60)
     .option('--one-way', 'do not wait for the event to come back')
     .option('--json', 'the report as one JSON object')

@@ -42,7 +42,11 @@ export function addSelftest(program: Command, signal: AbortSignal, t: Translate)
     .option('--one-way', 'do not wait for the event to come back')
     .option('--seconds <count>', 'how long to wait for a sound', wholeNumber(1, 3600), 30)
     .option('--json', 'one JSON object: ok, brokeAt, reason, try, label, confidence, latencyMs')
-    .action((options: Options) => selftest(options, signal, t));
+    .action((options: Options, command: Command) => {
+      if (command.getOptionValueSource('seconds') === 'cli' && !options.ask && !options.speaker)
+        throw new TocsinError('Expected --seconds with --ask or --speaker, got --seconds alone', 'sudo tocsin selftest --ask --seconds 60', exitCodes.usage);
+      return selftest(options, signal, t);
+    });
 }
 
 async function selftest(options: Options, signal: AbortSignal, t: Translate): Promise<void> {

@@ -10,11 +10,20 @@ test.each([
   ['calibrate thresholds --budget 2/week --measure', `'thresholds', '--measure'`, 'calibrate thresholds'],
   ['events explain 1 --follow', `'explain', '-f, --follow'`, 'events explain'],
   ['events -n 3 explain 1', `'explain', '-n, --limit <count>'`, 'events explain'],
+  ['commission --no-microphone --seconds 9', `'--no-microphone', '--seconds <count>'`, 'commission'],
   ['evaluate /nonexistent --json --out page.html', `'--out <file>', '--json'`, 'evaluate'],
 ])('an option without effect in this call is refused: tocsin %s', (call, what, command) => {
   const { status, stdout, stderr } = tocsin(call);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   expect(stderr).toContain(`these options cannot be used together: ${what}\nTry: tocsin ${command} --help`);
+});
+
+test('`selftest` without a microphone refuses --seconds, the time in which a sound must come', () => {
+  for (const more of ['', ' --one-way', ' --json']) {
+    const { status, stdout, stderr } = tocsin(`selftest --seconds 9${more}`);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toBe('Error: Expected --seconds with --ask or --speaker, got --seconds alone\nTry: sudo tocsin selftest --ask --seconds 60\n');
+  }
 });
 
 test.each([

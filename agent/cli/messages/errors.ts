@@ -265,6 +265,8 @@ export const frenchErrors: Record<string, string> = {
   'tocsin model --help': 'tocsin model --help',
   'tocsin {1} {2} --help': 'tocsin {1} {2} --help',
   'Expected --ca with --install, got --ca alone': 'Attendu --ca avec --install, obtenu --ca seul',
+  'sudo tocsin selftest --ask --seconds 60': 'sudo tocsin selftest --ask --seconds 60',
+  'Expected --seconds with --ask or --speaker, got --seconds alone': 'Attendu --seconds avec --ask ou --speaker, obtenu --seconds seul',
   'Expected an EC or RSA key at {1}, got {2}': 'Attendu une clé EC ou RSA à {1}, obtenu {2}',
   'openssl dgst could not check its signatures; use an EC key': 'openssl dgst ne saurait vérifier ses signatures ; prenez une clé EC',
   'Expected the private key of this sensor at {1}, got: {2}': 'Attendu la clé privée de ce capteur à {1}, obtenu : {2}',
