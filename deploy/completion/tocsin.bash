@@ -10,8 +10,7 @@ _tocsin() {
   fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${at:+$at }${COMP_WORDS[i]}" in
-    help) at=help ;;
-    'provision' | 'doctor' | 'meter' | 'selftest' | 'calibrate' | 'calibrate thresholds' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'devices' | 'config' | 'config check' | 'config show' | 'config example' | 'model' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
+    help | help\ * | 'provision' | 'doctor' | 'meter' | 'selftest' | 'calibrate' | 'calibrate thresholds' | 'commission' | 'status' | 'outbox' | 'events' | 'events explain' | 'devices' | 'config' | 'config check' | 'config show' | 'config example' | 'model' | 'privacy' | 'privacy verify' | 'privacy manifest' | 'privacy list' | 'run' | 'listen' | 'deliver' | 'replay' | 'evaluate' | 'bench' | 'completion' | 'man' | 'field-card') at="${at:+$at }${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at:$prev" in
@@ -97,7 +96,11 @@ _tocsin() {
     'field-card:--lang') _tocsin_words 'en fr'; return ;;
   esac
   case "$at" in
-    help) words='provision doctor meter selftest calibrate commission status outbox events devices config model privacy run listen deliver replay evaluate bench completion man field-card' ;;
+    'help') words='provision doctor meter selftest calibrate commission status outbox events devices config model privacy run listen deliver replay evaluate bench completion man field-card' ;;
+    'help calibrate') words='thresholds' ;;
+    'help events') words='explain' ;;
+    'help config') words='check show example' ;;
+    'help privacy') words='verify manifest list' ;;
     '') options='-V --version --lang -h --help' words='provision doctor meter selftest calibrate commission status outbox events devices config model privacy run listen deliver replay evaluate bench completion man field-card help' ;;
     'provision') options='-c --config --install --ca --renew --discard --json --lang -h --help' words='' ;;
     'doctor') options='-c --config --json --lang -h --help' words='' ;;

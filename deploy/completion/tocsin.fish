@@ -3,7 +3,7 @@ function __tocsin_at --argument-names wanted
     set -l at ''
     for word in (commandline -opc)[2..-1]
         set -l longer (string trim -- "$at $word")
-        contains -- $longer help 'provision' 'doctor' 'meter' 'selftest' 'calibrate' 'calibrate thresholds' 'commission' 'status' 'outbox' 'events' 'events explain' 'devices' 'config' 'config check' 'config show' 'config example' 'model' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'run' 'listen' 'deliver' 'replay' 'evaluate' 'bench' 'completion' 'man' 'field-card'
+        string match -q -- 'help *' $longer; or contains -- $longer help 'provision' 'doctor' 'meter' 'selftest' 'calibrate' 'calibrate thresholds' 'commission' 'status' 'outbox' 'events' 'events explain' 'devices' 'config' 'config check' 'config show' 'config example' 'model' 'privacy' 'privacy verify' 'privacy manifest' 'privacy list' 'run' 'listen' 'deliver' 'replay' 'evaluate' 'bench' 'completion' 'man' 'field-card'
         and set at $longer
     end
     test "$at" = "$wanted"
@@ -190,3 +190,7 @@ complete -c tocsin -n '__tocsin_at "field-card"' -l lang -x -a 'en fr' -d 'langu
 complete -c tocsin -n '__tocsin_at "field-card"' -s h -l help -d 'display help for command'
 complete -c tocsin -n '__tocsin_at ""' -a help
 complete -c tocsin -n '__tocsin_at "help"' -a 'provision doctor meter selftest calibrate commission status outbox events devices config model privacy run listen deliver replay evaluate bench completion man field-card'
+complete -c tocsin -n '__tocsin_at "help calibrate"' -a 'thresholds'
+complete -c tocsin -n '__tocsin_at "help events"' -a 'explain'
+complete -c tocsin -n '__tocsin_at "help config"' -a 'check show example'
+complete -c tocsin -n '__tocsin_at "help privacy"' -a 'verify manifest list'

@@ -1,4 +1,4 @@
-import { type CommandShape, everyCommand, type OptionShape } from './command-tree.ts';
+import { type CommandShape, everyCommand, helpTopics, type OptionShape } from './command-tree.ts';
 
 /**
  * Completion for bash 4 and newer, with or without the bash-completion package. Everything is in the script: a Node
@@ -28,6 +28,7 @@ export function bashCompletion(root: CommandShape): string {
     const files = command.arguments.find(({ kind }) => kind !== 'text');
     return `    ${quoted(name(command))}) options=${quoted(options.join(' '))} words=${quoted(next.join(' '))}${files ? ` files=${files.kind}` : ''} ;;`;
   });
+  const helps = helpTopics(root).map(({ words, below }) => `    ${quoted(`help ${words}`.trim())}) words=${quoted(below.join(' '))} ;;`);
   return `# bash completion for tocsin; made by: tocsin completion bash
 _tocsin() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} at='' i options='' words='' files=''
@@ -40,15 +41,14 @@ _tocsin() {
   fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "\${at:+$at }\${COMP_WORDS[i]}" in
-    help) at=help ;;
-    ${known.join(' | ')}) at="\${at:+$at }\${COMP_WORDS[i]}" ;;
+    help | help\\ * | ${known.join(' | ')}) at="\${at:+$at }\${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at:$prev" in
 ${values.join('\n')}
   esac
   case "$at" in
-    help) words=${quoted(root.commands.map(({ words: [first] }) => first).join(' '))} ;;
+${helps.join('\n')}
 ${words.join('\n')}
   esac
   if [[ $cur == -* ]]; then

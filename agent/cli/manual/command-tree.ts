@@ -55,6 +55,12 @@ export function everyCommand(root: CommandShape): CommandShape[] {
   return [root, ...root.commands.flatMap(everyCommand)];
 }
 
+/** What may follow `help` and the words of a command that has others below it. */
+export function helpTopics(root: CommandShape): { words: string; below: string[] }[] {
+  const groups = everyCommand(root).filter(({ commands }) => commands.length > 0);
+  return groups.map(({ words, commands }) => ({ words: words.join(' '), below: commands.map((child) => child.words.at(-1) as string) }));
+}
+
 /** Throws when there is no such command: what names one here would otherwise outlive it. */
 export function commandAt(root: CommandShape, words: string): CommandShape {
   const found = everyCommand(root).find((command) => command.words.join(' ') === words);

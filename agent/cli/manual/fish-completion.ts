@@ -1,4 +1,4 @@
-import { type CommandShape, everyCommand } from './command-tree.ts';
+import { type CommandShape, everyCommand, helpTopics } from './command-tree.ts';
 
 /** Completion for fish 3 and newer. */
 export function fishCompletion(root: CommandShape): string {
@@ -21,13 +21,13 @@ export function fishCompletion(root: CommandShape): string {
       return kind === 'file' ? [`${when(path(command))} -F`] : [];
     }),
   ]);
-  const first = root.commands.map(({ words }) => words[0]).join(' ');
+  const helps = helpTopics(root).map(({ words, below }) => `${when(`help ${words}`.trim())} -a ${quoted(below.join(' '))}`);
   return `# fish completion for tocsin; made by: tocsin completion fish
 function __tocsin_at --argument-names wanted
     set -l at ''
     for word in (commandline -opc)[2..-1]
         set -l longer (string trim -- "$at $word")
-        contains -- $longer help ${commands
+        string match -q -- 'help *' $longer; or contains -- $longer help ${commands
           .slice(1)
           .map((command) => quoted(path(command)))
           .join(' ')}
@@ -38,6 +38,6 @@ end
 complete -c tocsin -f
 ${lines.join('\n')}
 ${when('')} -a help
-${when('help')} -a ${quoted(first)}
+${helps.join('\n')}
 `;
 }

@@ -1,4 +1,4 @@
-import { type ArgumentShape, type CommandShape, everyCommand, type OptionShape } from './command-tree.ts';
+import { type ArgumentShape, type CommandShape, everyCommand, helpTopics, type OptionShape } from './command-tree.ts';
 
 /**
  * Completion for zsh: a function for each command, in the form that its completion system wants for a #compdef file.
@@ -45,11 +45,23 @@ function group(command: CommandShape): string {
   command) _describe -t commands command commands ;;
   rest)
     case $words[1] in
-    ${command.commands.map((child) => `${last(child)}) ${functionOf(child)} ;;`).join('\n    ')}${isRoot ? '\n    help) _describe -t commands command commands ;;' : ''}
+    ${command.commands.map((child) => `${last(child)}) ${functionOf(child)} ;;`).join('\n    ')}${isRoot ? helpCase(command) : ''}
     esac
     ;;
   esac
 }`;
+}
+
+function helpCase(root: CommandShape): string {
+  const cases = helpTopics(root).map(
+    ({ words, below }) => `'${words}') ${words ? `compadd - ${below.join(' ')}` : '_describe -t commands command commands'} ;;`,
+  );
+  return `
+    help)
+      case "\${words[2,CURRENT-1]}" in
+      ${cases.join('\n      ')}
+      esac
+      ;;`;
 }
 
 function optionSpecs({ short, long, description, value }: OptionShape): string[] {
