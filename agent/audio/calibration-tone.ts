@@ -13,22 +13,12 @@ export interface ToneReading {
 const nominalHz = 1000;
 
 /**
- * Reads one stretch (0.25 s is enough). The frequency is the mean phase advance over stretches of 10 ms against a 1 kHz
- * reference, unambiguous to 50 Hz either way. The level is the amplitude at that frequency.
+ * Reads one stretch (0.25 s is enough). The phase advance over parts of 1 ms finds a tone from 500 to 1500 Hz, and that
+ * over parts of 10 ms its exact frequency: so a tone at a wrong rate is named too (1088 Hz for 44.1 kHz taken as 48).
+ * The level is the amplitude at that frequency.
  */
 export function readTone(samples: Float32Array, sampleRate: number): ToneReading {
-  const hop = Math.round(sampleRate / 100);
-  let [re, im] = [0, 0];
-  let before: readonly [number, number] | undefined;
-  for (let start = 0; start + hop <= samples.length; start += hop) {
-    const now = phasor(samples, start, hop, nominalHz, sampleRate);
-    if (before) {
-      re += now[0] * before[0] + now[1] * before[1];
-      im += now[1] * before[0] - now[0] * before[1];
-    }
-    before = now;
-  }
-  const frequencyHz = nominalHz + (Math.atan2(im, re) / (2 * Math.PI)) * (sampleRate / hop);
+  const frequencyHz = frequencyNear(frequencyNear(nominalHz, samples, sampleRate, 0.001), samples, sampleRate, 0.01);
   const cycle = sampleRate / frequencyHz;
   const length = Math.floor(Math.floor(samples.length / cycle) * cycle);
   const amplitude = (2 * Math.hypot(...phasor(samples, 0, length, frequencyHz, sampleRate))) / length;
@@ -42,6 +32,22 @@ export function readTone(samples: Float32Array, sampleRate: number): ToneReading
   const tone = (amplitude * amplitude) / 2;
   const rest = Math.max(1e-12, squares / length - (sum / length) ** 2 - tone);
   return { frequencyHz, toneDb: 20 * Math.log10(amplitude + 1e-6), purityDb: 10 * Math.log10(tone / rest + 1e-12), clipped: peak >= 0.999 };
+}
+
+/** By the mean phase advance from part to part against a reference: unambiguous to half a turn a part either way. */
+function frequencyNear(hz: number, samples: Float32Array, sampleRate: number, partSeconds: number): number {
+  const hop = Math.round(sampleRate * partSeconds);
+  let [re, im] = [0, 0];
+  let before: readonly [number, number] | undefined;
+  for (let start = 0; start + hop <= samples.length; start += hop) {
+    const now = phasor(samples, start, hop, hz, sampleRate);
+    if (before) {
+      re += now[0] * before[0] + now[1] * before[1];
+      im += now[1] * before[0] - now[0] * before[1];
+    }
+    before = now;
+  }
+  return hz + (Math.atan2(im, re) / (2 * Math.PI)) * (sampleRate / hop);
 }
 
 /** The sum of samples times exp(-i 2 pi f t), where t counts from the first element of `samples`. */

@@ -27,6 +27,9 @@ test.each([
   [985.3, 0.02],
   [1017.2, 0.5],
   [1040, 0.3],
+  [700, 0.1],
+  [918.75, 0.1], // 48 kHz taken as 44.1
+  [1088.4, 0.02], // 44.1 kHz taken as 48
 ])('readTone measures a tone of %f Hz at amplitude %f', (hz, amplitude) => {
   const { frequencyHz, toneDb, purityDb } = readTone(
     tone(0.25, () => amplitude, hz, 0.0005, 0.01),
@@ -86,6 +89,7 @@ describe('the calibrate command', () => {
   test.each([
     ['silence', tone(2, () => 0), /no 1 kHz tone/],
     ['another tone', tone(2, () => 0.1, 1030), /of 1030 Hz/],
+    ['a wrong rate', tone(2, () => 0.1, 1088.4), /of 1088 Hz: .*\nTry: .*microphone.sampleRateHz/],
     ['a loose cavity', tone(2, (at) => 0.1 + 0.02 * at), /wanders by/],
     ['clipping', tone(2, () => 1.05), /clipped/],
   ])('stores nothing and names the reason: %s', (name, samples, message) => {

@@ -25,7 +25,10 @@ export const calibrate = {
   },
   'calibrate.stored.not': { en: 'not stored (--dry-run)', fr: 'non écrit (--dry-run)' },
   'calibrate.none': { en: 'no 1 kHz tone stood out; the loudest moment had {level} dBFS', fr: 'aucun son de 1 kHz ne ressort ; maximum {level} dBFS' },
-  'calibrate.none.try': { en: 'switch the calibrator on, press it on tight, try again', fr: 'allumez le calibreur, serrez-le bien, recommencez' },
+  'calibrate.none.try': {
+    en: 'switch the calibrator on, press it on tight, try again; if it was on, sudo tocsin doctor looks at the microphone and its rate',
+    fr: 'allumez le calibreur, serrez-le bien, recommencez ; s’il l’était, sudo tocsin doctor examine le microphone et sa fréquence d’échantillonnage',
+  },
   'calibrate.frequency': { en: 'a tone, but of {hz} Hz: expected 1000 Hz within 20', fr: 'un son, mais de {hz} Hz : attendu 1000 Hz à 20 près' },
   'calibrate.frequency.try': {
     en: 'use a 1 kHz calibrator; is microphone.sampleRateHz what the device gives?',
