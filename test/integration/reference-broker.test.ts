@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
@@ -144,6 +145,26 @@ describe.skipIf(without)(`mosquitto with the configuration of deploy/mosquitto${
     await broker.takeUpRevocations();
     await expect(join(stolen)).rejects.toThrow();
     await join(lamp12);
+  });
+
+  test.skipIf(missing('mosquitto_pub'))('the commands of the README clear what is retained of a sensor that is gone, and of no other', async () => {
+    const [gone, other] = [await join(broker.operator.issue('lamp-15')), await join(broker.operator.issue('lamp-16'))];
+    const retained = ['status', 'health', 'privacy'] as const;
+    for (const name of retained) {
+      await publish(gone, topicsOf('old-port', 'lamp-15')[name], true);
+      await publish(other, topicsOf('old-port', 'lamp-16')[name], true);
+    }
+    const last = { by: other, topic: selftest('lamp-16') };
+    const kept = async (sensor: string) => heardBy(await join(platform), `tocsin/v1/old-port/${sensor}/#`, async () => undefined, last);
+    const all = (sensor: string) => retained.map((name) => topicsOf('old-port', sensor)[name]).toSorted();
+    expect((await kept('lamp-15')).toSorted()).toEqual(all('lamp-15'));
+    const { cert, key } = broker.operator.issue('lamp-15');
+    const here = { 'broker.example.org -p 8883': `127.0.0.1 -p ${new URL(broker.url).port}`, 'ca.pem': broker.operator.ca, 'gone.pem': cert, 'gone.key': key };
+    const [loop = ''] = /^for topic in[\s\S]*?^done$/m.exec(readFileSync('deploy/mosquitto/README.md', 'utf8')) ?? [];
+    const commands = Object.entries(here).reduce((text, [from, to]) => text.replace(from, to), loop);
+    execFileSync('bash', ['-euc', `site=old-port sensor=lamp-15\n${commands}`]);
+    expect(await kept('lamp-15')).toEqual([]);
+    expect((await kept('lamp-16')).toSorted()).toEqual(all('lamp-16'));
   });
 
   test('the ACL grants exactly the topics of the agent', () => {
