@@ -158,8 +158,9 @@ describe.each([
       view.close();
       return found;
     };
-    hours(2);
+    hours(1);
     hours(1, { utcDay: 20_500 });
+    hours(1, { utcDay: 20_501 });
     expect(days()).toEqual([
       {
         day: 1,
@@ -167,7 +168,7 @@ describe.each([
         operatingPoint: 'balanced',
         recognition: 7,
         firstUtcDay: 20_500,
-        lastUtcDay: 20_500,
+        lastUtcDay: 20_501,
         seconds: 10_800,
         counts: [
           { label: 'glass_break', step: 20, events: 6 },
@@ -176,9 +177,10 @@ describe.each([
       },
     ]);
     hours(22);
-    expect(days().map(({ day, seconds }) => [day, seconds])).toEqual([
-      [2, 3600],
-      [1, 86_400],
+    // hours without a date leave the dates of their day
+    expect(days().map(({ day, seconds, firstUtcDay, lastUtcDay }) => [day, seconds, firstUtcDay, lastUtcDay])).toEqual([
+      [2, 3600, undefined, undefined],
+      [1, 86_400, 20_500, 20_501],
     ]);
     hours(1, { operatingPoint: 'strict' });
     hours(1, { model: { name: 'street', version: '0.2.0' } });

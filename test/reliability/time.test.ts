@@ -250,6 +250,8 @@ describe.skipIf(without)(`real processes with a shifted clock${without ? ` (left
       board.synchronise();
       const file = config({ url: `mqtt://127.0.0.1:${port}` });
       const heardMs = [await hear(board, file)];
+      const believed = () => JSON.parse(board.run('status', '-c', file, '--json').stdout).clockSynchronised;
+      expect(believed()).toBe(true);
       const began = look((outbox) => outbox.bootBegan(boots[0]));
       const deliver = () => start(board, 'deliver', '-c', file);
       const courier = restarted === 'listener' ? deliver() : undefined;
@@ -269,6 +271,7 @@ describe.skipIf(without)(`real processes with a shifted clock${without ? ` (left
       expect(seen.messages.filter((m) => m.topic.endsWith('/health')).map((m) => JSON.parse(m.text).clock)).not.toContain('synchronised');
       expect(look((outbox) => outbox.bootBegan(boots[0]))).toBe(began);
       expect(board.run('status', '-c', file).stdout).toMatch(/^! clock/m);
+      expect(believed()).toBe(false);
     },
   );
 

@@ -48,6 +48,12 @@ test('files are short and have no default exports or enums; comments fit 120 col
   }
 });
 
+test('the agent reckons dates and hours in UTC alone, whatever the time zone of the board', () => {
+  const local =
+    /\.(?:get|set)(?:FullYear|Month|Date|Day|Hours|Minutes|Seconds)\(|getTimezoneOffset|toLocale(?:Date|Time)?String|\.to(?:Date|Time)String|DateTimeFormat/;
+  expect(files.filter(({ text }) => local.test(text)).map(({ path }) => path)).toEqual([]);
+});
+
 /**
  * The files that a start of these files loads: their static imports and dynamic imports, recursively. Left out is what
  * only the call of another command imports.

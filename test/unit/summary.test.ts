@@ -32,7 +32,7 @@ test('summaries cover full UTC hours; the first one is shorter, and nothing is c
   expect((hours[0]?.listenedSeconds ?? 0) + (hours[1]?.listenedSeconds ?? 0)).toBe(6000);
 });
 
-test('listened seconds never exceed the hour, even if a pause from before the hour is counted later', () => {
+test('listened seconds never exceed the hour nor fall below 0, even if a pause from before the hour is counted or taken back later', () => {
   const { hours, meter, time } = metered(Date.UTC(2026, 10, 20, 12, 59, 30));
   const pass = (seconds: number, listened: number) => {
     time.wallMs += seconds * 1000;
@@ -43,9 +43,12 @@ test('listened seconds never exceed the hour, even if a pause from before the ho
   pass(4, 26);
   pass(3, 33);
   meter.close();
+  pass(3, 30);
+  meter.close();
   expect(hours.map(({ elapsedSeconds, listenedSeconds }) => [elapsedSeconds, listenedSeconds])).toEqual([
     [30, 26],
     [3, 3],
+    [3, 0],
   ]);
 });
 
