@@ -112,6 +112,22 @@ describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left
     expect(failing(await halves.verify())).toEqual(['listener.calls']);
   });
 
+  test('finds a socket whose name holds line breaks, and goes on in the table where the name of another seems to end', async () => {
+    await program(halves.at('broken'));
+    const called = `${halves.at('broken')}\n0000000000000000: 00000002 00000000 00010000 0001 01 1 asked\n`;
+    const script = "process.title = 'snapserver'; require('net').createServer().listen(process.argv[1], () => console.log())";
+    const server = spawn(halves.node, ['-e', script, called], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void server.kill('SIGKILL'));
+    await new Promise((listening) => server.stdout.once('data', listening));
+    chmodSync(called, 0o600);
+    expect(failing(await halves.verify())).toEqual([]);
+    chownSync(called, 0, gid);
+    chmodSync(called, 0o660);
+    const report = await halves.verify();
+    expect(failing(report)).toEqual(['listener.calls', 'courier.hearing']);
+    expect(findingOf(report, 'listener.calls')?.found).toContain('0001 01 1 asked');
+  });
+
   test('finds sockets that are closed by mode and opened by an access list', async () => {
     const called = await program(halves.at('asked.sock'));
     expect(failing(await halves.verify())).toEqual([]);

@@ -255,9 +255,9 @@ describe.skipIf(without)(`privacy verify with running processes${without ? ` (le
     expect(JSON.parse(readFileSync(record, 'utf8')).failed).toBe(failed);
   });
 
-  test('a local socket with a space in its path, and one in another network namespace, are found', async () => {
+  test('local sockets with a space and with line breaks in their path, and one in another network namespace, are found', async () => {
     const script = "require('net').createServer().listen(process.argv[1], () => console.log())";
-    for (const [path, ...around] of [['/run/tocsin test'], ['/run/tocsin-away', 'unshare', '--net']] as [string, ...string[]][]) {
+    for (const [path, ...around] of [['/run/tocsin test'], ['/run/tocsin\nbroken\n'], ['/run/tocsin-away', 'unshare', '--net']] as [string, ...string[]][]) {
       const server = spawn([...around, halves.node][0] as string, [...[...around, halves.node].slice(1), '-e', script, path], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });

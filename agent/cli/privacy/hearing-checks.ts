@@ -6,7 +6,7 @@ import { interfacesOf } from './network-checks.ts';
 import { allProcesses, argumentsOf, familyOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
 import { isCapture } from './process-checks.ts';
 import { reachOf } from './reach.ts';
-import { type Socket, socketsOf } from './sockets.ts';
+import { pathsOf, type Socket, socketsOf } from './sockets.ts';
 
 /** Sound servers by their kernel process names, because a server may release a device that nobody uses. */
 const soundServers = /^(pulseaudio|pipewire(-pulse)?|wireplumber|jackd|jackdbus|sndiod|nasd|esd|roard|snapserver)$/;
@@ -30,7 +30,8 @@ const hearing: HalfCheck = {
     const recording = hears.filter((one) => holds(one, isCaptureDevice) && !isOfListener(one, installation, pid));
     if (recording.length > 0) return fail('privacy.hearing.recording', { what: listed(recording.map((one) => `${nameOf(one)} [${one}]`)) });
     const may = reachOf(pid);
-    const isReachable = ({ pid: server, path }: Socket) => (path?.startsWith('/') ? may(path) : unlessGone(() => namespaceOf(server), '') === namespaceOf(pid));
+    const isReachable = (socket: Socket) =>
+      socket.path?.startsWith('/') ? pathsOf(socket).some(may) : unlessGone(() => namespaceOf(socket.pid), '') === namespaceOf(pid);
     const reachable = hears.flatMap((one) =>
       waitingOf(one)
         .filter(isReachable)

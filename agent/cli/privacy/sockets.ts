@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { hasCode } from '../../lib/errors.ts';
 import { protocolOf } from '../../lib/libc.ts';
 import { allProcesses, machineProcess, namespaceOf, openFiles } from './process.ts';
@@ -11,8 +11,10 @@ export interface Socket {
   /** Both ends of an internet socket; the far one is empty when there is none. */
   readonly local?: { readonly address: string; readonly port: number };
   readonly remote?: { readonly address: string; readonly port: number };
-  /** Of a named AF_UNIX socket. */
+  /** Of a named AF_UNIX socket, to the first line break. */
   readonly path?: string;
+  /** What is there under names that go on in the lines below it: any of them may be the socket's. */
+  readonly longer?: readonly string[];
 }
 
 const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'udplite6', 'raw', 'raw6', 'icmp', 'icmp6'];
@@ -43,8 +45,12 @@ export function localServices(): string[] {
       // gone, or a process of the kernel
     }
   }
-  const paths = [...namespaces.values()].flatMap(localSockets).flatMap(({ path = '' }) => (path.startsWith('/') ? [path] : []));
-  return [...new Set(paths)];
+  return [...new Set([...namespaces.values()].flatMap(localSockets).flatMap(pathsOf))];
+}
+
+/** Every path that a socket may have. */
+export function pathsOf({ path, longer = [] }: Pick<Socket, 'path' | 'longer'>): string[] {
+  return path?.startsWith('/') ? [path, ...longer] : [];
 }
 
 /**
@@ -67,11 +73,25 @@ export function tablesOf(pid: number): Map<number, Omit<Socket, 'pid'>> {
 
 /** The lines of the table of AF_UNIX sockets. The kernel prints names as they are, with any line breaks. */
 function localSockets(pid: number): (Omit<Socket, 'pid'> & { inode: number })[] {
-  return linesOf(pid, 'unix').map((line) => {
+  const lines = linesOf(pid, 'unix');
+  return lines.map((line, i) => {
     const [, flags = '0', inode, path] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.+))?$/.exec(line) ?? []; // a path may have spaces
     const listening = (Number.parseInt(flags, 16) & 0x10000) !== 0; // __SO_ACCEPTCON
-    return { inode: Number(inode), family: 'unix', listening, ...(path ? { path } : {}) };
+    return { inode: Number(inode), family: 'unix', listening, ...(path ? { path, longer: longerNames(path, lines.slice(i + 1)) } : {}) };
   });
+}
+
+const longestName = 108; // bytes (unix(7))
+
+function longerNames(path: string, below: readonly string[]): string[] {
+  const found: string[] = [];
+  if (!path.startsWith('/')) return found;
+  let name = path;
+  for (let i = 0; Buffer.byteLength(name) < longestName; i++) {
+    name += `\n${below[i] ?? ''}`;
+    if (existsSync(name)) found.push(name);
+  }
+  return found;
 }
 
 function linesOf(pid: number, name: string): string[] {
