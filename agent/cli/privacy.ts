@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { systemClock } from '../lib/clock.ts';
-import { exitCodes, messageOf, TocsinError } from '../lib/errors.ts';
+import { exitCodes, isDenied, messageOf, TocsinError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { addCommand, configOption, namedFile, version } from './command.ts';
 import { checkPage, print, printJson, printWrapped, reportError, type Screen, screenOf, wrap, writePage } from './output.ts';
@@ -74,7 +74,7 @@ export function addPrivacy(program: Command, signal: AbortSignal, t: Translate):
       } catch (cause) {
         throw new TocsinError(
           `Expected an installation in ${folder}, got: ${messageOf(cause)}`,
-          'name the folder that holds agent/ and package.json',
+          isDenied(cause) ? 'run it again with sudo' : 'name the folder that holds agent/ and package.json',
           exitCodes.usage,
           { cause },
         );

@@ -28,6 +28,9 @@ test.skipIf(notRoot)(`commands report a forbidden folder, not an empty outbox${n
     });
   const selftest = spawnSync(process.execPath, ['agent/main.ts', 'selftest', '--json', '-c', path], other);
   expect(JSON.parse(selftest.stdout)).toMatchObject({ brokeAt: 'outbox', try: `sudo tocsin selftest -c ${path}` });
+  rmSync(db); // nothing to read, and the folder may not be written to
+  const unwritable = spawnSync(process.execPath, ['agent/main.ts', 'selftest', '--json', '-c', path], other);
+  expect(JSON.parse(unwritable.stdout)).toMatchObject({ brokeAt: 'outbox', try: `sudo tocsin selftest -c ${path}` });
   chmodSync(path, 0o600);
   for (const command of ['status', 'meter'])
     expect(spawnSync(process.execPath, ['agent/main.ts', command, '-c', path], other), command).toMatchObject({
@@ -51,6 +54,13 @@ test.skipIf(notRoot)('a recording or a list of scenes that this user may not rea
   expect(user('evaluate', folder)).toMatchObject(forbidden);
   chmodSync(scenes, 0o600);
   expect(user('evaluate', folder)).toMatchObject(forbidden);
+});
+
+test.skipIf(notRoot)('`privacy list` of a folder that this user may not read asks for sudo, not for another folder', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-access-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const listed = spawnSync(process.execPath, ['agent/main.ts', 'privacy', 'list', folder], { uid: 65534, gid: 65534, encoding: 'utf8' });
+  expect(listed).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(/EACCES[\s\S]*Try: run it again with sudo\n$/) });
 });
 
 test.each([

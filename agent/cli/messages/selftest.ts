@@ -55,7 +55,7 @@ export const selftest = {
     en: 'sudo systemctl start tocsin.target makes it; or correct outbox.path',
     fr: 'sudo systemctl start tocsin.target le crée ; ou corrigez outbox.path',
   },
-  'selftest.forbidden': { en: 'this user may not read {path}', fr: 'cet utilisateur ne peut pas lire {path}' },
+  'selftest.forbidden': { en: 'this user may not use {path}', fr: 'cet utilisateur n’a pas accès à {path}' },
   'selftest.forbidden.try': { en: 'sudo tocsin selftest', fr: 'sudo tocsin selftest' },
   'selftest.unreadable': { en: 'the real outbox {path} cannot be read ({reason})', fr: 'la vraie file {path} ne peut être lue ({reason})' },
   'selftest.unreadable.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },

@@ -144,6 +144,7 @@ function trialFolder(folder: string): string {
   try {
     return mkdtempSync(join(folder, 'selftest-'));
   } catch (error) {
+    if (isDenied(error)) throw broken('outbox', 'selftest.forbidden', { path: folder });
     throw new BrokenChain('outbox', messageOf(error), text('selftest.unreadable.try'));
   }
 }
