@@ -132,9 +132,9 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     expect(err).toMatch(/^Error: the chain broke at the .*\nTry: ./m);
   });
 
-  test('with --one-way a sensor without permission to subscribe passes, and --seconds does not shorten the file', async () => {
+  test('with --one-way a sensor without permission to subscribe passes', async () => {
     const path = writeConfig(await start('topic write tocsin/v1/test/post-1/#\n'));
-    const { status, result } = await selftest(['-c', path, '--one-way', '--seconds', '1']);
+    const { status, result } = await selftest(['-c', path, '--one-way']);
     expect({ status, ok: result.ok }).toEqual({ status: 0, ok: true });
   });
 
