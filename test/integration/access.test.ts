@@ -41,7 +41,7 @@ test.skipIf(notRoot)(`commands report a forbidden folder, not an empty outbox${n
     expect(user(...args), args.join()).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(forbidden) });
 });
 
-test.skipIf(notRoot)('a recording or a list of scenes that this user may not read is no damaged one', () => {
+test.skipIf(notRoot)('a recording or a list of scenes that this user may not read is no damaged one (needs root)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-access-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   chmodSync(folder, 0o755);
@@ -56,7 +56,7 @@ test.skipIf(notRoot)('a recording or a list of scenes that this user may not rea
   expect(user('evaluate', folder)).toMatchObject(forbidden);
 });
 
-test.skipIf(notRoot)('`privacy list` of a folder that this user may not read asks for sudo, not for another folder', () => {
+test.skipIf(notRoot)('`privacy list` of a folder that this user may not read asks for sudo, not for another folder (needs root)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-access-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const listed = spawnSync(process.execPath, ['agent/main.ts', 'privacy', 'list', folder], { uid: 65534, gid: 65534, encoding: 'utf8' });

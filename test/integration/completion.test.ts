@@ -93,7 +93,7 @@ for (const [shell, complete] of Object.entries({ bash, zsh, fish })) {
   });
 }
 
-test.skipIf(missing('bash'))('completes an option value after an equals sign in bash', () => {
+test.skipIf(missing('bash'))('completes an option value after an equals sign in bash (needs bash)', () => {
   expect(bash('tocsin replay --operating-point=b')).toEqual(['balanced']);
   expect(bash('tocsin replay --operating-point=')).toEqual(['balanced', 'strict']);
 });

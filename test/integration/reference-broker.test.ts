@@ -147,7 +147,7 @@ describe.skipIf(without)(`mosquitto with the configuration of deploy/mosquitto${
     await join(lamp12);
   });
 
-  test.skipIf(missing('mosquitto_pub'))('the commands of the README clear what is retained of a sensor that is gone, and of no other', async () => {
+  test.skipIf(missing('mosquitto_pub'))('the commands of the README clear what is retained of a gone sensor alone (needs mosquitto_pub)', async () => {
     const [gone, other] = [await join(broker.operator.issue('lamp-15')), await join(broker.operator.issue('lamp-16'))];
     const retained = ['status', 'health', 'privacy'] as const;
     for (const name of retained) {

@@ -70,7 +70,7 @@ describe('the commissioning report', () => {
     expect(readdirSync(folder)).toEqual(['commission-post-1']);
   });
 
-  test.skipIf(missing('strace'))('is synced to disk before it is announced', () => {
+  test.skipIf(missing('strace'))('is synced to disk before it is announced (needs strace)', () => {
     const trace = join(folder, 'trace');
     const script = `import { placeSealed } from './agent/cli/commission/seal.ts';
 placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}' }, { publicKey: 'public', sign: () => 'signed' });`;

@@ -14,7 +14,7 @@ const run = (code: string, path = '') =>
     env: { ...process.env, PATH: `${path}:${process.env.PATH}`, PYTHONDONTWRITEBYTECODE: '1' },
   });
 
-describe.skipIf(withoutTraining)('the training scripts', () => {
+describe.skipIf(withoutTraining)(`the training scripts${withoutTraining ? ` (left out: ${withoutTraining})` : ''}`, () => {
   test('load the right samples of a clip after the manifest or a file has changed', () => {
     const audio = join(folder, 'audio');
     mkdirSync(audio);

@@ -127,7 +127,7 @@ performance.now = () => 1e9;
 outbox.writeHearing(hearingRecord());
 process.kill(process.pid, 'SIGKILL');
 `;
-test.skipIf(missing('strace'))('what is overwritten in the log is synced', () => {
+test.skipIf(missing('strace'))('what is overwritten in the log is synced (needs strace)', () => {
   const trace = `${path}.trace`;
   const strace = ['-f', '-y', '-e', 'trace=pwrite64,fsync,fdatasync', '-o', trace];
   spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', erase, path]);

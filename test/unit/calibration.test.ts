@@ -185,7 +185,7 @@ describe('writeSetting', () => {
     expect([readFileSync(victim, 'utf8'), loadConfig(path).microphone.splAtFullScaleDb]).toEqual(['victim', 111]);
   });
 
-  test.skipIf(process.getuid?.() !== 0)('on a full or read-only disk throws with a hint that names the disk problem', () => {
+  test.skipIf(process.getuid?.() !== 0)('on a full or read-only disk throws with a hint that names the disk problem (needs root)', () => {
     const disk = mkdtempSync(join(folder, 'disk-'));
     mount('-t', 'tmpfs', '-o', 'size=16k', 'none', disk);
     onTestFinished(() => void spawnSync('umount', ['-l', disk]));
@@ -200,7 +200,7 @@ describe('writeSetting', () => {
     expect(readdirSync(disk)).toEqual(['full', 'tocsin.yaml']);
   });
 
-  test.skipIf(missing('strace'))('syncs the new file to disk before it replaces the old one', () => {
+  test.skipIf(missing('strace'))('syncs the new file to disk before it replaces the old one (needs strace)', () => {
     const inner = join(folder, 'synced');
     mkdirSync(inner);
     const path = join(inner, 'tocsin.yaml');

@@ -141,7 +141,7 @@ test('the error about missing graph inputs or outputs is translated to French', 
   expect(await of({ scoresOutput: 'tags' })).toMatch(/^Attendu les sorties tags, state_out, obtenu scores, state_out$/);
 });
 
-test.skipIf(process.getuid?.() !== 0)('for a folder that the service may not read, the hint gives the command that opens it (root)', () => {
+test.skipIf(process.getuid?.() !== 0)('for a folder that the service may not read, the hint gives the command that opens it (needs root)', () => {
   const folder = copyOf(); // of mode 700
   const options = { uid: 65_534, gid: 65_534, encoding: 'utf8' } as const;
   const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], options);

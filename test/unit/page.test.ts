@@ -22,7 +22,7 @@ test('a page replaces the old one atomically: a reader of the old one reads it c
   expect(readdirSync(folder)).toEqual(['link.html', 'page.html']);
 });
 
-test.skipIf(process.getuid?.() !== 0)('with sudo the page keeps its owner', () => {
+test.skipIf(process.getuid?.() !== 0)('with sudo the page keeps its owner (needs root)', () => {
   const path = join(folder, 'owned.html');
   writeFileSync(path, 'old');
   chownSync(path, 64_000, 64_001);

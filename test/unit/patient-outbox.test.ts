@@ -286,7 +286,7 @@ test.each([0, 40_000])('a ballast file cut to %d bytes by a power cut is written
   expect(readFileSync(`${path}.ballast`, 'utf8'), 'what is not of the agent is left for privacy verify to find').toBe('something');
 });
 
-test.skipIf(missing('strace'))('the ballast file is synced to disk', () => {
+test.skipIf(missing('strace'))('the ballast file is synced to disk (needs strace)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-ballast-'));
   const [path, trace] = [join(folder, 'outbox.db'), join(folder, 'trace')];
   const lay = `import { openPatientOutbox } from './agent/outbox/patient-outbox.ts';
