@@ -11,12 +11,12 @@ import type { SoundEvent } from '../../agent/events/event.ts';
 import { openEmbeddedBroker } from '../support/broker.ts';
 import { sceneSeconds, sceneSounds } from './synthesise-scene.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'tocsin-demo-'));
 const broker = await openEmbeddedBroker();
 const subscriber = await connectAsync(broker.url);
 await subscriber.subscribeAsync('tocsin/v1/#', { qos: 1 });
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const { colours } = screenOf(process.stdout);
+const folder = mkdtempSync(join(tmpdir(), 'tocsin-demo-'));
 
 const config = {
   site: 'demo',
@@ -48,7 +48,7 @@ subscriber.on('message', (topic, payload) => {
 const agent = spawn(process.execPath, [fileURLToPath(new URL('../../agent/main.ts', import.meta.url)), 'run', '--config', join(folder, 'tocsin.yaml')], {
   stdio: ['ignore', 'inherit', 'inherit'],
 });
-process.once('SIGINT', () => agent.kill('SIGTERM'));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => agent.kill('SIGTERM'));
 process.stdout.on('error', () => agent.kill('SIGTERM')); // nobody reads on
 const code = await new Promise<number>((resolve) => agent.once('close', (exit) => resolve(exit ?? 1)));
 await subscriber.endAsync();

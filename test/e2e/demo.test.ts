@@ -37,3 +37,17 @@ test('the demo ends with the reader of its output, as in `npm run demo | head`, 
   expect(said).toBe('');
   expect(readdirSync(folder)).toEqual([]);
 });
+
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('the demo that %s ends leaves nothing behind', async (signal) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-demo-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const demo = spawn(process.execPath, ['test/demo/demo.ts'], { env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  demo.stdout.on('data', (words) => {
+    if (!said.includes('online') && `${said}${words}`.includes('online')) demo.kill(signal);
+    said += words;
+  });
+  await once(demo, 'close');
+  expect(said).toContain('nothing of it is left');
+  expect(readdirSync(folder)).toEqual([]);
+});
