@@ -5,7 +5,7 @@ const files = (...folders: string[]) => folders.map((folder) => `test/${folder}/
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/announce.ts', 'test/support/one-temporary-folder.ts'],
+    globalSetup: ['test/support/announce.ts', 'test/support/own-locale.ts', 'test/support/one-temporary-folder.ts'],
     testTimeout: 120_000,
     hookTimeout: 60_000,
     pool: 'forks',
