@@ -6,6 +6,7 @@ import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
+import { shellWord } from '../../agent/lib/shell-word.ts';
 import { sampleRate, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-audio-'));
@@ -30,7 +31,7 @@ const ended = /Expected sh to keep capturing/;
 // behaves.
 const sources: [string, () => Promise<AudioSource>, RegExp | undefined][] = [
   ['audio file', () => openAudioFile(join(folder, 'scene.wav'), sampleRate, 'fast'), undefined],
-  ['capture process', async () => shell(`cat ${join(folder, 'scene.pcm')}`), ended],
+  ['capture process', async () => shell(`cat ${shellWord(join(folder, 'scene.pcm'))}`), ended],
 ];
 
 describe.each(sources)('%s', (_name, open, atEnd) => {

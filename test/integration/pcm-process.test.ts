@@ -267,7 +267,7 @@ test('with two channels, samples at full scale in either channel are counted', a
   const told = async (channels: 1 | 2) => {
     const options = {
       command: 'sh',
-      args: ['-c', `cat ${path}`],
+      args: ['-c', 'cat "$0"', path],
       channels,
       sampleRate: 48_000,
       silenceTimeoutSeconds: 30,
