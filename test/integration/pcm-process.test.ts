@@ -9,6 +9,7 @@ import { openPcmProcess } from '../../agent/audio/pcm-process.ts';
 import { frenchErrors } from '../../agent/cli/messages/errors.ts';
 import type { MicrophoneFault } from '../../agent/lib/faults.ts';
 import { socketPair } from '../../agent/lib/libc.ts';
+import { shellWord } from '../../agent/lib/shell-word.ts';
 import { formsInMemory, pieceOf } from '../support/memory-search.ts';
 import { seededRandom } from '../support/random.ts';
 
@@ -16,8 +17,9 @@ const random = seededRandom(78);
 const period = Int16Array.from({ length: 250 }, () => (random() - 0.5) * 20_000); // half a kilobyte, repeated
 const sound = Int16Array.from({ length: 300_001 }, (_, i) => period[i % period.length] as number);
 const bytes = Buffer.from(sound.buffer);
-const file = join(mkdtempSync(join(tmpdir(), 'tocsin-pcm-')), 'sound');
-writeFileSync(file, bytes);
+const path = join(mkdtempSync(join(tmpdir(), 'tocsin-pcm-')), 'sound');
+writeFileSync(path, bytes);
+const file = shellWord(path);
 const pieces = [pieceOf('int16', bytes), pieceOf('float32', Buffer.from(Float32Array.from(sound, (s) => s / 32768).buffer))];
 
 /**
@@ -100,7 +102,7 @@ test('a reader that is stopped and continued while it waits gets all sound', asy
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-stopped-'));
   const reader = spawn(process.execPath, [
     'test/support/slow-reader.ts',
-    `head -c 3200 ${file}; touch ${folder}/waits; until [ -e ${folder}/go ]; do sleep 0.1; done; head -c 3200 ${file}`,
+    `head -c 3200 ${file}; cd ${shellWord(folder)}; touch waits; until [ -e go ]; do sleep 0.1; done; head -c 3200 ${file}`,
   ]);
   onTestFinished(() => void reader.kill('SIGKILL'));
   const said = once(reader.stdout, 'data');
@@ -224,7 +226,7 @@ test('a stall of the reader while it waits does not make the microphone stuck', 
 
 test('a stuck capture is reported before a child process that keeps its stderr open ends', async () => {
   const ended = join(mkdtempSync(join(tmpdir(), 'tocsin-stuck-')), 'ended');
-  await expect(drain(`(sleep 20; touch ${ended}) >/dev/null & exec sleep 20`, 0.5)).rejects.toMatchObject({
+  await expect(drain(`(sleep 20; touch ${shellWord(ended)}) >/dev/null & exec sleep 20`, 0.5)).rejects.toMatchObject({
     fault: 'stuck',
     message: expect.stringContaining('no sound for 0.5 s'),
   });
