@@ -8,13 +8,15 @@ import { microphoneOpener } from '../../agent/audio/microphone.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 
 const seconds = Number(process.argv[2] ?? 30);
+oneFolderForThisCommand();
 const home = mkdtempSync(join(tmpdir(), 'tocsin-bench-'));
 mkdirSync(join(home, 'run'), { mode: 0o700 });
 Object.assign(process.env, { HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${join(home, 'native')}` });
 writeFileSync(join(home, 'scene.wav'), wavFile(synthesiseScene(), 16000));
-const pulse = spawn(
+spawn(
   'pulseaudio',
   [
     '-n',
@@ -27,6 +29,7 @@ const pulse = spawn(
 );
 while (spawnSync('pactl', ['set-default-source', 'street.monitor']).status !== 0);
 const player = spawn('sh', ['-c', `while :; do paplay ${join(home, 'scene.wav')}; done`], { stdio: 'ignore', detached: true });
+process.once('exit', () => process.kill(-(player.pid as number), 'SIGKILL'));
 
 /** CPU seconds of this process and of its ended children: utime, stime, cutime and cstime of proc(5). */
 function cpuSeconds(): number {
@@ -59,5 +62,4 @@ for (const [adapter, device] of [
     `${adapter.padEnd(10)} ${((100 * (cpuSeconds() - before)) / seconds).toFixed(1)} % of a core, ${((100 * (expected - samples)) / expected).toFixed(2)} % of samples missing against the clock\n`,
   );
 }
-process.kill(-(player.pid as number), 'SIGKILL');
-pulse.kill('SIGKILL');
+process.exit(); // both children still run

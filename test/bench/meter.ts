@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 
 const seconds = Number(process.argv[2] ?? 60);
+oneFolderForThisCommand();
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-bench-'));
 const [config, scene, socket] = ['tocsin.yaml', 'scene.wav', 'meter.sock'].map((name) => join(folder, name)) as [string, string, string];
 const once = synthesiseScene();

@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { configSchema } from '../../agent/config/schema.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { hearingRecord, hourSummary, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 const count = Number(process.argv[2] ?? 8);
@@ -20,14 +21,15 @@ const say = (command: string, ...args: string[]) => {
   if (status !== 0) throw new Error(`${command}: ${stderr}`);
   return stdout.trim();
 };
+oneFolderForThisCommand();
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-wear-'));
 const [image, mounted] = [join(folder, 'image'), join(folder, 'card')];
 writeFileSync(image, '');
 truncateSync(image, 512_000_000);
 say('mkfs.ext4', '-q', '-F', '-b', '4096', image);
-const device = say('losetup', '-f', '--show', image);
 say('mkdir', mounted);
-say('mount', device, mounted);
+say('mount', '-o', 'loop', image, mounted);
+const device = say('findmnt', '-no', 'SOURCE', mounted);
 try {
   const bytes = () => {
     say('sync', '-f', mounted);
@@ -111,6 +113,5 @@ try {
     ),
   );
 } finally {
-  spawnSync('umount', ['-l', mounted]);
-  spawnSync('losetup', ['-d', device]);
+  spawnSync('umount', ['-l', mounted]); // frees the loop device
 }

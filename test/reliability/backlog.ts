@@ -9,6 +9,7 @@ import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { freePort, openMosquitto } from '../support/broker.ts';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
 interface BacklogResult {
@@ -145,6 +146,7 @@ function cpuMsOf(child: ChildProcess): number {
 }
 
 if (import.meta.main) {
+  oneFolderForThisCommand();
   const events = Number(process.argv[2] ?? 500_000);
   console.log(JSON.stringify(await drainBacklog(events, (line) => console.error(line)), null, 2));
   process.exit(0);

@@ -13,6 +13,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, openMosquitto } from '../support/broker.ts';
 import { openFaultProxy } from '../support/faults.ts';
 import { openMessages } from '../support/messages.ts';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { seededRandom } from '../support/random.ts';
 import { limits } from '../support/samples.ts';
 import { type Half, soakFaults } from './soak-faults.ts';
@@ -230,6 +231,7 @@ function statusOf(child: ChildProcess | undefined): string {
 }
 
 if (import.meta.main) {
+  oneFolderForThisCommand();
   const [minutes, seed] = [Number(process.argv[2] ?? 60), Number(process.argv[3] ?? 1)];
   const result = await soak(minutes, seed, (line) => console.error(`${new Date().toISOString()} ${line}`));
   console.log(JSON.stringify(result, null, 2));

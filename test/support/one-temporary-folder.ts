@@ -1,5 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
@@ -10,8 +11,21 @@ export default function oneTemporaryFolder(): () => void {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-tests-'));
   chmodSync(folder, 0o755); // brokers run as users of their own
   process.env.TMPDIR = folder;
-  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); // a worker may still write
+  const remove = () => {
+    for (const [, mounted = ''] of readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+)/gm))
+      if (mounted.startsWith(`${folder}/`)) spawnSync('umount', ['-l', mounted]); // as after Ctrl-C
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); // a worker may still write
+  };
   process.once('exit', remove); // after Ctrl-C nobody calls what is returned
   process.once('SIGHUP', () => process.exit(129)); // the terminal was closed
   return remove;
+}
+
+/** The same for a command that is run by hand, whose child processes end with it. */
+export function oneFolderForThisCommand(): void {
+  process.once('exit', () => {
+    for (const child of readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').match(/\d+/g) ?? []) process.kill(Number(child), 'SIGKILL');
+  });
+  oneTemporaryFolder();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
 }
