@@ -255,9 +255,11 @@ describe.skipIf(without)(`privacy verify with running processes${without ? ` (le
     expect(JSON.parse(readFileSync(record, 'utf8')).failed).toBe(failed);
   });
 
-  test('local sockets with a space and with line breaks in their path, and one in another network namespace, are found', async () => {
+  test('local sockets with spaces, line breaks or a carriage return in their path, also in another network namespace, are found', async () => {
     const script = "require('net').createServer().listen(process.argv[1], () => console.log())";
-    for (const [path, ...around] of [['/run/tocsin test'], ['/run/tocsin\nbroken\n'], ['/run/tocsin-away', 'unshare', '--net']] as [string, ...string[]][]) {
+    const away = ['unshare', '--net']; // there it is the last of the table
+    const paths = [['/run/tocsin test'], ['/run/tocsin\nbroken\n'], ['/run/tocsin\rreturned'], ['/run/tocsin-away', ...away], ['/run/tocsin-away ', ...away]];
+    for (const [path, ...around] of paths as [string, ...string[]][]) {
       const server = spawn([...around, halves.node][0] as string, [...[...around, halves.node].slice(1), '-e', script, path], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });

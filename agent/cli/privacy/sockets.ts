@@ -75,7 +75,7 @@ export function tablesOf(pid: number): Map<number, Omit<Socket, 'pid'>> {
 function localSockets(pid: number): (Omit<Socket, 'pid'> & { inode: number })[] {
   const lines = linesOf(pid, 'unix');
   return lines.map((line, i) => {
-    const [, flags = '0', inode, path] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.+))?$/.exec(line) ?? []; // a path may have spaces
+    const [, flags = '0', inode, path] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.+))?$/s.exec(line) ?? []; // a path may have any character
     const listening = (Number.parseInt(flags, 16) & 0x10000) !== 0; // __SO_ACCEPTCON
     return { inode: Number(inode), family: 'unix', listening, ...(path ? { path, longer: longerNames(path, lines.slice(i + 1)) } : {}) };
   });
@@ -102,7 +102,7 @@ function linesOf(pid: number, name: string): string[] {
     if (hasCode(error, /^ENOENT$/)) return []; // a kernel without this family
     throw error;
   }
-  return text.trimEnd().split('\n').slice(1);
+  return text.replace(/\n$/, '').split('\n').slice(1); // the last name may end with a space
 }
 
 function table(pid: number, name: string): string[][] {
