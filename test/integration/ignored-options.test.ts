@@ -24,6 +24,7 @@ test('`selftest` without a microphone refuses --seconds, the time in which a sou
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toBe('Error: Expected --seconds with --ask or --speaker, got --seconds alone\nTry: sudo tocsin selftest --ask --seconds 60\n');
   }
+  for (const heard of ['--ask', '--speaker']) expect(tocsin(`selftest -c /nonexistent --seconds 9 ${heard}`).status, heard).toBe(3);
 });
 
 test.each([

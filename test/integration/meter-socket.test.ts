@@ -124,6 +124,12 @@ test('the socket of a killed listener is replaced; any other file at its path is
   expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
 });
 
+test('a folder that takes no socket is named once', async () => {
+  const { said } = openSocket('/proc/self/meter.sock');
+  await new Promise((done) => setImmediate(done));
+  expect(said).toEqual([expect.stringContaining('no meter socket {"reason":"listen ')]);
+});
+
 test('a listener that ends does not remove the socket of the listener that replaced its own', async () => {
   const first = openSocket();
   await ready(first.path);
