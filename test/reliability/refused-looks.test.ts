@@ -134,7 +134,6 @@ test('whichever look at an outbox in use is refused, an hour is stored once, and
   }
 });
 
-// a made-up refusal to write stands for a file that SQLite could open for reading only
 test('a stop while the disk takes nothing says how many events are lost, with those that memory had no room for', () => {
   const said: [object, string][] = [];
   const logger = { ...silentLogger, error: (fields: object, message: string) => said.push([fields, message]) };
@@ -147,6 +146,7 @@ test('a stop while the disk takes nothing says how many events are lost, with th
   expect(said.at(-1)).toEqual([{ events: 5 }, 'events held in memory are lost: the outbox cannot be written']);
 });
 
+// a made-up refusal to write stands for a file that SQLite could open for reading only
 test('an outbox that was opened for reading only is opened anew before a stop, and stores what is held', () => {
   let opened = 0;
   const once = () => {
