@@ -3,7 +3,7 @@ import type { IClientOptions, IConnackPacket, MqttClient } from 'mqtt';
 import { shownUrl } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import type { Credentials } from '../config/secrets.ts';
-import { BrokerError, hasCode, LinkError, messageOf, UnsentError } from '../lib/errors.ts';
+import { BrokerError, exitCodes, hasCode, isUnreadable, LinkError, messageOf, TocsinError, UnsentError, unreadableHint } from '../lib/errors.ts';
 import { takeAnswersOnly } from './answers-only.ts';
 import { linkFaultOf } from './link-fault.ts';
 import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
@@ -22,8 +22,13 @@ type TlsOptions = IClientOptions & { readonly minVersion: 'TLSv1.2'; readonly co
  * courier that went on would not connect before it is started again.
  */
 export async function loadMqtt(): Promise<void> {
-  const { connect } = await import('mqtt');
-  connect('mqtt://localhost', { manualConnect: true }); // connects nothing, but loads what each protocol needs
+  try {
+    const { connect } = await import('mqtt');
+    connect('mqtt://localhost', { manualConnect: true }); // connects nothing, but loads what each protocol needs
+  } catch (cause) {
+    if (!isUnreadable(cause)) throw cause;
+    throw new TocsinError(`Expected to load the MQTT client, got: ${messageOf(cause)}`, unreadableHint, exitCodes.failure, { cause });
+  }
 }
 
 /**

@@ -2,6 +2,7 @@
 export const linkErrors: Record<string, string> = {
   'Expected the broker at {1} to accept the sensor, got: {2}': 'Le broker {1} n’a pas accepté le capteur : {2}',
   'Expected the broker to hold the connection, got: {1}': 'La connexion au broker a été perdue : {1}',
+  'Expected to load the MQTT client, got: {1}': 'Attendu le chargement du client MQTT, obtenu : {1}',
   'check mqtt.url, the certificates and that the broker runs': 'vérifiez mqtt.url, les certificats et que le broker tourne',
   'wait: the courier connects again': 'attendez : le courrier se reconnecte',
   'Expected an answer of the broker, got none in {1} s': 'Attendu une réponse du broker, aucune reçue en {1} s',
