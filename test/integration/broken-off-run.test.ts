@@ -18,6 +18,6 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('a test run that ends with %
 });
 
 test('the commands speak English to the tests, whatever the language of the person who runs them', () => {
-  const { LC_ALL, LC_MESSAGES, LANG } = process.env;
-  expect({ LC_ALL, LC_MESSAGES, LANG }).toEqual({ LANG: 'C.UTF-8' });
+  const { LC_ALL, LC_MESSAGES, LANGUAGE, LANG } = process.env;
+  expect({ LC_ALL, LC_MESSAGES, LANGUAGE, LANG }).toEqual({ LANG: 'C.UTF-8' });
 });

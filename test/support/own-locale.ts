@@ -2,5 +2,6 @@
 export default function ownLocale(): void {
   delete process.env.LC_ALL;
   delete process.env.LC_MESSAGES;
+  delete process.env.LANGUAGE; // gettext takes it before LANG
   process.env.LANG = 'C.UTF-8';
 }
