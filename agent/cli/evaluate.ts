@@ -47,11 +47,6 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const { manifest, frameSeconds } = classifier;
   const heard = new Map<string, ScoreFrame[]>();
   const lowRates = openLowRates(classifier.sampleRate, t);
-  // a damaged one is told before the first is heard, which is opened at once
-  for (const scene of scenes.slice(1)) {
-    await openScene(dir, scene, classifier.sampleRate);
-    stopIf(signal);
-  }
   for (const scene of scenes) {
     const source = await openScene(dir, scene, classifier.sampleRate);
     lowRates.add(scene.file, source.ownRate);
