@@ -24,14 +24,6 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
   const config = loadConfig(path);
   const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
   const start = (half: string) => spawn(process.execPath, [main, half, '--config', path], { stdio: ['ignore', 'inherit', 'inherit'] });
-  const children: ChildProcess[] = [];
-  const stopBoth = () => children.map((child) => child.kill('SIGTERM'));
-  try {
-    for (const half of ['deliver', 'listen']) children.unshift(start(half)); // the courier is stopped last
-  } catch (cause) {
-    stopBoth(); // without memory for a process Node throws, and the first would run on alone
-    throw notBoth(messageOf(cause), 'start again', exitCodes.failure);
-  }
   const endOf = (child: ChildProcess) =>
     new Promise<End>((resolve) => {
       child.once('error', (error) => resolve({ code: exitCodes.failure, how: messageOf(error), hint: 'start again' }));
@@ -39,7 +31,18 @@ export async function runBoth(path: string, stopped: AbortSignal): Promise<void>
         resolve({ code: code ?? (killed === 'SIGTERM' ? 0 : 1), how: `exit ${killed ?? code ?? 1}`, hint: 'read the line above' }),
       );
     });
-  const ended = children.map(endOf);
+  const [children, ended]: [ChildProcess[], Promise<End>[]] = [[], []];
+  const stopBoth = () => children.map((child) => child.kill('SIGTERM'));
+  try {
+    for (const half of ['deliver', 'listen']) {
+      const child = start(half);
+      children.unshift(child); // the courier is stopped last
+      ended.unshift(endOf(child));
+    }
+  } catch (cause) {
+    stopBoth(); // without memory for a process Node throws, and the first would run on alone
+    throw notBoth(messageOf(cause), 'start again', exitCodes.failure);
+  }
   signal.addEventListener('abort', stopBoth, { once: true });
   const first = await Promise.race(ended);
   try {
