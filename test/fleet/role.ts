@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
 import { openReport } from './report.ts';
 import { openTown, type SensorMachine, until } from './town.ts';
@@ -12,6 +13,7 @@ import { openTown, type SensorMachine, until } from './town.ts';
 const [first, second, broken, back] = ['0.1.0+1', '0.1.0+2', '0.1.0+3', '0.1.0+4'] as const;
 const names = ['lamp-post-1', 'lamp-post-2'] as const;
 const { say, check, end } = openReport();
+oneFolderForThisCommand();
 const town = await openTown(names);
 const { office, operator, sensors } = town;
 

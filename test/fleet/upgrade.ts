@@ -4,6 +4,7 @@
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
 import { openReport } from './report.ts';
 import { foreignRepositories, openRepository } from './repositories.ts';
@@ -11,6 +12,7 @@ import { openTown, type SensorMachine, until } from './town.ts';
 
 const [first, second, third] = ['0.1.0+1', '0.1.0+2', '0.1.0+3'] as const;
 const { say, check, end } = openReport();
+oneFolderForThisCommand();
 const town = await openTown(['lamp-post-1']);
 const { office, operator, share } = town;
 const sensor = town.sensors[0] as SensorMachine;
