@@ -72,30 +72,6 @@ describe('commands that show the state of a sensor', () => {
     expect(statSync(db).mtimeMs).toBe(mtimeMs);
   });
 
-  test('`config check --json` reports the same problems and exit code as without --json', () => {
-    const { path, outbox, folder: home } = sensor(0);
-    outbox.close();
-    const right = tocsin('config', 'check', '--json', '-c', path);
-    expect([right.status, JSON.parse(right.stdout)]).toEqual([0, { ok: true, problems: [] }]);
-    const bad = join(home, 'bad.yaml');
-    writeFileSync(bad, 'site: Old Port\nsensor: p\nmqtt: { url: mqtt://localhost }\nmodell: {}\n');
-    const { status, stdout, stderr } = tocsin('config', 'check', '--json', '-c', bad);
-    expect(status).toBe(3);
-    expect(JSON.parse(stdout)).toEqual({
-      ok: false,
-      problems: [expect.stringMatching(/^site: expected/), expect.stringMatching(/^modell: expected no such key/)],
-    });
-    expect(stderr).toContain('has 2 problems');
-    expect(JSON.parse(tocsin('config', 'check', '--json', '-c', join(home, 'none.yaml')).stdout)).toEqual({
-      ok: false,
-      problems: [expect.stringContaining('ENOENT')],
-    });
-    expect(JSON.parse(tocsin('config', 'check', '--json', '--lang', 'fr', '-c', bad).stdout).problems).toEqual([
-      expect.stringMatching(/^site\u00a0: attendu/),
-      expect.stringMatching(/^modell\u00a0: cette clé n’existe pas/),
-    ]);
-  });
-
   test('`events` shows events up to the limit and counts the rest', () => {
     const { path, outbox } = sensor(5);
     outbox.close();
@@ -204,21 +180,6 @@ describe('commands that show the state of a sensor', () => {
     const status = (...more: string[]) => spawnSync(process.execPath, ['agent/main.ts', 'status', '-c', path, ...more], { encoding: 'utf8', env }).stdout;
     expect(status()).toMatch(new RegExp(line, 'm'));
     expect(JSON.parse(status('--json'))).toMatchObject(json);
-    outbox.close();
-  });
-
-  test('`config show` shows the set values, then the defaults', () => {
-    const { path, outbox } = sensor(0);
-    const { stdout } = tocsin('config', 'show', '-c', path);
-    expect(stdout).toMatch(/mqtt +url mqtt:\/\/127.0.0.1:1\n +defaults: allowPlaintext false, protocol 5/);
-    expect(stdout).toMatch(/model +defaults: path \S+street/);
-    writeFileSync(path, `${readFileSync(path, 'utf8')}\nmodel: { path: /elsewhere/models/street }\n`);
-    expect(tocsin('config', 'show', '-c', path).stdout).toMatch(/model +path \/elsewhere\/models\/street\n +defaults: /);
-    expect(stdout).not.toMatch(/\{\}|: *$/m); // empty values are not shown
-    writeFileSync(path, readFileSync(path, 'utf8').replace('mqtt:', 'mqtt:\n  username: post\n  passwordFile: password'));
-    expect(tocsin('config', 'show', '-c', path).stdout).toContain('username (redacted)');
-    expect(tocsin('config', 'show', '--lang', 'fr', '-c', path).stdout).toContain('username (masqué)');
-    expect(JSON.parse(tocsin('config', 'show', '--json', '--lang', 'fr', '-c', path).stdout).mqtt.username).toBe('(redacted)');
     outbox.close();
   });
 });

@@ -43,9 +43,11 @@ test('files are short and have no default exports or enums; comments fit 120 col
       text.split('\n').filter((line) => line.length > 120 && /^ *(\/\/|\/?\*)/.test(line)),
       path,
     ).toEqual([]);
-    expect(text.split('\n').length, path).toBeLessThan(301);
     expect(text, path).not.toMatch(/^export default|^(export )?enum /m);
   }
+  const long = globSync(['agent/**/*.ts', 'test/**/*.ts', 'models/**/*.ts', 'deploy/**/*.ts'], { exclude: ['**/node_modules'] });
+  expect(long.length).toBeGreaterThan(400);
+  expect(long.filter((path) => readFileSync(path, 'utf8').split('\n').length > 301)).toEqual([]);
 });
 
 test('the agent reckons dates and hours in UTC alone, whatever the time zone of the board', () => {
