@@ -101,15 +101,16 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
     return toldClock === 'synchronised' ? !clock.synchronised() : clock.synchronised() && clock.steadyMs() >= faultOverMs;
   }
 
-  /** What is pending and what became of the rest; empty while the outbox cannot be read. */
+  /** Which outbox it is, what is pending there and what became of the rest; empty while the outbox cannot be read. */
   function counts(): Omit<Health['outbox'], 'faults'> {
     try {
       const fates = outbox.fates();
+      const { id } = outbox; // the one just read: a repair may put another in its place at the next access
       const { stored, sent, expired, unreadable } = fates;
       const pending = Math.max(0, stored - sent - expired - unreadable);
       const [oldest] = outbox.pending(0, 1); // behind the counts: what the listener stores in between is in neither
       const age = pending > 0 && oldest ? stampOfEvent(oldest, clock) : undefined;
-      return { pending, ...(age?.ageKnown ? { oldestSeconds: tenth(Math.max(0, age.ageMs / 1000)) } : {}), ...fates };
+      return { id, pending, ...(age?.ageKnown ? { oldestSeconds: tenth(Math.max(0, age.ageMs / 1000)) } : {}), ...fates };
     } catch {
       return {};
     }

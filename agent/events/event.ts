@@ -7,6 +7,7 @@ import { inSteps } from '../lib/steps.ts';
  */
 const score = z.number().min(0).max(1).refine(inSteps(1000));
 const sequence = z.number().int().min(1).max(1e12);
+export const outboxIdSchema = z.string().regex(/^[0-9a-f]{16}$/);
 export const versionSchema = z.string().regex(/^[0-9a-z.-]{1,32}$/);
 export const modelSchema = z.strictObject({ name: z.string().regex(/^[0-9a-z-]{1,32}$/), version: versionSchema });
 export type Model = Readonly<z.infer<typeof modelSchema>>;
@@ -92,10 +93,7 @@ export type Status = z.infer<typeof statusSchema>;
 /** Published when events will never arrive: expired, dropped or lost with a damaged file. */
 export const gapSchema = z
   .strictObject({
-    outbox: z
-      .string()
-      .regex(/^[0-9a-f]{16}$/)
-      .describe('The part of the event id before its sequence number.'),
+    outbox: outboxIdSchema.describe('The part of the event id before its sequence number.'),
     first: sequence,
     last: sequence,
     reason: z

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { eventRefusals, linkFaults, type MicrophoneFault, microphoneFaults, outboxFaults } from '../lib/faults.ts';
 import { inSteps } from '../lib/steps.ts';
-import { type Model, modelSchema, versionSchema } from './event.ts';
+import { type Model, modelSchema, outboxIdSchema, versionSchema } from './event.ts';
 
 const count = z.number().int().min(0).max(1e12);
 const seconds = z.number().min(0).max(3.2e9).refine(inSteps(10));
@@ -48,11 +48,12 @@ export const healthSchema = z
     }),
     model: modelSchema.optional(),
     outbox: z.strictObject({
-      pending: count
+      id: outboxIdSchema
         .optional()
         .describe(
-          'Events that wait for delivery; one that the broker took is no longer counted within ten seconds. Absent, like the counts below, while the outbox cannot be read.',
+          'The outbox that is counted here, as in `gap` and `summary` and in the id of an event. Absent, like the counts below, while it cannot be read.',
         ),
+      pending: count.optional().describe('Events that wait for delivery; one that the broker took is no longer counted within ten seconds.'),
       oldestSeconds: seconds
         .optional()
         .describe('Age of the oldest of them. Absent if it dates from an earlier boot and the time then or the time now is not known.'),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { inSteps } from '../lib/steps.ts';
-import { type Model, modelSchema } from './event.ts';
+import { type Model, modelSchema, outboxIdSchema } from './event.ts';
 
 const seconds = z.number().min(0).max(7200).refine(inSteps(10));
 const count = z.number().int().min(0).max(100_000);
@@ -24,7 +24,7 @@ const levels = (reference: string, min: number, max: number) => {
  */
 export const summarySchema = z
   .strictObject({
-    outbox: z.string().regex(/^[0-9a-f]{16}$/),
+    outbox: outboxIdSchema,
     sequence: z
       .number()
       .int()

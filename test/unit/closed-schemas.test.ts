@@ -131,7 +131,7 @@ const health = {
     ...{ state: 'listening', fault: 'none', suspicion: 'none', elapsedSeconds: 50.5, listenedSeconds: 50.4, notHeardSeconds: 0.1 },
     ...{ droppedSamples: 1, opens: 1, starts: 1, noiseFloorDb: -60, reportedSecondsAgo: 0.3 },
   },
-  outbox: { pending: 1, oldestSeconds: 3.4, stored: 2, sent: 1, expired: 0, refused: 0, dropped: 0, unreadable: 0, faults: [] },
+  outbox: { id: '0123456789abcdef', pending: 1, oldestSeconds: 3.4, stored: 2, sent: 1, expired: 0, refused: 0, dropped: 0, unreadable: 0, faults: [] },
   link: { connections: 1, lastFault: 'none', eventsRefused: false, eventRefusal: 'none' },
   board: {},
 } satisfies Health;

@@ -12,7 +12,8 @@ import { bootId, hearingRecord, limits, recordedEvent } from '../support/samples
 
 /** Returns the outbox with some of its methods replaced. */
 function changed(outbox: Outbox, change: Partial<Outbox>): Outbox {
-  return new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
+  const own = (part: unknown) => (typeof part === 'function' ? part.bind(outbox) : part);
+  return new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? own(target[name as keyof Outbox]) });
 }
 
 test('health is published for a new hearing record and a new connection, and not otherwise', async () => {
@@ -55,7 +56,7 @@ test('the pending count is stored minus sent, expired and unreadable', async () 
   const fates = { stored: 100, sent: 40, expired: 20, unreadable: 10, refused: 3, dropped: 2 };
   const { at } = healthCourier(changed(outbox, { fates: () => fates }));
   outbox.writeHearing(hearingRecord());
-  expect((await at(21_000)).outbox).toEqual({ pending: 30, ...fates, faults: [] });
+  expect((await at(21_000)).outbox).toEqual({ id: outbox.id, pending: 30, ...fates, faults: [] });
 });
 
 test('an event with an onset in the future has waited 0 s and does not block health', async () => {
@@ -199,19 +200,21 @@ test('a new outbox without a hearing record does not replace the last record rea
   expect(await at(180_000)).toMatchObject({ hearing: { state: 'silent', listenedSeconds: 9 } });
 });
 
-test('the hearing record is read at once from a file that replaced a damaged outbox', async () => {
+test('the hearing record is read at once from a file that replaced a damaged outbox, and the outbox of the counts is named', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db');
   const { at } = healthCourier(openPatient(path));
   const tell = (written: number) => {
     const listener = openSqliteOutbox(path, limits);
     listener.writeHearing(hearingRecord({ writtenMonotonicMs: written }));
     listener.close();
+    return listener.id;
   };
-  tell(20_000);
-  expect(await at(21_000)).toMatchObject({ hearing: { reportedSecondsAgo: 1 } });
+  const first = tell(20_000);
+  expect(await at(21_000)).toMatchObject({ hearing: { reportedSecondsAgo: 1 }, outbox: { id: first } });
   for (const end of ['', '-wal', '-shm']) renameSync(`${path}${end}`, `${path}.damaged-1${end}`);
-  tell(30_000);
-  expect(await at(32_000)).toMatchObject({ hearing: { reportedSecondsAgo: 2 } });
+  const second = tell(30_000);
+  expect(await at(32_000)).toMatchObject({ hearing: { reportedSecondsAgo: 2 }, outbox: { id: second } });
+  expect(second).not.toBe(first);
 });
 
 test('the health schema refuses additional properties and unknown values', async () => {
