@@ -24,7 +24,7 @@ export class Ballast {
     const found = lstatSync(this.#path, { throwIfNoEntry: false });
     const size = found?.size ?? 0;
     if (found && !found.isFile()) return; // a pipe would wait for somebody who reads, and a link lead elsewhere
-    if (size >= ballastBytes || freeBeside(this.#path) <= refillBytes) return;
+    if (size >= ballastBytes || (freeBeside(this.#path) ?? 0) <= refillBytes) return;
     if (size > 0 && readFileSync(this.#path).some((byte) => byte !== 0)) return; // no ballast of ours: `privacy verify` is to find it
     // synced: after a power cut an unsynced file is short, or takes no space
     writeFileSync(this.#path, Buffer.alloc(ballastBytes), { flush: true });

@@ -14,7 +14,7 @@ export class Room {
   #lacking: { readonly error: unknown; readonly freeBytes: number; readonly atMs: number } | undefined;
 
   open<T>(path: string, open: () => T): T {
-    const freeBytes = freeBeside(path);
+    const freeBytes = freeBeside(path) ?? 0;
     const last = this.#lacking;
     if (last && freeBytes < last.freeBytes + moreBytes && performance.now() - last.atMs < waitMs) throw last.error;
     this.#lacking = undefined;
@@ -32,13 +32,13 @@ export class Room {
   }
 }
 
-/** Free bytes of the file system; 0 if unknown. */
-export function freeBeside(path: string): number {
+/** Free bytes of the file system; undefined where it does not tell. */
+export function freeBeside(path: string): number | undefined {
   try {
     const { bavail, bsize } = statfsSync(dirname(path));
     return bavail * bsize;
   } catch {
-    return 0;
+    return undefined;
   }
 }
 
@@ -59,9 +59,14 @@ export function isReadOnly(outboxPath: string): boolean {
   }
 }
 
-/** Whether there is an outbox with hardly any space beside it, or none for another file, however small. */
-export function isLow(outboxPath: string): boolean {
-  return existsSync(outboxPath) && (freeBeside(outboxPath) < lowBytes || isWithoutInodes(outboxPath));
+/**
+ * Whether there is an outbox with hardly any space beside it, or none for another file, however small; undefined where
+ * the file system does not tell.
+ */
+export function isLow(outboxPath: string): boolean | undefined {
+  if (!existsSync(outboxPath)) return false;
+  const freeBytes = freeBeside(outboxPath);
+  return freeBytes === undefined ? undefined : freeBytes < lowBytes || isWithoutInodes(outboxPath);
 }
 
 /** Whether all inodes of the file system are in use: it takes no new file then, though it may have space. */
@@ -76,7 +81,7 @@ function isWithoutInodes(path: string): boolean {
 
 /** Whether an error of the outbox comes from a full disk: SQLite reports I/O errors when -shm or -wal cannot grow. */
 export function isFullAt(outboxPath: string, error: unknown): boolean {
-  return isFull(error) || (isUnusable(error) && isLow(outboxPath) && !isReadOnly(outboxPath));
+  return isFull(error) || (isUnusable(error) && isLow(outboxPath) === true && !isReadOnly(outboxPath));
 }
 
 /** Whether an error comes from a disk that fails, is read-only or gone. */

@@ -41,13 +41,13 @@ export class Trouble {
 
   /**
    * A read or a write has succeeded. Any write ends a lock. Another fault lasts while data `waits` to be written, or
-   * while the disk is still low or read-only: a successful read, or an empty write, proves nothing.
+   * while the disk is still low or read-only, or does not tell: a successful read, or an empty write, proves nothing.
    */
   worked(isWrite: boolean, waits: boolean): void {
     const wasLocked = this.#busySinceMs !== undefined;
     if (isWrite) this.#busySinceMs = undefined;
     if (this.#fault === undefined || (wasLocked ? !isWrite : waits)) return;
-    if (this.#fault === 'disk_full' ? isLow(this.#path) : isReadOnly(this.#path)) return;
+    if (this.#fault === 'disk_full' ? isLow(this.#path) !== false : isReadOnly(this.#path)) return;
     this.#logger.warn({ was: this.#fault }, 'the outbox works again');
     this.#fault = undefined;
   }

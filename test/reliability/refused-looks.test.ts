@@ -27,7 +27,7 @@ const open = () => openSqliteOutbox(path, limits, { repair: true, reserve: true 
 
 /** Calls `work` while the calls of some functions of Node for such files are refused; returns how many there were. */
 function refusing(
-  names: readonly ('existsSync' | 'statSync' | 'openSync')[],
+  names: readonly ('existsSync' | 'statSync' | 'statfsSync' | 'openSync')[],
   code: string,
   file: RegExp,
   isRefused: (call: number) => boolean,
@@ -132,6 +132,35 @@ test('whichever look at an outbox in use is refused, an hour is stored once, and
     refusing(['statSync'], 'EIO', /outbox\.db(-wal|-shm)?$/, (call) => call === nth, write);
     expect([patient.summaries(100).length, patient.fates().dropped, patient.newest()], `look ${nth}`).toEqual([1 + nth, 2 * (1 + nth), 2 * (1 + nth)]);
   }
+});
+
+test('a disk that does not tell its free space is not taken for full, and a full one not for one with room again', () => {
+  let isFull = false;
+  const inner = open();
+  const append = inner.append.bind(inner);
+  inner.append = (event) => {
+    if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+    return append(event);
+  };
+  const patient = openPatientOutbox({ path, open: () => inner, isDamage, logger: silentLogger, retryMs: 1_000_000 });
+  onTestFinished(() => patient.close());
+  const withoutStatfs = (event: number) => {
+    let found: unknown;
+    const work = () => {
+      patient.append(recordedEvent(event));
+      found = [patient.pendingCount(), patient.faults()];
+    };
+    expect(refusing(['statfsSync'], 'EIO', /looks/, () => true, work)).toBeGreaterThan(0);
+    return found;
+  };
+  expect(withoutStatfs(1)).toEqual([1, []]);
+  isFull = true;
+  patient.append(recordedEvent(2));
+  expect(patient.faults()).toEqual(['disk_full']);
+  isFull = false;
+  expect(withoutStatfs(3)).toEqual([3, ['disk_full']]);
+  patient.append(recordedEvent(4));
+  expect([patient.pendingCount(), patient.faults()]).toEqual([4, []]);
 });
 
 test('a stop while the disk takes nothing says how many events are lost, with those that memory had no room for', () => {
