@@ -1,4 +1,5 @@
 // Every key of the configuration file, with its default, its unit and a sentence. Unknown keys are errors.
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { logLevels } from '../lib/logger.ts';
 import { hasAddress } from './broker-url.ts';
@@ -17,6 +18,8 @@ const file = line.min(1);
  * could hide them there (braces, escapes) stands in no microphone's name.
  */
 const recordsNothing = (name: string) => /^(usb:|\/dev\/snd\/)/.test(name) || (/^[\w.:=,'"-]+$/.test(name) && !/(?<![\w-])(tee|file)(?![\w-])/.test(name));
+/** SQLite opens no path over 504 bytes; the longest beside an outbox is PATH.listener.lock.PID. */
+const leavesRoom = (path: string) => Buffer.byteLength(resolve(path)) <= 480;
 const secretFile = z
   .string()
   .min(1)
@@ -87,7 +90,10 @@ export const configSchema = z.strictObject({
 
   outbox: z
     .strictObject({
-      path: file.default('/var/lib/tocsin/outbox.db').describe('The SQLite file between the two processes.'),
+      path: file
+        .default('/var/lib/tocsin/outbox.db')
+        .refine(leavesRoom, 'expected a path of at most 480 bytes, counted from / on: SQLite opens no longer one')
+        .describe('The SQLite file between the two processes.'),
       maxMegabytes: z.number().min(1).max(4096).default(64).describe('Beyond this size the oldest events expire and are counted.'),
       maxAgeDays: z.number().min(0.01).max(366).default(30).describe('Events older than this expire undelivered and are counted.'),
       maxEventsPerMinute: z

@@ -1,7 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { openLock } from '../../agent/outbox/sqlite-database.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { limits } from '../support/samples.ts';
 import { sensor } from '../support/stored-events.ts';
 
 const tocsin = (...args: string[]) => spawnSync(process.execPath, ['agent/main.ts', ...args], { encoding: 'utf8' });
@@ -43,4 +47,20 @@ test('`config show` shows the set values, then the defaults', () => {
   expect(tocsin('config', 'show', '--lang', 'fr', '-c', path).stdout).toContain('username (masqué)');
   expect(JSON.parse(tocsin('config', 'show', '--json', '--lang', 'fr', '-c', path).stdout).mqtt.username).toBe('(redacted)');
   outbox.close();
+});
+
+test('a path that is too long for SQLite is refused, with how long it may be; at the limit SQLite opens also the longest name beside it', () => {
+  const { outbox, folder: home } = sensor(0);
+  outbox.close();
+  const ofBytes = (bytes: number) => {
+    const folder = join(home, 'é'.repeat(60), 'd'.repeat(200));
+    return join(folder, 'o'.repeat(bytes - Buffer.byteLength(folder) - 1));
+  };
+  const check = (path: string) => checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path } }, 'test.yaml').outbox.path;
+  const path = check(ofBytes(480));
+  mkdirSync(dirname(path), { recursive: true });
+  openSqliteOutbox(path, limits, { repair: true }).close();
+  openLock(`${path}.listener.lock.4194304`).close(); // no process has a higher number
+  expect(() => check(ofBytes(481))).toThrow(/^test.yaml has 1 problem:\n {2}outbox.path: expected a path of at most 480 bytes, counted from \/ on/);
+  expect(() => check('o'.repeat(479))).toThrow('outbox.path: expected a path of at most 480 bytes'); // from the working directory
 });

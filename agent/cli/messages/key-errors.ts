@@ -32,6 +32,8 @@ export const keyErrors: Record<string, string> = {
     'attendu le nom d’un microphone, comme en donne `tocsin devices`, et aucun greffon d’ALSA qui enregistre (tee, file)',
   'expected mqtt://, mqtts://, ws:// or wss:// and a host, without a user name':
     'attendu mqtt://, mqtts://, ws:// ou wss:// et un hôte, sans nom d’utilisateur',
+  'expected a path of at most 480 bytes, counted from / on: SQLite opens no longer one':
+    'attendu un chemin d’au plus 480 octets, compté depuis / : SQLite n’en ouvre pas de plus long',
   'expected a valid host and port': 'attendu un hôte et un port valides',
   'expected the path of an audio file for the adapter "file"': 'attendu le chemin d’un fichier audio pour l’adaptateur « file »',
   'expected certFile and keyFile together': 'attendu certFile et keyFile ensemble',
