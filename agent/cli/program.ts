@@ -77,7 +77,7 @@ function speak(command: Command, t: Translate): void {
       throw error.exitCode === 0 || error.code === 'commander.help' ? error : usageError(error, command, t);
     })
     .configureHelp({
-      minWidthToWrap: 20,
+      minWidthToWrap: 10,
       boxWrap: (said, columns) => wrap(said, columns), // commander's own breaks at a no-break space
       subcommandTerm: (child) =>
         [

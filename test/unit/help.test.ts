@@ -21,3 +21,13 @@ test.each(languages)('the help of every command fits 60 columns, in %s', async (
   expect(wide).toEqual([]);
   expect(commands.length).toBeGreaterThan(25);
 });
+
+// the longest option leaves 12 columns
+test.each(languages)('the help of every command breaks no line within a word at 40 columns, in %s', async (language) => {
+  for (const command of everyOne(await buildProgram(new AbortController().signal, language))) {
+    const help = command.configureHelp({ ...command.configureHelp(), helpWidth: 40 }).helpInformation();
+    const wide = help.split('\n').filter((line) => line.length > 40);
+    const several = wide.filter((line) => !/^Usage/.test(line) && / /.test(line.split(/ {2,}/).at(-1) as string));
+    expect(several, command.name()).toEqual([]);
+  }
+});
