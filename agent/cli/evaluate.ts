@@ -1,4 +1,4 @@
-import { accessSync, constants, realpathSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { openRecording } from '../audio/audio-file.ts';
@@ -74,7 +74,10 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   print(t('evaluate.written', { path: options.out }));
 }
 
-/** Hours of scenes are not heard for nothing: what cannot be read is told before the first. */
+/**
+ * Hours of scenes are not heard for nothing: what cannot be read is told before the first. Damage within a file shows
+ * only once it is decoded, which is done once, at its turn.
+ */
 function requireFiles(dir: string, scenes: readonly Scene[]): void {
   const refused = scenes.map(({ file }) => join(dir, file)).flatMap((path) => refusalOf(path) ?? []);
   const [first] = refused;
@@ -103,7 +106,8 @@ function placeOf(path: string): string | undefined {
 function refusalOf(path: string): { path: string; cause: unknown } | undefined {
   try {
     accessSync(path, constants.R_OK);
-    return undefined;
+    const found = statSync(path);
+    return found.isFile() && found.size > 0 ? undefined : { path, cause: undefined };
   } catch (cause) {
     return { path, cause };
   }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -42,6 +42,16 @@ test('`replay` reports digital silence, and `evaluate` refuses it as a scene', (
   const evaluated = run('evaluate', folder, '--json');
   expect([evaluated.status, evaluated.stdout]).toEqual([4, '']);
   expect(evaluated.stderr).toMatch(/^Error: Expected sound in .*zeros.wav, got nothing but exact zeros\nTry: was its recorder mute\?/);
+});
+
+test('`evaluate` refuses a scene that is empty, a folder or a pipe before it hears the first, whose length is wrong', () => {
+  mkdirSync(join(folder, 'folder.wav'));
+  spawnSync('mkfifo', [join(folder, 'pipe.wav')]);
+  file('empty.wav', '');
+  const scenes = ['zeros.wav', 'empty.wav', 'folder.wav', 'pipe.wav'].map((name) => ({ file: name, seconds: 60, events: [] }));
+  file('scenes.json', JSON.stringify(scenes));
+  const { status, stderr } = run('evaluate', folder, '--json');
+  expect([status, stderr]).toEqual([4, expect.stringMatching(/^Error: Expected every file .*, got 3 of 4 that cannot be read, first .*empty.wav\nTry: check/)]);
 });
 
 const without = missing('script');
