@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/load-config.ts';
-import { exitCodes, hasCode, isDenied, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
+import { exitCodes, hasCode, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { addCommand, configOption, namedFile } from './command.ts';
 import { print, printJson, printWrapped, screenOf, showFields } from './output.ts';
@@ -55,13 +55,14 @@ function isOfFile(error: unknown): boolean {
   return error instanceof Error && error.constructor === Error && !hasCode(error, /^ERR_/);
 }
 
-function notWritten(cause: unknown): ProvisionError {
+function notWritten(cause: unknown): TocsinError {
   const what = `Expected to write the credentials, got: ${messageOf(cause)}`;
   if (isDenied(cause)) return new ProvisionError(what, 'run it again with sudo', { cause });
+  if (isFull(cause)) return new TocsinError(what, 'make room there (df -h)', exitCodes.failure, { cause });
   const { path } = cause as NodeJS.ErrnoException;
   if (hasCode(cause, /^ENOENT$/) && path !== undefined)
     return new ProvisionError(what, `make the folder: sudo mkdir -m 700 -p ${shellWord(dirname(path))}`, { cause });
-  return new ProvisionError(what, 'sudo tocsin doctor shows whether the disk is full or read-only', { cause });
+  return new ProvisionError(what, 'sudo tocsin doctor shows whether the disk is read-only', { cause });
 }
 
 /** The request alone goes to stdout, so that it can be sent on; what to do with it to stderr. */

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missing } from '../support/broker.ts';
 import { type Operator, openOperator } from '../support/operator.ts';
 import { everything, openSensor, provisionedBy } from '../support/provision.ts';
+import { mount, run } from '../support/small-disk.ts';
 
 const without = missing('openssl');
 describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${without})` : ''}`, () => {
@@ -22,6 +23,30 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     expect(status).toBe(10);
     const apart = openSensor(operator, { keyFile: 'two words/sensor.key' });
     expect((await apart.provision()).stderr).toContain(`sudo mkdir -m 700 -p '${apart.at('two words')}'\n`);
+  });
+
+  const noMounts = process.getuid?.() !== 0 ? 'needs root to mount a small file system' : missing('mount');
+  test.skipIf(noMounts)(`a full disk: key, request and certificate are there whole or not at all${noMounts ? ` (left out: ${noMounts})` : ''}`, async () => {
+    const sensor = openSensor(operator);
+    mount('-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', sensor.credentials);
+    onTestFinished(() => void run('umount', '-l', sensor.credentials));
+    const fill = (pages: number) => writeFileSync(sensor.at('fill'), Buffer.alloc(pages * 4096));
+    const full = { status: 1, stderr: expect.stringMatching(/^Error: Expected to write the credentials, got: ENOSPC.*\nTry: make room there \(df -h\)\n$/) };
+    fill(16);
+    expect([await sensor.provision(), sensor.names()]).toEqual([{ ...full, stdout: '' }, ['fill']]);
+    fill(15); // room for the key, none for the request
+    expect([await sensor.provision(), sensor.names()]).toEqual([{ ...full, stdout: '' }, ['fill', 'sensor.key.new']]);
+    const key = readFileSync(sensor.at('sensor.key.new'), 'utf8');
+    fill(10);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const waiting = ['fill', 'sensor.csr', 'sensor.key.new'];
+    for (const room of [0, 1]) {
+      fill(14 - room); // the authority finds none where there is room for one file
+      expect([await sensor.install(cert), sensor.names()]).toEqual([{ ...full, stdout: '' }, waiting]);
+    }
+    fill(12);
+    expect(await sensor.install(cert)).toMatchObject({ status: 0 });
+    expect([readFileSync(sensor.at('sensor.key'), 'utf8'), sensor.names()]).toEqual([key, ['ca.pem', 'fill', 'sensor.key', 'sensor.pem']]);
   });
 
   test('a path that was mistyped is to be checked; where no authority is known yet, one is to be named', async () => {

@@ -259,7 +259,7 @@ export const frenchErrors: Record<string, string> = {
   'openssl x509 -in FILE -text shows what it is': 'openssl x509 -in FICHIER -text montre ce que c’est',
   'Expected to write the credentials, got: {1}': 'Impossible d’écrire la clé ou le certificat : {1}',
   'make the folder: sudo mkdir -m 700 -p {1}': 'créez le dossier : sudo mkdir -m 700 -p {1}',
-  'sudo tocsin doctor shows whether the disk is full or read-only': 'sudo tocsin doctor dit si le disque est plein ou en lecture seule',
+  'sudo tocsin doctor shows whether the disk is read-only': 'sudo tocsin doctor dit si le disque est en lecture seule',
   'Expected to write the output, got: {1}': 'Impossible d’écrire la sortie : {1}',
   'is the disk full? df -h': 'le disque est-il plein ? df -h',
   'tocsin model --help': 'tocsin model --help',
