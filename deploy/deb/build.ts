@@ -10,7 +10,7 @@ import { digestOf } from '../../agent/cli/privacy/package-list.ts';
 import { writeControl } from './control.ts';
 import { pack } from './pack.ts';
 import { type Architecture, architectures } from './platforms.ts';
-import { stageTree, touch } from './tree.ts';
+import { refuseStrays, stageTree, touch } from './tree.ts';
 
 const source = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as { version: string };
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     compression: { type: 'string', default: 'xz' }, // zstd: a tenth of the time and 11 MB more, for trials
   },
 });
+refuseStrays(source);
 // older ones, as those of Debian 12 and 13, cannot take the parts of another machine, nor name those that they took
 const npm = execFileSync('npm', ['--version'], { encoding: 'utf8' }).trim();
 if (Number.parseInt(npm, 10) < 10) throw new Error(`Expected npm 10 or newer, got ${npm}; try: npx npm@11 run deb`);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { filesBelow, stageModules } from './modules.ts';
 import { type Architecture, platforms } from './platforms.ts';
@@ -48,6 +48,13 @@ const packed: readonly (readonly [from: string, to: string])[] = [
   ['deploy/man/tocsin.fr.1', 'usr/share/man/fr/man1/tocsin.1.gz'],
   ['CHANGELOG.md', `${doc}/NEWS.gz`],
 ];
+
+/** Throws where an editor, a desktop or a person has left something among the sources: all that lies in agent/ is packed. */
+export function refuseStrays(source: string): void {
+  const files = filesBelow(join(source, 'agent')).map((path) => relative(source, path));
+  const strays = files.filter((path) => /\/[.#]/.test(path) || !/\.(ts|sql)$/.test(path));
+  if (strays.length > 0) throw new Error(`Expected only .ts and .sql in agent/, got ${strays.join(', ')}; remove what does not belong to the program`);
+}
 
 /** Lays out the files of the package under `root`, but for their times. */
 export function stageTree(source: string, root: string, architecture: Architecture, epochSeconds: number): void {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { version as told } from '../../agent/cli/command.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { pack } from '../../deploy/deb/pack.ts';
 import { missing } from '../support/broker.ts';
+import { copySources } from '../support/package.ts';
 
 const withoutPlaybook = missing('ansible-playbook');
 test.skipIf(withoutPlaybook)(`the role passes the syntax check of ansible-playbook${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, () => {
@@ -203,6 +204,20 @@ test('the package build refuses an npm that is too old, and says what to do', ()
   });
   expect(stderr).toContain('Error: Expected npm 10 or newer, got 9.2.0; try: npx npm@11 run deb\n');
   expect([status, existsSync(join(folder, 'out'))]).toEqual([1, false]);
+});
+
+// copied without .git, as from an archive of the sources
+test('the package build refuses what an editor, a desktop or a person has left among the sources', () => {
+  const source = copySources();
+  const strays = ['.DS_Store', '.hidden/a.ts', '.main.ts.swp', '._main.ts', 'cli/notes.txt', 'cli/program.ts.orig', 'main.ts~'].map((name) => `agent/${name}`);
+  mkdirSync(join(source, 'agent/.hidden'));
+  for (const path of strays) writeFileSync(join(source, path), '');
+  symlinkSync('somebody@somewhere.1234', join(source, 'agent/.#main.ts')); // an editor's lock
+  const out = join(source, 'out');
+  const { status, stderr } = spawnSync(process.execPath, [join(source, 'deploy/deb/build.ts'), '--out', out], { encoding: 'utf8' });
+  const named = [...strays, 'agent/.#main.ts'].toSorted().join(', ');
+  expect(stderr).toContain(`Error: Expected only .ts and .sql in agent/, got ${named}; remove what does not belong to the program\n`);
+  expect([status, existsSync(out)]).toEqual([1, false]);
 });
 
 test('the package build leaves no folder behind when stopped by Ctrl-C', async () => {
