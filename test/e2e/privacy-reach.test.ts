@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, chownSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Half } from '../../agent/cli/privacy/machine.ts';
 import { verify as verifyMachine } from '../../agent/cli/privacy/verify.ts';
 import { allowUser } from '../support/access-list.ts';
+import { missing } from '../support/broker.ts';
 import { courierUid, failing, findingOf, gid, type Halves, listenerUid, openHalves, without } from '../support/privacy.ts';
 
 // Uncommon ways out of a process, while everything else is correct. These tests are not in test/integration, since
@@ -127,6 +129,35 @@ describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left
     expect(failing(report)).toEqual(['listener.calls', 'courier.hearing']);
     expect(findingOf(report, 'listener.calls')?.found).toContain('0001 01 1 asked');
   });
+
+  const withoutPerl = missing('perl');
+  test.skipIf(withoutPerl)(
+    `a socket or a named pipe whose name is not UTF-8 counts as within reach${withoutPerl ? ` (left out: ${withoutPerl})` : ''}`,
+    async () => {
+      // the byte stands in the first line of a name, or below it
+      for (const end of ['\\xff', '\\n\\xff']) {
+        const script = `use Socket; $0 = 'snapserver'; socket(S, AF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un($ARGV[0] . "${end}")) or die; listen(S, 1); $| = 1; print "\\n"; sleep 60`;
+        const server = spawn('perl', ['-e', script, halves.at('asked')], { stdio: ['ignore', 'pipe', 'inherit'] });
+        const ended = once(server, 'exit');
+        await once(server.stdout, 'data');
+        const namesake = halves.at(end.includes('n') ? 'asked\n\ufffd' : 'asked\ufffd'); // closed to both halves
+        writeFileSync(namesake, '', { mode: 0o600 });
+        const report = await halves.verify();
+        rmSync(namesake);
+        server.kill('SIGKILL');
+        await ended;
+        expect(failing(report), end).toEqual(['listener.calls', 'courier.hearing']);
+        expect(findingOf(report, 'listener.calls')?.found).toContain('asked');
+      }
+      const opened = 'pipe=$(printf "%s\\377" "$0"); mkfifo "$pipe"; exec 3<>"$pipe"; echo; exec sleep 60';
+      const other = spawn('sh', ['-c', opened, halves.at('asked.pipe')], { stdio: ['ignore', 'pipe', 'inherit'] });
+      onTestFinished(() => void other.kill('SIGKILL'));
+      await once(other.stdout, 'data');
+      const report = await halves.verify();
+      expect(failing(report)).toEqual(['listener.calls']);
+      expect(findingOf(report, 'listener.calls')?.found).toContain('asked.pipe\ufffd');
+    },
+  );
 
   test('finds sockets that are closed by mode and opened by an access list', async () => {
     const called = await program(halves.at('asked.sock'));

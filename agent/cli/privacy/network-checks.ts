@@ -6,7 +6,7 @@ import { meterSocketPath } from '../../config/load-config.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { allProcesses, holds, machineProcess, namespaceOf, openFiles, strangersIn } from './process.ts';
+import { allProcesses, holds, isNotText, machineProcess, namespaceOf, openFiles, strangersIn } from './process.ts';
 import { reachOf } from './reach.ts';
 import { localServices, plainAddress, type Socket, socketsOf, tablesOf } from './sockets.ts';
 
@@ -189,7 +189,8 @@ const calls: HalfCheck = {
     const sharing = strangersIn('ipc', pid, processes);
     if (sharing.length > 0) return fail('privacy.calls.shared', { pids: listed(sharing.map(String)) });
     // as a service may be named by several paths
-    const paths = [...new Set([...localServices(), ...namedPipes(processes)].flatMap((path) => (existsSync(path) ? [realpathSync(path)] : [])))];
+    const named = [...localServices(), ...namedPipes(processes)];
+    const paths = [...new Set(named.flatMap((path) => (isNotText(path) ? [path] : existsSync(path) ? [realpathSync(path)] : [])))];
     const others = paths.filter((path) => path !== meterSocketPath(config) && !harmlessServices.test(path));
     const reachable = others.filter(reachOf(pid));
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');

@@ -204,6 +204,11 @@ export function pathOf(pid: number, path: string): string {
   return path.startsWith('/') ? path : `${readlinkSync(`/proc/${pid}/cwd`)}/${path}`;
 }
 
+/** Whether a name may not be UTF-8: this character stands for such bytes, and would lead to another file or none. */
+export function isNotText(path: string): boolean {
+  return path.includes('\ufffd');
+}
+
 /** The file behind a script that a process was given; nothing where there is none. */
 export function realScript(pid: number, script: string): string {
   try {

@@ -2,7 +2,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { hasAccessList } from '../../lib/libc.ts';
-import { isSame, type Mount, mountsOf, statusOf } from './process.ts';
+import { isNotText, isSame, type Mount, mountsOf, statusOf } from './process.ts';
 
 const bitsOf = { write: 0o222, 'read or write': 0o666, enter: 0o111 } as const;
 
@@ -25,7 +25,7 @@ export function accessOf(pid: number, what: keyof typeof bitsOf = 'write'): (pat
 
 /**
  * Whether a process may write to the file that this process sees at a path. Every mount of the process that shows the
- * file is tried, because its unit may mount the file elsewhere.
+ * file is tried, because its unit may mount the file elsewhere. A name that is not UTF-8 counts as within reach.
  */
 export function reachOf(pid: number): (path: string) => boolean {
   const [ours, theirs] = [mountsOf(process.pid), mountsOf(pid)];
@@ -33,6 +33,7 @@ export function reachOf(pid: number): (path: string) => boolean {
   // a second name of the file may lie in another folder
   const isClosed = (root: string, place: string) => statSync(`${root}${place}`).nlink === 1 && foldersOf(place).some((folder) => !enters(`${root}${folder}`));
   return (path) => {
+    if (isNotText(path)) return true;
     if (!existsSync(path)) return false;
     // Links on the way, such as /var/run, are resolved: below /proc/PID/root they would lead out of the process's root.
     const place = realpathSync(path);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hasCode } from '../../lib/errors.ts';
 import { protocolOf } from '../../lib/libc.ts';
-import { allProcesses, machineProcess, namespaceOf, openFiles } from './process.ts';
+import { allProcesses, isNotText, machineProcess, namespaceOf, openFiles } from './process.ts';
 
 export interface Socket {
   readonly pid: number;
@@ -13,7 +13,7 @@ export interface Socket {
   readonly remote?: { readonly address: string; readonly port: number };
   /** Of a named AF_UNIX socket, to the first line break. */
   readonly path?: string;
-  /** What is there under names that go on in the lines below it: any of them may be the socket's. */
+  /** What is there, or may be, under names that go on in the lines below it: any of them may be the socket's. */
   readonly longer?: readonly string[];
 }
 
@@ -87,9 +87,9 @@ function longerNames(path: string, below: readonly string[]): string[] {
   const found: string[] = [];
   if (!path.startsWith('/')) return found;
   let name = path;
-  for (let i = 0; Buffer.byteLength(name) < longestName; i++) {
+  for (let i = 0; Buffer.byteLength(name) < longestName && !isNotText(name); i++) {
     name += `\n${below[i] ?? ''}`;
-    if (existsSync(name)) found.push(name);
+    if (existsSync(name) || isNotText(name)) found.push(name);
   }
   return found;
 }
