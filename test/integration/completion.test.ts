@@ -30,14 +30,18 @@ const lines: [line: string, offered: string[], exactly?: true][] = [
   ['tocsin doctor --js', ['--json'], true],
   ['tocsin doctor --', ['--config', '--json', '--lang', '--help']],
   ['tocsin events explain --js', ['--json'], true],
+  ['tocsin events --js', ['--json'], true], // a command with others below it
   ['tocsin replay --operating-point ', ['balanced', 'strict'], true],
   ['tocsin replay a.wav --operating-point s', ['strict'], true],
   ['tocsin status --lang f', ['fr'], true],
+  ['tocsin selftest --speaker --js', ['--json'], true], // its value may be left out
   ['tocsin completion z', ['zsh'], true],
   ['tocsin replay street', ['street one.wav', 'street-two.wav'], true],
+  ['tocsin replay a.wav street-', ['street-two.wav'], true],
   ['tocsin doctor --config street-', ['street-two.wav'], true],
   ['tocsin doctor -c street-', ['street-two.wav'], true],
   ['tocsin model sce', ['scenes'], true],
+  ['tocsin replay --model sce', ['scenes'], true],
   ['tocsin doctor --nonsense', [], true],
 ];
 
@@ -51,7 +55,8 @@ function bash(line: string): string[] {
   return stdout.split('\n').filter(Boolean);
 }
 
-function fish(line: string): string[] {
+/** Returns the words that are offered, or with 1 their descriptions. */
+function fish(line: string, column = 0): string[] {
   const { stdout, stderr } = spawnSync(
     'fish',
     ['--no-config', '-c', `cd $argv[1]; source $argv[2]; complete -C $argv[3]`, folder, script('tocsin.fish'), line],
@@ -62,7 +67,7 @@ function fish(line: string): string[] {
   );
   expect(stderr).toBe('');
   return stdout.split('\n').flatMap((offer) => {
-    const word = (offer.split('\t')[0] as string).replace(/\/$/, '').replaceAll('\\ ', ' ');
+    const word = (offer.split('\t')[column] ?? '').replace(/\/$/, '').replaceAll('\\ ', ' ');
     return word ? [word] : [];
   });
 }
@@ -96,4 +101,14 @@ for (const [shell, complete] of Object.entries({ bash, zsh, fish })) {
 test.skipIf(missing('bash'))('completes an option value after an equals sign in bash (needs bash)', () => {
   expect(bash('tocsin replay --operating-point=b')).toEqual(['balanced']);
   expect(bash('tocsin replay --operating-point=')).toEqual(['balanced', 'strict']);
+});
+
+test.skipIf(missing('zsh'))('completes an option value after an equals sign in zsh, and offers no option that is there by its other name (needs zsh)', () => {
+  expect(zsh('tocsin replay --operating-point=s')).toEqual(['strict']);
+  expect(zsh('tocsin doctor -c street-two.wav --con')).toEqual([]);
+});
+
+test.skipIf(missing('fish'))('completes an option value after an equals sign in fish, and describes what it offers (needs fish)', () => {
+  expect(fish('tocsin replay --operating-point=s')).toEqual(['--operating-point=strict']);
+  expect(fish('tocsin doc', 1)).toEqual(['check this sensor step by step, from power supply to platform']);
 });
