@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -103,7 +103,7 @@ export function loadModel(folder: string, weigh: (path: string, bytes: number) =
   const stateValues = manifest.states.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   weigh(path, sizeOf(path) + stateValues * Float32Array.BYTES_PER_ELEMENT);
   const graph = read(folder, manifest.file);
-  const digest = createHash('sha256').update(graph).digest('hex');
+  const digest = hash('sha256', graph);
   if (digest !== manifest.sha256)
     throw new ModelError(
       `Expected ${manifest.file} with sha256 ${manifest.sha256}, got ${digest}`,
@@ -127,7 +127,7 @@ function sizeOf(path: string): number {
 export function recognitionOf(manifest: ModelManifest): number {
   const { sha256, scoresOutput, classes, labels: mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds } = manifest;
   const decisive = JSON.stringify([sha256, scoresOutput, classes, mapping, operatingPoints, windowSamples, hopSamples, framesPerHop, frameSeconds]);
-  return createHash('sha256').update(decisive).digest().readUIntBE(0, 6);
+  return hash('sha256', decisive, 'buffer').readUIntBE(0, 6);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -52,7 +52,7 @@ export function addCommission(program: Command, signal: AbortSignal, t: Translat
 
 async function commission(options: Options, again: string, signal: AbortSignal, t: Translate): Promise<void> {
   const config = loadConfig(options.config);
-  const configSha256 = digestOf(options.config);
+  const configSha256 = hash('sha256', readFileSync(options.config));
   const signer = openSigner(config.mqtt);
   const parent = resolve(options.out);
   checkParent(parent);
@@ -79,7 +79,7 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
     if (stopped || signal.aborted) throw new StoppedError(t('commission.stopped'), again);
     progress.keep(stages);
   }
-  if (digestOf(options.config) !== configSha256)
+  if (hash('sha256', readFileSync(options.config)) !== configSha256)
     throw new TocsinError(`Expected ${options.config} to stay as it was during the run, got another configuration`, again, exitCodes.failure);
   const whole = stages as Complete;
   const subject = describe(config, configSha256, clock);
@@ -134,10 +134,6 @@ const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> =
     say(wrap(t('privacy.summary', { passed: pass, failed: fail, unchecked }), screen.columns));
   },
 };
-
-function digestOf(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
-}
 
 function describe(config: Config, configSha256: string, clock: Clock): Subject {
   const { manifest } = loadModel(config.model.path);

@@ -1,7 +1,7 @@
 // Without its schema no row of an outbox can be read, and the pages of the schema change only when a release brings its
 // own. They are kept a second time, in PATH.schema, and put back where they are damaged. A note is a hint: if it is
 // missing, damaged or of another outbox, it changes nothing.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { closeSync, constants, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { z } from 'zod';
 import { hasCode } from '../lib/errors.ts';
@@ -206,7 +206,7 @@ function asking<T>(path: string, open: OpenDatabase, ask: (db: SqliteDatabase) =
 function readNote(path: string): SchemaNote | undefined {
   try {
     const { note, sha256 } = Summed.parse(JSON.parse(textAt(path)));
-    if (sha256 !== sumOf(note)) return undefined;
+    if (sha256 !== hash('sha256', note)) return undefined;
     const parsed = Note.parse(JSON.parse(note));
     return parsed.pages.every(({ page, content }) => Buffer.from(content, 'base64').length === placeOf(page).length) ? parsed : undefined;
   } catch {
@@ -220,9 +220,5 @@ function textAt(path: string): string {
 
 function textOf(note: SchemaNote): string {
   const text = JSON.stringify(note);
-  return `${JSON.stringify({ note: text, sha256: sumOf(text) })}\n`;
-}
-
-function sumOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return `${JSON.stringify({ note: text, sha256: hash('sha256', text) })}\n`;
 }

@@ -1,12 +1,13 @@
 // npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either, and beside each the list of its
 // files for `tocsin privacy verify --package-list`, whose digest it prints for `--package-digest`.
+
 import { execFileSync } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { digestOf } from '../../agent/cli/privacy/package-list.ts';
 import { writeControl } from './control.ts';
 import { pack } from './pack.ts';
 import { type Architecture, architectures } from './platforms.ts';
@@ -36,7 +37,7 @@ for (const architecture of values.arch) {
   const file = join(values.out, `tocsin_${values.version}_${architecture}.deb`);
   const list = file.replace(/\.deb$/, '.sha256');
   build(architecture as Architecture, file, list);
-  for (const path of [file, list]) process.stdout.write(`${digestOf(readFileSync(path))}  ${path}  ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
+  for (const path of [file, list]) process.stdout.write(`${hash('sha256', readFileSync(path))}  ${path}  ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
 }
 
 function build(architecture: Architecture, file: string, list: string): void {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -50,7 +50,7 @@ Description: street acoustic sensor that publishes anonymous events
  microphone.
 `,
   );
-  const sums = files.map((path) => `${createHash('md5').update(readFileSync(path)).digest('hex')}  ${relative(root, path)}\n`);
+  const sums = files.map((path) => `${hash('md5', readFileSync(path))}  ${relative(root, path)}\n`);
   writeFileSync(join(control, 'md5sums'), sums.join(''));
   writeScripts(source, control);
   for (const name of ['control', 'md5sums']) chmodSync(join(control, name), 0o644);

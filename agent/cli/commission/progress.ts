@@ -1,5 +1,5 @@
 // What was found before an abort, so that the same command goes on from there.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
@@ -25,7 +25,7 @@ interface Progress {
 
 export function openProgress(folder: string, sensor: string, configSha256: string, version: string, clock: Clock): Progress {
   const path = join(folder, `commission-${sensor}.partial.json`);
-  const of = createHash('sha256').update(`${clock.bootId} ${version} ${configSha256}`).digest('hex');
+  const of = hash('sha256', `${clock.bootId} ${version} ${configSha256}`);
   const before = readKept(path);
   const valid = before?.of === of && clock.monotonicMs() - before.beganMonotonicMs < freshMs ? before : undefined;
   const beganMonotonicMs = valid?.beganMonotonicMs ?? clock.monotonicMs();

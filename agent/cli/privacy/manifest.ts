@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labels, loadManifest } from '../../classify/model-manifest.ts';
@@ -9,7 +10,7 @@ import { type PrivacyManifest, type PrivacyMessage, publishedKinds } from '../..
 import { schemaFiles } from '../../events/write-schema.ts';
 import { schemaOfRelease } from '../../outbox/view-outbox.ts';
 import { version } from '../command.ts';
-import { digestOf, listName } from './package-list.ts';
+import { listName } from './package-list.ts';
 
 /**
  * What a sensor with these settings may publish. The model's digest is that in its manifest, which the listener
@@ -24,8 +25,8 @@ export function privacyManifest(config: Config): PrivacyManifest {
     format: 1,
     publishes: [...publishedKinds],
     labels: [...labels],
-    schemas: digestOf(schemas.map(([, content]) => content).join('')),
-    outboxSchema: digestOf(schemaOfRelease()),
+    schemas: hash('sha256', schemas.map(([, content]) => content).join('')),
+    outboxSchema: hash('sha256', schemaOfRelease()),
     model: { name: model.name, version: model.version, sha256: model.sha256 },
     operatingPoint: settings.operatingPoint,
     thresholds: thresholdsOf(rules),
@@ -35,7 +36,7 @@ export function privacyManifest(config: Config): PrivacyManifest {
     healthIntervalSeconds: health.intervalSeconds,
     encrypted: brokerAddress(mqtt.url).encrypted,
     clientCertificate: mqtt.certFile !== undefined,
-    broker: digestOf(mqtt.url),
+    broker: hash('sha256', mqtt.url),
   };
 }
 
@@ -45,9 +46,9 @@ export function privacyFacts(config: Config): Omit<PrivacyMessage, 'bootId' | 'v
   const list = join(installation, listName);
   return {
     version,
-    ...(existsSync(list) ? { package: digestOf(readFileSync(list)) } : {}),
+    ...(existsSync(list) ? { package: hash('sha256', readFileSync(list)) } : {}),
     manifest,
-    manifestDigest: digestOf(manifestText(manifest)),
+    manifestDigest: hash('sha256', manifestText(manifest)),
   };
 }
 

@@ -1,5 +1,5 @@
 // The list of the installation's files, in the form of sha256sum: `tocsin.sha256` beside package.json.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { readNamedFile } from '../../lib/regular-file.ts';
@@ -22,7 +22,7 @@ interface PackageState {
  */
 export function listPackage(folder: string): string {
   return filesUnder(folder)
-    .map((path) => `${digestOf(readFileSync(join(folder, path)))}  ${path}\n`)
+    .map((path) => `${hash('sha256', readFileSync(join(folder, path)))}  ${path}\n`)
     .join('');
 }
 
@@ -40,17 +40,13 @@ export function checkPackage(folder: string, listPath: string): PackageState {
   );
   const present = filesUnder(folder);
   const known = new Set(present);
-  const changed = [...expected].filter(([path, digest]) => !known.has(path) || digestOf(readFileSync(join(folder, path))) !== digest);
+  const changed = [...expected].filter(([path, digest]) => !known.has(path) || hash('sha256', readFileSync(join(folder, path))) !== digest);
   return {
-    digest: digestOf(list),
+    digest: hash('sha256', list),
     files: expected.size,
     changed: changed.map(([path]) => path),
     added: [...present.filter((path) => !expected.has(path)), ...linksElsewhere(folder)],
   };
-}
-
-export function digestOf(content: Buffer | string): string {
-  return createHash('sha256').update(content).digest('hex');
 }
 
 function filesUnder(folder: string): string[] {

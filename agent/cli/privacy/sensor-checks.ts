@@ -1,4 +1,5 @@
 // What lies on the disk: the package, the model, the outbox and the settings.
+import { hash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { manifestSchema } from '../../classify/model-manifest.ts';
@@ -12,7 +13,7 @@ import { fail, listed, pass, type SensorCheck, unchecked } from './check.ts';
 import { halvesOf } from './machine.ts';
 import { differences, manifestText, privacyManifest } from './manifest.ts';
 import { filled, isOutboxFolder, lookIntoOutboxFolder } from './outbox-folder.ts';
-import { checkPackage, digestOf } from './package-list.ts';
+import { checkPackage } from './package-list.ts';
 import { startedMs } from './process.ts';
 
 const packageFiles: SensorCheck = {
@@ -47,7 +48,7 @@ const model: SensorCheck = {
   run({ config }) {
     const folder = config.model.path;
     const { file, name, version, sha256 } = manifestSchema.parse(parseJson(readRegularFile(join(folder, 'manifest.json'))));
-    const digest = digestOf(readRegularFile(join(folder, file)));
+    const digest = hash('sha256', readRegularFile(join(folder, file)));
     return digest === sha256 ? pass('privacy.model.ok', { name, version, digest }) : fail('privacy.model.changed', { file: join(folder, file), digest });
   },
 };
@@ -63,7 +64,7 @@ const outbox: SensorCheck = {
     if (!isMade(path)) return unchecked('privacy.outbox.none', { path });
     try {
       const { text, sound, earlier } = schemaOf(path);
-      const digest = digestOf(text);
+      const digest = hash('sha256', text);
       if (!earlier && text !== schemaOfRelease()) return fail('privacy.outbox.schema', { what: differing(text), digest });
       if (!sound) return fail('privacy.outbox.rows', { path });
       return earlier ? unchecked('privacy.outbox.earlier', { digest }) : pass('privacy.outbox.ok', { digest });
@@ -126,7 +127,9 @@ const config: SensorCheck = {
     }
     const own = privacyManifest(settings);
     const wrong = differences(own, Object(published));
-    return wrong.length > 0 ? fail('privacy.config.differs', { what: listed(wrong) }) : pass('privacy.config.ok', { digest: digestOf(manifestText(own)) });
+    return wrong.length > 0
+      ? fail('privacy.config.differs', { what: listed(wrong) })
+      : pass('privacy.config.ok', { digest: hash('sha256', manifestText(own)) });
   },
 };
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { placeFile, placeNewFile, removeFile } from '../../lib/place-file.ts';
@@ -44,7 +44,7 @@ export function requestCertificate(sensor: string, paths: IdentityPaths, { renew
  */
 export function fingerprintOf(key: KeyObject): string {
   const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(spki).digest('hex');
+  return hash('sha256', spki);
 }
 
 /** `path` is one of the two keys of `paths`. */
