@@ -1,5 +1,6 @@
 import { existsSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { ifPossible } from '../lib/if-possible.ts';
 import { namesIn, readText } from '../lib/kernel-files.ts';
 import { CaptureError } from './capture-error.ts';
 
@@ -68,7 +69,8 @@ export function resolveDevice(device: string, tree: DeviceTree): { pcm: string; 
   }
   if (device.startsWith('/dev/snd/')) {
     const link = join(tree.dev, device.slice('/dev/'.length));
-    const linked = cards.filter((card) => targetOf(link) === `controlC${card.index}`);
+    const target = ifPossible(() => basename(readlinkSync(link)));
+    const linked = cards.filter((card) => target === `controlC${card.index}`);
     return opened(device.startsWith('/dev/snd/by-path/') ? one(linked) : oneUnlike(linked, modelOf));
   }
   const named = /CARD=([\w-]+)/.exec(device)?.[1];
@@ -126,27 +128,12 @@ function readCard(folder: string, index: number): SoundCard | undefined {
     const device = /^pcmC\d+D(\d+)c$/.exec(name)?.[1];
     return device === undefined ? [] : [Number(device)];
   });
-  const parent = dirname(realPath(join(folder, 'device')));
+  const device = join(folder, 'device');
+  const parent = dirname(ifPossible(() => realpathSync(device)) ?? device);
   const vendor = readText(join(parent, 'idVendor')).trim();
   const product = readText(join(parent, 'idProduct')).trim();
   const serial = readText(join(parent, 'serial')).trim();
   const id = readText(join(folder, 'id')).trim(); // read last: a card that has disappeared meanwhile has no id
   if (!id) return undefined;
   return { index, id, devices, ...(vendor ? { usb: { path: basename(parent), id: `${vendor}:${product}`, ...(serial ? { serial } : {}) } } : {}) };
-}
-
-function targetOf(link: string): string {
-  try {
-    return basename(readlinkSync(link));
-  } catch {
-    return '';
-  }
-}
-
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }

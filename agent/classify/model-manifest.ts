@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { printable, printableLine, problemList, problemsOf } from '../config/problems.ts';
 import { isDenied, isUnreadable, ModelError, messageOf, unreadableHint } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { shellWord } from '../lib/shell-word.ts';
@@ -101,7 +102,8 @@ export function loadModel(folder: string, weigh: (path: string, bytes: number) =
   const manifest = loadManifest(folder);
   const path = join(folder, manifest.file);
   const stateValues = manifest.states.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
-  weigh(path, sizeOf(path) + stateValues * Float32Array.BYTES_PER_ELEMENT);
+  const graphBytes = ifPossible(() => statSync(path).size) ?? 0; // who reads it tells why it cannot be
+  weigh(path, graphBytes + stateValues * Float32Array.BYTES_PER_ELEMENT);
   const graph = read(folder, manifest.file);
   const digest = hash('sha256', graph);
   if (digest !== manifest.sha256)
@@ -110,14 +112,6 @@ export function loadModel(folder: string, weigh: (path: string, bytes: number) =
       'install the model again; if you changed it on purpose, write the new digest into manifest.json',
     );
   return { manifest, graph };
-}
-
-function sizeOf(path: string): number {
-  try {
-    return statSync(path).size;
-  } catch {
-    return 0; // who reads it tells why it cannot be
-  }
 }
 
 /**

@@ -8,6 +8,7 @@ import { loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { exitCodes, StoppedError, TocsinError } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { inspectOutbox, recallBoot } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, namedDevice, namedFile, version } from './command.ts';
@@ -138,11 +139,8 @@ const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> =
 function describe(config: Config, configSha256: string, clock: Clock): Subject {
   const { manifest } = loadModel(config.model.path);
   const rules = rulesOf(manifest, config.model);
-  try {
-    recallBoot(inspectOutbox(config.outbox.path), clock); // doctor does it, but may have been kept from an earlier run
-  } catch {
-    // one that cannot be read is told by doctor
-  }
+  // doctor does it, but may have been kept from an earlier run, and tells of an outbox that cannot be read
+  ifPossible(() => recallBoot(inspectOutbox(config.outbox.path), clock));
   return {
     site: config.site,
     sensor: config.sensor,

@@ -5,6 +5,7 @@ import { deviceTree, listCards, type SoundCard } from '../audio/identity.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { AudioError, hasCode, messageOf } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { addCommand, configOption } from './command.ts';
 import { print, printJson, screenOf, wrap } from './output.ts';
 import type { Translate } from './translate.ts';
@@ -27,7 +28,7 @@ export function addDevices(program: Command, t: Translate): void {
       const devices = listed.filter(({ device }) => isMicrophone(device));
       if (options.json) return devices.forEach(printJson);
       const { columns, colours } = screenOf(process.stdout);
-      const configured = configuredDevice(options.config);
+      const configured = ifPossible(() => loadConfig(options.config).microphone.device); // asked for before there is a configuration too
       for (const { device, description } of devices) {
         const marks = [device === configured && t('devices.configured'), bindsBest(device, cards) && t('devices.best')].filter(Boolean);
         print(`${colours.bold(printableLine(device))}${marks.length > 0 ? colours.green(`  (${marks.join(', ')})`) : ''}`);
@@ -38,15 +39,6 @@ export function addDevices(program: Command, t: Translate): void {
       const card = devices.some(({ device }) => isCard(device));
       print(`\n${card ? wrap(t('devices.use'), columns) : colours.yellow(wrap(t('devices.noCard'), columns))}`);
     });
-}
-
-/** Devices are also asked for before there is a configuration. */
-function configuredDevice(path: string): string | undefined {
-  try {
-    return loadConfig(path).microphone.device;
-  } catch {
-    return undefined;
-  }
 }
 
 /** A card, or a sound server; the rest are plug-ins of ALSA that need one of these below them. */

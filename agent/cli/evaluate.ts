@@ -9,6 +9,7 @@ import { rulesOf, thresholdsOf } from '../classify/rules.ts';
 import type { Config } from '../config/schema.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, isDenied, TocsinError } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { stopIf } from '../lib/stop.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
@@ -96,11 +97,7 @@ function requirePage(out: string, dir: string, scenes: readonly Scene[]): void {
 }
 
 function placeOf(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined; // not there yet
-  }
+  return ifPossible(() => realpathSync(path)); // it may not be there yet
 }
 
 function refusalOf(path: string): { path: string; cause: unknown } | undefined {

@@ -2,6 +2,7 @@ import type { Status } from '../events/event.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { LinkFault } from '../lib/faults.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { sleep } from '../lib/sleep.ts';
 import { Birth } from './birth.ts';
 import { type CourierParts, type DrainOptions, drain } from './drain.ts';
@@ -96,11 +97,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
   }
 
   function pendingNow(): number | undefined {
-    try {
-      return outbox.pendingCount();
-    } catch {
-      return undefined;
-    }
+    return ifPossible(() => outbox.pendingCount());
   }
 
   /** Waits until the outbox can be read. Meanwhile the connection has one use: health tells the fault. */

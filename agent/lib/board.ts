@@ -1,5 +1,6 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { ifPossible } from './if-possible.ts';
 import { namesIn, readText } from './kernel-files.ts';
 import { tenth } from './tenth.ts';
 
@@ -36,12 +37,8 @@ export function readBoard(folder: string, sys = '/sys'): BoardFacts {
     facts.throttled = occurrence(0b1110);
     facts.underVoltage = occurrence(0b0001);
   }
-  try {
-    const { bavail, bsize } = statfsSync(folder);
-    facts.freeDiskMegabytes = Math.min(1e9, Math.round((bavail * bsize) / 1e6));
-  } catch {
-    // not reported
-  }
+  const disk = ifPossible(() => statfsSync(folder));
+  if (disk) facts.freeDiskMegabytes = Math.min(1e9, Math.round((disk.bavail * disk.bsize) / 1e6));
   return facts;
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { exitCodes, messageOf, TocsinError } from './errors.ts';
+import { ifPossible } from './if-possible.ts';
 
 export type ClockQuality = 'synchronised' | 'corrected' | 'unsynchronised';
 
@@ -159,20 +160,11 @@ export function systemClock(): Clock {
  * examined is no evidence, and no reason to stop hearing.
  */
 export function touchedMs(paths: readonly string[]): number | undefined {
-  const touched = paths.flatMap((path) => {
-    try {
-      return statSync(path).mtimeMs;
-    } catch {
-      return [];
-    }
-  });
+  const touched = paths.flatMap((path) => ifPossible(() => statSync(path).mtimeMs) ?? []);
   return touched.length > 0 ? Math.max(...touched) : undefined;
 }
 
+/** Undefined on most boards, which have none. */
 function hardwareClockMs(): number | undefined {
-  try {
-    return Number(readFileSync('/sys/class/rtc/rtc0/since_epoch', 'utf8')) * 1000;
-  } catch {
-    return undefined; // most boards have none
-  }
+  return ifPossible(() => Number(readFileSync('/sys/class/rtc/rtc0/since_epoch', 'utf8')) * 1000);
 }

@@ -1,5 +1,6 @@
 import { freemem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
+import { ifPossible } from './if-possible.ts';
 
 /**
  * For the courier. Makes V8 collect garbage early instead of growing while memory is plentiful: the young generation
@@ -20,15 +21,7 @@ export function collectEarly(): void {
  */
 export function freeMemory(): number {
   const limit = process.constrainedMemory(); // 0 where it is not known
+  const used = ifPossible(() => process.memoryUsage.rss()) ?? 0; // where the kernel does not tell, that is no reason not to start
   // pages of the program itself may be counted in another group: then a process is larger than its own limit
-  return Math.max(0, Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - usedMemory()));
-}
-
-/** Bytes that this process has in memory; 0 where the kernel does not tell, which is no reason not to start. */
-function usedMemory(): number {
-  try {
-    return process.memoryUsage.rss();
-  } catch {
-    return 0;
-  }
+  return Math.max(0, Math.min(freemem(), limit === 0 ? Number.POSITIVE_INFINITY : limit - used));
 }

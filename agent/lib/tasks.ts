@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { exitCodes, TocsinError } from './errors.ts';
+import { ifPossible } from './if-possible.ts';
 import { readText } from './kernel-files.ts';
 
 /**
@@ -7,7 +8,7 @@ import { readText } from './kernel-files.ts';
  * in all. Whoever cannot have a thread within Node or a library of it is ended by SIGABRT, and nothing says why.
  */
 export function requireTasks(needed: number): void {
-  const own = tasksOf();
+  const own = ifPossible(() => readdirSync('/proc/self/task').length) ?? Number.POSITIVE_INFINITY; // more than any limit where the kernel does not tell
   for (const [, group = ''] of readText('/proc/self/cgroup').matchAll(/^\d+:(?:pids)?:(.*)$/gm))
     for (const root of ['/sys/fs/cgroup', '/sys/fs/cgroup/pids']) {
       const [limit, used] = [numberIn(`${root}${group}/pids.max`), numberIn(`${root}${group}/pids.current`)];
@@ -18,15 +19,6 @@ export function requireTasks(needed: number): void {
         exitCodes.failure,
       );
     }
-}
-
-/** More than any limit where the kernel does not tell. */
-function tasksOf(): number {
-  try {
-    return readdirSync('/proc/self/task').length;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
 }
 
 function numberIn(path: string): number | undefined {

@@ -3,6 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import type { Logger } from '../lib/logger.ts';
 import { encodeReading, type MeterReading, readingsPerSecond } from './reading.ts';
 
@@ -119,9 +120,5 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
 }
 
 function inodeAt(path: string): number | undefined {
-  try {
-    return lstatSync(path).ino;
-  } catch {
-    return undefined; // then there is nothing to remove either
-  }
+  return ifPossible(() => lstatSync(path).ino); // where there is none, there is nothing to remove either
 }

@@ -1,6 +1,7 @@
 import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode, isFull } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 
 const lowBytes = 1_000_000; // less free space than this is a fault
 const moreBytes = 65_536; // additional free space that makes another try worthwhile
@@ -34,12 +35,8 @@ export class Room {
 
 /** Free bytes of the file system; undefined where it does not tell. */
 export function freeBeside(path: string): number | undefined {
-  try {
-    const { bavail, bsize } = statfsSync(dirname(path));
-    return bavail * bsize;
-  } catch {
-    return undefined;
-  }
+  const found = ifPossible(() => statfsSync(dirname(path)));
+  return found && found.bavail * found.bsize;
 }
 
 /**
@@ -71,12 +68,8 @@ export function isLow(outboxPath: string): boolean | undefined {
 
 /** Whether all inodes of the file system are in use: it takes no new file then, though it may have space. */
 function isWithoutInodes(path: string): boolean {
-  try {
-    const { files, ffree } = statfsSync(dirname(path));
-    return files > 0 && ffree === 0; // btrfs has no number of them
-  } catch {
-    return false;
-  }
+  const found = ifPossible(() => statfsSync(dirname(path)));
+  return found !== undefined && found.files > 0 && found.ffree === 0; // btrfs has no number of them
 }
 
 /** Whether an error of the outbox comes from a full disk: SQLite reports I/O errors when -shm or -wal cannot grow. */

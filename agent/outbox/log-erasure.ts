@@ -1,4 +1,5 @@
 import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { ifPossible } from '../lib/if-possible.ts';
 import { type BesideFile, readingBeside } from './beside.ts';
 import type { OpenedFile } from './opened-file.ts';
 import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite.ts';
@@ -43,12 +44,15 @@ export class LogErasure {
     closeSync(this.#memory);
   }
 
-  /** Does `write`, and erases with it if that is due. Call it often. */
+  /**
+   * Does `write`, and erases with it if that is due. Call it often. Errors of the erasure are ignored: the same disk
+   * fault keeps events from being stored, and is reported there.
+   */
   with(write: () => void): void {
     const gone = this.#dueFor();
-    const before = gone === undefined ? undefined : quietly(() => bringIntoFile(this.#db) && headerOf(this.#log));
+    const before = gone === undefined ? undefined : ifPossible(() => bringIntoFile(this.#db) && headerOf(this.#log));
     write();
-    if (!before || quietly(() => headerOf(this.#log))?.equals(before) || !quietly(() => this.#overwrite())) return;
+    if (!before || ifPossible(() => headerOf(this.#log))?.equals(before) || !ifPossible(() => this.#overwrite())) return;
     this.#gone = gone ?? 0;
     this.#nextMs = performance.now() + everyMs;
   }
@@ -57,7 +61,7 @@ export class LogErasure {
   #dueFor(): number | undefined {
     const now = performance.now();
     if (now < this.#nextMs) return undefined;
-    const gone = quietly(() => this.#countGone.get());
+    const gone = ifPossible(() => this.#countGone.get());
     if (gone === this.#gone) return undefined;
     this.#nextMs = now + retryMs;
     return gone;
@@ -93,13 +97,4 @@ function overwrite({ descriptor, pieces }: BesideFile, from: number | undefined,
   }
   if (any) fsyncSync(descriptor);
   return true;
-}
-
-/** Errors are ignored: the same disk fault keeps events from being stored, and is reported there. */
-function quietly<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch {
-    return undefined;
-  }
 }

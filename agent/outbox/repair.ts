@@ -1,4 +1,5 @@
 import { renameSync, rmSync, statSync } from 'node:fs';
+import { ifPossible } from '../lib/if-possible.ts';
 import { moveFile, syncFolderOf } from '../lib/place-file.ts';
 import { copyCounts } from './counts.ts';
 import { createFile, emptyLock, isThere, makeEmpty } from './files.ts';
@@ -62,7 +63,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
     moveFile(`${path}.new`, path);
     for (const old of quarantined(path).filter((other) => other <= number - kept)) discard(path, old);
   } finally {
-    close(damaged);
+    ifPossible(() => damaged?.close()); // what could be read has been read
     lock.close();
   }
 }
@@ -105,7 +106,7 @@ function salvage(path: string, number: number, open: OpenDatabase, progress: () 
     syncFolderOf(path);
     return damaged;
   } catch (error) {
-    close(damaged);
+    ifPossible(() => damaged?.close()); // what could be read has been read
     makeEmpty(`${path}.new`); // its space may be what others need
     throw error;
   }
@@ -258,12 +259,4 @@ function copyListeningDays(from: SqliteDatabase, to: SqliteDatabase): void {
 
 function knowOf(to: SqliteDatabase, { boot_id, model_name, model_version }: Pick<Row, 'boot_id' | 'model_name' | 'model_version'>): void {
   know((sql) => to.prepare(sql), { bootId: boot_id, model: { name: model_name, version: model_version } });
-}
-
-function close(damaged: SqliteDatabase | undefined): void {
-  try {
-    damaged?.close();
-  } catch {
-    // what could be read has been read
-  }
 }

@@ -1,4 +1,5 @@
 // Sequence numbers are not given out twice, even if the WAL is lost together with the shared memory beside it.
+import { ifPossible } from '../lib/if-possible.ts';
 import { bringIntoFile, type SqliteDatabase, type Statement } from './sqlite.ts';
 import { isWithoutHeader } from './wal-check.ts';
 
@@ -110,11 +111,7 @@ export function releaseNumbers(db: SqliteDatabase, isLast: () => boolean): void 
   const release = db.transaction(() => {
     if (isLast()) db.prepare('UPDATE outbox SET reserved = NULL WHERE reserved IS NOT NULL').run();
   });
-  try {
-    release.immediate();
-  } catch {
-    // then they are skipped, at worst
-  }
+  ifPossible(() => release.immediate()); // else they are skipped, at worst
 }
 
 /** Skips the next numbers of hours. Call it within a transaction. */

@@ -6,6 +6,7 @@ import type { HourSummary } from '../events/summary.ts';
 import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { hasCode, messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { isLow } from './disk.ts';
 import { findTooOld } from './expiry.ts';
 import { gapsOf, noteGap } from './gaps.ts';
@@ -19,7 +20,7 @@ import { Quarantine } from './quarantine.ts';
 import { repairOutbox } from './repair.ts';
 import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { bringIfPossible, damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
+import { bringIntoFile, damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
 import { busyMs, halfBusyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
 import { isStored, noteGiven } from './stored-before.ts';
 import * as summaryRows from './summary-rows.ts';
@@ -244,7 +245,8 @@ class SqliteOutbox implements Outbox {
 
   close(): void {
     if (this.#file.isInPlace()) releaseNumbers(this.#db, () => this.#use.reserve === true || this.#use.listenerRuns?.() === false);
-    else if (this.#file.isWithoutLog()) bringIfPossible(this.#db); // a file that was set aside stays as it is
+    // what is missing afterwards is found missing when the file is opened; a file that was set aside stays as it is
+    else if (this.#file.isWithoutLog()) ifPossible(() => bringIntoFile(this.#db));
     this.#db.close();
     this.#erasure?.close();
   }

@@ -43,12 +43,3 @@ export function bringIntoFile(db: SqliteDatabase): boolean {
   const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
   return busy === 0 && log >= 0 && log === checkpointed;
 }
-
-/** Brings of the log into the file what it can, where nothing more can be done for it. */
-export function bringIfPossible(db: SqliteDatabase): void {
-  try {
-    bringIntoFile(db);
-  } catch {
-    // what is missing afterwards is found missing when the file is opened
-  }
-}

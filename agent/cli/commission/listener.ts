@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { exitCodes, messageOf, TocsinError } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { sleep } from '../../lib/sleep.ts';
 import { stoppedByHand } from '../../lib/stop.ts';
 import { inspectOutbox } from '../../outbox/view-outbox.ts';
@@ -34,12 +35,8 @@ export async function hearsAgain(outboxPath: string, sinceMs: number, clock: Clo
 }
 
 function hasHeard(outboxPath: string, sinceMs: number, { bootId }: Clock): boolean {
-  try {
-    const { hearing } = inspectOutbox(outboxPath);
-    return hearing?.bootId === bootId && hearing.state === 'listening' && hearing.writtenMonotonicMs > sinceMs;
-  } catch {
-    return false; // one that cannot be read is another stage's
-  }
+  const hearing = ifPossible(() => inspectOutbox(outboxPath).hearing); // of one that cannot be read another stage tells
+  return hearing?.bootId === bootId && hearing.state === 'listening' && hearing.writtenMonotonicMs > sinceMs;
 }
 
 function isActive(): Promise<boolean> {

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { placeFile } from '../../lib/place-file.ts';
 import { removeWhereItCan } from './seal.ts';
 import { passed, type Stages, stageNames } from './stages.ts';
@@ -32,11 +33,8 @@ export function openProgress(folder: string, sensor: string, configSha256: strin
   return {
     kept: valid?.stages ?? {},
     keep(stages) {
-      try {
-        placeFile(path, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), 0o600);
-      } catch {
-        // the next run begins at the first stage
-      }
+      // else the next run begins at the first stage
+      ifPossible(() => placeFile(path, JSON.stringify({ of, beganMonotonicMs, stages: good(stages) } satisfies Kept), 0o600));
     },
     forget: () => removeWhereItCan(path),
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { moveFile } from '../../lib/place-file.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import { certificatesIn } from '../provision/certificate-checks.ts';
@@ -114,7 +115,5 @@ export function checkParent(parent: string): void {
 
 /** A folder gone read-only keeps what is in it, which is told by what was to be written there. */
 export function removeWhereItCan(path: string): void {
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch {}
+  ifPossible(() => rmSync(path, { recursive: true, force: true }));
 }

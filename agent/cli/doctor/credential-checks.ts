@@ -1,6 +1,7 @@
 // What the files of the credentials hold, before they are shown to anybody.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Credentials } from '../../config/secrets.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { isUtf16 } from '../../lib/utf16.ts';
 import { commonNameOf } from '../provision/certificate-checks.ts';
 import { type Text, text } from '../translate.ts';
@@ -14,7 +15,7 @@ export function unusableFile({ ca, cert, key }: Credentials): Finding | undefine
   ] as const)
     if (bytes && !certificateOf(bytes)) return fail('doctor.tls.notCertificate', { setting, what: contentOf(bytes) });
   if (!key) return undefined;
-  const own = keyOf(key);
+  const own = ifPossible(() => createPrivateKey(key));
   if (!own) return fail('doctor.tls.notKey', { what: contentOf(key) });
   return cert && !certificateOf(cert)?.checkPrivateKey(own) ? fail('doctor.tls.key') : undefined;
 }
@@ -28,20 +29,7 @@ export function nameOfStranger({ cert }: Credentials, sensor: string): string | 
 }
 
 function certificateOf(bytes: Buffer): X509Certificate | undefined {
-  if (!bytes.includes('-----BEGIN')) return undefined;
-  try {
-    return new X509Certificate(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-function keyOf(bytes: Buffer) {
-  try {
-    return createPrivateKey(bytes);
-  } catch {
-    return undefined;
-  }
+  return bytes.includes('-----BEGIN') ? ifPossible(() => new X509Certificate(bytes)) : undefined;
 }
 
 function contentOf(bytes: Buffer): Text {

@@ -14,11 +14,12 @@ import { linkTest } from '../../events/event.ts';
 import { closedForm } from '../../events/published.ts';
 import { BrokerError, hasCode, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { certificatesIn, hasDates, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
-import type { Handshake, Probes } from './probes.ts';
+import type { Handshake } from './probes.ts';
 
 function brokerOf(facts: Facts) {
   return brokerAddress(required(facts).mqtt.url);
@@ -242,7 +243,7 @@ const acl: Check = {
   async run(probes, facts) {
     const { mqtt, site, sensor, outbox } = required(facts);
     const topics = topicsOf(site, sensor);
-    const { id, oldest } = waiting(probes, outbox.path) ?? {};
+    const { id, oldest } = ifPossible(() => probes.inspectOutbox(outbox.path)) ?? {}; // one that cannot be read is another check's
     const [topic, message] =
       id !== undefined && oldest !== undefined
         ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]
@@ -259,14 +260,6 @@ const acl: Check = {
     }
   },
 };
-
-function waiting(probes: Probes, path: string) {
-  try {
-    return probes.inspectOutbox(path);
-  } catch {
-    return undefined; // the check of the outbox has said so
-  }
-}
 
 export const linkChecks = [network, name, port, tls, dates, broker, acl] as const;
 

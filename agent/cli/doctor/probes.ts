@@ -15,6 +15,7 @@ import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts'
 import { boardTemperature } from '../../lib/board.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import { inspectOutbox, type OutboxState } from '../../outbox/view-outbox.ts';
 import type { Line as PrivacyLine } from '../privacy/check.ts';
@@ -86,13 +87,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
   return {
     configPath,
     clock,
-    read(path) {
-      try {
-        return readRegularFile(path).toString('utf8');
-      } catch {
-        return undefined;
-      }
-    },
+    read: (path) => ifPossible(() => readRegularFile(path).toString('utf8')),
     readBytes: readRegularFile,
     presence(path) {
       try {

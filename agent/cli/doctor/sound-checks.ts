@@ -1,8 +1,8 @@
 // Whether the microphone gives sound, and what sound.
 import { CaptureError } from '../../audio/capture-error.ts';
-import type { Config } from '../../config/schema.ts';
 import { messageOf } from '../../lib/errors.ts';
-import { lastTold, type Told } from '../last-told.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
+import { lastTold } from '../last-told.ts';
 import { spanText } from '../span.ts';
 import { text } from '../translate.ts';
 import { fixed } from '../typography.ts';
@@ -63,7 +63,8 @@ function deaf(error: unknown, device: string, probes: Probes, facts: Facts): Fin
 /** Of a microphone that is in use: whether the listener has it, and hears, it has told itself. */
 function held(device: string, probes: Probes, facts: Facts): Finding {
   if (facts.units?.['tocsin-listener.service']?.ActiveState !== 'active') return fail('doctor.microphone.busy', { device });
-  const told = toldBy(probes, required(facts));
+  const config = required(facts);
+  const told = ifPossible(() => lastTold(probes.inspectOutbox(config.outbox.path), config, probes.clock)); // an outbox that cannot be read is another check's
   if (told?.state === 'deaf' && told.fault !== 'none')
     return told.fault === 'busy' ? fail('doctor.microphone.busy', { device }) : fail('doctor.microphone.deaf', { device, fault: text(`fault.${told.fault}`) });
   facts.sound = 'listener';
@@ -74,15 +75,6 @@ function held(device: string, probes: Probes, facts: Facts): Finding {
   const { share, elapsedSeconds } = told;
   if (told.missed) return warn('doctor.microphone.missed', { device, share: fixed(share, 1), span: spanText(elapsedSeconds * 1000) });
   return pass('doctor.microphone.listener', { device });
-}
-
-/** Undefined if it has told nothing in this boot, or if the outbox cannot be read, which another check reports. */
-function toldBy({ inspectOutbox, clock }: Probes, config: Config): Told | undefined {
-  try {
-    return lastTold(inspectOutbox(config.outbox.path), config, clock);
-  } catch {
-    return undefined;
-  }
 }
 
 const level: Check = {

@@ -2,6 +2,7 @@
 // With --check it writes nothing and fails where one is not what the definitions give.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { releasedOn } from '../../lib/clock.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { version } from '../command.ts';
 import { completions, treeOf } from '../manual.ts';
 import { type Language, languages } from '../message.ts';
@@ -35,13 +36,7 @@ export async function documents(): Promise<Record<string, string>> {
 
 /** Paths of documents that are not what the definitions give, `made`. */
 export function stale(made: Record<string, string>): string[] {
-  const written = (path: string) => {
-    try {
-      return readFileSync(new URL(path, deploy), 'utf8');
-    } catch {
-      return undefined;
-    }
-  };
+  const written = (path: string) => ifPossible(() => readFileSync(new URL(path, deploy), 'utf8'));
   return Object.entries(made).flatMap(([path, content]) => (written(path) === content ? [] : [path]));
 }
 

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node
 import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import { hasCode } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { fail, type HalfCheck, listed, pass, procPaths } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
@@ -28,12 +29,8 @@ const files: HalfCheck = {
 };
 
 function identityOf(path: string): string[] {
-  try {
-    const { dev, ino } = lstatSync(path);
-    return [`${dev}:${ino}`];
-  } catch {
-    return [];
-  }
+  const found = ifPossible(() => lstatSync(path));
+  return found ? [`${found.dev}:${found.ino}`] : [];
 }
 
 /** Kernel interfaces, not files on a disk. The user and capabilities of a process rule what it may do there. */

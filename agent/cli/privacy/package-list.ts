@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { readNamedFile } from '../../lib/regular-file.ts';
 
 export const listName = 'tocsin.sha256';
@@ -65,10 +66,7 @@ function linksElsewhere(folder: string): string[] {
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
 }
 
+/** Not so for a link that leads nowhere. */
 function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile();
-  } catch {
-    return false; // a link that leads nowhere
-  }
+  return ifPossible(() => statSync(path).isFile()) ?? false;
 }

@@ -2,6 +2,7 @@
 // root, ENOENT or ESRCH when the process has gone.
 import { readdirSync, readFileSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { hasCode } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 
 export interface OpenFile {
   readonly pid: number;
@@ -100,23 +101,13 @@ export function namespaceOf(pid: number, kind: 'net' | 'ipc' = 'net'): string {
 /** The processes in the namespace of a process, without these. */
 export function strangersIn(kind: 'net' | 'ipc', pid: number, own: readonly number[]): number[] {
   const namespace = namespaceOf(pid, kind);
-  return allProcesses().filter((one) => {
-    try {
-      return !own.includes(one) && namespaceOf(one, kind) === namespace;
-    } catch {
-      return false; // gone, or process 1 of a container
-    }
-  });
+  // one of which none can be read is gone, or process 1 of a container
+  return allProcesses().filter((one) => !own.includes(one) && ifPossible(() => namespaceOf(one, kind)) === namespace);
 }
 
 /** A process in the machine's namespaces: process 1, or this process where process 1 may not be inspected. */
 export function machineProcess(): number {
-  try {
-    namespaceOf(1);
-    return 1;
-  } catch {
-    return process.pid;
-  }
+  return ifPossible(() => namespaceOf(1)) === undefined ? process.pid : 1;
 }
 
 /**
@@ -160,18 +151,10 @@ export function holds(pid: number, isSo: (descriptor: string) => boolean): boole
 
 /** A process and all its running descendants, the process first. */
 export function familyOf(pid: number): number[] {
-  const children = Map.groupBy(allProcesses(), parentOf);
+  const children = Map.groupBy(allProcesses(), (one) => ifPossible(() => Number(statusOf(one)('PPid')))); // it may be gone since it was listed
   const family = [pid];
   for (const one of family) family.push(...(children.get(one) ?? []));
   return family;
-}
-
-function parentOf(pid: number): number {
-  try {
-    return Number(statusOf(pid)('PPid'));
-  } catch {
-    return 0; // gone since it was listed
-  }
 }
 
 export interface Mount {
@@ -211,11 +194,7 @@ export function isNotText(path: string): boolean {
 
 /** The file behind a script that a process was given; nothing where there is none. */
 export function realScript(pid: number, script: string): string {
-  try {
-    return realpathSync(pathOf(pid, script));
-  } catch {
-    return '';
-  }
+  return ifPossible(() => realpathSync(pathOf(pid, script))) ?? '';
 }
 
 /** Whether `seen`, a path below the root of a process under /proc, is the same file as `path` is here. */

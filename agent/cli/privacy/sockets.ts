@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hasCode } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { protocolOf } from '../../lib/libc.ts';
 import { allProcesses, isNotText, machineProcess, namespaceOf, openFiles } from './process.ts';
 
@@ -39,11 +40,8 @@ const unknown = { family: 'unknown', listening: false } as const;
 export function localServices(): string[] {
   const namespaces = new Map<string, number>();
   for (const pid of [...allProcesses(), machineProcess()]) {
-    try {
-      namespaces.set(namespaceOf(pid), pid);
-    } catch {
-      // gone, or a process of the kernel
-    }
+    const namespace = ifPossible(() => namespaceOf(pid));
+    if (namespace !== undefined) namespaces.set(namespace, pid); // else it is gone, or of the kernel
   }
   return [...new Set([...namespaces.values()].flatMap(localSockets).flatMap(pathsOf))];
 }

@@ -1,6 +1,7 @@
 // What systemd says that it holds a half to, and what of it can be seen in the kernel.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import { type HalfName, unitNames } from './machine.ts';
@@ -131,11 +132,7 @@ const unit: HalfCheck = {
 /** The file of a control group's limit (cgroup v2); undefined where the kernel does not keep it. */
 function limitOf(pid: number, name: string): string | undefined {
   const group = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
-  try {
-    return readFileSync(`/sys/fs/cgroup${group}/${name}`, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
+  return ifPossible(() => readFileSync(`/sys/fs/cgroup${group}/${name}`, 'utf8').trim());
 }
 
 const limits: HalfCheck = {

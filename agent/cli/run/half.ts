@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { hasCode, messageOf, OutboxError } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { cannotLock, type Half, type HeldLock, holdHalfLock } from '../../outbox/half-lock.ts';
 import type { Outbox } from '../../outbox/outbox.ts';
@@ -30,13 +31,7 @@ export function holdLock(path: string, half: Half, logger: Logger): Pick<HeldLoc
     );
   }
   let isResting = false;
-  const settle = () => {
-    try {
-      held?.rest(isResting);
-    } catch {
-      // somebody asks for it just now: in a second
-    }
-  };
+  const settle = () => ifPossible(() => held?.rest(isResting)); // where somebody asks for it just now, in a second
   const timer = setInterval(() => {
     if (held?.isInPlace()) return settle();
     try {

@@ -13,6 +13,7 @@ import { topicsOf } from '../../delivery/topics.ts';
 import type { RecordedEvent, SelftestMessage, SoundEvent } from '../../events/event.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { isDenied, ModelError, messageOf, TocsinError } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { openSqliteOutbox } from '../../outbox/sqlite-outbox.ts';
 import { inspectOutbox, isMade } from '../../outbox/view-outbox.ts';
 import { type HearCallbacks, type Heard, hear, recordOf } from '../../pipeline.ts';
@@ -154,7 +155,7 @@ async function subscribe(link: ClosedProbe, topic: string) {
   const seen = new Map<string, number>();
   let wake = () => {};
   const code = await link.subscribe(topic, (payload) => {
-    const id = idOf(payload);
+    const id = ifPossible(() => (JSON.parse(payload) as SelftestMessage).event?.id);
     if (id === undefined) return;
     seen.set(id, performance.now());
     wake();
@@ -173,14 +174,6 @@ async function subscribe(link: ClosedProbe, topic: string) {
         wake();
       }),
   };
-}
-
-function idOf(payload: string): string | undefined {
-  try {
-    return (JSON.parse(payload) as SelftestMessage).event?.id;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Publishes the event as a test and, unless `oneWay`, waits until the broker gives it back. */
