@@ -2,18 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { openMessages } from '../support/messages.ts';
+import { validatorOf } from '../support/published-schema.ts';
 
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
-const validSummary = ajv.compile(JSON.parse(readFileSync('docs/summary.schema.json', 'utf8')));
+const validate = validatorOf('health');
+const validSummary = validatorOf('summary');
 
 test('a microphone fault and the death of the listener reach the platform within 10 s, and so does the recovery within 30 s', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-health-'));

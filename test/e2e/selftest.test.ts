@@ -2,23 +2,20 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { sampleRate, selftestSeconds, selftestSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { openMessages } from '../support/messages.ts';
+import { validatorOf } from '../support/published-schema.ts';
 import { openStreet } from '../support/pulse.ts';
 import { limits } from '../support/samples.ts';
 
 const without = missing('mosquitto');
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-selftest-'));
 const topic = 'tocsin/v1/test/post-1/selftest';
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const valid = ajv.compile(JSON.parse(readFileSync('docs/selftest.schema.json', 'utf8')));
+const valid = validatorOf('selftest');
 
 function writeConfig(url: string, change: object = {}, mqtt: object = {}): string {
   const home = mkdtempSync(join(folder, 'sensor-'));

@@ -1,8 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { closedPublisher } from '../../agent/delivery/closed-publisher.ts';
@@ -14,6 +12,7 @@ import { openSummaries } from '../../agent/delivery/summaries.ts';
 import { topicsOf } from '../../agent/delivery/topics.ts';
 import { closedForm, type PublishedKind } from '../../agent/events/published.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { validatorOf } from '../support/published-schema.ts';
 import { seededRandom } from '../support/random.ts';
 import { bootId, fixedClock, hearingRecord, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
@@ -21,11 +20,7 @@ const rows = Number(process.env.TOCSIN_ROWS ?? 1000);
 const scratch = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(); // a sync costs nothing there; durability is tested elsewhere
 const topics = topicsOf('a', 'b');
 // judged by the published documents and by another validator than the agent's
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validators = Object.fromEntries(
-  Object.entries(topics).map(([kind, topic]) => [topic, ajv.compile(JSON.parse(readFileSync(`docs/${kind}.schema.json`, 'utf8')))]),
-);
+const validators = Object.fromEntries(Object.entries(topics).map(([kind, topic]) => [topic, validatorOf(kind as PublishedKind)]));
 const isValid = (topic: string, payload: string) => validators[topic]?.(JSON.parse(payload)) ?? false;
 
 /** A valid row for each table with data about the world. */

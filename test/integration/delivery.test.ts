@@ -1,8 +1,6 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
@@ -13,6 +11,7 @@ import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { freePort, missing, openEmbeddedBroker, openMosquitto } from '../support/broker.ts';
 import { openMessages } from '../support/messages.ts';
+import { validatorOf } from '../support/published-schema.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 const clock = fixedClock({ monotonicMs: () => performance.now() });
@@ -26,10 +25,8 @@ beforeEach(() => {
 });
 afterEach(() => outbox.close());
 
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validEvent = ajv.compile(JSON.parse(readFileSync('docs/event.schema.json', 'utf8')));
-const validStatus = ajv.compile(JSON.parse(readFileSync('docs/status.schema.json', 'utf8')));
+const validEvent = validatorOf('event');
+const validStatus = validatorOf('status');
 
 function publisherTo(url: string, protocol: '5' | '3.1.1'): OpenPublisher {
   const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url, protocol, ackTimeoutSeconds: 5, requireSubscriber: false } }, 'test');

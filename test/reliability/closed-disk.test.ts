@@ -2,8 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
@@ -13,12 +11,11 @@ import { missing, openEmbeddedBroker } from '../support/broker.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openMessages } from '../support/messages.ts';
+import { validatorOf } from '../support/published-schema.ts';
 import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 import { mount, mountAnew, mountExt4, run } from '../support/small-disk.ts';
 
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
+const validate = validatorOf('health');
 
 /** Starts the real listener and courier on an outbox in `folder`, with a broker and a subscriber. */
 async function sensor(folder: string, microphone: object = {}) {

@@ -1,8 +1,6 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { expect } from 'vitest';
 import { openHealthReport } from '../../agent/delivery/health.ts';
 import { openLink } from '../../agent/delivery/link.ts';
@@ -10,11 +8,10 @@ import type { Publisher } from '../../agent/delivery/publisher.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
 import type { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { validatorOf } from './published-schema.ts';
 import { fixedClock, limits, silentLogger } from './samples.ts';
 
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-export const validate = ajv.compile(JSON.parse(readFileSync('docs/health.schema.json', 'utf8')));
+export const validate = validatorOf('health');
 export const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 
 /** A courier's health report at a simulated time; every published message is checked against the schema. */

@@ -1,15 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { expect, test } from 'vitest';
 import { toCloudEvent } from '../../agent/delivery/to-cloud-event.ts';
 import { schemaFiles } from '../../agent/events/write-schema.ts';
+import { validatorOf } from '../support/published-schema.ts';
 import { fixedClock, recordedEvent } from '../support/samples.ts';
 
 const sender = { outboxId: '0123456789abcdef', site: 'old-port', sensor: 'lamp-1', historicalAfterSeconds: 60 };
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validate = ajv.compile(JSON.parse(readFileSync('docs/event.schema.json', 'utf8')));
+const validate = validatorOf('event');
 
 test('the schemas in docs match the code', () => {
   for (const [name, content] of Object.entries(schemaFiles())) expect(readFileSync(`docs/${name}`, 'utf8'), `${name}: npm run schema`).toBe(content);

@@ -1,8 +1,6 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSoundLevelMeter } from '../../agent/audio/sound-level.ts';
@@ -10,12 +8,11 @@ import { toSummary } from '../../agent/delivery/summaries.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { openSummaryReport } from '../../agent/outbox/summary-report.ts';
 import { metered } from '../support/hour-meter.ts';
+import { validatorOf } from '../support/published-schema.ts';
 import { bootId, fixedClock, hourSummary, limits, silentLogger } from '../support/samples.ts';
 
 const hour = 3_600_000;
-const ajv = new Ajv2020({ strict: false });
-formats.default(ajv);
-const validate = ajv.compile(JSON.parse(readFileSync('docs/summary.schema.json', 'utf8')));
+const validate = validatorOf('summary');
 
 const noonTwenty = Date.UTC(2026, 10, 20, 12, 20);
 
