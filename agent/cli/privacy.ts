@@ -59,28 +59,29 @@ export function addPrivacy(program: Command, signal: AbortSignal, t: Translate):
     .action(({ config }: { config: string }) => void process.stdout.write(manifestText(privacyManifest(loadConfig(config)))));
   addCommand(privacy, 'list', 'list the files of an installation as sha256sum does, for tocsin.sha256', ['tocsin privacy list /opt/tocsin > tocsin.sha256'])
     .argument('<folder>', 'installation', namedFile)
-    .action((folder: string) => {
-      const isFolder = existsSync(`${folder}/.`);
-      const missing = ['agent', 'package.json'].find((name) => isFolder && !existsSync(join(folder, name)));
-      if (missing !== undefined)
-        throw new TocsinError(
-          `Expected an installation in ${folder}, got a folder without ${missing}`,
-          'name the folder that holds agent/ and package.json',
-          exitCodes.usage,
-        );
-      let list: string;
-      try {
-        list = listPackage(folder);
-      } catch (cause) {
-        throw new TocsinError(
-          `Expected an installation in ${folder}, got: ${messageOf(cause)}`,
-          isDenied(cause) ? 'run it again with sudo' : 'name the folder that holds agent/ and package.json',
-          exitCodes.usage,
-          { cause },
-        );
-      }
-      process.stdout.write(list);
-    });
+    .action((folder: string) => void process.stdout.write(listOf(folder)));
+}
+
+/** The list of an installation's files. Throws a TocsinError for a folder that holds none. */
+function listOf(folder: string): string {
+  const isFolder = existsSync(`${folder}/.`);
+  const missing = ['agent', 'package.json'].find((name) => isFolder && !existsSync(join(folder, name)));
+  if (missing !== undefined)
+    throw new TocsinError(
+      `Expected an installation in ${folder}, got a folder without ${missing}`,
+      'name the folder that holds agent/ and package.json',
+      exitCodes.usage,
+    );
+  try {
+    return listPackage(folder);
+  } catch (cause) {
+    throw new TocsinError(
+      `Expected an installation in ${folder}, got: ${messageOf(cause)}`,
+      isDenied(cause) ? 'run it again with sudo' : 'name the folder that holds agent/ and package.json',
+      exitCodes.usage,
+      { cause },
+    );
+  }
 }
 
 async function runVerify(options: VerifyOptions, signal: AbortSignal, t: Translate): Promise<void> {
