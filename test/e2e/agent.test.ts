@@ -6,24 +6,17 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { sceneSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
-import { missing, openEmbeddedBroker } from '../support/broker.ts';
-import { openMessages } from '../support/messages.ts';
+import { missing } from '../support/broker.ts';
+import { openConnectedSensor } from '../support/connected-sensor.ts';
+import { openStreet } from '../support/pulse.ts';
 
 const scene = resolve('test/demo/scene.flac');
 
-function writeConfig(folder: string, url: string, microphone: object): string {
+/** With a broker that is not there. */
+function writeConfig(folder: string, microphone: object): string {
   const path = join(folder, 'tocsin.yaml');
-  writeFileSync(
-    path,
-    stringify({
-      site: 'test',
-      sensor: 'post-1',
-      microphone,
-      outbox: { path: join(folder, 'outbox.db') },
-      mqtt: { url, protocol: '3.1.1' },
-      log: { level: 'warn' },
-    }),
-  );
+  const mqtt = { url: 'mqtt://127.0.0.1:1', protocol: '3.1.1' };
+  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path: join(folder, 'outbox.db') }, mqtt, log: { level: 'warn' } }));
   return path;
 }
 function tocsin(args: string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
@@ -108,7 +101,7 @@ describe('the command line', () => {
 
   test('`config check`, `show` and `example`, `status`, `events` and `bench` work with a new outbox', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-cli-'));
-    const path = writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene });
+    const path = writeConfig(folder, { adapter: 'file', file: scene });
     expect(run('config', 'check', '-c', path)).toMatchObject({ status: 0, stdout: expect.stringContaining('is valid') });
     expect(JSON.parse(run('config', 'show', '-c', path, '--json').stdout)).toMatchObject({ site: 'test', log: { level: 'warn' } });
     expect(run('config', 'example').stdout).toContain('site: old-port');
@@ -119,10 +112,11 @@ describe('the command line', () => {
 });
 
 test('`tocsin run` turns sound into published events and writes only the outbox and its locks', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
-  const agent = tocsin(['run', '-c', writeConfig(folder, broker.url, { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
+  const { folder, path, seen } = await openConnectedSensor('e2e', {
+    microphone: { adapter: 'file', file: scene, sampleRateHz: 48000 },
+    log: { level: 'warn' },
+  });
+  const agent = tocsin(['run', '-c', path]);
   expect(await exit(agent)).toBe(0);
   await seen.until(() => seen.events().length >= 2);
   expect(seen.events().map((e) => e.data.label)).toContain('glass_break');
@@ -131,8 +125,6 @@ test('`tocsin run` turns sound into published events and writes only the outbox 
   expect(locks.map((lock) => statSync(join(folder, lock)).size)).toEqual([0, 0]);
   // the ballast is space to be freed on a full disk: only zeros
   expect(readFileSync(join(folder, 'outbox.db.ballast')).every((byte) => byte === 0)).toBe(true);
-  await seen.close();
-  await broker.close();
 });
 
 test('`tocsin run` with a file that ends and an unusable outbox ends both processes with the exit code of the outbox', async () => {
@@ -140,7 +132,7 @@ test('`tocsin run` with a file that ends and an unusable outbox ends both proces
   const file = join(folder, 'second.wav');
   writeFileSync(file, wavFile(synthesiseScene().subarray(0, 16_000), 16_000));
   mkdirSync(join(folder, 'outbox.db'));
-  const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })]);
+  const agent = tocsin(['run', '-c', writeConfig(folder, { adapter: 'file', file, sampleRateHz: 16_000 })]);
   expect(await exit(agent)).toBe(6);
 });
 
@@ -153,12 +145,12 @@ test('`tocsin run` ends with the exit code of the listener if a file is absent o
     [join(folder, 'none.wav'), 4],
     [second, 0],
   ] as const)
-    expect(await exit(tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file, sampleRateHz: 16_000 })], env))).toBe(code);
+    expect(await exit(tocsin(['run', '-c', writeConfig(folder, { adapter: 'file', file, sampleRateHz: 16_000 })], env))).toBe(code);
 });
 
 test('`tocsin run` says so where only one process can be started, and leaves none behind', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
-  const config = writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 });
+  const config = writeConfig(folder, { adapter: 'file', file: scene, sampleRateHz: 48000 });
   const second = `let n = 0; const path = process.execPath; Object.defineProperty(process, 'execPath', { get: () => n++ ? '/nowhere/node' : path })`;
   const args = ['--import', `data:text/javascript,${second}`, 'agent/main.ts', 'run', '-c', config];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' }); // whoever holds stderr keeps it from returning
@@ -167,7 +159,7 @@ test('`tocsin run` says so where only one process can be started, and leaves non
 
 test('`tocsin run` ends both processes when its terminal closes', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
-  const agent = tocsin(['run', '-c', writeConfig(folder, 'mqtt://127.0.0.1:1', { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
+  const agent = tocsin(['run', '-c', writeConfig(folder, { adapter: 'file', file: scene, sampleRateHz: 48000 })]);
   const halves = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`${folder}/tocsin.yaml`) && Number(pid) !== agent.pid);
   await vi.waitFor(() => expect(existsSync(join(folder, 'outbox.db'))).toBe(true), 20_000);
   expect(halves()).toHaveLength(2);
@@ -186,37 +178,21 @@ function commandOf(pid: string): string {
 
 const withoutPulse = missing('pulseaudio', 'paplay', 'arecord');
 describe.skipIf(withoutPulse)(`a real capture chain (PulseAudio null sink)${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
-  const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
-  const socket = join(home, 'native');
-  const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
-  let pulse: ChildProcess;
-
+  let street: Awaited<ReturnType<typeof openStreet>>;
   beforeAll(async () => {
-    mkdirSync(join(home, 'run'), { mode: 0o700 });
-    writeFileSync(join(home, 'scene.wav'), wavFile(synthesiseScene(), 16000));
-    const modules = [`module-native-protocol-unix socket=${socket} auth-anonymous=1`, 'module-null-sink sink_name=street rate=48000'];
-    pulse = spawn('pulseaudio', ['-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no', ...modules.map((m) => `--load=${m}`)], {
-      env,
-      stdio: 'ignore',
-    });
-    const ready = () => spawnSync('pactl', ['set-default-source', 'street.monitor'], { env }).status === 0;
-    for (let i = 0; i < 100 && !ready(); i++) await new Promise((r) => setTimeout(r, 100));
+    street = await openStreet(2);
+    writeFileSync(join(street.home, 'scene.wav'), wavFile(synthesiseScene(), 16000));
   });
-  afterAll(async () => {
-    const gone = exit(pulse);
-    pulse.kill('SIGKILL');
-    await gone;
-  });
+  afterAll(() => street.close());
 
   test.each([
     ['alsa', 'pulse'],
     ['web-audio', 'default'],
   ])('the %s microphone hears glass that is played, and the event arrives over MQTT', async (adapter, device) => {
-    const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
-    const broker = await openEmbeddedBroker();
-    const seen = await openMessages(broker.url);
+    const { env, home } = street;
     // an idle sink gives digital zeros, which is a fault: the time-out covers the wait for the scene
-    const agent = tocsin(['run', '-c', writeConfig(folder, broker.url, { adapter, device, silenceTimeoutSeconds: 60 })], env);
+    const { path, seen } = await openConnectedSensor('e2e', { microphone: { adapter, device, silenceTimeoutSeconds: 60 }, log: { level: 'warn' } });
+    const agent = tocsin(['run', '-c', path], env);
     const ended = exit(agent);
     await seen.until(() => seen.messages.some((m) => m.text.includes('online')));
     // capture may begin after the courier is online: plays until the sound was heard
@@ -240,7 +216,5 @@ describe.skipIf(withoutPulse)(`a real capture chain (PulseAudio null sink)${with
     expect(await ended).toBe(0);
     const event = seen.events().find((e) => e.data.label === 'glass_break');
     process.stdout.write(`heard through ${adapter}: ${JSON.stringify(event?.data)}\n`);
-    await seen.close();
-    await broker.close();
   });
 });

@@ -1,33 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
-import { stringify } from 'yaml';
-import { openEmbeddedBroker } from '../support/broker.ts';
+import { openConnectedSensor } from '../support/connected-sensor.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
-import { openMessages } from '../support/messages.ts';
 import { validatorOf } from '../support/published-schema.ts';
 
 const validate = validatorOf('health');
 const validSummary = validatorOf('summary');
 
 test('a microphone fault and the death of the listener reach the platform within 10 s, and so does the recovery within 30 s', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-health-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
-  const microphone = fakeArecord('sound');
-  const config = {
-    site: 'test',
-    sensor: 'post-1',
+  const { path, seen, of } = await openConnectedSensor('health', {
     microphone: { silenceTimeoutSeconds: 4 },
-    outbox: { path: join(folder, 'outbox.db') },
-    mqtt: { url: broker.url, protocol: '3.1.1' },
     health: { intervalSeconds: 1200 }, // the default: whatever is seen sooner was sent because of a change
     log: { level: 'silent' },
-  };
-  const path = join(folder, 'tocsin.yaml');
-  writeFileSync(path, stringify(config));
+  });
+  const microphone = fakeArecord('sound');
   const children: ChildProcess[] = [];
   onTestFinished(() => {
     for (const child of children) child.kill('SIGKILL');
@@ -38,7 +25,7 @@ test('a microphone fault and the death of the listener reach the platform within
     return child;
   };
   const gone = (child: ChildProcess) => new Promise((resolve) => child.once('close', resolve));
-  const health = () => seen.messages.filter((m) => m.topic === 'tocsin/v1/test/post-1/health').map((m) => JSON.parse(m.text));
+  const health = () => of('health');
   const is = (state: string, fault: string) => () => health().at(-1)?.hearing.state === state && health().at(-1)?.hearing.fault === fault;
   const within = async (limitMs: number, condition: () => boolean) => {
     const began = performance.now();
@@ -85,14 +72,12 @@ test('a microphone fault and the death of the listener reach the platform within
       process.kill(Number(pid), 'SIGTERM');
     child.kill('SIGINT');
     child.kill('SIGTERM');
-    if (child === listener) await seen.until(() => is(state, 'none')() && seen.messages.some((m) => m.topic.endsWith('/summary')));
+    if (child === listener) await seen.until(() => is(state, 'none')() && of('summary').length > 0);
     expect(await ended).toBe(0);
   }
-  const summaries = seen.messages.filter((m) => m.topic === 'tocsin/v1/test/post-1/summary').map((m) => JSON.parse(m.text));
+  const summaries = of('summary');
   expect(summaries, 'of the part of an hour that the second listener heard').toHaveLength(1);
   expect(validSummary(summaries[0]), JSON.stringify(validSummary.errors)).toBe(true);
   expect(summaries[0].listenedSeconds).toBeGreaterThan(0);
   for (const message of health()) expect(validate(message), JSON.stringify(validate.errors)).toBe(true);
-  await seen.close();
-  await broker.close();
 });

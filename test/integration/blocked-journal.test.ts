@@ -6,9 +6,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { exitCodes } from '../../agent/lib/errors.ts';
 import { openLogger } from '../../agent/lib/logger.ts';
-import { openEmbeddedBroker } from '../support/broker.ts';
+import { openConnectedSensor } from '../support/connected-sensor.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
-import { openMessages } from '../support/messages.ts';
 
 /** A pipe with a reading end and a blocking writing end, like the stderr of a listener or courier. `fill` leaves no room in it. */
 function openPipe() {
@@ -58,12 +57,7 @@ const places = {
 
 test.each(Object.entries(places))('both processes listen, publish and stop in order while their journal is %s', async (_, open) => {
   const stderr = open();
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-journal-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
-  const path = join(folder, 'tocsin.yaml');
-  const mqtt = { url: broker.url, protocol: '3.1.1' };
-  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db') }, mqtt }));
+  const { path, seen, of } = await openConnectedSensor('journal');
   const { env } = fakeArecord('sound');
   const halves = ['listen', 'deliver'].map((half) => {
     const child = spawn(process.execPath, ['agent/main.ts', half, '-c', path], { stdio: ['ignore', 'ignore', stderr], env });
@@ -74,11 +68,7 @@ test.each(Object.entries(places))('both processes listen, publish and stop in or
     });
     return { child, ended };
   });
-  onTestFinished(async () => {
-    await seen.close();
-    await broker.close();
-  });
-  await seen.until(() => seen.messages.some(({ topic, text }) => topic.endsWith('/health') && JSON.parse(text).hearing.state === 'listening'));
+  await seen.until(() => of('health').some(({ hearing }) => hearing.state === 'listening'));
   for (const { child, ended } of halves) {
     child.kill('SIGTERM');
     expect(await ended).toBe(0);

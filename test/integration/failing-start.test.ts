@@ -1,30 +1,19 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { openEmbeddedBroker } from '../support/broker.ts';
+import { openConnectedSensor } from '../support/connected-sensor.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
-import { openMessages } from '../support/messages.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
 test('a listener that fails at every start is reported as silent, after a kill and after an orderly stop', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
+  const { folder, path, seen, configure, of } = await openConnectedSensor('start', { log: { level: 'silent' } });
   const damaged = join(folder, 'damaged');
-  const path = join(folder, 'tocsin.yaml');
-  const outbox = { path: join(folder, 'outbox.db') };
-  const config = { site: 'test', sensor: 'post-1', outbox, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } };
-  const configure = (change: object) => writeFileSync(path, stringify({ ...config, ...change }));
-  configure({});
   const microphone = fakeArecord('sound');
   const env = { ...microphone.env, PLANT_WHEN: damaged };
   const start = () => startHalf('listen', path, env, '--import', resolve('test/support/plant-failing-model.ts'));
-  const of = (kind: string) => seen.messages.filter((m) => m.topic.endsWith(`/${kind}`)).map((m) => JSON.parse(m.text));
   const is = (state: string) => seen.until(() => of('health').at(-1)?.hearing.state === state);
   let listener = start();
   let restarting = true;
@@ -70,21 +59,15 @@ test('a listener that fails at every start is reported as silent, after a kill a
     await is('deaf');
     await stopInOrder();
   }
-  await seen.close();
-  await broker.close();
 });
 
 test('a courier that cannot read its model still sends events and health, but no privacy message', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-start-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
-  const path = join(folder, 'tocsin.yaml');
-  const outbox = { path: join(folder, 'outbox.db') };
+  const { folder, path, outbox, seen, configure } = await openConnectedSensor('start', { log: { level: 'silent' } });
   const model = { path: join(folder, 'model') };
-  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox, model, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } }));
+  configure({ model });
   mkdirSync(model.path);
   writeFileSync(join(model.path, 'manifest.json'), '{"format": 1, "version": "1.0_b"}');
-  const stored = openSqliteOutbox(outbox.path, limits);
+  const stored = openSqliteOutbox(outbox, limits);
   stored.append(recordedEvent(0));
   const { child, ended } = startHalf('deliver', path, process.env);
   const kinds = () => new Set(seen.messages.map(({ topic }) => topic.split('/').at(-1)));
@@ -93,6 +76,4 @@ test('a courier that cannot read its model still sends events and health, but no
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
   stored.close();
-  await seen.close();
-  await broker.close();
 });

@@ -1,25 +1,17 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { stringify } from 'yaml';
-import { openEmbeddedBroker } from '../support/broker.ts';
+import { openConnectedSensor } from '../support/connected-sensor.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
-import { openMessages } from '../support/messages.ts';
 
 test('a model that returns NaN ends the listener with an error, and the platform learns that the listener is silent', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-nan-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
+  const { folder, path, seen, of } = await openConnectedSensor('nan', { log: { level: 'silent' } });
   const trigger = join(folder, 'plant');
-  const path = join(folder, 'tocsin.yaml');
-  const outbox = { path: join(folder, 'outbox.db') };
-  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', outbox, mqtt: { url: broker.url, protocol: '3.1.1' }, log: { level: 'silent' } }));
   const env = { ...fakeArecord('sound').env, PLANT_WHEN: trigger };
   startHalf('deliver', path, env);
   const listener = startHalf('listen', path, env, '--import', resolve('test/support/plant-nan.ts'));
-  const state = () => seen.messages.filter((m) => m.topic.endsWith('/health')).map((m) => JSON.parse(m.text).hearing.state);
+  const state = () => of('health').map(({ hearing }) => hearing.state);
   await seen.until(() => state().at(-1) === 'listening');
   writeFileSync(trigger, '');
   expect(await Promise.race([listener.ended, new Promise((done) => setTimeout(done, 10_000, 'still running'))])).toBe(5);
@@ -27,6 +19,4 @@ test('a model that returns NaN ends the listener with an error, and the platform
   expect(listener.said()).toMatch(/^Try: /m);
   await seen.until(() => state().at(-1) === 'silent' || state().at(-1) === 'stopped');
   expect(state().at(-1)).toBe('silent');
-  await seen.close();
-  await broker.close();
 });

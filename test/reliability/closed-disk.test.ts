@@ -3,14 +3,13 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, t
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { placeFile } from '../../agent/lib/place-file.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { missing, openEmbeddedBroker } from '../support/broker.ts';
+import { missing } from '../support/broker.ts';
+import { openConnectedSensor } from '../support/connected-sensor.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
-import { openMessages } from '../support/messages.ts';
 import { validatorOf } from '../support/published-schema.ts';
 import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
 import { mount, mountAnew, mountExt4, run } from '../support/small-disk.ts';
@@ -19,19 +18,9 @@ const validate = validatorOf('health');
 
 /** Starts the real listener and courier on an outbox in `folder`, with a broker and a subscriber. */
 async function sensor(folder: string, microphone: object = {}) {
-  const home = mkdtempSync(join(tmpdir(), 'tocsin-closed-'));
-  const broker = await openEmbeddedBroker();
-  const seen = await openMessages(broker.url);
-  const path = join(home, 'tocsin.yaml');
-  const mqtt = { url: broker.url, protocol: '3.1.1' };
-  writeFileSync(path, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path: join(folder, 'outbox.db') }, mqtt }));
+  const { path, seen, of } = await openConnectedSensor('closed', { microphone, outbox: { path: join(folder, 'outbox.db') } });
   const { env, set } = fakeArecord('sound');
   const start = (half: 'listen' | 'deliver') => startHalf(half, path, env);
-  onTestFinished(async () => {
-    await seen.close();
-    await broker.close();
-  });
-  const of = (kind: string) => seen.messages.filter((m) => m.topic.endsWith(`/${kind}`)).map((m) => JSON.parse(m.text));
   return { start, set, seen, status: () => of('status'), health: () => of('health'), events: () => of('event') };
 }
 
