@@ -20,6 +20,16 @@ interface HealthParts {
   readonly listenerRuns?: ListenerWatchParts['listenerRuns'];
 }
 
+/** What the platform was last told. */
+interface Told {
+  readonly listener: string; // which version of what the listener reported
+  readonly refusal: Health['link']['eventRefusal'];
+  readonly clock: Health['clock'];
+  readonly faults: readonly OutboxFault[];
+  readonly publisher?: Publisher;
+  readonly untilMs: number; // when it is told again without news
+}
+
 const pollMs = 1000;
 const faultsPollMs = 5000;
 const faultOverMs = 30_000; // one that comes and goes is told once, and so is a clock that is set again and again
@@ -38,17 +48,11 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   const message = new SideMessage('the broker did not take the health message; trying again', logger);
   const listener = new ListenerWatch(intervalMs, { outbox, clock, listenerRuns });
   let nextPollMs = 0;
-  let nextMs = 0;
-  let toldListener = ''; // which version of what it reported
-  let toldRefusal: Health['link']['eventRefusal'] = 'none';
-  let toldClock: Health['clock'] = 'unsynchronised';
   let faults: OutboxFault[] = [];
   let faultsMs = 0; // when to look at them again
-  let toldFaults: OutboxFault[] = [];
   let worseMs = 0; // when all that were told were last there
-  let connection: Publisher | undefined;
-  let refusedBy: Publisher | undefined; // a connection that does not take it; what is to be told waits
-  let refusedMs = 0; // until when
+  let told: Told = { listener: '', refusal: 'none', clock: 'unsynchronised', faults: [], untilMs: 0 };
+  let refused: { publisher?: Publisher; untilMs: number } = { untilMs: 0 }; // a connection that does not take it; what is to be told waits
 
   return {
     tick(publisher: Publisher): void {
@@ -57,12 +61,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       nextPollMs = now + pollMs;
       lookAtFaults(now);
       if (!listener.look()) return;
-      const { eventRefusal } = link.read();
-      const faultsChanged = faults.some((fault) => !toldFaults.includes(fault)) || now - worseMs >= faultOverMs;
-      const { version: listenerVersion } = listener;
-      const news = listenerVersion !== toldListener || eventRefusal !== toldRefusal || faultsChanged || clockChanged() || publisher !== connection;
-      if (!news && now < nextMs) return;
-      if (publisher === refusedBy && now < refusedMs) return;
+      const { eventRefusal: refusal } = link.read();
+      const { version: reported } = listener;
+      const faultsChanged = faults.some((fault) => !told.faults.includes(fault)) || now - worseMs >= faultOverMs;
+      const news = reported !== told.listener || refusal !== told.refusal || faultsChanged || clockChanged() || publisher !== told.publisher;
+      if (!news && now < told.untilMs) return;
+      if (publisher === refused.publisher && now < refused.untilMs) return;
       faults = outbox.faults();
       const health = compose();
       message.publish(
@@ -70,18 +74,11 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
         { topic, payload: JSON.stringify(health), retain: true },
         {
           taken: () => {
-            toldListener = listenerVersion;
-            toldRefusal = eventRefusal;
-            toldFaults = health.outbox.faults;
-            toldClock = health.clock;
+            told = { listener: reported, refusal, clock: health.clock, faults: health.outbox.faults, publisher, untilMs: now + lateMs };
             worseMs = now;
-            connection = publisher;
-            nextMs = now + lateMs;
           },
           failed: (isRefused) => {
-            if (!isRefused) return;
-            refusedBy = publisher;
-            refusedMs = clock.monotonicMs() + refusedRetryMs;
+            if (isRefused) refused = { publisher, untilMs: clock.monotonicMs() + refusedRetryMs };
           },
         },
       );
@@ -93,12 +90,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       faults = outbox.faults();
       faultsMs = now + faultsPollMs;
     }
-    if (toldFaults.every((fault) => faults.includes(fault))) worseMs = now;
+    if (told.faults.every((fault) => faults.includes(fault))) worseMs = now;
   }
 
   /** A clock that is no longer believed is told at once; one that is believed, once nobody has set it for a while. */
   function clockChanged(): boolean {
-    return toldClock === 'synchronised' ? !clock.synchronised() : clock.synchronised() && clock.steadyMs() >= faultOverMs;
+    return told.clock === 'synchronised' ? !clock.synchronised() : clock.synchronised() && clock.steadyMs() >= faultOverMs;
   }
 
   /** Which outbox it is, what is pending there and what became of the rest; empty while the outbox cannot be read. */
