@@ -11,6 +11,7 @@ import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, isDenied, TocsinError } from '../lib/errors.ts';
 import { ifPossible } from '../lib/if-possible.ts';
 import { stopIf } from '../lib/stop.ts';
+import { thousandth } from '../lib/thousandth.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { openLowRates } from './low-rate.ts';
@@ -124,14 +125,20 @@ async function openScene(dir: string, { file, seconds }: Scene, sampleRate: numb
   return source;
 }
 
-/** The real detector over scores that were computed once. */
+/**
+ * The real detector over scores that were computed once. Its sums of frames miss the last digits: whole thousandths, as
+ * `replay` prints them, keep an onset that is exactly at the edge of an annotation there.
+ */
 function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, DetectionRule>, frameSeconds: number): Found[] {
   const found: Found[] = [];
   for (const [file, frames] of heard) {
     const detector = openEventDetector(labels, rules, frameSeconds);
     const told = new Map<object, number>();
     const add = (detections: ReturnType<typeof detector.finish>) => {
-      for (const d of detections) found.push({ file, label: d.label, onsetSeconds: d.onsetSeconds, confidence: d.confidence, toldSeconds: told.get(d) ?? 0 });
+      for (const d of detections) {
+        const [onsetSeconds, confidence] = [d.onsetSeconds, d.confidence].map(thousandth) as [number, number];
+        found.push({ file, label: d.label, onsetSeconds, confidence, toldSeconds: told.get(d) ?? 0 });
+      }
     };
     for (const frame of frames) {
       const step = detector.push(frame);

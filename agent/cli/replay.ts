@@ -7,6 +7,7 @@ import { printableLine } from '../config/problems.ts';
 import type { Detection } from '../events/event-detector.ts';
 import { AudioError } from '../lib/errors.ts';
 import { unlessStopped } from '../lib/stop.ts';
+import { thousandth } from '../lib/thousandth.ts';
 import { hear } from '../pipeline.ts';
 import { addCommand } from './command.ts';
 import { openLowRates } from './low-rate.ts';
@@ -89,7 +90,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
 }
 
 function asJson(file: string, { label, onsetSeconds, offsetSeconds, confidence }: Detection): string {
-  return JSON.stringify({ file, label, onsetSeconds: round(onsetSeconds), offsetSeconds: round(offsetSeconds), confidence: round(confidence) });
+  return JSON.stringify({ file, label, onsetSeconds: thousandth(onsetSeconds), offsetSeconds: thousandth(offsetSeconds), confidence: thousandth(confidence) });
 }
 
 function asText(file: string, { label, onsetSeconds, offsetSeconds, confidence }: Detection, t: Translate): string {
@@ -107,8 +108,4 @@ function openBar(files: number, t: Translate): SingleBar {
   const bar = new SingleBar({ format: catalogue['replay.bar'][t.language], stream: process.stderr, hideCursor: true, linewrap: true, barsize });
   bar.start(files, 0);
   return bar;
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

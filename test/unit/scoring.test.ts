@@ -57,6 +57,14 @@ test('other thresholds are scored with the close threshold of the model, as the 
   expect([own({}), own({ shout: 0.5 }), own({ bang: 0.9 })].map(({ perLabel }) => perLabel.bang.falseAlarm)).toEqual([0, 0, 2]);
 });
 
+test('onset and confidence count in whole thousandths, as `replay --json` prints them', () => {
+  const { manifest } = loadModel('models/street');
+  const heard = Array.from({ length: 60 }, (_, i) => ({ scores: [0, 0, { 23: 0.9, 42: 0.9002 }[i] ?? 0], endSeconds: i / 10, scoredSeconds: i / 10 }));
+  const scene: Scene = { file: 'c', seconds: 60, events: [{ onset: 3.2, offset: 3.3, label: 'bang' }] }; // 2.3 - 0.1 is less than 2.2
+  const score = openScorer([scene], new Map([['c', heard]]), { manifest, settings, frameSeconds: 0.1 })({});
+  expect(score).toMatchObject({ perLabel: { bang: { hit: 1, repeat: 1, falseAlarm: 0 } }, latencySeconds: { median: expect.closeTo(2.3 - 3.2) } });
+});
+
 test('latency is measured up to the end of the hop whose scores confirmed the sound', () => {
   const { manifest } = loadModel('models/street');
   const hop = (end: number, score: number) => [0.04, 0].map((before) => ({ scores: [0, 0, score], endSeconds: end - 0.24 - before, scoredSeconds: end }));
