@@ -46,7 +46,7 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     if (!(values instanceof Float32Array) || !isShaped)
       throw new ModelError(
         `Expected ${framesPerHop} x ${classes} float32 scores from ${manifest.file}, got ${dims.join(' x ')} ${type}`,
-        'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32',
+        'scoresOutput, framesPerHop and classes in manifest.json must be those of the graph, and its scores float32',
       );
     for (const { output, shape } of manifest.states) requireState(results[output] as Tensor, shape, output);
     for (const state of states) (state.data as Float32Array).fill(0);

@@ -80,6 +80,15 @@ test('for an input of the graph that a manifest cannot name, the hint is to make
   });
 });
 
+test('where the manifest names an output that holds no scores, the hint names that field too', async () => {
+  const classifier = await openOnnxClassifier(streaming({ scoresOutput: 'grown' }));
+  await expect(classifier.push(new Float32Array(512))).rejects.toMatchObject({
+    message: 'Expected 1 x 1 float32 scores from model.onnx, got 3 x 1 x 64 float32',
+    tryHint: 'scoresOutput, framesPerHop and classes in manifest.json must be those of the graph, and its scores float32',
+  });
+  await classifier.close();
+});
+
 test('an operator that fails is reported once, without the runtime’s own log line, source paths or colours', () => {
   const states = [state('h', 'hn'), state('c', 'cn')].map((of) => ({ ...of, shape: [2, 2, 64] }));
   const folder = streaming({ states });

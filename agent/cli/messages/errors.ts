@@ -141,8 +141,8 @@ export const frenchErrors: Record<string, string> = {
   'export the model with states of one shape; models/README.md says which graphs can be used':
     'exportez le modèle avec des états de forme constante ; models/README.md dit quels graphes conviennent',
   'Expected {1} x {2} float32 scores from {3}, got {4} {5}': 'Attendu {1} x {2} scores float32 de {3}, obtenu {4} {5}',
-  'framesPerHop and classes in manifest.json must be those of the graph, and its scores float32':
-    'framesPerHop et classes de manifest.json doivent être ceux du graphe, et ses scores en float32',
+  'scoresOutput, framesPerHop and classes in manifest.json must be those of the graph, and its scores float32':
+    'scoresOutput, framesPerHop et classes de manifest.json doivent être ceux du graphe, et ses scores en float32',
   'Expected the inputs {1}, got {2}': 'Attendu les entrées {1}, obtenu {2}',
   'name the inputs of the graph in manifest.json; one that is neither waveform nor state must become a constant in the graph':
     'nommez les entrées du graphe dans manifest.json ; une entrée qui n’est ni le signal ni un état doit devenir une constante du graphe',
