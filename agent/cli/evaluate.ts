@@ -10,8 +10,8 @@ import type { Config } from '../config/schema.ts';
 import { openEventDetector } from '../events/event-detector.ts';
 import { AudioError, exitCodes, isDenied, TocsinError } from '../lib/errors.ts';
 import { ifPossible } from '../lib/if-possible.ts';
+import { thousandth } from '../lib/rounding.ts';
 import { stopIf } from '../lib/stop.ts';
-import { thousandth } from '../lib/thousandth.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { openLowRates } from './low-rate.ts';
@@ -135,10 +135,14 @@ function detect(heard: ReadonlyMap<string, ScoreFrame[]>, rules: Record<Label, D
     const detector = openEventDetector(labels, rules, frameSeconds);
     const told = new Map<object, number>();
     const add = (detections: ReturnType<typeof detector.finish>) => {
-      for (const d of detections) {
-        const [onsetSeconds, confidence] = [d.onsetSeconds, d.confidence].map(thousandth) as [number, number];
-        found.push({ file, label: d.label, onsetSeconds, confidence, toldSeconds: told.get(d) ?? 0 });
-      }
+      for (const d of detections)
+        found.push({
+          file,
+          label: d.label,
+          onsetSeconds: thousandth(d.onsetSeconds),
+          confidence: thousandth(d.confidence),
+          toldSeconds: told.get(d) ?? 0,
+        });
     };
     for (const frame of frames) {
       const step = detector.push(frame);

@@ -4,7 +4,7 @@ import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
 import { bundledModel, loadConfig } from '../config/load-config.ts';
 import { printableLine } from '../config/problems.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
-import { tenth } from '../lib/tenth.ts';
+import { tenth } from '../lib/rounding.ts';
 import { addCommand, namedFile } from './command.ts';
 import { print, printJson, screenOf, showFields } from './output.ts';
 import { ownThresholds } from './status.ts';

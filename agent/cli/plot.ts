@@ -1,4 +1,4 @@
-import { tenth } from '../lib/tenth.ts';
+import { tenth } from '../lib/rounding.ts';
 import { escapeHtml } from './html.ts';
 
 interface Series {

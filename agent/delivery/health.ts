@@ -3,7 +3,7 @@ import type { BoardFacts } from '../lib/board.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
-import { tenth } from '../lib/tenth.ts';
+import { tenth } from '../lib/rounding.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import type { Link } from './link.ts';
 import { ListenerWatch, type ListenerWatchParts, lateAfterMs } from './listener-watch.ts';

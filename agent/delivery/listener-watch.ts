@@ -1,6 +1,6 @@
 import type { Health, HearingRecord } from '../events/health.ts';
 import type { Clock } from '../lib/clock.ts';
-import { tenth } from '../lib/tenth.ts';
+import { tenth } from '../lib/rounding.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 
 const goneMs = 5000; // systemd restarts a listener within less; one that fails again by then counts as gone all the while

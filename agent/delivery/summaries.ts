@@ -1,7 +1,7 @@
 import type { Summary } from '../events/summary.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
-import { tenth } from '../lib/tenth.ts';
+import { tenth } from '../lib/rounding.ts';
 import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { SideMessage } from './side-message.ts';

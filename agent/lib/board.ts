@@ -2,7 +2,7 @@ import { existsSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ifPossible } from './if-possible.ts';
 import { namesIn, readText } from './kernel-files.ts';
-import { tenth } from './tenth.ts';
+import { tenth } from './rounding.ts';
 
 type Occurrence = 'no' | 'earlier' | 'now';
 

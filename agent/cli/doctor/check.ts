@@ -1,8 +1,8 @@
 import type { Config } from '../../config/schema.ts';
 import type { ClosedProbe } from '../../delivery/closed-publisher.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { tenth } from '../../lib/rounding.ts';
 import { stopIf } from '../../lib/stop.ts';
-import { tenth } from '../../lib/tenth.ts';
 import type { Told } from '../last-told.ts';
 import { catalogue, type MessageKey, type Text, text, type Value, type Values, type Wanted } from '../translate.ts';
 import type { Handshake, Probes, SoundSample } from './probes.ts';
