@@ -80,12 +80,12 @@ describe('a broker that reports no subscriber (scripted)', () => {
     onTestFinished(() => broker.close());
     const of = (topic: string) => came.filter((one) => one === topic).length;
     const outbox = start(broker.url, {}, 60);
-    await soon(() => expect([of(topics.event), of(topics.gap), of(topics.summary)]).toEqual([16, 1, 1]));
+    await soon(() => expect([of(topics.event) > 15, of(topics.gap), of(topics.summary)]).toEqual([true, 1, 1]));
     await pass(30);
     expect(left(outbox)).toEqual([60, 1, 1]);
     expect([of(topics.status), broker.connections()]).toEqual([1, 1]);
     expect(of(topics.event)).toBeGreaterThan(17);
-    expect(of(topics.event)).toBeLessThan(30);
+    expect(of(topics.event)).toBeLessThan(45); // up to 15 more leave while the first 16 are refused one by one
     expect(of(topics.gap)).toBeLessThan(35);
     expect(of(topics.summary)).toBeLessThan(6);
     expect(link.read()).toMatchObject({ eventsRefused: true, eventRefusal: 'no_subscriber' });
