@@ -9,6 +9,7 @@ import { OutboxError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { soon, startCourier } from '../support/courier.ts';
+import { range } from '../support/damaged-outbox.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
@@ -72,6 +73,35 @@ test.each([
   expect(Math.min(...seen.of('/event').map(({ data }) => data.sequence))).toBe(expired + 1);
   expect(expire.mock.calls.length).toBeGreaterThan(2);
   expect(new Set(toldAt).size, 'the watchdog is pinged before each call').toBe(toldAt.length);
+});
+
+test('what was read ahead and expires while a gap message is under way is not sent', async () => {
+  layBacklog(path, 40, (i) => recordedEvent(i)); // one a minute
+  const outbox = openPatient(path);
+  outbox.drop(1);
+  nowMs = 40 * 60_000;
+  const answers: Record<string, () => void> = {};
+  const answer = () => Object.values(answers).map((each) => each());
+  const later = (kind: string) =>
+    new Promise<void>((resolve) => {
+      answers[kind] = resolve;
+    });
+  const [gap, events] = [later('gap'), later('events')];
+  let flying = 0;
+  const before = ({ topic }: { topic: string }) => {
+    if (topic.endsWith('/status')) return;
+    flying++;
+    return topic.endsWith('/gap') ? gap : events;
+  };
+  const seen = startCourier(outbox, clock, { maxAgeMs: 60 * 60_000, before });
+  onTestFinished(() => void answer()); // otherwise delivery would not end
+  await soon(() => expect(flying).toBe(17));
+  nowMs = 90 * 60_000;
+  await soon(() => expect(outbox.fates().expired).toBe(30));
+  answers.events?.();
+  await soon(() => expect(outbox.pendingCount()).toBe(0));
+  const sent = seen.of('/event').map(({ data }) => data.sequence);
+  expect(new Set(sent)).toEqual(new Set([...range(1, 16), ...range(31, 40)])); // the first 16 were under way
 });
 
 test('no expired event is sent once an outbox that was unreadable at first becomes readable', async () => {

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openLink, readLinkWords } from '../../agent/delivery/link.ts';
 import { linkFaultOf } from '../../agent/delivery/link-fault.ts';
+import { UnderWay } from '../../agent/delivery/under-way.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -67,4 +68,22 @@ test('a refused event is tried again on the same connection, and the link status
   expect(tries).toHaveLength(2);
   expect(outbox.fates()).toMatchObject({ sent: 1 });
   outbox.close();
+});
+
+// systemd ends a courier that counts as stuck
+test('a connection without a publish is never stuck; one with a publish that does not settle is after 90 s', async () => {
+  let nowMs = 0;
+  const underWay = new UnderWay(fixedClock({ monotonicMs: () => nowMs }));
+  nowMs = 3_600_000;
+  expect(underWay.isStuck).toBe(false);
+  let settle = () => {};
+  underWay.add(new Promise<void>((resolve) => (settle = resolve)));
+  nowMs += 89_999;
+  expect(underWay.isStuck).toBe(false);
+  nowMs++;
+  expect(underWay.isStuck).toBe(true);
+  settle();
+  await underWay.settled();
+  nowMs += 3_600_000;
+  expect(underWay.isStuck).toBe(false);
 });

@@ -152,6 +152,18 @@ test('a published summary matches the schema, and has dB SPL values only if the 
   expect(toSummary(before, '0123456789abcdef', clock)).toMatchObject({ clock: 'corrected', time: '2026-11-19T00:00:10.000Z' });
 });
 
+test('an hour reads back as it was stored, to the precision of the columns', () => {
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db'), limits);
+  const heard = hourSummary({ elapsedSeconds: 3600.001, listenedSeconds: 3590.5, recognised: { glass_break: 1, shout: 2, bang: 3 }, splAtFullScaleDb: 118.4 });
+  const { levels: _, ...unheard } = hourSummary({ beganMonotonicMs: hour, clockSynchronised: false, listenedSeconds: 0 });
+  for (const summary of [heard, unheard]) outbox.writeSummary(summary);
+  expect(outbox.summaries(9)).toEqual([
+    { ...heard, sequence: 1 },
+    { ...unheard, sequence: 2 },
+  ]);
+  outbox.close();
+});
+
 test('the outbox holds at most 800 hourly summaries, counted by rows and not by sequence numbers', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-summary-')), 'outbox.db');
   const outbox = openSqliteOutbox(path, limits);
