@@ -36,6 +36,8 @@ test('without a PINGRESP the client ends the connection, the fault is `no_answer
   const failure = await publisher.publish('tocsin/v1/a/b/event', '{}', { retain: false }).catch((error: unknown) => error);
   expect([failure, publisher.lost.reason].map(linkFaultOf)).toEqual(['no_answer', 'no_answer']); // `connection_lost` would make a topic suspect
   expect(failure).toMatchObject({ refused: false, message: 'Expected a PUBACK for tocsin/v1/a/b/event, got no PINGRESP in time' });
+  const next = publisher.publish('tocsin/v1/a/b/event', '{}', { retain: false });
+  await expect(next, 'no message counts as refused over a connection that has ended').rejects.toMatchObject({ refused: false });
   await publisher.close(false);
 });
 

@@ -7,7 +7,7 @@ import { expect, test, vi } from 'vitest';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
-import { fixedClock, recordedEvent } from '../support/samples.ts';
+import { bootId, fixedClock, recordedEvent } from '../support/samples.ts';
 
 test.each([
   ['for the next events', 16, false],
@@ -40,4 +40,21 @@ test.each([
   });
   aheadMs = isTrial ? 31_000 : 0; // the time of the next try passes
   await soon(() => expect(seen.ids()).toEqual([`${newId}-1`, `${newId}-2`]));
+});
+
+test('gaps of an outbox that was replaced within the same turn are not reported under the old id', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-replaced-')), 'outbox.db');
+  const courier = openPatient(path);
+  let newId = '';
+  const noteBoot = () => {
+    if (newId !== '') return;
+    writeFileSync(path, 'this was a database once\n'.repeat(400));
+    for (const end of ['-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+    const repaired = openPatient(path);
+    repaired.drop(3);
+    newId = repaired.id;
+    courier.noteBoot(bootId, 0); // a write is how it is noticed
+  };
+  const seen = startCourier(courier, fixedClock({ monotonicMs: () => performance.now() }), { noteBoot });
+  await soon(() => expect(seen.of('/gap')).toMatchObject([{ outbox: newId, first: 1, last: 3 }]));
 });

@@ -96,8 +96,12 @@ test('a microphone that comes and goes is recorded at once ten times, then once 
   expect(times.size).toBeGreaterThan(60);
   expect(times.size).toBeLessThanOrEqual(72);
   for (let minute = 0; minute < 10; minute++, now += 60_000) report(hearing());
-  report(hearing({ state: 'deaf', fault: 'busy' }));
-  expect(outbox.readHearing()).toMatchObject({ state: 'deaf', fault: 'busy', writtenMonotonicMs: now });
+  report(hearing(), true); // a write without a change does not spend what the quiet minutes gave
+  for (const fault of ['busy', 'unplugged', 'busy'] as const) {
+    now += 2000;
+    report(hearing({ state: 'deaf', fault }));
+    expect(outbox.readHearing()).toMatchObject({ state: 'deaf', fault, writtenMonotonicMs: now });
+  }
 });
 
 test('an outbox that cannot be written does not stop the listener and is tried again', () => {
