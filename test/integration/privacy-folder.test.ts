@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,7 +85,8 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     ['a ballast that is too large', () => writeFileSync(`${path}.ballast`, Buffer.alloc(1_000_001), { mode: 0o600 }), /\.ballast$/],
     ['a schema note of another format', () => writeFileSync(`${path}.schema`, 'RIFF', { mode: 0o600 }), /\.schema$/],
     ['a schema note with trailing bytes', () => appendFileSync(`${path}.schema`, 'RIFF'), /\.schema$/],
-    ['a schema note with pages of another outbox', () => cpSync(noteOfAnother(), `${path}.schema`), /\.schema$/],
+    ['a schema note with a space', () => writeFileSync(`${path}.schema`, readFileSync(`${path}.schema`, 'utf8').replace('{', '{ ')), /\.schema$/],
+    ['a schema note with pages of another outbox', () => writeFileSync(`${path}.schema`, readFileSync(noteOfAnother())), /\.schema$/],
     ...['lock', 'listener.lock', 'courier.lock'].map((end): (typeof plants)[number] => [
       `a ${end} that is not empty`,
       () => writeFileSync(`${path}.${end}`, 'RIFF', { mode: 0o600 }),
