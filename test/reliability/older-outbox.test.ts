@@ -39,6 +39,9 @@ test.each(ages)('an outbox of schema version %d, %s: every row is kept, and numb
   for (const name of readdirSync(join(path, '..'))) cpSync(join(path, '..', name), join(moved, '..', name));
   const before = rowsOf(path);
   db.close();
+  const view = viewOutbox(path); // as `thresholds` does before a half has migrated it
+  expect(view.listeningDays().map(({ recognition }) => recognition)).toEqual(version < 6 ? [] : [version < 10 ? undefined : 281_474_976_710_655]);
+  view.close();
   const outbox = openPatient(moved);
   expect(outbox.id).toBe(olderId);
   const after = rowsOf(moved);

@@ -13,6 +13,7 @@ import { openDatabase } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { leaveOutbox, listeningDays, overwrite, pageBytes, pagesOf, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
+import { openPatient } from '../support/patient.ts';
 import { hourSummary, limits, recordedEvent, thresholdRecord } from '../support/samples.ts';
 
 let path: string;
@@ -220,4 +221,17 @@ test.each([true, false])('a file replaced while it is being opened: the new file
   const file = openSqliteOutbox(path, limits);
   expect(file.pendingCount()).toBe(repair ? 1 : 0);
   file.close();
+});
+
+test('an outbox that stays damaged however often it is opened is reported, and does not keep a half trying for ever', () => {
+  let opened = 0;
+  const open = () => {
+    if (++opened > 9) throw new Error('tried for ever');
+    throw Object.assign(new Error('database disk image is malformed'), { code: 'SQLITE_CORRUPT' });
+  };
+  const outbox = openPatient(path, { open, retryMs: 60_000 });
+  const before = opened;
+  expect(() => outbox.pendingCount()).toThrow('malformed');
+  expect(opened - before).toBe(3);
+  expect(outbox.faults()).toContain('outbox_unwritable');
 });
