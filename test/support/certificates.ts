@@ -57,6 +57,12 @@ export function openAuthority(folder: string, name: string) {
   sign(name, own, ca, 'basicConstraints=critical,CA:true', -2, 3650, ['-selfsign']);
   return {
     ca,
+    /** Returns the authority's own certificate as it was before a renewal: expired yesterday. */
+    ended(): string {
+      const before = path(`${name}-ended.pem`);
+      sign(`${name}-ended`, own, before, 'basicConstraints=critical,CA:true', -30, -1, ['-selfsign']);
+      return before;
+    },
     /** Issues a certificate that is valid only from tomorrow. */
     issueEarly: (subject: string): Identity => certify(`${subject}-early`, subject, `DNS:${subject}`, 1, 400),
     /** Returns a revocation list with these certificates. */

@@ -21,6 +21,7 @@ export interface Link {
   readonly brokers: Record<BrokerName, Broker>;
   readonly ca: string;
   readonly foreignCa: string;
+  readonly endedCa: string;
   readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign' | 'neighbour', Identity>;
 }
 
@@ -72,7 +73,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     undo.push(() => platform.endAsync(true));
     await platform.subscribeAsync('tocsin/v1/#');
   }
-  return { brokers, ca: authority.ca, foreignCa: foreign.ca, own };
+  return { brokers, ca: authority.ca, foreignCa: foreign.ca, endedCa: authority.ended(), own };
 }
 
 /** `link` is called when a fault is planted. */
@@ -157,6 +158,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a broker of another certificate authority', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().foreignCa } }), 'tls', 'fail', 'tls.ca'],
     ['a broker certificate for another name', () => ({ url: link().brokers.misnamed.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.name'],
     ['an expired broker', () => ({ url: link().brokers.expired.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.expired'],
+    ['an expired authority of the broker', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().endedCa } }), 'tls', 'fail', 'tls.authority'],
     ['a broker certificate that is not valid yet', () => ({ url: link().brokers.early.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.early'],
     ['a broker with outdated TLS', outdatedTls, 'tls', 'fail', 'tls.other'],
     ['no TLS across a network', () => ({ ...openWay(), url: 'mqtt://broker.example.org' }), 'tls', 'warn', 'tls.open'],

@@ -99,7 +99,7 @@ const tls: Check = {
     try {
       const handshake = await probes.handshake(host, number, credentials, signal);
       facts.handshake = handshake;
-      if (handshake.refusal !== undefined) return untrusted(handshake, host, number);
+      if (handshake.refusal !== undefined) return untrusted(handshake, host, number, probes.clock.wallMs());
       const stranger = nameOfStranger(credentials, config.sensor);
       return stranger === undefined
         ? pass('doctor.tls.ok', { protocol: handshake.protocol })
@@ -110,9 +110,10 @@ const tls: Check = {
   },
 };
 
-function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host: string, number: number): Finding {
+function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host: string, number: number, nowMs: number): Finding {
+  const isOwn = validTo.getTime() < nowMs; // else one above it has expired, of which OpenSSL says the same
   const found: Partial<Record<LinkFault, () => Finding>> = {
-    broker_expired: () => fail('doctor.tls.expired', { date: day(validTo) }),
+    broker_expired: () => (isOwn ? fail('doctor.tls.expired', { date: day(validTo) }) : fail('doctor.tls.authority')),
     broker_not_yet_valid: () => fail('doctor.tls.early', { date: day(validFrom) }),
     broker_name: () => fail('doctor.tls.name', { names, host }),
     broker_untrusted: () => fail('doctor.tls.ca'),

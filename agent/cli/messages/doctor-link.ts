@@ -80,6 +80,14 @@ export const doctorLink = {
     en: 'the broker’s operator must renew it; check our clock too: date',
     fr: 'l’exploitant du broker doit le renouveler ; vérifiez aussi l’heure : date',
   },
+  'doctor.tls.authority': {
+    en: 'the authority that signed the broker’s certificate has expired',
+    fr: 'l’autorité qui a signé le certificat du broker a expiré',
+  },
+  'doctor.tls.authority.try': {
+    en: 'ask the operator for the one in force: sudo tocsin provision --install, with --ca; check our clock too: date',
+    fr: 'demandez à l’exploitant celle en vigueur : sudo tocsin provision --install, avec --ca ; vérifiez aussi l’heure : date',
+  },
   'doctor.tls.early': {
     en: 'the broker’s certificate is valid from {date}: our clock is behind',
     fr: 'le certificat du broker vaut à partir du {date} : notre horloge retarde',
