@@ -22,7 +22,7 @@ export function closedPublisher(open: OpenPublisher, closedForm: ClosedForm): Op
 }
 
 /** A probe whose messages pass the same gate. */
-export interface ClosedProbe extends Pick<MqttProbe, 'subscribe' | 'close'> {
+export interface ClosedProbe extends Pick<MqttProbe, 'lacks' | 'subscribe' | 'close'> {
   /**
    * Publishes as the probe does. Rejects with an UnsentError if the payload does not match the closed schema of its
    * topic.
@@ -32,6 +32,7 @@ export interface ClosedProbe extends Pick<MqttProbe, 'subscribe' | 'close'> {
 
 export function closedProbe(probe: MqttProbe, closedForm: ClosedForm): ClosedProbe {
   return {
+    lacks: probe.lacks,
     subscribe: probe.subscribe,
     publish: async (topic, payload) => probe.publishUnchecked(topic, admit(closedForm, topic, payload)),
     close: probe.close,

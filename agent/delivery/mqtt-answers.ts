@@ -32,6 +32,17 @@ export function openReasons(client: {
   };
 }
 
+export type Lack = 'retained' | 'qos';
+
+/**
+ * What a broker says that it does not take (MQTT 5, 3.2.2.3.4 and 5): it refuses the courier for its will. A client of
+ * 3.1.1 is told nothing.
+ */
+export function lackOf(properties: { readonly maximumQoS?: number; readonly retainAvailable?: boolean } | undefined): Lack | undefined {
+  if (properties?.maximumQoS === 0) return 'qos';
+  return properties?.retainAvailable === false ? 'retained' : undefined;
+}
+
 /** The error of a message that was acknowledged but counts as refused. */
 export function unheard(topic: string): NoSubscriberError {
   return new NoSubscriberError(

@@ -6,7 +6,7 @@ import type { Credentials } from '../config/secrets.ts';
 import { BrokerError, exitCodes, hasCode, isUnreadable, LinkError, messageOf, TocsinError, UnsentError, unreadableHint } from '../lib/errors.ts';
 import { takeAnswersOnly } from './answers-only.ts';
 import { linkFaultOf } from './link-fault.ts';
-import { noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
+import { type Lack, lackOf, noSubscriber, openReasons, packetBytes, unheard } from './mqtt-answers.ts';
 import { commonOptions, takeTimeForEachAddress } from './mqtt-options.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { contentTypeOf } from './topics.ts';
@@ -215,6 +215,8 @@ function patience(): Promise<void> {
  * A connection for a person's tests of the link: it returns reason codes as they come, keeps nothing and has no will.
  */
 export interface MqttProbe {
+  /** What the courier needs and this broker does not take, by its CONNACK. */
+  readonly lacks?: Lack | undefined;
   /**
    * Publishes with QoS 1 and returns the reason code of the PUBACK. Rejects when none comes, with `refused` where the
    * connection ends instead. The payload is not checked here; `closedProbe` does that.
@@ -227,10 +229,10 @@ export interface MqttProbe {
 
 /** Opens a probe. Rejects with a BrokerError, as `connected` does. */
 export function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe> {
-  return connected(mqtt.url, optionsOf(mqtt, credentials, clientId, timeoutMs), (client) => probeOver(client, timeoutMs));
+  return connected(mqtt.url, optionsOf(mqtt, credentials, clientId, timeoutMs), (client, connack) => probeOver(client, connack, timeoutMs));
 }
 
-function probeOver(client: MqttClient, timeoutMs: number): MqttProbe {
+function probeOver(client: MqttClient, { properties }: IConnackPacket, timeoutMs: number): MqttProbe {
   let unanswered = 0;
   const broken = new Promise<never>((_, reject) => {
     client.on('error', reject);
@@ -262,6 +264,7 @@ function probeOver(client: MqttClient, timeoutMs: number): MqttProbe {
   };
   const codeOf = openReasons(client);
   return {
+    lacks: lackOf(properties),
     publishUnchecked: (topic, payload) =>
       bounded(
         'PUBACK',

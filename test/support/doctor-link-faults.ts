@@ -16,7 +16,20 @@ import { type Identity, openAuthority, undated } from './certificates.ts';
 import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store, systemctl } from './doctor.ts';
 import { openScriptedBroker } from './faults.ts';
 
-type BrokerName = 'plain' | 'unheard' | 'closed' | 'statusOnly' | 'testsOnly' | 'good' | 'expired' | 'early' | 'misnamed' | 'demanding' | 'old';
+type BrokerName =
+  | 'plain'
+  | 'unheard'
+  | 'closed'
+  | 'statusOnly'
+  | 'testsOnly'
+  | 'unretained'
+  | 'unacknowledged'
+  | 'good'
+  | 'expired'
+  | 'early'
+  | 'misnamed'
+  | 'demanding'
+  | 'old';
 export interface Link {
   readonly brokers: Record<BrokerName, Broker>;
   readonly ca: string;
@@ -58,6 +71,8 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     old,
     plain: await start(undefined, open),
     unheard: await start(undefined, open),
+    unretained: await start(undefined, [...open, 'retain_available false']),
+    unacknowledged: await start(undefined, [...open, 'max_qos 0']),
     closed: await start(undefined, ['allow_anonymous false', `password_file ${passwords}`]),
     statusOnly: await start('topic write tocsin/v1/test/post-1/status\n', open),
     testsOnly: await start('topic write tocsin/v1/test/post-1/selftest\n', open),
@@ -203,6 +218,8 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a broker without MQTT 5', () => ({ url: link().brokers.old.url }), 'broker', 'fail', 'broker.version'],
     ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
     ['a broker that sends its clients elsewhere', () => scripted({ connack: () => 157, puback: () => 0 }), 'broker', 'fail', 'broker.code'],
+    ['a broker without retained messages', () => ({ url: link().brokers.unretained.url }), 'broker', 'fail', 'broker.retained'],
+    ['a broker of QoS 0', () => ({ url: link().brokers.unacknowledged.url }), 'broker', 'fail', 'broker.qos'],
     ['a web server instead of a broker', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],
     ['no subscriber to events', () => ({ url: link().brokers.unheard.url, plant: (path) => store(path, false, Date.now()) }), 'acl', 'fail', 'acl.unheard'],

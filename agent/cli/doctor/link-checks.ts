@@ -202,6 +202,7 @@ const broker: Check = {
       // cut off meanwhile, nobody else would close it, and an open link keeps the process
       if (signal.aborted) await link.close();
       else facts.link = link;
+      if (link.lacks) return fail(`doctor.broker.${link.lacks}`);
       return courierKeptOut(facts) ?? pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
     } catch (error) {
       const cause = causeOf(error);

@@ -151,6 +151,13 @@ export const doctorLink = {
   'doctor.broker.version.try': { en: 'use a broker with MQTT 5; else mqtt.protocol: "3.1.1"', fr: 'un broker avec MQTT 5 ; sinon mqtt.protocol: "3.1.1"' },
   'doctor.broker.busy': { en: 'is busy or closing (reason {code})', fr: 'est saturé ou s’arrête (raison {code})' },
   'doctor.broker.busy.try': { en: 'wait a minute and run it again', fr: 'attendez une minute et recommencez' },
+  'doctor.broker.retained': { en: 'takes no retained messages, and so refuses the courier', fr: 'ne prend pas de message retenu, et refuse donc le courrier' },
+  'doctor.broker.retained.try': {
+    en: 'its operator must allow them (mosquitto: retain_available)',
+    fr: 'son exploitant doit les permettre (mosquitto : retain_available)',
+  },
+  'doctor.broker.qos': { en: 'takes QoS 0 alone, and so refuses the courier', fr: 'ne prend que la QoS 0, et refuse donc le courrier' },
+  'doctor.broker.qos.try': { en: 'its operator must allow QoS 1 (mosquitto: max_qos)', fr: 'son exploitant doit permettre la QoS 1 (mosquitto : max_qos)' },
   'doctor.broker.code': { en: 'the broker refuses the sensor (code {code})', fr: 'le broker refuse le capteur (code {code})' },
   'doctor.broker.code.try': {
     en: 'the log of the broker says why; MQTT 5, 3.2.2.2, lists the codes',
