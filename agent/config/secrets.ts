@@ -26,6 +26,23 @@ export function readCredentials(mqtt: Config['mqtt']): Credentials {
 }
 
 /**
+ * The credentials as they are at each call: a password that is put right, or an authority that apt renews, is taken
+ * without a restart. Where they cannot be read, as while one is replaced, those of before. Throws at once where they
+ * cannot be read at all. What systemd hands over stays as it was when the courier started.
+ */
+export function openCredentials(mqtt: Config['mqtt']): () => Credentials {
+  let last = readCredentials(mqtt);
+  return () => {
+    try {
+      last = readCredentials(mqtt);
+    } catch {
+      // the broker says whether those of before still do
+    }
+    return last;
+  };
+}
+
+/**
  * The configuration in a form that may be shown. The user name and the query of the broker's URL count as secrets;
  * files are named but not read.
  */

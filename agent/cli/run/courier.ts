@@ -1,13 +1,13 @@
 import { dirname } from 'node:path';
 import { loadConfig } from '../../config/load-config.ts';
-import { readCredentials } from '../../config/secrets.ts';
+import { openCredentials } from '../../config/secrets.ts';
 import { closedPublisher } from '../../delivery/closed-publisher.ts';
 import { deliver } from '../../delivery/deliver.ts';
 import { openHealthReport } from '../../delivery/health.ts';
 import { openLink } from '../../delivery/link.ts';
 import { loadMqtt, mqttPublisher } from '../../delivery/mqtt-publisher.ts';
 import { openPrivacyReport } from '../../delivery/privacy-report.ts';
-import type { Report } from '../../delivery/publisher.ts';
+import type { OpenPublisher, Report } from '../../delivery/publisher.ts';
 import { openSummaries } from '../../delivery/summaries.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import { waryPublisher } from '../../delivery/wary-publisher.ts';
@@ -34,7 +34,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const config = loadConfig(path);
   const logger = openLogger('courier', config.log.level);
   const { site, sensor, mqtt } = config;
-  const credentials = readCredentials(mqtt);
+  const credentials = openCredentials(mqtt);
   await loadMqtt();
   const lock = holdLock(config.outbox.path, 'courier', logger); // two would take the session at the broker from each other for ever
   const listenerRuns = openListenerProbe(config.outbox.path);
@@ -42,7 +42,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  const gated = closedPublisher(mqttPublisher(mqtt, credentials, clientIdOf(config)), closedForm(topics));
+  const gated: OpenPublisher = (...asked) => closedPublisher(mqttPublisher(mqtt, credentials(), clientIdOf(config)), closedForm(topics))(...asked);
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);
