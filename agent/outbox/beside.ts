@@ -1,7 +1,7 @@
 // Files beside an outbox that are read by hand. Either half can put anything in their place: a pipe or a device must
 // not keep the other waiting, nor a file of gigabytes fill its memory.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { hasCode } from '../lib/errors.ts';
+import { hasCode, isUnreadable } from '../lib/errors.ts';
 
 const mostBytes = 2 ** 31; // a longer one is not looked at
 export const pieceBytes = 65_536; // at most, where a unit has no more
@@ -30,6 +30,30 @@ export function readingBeside<T>(path: string, work: (file: BesideFile) => T, fl
   } catch (error) {
     if (hasCode(error, /^(EMFILE|ENFILE|ENOMEM)$/)) throw error; // it says nothing of the file
     return undefined;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/**
+ * Waits until the disk can read the files, for a second at most: a card may fail for a moment, and what it could not
+ * read would be given up. Do not call it while this process has the outbox open.
+ */
+export function awaitReadable(paths: readonly string[]): void {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (let leftMs = 1000; leftMs > 0 && !paths.every(isReadable); leftMs -= 100) Atomics.wait(never, 0, 0, 100);
+}
+
+/** Whether it is read without an error of the disk, or is none to be read. */
+function isReadable(path: string): boolean {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = fstatSync(descriptor);
+    if (found.isFile() && found.size <= mostBytes) for (const _ of besideFile(descriptor, found.size).pieces(0, 1));
+    return true;
+  } catch (error) {
+    return !isUnreadable(error);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

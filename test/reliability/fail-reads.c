@@ -1,7 +1,7 @@
 /*
  * LD_PRELOAD: while the file $TOCSIN_FAIL_AT contains "INODE FIRST LAST", a read of that file that touches the bytes
  * FIRST to LAST fails with EIO. So does a write of a part of them, for which the kernel first reads the block; with
- * "INODE FIRST LAST for-good" a write of all of them fails too. It stands in for a card that can no longer read a
+ * "INODE FIRST LAST for-good" a write of all of them fails too, and with "INODE FIRST LAST 12" twelve reads fail. It stands in for a card that can no longer read a
  * block: everything else can be read and written, and the block only after it was written as a whole, or never.
  */
 #define _GNU_SOURCE
@@ -23,6 +23,12 @@ static int fails(int fd, size_t length, off_t offset, int whole) {
   int told = fscanf(file, "%llu %lld %lld %15s", &inode, &first, &last, for_good);
   fclose(file);
   if (told < 3 || fstat(fd, &at) != 0 || at.st_ino != inode || offset > last || offset + (off_t)length <= first) return 0;
+  if (told == 4 && atoi(for_good) > 0) {
+    file = fopen(control, "w");
+    if (atoi(for_good) > 1) fprintf(file, "%llu %lld %lld %d", inode, first, last, atoi(for_good) - 1);
+    fclose(file);
+    return 1;
+  }
   return told == 4 || !whole || offset > first || offset + (off_t)length <= last || unlink(control) != 0;
 }
 

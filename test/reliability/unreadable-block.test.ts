@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -86,6 +86,17 @@ describe.skipIf(reason)(`an unreadable block of the outbox (EIO)${reason ? ` (le
       process.stdout.write(`a block that cannot be read, ${when}: ${lost.length} events lost, ${numbers().length} sent\n`);
     },
   );
+
+  test('for a moment, twelve reads long: nothing is set aside, and every event is sent', async () => {
+    const first = pagesOf(path).findIndex((page) => page.events.some(({ sequence }) => sequence === 3500));
+    fail(Math.floor(first / 4) * blockBytes, path, blockBytes, ' 12');
+    const { numbers, of } = await sensor();
+    await soon(() => expect(numbers().length).toBe(events));
+    expect(readFileSync(at('failing'), 'utf8'), 'all twelve have failed').toBe('');
+    expect(new Set(numbers())).toEqual(new Set(range(1, events)));
+    expect(of('gap')).toEqual([]);
+    expect(damagedFiles()).toEqual([]);
+  });
 
   test('in the log after a power cut: the main file is kept under the same id', async () => {
     rmSync(path);
