@@ -40,7 +40,8 @@ describe.skipIf(without)(`credentials that are renewed under a running courier${
     const [own, ended, local] = [authority.issue('post-1', 30), authority.issue('post-1', -1), authority.issue('localhost', 30)];
     const lines = [`cafile ${authority.ca}`, `certfile ${local.cert}`, `keyfile ${local.key}`, 'require_certificate true', 'use_identity_as_username true'];
     const port = await freePort();
-    const first = await openMosquitto(folder, port, undefined, lines);
+    let broker = await openMosquitto(folder, port, undefined, lines);
+    onTestFinished(() => broker.close());
     const files = { caFile: join(folder, 'ca'), certFile: join(folder, 'cert'), keyFile: join(folder, 'key') };
     copyFileSync(authority.ended(), files.caFile);
     copyFileSync(ended.cert, files.certFile);
@@ -55,9 +56,8 @@ describe.skipIf(without)(`credentials that are renewed under a running courier${
     copyFileSync(own.cert, files.certFile);
     await soon(() => expect(connections(courier.said()), courier.said()).toBe(1));
     for (const path of Object.values(files)) rmSync(path);
-    await first.close();
-    const second = await openMosquitto(folder, port, undefined, lines);
-    onTestFinished(() => second.close());
+    await broker.close();
+    broker = await openMosquitto(folder, port, undefined, lines);
     await soon(() => expect(connections(courier.said()), courier.said()).toBe(2));
   });
 });
