@@ -41,7 +41,8 @@ export function readingBeside<T>(path: string, work: (file: BesideFile) => T, fl
  */
 export function awaitReadable(paths: readonly string[]): void {
   const never = new Int32Array(new SharedArrayBuffer(4));
-  for (let leftMs = 1000; leftMs > 0 && !paths.every(isReadable); leftMs -= 100) Atomics.wait(never, 0, 0, 100);
+  const untilMs = performance.now() + 1000;
+  while (!paths.every(isReadable) && performance.now() < untilMs) Atomics.wait(never, 0, 0, 100);
 }
 
 /** Whether it is read without an error of the disk, or is none to be read. */
