@@ -32,15 +32,20 @@ export function openReasons(client: {
   };
 }
 
-export type Lack = 'retained' | 'qos';
+export type Lack = 'retained' | 'qos' | 'size';
+
+const largestBytes = 2048; // more than any message of a sensor
 
 /**
- * What a broker says that it does not take (MQTT 5, 3.2.2.3.4 and 5): it refuses the courier for its will. A client of
- * 3.1.1 is told nothing.
+ * What a broker says that it does not take (MQTT 5, 3.2.2.3.4 to 6). Without the first two it refuses the courier for
+ * its will. A client of 3.1.1 is told nothing.
  */
-export function lackOf(properties: { readonly maximumQoS?: number; readonly retainAvailable?: boolean } | undefined): Lack | undefined {
+export function lackOf(
+  properties: { readonly maximumQoS?: number; readonly retainAvailable?: boolean; readonly maximumPacketSize?: number } | undefined,
+): Lack | undefined {
   if (properties?.maximumQoS === 0) return 'qos';
-  return properties?.retainAvailable === false ? 'retained' : undefined;
+  if (properties?.retainAvailable === false) return 'retained';
+  return (properties?.maximumPacketSize ?? largestBytes) < largestBytes ? 'size' : undefined;
 }
 
 /** The error of a message that was acknowledged but counts as refused. */

@@ -24,6 +24,7 @@ type BrokerName =
   | 'testsOnly'
   | 'unretained'
   | 'unacknowledged'
+  | 'narrow'
   | 'good'
   | 'expired'
   | 'early'
@@ -73,6 +74,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     unheard: await start(undefined, open),
     unretained: await start(undefined, [...open, 'retain_available false']),
     unacknowledged: await start(undefined, [...open, 'max_qos 0']),
+    narrow: await start(undefined, [...open, 'max_packet_size 1000']),
     closed: await start(undefined, ['allow_anonymous false', `password_file ${passwords}`]),
     statusOnly: await start('topic write tocsin/v1/test/post-1/status\n', open),
     testsOnly: await start('topic write tocsin/v1/test/post-1/selftest\n', open),
@@ -219,6 +221,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
     ['a broker that sends its clients elsewhere', () => scripted({ connack: () => 157, puback: () => 0 }), 'broker', 'fail', 'broker.code'],
     ['a broker without retained messages', () => ({ url: link().brokers.unretained.url }), 'broker', 'fail', 'broker.retained'],
+    ['a broker of small messages', () => ({ url: link().brokers.narrow.url }), 'broker', 'fail', 'broker.size'],
     ['a broker of QoS 0', () => ({ url: link().brokers.unacknowledged.url }), 'broker', 'fail', 'broker.qos'],
     ['a web server instead of a broker', webServer, 'broker', 'fail', 'broker.other'],
     ['MQTT 3.1.1', () => ({ url: link().brokers.plain.url, mqtt: { protocol: '3.1.1' } }), 'acl', 'warn', 'acl.hidden'],

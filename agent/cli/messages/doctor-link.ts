@@ -158,6 +158,11 @@ export const doctorLink = {
   },
   'doctor.broker.qos': { en: 'takes QoS 0 alone, and so refuses the courier', fr: 'ne prend que la QoS 0, et refuse donc le courrier' },
   'doctor.broker.qos.try': { en: 'its operator must allow QoS 1 (mosquitto: max_qos)', fr: 'son exploitant doit permettre la QoS 1 (mosquitto : max_qos)' },
+  'doctor.broker.size': { en: 'refuses messages that a sensor sends, for their size', fr: 'refuse des messages qu’un capteur envoie, pour leur taille' },
+  'doctor.broker.size.try': {
+    en: 'its operator must allow 2048 bytes (mosquitto: max_packet_size)',
+    fr: 'son exploitant doit permettre 2048 octets (mosquitto : max_packet_size)',
+  },
   'doctor.broker.code': { en: 'the broker refuses the sensor (code {code})', fr: 'le broker refuse le capteur (code {code})' },
   'doctor.broker.code.try': {
     en: 'the log of the broker says why; MQTT 5, 3.2.2.2, lists the codes',
