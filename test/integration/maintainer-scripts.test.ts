@@ -58,6 +58,20 @@ test('an installation that is broken off and repeated still starts what the remo
   }
 });
 
+test('an upgrade restarts both halves in one call, which policy-rc.d can refuse', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-postinst-'));
+  const calls = join(folder, 'calls');
+  // They only write down how they are called: what systemd does is seen in sensor.test.ts.
+  for (const name of ['systemctl', 'deb-systemd-invoke', 'deb-systemd-helper', 'systemd-sysusers', 'systemd-tmpfiles', 'udevadm'])
+    writeFileSync(join(folder, name), `#!/bin/sh\necho ${name} "$@" >>${calls}\n`, { mode: 0o755 });
+  const postinst = readFileSync('deploy/deb/scripts/postinst', 'utf8').replaceAll('/run/', `${folder}/run/`).replaceAll('/etc/tocsin', folder);
+  mkdirSync(join(folder, 'run/systemd/system'), { recursive: true });
+  const env = { PATH: `${folder}:${process.env.PATH}` };
+  expect(spawnSync('sh', ['-c', postinst, 'postinst', 'configure', '0.1.0'], { env }).status).toBe(0);
+  const services = readFileSync(calls, 'utf8').match(/^(systemctl|deb-systemd-invoke) .*$/gm);
+  expect(services).toEqual(['systemctl --system daemon-reload', 'deb-systemd-invoke try-restart tocsin-courier.service tocsin-listener.service']);
+});
+
 test('the package refuses to install a release that cannot use the outbox schema, before anything is unpacked', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-preinst-'));
   const [outbox, again, installation, config] = ['outbox.db', 'again', 'installed', 'tocsin.yaml'].map((name) => join(folder, name)) as [
