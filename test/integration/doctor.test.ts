@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Result, runChecks } from '../../agent/cli/doctor/check.ts';
@@ -114,15 +114,22 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   test.skipIf(unmountable).each([
     ['a full disk', 'mount -t tmpfs -o size=20m none "$1" && head -c 12000000 /dev/zero > "$1"/filler', 'disk.full'],
     ['a read-only disk', 'mount -t tmpfs -o size=400m none "$1" && mount -o remount,ro "$1"', 'disk.readOnly'],
+    ['a disk in memory', 'mount -t tmpfs -o size=400m none "$1"', 'disk.memory'],
+    [
+      'a card under an overlay in memory',
+      'mkdir "$1.rw" && mount -t tmpfs -o size=400m none "$1.rw" && mkdir "$1.rw/a" "$1.rw/b" && mount -t overlay -o "lowerdir=$1,upperdir=$1.rw/a,workdir=$1.rw/b" none "$1"',
+      'disk.memory',
+    ],
   ])(`%s${unmountable ? ` (left out: ${unmountable})` : ''}`, (_name, mount, finding) => {
-    const disk = join(folder, finding);
-    mkdirSync(disk);
+    const disk = mkdtempSync(join(folder, finding));
     const path = writeConfig({ outbox: { path: join(disk, 'outbox.db') } }, broker.url);
     const script = `${mount} && exec "$2" agent/main.ts doctor --json -c "$3"`;
     const { stdout, status } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', disk, process.execPath, path], { encoding: 'utf8' });
-    const { healthy, checks } = JSON.parse(stdout) as { healthy: boolean; checks: { check: string; finding: string }[] };
-    expect(checks.find(({ check }) => check === 'disk')?.finding).toBe(finding);
-    expect({ healthy, status }).toEqual({ healthy: false, status: 8 });
+    const { healthy, checks } = JSON.parse(stdout) as { healthy: boolean; checks: { check: string; finding: string; state: string }[] };
+    const found = checks.find(({ check }) => check === 'disk');
+    expect(found?.finding).toBe(finding);
+    expect(found?.state).toBe(finding === 'disk.memory' ? 'warn' : 'fail');
+    if (found?.state === 'fail') expect({ healthy, status }).toEqual({ healthy: false, status: 8 });
   });
 
   test('a link that opens after its check timed out is closed, so that `doctor` can end', { timeout: 10_000 }, async () => {

@@ -1,4 +1,5 @@
 // From power to outbox and disk, and the services: what can be told without the network.
+import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stampOfEvent } from '../../delivery/stamp.ts';
 import { throttledFile } from '../../lib/board.ts';
@@ -12,6 +13,7 @@ import { ageText, spanText, utcTime } from '../span.ts';
 import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, fail, pass, required, skip, warn } from './check.ts';
+import { isInMemory } from './in-memory.ts';
 import type { Probes } from './probes.ts';
 import { soundChecks } from './sound-checks.ts';
 
@@ -148,7 +150,9 @@ const disk: Check = {
       const free = probes.freeMegabytes(folder);
       probes.writable(folder);
       if (free < 16) return fail('doctor.disk.full', { free, folder });
-      return free < 2 * maxMegabytes ? warn('doctor.disk.low', { free, folder, wanted: maxMegabytes }) : pass('doctor.disk.ok', { free, folder });
+      if (free < 2 * maxMegabytes) return warn('doctor.disk.low', { free, folder, wanted: maxMegabytes });
+      const mountinfo = probes.read('/proc/self/mountinfo') ?? '';
+      return isInMemory(realpathSync(folder), mountinfo) ? warn('doctor.disk.memory', { folder }) : pass('doctor.disk.ok', { free, folder });
     } catch (error) {
       if (isDenied(error)) return fail('doctor.forbidden', { path: folder });
       if (hasCode(error, /^ENOENT$/)) return fail('doctor.disk.absent', { folder });

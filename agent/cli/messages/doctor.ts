@@ -164,10 +164,18 @@ export const doctor = {
     en: 'sudo journalctl --vacuum-size=50M; or a smaller outbox.maxMegabytes',
     fr: 'sudo journalctl --vacuum-size=50M ; ou un outbox.maxMegabytes plus petit',
   },
+  'doctor.disk.memory': {
+    en: '{folder} is in memory: a reboot or power cut loses what waits there',
+    fr: '{folder} est en mémoire : un redémarrage ou une coupure de courant perd ce qui y attend',
+  },
+  'doctor.disk.memory.try': {
+    en: 'mount a partition of the card there; with overlayroot: overlayroot=tmpfs:recurse=0',
+    fr: 'montez-y une partition de la carte ; avec overlayroot : overlayroot=tmpfs:recurse=0',
+  },
   'doctor.disk.full': { en: 'full: {free} MB free at {folder}', fr: 'plein : {free} Mo libres dans {folder}' },
   'doctor.disk.full.try': {
-    en: 'sudo journalctl --vacuum-size=50M; what is big: du -xh / | sort -h | tail',
-    fr: 'sudo journalctl --vacuum-size=50M ; ce qui est gros : du -xh / | sort -h | tail',
+    en: 'sudo apt-get clean; sudo journalctl --vacuum-size=50M; what is big: du -xh / | sort -h | tail',
+    fr: 'sudo apt-get clean ; sudo journalctl --vacuum-size=50M ; ce qui est gros : du -xh / | sort -h | tail',
   },
   'doctor.disk.readOnly': { en: '{folder} cannot be written: {reason}', fr: '{folder} ne peut pas être écrit : {reason}' },
   'doctor.disk.readOnly.try': {

@@ -164,18 +164,28 @@ export interface Mount {
   readonly point: string;
   readonly type: string;
   readonly writable: boolean;
+  /** Where an overlay keeps what is written; empty for others. */
+  readonly upper: string;
 }
 
-/** The mounts that a process sees. One is writable when neither the mount nor its file system is read-only. */
+/** The mounts that a process sees. */
 export function mountsOf(pid: number): Mount[] {
-  const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trimEnd().split('\n');
-  return lines.map((line) => {
-    const [before = '', after = ''] = line.split(' - ');
-    const [, , device = '', root = '', point = '', options = ''] = before.split(' ');
-    const [type = '', , superOptions = ''] = after.split(' ');
-    const readOnly = [options, superOptions].some((list) => list.split(',').includes('ro'));
-    return { device, root: unescapeOctal(root), point: unescapeOctal(point), type, writable: !readOnly };
-  });
+  return mountsIn(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+}
+
+/** The mounts of a `mountinfo` (proc(5)). One is writable when neither the mount nor its file system is read-only. */
+export function mountsIn(mountinfo: string): Mount[] {
+  return mountinfo
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const [before = '', after = ''] = line.split(' - ');
+      const [, , device = '', root = '', point = '', options = ''] = before.split(' ');
+      const [type = '', , superOptions = ''] = after.split(' ');
+      const readOnly = [options, superOptions].some((list) => list.split(',').includes('ro'));
+      const upper = /(?:^|,)upperdir=([^,]*)/.exec(superOptions)?.[1] ?? '';
+      return { device, root: unescapeOctal(root), point: unescapeOctal(point), type, writable: !readOnly, upper: unescapeOctal(upper) };
+    });
 }
 
 function unescapeOctal(path: string): string {
