@@ -7,7 +7,6 @@ import type { ThresholdRecord } from '../events/threshold-counts.ts';
 import { hasCode, messageOf, OutboxError, UnstorableError } from '../lib/errors.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import { ifPossible } from '../lib/if-possible.ts';
-import { awaitReadable } from './beside.ts';
 import { isLow } from './disk.ts';
 import { findTooOld } from './expiry.ts';
 import { gapsOf, noteGap } from './gaps.ts';
@@ -57,7 +56,6 @@ export function openSqliteOutbox(path: string, limits: OutboxLimits, use: Outbox
       return open();
     } catch (error) {
       if (!use.repair || !isDamage(error)) throw error;
-      awaitReadable([path, `${path}-wal`, `${path}-shm`]);
       repairOutbox(path, openDatabase, () => isSound(path), use.progress);
       return open();
     }

@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
+import { openLock } from '../../agent/outbox/sqlite-database.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { missing } from '../support/broker.ts';
@@ -96,6 +97,19 @@ describe.skipIf(reason)(`an unreadable block of the outbox (EIO)${reason ? ` (le
     expect(new Set(numbers())).toEqual(new Set(range(1, events)));
     expect(of('gap')).toEqual([]);
     expect(damagedFiles()).toEqual([]);
+  });
+
+  test('while the other half repairs it: nobody waits for the block, since a listener that waits hears nothing', () => {
+    writeFileSync(`${path}.new`, '');
+    const lock = openLock(`${path}.lock`);
+    onTestFinished(() => void lock.close());
+    lock.exec('BEGIN EXCLUSIVE');
+    fail(0, path, blockBytes, ' 100');
+    const open = `(await import('./agent/outbox/sqlite-outbox.ts')).openSqliteOutbox(process.argv[1], ${JSON.stringify(limits)}, { repair: true })`;
+    const env = { ...process.env, LD_PRELOAD: at('fail-reads.so'), TOCSIN_FAIL_AT: at('failing') };
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', open, path], { env, encoding: 'utf8' });
+    expect(stderr).toMatch(/database is locked/);
+    expect(readFileSync(at('failing'), 'utf8'), 'no read has failed').toMatch(/ 100$/);
   });
 
   test('in the log after a power cut: the main file is kept under the same id', async () => {
