@@ -59,6 +59,23 @@ test('the pending count is stored minus sent, expired and unreadable', async () 
   expect((await at(21_000)).outbox).toEqual({ id: outbox.id, pending: 30, ...fates, faults: [] });
 });
 
+test('the outbox that is named is the one that was counted, where a repair puts another in its place meanwhile', async () => {
+  const outbox = openOutbox();
+  let id = outbox.id;
+  const replaced = {
+    get id() {
+      return id;
+    },
+    fates() {
+      id = 'f'.repeat(16);
+      return outbox.fates();
+    },
+  };
+  const { at } = healthCourier(changed(outbox, replaced));
+  outbox.writeHearing(hearingRecord());
+  expect((await at(21_000)).outbox.id).toBe('f'.repeat(16));
+});
+
 test('an event with an onset in the future has waited 0 s and does not block health', async () => {
   const { outbox, at } = healthCourier();
   outbox.append(recordedEvent(60));

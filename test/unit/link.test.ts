@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openLink, readLinkWords } from '../../agent/delivery/link.ts';
 import { linkFaultOf } from '../../agent/delivery/link-fault.ts';
+import { lackOf } from '../../agent/delivery/mqtt-answers.ts';
 import { UnderWay } from '../../agent/delivery/under-way.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -86,4 +87,9 @@ test('a connection without a publish is never stuck; one with a publish that doe
   await underWay.settled();
   nowMs += 3_600_000;
   expect(underWay.isStuck).toBe(false);
+});
+
+test('a broker lacks only what it says to lack: a client of MQTT 3.1.1 is told nothing, and 2048 bytes are enough', () => {
+  for (const takes of [undefined, {}, { maximumQoS: 1, retainAvailable: true, maximumPacketSize: 2048 }]) expect(lackOf(takes)).toBeUndefined();
+  expect([{ maximumQoS: 0 }, { retainAvailable: false }, { maximumPacketSize: 2047 }].map(lackOf)).toEqual(['qos', 'retained', 'size']);
 });
