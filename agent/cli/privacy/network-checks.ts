@@ -188,10 +188,10 @@ const calls: HalfCheck = {
   run({ pid, processes }, { config }) {
     const sharing = strangersIn('ipc', pid, processes);
     if (sharing.length > 0) return fail('privacy.calls.shared', { pids: listed(sharing.map(String)) });
-    // as a service may be named by several paths
+    // as a service may be named by several paths; what cannot be followed may lead to anywhere
     const named = [...localServices(), ...namedPipes(processes)];
     const paths = [...new Set(named.flatMap((path) => (isNotText(path) ? [path] : existsSync(path) ? [realpathSync(path)] : [])))];
-    const others = paths.filter((path) => path !== meterSocketPath(config) && !harmlessServices.test(path));
+    const others = paths.filter((path) => path !== meterSocketPath(config) && (isNotText(path) || !harmlessServices.test(path)));
     const reachable = others.filter(reachOf(pid));
     return reachable.length > 0 ? fail('privacy.calls.reachable', { what: listed(reachable) }) : pass('privacy.calls.ok');
   },
