@@ -46,6 +46,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
       return standIn(busy);
     },
   });
+  const inLittleMemory = (): Planted => ({ probes: { ...files({ '/proc/self/mountinfo': '9 1 0:9 / / rw - tmpfs none rw\n' }), freeMegabytes: () => 127 } });
   return [
     ['no configuration', () => ({ plant: (path) => void rmSync(path) }), 'config', 'fail', 'config.absent'],
     ['a wrong configuration', () => ({ site: 'Vieux Port' }), 'config', 'fail', 'config.wrong'],
@@ -140,7 +141,7 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['late events of a boot with its clock in 2100', () => ({ plant: (path) => store(path, false, Date.UTC(2100)) }), 'outbox', 'warn', 'outbox.late'],
     ['expired events', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
     ['little disk space', () => ({ probes: { freeMegabytes: () => 127 } }), 'disk', 'warn', 'disk.low'],
-    ['an outbox in memory', () => ({ probes: files({ '/proc/self/mountinfo': '9 1 0:9 / / rw - tmpfs none rw\n' }) }), 'disk', 'warn', 'disk.memory'],
+    ['an outbox in memory, of which there is little', inLittleMemory, 'disk', 'warn', 'disk.memory'],
     ['a missing outbox folder', () => ({ outbox: { path: join(folder, 'nowhere', 'outbox.db') } }), 'disk', 'fail', 'disk.absent'],
     ['a failed service', () => ({ probes: systemctl({}, { ActiveState: 'failed', SubState: 'failed' }) }), 'services', 'fail', 'services.down'],
     ['a service not installed', () => ({ probes: systemctl({ LoadState: 'not-found' }, {}) }), 'services', 'fail', 'services.missing'],

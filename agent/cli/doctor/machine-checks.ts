@@ -150,9 +150,8 @@ const disk: Check = {
       const free = probes.freeMegabytes(folder);
       probes.writable(folder);
       if (free < 16) return fail('doctor.disk.full', { free, folder });
-      if (free < 2 * maxMegabytes) return warn('doctor.disk.low', { free, folder, wanted: maxMegabytes });
-      const mountinfo = probes.read('/proc/self/mountinfo') ?? '';
-      return isInMemory(realpathSync(folder), mountinfo) ? warn('doctor.disk.memory', { folder }) : pass('doctor.disk.ok', { free, folder });
+      if (isInMemory(realpathSync(folder), probes.read('/proc/self/mountinfo') ?? '')) return warn('doctor.disk.memory', { folder });
+      return free < 2 * maxMegabytes ? warn('doctor.disk.low', { free, folder, wanted: maxMegabytes }) : pass('doctor.disk.ok', { free, folder });
     } catch (error) {
       if (isDenied(error)) return fail('doctor.forbidden', { path: folder });
       if (hasCode(error, /^ENOENT$/)) return fail('doctor.disk.absent', { folder });
