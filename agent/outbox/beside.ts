@@ -37,21 +37,22 @@ export function readingBeside<T>(path: string, work: (file: BesideFile) => T, fl
 
 /**
  * Waits until the disk can read the files, for a second at most: a card may fail for a moment, and what it could not
- * read would be given up. Do not call it while this process has the outbox open.
+ * read would be given up. `progress` is called with each piece that is read. Do not call it while this process has the
+ * outbox open.
  */
-export function awaitReadable(paths: readonly string[]): void {
+export function awaitReadable(paths: readonly string[], progress: () => void): void {
   const never = new Int32Array(new SharedArrayBuffer(4));
   const untilMs = performance.now() + 1000;
-  while (!paths.every(isReadable) && performance.now() < untilMs) Atomics.wait(never, 0, 0, 100);
+  while (!paths.every((path) => isReadable(path, progress)) && performance.now() < untilMs) Atomics.wait(never, 0, 0, 100);
 }
 
 /** Whether it is read without an error of the disk, or is none to be read. */
-function isReadable(path: string): boolean {
+function isReadable(path: string, progress: () => void): boolean {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const found = fstatSync(descriptor);
-    if (found.isFile() && found.size <= mostBytes) for (const _ of besideFile(descriptor, found.size).pieces(0, 1));
+    if (found.isFile() && found.size <= mostBytes) for (const _ of besideFile(descriptor, found.size).pieces(0, 1)) progress();
     return true;
   } catch (error) {
     return !isUnreadable(error);

@@ -44,7 +44,7 @@ export function repairOutbox(path: string, open: OpenDatabase, isSound: () => bo
   try {
     lock.pragma('busy_timeout = 0'); // a half that waits for the other hears nothing and sends nothing: it comes back in a second
     lock.exec('BEGIN EXCLUSIVE');
-    awaitReadable([path, `${path}-wal`, `${path}-shm`]);
+    awaitReadable([path, `${path}-wal`, `${path}-shm`], progress);
     const isCutOff = !isThere(path) && isThere(`${path}.new`); // between two renames: the log belongs to the file that was set aside
     const number = Math.max(isCutOff ? 1 : 0, ...quarantined(path)) + (isCutOff ? 0 : 1);
     if (isThere(path)) {

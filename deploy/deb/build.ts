@@ -1,6 +1,5 @@
 // npm run deb: tocsin_VERSION_ARCHITECTURE.deb for arm64 and amd64, on a machine of either, and beside each the list of its
 // files for `tocsin privacy verify --package-list`, whose digest it prints for `--package-digest`.
-
 import { execFileSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';

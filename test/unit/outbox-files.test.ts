@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, statSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { awaitReadable, pieceBytes } from '../../agent/outbox/beside.ts';
 import { createFile } from '../../agent/outbox/files.ts';
 
 const faults = vi.hoisted(() => ({ fchmod: false, late: false }));
@@ -43,4 +44,12 @@ test('a file that the other half makes at the same moment stays as it is', () =>
   createFile(path);
   faults.late = false;
   expect(statSync(path)).toMatchObject({ size: 17, mode: 0o100640 });
+});
+
+test('each piece of a file that is read before a repair counts as progress: a large one takes longer than the watchdog waits', () => {
+  const path = shared();
+  writeFileSync(path, Buffer.alloc(2 * pieceBytes + 1));
+  const progress = vi.fn();
+  awaitReadable([path, `${path}-wal`], progress);
+  expect(progress).toHaveBeenCalledTimes(3);
 });
