@@ -1,7 +1,7 @@
 /*
  * LD_PRELOAD: while the file $TOCSIN_FAIL_AT contains "INODE FIRST LAST", a read of that file that touches the bytes
  * FIRST to LAST fails with EIO. So does a write of a part of them, for which the kernel first reads the block; with
- * "INODE FIRST LAST for-good" a write of all of them fails too, and with "INODE FIRST LAST 12" twelve reads fail. It
+ * "INODE FIRST LAST for-good" a write of all of them fails too, and with "INODE FIRST LAST 6" six reads fail. It
  * stands in for a card that can no longer read a block: everything else can be read and written, and the block only
  * after it was written as a whole, after a while, or never.
  */
