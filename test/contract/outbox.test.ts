@@ -45,9 +45,9 @@ describe.each([
     expect(outbox.fates()).toEqual({ stored: 5, sent: 2, expired: 0, refused: 0, dropped: 0, unreadable: 0 });
     outbox.acknowledge([2, 4, 5]);
     outbox.append(recordedEvent(9));
-    const sameOnset = [{ label: 'bang' }, { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }] as const; // as one that was sent
-    for (const change of sameOnset) expect(outbox.append(recordedEvent(4, change))).toBe('stored');
-    expect(outbox.pending(0, 10).map((e) => e.sequence)).toEqual([6, 7, 8]);
+    const sameOnset = [{ label: 'bang' }, { bootId: 'ffffffff-7d3a-4f5b-9c8d-1e2f3a4b5c6d' }] as const; // as one that was sent, and one that waits
+    for (const i of [4, 9]) for (const change of sameOnset) expect(outbox.append(recordedEvent(i, change))).toBe('stored');
+    expect(outbox.pending(0, 11).map((e) => e.sequence)).toEqual([6, 7, 8, 9, 10]);
     outbox.close();
   });
 
