@@ -85,8 +85,8 @@ export const doctorLink = {
     fr: 'l’autorité qui a signé le certificat du broker a expiré',
   },
   'doctor.tls.authority.try': {
-    en: 'ask the operator for the one in force: sudo tocsin provision --install, with --ca; check our clock too: date',
-    fr: 'demandez à l’exploitant celle en vigueur : sudo tocsin provision --install, avec --ca ; vérifiez aussi l’heure : date',
+    en: 'ask the operator for the one in force: sudo tocsin provision --install sensor.pem --ca ca.pem; check our clock too: date',
+    fr: 'demandez à l’exploitant celle en vigueur : sudo tocsin provision --install sensor.pem --ca ca.pem ; vérifiez aussi l’heure : date',
   },
   'doctor.tls.early': {
     en: 'the broker’s certificate is valid from {date}: our clock is behind',
