@@ -27,6 +27,7 @@ interface SupervisorParts {
 
 const steadySeconds = 60; // the backoff restarts after this; a microphone that comes and goes faster keeps long waits
 const togetherMs = 100;
+const mostReasons = 8;
 const longestWaitMs = 8000; // with the time to open and to prove it, a returned microphone is heard within 30 s
 
 /**
@@ -46,11 +47,17 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
     droppedSamples: 0,
     opens: 0,
   };
+  const told = new Set<string>(); // reasons in the journal since it was last heard; not more than a few, where each is another
   const turn = (state: Hearing['state'], fault: MicrophoneFault | undefined, error?: AudioError) => {
-    if (hearing.state === state && hearing.fault === fault) return;
-    if (fault && fault !== hearing.fault)
+    const isNews = error !== undefined && !told.has(error.message) && told.size < mostReasons;
+    if (fault && (fault !== hearing.fault || isNews))
       logger.error({ fault, reason: error?.message, hint: error?.tryHint }, state === 'deaf' ? 'not hearing; trying again' : 'hearing badly');
-    else if (state === 'listening') logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
+    if (isNews) told.add(error.message);
+    if (hearing.state === state && hearing.fault === fault) return;
+    if (state === 'listening') {
+      told.clear();
+      if (!fault || fault === hearing.fault) logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
+    }
     hearing.state = state;
     hearing.fault = fault;
     report(hearing);

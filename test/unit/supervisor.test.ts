@@ -169,3 +169,26 @@ test('a file is heard once: zeros are no fault, and an error is thrown and not r
   );
   await expect(failing).rejects.toBe(damaged);
 });
+
+test('the journal has each reason of a fault once, and no more than a few where each is another', async () => {
+  const reasons: unknown[] = [];
+  const logger = { ...silentLogger, error: (fields: object) => void reasons.push((fields as { reason?: string }).reason) };
+  const run = async (count: number, reasonOf: (attempt: number) => string) => {
+    reasons.length = 0;
+    const stop = new AbortController();
+    let attempt = 0;
+    await superviseMicrophone(
+      {
+        ...{ clock: fixedClock(), logger, random: () => 0, silenceSeconds: 5, report: () => undefined, use: () => Promise.resolve() },
+        async open() {
+          if (attempt === count) stop.abort();
+          throw new CaptureError('failed', reasonOf(attempt++), 'see dmesg');
+        },
+      },
+      stop.signal,
+    );
+    return [...reasons];
+  };
+  expect(await run(4, (attempt) => (attempt === 0 ? 'exit SIGKILL' : 'EAGAIN'))).toEqual(['exit SIGKILL', 'EAGAIN']);
+  expect(await run(9, (attempt) => `exit ${attempt}`)).toHaveLength(8);
+});
