@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { ConfigError, isDenied, isUnreadable, messageOf, unreadableHint } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { isUtf16 } from '../lib/utf16.ts';
 import { redacted, shownUrl } from './problems.ts';
@@ -40,6 +42,11 @@ export function openCredentials(mqtt: Config['mqtt']): () => Credentials {
     }
     return last;
   };
+}
+
+/** When the sensor's certificate ends, UTC. Undefined where there is none, or none with a date. */
+export function certificateEnd({ cert }: Credentials): string | undefined {
+  return cert && ifPossible(() => new Date(new X509Certificate(cert).validTo).toISOString());
 }
 
 /**

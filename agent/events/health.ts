@@ -83,6 +83,10 @@ export const healthSchema = z
         eventRefusal: z
           .enum(['none', ...eventRefusals])
           .describe("refused: by the broker's access control, or they are larger than it takes. no_subscriber: nobody subscribes to them at the broker."),
+        certificateUntil: z.iso
+          .datetime({ precision: 3 })
+          .optional()
+          .describe("When the sensor's certificate ends, UTC: without a new one there is no connection after that. Absent where it has none."),
       })
       .describe('The connection of the courier to the broker.'),
     board: z.strictObject({

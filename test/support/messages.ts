@@ -1,4 +1,4 @@
-import { connectAsync } from 'mqtt';
+import { connectAsync, type IClientOptions } from 'mqtt';
 
 interface Message {
   topic: string;
@@ -6,8 +6,8 @@ interface Message {
 }
 
 /** Subscribes to everything and collects it; `until` resolves once the condition holds, and rejects after 60 s. */
-export async function openMessages(url: string) {
-  const client = await connectAsync(url);
+export async function openMessages(url: string, options: IClientOptions = {}) {
+  const client = await connectAsync(url, options);
   const messages: Message[] = [];
   const listeners = new Set<() => void>();
   client.on('message', (topic, payload) => {

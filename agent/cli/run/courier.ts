@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { loadConfig } from '../../config/load-config.ts';
-import { openCredentials } from '../../config/secrets.ts';
+import { type Credentials, certificateEnd, openCredentials } from '../../config/secrets.ts';
 import { closedPublisher } from '../../delivery/closed-publisher.ts';
 import { deliver } from '../../delivery/deliver.ts';
 import { openHealthReport } from '../../delivery/health.ts';
@@ -42,11 +42,17 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  const gated: OpenPublisher = (...asked) => closedPublisher(mqttPublisher(mqtt, credentials(), clientIdOf(config)), closedForm(topics))(...asked);
+  let shown: Credentials = {}; // to the broker
+  const gated: OpenPublisher = (...asked) => {
+    shown = credentials();
+    return closedPublisher(mqttPublisher(mqtt, shown, clientIdOf(config)), closedForm(topics))(...asked);
+  };
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);
-  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, { outbox, clock, logger, board, link, listenerRuns });
+  const linkFacts = () => ({ ...link.read(), certificateUntil: certificateEnd(shown) });
+  const healthParts = { outbox, clock, logger, board, link: { read: linkFacts }, listenerRuns };
+  const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, healthParts);
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
   const noteBoot = openBootNote(outbox, clock, logger);
