@@ -50,14 +50,12 @@ export async function superviseMicrophone(parts: SupervisorParts, signal: AbortS
   const told = new Set<string>(); // reasons in the journal since it was last heard; not more than a few, where each is another
   const turn = (state: Hearing['state'], fault: MicrophoneFault | undefined, error?: AudioError) => {
     const isNews = error !== undefined && !told.has(error.message) && told.size < mostReasons;
+    if (hearing.state === state && hearing.fault === fault && !isNews) return;
     if (fault && (fault !== hearing.fault || isNews))
       logger.error({ fault, reason: error?.message, hint: error?.tryHint }, state === 'deaf' ? 'not hearing; trying again' : 'hearing badly');
+    else if (state === 'listening') logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
     if (isNews) told.add(error.message);
-    if (hearing.state === state && hearing.fault === fault) return;
-    if (state === 'listening') {
-      told.clear();
-      if (!fault || fault === hearing.fault) logger.info({ after: hearing.fault ?? hearing.state }, 'hearing');
-    }
+    if (state === 'listening') told.clear();
     hearing.state = state;
     hearing.fault = fault;
     report(hearing);

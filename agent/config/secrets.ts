@@ -35,11 +35,7 @@ export function readCredentials(mqtt: Config['mqtt']): Credentials {
 export function openCredentials(mqtt: Config['mqtt']): () => Credentials {
   let last = readCredentials(mqtt);
   return () => {
-    try {
-      last = readCredentials(mqtt);
-    } catch {
-      // the broker says whether those of before still do
-    }
+    last = ifPossible(() => readCredentials(mqtt)) ?? last; // the broker says whether those of before still do
     return last;
   };
 }

@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, type StatsFs, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode, isFull } from '../lib/errors.ts';
 import { ifPossible } from '../lib/if-possible.ts';
@@ -35,8 +35,12 @@ export class Room {
 
 /** Free bytes of the file system; undefined where it does not tell. */
 export function freeBeside(path: string): number | undefined {
-  const found = ifPossible(() => statfsSync(dirname(path)));
+  const found = spaceBeside(path);
   return found && found.bavail * found.bsize;
+}
+
+function spaceBeside(path: string): StatsFs | undefined {
+  return ifPossible(() => statfsSync(dirname(path)));
 }
 
 /**
@@ -62,14 +66,8 @@ export function isReadOnly(outboxPath: string): boolean {
  */
 export function isLow(outboxPath: string): boolean | undefined {
   if (!existsSync(outboxPath)) return false;
-  const freeBytes = freeBeside(outboxPath);
-  return freeBytes === undefined ? undefined : freeBytes < lowBytes || isWithoutInodes(outboxPath);
-}
-
-/** Whether all inodes of the file system are in use: it takes no new file then, though it may have space. */
-function isWithoutInodes(path: string): boolean {
-  const found = ifPossible(() => statfsSync(dirname(path)));
-  return found !== undefined && found.files > 0 && found.ffree === 0; // btrfs has no number of them
+  const found = spaceBeside(outboxPath);
+  return found && (found.bavail * found.bsize < lowBytes || (found.files > 0 && found.ffree === 0)); // btrfs has no number of inodes
 }
 
 /** Whether an error of the outbox comes from a full disk: SQLite reports I/O errors when -shm or -wal cannot grow. */

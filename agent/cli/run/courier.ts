@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { loadConfig } from '../../config/load-config.ts';
-import { type Credentials, certificateEnd, openCredentials } from '../../config/secrets.ts';
+import { certificateEnd, openCredentials } from '../../config/secrets.ts';
 import { closedPublisher } from '../../delivery/closed-publisher.ts';
 import { deliver } from '../../delivery/deliver.ts';
 import { openHealthReport } from '../../delivery/health.ts';
@@ -42,16 +42,16 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
   const topics = topicsOf(site, sensor);
-  let shown: Credentials = {}; // to the broker
+  let certificateUntil: string | undefined; // of the one that was last shown to the broker
   const gated: OpenPublisher = (...asked) => {
-    shown = credentials();
+    const shown = credentials();
+    certificateUntil = certificateEnd(shown);
     return closedPublisher(mqttPublisher(mqtt, shown, clientIdOf(config)), closedForm(topics))(...asked);
   };
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);
-  const linkFacts = () => ({ ...link.read(), certificateUntil: certificateEnd(shown) });
-  const healthParts = { outbox, clock, logger, board, link: { read: linkFacts }, listenerRuns };
+  const healthParts = { outbox, clock, logger, board, link: { read: () => ({ ...link.read(), certificateUntil }) }, listenerRuns };
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, healthParts);
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
