@@ -170,25 +170,40 @@ test('a file is heard once: zeros are no fault, and an error is thrown and not r
   await expect(failing).rejects.toBe(damaged);
 });
 
-test('the journal has each reason of a fault once, and no more than a few where each is another', async () => {
+test('the journal has each reason of a fault once until the microphone is heard, and no more than a few where each is another', async () => {
   const reasons: unknown[] = [];
   const logger = { ...silentLogger, error: (fields: object) => void reasons.push((fields as { reason?: string }).reason) };
-  const run = async (count: number, reasonOf: (attempt: number) => string) => {
+  let nowMs = 0;
+  const heard: AudioSource = {
+    sampleRate,
+    dropped: 0,
+    async *frames() {
+      for (let firstSample = 0; firstSample < 2 * sampleRate; firstSample += 1600, nowMs += 100)
+        yield { samples: Float32Array.from({ length: 1600 }, (_, i) => Math.sin(i) / 10), firstSample };
+    },
+  };
+  /** Opens the microphone once for each of these: the reason why it cannot be opened, or 'heard'. */
+  const run = async (attempts: readonly string[]) => {
     reasons.length = 0;
     const stop = new AbortController();
-    let attempt = 0;
+    let next = 0;
     await superviseMicrophone(
       {
-        ...{ clock: fixedClock(), logger, random: () => 0, silenceSeconds: 5, report: () => undefined, use: () => Promise.resolve() },
+        ...{ clock: fixedClock({ monotonicMs: () => nowMs }), logger, random: () => 0, silenceSeconds: 5, report: () => undefined },
         async open() {
-          if (attempt === count) stop.abort();
-          throw new CaptureError('failed', reasonOf(attempt++), 'see dmesg');
+          const reason = attempts[next++];
+          if (reason === undefined) stop.abort();
+          if (reason === 'heard') return heard;
+          throw new CaptureError('failed', `${reason}`, 'see dmesg');
+        },
+        async use(source, signal) {
+          for await (const { samples } of source.frames(signal)) samples.fill(0);
         },
       },
       stop.signal,
     );
     return [...reasons];
   };
-  expect(await run(4, (attempt) => (attempt === 0 ? 'exit SIGKILL' : 'EAGAIN'))).toEqual(['exit SIGKILL', 'EAGAIN']);
-  expect(await run(9, (attempt) => `exit ${attempt}`)).toHaveLength(8);
+  expect(await run(['SIGKILL', 'EAGAIN', 'EAGAIN', 'SIGKILL', 'heard', 'SIGKILL', 'EAGAIN'])).toEqual(['SIGKILL', 'EAGAIN', 'SIGKILL', 'EAGAIN']);
+  expect(await run(Array.from({ length: 9 }, (_, i) => `exit ${i}`))).toHaveLength(8);
 });
