@@ -1,5 +1,5 @@
 import { UnsentError } from '../lib/errors.ts';
-import type { MqttProbe } from './mqtt-publisher.ts';
+import type { MqttProbe } from './mqtt-probe.ts';
 import type { OpenPublisher } from './publisher.ts';
 
 /** What is published in place of a payload; nothing where it does not match its topic's closed schema. */

@@ -1,7 +1,8 @@
 // A broker that answers with packets at random, whole or damaged. It is scripted: what a real one sends beside the rules is not shown.
 import { expect, onTestFinished, test } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
-import { mqttPublisher, openMqttProbe } from '../../agent/delivery/mqtt-publisher.ts';
+import { openMqttProbe } from '../../agent/delivery/mqtt-probe.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { openScriptedBroker } from '../support/faults.ts';
 import { seededRandom } from '../support/random.ts';

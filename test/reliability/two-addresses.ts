@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Aedes } from 'aedes';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
-import { mqttPublisher, openMqttProbe } from '../../agent/delivery/mqtt-publisher.ts';
+import { openMqttProbe } from '../../agent/delivery/mqtt-probe.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { messageOf } from '../../agent/lib/errors.ts';
 

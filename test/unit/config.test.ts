@@ -9,7 +9,8 @@ import { checkConfig, loadConfig, loadOutboxPart, meterSocketPath } from '../../
 import { shownUrl } from '../../agent/config/problems.ts';
 import { configSchema } from '../../agent/config/schema.ts';
 import { redact } from '../../agent/config/secrets.ts';
-import { mqttPublisher, openMqttProbe } from '../../agent/delivery/mqtt-publisher.ts';
+import { openMqttProbe } from '../../agent/delivery/mqtt-probe.ts';
+import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import { ConfigError } from '../../agent/lib/errors.ts';
 
 const minimal = { site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' } };

@@ -33,7 +33,7 @@ test('messages are published only through the schema gate, both by the courier a
   expect(uses(/.*\bmqttPublisher\(.*/g).filter((line) => !line.includes('closedPublisher(mqttPublisher('))).toEqual([]);
   expect(files.filter(({ text }) => text.includes('publishUnchecked')).map(({ path }) => path)).toEqual([
     'agent/delivery/closed-publisher.ts',
-    'agent/delivery/mqtt-publisher.ts',
+    'agent/delivery/mqtt-probe.ts',
   ]);
 });
 

@@ -11,7 +11,7 @@ import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Credentials, readCredentials } from '../../config/secrets.ts';
-import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-probe.ts';
 import { boardTemperature } from '../../lib/board.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/errors.ts';

@@ -9,7 +9,7 @@ import type { Config } from '../../config/schema.ts';
 import { readCredentials } from '../../config/secrets.ts';
 import { type ClosedProbe, closedProbe } from '../../delivery/closed-publisher.ts';
 import { linkFaultOf } from '../../delivery/link-fault.ts';
-import { openMqttProbe } from '../../delivery/mqtt-publisher.ts';
+import { openMqttProbe } from '../../delivery/mqtt-probe.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
 import type { SoundEvent } from '../../events/event.ts';
 import { closedForm } from '../../events/published.ts';
