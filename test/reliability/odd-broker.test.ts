@@ -80,3 +80,20 @@ test.each(['5', '3.1.1'] as const)('whatever comes in place of answers, each que
   process.stdout.write(`odd broker, MQTT ${protocol}: ${JSON.stringify(outcome)}\n`);
   expect(Math.min(outcome.answered, outcome.refused)).toBeGreaterThan(10);
 });
+
+test('a message that is never answered keeps its turn; once no turn is left, the connection counts as lost, and what waits fails with it', async () => {
+  const broker = await openScriptedBroker({ puback: (_topic, payload) => (payload === 'unanswered' ? undefined : 0), receiveMaximum: 2 });
+  onTestFinished(() => broker.close());
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
+  mqtt.ackTimeoutSeconds = 0.5;
+  const publisher = await mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
+  onTestFinished(() => publisher.close(false));
+  const publish = (payload: string) => publisher.publish(topic, payload, { retain: true });
+  await expect(publish('unanswered')).rejects.toThrow('none in 0.5 s');
+  await publish('answered'); // in the turn that is left
+  expect(publisher.lost.aborted).toBe(false);
+  const last = expect(publish('unanswered')).rejects.toThrow('none in 0.5 s');
+  await expect(publish('waits for a turn')).rejects.toThrow('no PUBACK in 0.5 s');
+  await last;
+  expect(publisher.lost.reason).toMatchObject({ cause: { fault: 'no_answer' } });
+});
