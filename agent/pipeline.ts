@@ -105,25 +105,29 @@ export async function hear(
       'raise microphone.sampleRateHz to a rate that the microphone has, or take another model',
     );
   const meter = openLevelMeter(classifier.sampleRate, on.level);
-  let resampler = openResampler(source.sampleRate, classifier.sampleRate);
-  let detector = openEventDetector(labels, rules, classifier.frameSeconds);
+  const begin = (firstSample: number) => ({
+    resampler: openResampler(source.sampleRate, classifier.sampleRate),
+    detector: openEventDetector(labels, rules, classifier.frameSeconds),
+    beganSeconds: firstSample / source.sampleRate,
+  });
+  let stretch = begin(0); // of sound between two gaps; short ones are bridged
   let samplesHeard = 0;
-  let beganSeconds = 0; // start of the gapless stretch that the classifier hears
   const placed = (detection: Detection): Detection => ({
     ...detection,
-    onsetSeconds: detection.onsetSeconds + beganSeconds,
-    offsetSeconds: detection.offsetSeconds + beganSeconds,
+    onsetSeconds: detection.onsetSeconds + stretch.beganSeconds,
+    offsetSeconds: detection.offsetSeconds + stretch.beganSeconds,
   });
+  const stretchSeconds = () => samplesHeard / source.sampleRate - stretch.beganSeconds;
   const judge = async (samples: Float32Array, scored?: HearCallbacks['scored']) => {
     for (const scores of await classifier.push(samples)) {
-      const step = detector.push(scores);
+      const step = stretch.detector.push(scores);
       for (const detection of step.confirmed) {
-        const sinceOnsetSeconds = samplesHeard / source.sampleRate - beganSeconds - detection.onsetSeconds;
+        const sinceOnsetSeconds = stretchSeconds() - detection.onsetSeconds;
         on.confirmed?.({ detection: placed(detection), aboveBackgroundDb: meter.aboveBackgroundDb(sinceOnsetSeconds + marginSeconds), sinceOnsetSeconds });
       }
       for (const detection of step.ended) on.ended?.(placed(detection));
       for (const miss of step.missed) on.missed?.(miss);
-      scored?.(scores, detector);
+      scored?.(scores, stretch.detector);
     }
   };
   const judged = (samples: Float32Array) => judge(samples).finally(() => samples.fill(0));
@@ -136,27 +140,30 @@ export async function hear(
    */
   const end = async (silenceSeconds = endSeconds) => {
     // the resampler returns the last of the sound before the silence
-    await judged(resampler.push(new Float32Array(Math.ceil(source.sampleRate * silenceSeconds))));
-    for (const detection of detector.finish()) on.ended?.(placed(detection));
+    await judged(stretch.resampler.push(new Float32Array(Math.ceil(source.sampleRate * silenceSeconds))));
+    for (const detection of stretch.detector.finish()) on.ended?.(placed(detection));
+  };
+  /** Called before each frame: samples may be missing there. */
+  const bridge = async (firstSample: number) => {
+    const lost = firstSample - samplesHeard;
+    if (lost === 0) return;
+    if (samplesHeard > 0) {
+      if (lost > 0 && lost <= shortSeconds * source.sampleRate) return judged(stretch.resampler.push(new Float32Array(lost)));
+      const isSoon = stretch.beganSeconds > 0 && stretchSeconds() < soonSeconds;
+      await end(isSoon ? 0 : endSeconds);
+    }
+    classifier.reset();
+    stretch.resampler.clear(); // without silence behind it, the last of the sound is still in there
+    stretch = begin(firstSample);
+    on.began?.();
   };
   on.began?.();
   try {
     for await (const frame of source.frames(signal)) {
-      const lost = frame.firstSample - samplesHeard;
-      if (samplesHeard > 0 && lost > 0 && lost <= shortSeconds * source.sampleRate) await judged(resampler.push(new Float32Array(lost)));
-      else if (lost !== 0) {
-        const isSoon = beganSeconds > 0 && samplesHeard / source.sampleRate - beganSeconds < soonSeconds;
-        if (samplesHeard > 0) await end(isSoon ? 0 : endSeconds);
-        classifier.reset();
-        resampler.clear(); // without silence behind it, the last of the sound is still in there
-        resampler = openResampler(source.sampleRate, classifier.sampleRate);
-        detector = openEventDetector(labels, rules, classifier.frameSeconds);
-        beganSeconds = frame.firstSample / source.sampleRate;
-        on.began?.();
-      }
+      await bridge(frame.firstSample);
       on.frame?.(frame.samples);
       samplesHeard = frame.firstSample + frame.samples.length;
-      const samples = resampler.push(frame.samples);
+      const samples = stretch.resampler.push(frame.samples);
       try {
         meter.push(samples);
         await judge(samples, on.scored);
@@ -169,7 +176,7 @@ export async function hear(
     if (error instanceof AudioError) await end();
     throw error;
   } finally {
-    resampler.clear();
+    stretch.resampler.clear();
     classifier.reset();
     // the model's runtime keeps data of its last run, which is now one of silence
     await classifier.push(new Float32Array(classifier.sampleRate)).catch(() => undefined);
