@@ -147,11 +147,9 @@ export async function hear(
   const bridge = async (firstSample: number) => {
     const lost = firstSample - samplesHeard;
     if (lost === 0) return;
-    if (samplesHeard > 0) {
-      if (lost > 0 && lost <= shortSeconds * source.sampleRate) return judged(stretch.resampler.push(new Float32Array(lost)));
-      const isSoon = stretch.beganSeconds > 0 && stretchSeconds() < soonSeconds;
-      await end(isSoon ? 0 : endSeconds);
-    }
+    if (lost > 0 && lost <= shortSeconds * source.sampleRate) return judged(stretch.resampler.push(new Float32Array(lost)));
+    const isSoon = stretch.beganSeconds > 0 && stretchSeconds() < soonSeconds;
+    await end(isSoon ? 0 : endSeconds);
     classifier.reset();
     stretch.resampler.clear(); // without silence behind it, the last of the sound is still in there
     stretch = begin(firstSample);

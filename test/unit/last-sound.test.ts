@@ -54,6 +54,7 @@ test('a sound cut off by the end of the stream is confirmed and ended, even if s
 test('a sound cut off by a gap of a second is confirmed, unless another such gap was less than 10 s before', async () => {
   const rule = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
   const told: number[] = [];
+  let began = 0;
   async function* frames() {
     const second = (at: number, loud = false) => ({ samples: new Float32Array(sampleRate).fill(loud ? 1 : 0, 0.4 * sampleRate), firstSample: at * sampleRate });
     let at = 0;
@@ -63,7 +64,19 @@ test('a sound cut off by a gap of a second is confirmed, unless another such gap
       at++;
     }
   }
-  const on = { confirmed: ({ detection }: Heard) => told.push(Math.round(detection.onsetSeconds)) };
+  const on = { confirmed: ({ detection }: Heard) => told.push(Math.round(detection.onsetSeconds)), began: () => began++ };
   await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
   expect(told).toEqual([2, 14, 32]); // not the one at 20 s
+  expect(began).toBe(5);
+});
+
+test('a source that counts its samples anew, or from later on, is heard from there', async () => {
+  const rule = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
+  const told: number[] = [];
+  async function* frames() {
+    for (const at of [100, 101, 5]) yield { samples: new Float32Array(sampleRate).fill(1, 0.4 * sampleRate, 0.6 * sampleRate), firstSample: at * sampleRate };
+  }
+  const on = { confirmed: ({ detection }: Heard) => told.push(Math.floor(detection.onsetSeconds)) };
+  await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
+  expect(told).toEqual([100, 5]); // not what lies just before a gap that follows another soon
 });
