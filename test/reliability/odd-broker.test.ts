@@ -96,4 +96,5 @@ test('a message that is never answered keeps its turn; once no turn is left, the
   await expect(publish('waits for a turn')).rejects.toThrow('no PUBACK in 0.5 s');
   await last;
   expect(publisher.lost.reason).toMatchObject({ cause: { fault: 'no_answer' } });
+  await expect(publish('answered')).rejects.toThrow('Expected the broker to hold the connection, got: no PUBACK in 0.5 s');
 });
