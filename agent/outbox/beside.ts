@@ -19,7 +19,7 @@ export interface BesideFile {
 
 /**
  * Runs `work` on a file; undefined if there is none, or none that can be read. Throws where the system lacks
- * descriptors or memory to open it.
+ * descriptors or memory to open it, or the disk fails as it is opened: SQLite could not open it either.
  */
 export function readingBeside<T>(path: string, work: (file: BesideFile) => T, flags = constants.O_RDONLY): T | undefined {
   let descriptor: number | undefined;
@@ -28,7 +28,8 @@ export function readingBeside<T>(path: string, work: (file: BesideFile) => T, fl
     const found = fstatSync(descriptor);
     return found.isFile() && found.size <= mostBytes ? work(besideFile(descriptor, found.size)) : undefined;
   } catch (error) {
-    if (hasCode(error, /^(EMFILE|ENFILE|ENOMEM)$/)) throw error; // it says nothing of the file
+    const isUnopened = descriptor === undefined && isUnreadable(error);
+    if (isUnopened || hasCode(error, /^(EMFILE|ENFILE|ENOMEM)$/)) throw error; // it says nothing of what stands in the file
     return undefined;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);

@@ -97,17 +97,22 @@ test.each(['damaged', 'set aside by a repair that was cut off'])(
   },
 );
 
-test.each(['EMFILE', 'ENOMEM'])('a log that cannot be opened for lack of something (%s), up to five times in a row, is neither lost nor damaged', (code) => {
+test.each([
+  ['EMFILE', /-wal$/],
+  ['ENOMEM', /-wal$/],
+  ['EIO', /-wal$/],
+  ['EIO', /-shm$/],
+])('a log that cannot be opened (%s, %s), up to thirty times in a row, is neither lost nor damaged', (code, file) => {
   const id = leaveOutbox(path, ['', '-wal', '-shm']);
   const left = folder();
   cpSync(dirname(path), left, { recursive: true });
-  for (const times of [1, 3, 5]) {
+  for (const times of [1, 3, 5, 30]) {
     rmSync(dirname(path), { recursive: true });
     cpSync(left, dirname(path), { recursive: true });
     refusing(
       ['openSync'],
       code,
-      /-wal$/,
+      file,
       (call) => call <= times,
       () => open().close(),
     );
