@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Result, runChecks } from '../../agent/cli/doctor/check.ts';
@@ -111,26 +112,28 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
   });
 
   const unmountable = process.getuid?.() !== 0 || spawnSync('unshare', ['-m', 'true']).status !== 0 ? 'needs root and mount' : undefined;
-  test.skipIf(unmountable).each([
-    ['a full disk', 'mount -t tmpfs -o size=20m none "$1" && head -c 12000000 /dev/zero > "$1"/filler', 'disk.full'],
-    ['a read-only disk', 'mount -t tmpfs -o size=400m none "$1" && mount -o remount,ro "$1"', 'disk.readOnly'],
-    ['a disk in memory', 'mount -t tmpfs -o size=400m none "$1"', 'disk.memory'],
-    [
-      'a card under an overlay in memory',
-      'mkdir "$1.rw" && mount -t tmpfs -o size=400m none "$1.rw" && mkdir "$1.rw/a" "$1.rw/b" && mount -t overlay -o "lowerdir=$1,upperdir=$1.rw/a,workdir=$1.rw/b" none "$1"',
-      'disk.memory',
-    ],
-  ])(`%s${unmountable ? ` (left out: ${unmountable})` : ''}`, (_name, mount, finding) => {
-    const disk = mkdtempSync(join(folder, finding));
-    const path = writeConfig({ outbox: { path: join(disk, 'outbox.db') } }, broker.url);
-    const script = `${mount} && exec "$2" agent/main.ts doctor --json -c "$3"`;
-    const { stdout, status } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', disk, process.execPath, path], { encoding: 'utf8' });
-    const { healthy, checks } = JSON.parse(stdout) as { healthy: boolean; checks: { check: string; finding: string; state: string }[] };
-    const found = checks.find(({ check }) => check === 'disk');
-    expect(found?.finding).toBe(finding);
-    expect(found?.state).toBe(finding === 'disk.memory' ? 'warn' : 'fail');
-    if (found?.state === 'fail') expect({ healthy, status }).toEqual({ healthy: false, status: 8 });
-  });
+  const mounted = (mount: string, disk: string, ...command: string[]) =>
+    spawnSync('unshare', ['-m', 'sh', '-c', `${mount} && shift && exec "$@"`, 'sh', disk, ...command], { encoding: 'utf8' });
+  const overlay =
+    'mkdir "$1.rw" && mount -t tmpfs -o size=400m none "$1.rw" && mkdir "$1.rw/a" "$1.rw/b" && mount -t overlay -o "lowerdir=$1,upperdir=$1.rw/a,workdir=$1.rw/b" none "$1"';
+  const isOverlaid = () => mounted(overlay, mkdtempSync(join(tmpdir(), 'tocsin-overlay-')), 'true').status === 0;
+  const disks = [
+    ['a full disk', 'mount -t tmpfs -o size=20m none "$1" && head -c 12000000 /dev/zero > "$1"/filler', 'disk.full', unmountable],
+    ['a read-only disk', 'mount -t tmpfs -o size=400m none "$1" && mount -o remount,ro "$1"', 'disk.readOnly', unmountable],
+    ['a disk in memory', 'mount -t tmpfs -o size=400m none "$1"', 'disk.memory', unmountable],
+    ['a card under an overlay in memory', overlay, 'disk.memory', unmountable ?? (isOverlaid() ? undefined : 'needs overlayfs')],
+  ] as const;
+  for (const [name, mount, finding, without] of disks)
+    test.skipIf(without)(`${name}${without ? ` (left out: ${without})` : ''}`, () => {
+      const disk = mkdtempSync(join(folder, finding));
+      const path = writeConfig({ outbox: { path: join(disk, 'outbox.db') } }, broker.url);
+      const { stdout, status } = mounted(mount, disk, process.execPath, 'agent/main.ts', 'doctor', '--json', '-c', path);
+      const { healthy, checks } = JSON.parse(stdout) as { healthy: boolean; checks: { check: string; finding: string; state: string }[] };
+      const found = checks.find(({ check }) => check === 'disk');
+      expect(found?.finding).toBe(finding);
+      expect(found?.state).toBe(finding === 'disk.memory' ? 'warn' : 'fail');
+      if (found?.state === 'fail') expect({ healthy, status }).toEqual({ healthy: false, status: 8 });
+    });
 
   test('a link that opens after its check timed out is closed, so that `doctor` can end', { timeout: 10_000 }, async () => {
     const path = writeConfig({}, broker.url);
