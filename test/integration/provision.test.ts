@@ -268,8 +268,8 @@ describe.skipIf(without)(`provision${without ? ` (left out: ${without})` : ''}`,
     const install = async (language: string) =>
       (await sensor.provision('--install', cert, '--ca', operator.ca, '--lang', language)).stdout.replace(/\s+/g, ' ');
     for (const [language, said] of [
-      ['en', 'The courier reads key and certificate when it starts'],
-      ['fr', 'Le courrier lit clé et certificat à son démarrage'],
+      ['en', 'systemd hands the courier key and certificate when it starts'],
+      ['fr', 'systemd remet clé et certificat au courrier à son démarrage'],
     ] as const)
       expect(await install(language)).toMatch(
         new RegExp(`${said} ?: sudo systemctl restart tocsin-courier ?;.* sudo systemctl start tocsin.target. .*: sudo tocsin doctor`),

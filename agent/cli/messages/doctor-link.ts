@@ -128,8 +128,8 @@ export const doctorLink = {
   'doctor.broker.ok': { en: 'accepted the sensor in {ms} ms (MQTT {protocol})', fr: 'a accepté le capteur en {ms} ms (MQTT {protocol})' },
   'doctor.broker.courier': { en: 'answers here, but the courier says: {what}', fr: 'répond ici, mais le courrier dit : {what}' },
   'doctor.broker.courier.try': {
-    en: 'sudo systemctl restart tocsin-courier: systemd hands it certificate and password when it starts; if this persists: journalctl -u tocsin-courier -n 20',
-    fr: 'sudo systemctl restart tocsin-courier : systemd lui remet certificat et mot de passe à son démarrage ; si cela persiste : journalctl -u tocsin-courier -n 20',
+    en: 'sudo systemctl restart tocsin-courier: systemd hands it the files in /etc/tocsin/credentials when it starts; if this persists: journalctl -u tocsin-courier -n 20',
+    fr: 'sudo systemctl restart tocsin-courier : systemd lui remet les fichiers de /etc/tocsin/credentials à son démarrage ; si cela persiste : journalctl -u tocsin-courier -n 20',
   },
   'doctor.broker.taken': {
     en: 'another client with this sensor’s name keeps the courier out',

@@ -19,7 +19,7 @@ export const provision = {
   'provision.installed': { en: 'installed', fr: 'installé' },
   'provision.unnamed': { en: 'Not used yet. Add under mqtt in {path}: {keys}', fr: 'Pas encore utilisé. Ajoutez sous mqtt dans {path} : {keys}' },
   'provision.restart': {
-    en: 'The courier reads key and certificate when it starts: sudo systemctl restart tocsin-courier; on a new sensor: sudo systemctl start tocsin.target. Then: sudo tocsin doctor',
-    fr: 'Le courrier lit clé et certificat à son démarrage : sudo systemctl restart tocsin-courier ; sur un nouveau capteur : sudo systemctl start tocsin.target. Puis : sudo tocsin doctor',
+    en: 'systemd hands the courier key and certificate when it starts: sudo systemctl restart tocsin-courier; on a new sensor: sudo systemctl start tocsin.target. Then: sudo tocsin doctor',
+    fr: 'systemd remet clé et certificat au courrier à son démarrage : sudo systemctl restart tocsin-courier ; sur un nouveau capteur : sudo systemctl start tocsin.target. Puis : sudo tocsin doctor',
   },
 } as const satisfies Record<string, Message>;
