@@ -16,8 +16,8 @@ const longestPath = 107; // bytes in an AF_UNIX address
 /**
  * Opens the socket and writes `read()` to every connected client, ten times a second, while there is one. Accepts no
  * input: a client that sends is dropped. So is one that does not read, as soon as the kernel's buffer for it is full;
- * at most one message for each client waits here. If the socket or its mode cannot be had, this is logged and hearing
- * goes on without it.
+ * at most one message for each client waits here. If the socket or its mode cannot be had, this is logged, hearing
+ * goes on without it, and a socket that cannot be had is tried again.
  *
  * @param watching called when the first client comes and when the last one has gone
  */
@@ -27,6 +27,7 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
   let connections = 0;
   let counting: NodeJS.Timeout | undefined;
   let closed = false;
+  let lacking: string | undefined; // why there is no socket, as it was logged
   let own: number | undefined; // the inode of this socket: no other file has it while the socket is open
 
   const server = createServer((client) => {
@@ -45,7 +46,7 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
     timer = setInterval(write, 1000 / readingsPerSecond).unref();
     watching(true);
   });
-  server.on('error', (error) => logger.warn({ reason: messageOf(error) }, 'no meter socket'));
+  server.on('error', failed);
   server.unref();
 
   function write(): void {
@@ -70,6 +71,13 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
     if (!server.listening && !closed) listen();
   }
 
+  function failed(error: unknown): void {
+    const reason = messageOf(error);
+    if (reason !== lacking) logger.warn({ reason }, 'no meter socket');
+    lacking = reason;
+    counting ??= setTimeout(rested, restMs).unref();
+  }
+
   function listen(): void {
     try {
       if (Buffer.byteLength(path) > longestPath) throw new Error(`${path} is longer than ${longestPath} bytes`);
@@ -79,9 +87,11 @@ export function openMeterSocket(path: string, read: () => MeterReading, watching
       if (before) rmSync(path); // left by a listener that was killed
       server.listen({ path });
       own = inodeAt(path);
-      if (server.listening) chmodSync(path, 0o660);
+      if (!server.listening) return; // `failed` is told why
+      lacking = undefined;
+      chmodSync(path, 0o660);
     } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'no meter socket');
+      failed(error);
     }
   }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -128,6 +128,28 @@ test('a folder that takes no socket is named once', async () => {
   const { said } = openSocket('/proc/self/meter.sock');
   await new Promise((done) => setImmediate(done));
   expect(said).toEqual([expect.stringContaining('no meter socket {"reason":"listen ')]);
+});
+
+test('a socket that cannot be made is tried again, with each reason named once, and made when it can be', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const folder = join(mkdtempSync(join(tmpdir(), 'tocsin-meter-')), 'folder');
+  const path = join(folder, 'meter.sock');
+  const pass = async () => {
+    for (let seconds = 0; seconds < 20; seconds++) await vi.advanceTimersByTimeAsync(1000);
+  };
+  writeFileSync(folder, 'in its place');
+  const { said } = openSocket(path);
+  await pass();
+  rmSync(folder);
+  mkdirSync(path, { recursive: true });
+  await pass();
+  expect(said).toEqual([expect.stringContaining('no meter socket {"reason":"EEXIST'), expect.stringContaining('is no socket')]);
+  rmdirSync(path);
+  await pass();
+  const { bytes } = await openClient(path);
+  await vi.waitFor(() => expect(bytes().length).toBeGreaterThan(0), patient);
+  expect(said).toHaveLength(2);
 });
 
 test('a listener that ends does not remove the socket of the listener that replaced its own', async () => {
