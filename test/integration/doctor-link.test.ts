@@ -60,6 +60,15 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     expect(results.find(({ check }) => check === 'dates')?.found).toEqual({ key: 'doctor.forbidden', values: { path: '/etc/tocsin/credentials/ca.pem' } });
   });
 
+  test('a broker whose certificate has ended is named by one check: no hint is to install another, which nobody at the sensor can', async () => {
+    const found = async (broker: 'expired' | 'early') => {
+      const results = await examine(writeConfig({ mqtt: { caFile: link.ca } }, link.brokers[broker].url));
+      return results.filter(({ state }) => state === 'fail').map((result) => result.found.key);
+    };
+    expect(await found('expired')).toEqual(['doctor.tls.expired']);
+    expect(await found('early')).toEqual(['doctor.tls.early']);
+  });
+
   const swallow =
     'ip link add v0 type veth peer name v1 && ip address add 192.0.2.9/24 dev v0 && ip link set v0 up && ip link set v1 up && ip route add default via 192.0.2.1';
   const noNamespace = spawnSync('unshare', ['-n', 'sh', '-c', swallow]).status !== 0 ? 'needs root, unshare -n and ip' : undefined;

@@ -158,7 +158,8 @@ const dates: Check = {
         return fail('doctor.dates.unreadable', { whose: text(`doctor.dates.${whose}`), reason: messageOf(error) });
       }
     }
-    if (facts.handshake) spans.push({ whose: 'broker', from: facts.handshake.validFrom, to: facts.handshake.validTo });
+    const { handshake } = facts;
+    if (handshake && handshake.refusal === undefined) spans.push({ whose: 'broker', from: handshake.validFrom, to: handshake.validTo }); // else tls has said why
     const now = probes.clock.wallMs();
     for (const { whose, from, to } of spans) {
       if (to.getTime() < now) return fail('doctor.dates.expired', { whose: text(`doctor.dates.${whose}`), date: day(to) });
