@@ -1,9 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { ConfigError, isDenied, isUnreadable, messageOf, unreadableHint } from '../lib/errors.ts';
 import { ifPossible } from '../lib/if-possible.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { isUtf16 } from '../lib/utf16.ts';
+import { firstToEnd } from './certificates.ts';
 import { redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
 import { credentialsFolder, nameIn, secretPath, writtenPath } from './secret-path.ts';
@@ -40,9 +40,12 @@ export function openCredentials(mqtt: Config['mqtt']): () => Credentials {
   };
 }
 
-/** When the sensor's certificate ends, UTC. Undefined where there is none, or none with a date. */
+/**
+ * When the sensor's certificate ends, or an authority between that ends earlier, UTC. Undefined where there is none, or
+ * none with a date.
+ */
 export function certificateEnd({ cert }: Credentials): string | undefined {
-  return cert && ifPossible(() => new Date(new X509Certificate(cert).validTo).toISOString());
+  return cert && ifPossible(() => new Date(firstToEnd(cert).validTo).toISOString());
 }
 
 /**

@@ -86,7 +86,9 @@ export const healthSchema = z
         certificateUntil: z.iso
           .datetime({ precision: 3 })
           .optional()
-          .describe("When the sensor's certificate ends, UTC: without a new one there is no connection after that. Absent where it has none."),
+          .describe(
+            "When the sensor's certificate ends, or an authority sent with it, UTC: without a new one there is no connection after that. Absent where it has none.",
+          ),
       })
       .describe('The connection of the courier to the broker.'),
     board: z.strictObject({

@@ -57,6 +57,7 @@ export function openAuthority(folder: string, name: string) {
   sign(name, own, ca, 'basicConstraints=critical,CA:true', -2, 3650, ['-selfsign']);
   return {
     ca,
+    key: caKey,
     /** Returns the authority's own certificate as it was before a renewal: expired yesterday. */
     ended(): string {
       const before = path(`${name}-ended.pem`);

@@ -15,6 +15,7 @@ import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './brok
 import { type Identity, openAuthority, undated } from './certificates.ts';
 import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store, systemctl } from './doctor.ts';
 import { openScriptedBroker } from './faults.ts';
+import { openOperator } from './operator.ts';
 
 type BrokerName =
   | 'plain'
@@ -36,13 +37,16 @@ export interface Link {
   readonly ca: string;
   readonly foreignCa: string;
   readonly endedCa: string;
-  readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign' | 'neighbour', Identity>;
+  /** An authority under that of the brokers; it ends in less than 30 days. */
+  readonly between: string;
+  readonly own: Record<'good' | 'soon' | 'expired' | 'early' | 'foreign' | 'neighbour' | 'under', Identity>;
 }
 
 /** Starts brokers with and without faults, and issues certificates for this sensor. */
 export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
   const authority = openAuthority(folder, 'authority');
   const foreign = openAuthority(folder, 'foreign');
+  const between = openOperator('between', folder, authority);
   const own = {
     good: authority.issue('post-1', 400),
     soon: authority.issue('post-1', 12),
@@ -50,6 +54,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     early: authority.issueEarly('post-1'),
     foreign: foreign.issue('stranger', 400),
     neighbour: authority.issue('post-2', 400),
+    under: between.issue('post-1', { days: 400 }),
   };
   const started: Broker[] = [];
   undo.push(() => Promise.all(started.map((broker) => broker.close())));
@@ -90,7 +95,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     undo.push(() => platform.endAsync(true));
     await platform.subscribeAsync('tocsin/v1/#');
   }
-  return { brokers, ca: authority.ca, foreignCa: foreign.ca, endedCa: authority.ended(), own };
+  return { brokers, ca: authority.ca, foreignCa: foreign.ca, endedCa: authority.ended(), between: between.ca, own };
 }
 
 /** `link` is called when a fault is planted. */
@@ -137,6 +142,10 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     return { url, mqtt: { caFile, certFile: cert, keyFile: key } };
   }
   const succeeded = () => kept(readFileSync(link().own.expired.cert, 'utf8') + readFileSync(link().ca, 'utf8'));
+  const chained = () => {
+    const { cert, key } = link().own.under;
+    return { cert: kept(readFileSync(cert, 'utf8') + readFileSync(link().between, 'utf8')), key };
+  };
   function kept(content: string | Buffer): string {
     const path = join(mkdtempSync(join(folder, 'file-')), 'file');
     writeFileSync(path, content);
@@ -204,6 +213,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['an expired authority', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
     ['an expired authority followed by the valid one', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],
     ['a sensor certificate that expires soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
+    ['a sensor certificate under an authority that expires soon', () => secured(chained(), link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
       'a clock that is behind',
       () => ({ ...secured(link().own.good, link().brokers.good.url), probes: { clock: { ...clock, wallMs: () => releasedMs + 3_600_000 } } }),

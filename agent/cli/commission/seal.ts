@@ -1,13 +1,14 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { certificatesIn } from '../../config/certificates.ts';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
 import { moveFile } from '../../lib/place-file.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
-import { certificatesIn } from '../provision/certificate-checks.ts';
+
 import { identityPaths } from '../provision/paths.ts';
 import { fingerprintOf } from '../provision/request.ts';
 

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { brokerAddress } from '../../config/broker-url.ts';
+import { certificatesIn, firstToEnd, lasting } from '../../config/certificates.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
@@ -15,7 +16,7 @@ import { closedForm } from '../../events/published.ts';
 import { BrokerError, hasCode, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
-import { certificatesIn, hasDates, isInForce } from '../provision/certificate-checks.ts';
+import { hasDates, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
@@ -133,6 +134,8 @@ function broken(error: unknown, host: string, number: number): Finding {
 
 const warnDays = 30;
 
+type Owner = 'sensor' | 'between' | 'broker' | 'authority';
+
 const dates: Check = {
   id: 'dates',
   timeoutMs: 1000,
@@ -140,7 +143,7 @@ const dates: Check = {
   after: ['tls'],
   run(probes, facts) {
     const { mqtt } = required(facts);
-    const spans: { whose: 'sensor' | 'broker' | 'authority'; from: Date; to: Date }[] = [];
+    const spans: { whose: Owner; from: Date; to: Date }[] = [];
     for (const [whose, name] of [
       ['sensor', mqtt.certFile],
       ['authority', mqtt.caFile],
@@ -149,9 +152,10 @@ const dates: Check = {
       const path = secretPath(name);
       try {
         const bytes = probes.readBytes(path);
-        const found = whose === 'sensor' ? new X509Certificate(bytes) : lastingAuthority(bytes, probes.clock.wallMs());
-        if (!hasDates(found)) throw new Error('dates that are none');
-        spans.push({ whose, from: new Date(found.validFrom), to: new Date(found.validTo) });
+        for (const { whose: owner, one } of watched(whose, bytes, probes.clock.wallMs())) {
+          if (!hasDates(one)) throw new Error('dates that are none');
+          spans.push({ whose: owner, from: new Date(one.validFrom), to: new Date(one.validTo) });
+        }
       } catch (error) {
         if (isDenied(error)) return fail('doctor.forbidden', { path });
         if (hasCode(error, /^ENOENT$/)) return fail('doctor.dates.absent', { whose: text(`doctor.dates.${whose}`), path });
@@ -173,13 +177,20 @@ const dates: Check = {
   },
 };
 
+/** Whose dates count in a file: of the sensor's its own, and those of an authority between that ends sooner. */
+function watched(whose: 'sensor' | 'authority', bytes: Buffer, nowMs: number): { whose: Owner; one: X509Certificate }[] {
+  if (whose === 'authority') return [{ whose, one: lastingAuthority(bytes, nowMs) }];
+  const [own, first] = [new X509Certificate(bytes), firstToEnd(bytes)];
+  return [{ whose, one: own }, ...(first.fingerprint256 === own.fingerprint256 ? [] : [{ whose: 'between' as const, one: first }])];
+}
+
 /**
  * Of several certificates in one file, as while one replaces another: the valid one that ends last. The others may have
  * ended.
  */
 function lastingAuthority(bytes: Buffer, nowMs: number): X509Certificate {
-  const all = certificatesIn(bytes.toString('latin1')).toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
-  return all.find((one) => isInForce(one, nowMs)) ?? all[0] ?? new X509Certificate(bytes);
+  const all = certificatesIn(bytes.toString('latin1'));
+  return lasting(all.filter((one) => isInForce(one, nowMs))) ?? lasting(all) ?? new X509Certificate(bytes);
 }
 
 const broker: Check = {

@@ -104,6 +104,7 @@ export const doctorLink = {
   'doctor.tls.other.try': { en: 'openssl s_client -connect {host}:{port}', fr: 'openssl s_client -connect {host}:{port}' },
 
   'doctor.dates.sensor': { en: 'this sensor’s certificate', fr: 'le certificat de ce capteur' },
+  'doctor.dates.between': { en: 'an authority in the file of this sensor’s certificate', fr: 'une autorité du fichier du certificat de ce capteur' },
   'doctor.dates.broker': { en: 'the broker’s certificate', fr: 'le certificat du broker' },
   'doctor.dates.authority': { en: 'the authority’s certificate', fr: 'le certificat de l’autorité' },
   'doctor.dates.ok': { en: 'this sensor’s: good until {date} ({days} days)', fr: 'celui du capteur : valable jusqu’au {date} ({days} jours)' },

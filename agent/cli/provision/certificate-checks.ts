@@ -1,15 +1,8 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { ProvisionError } from '../../lib/errors.ts';
 
 /** RFC 5280, 4.2.1.12. */
 const clientAuth = '1.3.6.1.5.5.7.3.2';
-
-/** All that stand in a file, as PEM. Throws where one cannot be read. */
-export function certificatesIn(text: string): X509Certificate[] {
-  const begin = '-----BEGIN CERTIFICATE-----';
-  const [, ...blocks] = text.split(begin); // linear: a file may begin a thousand and end none
-  return blocks.map((block) => new X509Certificate(`${begin}${block}`));
-}
 
 export function commonNameOf({ subject }: X509Certificate): string | undefined {
   return /^CN=(.*)$/m.exec(subject)?.[1];

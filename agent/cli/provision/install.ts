@@ -1,11 +1,12 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { certificatesIn } from '../../config/certificates.ts';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
 import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
 import { readNamedFile } from '../../lib/regular-file.ts';
 import { isUtf16, utf16Refusal } from '../../lib/utf16.ts';
-import { certificatesIn, checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
+import { checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
 import { type IdentityPaths, isProvisioned } from './paths.ts';
 import { fingerprintOf, readKey } from './request.ts';
 
