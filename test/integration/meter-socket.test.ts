@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -124,9 +124,17 @@ test('the socket of a killed listener is replaced; any other file at its path is
   expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
 });
 
-test('a folder that takes no socket is named once', async () => {
+test('a folder that takes no socket is named once, and tried again', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const tries = vi.spyOn(Server.prototype, 'listen');
+  onTestFinished(() => tries.mockRestore());
   const { said } = openSocket('/proc/self/meter.sock');
-  await new Promise((done) => setImmediate(done));
+  for (let seconds = 0; seconds < 12; seconds++) {
+    await new Promise((done) => setImmediate(done));
+    await vi.advanceTimersByTimeAsync(1000);
+  }
+  expect(tries).toHaveBeenCalledTimes(3);
   expect(said).toEqual([expect.stringContaining('no meter socket {"reason":"listen ')]);
 });
 
@@ -150,6 +158,11 @@ test('a socket that cannot be made is tried again, with each reason named once, 
   const { bytes } = await openClient(path);
   await vi.waitFor(() => expect(bytes().length).toBeGreaterThan(0), patient);
   expect(said).toHaveLength(2);
+  for (let i = 0; i < 25; i++) (await openClient(path)).client.destroy();
+  await vi.waitFor(() => expect(said.at(-1)).toContain('is closed for a while'), patient);
+  mkdirSync(path);
+  await pass();
+  expect(said.slice(3)).toEqual([expect.stringContaining('is no socket')]); // as before, but there was a socket meanwhile
 });
 
 test('a listener that ends does not remove the socket of the listener that replaced its own', async () => {
