@@ -73,10 +73,11 @@ test('a sound cut off by a gap of a second is confirmed, unless another such gap
 test('a source that counts its samples anew, or from later on, is heard from there', async () => {
   const rule = { open: 0.5, close: 0.2, minDurationSeconds: 0, smoothingSeconds: 0, mergeSeconds: 1, cooldownSeconds: 1 };
   const told: number[] = [];
+  const rate = 2 * sampleRate; // of the source, not of the model
   async function* frames() {
-    for (const at of [100, 101, 5]) yield { samples: new Float32Array(sampleRate).fill(1, 0.4 * sampleRate, 0.6 * sampleRate), firstSample: at * sampleRate };
+    for (const at of [100, 101, 5]) yield { samples: new Float32Array(rate).fill(1, 0.4 * rate, 0.6 * rate), firstSample: at * rate };
   }
   const on = { confirmed: ({ detection }: Heard) => told.push(Math.floor(detection.onsetSeconds)) };
-  await hear({ sampleRate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
+  await hear({ sampleRate: rate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
   expect(told).toEqual([100, 5]); // not what lies just before a gap that follows another soon
 });
