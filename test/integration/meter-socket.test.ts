@@ -124,18 +124,25 @@ test('the socket of a killed listener is replaced; any other file at its path is
   expect(openSocket(`/tmp/${'x'.repeat(120)}`).said.join()).toContain('longer than 107 bytes');
 });
 
-test('a folder that takes no socket is named once, and tried again', async () => {
+test('a folder that takes no socket is named once, and tried again until the listener ends', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const tries = vi.spyOn(Server.prototype, 'listen');
   onTestFinished(() => tries.mockRestore());
-  const { said } = openSocket('/proc/self/meter.sock');
-  for (let seconds = 0; seconds < 12; seconds++) {
-    await new Promise((done) => setImmediate(done));
-    await vi.advanceTimersByTimeAsync(1000);
-  }
+  const pass = async () => {
+    for (let seconds = 0; seconds < 12; seconds++) {
+      await new Promise((done) => setImmediate(done));
+      await vi.advanceTimersByTimeAsync(1000);
+    }
+  };
+  const { said, socket } = openSocket('/proc/self/meter.sock');
+  await pass();
   expect(tries).toHaveBeenCalledTimes(3);
   expect(said).toEqual([expect.stringContaining('no meter socket {"reason":"listen ')]);
+  socket.close();
+  openSocket('/proc/self/meter.sock').socket.close(); // before it is told of its error
+  await pass();
+  expect(tries).toHaveBeenCalledTimes(4);
 });
 
 test('a socket that cannot be made is tried again, with each reason named once, and made when it can be', async () => {
