@@ -3,9 +3,9 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { allChecks, toJson } from '../../agent/cli/doctor.ts';
-import { openTranslate } from '../../agent/cli/translate.ts';
+import { openTranslate, text } from '../../agent/cli/translate.ts';
 import { missing } from '../support/broker.ts';
-import { alsa, cool, examine, expectNamed, files, openDoctorBench, paced, systemctl } from '../support/doctor.ts';
+import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, paced, systemctl } from '../support/doctor.ts';
 import { type Link, linkFaults, openLink } from '../support/doctor-link-faults.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
@@ -60,13 +60,20 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     expect(results.find(({ check }) => check === 'dates')?.found).toEqual({ key: 'doctor.forbidden', values: { path: '/etc/tocsin/credentials/ca.pem' } });
   });
 
-  test('a broker whose certificate has ended is named by one check: no hint is to install another, which nobody at the sensor can', async () => {
+  test('a broker certificate that is not valid now is named by one check: no hint asks the technician to install another', async () => {
     const found = async (broker: 'expired' | 'early') => {
       const results = await examine(writeConfig({ mqtt: { caFile: link.ca } }, link.brokers[broker].url));
       return results.filter(({ state }) => state === 'fail').map((result) => result.found.key);
     };
     expect(await found('expired')).toEqual(['doctor.tls.expired']);
     expect(await found('early')).toEqual(['doctor.tls.early']);
+  });
+
+  test('the end of a broker certificate is told in the month before', async () => {
+    const later = { ...clock, wallMs: () => clock.wallMs() + 385 * 86_400_000 };
+    const results = await examine(writeConfig({ mqtt: { caFile: link.ca } }, link.brokers.good.url), { clock: later });
+    const { state, found } = results.find(({ check }) => check === 'dates') ?? {};
+    expect({ state, ...found }).toMatchObject({ state: 'warn', key: 'doctor.dates.soon', values: { whose: text('doctor.dates.broker') } });
   });
 
   const swallow =
