@@ -98,3 +98,25 @@ test('a message that is never answered keeps its turn; once no turn is left, the
   expect(publisher.lost.reason).toMatchObject({ cause: { fault: 'no_answer' } });
   await expect(publish('answered')).rejects.toThrow('Expected the broker to hold the connection, got: no PUBACK in 0.5 s');
 });
+
+test('what waited for a turn when the connection was lost is not sent over it, even if answers come late', async () => {
+  const received: string[] = [];
+  const answers: number[] = [];
+  const { promise: heard, resolve: acknowledged } = Promise.withResolvers<void>();
+  const puback = (_topic: string, payload: string, _bytes: number, id: Buffer) => {
+    received.push(payload);
+    answers.push(0x40, 2, ...id);
+    return undefined;
+  };
+  const broker = await openScriptedBroker({ puback, acknowledged, receiveMaximum: 2 });
+  onTestFinished(() => broker.close());
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
+  mqtt.ackTimeoutSeconds = 0.5;
+  const publisher = await mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
+  onTestFinished(() => publisher.close(false));
+  const fates = await Promise.allSettled(['first', 'second', 'waits'].map((payload) => publisher.publish(topic, payload, { retain: true })));
+  expect(fates.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  broker.send(Buffer.from([...answers, 0x32, 7, 0, 1, 97, 0, 9, 0, 120])); // a message of QoS 1 follows: its PUBACK says that they were heard
+  await heard;
+  expect(received).toEqual(['first', 'second']);
+});

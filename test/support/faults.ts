@@ -56,8 +56,8 @@ export async function openFaultProxy(brokerPort: number) {
 
 /**
  * A broker that answers MQTT 5 with given reason codes, which no real broker gives on demand. It forwards nothing,
- * knows only CONNECT, PUBLISH with QoS 1, PINGREQ and DISCONNECT, and ignores whatever follows a packet over which it
- * ends the connection. All its clients have one name: `oneSession` ends earlier sessions with reason code 142. With
+ * knows only CONNECT, PUBLISH with QoS 1, PUBACK, PINGREQ and DISCONNECT, and ignores whatever follows a packet over
+ * which it ends the connection. All its clients have one name: `oneSession` ends earlier sessions with reason code 142. With
  * `receiveMaximum` it answers after 20 ms, and ends a connection with more unanswered messages with reason code 147
  * (MQTT 5, 3.3.4); with `maximumPacketSize` it ends one with a larger packet with reason code 149 (3.2.2.3.6).
  * A Buffer is sent as it is, in place of an answer.
@@ -67,6 +67,8 @@ export async function openScriptedBroker(answer: {
   connack?: () => number | Buffer | { disconnect: number };
   /** `id` is the packet identifier of the message, two bytes. */
   puback: (topic: string, payload: string, bytes: number, id: Buffer) => number | Buffer | { disconnect: number } | undefined;
+  /** Called with each PUBACK of the client. */
+  acknowledged?: () => void;
   oneSession?: true;
   receiveMaximum?: number;
   maximumPacketSize?: number;
@@ -106,6 +108,7 @@ export async function openScriptedBroker(answer: {
           else if (typeof code === 'object') socket.end(Buffer.from([...connack(0), 0xe0, 2, code.disconnect, 0]));
           else socket.write(Buffer.from(connack(code)));
         } else if (type === 12) socket.write(Buffer.from([0xd0, 0]));
+        else if (type === 4) answer.acknowledged?.();
         else if (type === 14 && !answer.neverEnds) socket.end();
         else if (maximumPacketSize !== undefined && packet.bytes > maximumPacketSize) socket.end(Buffer.from([0xe0, 2, 149, 0]));
         else if (type === 3) {
@@ -125,6 +128,9 @@ export async function openScriptedBroker(answer: {
   return {
     url: `mqtt://127.0.0.1:${port}`,
     connections: () => connections,
+    send(packets: Buffer): void {
+      for (const socket of sockets) socket.write(packets);
+    },
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
