@@ -69,6 +69,8 @@ export async function openScriptedBroker(answer: {
   puback: (topic: string, payload: string, bytes: number, id: Buffer) => number | Buffer | { disconnect: number } | undefined;
   /** Called with each PUBACK of the client. */
   acknowledged?: () => void;
+  /** Called when a connection is closed. */
+  ended?: (withDisconnect: boolean) => void;
   oneSession?: true;
   receiveMaximum?: number;
   maximumPacketSize?: number;
@@ -82,6 +84,8 @@ export async function openScriptedBroker(answer: {
     sockets.add(socket.on('close', () => sockets.delete(socket)).on('error', () => undefined));
     let rest = Buffer.alloc(0);
     let unanswered = 0;
+    let isDisconnected = false;
+    socket.on('close', () => answer.ended?.(isDisconnected));
     const { receiveMaximum, maximumPacketSize } = answer;
     const reply = (packet: Buffer) => {
       if (receiveMaximum === undefined) return void socket.write(packet);
@@ -96,6 +100,7 @@ export async function openScriptedBroker(answer: {
       for (let packet = readPacket(rest); packet && socket.writable; packet = readPacket(rest)) {
         rest = rest.subarray(packet.bytes);
         const { type, body } = packet;
+        isDisconnected ||= type === 14;
         if (type === 1) {
           for (const other of answer.oneSession ? sockets : []) if (other !== socket) other.end(Buffer.from([0xe0, 2, 142, 0]));
           const properties = [
