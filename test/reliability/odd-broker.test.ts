@@ -121,13 +121,16 @@ test('what waited for a turn when the connection was lost is not sent over it, e
   expect(received).toEqual(['first', 'second']);
 });
 
-test.each([true, false])('a connection that is closed with a farewell, and no other, ends with DISCONNECT, so that the broker discards the will: %s', async (farewell) => {
-  const { promise: withDisconnect, resolve: ended } = Promise.withResolvers<boolean>();
-  const broker = await openScriptedBroker({ puback: () => 0, ended });
-  onTestFinished(() => broker.close());
-  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
-  const publisher = await mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
-  await publisher.publish(topic, '{}', { retain: true });
-  await publisher.close(farewell);
-  expect(await withDisconnect).toBe(farewell);
-});
+test.each([true, false])(
+  'a connection that is closed with a farewell, and no other, ends with DISCONNECT, so that the broker discards the will: %s',
+  async (farewell) => {
+    const { promise: withDisconnect, resolve: ended } = Promise.withResolvers<boolean>();
+    const broker = await openScriptedBroker({ puback: () => 0, ended });
+    onTestFinished(() => broker.close());
+    const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url, allowPlaintext: true } }, 'test');
+    const publisher = await mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
+    await publisher.publish(topic, '{}', { retain: true });
+    await publisher.close(farewell);
+    expect(await withDisconnect).toBe(farewell);
+  },
+);
