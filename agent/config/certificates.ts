@@ -14,8 +14,9 @@ export function lasting(certificates: readonly X509Certificate[]): X509Certifica
 
 /**
  * Of a sensor's certificate and the authorities between it and the root, which are sent with it, the one that ends
- * first: after that the broker takes no new connection. Of several authorities of one name the last counts, as the
- * broker may take any; a root counts nothing, because the broker has its own. Throws where one cannot be read.
+ * first: after that the broker takes no new connection. Of several authorities of one name the one that ends last
+ * counts, as the broker may take any. A root counts nothing, because the broker has its own. Throws where one cannot be
+ * read.
  */
 export function firstToEnd(bytes: Buffer): X509Certificate {
   const [own = new X509Certificate(bytes), ...others] = certificatesIn(bytes.toString('latin1'));

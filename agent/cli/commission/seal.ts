@@ -8,7 +8,6 @@ import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } f
 import { ifPossible } from '../../lib/if-possible.ts';
 import { moveFile } from '../../lib/place-file.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
-
 import { identityPaths } from '../provision/paths.ts';
 import { fingerprintOf } from '../provision/request.ts';
 
