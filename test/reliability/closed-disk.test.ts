@@ -11,14 +11,14 @@ import { openConnectedSensor } from '../support/connected-sensor.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { validatorOf } from '../support/published-schema.ts';
-import { hearingRecord, limits, recordedEvent } from '../support/samples.ts';
+import { hearingRecord, limits, longKept, recordedEvent } from '../support/samples.ts';
 import { mount, mountAnew, mountExt4, run } from '../support/small-disk.ts';
 
 const validate = validatorOf('health');
 
 /** Starts the real listener and courier on an outbox in `folder`, with a broker and a subscriber. */
 async function sensor(folder: string, microphone: object = {}) {
-  const { path, seen, of } = await openConnectedSensor('closed', { microphone, outbox: { path: join(folder, 'outbox.db') } });
+  const { path, seen, of } = await openConnectedSensor('closed', { microphone, outbox: { path: join(folder, 'outbox.db'), ...longKept } });
   const { env, set } = fakeArecord('sound');
   const start = (half: 'listen' | 'deliver') => startHalf(half, path, env);
   return { start, set, seen, status: () => of('status'), health: () => of('health'), events: () => of('event') };

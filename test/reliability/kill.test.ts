@@ -9,7 +9,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { freePort, missing, openEmbeddedBroker, openMosquitto } from '../support/broker.ts';
 import { openMessages } from '../support/messages.ts';
 import { seededRandom } from '../support/random.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, longKept, recordedEvent } from '../support/samples.ts';
 
 // More kills: TOCSIN_KILLS=1000 npx vitest run test/reliability/kill.test.ts
 const kills = Number(process.env.TOCSIN_KILLS ?? 100);
@@ -77,7 +77,7 @@ test(`the courier killed ${kills} times${withoutMosquitto ? ' (embedded broker, 
   const config = join(folder, 'tocsin.yaml');
   const path = join(folder, 'outbox.db');
   const mqtt = { url: broker.url, protocol: withoutMosquitto ? '3.1.1' : '5' };
-  writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path }, mqtt, log: { level: 'silent' } }));
+  writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path, ...longKept }, mqtt, log: { level: 'silent' } }));
   const outbox = openSqliteOutbox(path, limits);
   let stored = 0;
   const store = (count: number) => {

@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { openMosquitto } from '../support/broker.ts';
 import { openMessages } from '../support/messages.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, longKept, recordedEvent } from '../support/samples.ts';
 
 const events = Number(process.argv[2] ?? 300);
 const [lossyPort, cleanPort] = [18830, 18831];
@@ -29,7 +29,10 @@ const seen = await openMessages(`mqtt://127.0.0.1:${cleanPort}`);
 const path = join(folder, 'outbox.db');
 const outbox = openSqliteOutbox(path, limits);
 const config = join(folder, 'tocsin.yaml');
-writeFileSync(config, stringify({ site: 'a', sensor: 'b', outbox: { path }, mqtt: { url: `mqtt://127.0.0.1:${lossyPort}` }, log: { level: 'error' } }));
+writeFileSync(
+  config,
+  stringify({ site: 'a', sensor: 'b', outbox: { path, ...longKept }, mqtt: { url: `mqtt://127.0.0.1:${lossyPort}` }, log: { level: 'error' } }),
+);
 for (let i = 0; i < events; i++) outbox.append(recordedEvent(i)); // before the courier runs: fresh events may overtake others
 const courier = spawn(process.execPath, ['agent/main.ts', 'deliver', '-c', config], { stdio: 'inherit' });
 const ids = () => new Set(seen.events().map((e) => e.id));

@@ -8,7 +8,7 @@ import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { overwrite, quarantined, range } from '../support/damaged-outbox.ts';
 import { startHalf } from '../support/half.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, longKept, recordedEvent } from '../support/samples.ts';
 
 const newPath = () => join(mkdtempSync(join(tmpdir(), 'tocsin-restored-')), 'outbox.db');
 
@@ -23,7 +23,7 @@ test.each(['listen', 'deliver'] as const)(
     overwrite(path, 1024 * Math.floor(statSync(path).size / 2048), 1024, () => 7);
     const config = join(path, '../tocsin.yaml');
     const microphone = { device: 'CARD=none' };
-    writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path }, mqtt: { url: 'mqtt://127.0.0.1:1' } }));
+    writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', microphone, outbox: { path, ...longKept }, mqtt: { url: 'mqtt://127.0.0.1:1' } }));
     const { child, ended } = startHalf(half, config, process.env);
     while (!existsSync(`${path}.new`) && quarantined(path).length === 0 && child.exitCode === null) await setImmediate();
     child.kill('SIGTERM');

@@ -14,7 +14,7 @@ import { leaveOutbox, pageBytes, pagesOf, range } from '../support/damaged-outbo
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { openScriptedBroker } from '../support/faults.ts';
 import { startHalf } from '../support/half.ts';
-import { limits, recordedEvent } from '../support/samples.ts';
+import { limits, longKept, recordedEvent } from '../support/samples.ts';
 
 const events = 4000;
 const blockBytes = 4096; // of a file system
@@ -47,7 +47,7 @@ describe.skipIf(reason)(`an unreadable block of the outbox (EIO)${reason ? ` (le
     const broker = await openScriptedBroker({ puback, receiveMaximum: 16 });
     onTestFinished(broker.close);
     const config = at('tocsin.yaml');
-    writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', outbox: { path }, mqtt: { url: broker.url } }));
+    writeFileSync(config, stringify({ site: 'test', sensor: 'post-1', outbox: { path, ...longKept }, mqtt: { url: broker.url } }));
     const env = { ...fakeArecord('sound').env, LD_PRELOAD: at('fail-reads.so'), TOCSIN_FAIL_AT: at('failing') };
     const halves = which.map((half) => startHalf(half, config, env));
     const of = (kind: string) => seen.filter(({ topic }) => topic.endsWith(`/${kind}`)).map(({ message }) => message);

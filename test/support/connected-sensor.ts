@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { openEmbeddedBroker } from './broker.ts';
 import { openMessages } from './messages.ts';
+import { longKept } from './samples.ts';
 
 /**
  * The configuration of a sensor in a folder of its own, with its outbox beside it, and a broker with a subscriber. Both
@@ -19,7 +20,7 @@ export async function openConnectedSensor(name: string, settings: object = {}) {
     await seen.close();
     await broker.close();
   });
-  const usual = { site: 'test', sensor: 'post-1', outbox: { path: outbox }, mqtt: { url: broker.url, protocol: '3.1.1' }, ...settings };
+  const usual = { site: 'test', sensor: 'post-1', outbox: { path: outbox, ...longKept }, mqtt: { url: broker.url, protocol: '3.1.1' }, ...settings };
   const configure = (change: object) => writeFileSync(path, stringify({ ...usual, ...change }));
   configure({});
   /** The messages of a kind so far. */

@@ -8,6 +8,8 @@ import type { MeterReading } from '../../agent/meter/reading.ts';
 
 export const bootId = '0b6f1c2e-7d3a-4f5b-9c8d-1e2f3a4b5c6d';
 export const limits = { maxMegabytes: 64, maxEventsPerMinute: 30 };
+/** For events of an earlier boot: they are at least as old as this one, and a machine may be up for months. */
+export const longKept = { maxAgeDays: 366 };
 
 /** An event `index` minutes into the boot. */
 export function recordedEvent(index: number, change: Partial<RecordedEvent> = {}): RecordedEvent {
