@@ -110,7 +110,7 @@ export async function hear(
     detector: openEventDetector(labels, rules, classifier.frameSeconds),
     beganSeconds: firstSample / source.sampleRate,
   });
-  let stretch = begin(0); // of sound between two gaps; short ones are bridged
+  let stretch = begin(0); // of sound between two gaps that are not short
   let samplesHeard = 0;
   const placed = (detection: Detection): Detection => ({
     ...detection,
@@ -143,8 +143,8 @@ export async function hear(
     await judged(stretch.resampler.push(new Float32Array(Math.ceil(source.sampleRate * silenceSeconds))));
     for (const detection of stretch.detector.finish()) on.ended?.(placed(detection));
   };
-  /** Called before each frame: samples may be missing there. */
-  const bridge = async (firstSample: number) => {
+  /** Goes on to the first sample of a frame: over a short gap with silence, after a longer one anew. */
+  const skipTo = async (firstSample: number) => {
     const lost = firstSample - samplesHeard;
     if (lost === 0) return;
     if (lost > 0 && lost <= shortSeconds * source.sampleRate) return judged(stretch.resampler.push(new Float32Array(lost)));
@@ -158,7 +158,7 @@ export async function hear(
   on.began?.();
   try {
     for await (const frame of source.frames(signal)) {
-      await bridge(frame.firstSample);
+      await skipTo(frame.firstSample);
       on.frame?.(frame.samples);
       samplesHeard = frame.firstSample + frame.samples.length;
       const samples = stretch.resampler.push(frame.samples);

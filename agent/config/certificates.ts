@@ -9,28 +9,21 @@ export function certificatesIn(text: string): X509Certificate[] {
 
 /** The certificate that ends last. One without a date counts as ended long ago. */
 export function lasting(certificates: readonly X509Certificate[]): X509Certificate | undefined {
+  const endOf = ({ validTo }: X509Certificate) => Date.parse(validTo) || Number.NEGATIVE_INFINITY;
   return certificates.toSorted((a, b) => endOf(b) - endOf(a))[0];
 }
 
 /**
- * Of a sensor's certificate and the authorities between it and the root, which are sent with it, the one that ends
- * first: after that the broker takes no new connection. Of several authorities of one name the one that ends last
- * counts, as the broker may take any. A root counts nothing, because the broker has its own. Throws where one cannot be
- * read.
+ * A sensor's certificate and, on the way to the root, the authorities that are sent with it. When the first of them has
+ * ended, the broker takes no new connection. Of several authorities of one name the one that ends last counts, as the
+ * broker may take any. A root is left out, because the broker has its own. Throws where one cannot be read.
  */
-export function firstToEnd(bytes: Buffer): X509Certificate {
+export function chainIn(bytes: Buffer): X509Certificate[] {
   const [own = new X509Certificate(bytes), ...others] = certificatesIn(bytes.toString('latin1'));
-  let [first, subject] = [own, own];
-  for (let steps = 0; steps < others.length; steps++) {
-    const issuer = lasting(others.filter((one) => one.issuer !== one.subject && subject.checkIssued(one)));
-    if (!issuer) break;
-    if (endOf(issuer) < endOf(first)) first = issuer;
-    subject = issuer;
+  const chain = [own];
+  for (let subject: X509Certificate | undefined = own; subject && chain.length <= others.length; ) {
+    subject = lasting(others.filter((one) => one.issuer !== one.subject && subject?.checkIssued(one)));
+    if (subject) chain.push(subject);
   }
-  return first;
-}
-
-function endOf({ validTo }: X509Certificate): number {
-  const end = Date.parse(validTo);
-  return Number.isNaN(end) ? Number.NEGATIVE_INFINITY : end;
+  return chain;
 }

@@ -3,7 +3,7 @@ import { ConfigError, isDenied, isUnreadable, messageOf, unreadableHint } from '
 import { ifPossible } from '../lib/if-possible.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { isUtf16 } from '../lib/utf16.ts';
-import { firstToEnd } from './certificates.ts';
+import { chainIn } from './certificates.ts';
 import { redacted, shownUrl } from './problems.ts';
 import type { Config } from './schema.ts';
 import { credentialsFolder, nameIn, secretPath, writtenPath } from './secret-path.ts';
@@ -41,11 +41,11 @@ export function openCredentials(mqtt: Config['mqtt']): () => Credentials {
 }
 
 /**
- * When the sensor's certificate ends, or an authority between that ends earlier, UTC. Undefined where there is none, or
- * none with a date.
+ * When the sensor's certificate ends, or an authority sent with it that ends earlier, UTC. Undefined where there is
+ * none, or one without a date.
  */
 export function certificateEnd({ cert }: Credentials): string | undefined {
-  return cert && ifPossible(() => new Date(firstToEnd(cert).validTo).toISOString());
+  return cert && ifPossible(() => new Date(Math.min(...chainIn(cert).map(({ validTo }) => Date.parse(validTo)))).toISOString());
 }
 
 /**

@@ -59,7 +59,7 @@ function wrap(client: MqttClient, { properties }: IConnackPacket, { ackTimeoutSe
         const onLate = () => {
           const late = new LinkError('no_answer', `no PUBACK in ${ackTimeoutSeconds} s`);
           settle(unacknowledged(topic, `none in ${ackTimeoutSeconds} s`, late));
-          if (turns.allTaken) ending.declare(late);
+          if (turns.allTaken) ending.giveUp(late);
         };
         const onAnswer = (error?: unknown, packet?: unknown) => {
           const fault = judged(topic, retain, error, packet);
@@ -149,8 +149,8 @@ function openEnding(client: MqttClient) {
       return how;
     },
     /** Counts the connection as lost, though it still stands. */
-    declare(end: LinkError): void {
-      how = end;
+    giveUp(reason: LinkError): void {
+      how = reason;
       onLost();
     },
   };

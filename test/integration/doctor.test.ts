@@ -123,8 +123,8 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     ['a disk in memory', 'mount -t tmpfs -o size=400m none "$1"', 'disk.memory', unmountable],
     ['a card under an overlay in memory', overlay, 'disk.memory', unmountable ?? (isOverlaid() ? undefined : 'needs overlayfs')],
   ] as const;
-  for (const [name, mount, finding, without] of disks)
-    test.skipIf(without)(`${name}${without ? ` (left out: ${without})` : ''}`, () => {
+  for (const [name, mount, finding, lack] of disks)
+    test.skipIf(lack)(`${name}${lack ? ` (left out: ${lack})` : ''}`, () => {
       const disk = mkdtempSync(join(folder, finding));
       const path = writeConfig({ outbox: { path: join(disk, 'outbox.db') } }, broker.url);
       const { stdout, status } = mounted(mount, disk, process.execPath, 'agent/main.ts', 'doctor', '--json', '-c', path);

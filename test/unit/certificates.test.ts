@@ -9,7 +9,7 @@ import { openOperator } from '../support/operator.ts';
 const without = missing('openssl');
 
 describe.skipIf(without)(`the end of a sensor's certificate${without ? ` (left out: needs ${without})` : ''}`, () => {
-  test('is that of an authority between which ends sooner; the last of one name counts, and no other in the file does', () => {
+  test('is that of an authority sent with it which ends sooner; of one name the one that ends last counts, and no other in the file does', () => {
     const root = openOperator('root');
     const between = openOperator('between', root.folder, root); // for 30 days
     const own = between.issue('post-1', { days: 400 }).cert;

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { brokerAddress } from '../../config/broker-url.ts';
-import { certificatesIn, firstToEnd, lasting } from '../../config/certificates.ts';
+import { certificatesIn, chainIn, lasting } from '../../config/certificates.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedProbe } from '../../delivery/closed-publisher.ts';
@@ -134,8 +134,6 @@ function broken(error: unknown, host: string, number: number): Finding {
 
 const warnDays = 30;
 
-type Owner = 'sensor' | 'between' | 'broker' | 'authority';
-
 const dates: Check = {
   id: 'dates',
   timeoutMs: 1000,
@@ -143,7 +141,7 @@ const dates: Check = {
   after: ['tls'],
   run(probes, facts) {
     const { mqtt } = required(facts);
-    const spans: { whose: Owner; from: Date; to: Date }[] = [];
+    const spans: { whose: 'sensor' | 'between' | 'broker' | 'authority'; from: Date; to: Date }[] = [];
     for (const [whose, name] of [
       ['sensor', mqtt.certFile],
       ['authority', mqtt.caFile],
@@ -152,10 +150,10 @@ const dates: Check = {
       const path = secretPath(name);
       try {
         const bytes = probes.readBytes(path);
-        for (const { whose: owner, one } of watched(whose, bytes, probes.clock.wallMs())) {
-          if (!hasDates(one)) throw new Error('dates that are none');
-          spans.push({ whose: owner, from: new Date(one.validFrom), to: new Date(one.validTo) });
-        }
+        const found = whose === 'sensor' ? chainIn(bytes) : [lastingAuthority(bytes, probes.clock.wallMs())];
+        if (!found.every(hasDates)) throw new Error('dates that are none');
+        for (const [i, { validFrom, validTo }] of found.entries())
+          spans.push({ whose: i === 0 ? whose : 'between', from: new Date(validFrom), to: new Date(validTo) });
       } catch (error) {
         if (isDenied(error)) return fail('doctor.forbidden', { path });
         if (hasCode(error, /^ENOENT$/)) return fail('doctor.dates.absent', { whose: text(`doctor.dates.${whose}`), path });
@@ -176,13 +174,6 @@ const dates: Check = {
     return own ? pass('doctor.dates.ok', { date: day(own.to), days: days(own.to) }) : skip('doctor.dates.none');
   },
 };
-
-/** Whose dates count in a file: of the sensor's its own, and those of an authority between that ends sooner. */
-function watched(whose: 'sensor' | 'authority', bytes: Buffer, nowMs: number): { whose: Owner; one: X509Certificate }[] {
-  if (whose === 'authority') return [{ whose, one: lastingAuthority(bytes, nowMs) }];
-  const [own, first] = [new X509Certificate(bytes), firstToEnd(bytes)];
-  return [{ whose, one: own }, ...(first.fingerprint256 === own.fingerprint256 ? [] : [{ whose: 'between' as const, one: first }])];
-}
 
 /**
  * Of several certificates in one file, as while one replaces another: the valid one that ends last. The others may have
