@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { allChecks, toJson } from '../../agent/cli/doctor.ts';
@@ -74,6 +74,15 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     const results = await examine(writeConfig({ mqtt: { caFile: link.ca } }, link.brokers.good.url), { clock: later });
     const { state, found } = results.find(({ check }) => check === 'dates') ?? {};
     expect({ state, ...found }).toMatchObject({ state: 'warn', key: 'doctor.dates.soon', values: { whose: text('doctor.dates.broker') } });
+  });
+
+  test('the end of an authority that is sent with the sensor certificate is told in the month before', async () => {
+    const { cert, key } = link.own.under;
+    const certFile = join(mkdtempSync(join(folder, 'chain-')), 'chain.pem');
+    writeFileSync(certFile, readFileSync(cert, 'utf8') + readFileSync(link.between, 'utf8'));
+    const results = await examine(writeConfig({ mqtt: { caFile: link.ca, certFile, keyFile: key } }, link.brokers.good.url));
+    const { state, found } = results.find(({ check }) => check === 'dates') ?? {};
+    expect({ state, ...found }).toMatchObject({ state: 'warn', key: 'doctor.dates.soon', values: { whose: text('doctor.dates.between') } });
   });
 
   const swallow =

@@ -142,10 +142,6 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     return { url, mqtt: { caFile, certFile: cert, keyFile: key } };
   }
   const succeeded = () => kept(readFileSync(link().own.expired.cert, 'utf8') + readFileSync(link().ca, 'utf8'));
-  const chained = () => {
-    const { cert, key } = link().own.under;
-    return { cert: kept(readFileSync(cert, 'utf8') + readFileSync(link().between, 'utf8')), key };
-  };
   function kept(content: string | Buffer): string {
     const path = join(mkdtempSync(join(folder, 'file-')), 'file');
     writeFileSync(path, content);
@@ -213,7 +209,6 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['an expired authority', () => ({ mqtt: { caFile: link().own.expired.cert } }), 'dates', 'fail', 'dates.expired'],
     ['an expired authority followed by the valid one', () => secured(link().own.good, link().brokers.good.url, succeeded()), 'dates', 'pass', 'dates.ok'],
     ['a sensor certificate that expires soon', () => secured(link().own.soon, link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
-    ['a sensor certificate under an authority that expires soon', () => secured(chained(), link().brokers.good.url), 'dates', 'warn', 'dates.soon'],
     [
       'a clock that is behind',
       () => ({ ...secured(link().own.good, link().brokers.good.url), probes: { clock: { ...clock, wallMs: () => releasedMs + 3_600_000 } } }),
