@@ -4,94 +4,18 @@
 // few false alarms those are taken where the latest are told sooner.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openRecording } from '../../agent/audio/audio-file.ts';
-import type { ScoreFrame } from '../../agent/classify/classifier.ts';
-import { type DetectionRule, type Label, labels } from '../../agent/classify/model-manifest.ts';
-import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
-import type { Scene } from '../../agent/cli/scoring.ts';
-import { openEventDetector } from '../../agent/events/event-detector.ts';
+import { type Label, labels } from '../../agent/classify/model-manifest.ts';
+import { type Candidate, rulesOnScenes } from './scene-rules.ts';
 
 const budgets = { balanced: 20, strict: 3 }; // false alarms an hour of all labels together, in scenes packed with confusers
 const margin = 1.5; // how many times as many false alarms recordings of other sources may make
-const collarSeconds = 1;
 const soonSeconds = 0.4; // from an onset to the end of the frame that confirms it, in the median; filling the hop takes some 0.08 s more
 const nearly = 1.05; // times as few false alarms
 const indifference = 0.01; // of macro F1, which so few references do not tell apart: then fewer false alarms are better
 const [modelDir = '', ...scenesDirs] = process.argv.slice(2);
 if (scenesDirs.length === 0)
   throw new Error('Expected the folders of a model and of scenes, got none of scenes; try: node choose-thresholds.ts MODEL_DIR SCENES_DIR');
-const scenes = scenesDirs.flatMap((dir) =>
-  (JSON.parse(readFileSync(join(dir, 'scenes.json'), 'utf8')) as Scene[]).map((scene) => ({ ...scene, file: join(dir, scene.file) })),
-);
-const classifier = await openOnnxClassifier(modelDir);
-const frames: ScoreFrame[][] = [];
-for (const scene of scenes) {
-  const source = await openRecording(scene.file, classifier.sampleRate);
-  const heard: ScoreFrame[] = [];
-  for await (const frame of source.frames(new AbortController().signal)) heard.push(...(await classifier.push(frame.samples)));
-  classifier.reset();
-  frames.push(heard);
-}
-const quietHours = scenes.filter((s) => s.events.every((e) => !e.label)).reduce((sum, s) => sum + s.seconds, 0) / 3600;
-
-function score(label: Label, rule: DetectionRule) {
-  let reference = 0;
-  let falseAlarms = 0;
-  let quietFalseAlarms = 0;
-  const latencies: number[] = [];
-  scenes.forEach((scene, i) => {
-    const wanted = scene.events.filter((e) => e.label === label);
-    reference += wanted.length;
-    const detector = openEventDetector([label], { [label]: rule } as Record<Label, DetectionRule>, classifier.frameSeconds);
-    const found: { onset: number; toldSeconds: number }[] = [];
-    const index = labels.indexOf(label);
-    for (const frame of frames[i] as ScoreFrame[])
-      for (const d of detector.push({ ...frame, scores: [frame.scores[index] as number] }).confirmed)
-        found.push({ onset: d.onsetSeconds, toldSeconds: frame.endSeconds + classifier.manifest.latencySeconds });
-    const matches = (onset: number, e: Scene['events'][number]) => Math.abs(onset - e.onset) <= collarSeconds || (onset >= e.onset && onset <= e.offset);
-    for (const e of wanted) {
-      const first = found.find(({ onset }) => matches(onset, e));
-      if (first) latencies.push(first.toldSeconds - e.onset);
-    }
-    const wrong = found.filter(({ onset }) => !wanted.some((e) => matches(onset, e))).length;
-    falseAlarms += wrong;
-    if (scene.events.every((e) => !e.label)) quietFalseAlarms += wrong;
-  });
-  const hits = latencies.length;
-  const precision = hits / Math.max(1, hits + falseAlarms);
-  const recall = hits / Math.max(1, reference);
-  return {
-    recall,
-    f1: (2 * precision * recall) / Math.max(1e-9, precision + recall),
-    falseAlarms,
-    falseAlarmsPerHour: quietFalseAlarms / quietHours,
-    latencies,
-  };
-}
-
-interface Candidate {
-  rule: DetectionRule;
-  result: ReturnType<typeof score>;
-}
-
-/** The rules of a label worth having: of none has another as long a smoothing, a better F1 and fewer false alarms. */
-function candidates(label: Label, base: DetectionRule): Candidate[] {
-  const durations = label === 'shout' ? [0.08, 0.16, 0.28] : [0, 0.08];
-  const smoothings = label === 'shout' ? [0.08, 0.16, 0.32] : [0.04, 0.08, 0.16];
-  return smoothings.flatMap((smoothingSeconds) => {
-    const all: Candidate[] = [];
-    for (const minDurationSeconds of durations)
-      for (let logit = -1.5; logit < 6; logit += 0.25) {
-        const open = Math.round(10_000 / (1 + Math.exp(-logit))) / 10_000;
-        const rule = { ...base, open, close: Math.round(open * 6000) / 10_000, minDurationSeconds, smoothingSeconds };
-        all.push({ rule, result: score(label, rule) });
-      }
-    all.sort((a, b) => a.result.falseAlarms - b.result.falseAlarms || b.result.f1 - a.result.f1);
-    const worth: Candidate[] = [];
-    for (const candidate of all) if (candidate.result.f1 > (worth.at(-1)?.result.f1 ?? -1)) worth.push(candidate);
-    return worth;
-  });
-}
+const { scenes, quietHours, choices } = await rulesOnScenes(modelDir, scenesDirs);
 
 /** Whether so many false alarms an hour are within a budget by one standard error of their count, which is small. */
 function isWithin(alarmsPerHour: number, budget: number): boolean {
@@ -107,8 +31,6 @@ function told(rules: readonly Candidate[], share: number): number {
 
 const path = join(modelDir, 'manifest.json');
 const manifest = JSON.parse(readFileSync(path, 'utf8'));
-const bases = manifest.operatingPoints.balanced.labels as Record<Label, DetectionRule>;
-const choices = labels.map((label) => candidates(label, bases[label]));
 for (const [point, budget] of Object.entries(budgets)) {
   const allowed: { rules: Candidate[]; f1: number; falseAlarms: number }[] = [];
   const [glass = [], shout = [], bang = []] = choices;
@@ -141,11 +63,10 @@ for (const [point, budget] of Object.entries(budgets)) {
 }
 const [balanced, strict] = Object.values(budgets).map((budget) => (budget / margin).toFixed(1));
 manifest.thresholdsChosenOn = [
-  `${scenes.length} scenes of 60 s, mixed from training recordings that were held out by group. The rules:`,
+  `${scenes} scenes of 60 s, mixed from training recordings that were held out by group. The rules:`,
   `in scenes of confusers only, all labels together make at most ${balanced} (balanced) and ${strict} (strict) false alarms an hour, one standard error included (the budget divided by ${margin});`,
   `the median from the onset to the end of the frame that confirms is at most ${soonSeconds} s;`,
   `of the thresholds within ${indifference} of the highest macro F1 those with the fewest false alarms are taken,`,
   `and of those with up to ${nearly} times as many the ones with the lowest 95th percentile of latency`,
 ].join(' ');
 writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
-await classifier.close();

@@ -19,9 +19,10 @@ TAIL = 4000  # samples of the room response that are heard after the sound
 CONFUSING = {
     "crying": 3.0, "laughter": 2.0, "door": 2.5, "impact_other": 2.5, "tools": 1.5, "music": 1.5, "speech": 1.5, "other": 1.5,
     "crowd": 1.3, "dog": 1.3, "footsteps": 1.5, "siren": 2.5, "weather": 1.5, "clap": 1.3,
+    "blow_calculated": 4.0, "clatter_calculated": 3.0,
 }
 BED_WEIGHTS = {"ambience": 3.0, "weather": 2.0}
-TARGET_WEIGHTS = {"effort": 0.6}  # by kind, among the kinds of one label; 1 unless named
+TARGET_WEIGHTS = {"effort": 0.6, "bang_calculated": 1.5, "glass_calculated": 0.7}  # by kind, among the kinds of one label; 1 unless named
 SLOWEST, FASTEST = 0.75, 1.35
 KNOTS = np.geomspace(60, 8000, 6)
 

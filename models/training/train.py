@@ -1,5 +1,8 @@
 """Trains one network: train.py AUDIO_DIR WORK_DIR NAME. Writes WORK_DIR/NAME.pt and prints its log. Run packages.py and
 voices.py first.
+
+With --start it trains on from other weights, without their auxiliary head. --learn then names the labels that recordings
+teach; the others are left to the networks of --taught-by.
 """
 import argparse
 import copy
@@ -10,7 +13,9 @@ import time
 import torch
 import torch.nn.functional as F
 
-from corpus import is_held_out, load
+from bangs import bang_clips
+from corpus import LABELS, Clip, is_held_out, load
+from glass import glass_clips
 from mixing import Mixer
 from network import Network
 from packages import package_clips
@@ -19,7 +24,7 @@ from voices import changed_voices
 
 BATCH = 64
 CARRIED = 0.7  # share of examples that begin with the memory left by another example
-TAUGHT = 0.7  # share of the loss that comes from the teachers, where there are any; the rest comes from the labels
+OPTIONS = {"classes": 3, "hidden": 128, "both_ways": False}  # of the network
 WARM_UP = 0.08  # share of the steps
 EVERY = 200  # steps between two lines of the log
 
@@ -45,19 +50,22 @@ def focal(logits, target, known=1.0, positive_weight=1.0):
     return (loss * focus).sum() / focus.sum()
 
 
-def loss_of(logits, aux, target, aux_target, taught):
+def loss_of(logits, aux, target, aux_target, taught, share, learnt):
     """(loss from the labels, whole loss), frame by frame. Ignored frames count nothing in the loss from the labels.
 
-    `taught`, the output of the teachers, is a probability for every frame, or None.
+    `taught`, the output of the teachers, is a probability for every frame, or None. `share` of the loss comes from it,
+    and the whole loss of the labels that are not `learnt`. `aux` is None without an auxiliary head.
     """
-    main = focal(logits, target.clamp(min=0).float(), (target >= 0).float(), 2.0)
-    heard = torch.isfinite(aux_target)  # clips from the packages have no tagger scores
-    side = F.binary_cross_entropy_with_logits(aux, aux_target.nan_to_num(0), reduction="none")
-    side = (side * heard).sum() / heard.sum()
-    if taught is None:
-        return main, main + side
-    # twice, because frames with a target already count twice in the loss from the labels
-    return main, (1 - TAUGHT) * main + 2 * TAUGHT * focal(logits, taught) + side
+    main = focal(logits[:, learnt], target[:, learnt].clamp(min=0).float(), (target[:, learnt] >= 0).float(), 2.0)
+    whole = main
+    if taught is not None:
+        # twice, because frames with a target already count twice in the loss from the labels
+        whole = (1 - share) * main + 2 * share * focal(logits, taught)
+    if aux is not None:
+        heard = torch.isfinite(aux_target)  # clips from the packages have no tagger scores
+        side = F.binary_cross_entropy_with_logits(aux, aux_target.nan_to_num(0), reduction="none")
+        whole = whole + (side * heard).sum() / heard.sum()
+    return main, whole
 
 
 class Teachers:
@@ -76,6 +84,14 @@ class Teachers:
             self.memories[i] = memory
             said.append(logits)
         return torch.sigmoid(sum(said) / len(said)).transpose(1, 2)
+
+
+def all_clips(audio, work) -> tuple[list[Clip], list[Clip], int]:
+    """(clips to train on, changed voices among them; clips held out; how many classes the tagger has)."""
+    clips, classes = load(audio, work)
+    clips += package_clips(work, len(classes)) + siren_clips(len(classes))
+    training = [c for c in clips if not is_held_out(c.kind, c.group)] + changed_voices(clips, work)
+    return training, [c for c in clips if is_held_out(c.kind, c.group)], len(classes)
 
 
 def save(path, network, options):
@@ -117,23 +133,28 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--teacher", action="store_true", help="twice as much memory, and it hears what comes after")
     parser.add_argument("--taught-by", nargs="*", default=[], metavar="WEIGHTS")
+    parser.add_argument("--taught", type=float, default=0.7, help="share of the loss that comes from these teachers; the rest comes from the labels")
+    parser.add_argument("--start", metavar="WEIGHTS", help="train on from these")
+    parser.add_argument("--learn", nargs="+", default=LABELS, choices=LABELS, help="labels that recordings teach")
+    parser.add_argument("--calculated", type=int, default=0, metavar="N", help="draw N calculated clips too of each of bangs, glass and what is taken for either")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
-    clips, classes = load(args.audio, args.work)
-    clips += package_clips(args.work, len(classes)) + siren_clips(len(classes))
-    training = [c for c in clips if not is_held_out(c.kind, c.group)]
-    voices = changed_voices(clips, args.work)
+    training, held_out, classes = all_clips(args.audio, args.work)
+    if args.calculated:
+        training += bang_clips(args.calculated, args.seed, classes) + glass_clips(args.calculated, args.seed, classes)
     kinds = sorted({c.kind for c in training if c.label is None})
-    print(
-        f"{len(training)} clips to train on and {len(voices)} changed voices, {len(clips) - len(training)} held out; "
-        f"{len(classes)} classes of the tagger, {len(kinds)} kinds of negatives", flush=True,
-    )
-    unheard = Mixer([c for c in clips if is_held_out(c.kind, c.group)], 5, args.device)
+    print(f"{len(training)} clips to train on, {len(held_out)} held out; {classes} classes of the tagger, {len(kinds)} kinds of negatives", flush=True)
+    unheard = Mixer(held_out, 5, args.device)
     held_out = [tuple(x.cpu() for x in unheard.batch(BATCH)[:2]) for _ in range(24)]
-    options = {"classes": 3, "auxiliary": len(classes) + len(kinds), "hidden": 256 if args.teacher else 128, "both_ways": args.teacher}
-    network = Network(**options)
+    if args.start:
+        network = read(args.start)
+        network.aux = None
+        options = {**OPTIONS, "auxiliary": 0}
+    else:
+        options = {**OPTIONS, "auxiliary": classes + len(kinds), **({"hidden": 256, "both_ways": True} if args.teacher else {})}
+        network = Network(**options)
     network.drop.p = 0.3 if args.teacher else 0.15
     print("parameters", sum(p.numel() for p in network.parameters()), flush=True)
     # on a CPU this layout is more than twice as fast: the gradient of depthwise convolutions has its own fast path
@@ -141,7 +162,8 @@ def main():
     network = network.to(args.device, memory_format=layout)
     average = copy.deepcopy(network)
     teachers = Teachers(args.taught_by, args.device) if args.taught_by else None
-    stream = Stream(training + voices, 1000 * args.seed, args.device)
+    learnt = [LABELS.index(label) for label in args.learn]
+    stream = Stream(training, 1000 * args.seed, args.device)
     batches = iter(stream if args.device != "cpu" else torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=6))
     optimiser = torch.optim.AdamW(network.parameters(), args.rate, weight_decay=1e-2)
     memory = torch.zeros(1, BATCH, network.hidden, device=args.device)
@@ -157,7 +179,9 @@ def main():
         kept = (torch.rand(BATCH, 1, device=args.device) < CARRIED).float()
         out, aux, memory = network(x, memory * kept)
         memory = memory.detach()
-        main_loss, loss = loss_of(out.transpose(1, 2), aux.transpose(1, 2), target, aux_target, teachers(x, kept) if teachers else None)
+        main_loss, loss = loss_of(
+            out.transpose(1, 2), aux if aux is None else aux.transpose(1, 2), target, aux_target, teachers(x, kept) if teachers else None, args.taught, learnt,
+        )
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
