@@ -1,4 +1,5 @@
-"""Exports trained weights to the streaming ONNX graph and its manifest: export.py WEIGHTS OUT_DIR [--version V].
+"""Exports trained weights, or the mean of several, to the streaming ONNX graph and its manifest:
+export.py WEIGHTS... OUT_DIR [--version V].
 
 First checks that a stream cut into hops gives the scores of the whole file. For comparison, --window SECONDS exports a
 graph that starts afresh for each window and runs every half window.
@@ -13,7 +14,7 @@ from torch import nn
 
 from corpus import LABELS, SAMPLE_RATE
 from network import DELAY, FRAME, HOP as FRAME_HOP, STRIDE, Network, Streaming, Windowed
-from train import read
+from train import mean_of
 
 HOP = 2560  # 160 ms: four output frames a run
 TURN = 12  # runs of the graph: 1.92 s
@@ -71,14 +72,13 @@ def multiply_accumulates(network: Network) -> int:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("weights")
+    parser.add_argument("weights", nargs="+")
     parser.add_argument("out")
     parser.add_argument("--version", default="0.11.1")
     parser.add_argument("--window", type=float)
     parser.add_argument("--turn", type=int, default=TURN, help="runs of the graph after which the other memory answers")
     args = parser.parse_args()
-    network = read(args.weights).eval()
-    network.aux = None  # serves only in training
+    network = mean_of(args.weights).eval()
     streaming = Streaming(network, args.turn).eval()
     size = streaming.state_size
     difference = check_stream(network, streaming)

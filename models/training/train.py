@@ -107,6 +107,16 @@ def read(path) -> Network:
     return network
 
 
+def mean_of(paths) -> Network:
+    """The network whose weights are the mean of these, without an auxiliary head."""
+    networks = [read(path) for path in paths]
+    for network in networks:
+        network.aux = None
+    states = [network.state_dict() for network in networks]
+    networks[0].load_state_dict({k: sum(s[k] for s in states) / len(states) if v.dtype.is_floating_point else v for k, v in states[0].items()})
+    return networks[0]
+
+
 def average_precision(scores, target):
     """Area under the precision-recall curve over all known frames of one class."""
     order = scores[target >= 0].argsort(descending=True)
@@ -134,7 +144,7 @@ def main():
     parser.add_argument("--teacher", action="store_true", help="twice as much memory, and it hears what comes after")
     parser.add_argument("--taught-by", nargs="*", default=[], metavar="WEIGHTS")
     parser.add_argument("--taught", type=float, default=0.7, help="share of the loss that comes from these teachers; the rest comes from the labels")
-    parser.add_argument("--start", metavar="WEIGHTS", help="train on from these")
+    parser.add_argument("--start", nargs="*", default=[], metavar="WEIGHTS", help="train on from the mean of these")
     parser.add_argument("--learn", nargs="+", default=LABELS, choices=LABELS, help="labels that recordings teach")
     parser.add_argument("--calculated", type=int, default=0, metavar="N", help="draw N calculated clips too of each of bangs, glass and what is taken for either")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -149,8 +159,7 @@ def main():
     unheard = Mixer(held_out, 5, args.device)
     held_out = [tuple(x.cpu() for x in unheard.batch(BATCH)[:2]) for _ in range(24)]
     if args.start:
-        network = read(args.start)
-        network.aux = None
+        network = mean_of(args.start)
         options = {**OPTIONS, "auxiliary": 0}
     else:
         options = {**OPTIONS, "auxiliary": classes + len(kinds), **({"hidden": 256, "both_ways": True} if args.teacher else {})}
