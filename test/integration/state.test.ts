@@ -92,11 +92,11 @@ describe('commands that show the state of a sensor', () => {
   test.each([
     ['hears', {}, 60_000, '  hearing +hears, 90.0 % of 10 s \\(reported 6\\d s ago\\)', 'normal: hears'],
     ['missed much', { listenedSeconds: 80, elapsedMs: 100_000 }, 60_000, '! hearing +hears, 80.0 % of 2 min \\(reported 6\\d s ago\\)', 'no line'],
-    ['missed 21 s of 1,000', { listenedSeconds: 979, elapsedMs: 1_000_000 }, 60_000, '! hearing +hears, 97.9 %', 'no line'],
-    ['missed 19 s of 1,000', { listenedSeconds: 981, elapsedMs: 1_000_000 }, 60_000, '  hearing +hears, 98.1 %', 'normal: hears'],
+    ['missed 11.5 s of 100', { listenedSeconds: 88.5, elapsedMs: 100_000 }, 5_000, '! hearing +hears, 88.5 %', 'no line'],
+    ['missed 10.5 s of 100', { listenedSeconds: 89.5, elapsedMs: 100_000 }, 5_000, '  hearing +hears, 89.5 %', 'normal: hears'],
     ['is deaf', { state: 'deaf', fault: 'unplugged' }, 60_000, '! hearing +deaf; heard 90.0 % of 10 s \\(reported 6\\d s ago\\); the\\s+microphone', 'no line'],
     ['is covered', { suspicion: 'covered' }, 60_000, '! hearing +hears, 90.0 % of 10 s \\(reported 6\\d s ago\\); much\\s+quieter', 'no line'],
-    ['has died', { suspicion: 'covered' }, 1_800_000, '! hearing +the listener has not reported for 3\\d min', 'quieter'],
+    ['has died', { suspicion: 'covered', intervalSeconds: 20 }, 40_000, '! hearing +the listener has not reported for 4\\d s', 'quieter'],
   ] as const)('the state of a listener that %s', (_name, { elapsedMs = 10_000, ...change }: Change, agoMs, line, absent) => {
     const { path, outbox } = sensor(0);
     const now = systemClock().monotonicMs();

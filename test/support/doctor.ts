@@ -14,7 +14,14 @@ import { limits, recordedEvent } from './samples.ts';
 export const signal = new AbortController().signal;
 export const scene = resolve('test/demo/scene.flac');
 const machineClock = systemClock();
-export const clock = { ...machineClock, synchronised: () => true, now: () => ({ ...machineClock.now(), synchronised: true }) };
+const olderMs = 86_400_000; // the boot that is examined, so that hours of it can be told on a machine that has just started
+const monotonicMs = () => machineClock.monotonicMs() + olderMs;
+export const clock = {
+  ...machineClock,
+  monotonicMs,
+  synchronised: () => true,
+  now: () => ({ ...machineClock.now(), monotonicMs: monotonicMs(), synchronised: true }),
+};
 
 type Overrides = { microphone?: object; model?: object; outbox?: object; mqtt?: object; site?: string };
 export interface Planted extends Overrides {

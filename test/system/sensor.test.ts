@@ -124,8 +124,8 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
       for f in ca.pem broker.pem broker.key revoked.crl; do install -o mosquitto -m 600 /mnt/$f /etc/mosquitto/certs/; done
       install -o mosquitto -m 600 /mnt/tocsin.acl /etc/mosquitto/; cp /mnt/tocsin.conf /etc/mosquitto/conf.d/
       systemctl restart mosquitto
-      systemd-run -q --unit=platform -p Restart=always -p StandardOutput=append:/srv/received mosquitto_sub -h broker.example.org -p 8883 -V 5 \
-        --cafile /mnt/ca.pem --cert /mnt/platform.pem --key /mnt/platform.key -i platform -c -q 1 -t 'tocsin/v1/#' -F '%t %p'
+      systemd-run -q --unit=platform -p Restart=always -p RestartSec=1 -p StartLimitIntervalSec=0 -p StandardOutput=append:/srv/received \
+        mosquitto_sub -h broker.example.org -p 8883 -V 5 --cafile /mnt/ca.pem --cert /mnt/platform.pem --key /mnt/platform.key -i platform -c -q 1 -t 'tocsin/v1/#' -F '%t %p'
       systemctl start tocsin.target`);
     for (const half of halves) await until(`the ${half} to say that it is up`, () => active(`tocsin-${half}`) === 'active');
     await until('the listener to hear', () => box.sh('journalctl --no-pager -o cat -u tocsin-listener').stdout.includes('"msg":"hearing"'));
