@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import butter, lfilter
 
 from corpus import LABELS, SAMPLE_RATE, Clip
-from synthesis import add, clips_of, fading_noise, indoors, low_pass, struck, times
+from synthesis import add, clips_of, decaying, fading_noise, indoors, low_pass, struck, times
 
 
 def high_pass(x: np.ndarray, hz: float) -> np.ndarray:
@@ -16,13 +16,12 @@ def high_pass(x: np.ndarray, hz: float) -> np.ndarray:
 
 
 def piece(size: float, ring: float, rng) -> np.ndarray:
-    """A piece of glass of `size` (1 is some 3 cm) that is struck: a click and a few inharmonic modes of `ring` seconds."""
+    """A piece of glass of `size` (1 is some 3 cm), struck: a click and a few inharmonic modes of `ring` seconds."""
     low = 1800 / size
     count = int(rng.integers(2, 7))
-    t = np.arange(int(6 * ring * SAMPLE_RATE) + 32) / SAMPLE_RATE
     frequency = np.clip(low * 2 ** rng.uniform(0, 2.2, count), 500, 7700)
     decay = ring * rng.uniform(0.4, 1.3, count) * (low / frequency) ** 0.5
-    x = rng.uniform(0.2, 1, count) @ (np.sin(2 * np.pi * frequency[:, None] * t + rng.uniform(0, 6.28, (count, 1))) * np.exp(-t / decay[:, None]))
+    x = decaying(int(6 * ring * SAMPLE_RATE) + 32, frequency, decay, rng.uniform(0.2, 1, count), rng)
     click = high_pass(rng.standard_normal(32) * np.linspace(1, 0, 32), 2500)
     add(x, 0, click, rng.uniform(0.1, 0.8))
     return x / (np.abs(x).max() + 1e-9)

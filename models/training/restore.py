@@ -1,5 +1,5 @@
-"""Reads an exported network back, so that anybody can train on from shipped weights: restore.py AUDIO_DIR WORK_DIR MODEL_DIR NAME.
-Writes WORK_DIR/NAME.pt. Run packages.py and voices.py first.
+"""Reads an exported network back, so that anybody can train on from shipped weights:
+restore.py AUDIO_DIR WORK_DIR MODEL_DIR NAME. Writes WORK_DIR/NAME.pt. Run packages.py and voices.py first.
 
 The export folds each normalisation into the convolution before it. To learn on, a normalisation needs the mean and the
 variance of what it sees. They are measured on training mixtures and divided out again, so the scores stay the same. The
@@ -15,7 +15,7 @@ from torch import nn
 
 from mixing import Mixer
 from network import Network
-from train import BATCH, OPTIONS, all_clips, save
+from train import BATCH, all_clips, save
 
 BATCHES = 8  # of mixtures, for the mean and variance
 
@@ -32,7 +32,7 @@ def folded(path: str) -> tuple[Network, list[tuple[nn.Conv2d, nn.BatchNorm2d]]]:
     """
     graph = onnx.load(path).graph
     tensor = {t.name: torch.tensor(numpy_helper.to_array(t)) for t in graph.initializer}
-    network = Network(**OPTIONS).eval()
+    network = Network().eval()
     pairs = [(network.first.conv, network.first2[0])]
     for block in network.blocks:
         pairs += [(block.a.conv, block.a2[0]), (block.a2[2], block.a2[3]), (block.b.conv, block.b2[0]), (block.b2[2], block.b2[3])]
@@ -92,7 +92,7 @@ def main():
     difference = float((torch.sigmoid(after) - torch.sigmoid(before)).abs().max())
     print(f"{args.model} restored; its scores differ by at most {difference:.1e}")
     assert difference < 1e-3, "the restored network does not compute what was exported"
-    save(os.path.join(args.work, f"{args.name}.pt"), network, {**OPTIONS, "auxiliary": 0})
+    save(os.path.join(args.work, f"{args.name}.pt"), network)
 
 
 if __name__ == "__main__":

@@ -36,14 +36,18 @@ def times(rng, most: int, low: float, high: float) -> np.ndarray:
     return np.cumsum(np.append(0, rng.uniform(low, high, count - 1)))
 
 
+def decaying(n: int, frequency: np.ndarray, decay: np.ndarray, level: np.ndarray, rng) -> np.ndarray:
+    """The sum of sines at random phases: [n]. Each has a frequency in Hz, a level, and seconds in which it decays by 1/e."""
+    t = np.arange(n) / SAMPLE_RATE
+    return level @ (np.sin(2 * np.pi * frequency[:, None] * t + rng.uniform(0, 6.28, (len(frequency), 1))) * np.exp(-t / decay[:, None]))
+
+
 def modes(rng, centre: float, count: int, decay: float) -> np.ndarray:
-    """Sines within an octave and a half of `centre` Hz that decay by 1/e in about `decay` seconds, the high ones sooner."""
-    t = np.arange(int(min(7 * decay, 2.5) * SAMPLE_RATE) + 1) / SAMPLE_RATE
+    """Sines around `centre` Hz that decay by 1/e in about `decay` seconds, the high ones sooner."""
     frequency = np.clip(centre * 2 ** rng.uniform(-1, 1.5, count), 30, 7500)
     each = decay * rng.uniform(0.4, 1.4, count) * (centre / frequency) ** rng.uniform(0.2, 1)
     level = rng.uniform(0.1, 1, count) * (centre / frequency) ** rng.uniform(0, 1)
-    waves = np.sin(2 * np.pi * frequency[:, None] * t + rng.uniform(0, 6.28, (count, 1))) * np.exp(-t / each[:, None])
-    return level @ waves
+    return decaying(int(min(7 * decay, 2.5) * SAMPLE_RATE) + 1, frequency, each, level, rng)
 
 
 def struck(rng, centre: float, count: int, decay: float, hardness: float) -> np.ndarray:

@@ -24,7 +24,6 @@ from voices import changed_voices
 
 BATCH = 64
 CARRIED = 0.7  # share of examples that begin with the memory left by another example
-OPTIONS = {"classes": 3, "hidden": 128, "both_ways": False}  # of the network
 WARM_UP = 0.08  # share of the steps
 EVERY = 200  # steps between two lines of the log
 
@@ -94,7 +93,9 @@ def all_clips(audio, work) -> tuple[list[Clip], list[Clip], int]:
     return training, [c for c in clips if is_held_out(c.kind, c.group)], len(classes)
 
 
-def save(path, network, options):
+def save(path, network):
+    auxiliary = 0 if network.aux is None else network.aux.out_features
+    options = {"classes": network.out.out_features, "auxiliary": auxiliary, "hidden": network.hidden, "both_ways": network.both_ways}
     torch.save({"network": options, "weights": network.state_dict()}, path + ".new")
     os.replace(path + ".new", path)
 
@@ -162,10 +163,8 @@ def main():
     held_out = [tuple(x.cpu() for x in unheard.batch(BATCH)[:2]) for _ in range(24)]
     if args.start:
         network = mean_of(args.start)
-        options = {**OPTIONS, "auxiliary": 0}
     else:
-        options = {**OPTIONS, "auxiliary": classes + len(kinds), **({"hidden": 256, "both_ways": True} if args.teacher else {})}
-        network = Network(**options)
+        network = Network(3, classes + len(kinds), 256 if args.teacher else 128, args.teacher)
     network.drop.p = 0.3 if args.teacher else 0.15
     print("parameters", sum(p.numel() for p in network.parameters()), flush=True)
     # on a CPU this layout is more than twice as fast: the gradient of depthwise convolutions has its own fast path
@@ -204,9 +203,9 @@ def main():
             print(f"step {step} loss {running[0]:.4f} with all {running[1]:.4f} seconds {time.time() - began:.0f}", flush=True)
         if (step + 1) % (10 * EVERY) == 0:
             print(f"average precision on held-out mixtures (glass, shout, bang) {heard_well(average, held_out, args.device)}", flush=True)
-            save(path, average, options)
+            save(path, average)
     print(f"{args.steps} steps, {time.time() - began:.0f} seconds, average precision on held-out mixtures {heard_well(average, held_out, args.device)}", flush=True)
-    save(path, average, options)
+    save(path, average)
 
 
 @torch.no_grad()
