@@ -1,9 +1,9 @@
 // Sockets that a process holds or can reach, and what disguises them.
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { failing, findingOf, type Halves, openHalves, without } from '../support/privacy.ts';
+import { descriptorsOf, failing, findingOf, type Halves, linkOf, openHalves, without } from '../support/privacy.ts';
 
 let halves: Halves;
 const name = `@tocsin-test-${process.pid}`;
@@ -20,8 +20,7 @@ describe.skipIf(without)(`privacy verify on sockets${without ? ` (left out: ${wi
     onTestFinished(() => void server.close());
     return server;
   }
-  const socketsOf = (pid: number) =>
-    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? []);
+  const socketsOf = (pid: number) => descriptorsOf(pid).flatMap((fd) => /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1] ?? []);
   /** Names whose second line reads like one of the table of local sockets: a connected one without a name. */
   async function disguise(inode: string, ...names: string[]): Promise<void> {
     for (const one of names) await listening(createServer(), `\0${one}\n0000000000000000: 00000002 00000000 00000000 0001 03 ${inode}`);

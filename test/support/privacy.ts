@@ -162,7 +162,7 @@ export const failing = (report: VerificationReport) =>
   report.checks.filter((line) => ours(line) && line.state === 'fail').map(({ part, check }) => `${part}.${check}`);
 export const findingOf = (report: VerificationReport, line: string) => report.checks.find(({ part, check }) => `${part}.${check}` === line);
 
-function descriptorsOf(pid: number | undefined): string[] {
+export function descriptorsOf(pid: number | undefined): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`);
   } catch {
@@ -170,7 +170,7 @@ function descriptorsOf(pid: number | undefined): string[] {
   }
 }
 
-function linkOf(path: string): string {
+export function linkOf(path: string): string {
   try {
     return readlinkSync(path);
   } catch {
