@@ -18,7 +18,7 @@ import { openLowRates } from './low-rate.ts';
 import { addModelOptions, type ModelOptions, modelSettings } from './model-options.ts';
 import { checkPage, print, printJson, printWrapped, writePage } from './output.ts';
 import { lengthTolerance, readScenes } from './scenes.ts';
-import { type Found, type Scene, scoreEvents } from './scoring.ts';
+import { type Found, type Labelled, type Scene, scoreEvents } from './scoring.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
@@ -34,23 +34,29 @@ export function addEvaluate(program: Command, signal: AbortSignal, t: Translate)
     'tocsin evaluate scenes/ --config /etc/tocsin/tocsin.yaml',
     'tocsin evaluate scenes/ --operating-point strict --json',
   ])
-    .argument('<dir>', 'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names', namedFile)
+    .argument(
+      '<dir>',
+      'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names, or with recordings and a label track of Audacity for each (NAME.wav, NAME.txt)',
+      namedFile,
+    )
     .option('--json', 'the figures as one JSON object, and no page')
     .addOption(new Option('--out <file>', 'the page').default('evaluation.html').argParser(namedFile).conflicts('json'));
   addModelOptions(command).action((dir: string, options: Options) => evaluate(dir, options, signal, t));
 }
 
 async function evaluate(dir: string, options: Options, signal: AbortSignal, t: Translate): Promise<void> {
-  const scenes = readScenes(dir);
-  requireFiles(dir, scenes);
-  if (!options.json) requirePage(options.out, dir, scenes);
+  const labelled = readScenes(dir);
+  requireFiles(dir, labelled);
+  if (!options.json) requirePage(options.out, dir, labelled);
   const settings = modelSettings(options);
   const classifier = await openOnnxClassifier(settings.path);
   const { manifest, frameSeconds } = classifier;
   const heard = new Map<string, ScoreFrame[]>();
   const lowRates = openLowRates(classifier.sampleRate, t);
-  for (const scene of scenes) {
+  const scenes: Scene[] = [];
+  for (const scene of labelled) {
     const source = await openScene(dir, scene, classifier.sampleRate);
+    scenes.push({ ...scene, seconds: scene.seconds ?? source.seconds });
     lowRates.add(scene.file, source.ownRate);
     const frames: ScoreFrame[] = [];
     for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
@@ -70,30 +76,40 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const { macroF1, falseAlarmsPerHour, falseAlarmsPerHourQuiet: quiet } = score;
   const figures = { f1: fixed(macroF1, 3), labels: each, alarms: fixed(quiet ?? falseAlarmsPerHour, 1) };
   const said = [t(quiet === undefined ? 'evaluate.score.busy' : 'evaluate.score', figures), ...absentLabels(score, t)];
-  for (const line of said) printWrapped(line);
+  for (const line of [...said, ...othersIn(labelled, t)]) printWrapped(line);
   const curves = labels.map((label) => curve(label, (open) => scoreAt({ [label]: open })));
   writePage(options.out, evaluationPage({ ...evaluated, scenes: scenes.length }, score, curves));
   print(t('evaluate.written', { path: options.out }));
+}
+
+/** In a label track the name of a target is all that makes it one: what was taken for something else is told. */
+function othersIn(labelled: readonly Labelled[], t: Translate): string[] {
+  const kinds = labelled.flatMap(({ track, events }) => (track === undefined ? [] : events.flatMap(({ kind }) => kind ?? [])));
+  const list = t.list([...Map.groupBy(kinds, (kind) => kind)].map(([kind, { length }]) => `${kind} ${length}`));
+  return list === '' ? [] : [t('evaluate.others', { list })];
 }
 
 /**
  * Hours of scenes are not heard for nothing: what cannot be read is told before the first. Damage within a file shows
  * only once it is decoded, which is done once, at its turn.
  */
-function requireFiles(dir: string, scenes: readonly Scene[]): void {
+function requireFiles(dir: string, scenes: readonly Labelled[]): void {
   const refused = scenes.map(({ file }) => join(dir, file)).flatMap((path) => refusalOf(path) ?? []);
   const [first] = refused;
   if (first !== undefined)
     throw new AudioError(
-      `Expected every file that scenes.json names, got ${refused.length} of ${scenes.length} that cannot be read, first ${first.path}`,
+      `Expected every recording of the scenes, got ${refused.length} of ${scenes.length} that cannot be read, first ${first.path}`,
       isDenied(first.cause) ? 'run it again with sudo' : 'check the path: ls shows what is there',
     );
 }
 
-function requirePage(out: string, dir: string, scenes: readonly Scene[]): void {
+function requirePage(out: string, dir: string, scenes: readonly Labelled[]): void {
   checkPage(out);
   const place = placeOf(out);
-  if (place !== undefined && ['scenes.json', ...scenes.map(({ file }) => file)].some((file) => placeOf(join(dir, file)) === place))
+  if (
+    place !== undefined &&
+    ['scenes.json', ...scenes.flatMap(({ file, track = [] }) => [file].concat(track))].some((file) => placeOf(join(dir, file)) === place)
+  )
     throw new TocsinError(`Expected --out to name a file of its own, got ${out}, which belongs to the scenes`, 'name another file: --out', exitCodes.usage);
 }
 
@@ -112,16 +128,19 @@ function refusalOf(path: string): { path: string; cause: unknown } | undefined {
 }
 
 /** False alarms are counted by the hour: the hours must be those that were heard. */
-async function openScene(dir: string, { file, seconds }: Scene, sampleRate: number) {
+async function openScene(dir: string, { file, seconds, events, track }: Labelled, sampleRate: number) {
   const path = join(dir, file);
   const source = await openRecording(path, sampleRate);
-  if (Math.abs(source.seconds - seconds) > lengthTolerance)
+  const heard = Number(source.seconds.toFixed(2));
+  if (seconds !== undefined && Math.abs(source.seconds - seconds) > lengthTolerance)
     throw new AudioError(
-      `Expected ${seconds} s of sound in ${path}, as scenes.json says, got ${Number(source.seconds.toFixed(2))} s`,
+      `Expected ${seconds} s of sound in ${path}, as scenes.json says, got ${heard} s`,
       'is the file complete? if it is, correct its "seconds" in scenes.json',
     );
-  if (source.isZeros)
-    throw new AudioError(`Expected sound in ${path}, got nothing but exact zeros`, 'was its recorder mute? leave it out of scenes.json, or record it again');
+  const last = Math.max(0, ...events.map(({ offset }) => offset));
+  if (last > source.seconds + lengthTolerance)
+    throw new AudioError(`Expected labels within the ${heard} s of ${path}, got one at ${last} s in ${track}`, 'is it the label track of this recording?');
+  if (source.isZeros) throw new AudioError(`Expected sound in ${path}, got nothing but exact zeros`, 'was its recorder mute? leave it out, or record it again');
   return source;
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { labels } from '../classify/model-manifest.ts';
@@ -5,7 +6,9 @@ import { printable, problemList, problemsOf } from '../config/problems.ts';
 import { AudioError, isDenied, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
-import type { Scene } from './scoring.ts';
+import { isSlipOf } from '../lib/slip.ts';
+import { readLabelTracks } from './label-tracks.ts';
+import type { Labelled } from './scoring.ts';
 
 /** Seconds by which a file may be longer or shorter than is said of it: an mp3 is padded at both ends. */
 export const lengthTolerance = 0.5;
@@ -48,11 +51,13 @@ const schema = z.array(scene).superRefine((scenes, context) => {
 });
 
 /**
- * Reads scenes.json of a folder. Throws one AudioError for all problems: a score of half-understood labels would
- * look like any other.
+ * Reads the scenes of a folder: scenes.json, or where there is none, the label tracks beside its recordings. Throws one
+ * AudioError for all problems: a score of half-understood labels would look like any other.
  */
-export function readScenes(dir: string): Scene[] {
+export function readScenes(dir: string): Labelled[] {
   const path = join(dir, 'scenes.json');
+  const tracks = existsSync(path) ? [] : readLabelTracks(dir);
+  if (tracks.length > 0) return tracks;
   const value = parse(dir, path);
   const result = schema.safeParse(value);
   if (!result.success) {
@@ -60,16 +65,7 @@ export function readScenes(dir: string): Scene[] {
     throw new AudioError(problemList(path, problems), help);
   }
   if (result.data.length === 0) throw new AudioError(`Expected a scene in ${path}, got an empty list`, help);
-  return result.data as Scene[];
-}
-
-/** Whether one letter is wrong, missing or too many, or two that are neighbours have changed places. */
-function isSlipOf(written: string, name: string): boolean {
-  if (written === name) return true;
-  let at = 0;
-  while (written[at] === name[at]) at++;
-  const same = (ofWritten: number, ofName: number) => written.slice(at + ofWritten) === name.slice(at + ofName);
-  return same(1, 1) || same(1, 0) || same(0, 1) || (written[at] === name[at + 1] && written[at + 1] === name[at] && same(2, 2));
+  return result.data as Labelled[];
 }
 
 const help = 'tocsin evaluate --help shows the form';

@@ -6,6 +6,12 @@ export interface Scene {
   readonly seconds: number;
   readonly events: readonly { onset: number; offset: number; kind?: string; label?: Label; snr?: number }[];
 }
+/** A scene before it is heard: a label track does not tell how long its recording is. */
+export interface Labelled extends Omit<Scene, 'seconds'> {
+  readonly seconds?: number;
+  /** The file of its label track. */
+  readonly track?: string;
+}
 export interface Found {
   readonly file: string;
   readonly label: Label;

@@ -138,7 +138,7 @@ const rows: [line: string, exitCode: number, error: RegExp][] = [
       { file: 'gone.wav', seconds: 1, events: [] },
     ])}`,
     audio,
-    /Expected every file that scenes.json names, got 1 of 2 that cannot be read, first .*gone.wav\nTry: /,
+    /Expected every recording of the scenes, got 1 of 2 that cannot be read, first .*gone.wav\nTry: /,
   ],
   [
     `evaluate ${scenes('longer', [{ file: 'silence.wav', seconds: 60, events: [] }])}`,

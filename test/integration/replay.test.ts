@@ -51,7 +51,10 @@ test('`evaluate` refuses a scene that is empty, a folder or a pipe before it hea
   const scenes = ['zeros.wav', 'empty.wav', 'folder.wav', 'pipe.wav'].map((name) => ({ file: name, seconds: 60, events: [] }));
   file('scenes.json', JSON.stringify(scenes));
   const { status, stderr } = run('evaluate', folder, '--json');
-  expect([status, stderr]).toEqual([4, expect.stringMatching(/^Error: Expected every file .*, got 3 of 4 that cannot be read, first .*empty.wav\nTry: check/)]);
+  expect([status, stderr]).toEqual([
+    4,
+    expect.stringMatching(/^Error: Expected every recording of the scenes, got 3 of 4 that cannot be read, first .*empty.wav\nTry: check/),
+  ]);
 });
 
 const without = missing('script');
@@ -102,6 +105,27 @@ test("`evaluate --config` scores a site's own thresholds, as `replay` takes them
   expect(hits('--operating-point', 'strict')).toEqual(['strict', strict, 1, 0]);
   expect(hits('--config', config)).toEqual(['strict', { ...strict, glass_break: 1, bang: 0.5 }, 0, 1]);
   expect(run('replay', join(folder, 'selftest.wav'), '--json', '--config', config).stdout).toMatch(/^.*"bang".*\n$/);
+});
+
+test('`evaluate` scores recordings by their label tracks as by a list, says which labels are no targets, and refuses a label behind the end', () => {
+  const dir = join(folder, 'tracks');
+  mkdirSync(dir);
+  file('tracks/a.wav', mono);
+  file('tracks/a.txt', '1.500000\t2.000000\tglass_break\n3.5\t4\tbang\n0.2\t0.4\ta door\n');
+  const byTrack = JSON.parse(run('evaluate', dir, '--json').stdout);
+  const { stdout } = run('evaluate', dir, '--out', join(folder, 'tracks.html'));
+  expect(stdout.replace(/\s+/g, ' ')).toContain('Labelled as nothing to be reported: a door 1.');
+  expect(run('evaluate', dir, '--out', join(dir, 'a.txt')).stderr).toContain('which belongs to the scenes');
+  file('tracks/a.txt', '3.5\t9\tbang\n');
+  expect(run('evaluate', dir, '--json').stderr).toMatch(/^Error: Expected labels within the 5 s of .*a.wav, got one at 9 s in a.txt\nTry: is it/);
+  const events = [
+    { onset: 1.5, offset: 2, label: 'glass_break' },
+    { onset: 3.5, offset: 4, label: 'bang' },
+    { onset: 0.2, offset: 0.4, kind: 'a door' },
+  ];
+  file('tracks/scenes.json', JSON.stringify([{ file: 'a.wav', seconds: byTrack.hours * 3600, events }]));
+  expect(JSON.parse(run('evaluate', dir, '--json').stdout)).toEqual(byTrack);
+  expect(byTrack.perLabel.bang.hit).toBe(1);
 });
 
 test('an unreadable file does not prevent the replay of the others', () => {

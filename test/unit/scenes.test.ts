@@ -93,3 +93,50 @@ test('a folder without scenes.json gives an error that describes the expected li
 test('a byte order mark at the start of scenes.json is ignored', () => {
   expect(read(`\uFEFF${JSON.stringify([scene])}`)).toHaveLength(1);
 });
+
+test('without scenes.json, each recording is labelled by the label track of Audacity beside it', () => {
+  const dir = join(folder, 'tracks');
+  mkdirSync(dir);
+  const put = (name: string, text: string | Buffer) => writeFileSync(join(dir, name), text);
+  const problems = () => {
+    try {
+      return readScenes(dir).length;
+    } catch (error) {
+      return messageOf(error).replaceAll(dir, 'DIR');
+    }
+  };
+  for (const name of ['a.wav', 'b.FLAC', 'notes.md']) put(name, '');
+  expect(problems()).toMatch(/^Expected scenes.json in DIR: a list/);
+  put('a.txt', '\uFEFF12.400000\t13.1\tbang\r\n\\\t200.000000\t4000.000000\r\n\r\n30\t30\t a siren \r\n');
+  expect(problems()).toBe('Expected a label track beside every recording in DIR, got none for 1 of 2, first b.FLAC');
+  expect(translateError(String(problems()), 'fr')).toMatch(/^Attendue une piste de marqueurs/);
+  put('b.TXT', '');
+  put('README.txt', 'no track');
+  expect(readScenes(dir)).toEqual([
+    {
+      file: 'a.wav',
+      track: 'a.txt',
+      events: [
+        { onset: 12.4, offset: 13.1, label: 'bang' },
+        { onset: 30, offset: 30, kind: 'a siren' },
+      ],
+    },
+    { file: 'b.FLAC', track: 'b.TXT', events: [] },
+  ]);
+  for (const [line, problem] of Object.entries({
+    '1\t2\tGlass break': 'expected its name to be glass_break, got "1\\t2\\tGlass break"',
+    '1\t2\tshouts': 'expected its name to be shout, got "1\\t2\\tshouts"',
+    '1\t2\t': 'expected one of "glass_break", "shout", "bang", or what else is heard, got "1\\t2\\t"',
+    '2\t1\tbang': 'expected no less than the onset, got "2\\t1\\tbang"',
+    '1 2 bang': 'expected onset, offset and label, with a tab between them, got "1 2 bang"',
+    '1,5\t2\tbang': 'expected onset, offset and label, with a tab between them, got "1,5\\t2\\tbang"',
+    '-1\t2\tbang': 'expected onset, offset and label, with a tab between them, got "-1\\t2\\tbang"',
+    '12.400000\t13.1\tbang': 'expected each event once, got "12.400000\\t13.1\\tbang"',
+  })) {
+    put('a.txt', `12.400000\t13.1\tbang\n${line}\n`);
+    expect(problems()).toBe(`DIR has 1 problem:\n  a.txt.2: ${problem}`);
+    expect(translateError(String(problems()).split('\n')[1] as string, 'fr')).toMatch(/^ {2}a.txt.2\u00a0: attendu/);
+  }
+  put('a.txt', Buffer.from('1\t2\tbang', 'utf16le'));
+  expect(problems()).toBe('Expected a label track in DIR/a.txt, got: text in UTF-16, not in UTF-8');
+});

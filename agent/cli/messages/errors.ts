@@ -84,8 +84,14 @@ export const frenchErrors: Record<string, string> = {
   'arecord -L by hand shows the same': 'arecord -L à la main montre la même chose',
   'Expected scenes.json in {1}: a list of {file, seconds, events}, got: {2}':
     'Attendu scenes.json dans {1} : une liste de {file, seconds, events}, obtenu : {2}',
-  'Expected every file that scenes.json names, got {1} of {2} that cannot be read, first {3}':
-    'Attendu tous les fichiers que nomme scenes.json, illisibles : {1} sur {2}, le premier {3}',
+  'Expected every recording of the scenes, got {1} of {2} that cannot be read, first {3}':
+    'Attendu tous les enregistrements des scènes, illisibles : {1} sur {2}, le premier {3}',
+  'Expected a label track beside every recording in {1}, got none for {2} of {3}, first {4}':
+    'Attendue une piste de marqueurs à côté de chaque enregistrement dans {1}, absente pour {2} sur {3}, le premier {4}',
+  'export an empty one where nothing is to be reported': 'exportez-en une vide là où rien n’est à signaler',
+  'Expected a label track in {1}, got: {2}': 'Attendue une piste de marqueurs dans {1}, obtenu : {2}',
+  'Expected labels within the {1} s of {2}, got one at {3} s in {4}': 'Attendus des marqueurs dans les {1} s de {2}, obtenu un à {3} s dans {4}',
+  'is it the label track of this recording?': 'est-ce la piste de marqueurs de cet enregistrement ?',
   'Expected a scene in {1}, got an empty list': 'Attendu une scène dans {1}, obtenu une liste vide',
   'Expected {1} s of sound in {2}, as scenes.json says, got {3} s': 'Attendu {1} s de son dans {2}, comme le dit scenes.json, obtenu {3} s',
   'is the file complete? if it is, correct its "seconds" in scenes.json': 'le fichier est-il complet ? si oui, corrigez ses « seconds » dans scenes.json',
@@ -154,8 +160,7 @@ export const frenchErrors: Record<string, string> = {
     'Attendu du son dans {1} fichiers, illisibles : {2} ; chacun est nommé plus haut',
   'correct those files, then run the command on them again': 'corrigez ces fichiers, puis relancez la commande sur eux',
   'Expected sound in {1}, got nothing but exact zeros': 'Attendu du son dans {1}, obtenu uniquement des zéros exacts',
-  'was its recorder mute? leave it out of scenes.json, or record it again':
-    'l’enregistreur était-il muet ? enlevez-le de scenes.json, ou enregistrez-le à nouveau',
+  'was its recorder mute? leave it out, or record it again': 'l’enregistreur était-il muet ? laissez-le de côté, ou enregistrez-le à nouveau',
   'Expected a wav, flac, ogg or mp3 file at {1}, got: {2}': 'Attendu un fichier wav, flac, ogg ou mp3 à {1}, obtenu : {2}',
   'Expected an audio file at {1}, got a pipe or a device': 'Attendu un fichier audio à {1}, obtenu un tube ou un périphérique',
   'Expected an audio file at {1}, got a folder': 'Attendu un fichier audio à {1}, obtenu un dossier',

@@ -10,8 +10,8 @@ export const frenchHelp: Record<string, string> = {
   'check or show a configuration file, or print an example': 'vérifier ou montrer un fichier de configuration, ou afficher un exemple',
   'configuration file': 'fichier de configuration',
   'events that wait for delivery': 'événements en attente de transmission',
-  'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names':
-    'dossier avec scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) et les fichiers audio qu’il nomme',
+  'folder with scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) and the audio files it names, or with recordings and a label track of Audacity for each (NAME.wav, NAME.txt)':
+    'dossier avec scenes.json ([{file, seconds, events: [{onset, offset, label?, kind?, snr?}]}]) et les fichiers audio qu’il nomme, ou avec des enregistrements et pour chacun une piste de marqueurs d’Audacity (NOM.wav, NOM.txt)',
   'hear the microphone and store events; never opens a network connection':
     'écouter le microphone et garder les événements ; n’ouvre jamais de connexion réseau',
   'list the microphones that can be opened': 'lister les microphones utilisables',

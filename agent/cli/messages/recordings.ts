@@ -24,6 +24,7 @@ export const recordings = {
     en: 'macro F1 {f1} ({labels}), {alarms} false alarms an hour; no scene is without a target',
     fr: 'F1 macro {f1} ({labels}), {alarms} fausses alertes par heure ; aucune scène n’est sans cible',
   },
+  'evaluate.others': { en: 'Labelled as nothing to be reported: {list}.', fr: 'Étiquetés comme rien à signaler : {list}.' },
   'evaluate.written': { en: 'written: {path}', fr: 'écrit : {path}' },
 
   'evaluation.title': { en: 'What the sensor recognises in labelled scenes', fr: 'Ce que le capteur reconnaît dans des scènes étiquetées' },

@@ -1,0 +1,71 @@
+// Label tracks, as Audacity exports them: beside NAME.wav a NAME.txt, each line of which is an onset, an offset and a label.
+import { readdirSync } from 'node:fs';
+import { join, parse } from 'node:path';
+import { type Label, labels } from '../classify/model-manifest.ts';
+import { problemList, show } from '../config/problems.ts';
+import { AudioError, isDenied, messageOf } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
+import { readRegularFile } from '../lib/regular-file.ts';
+import { isSlipOf } from '../lib/slip.ts';
+import { isUtf16 } from '../lib/utf16.ts';
+import type { Labelled } from './scoring.ts';
+
+const help = 'tocsin evaluate --help shows the form';
+
+/**
+ * The recordings of a folder with what their label tracks say; none if no recording has one. Throws one AudioError for
+ * all problems of the tracks, or if some recordings have none: what should be reported there would count as false.
+ */
+export function readLabelTracks(dir: string): Labelled[] {
+  const names = ifPossible(() => readdirSync(dir).sort()) ?? [];
+  const recordings = names.filter((name) => /\.(wav|flac|ogg|mp3)$/i.test(name));
+  const trackOf = (file: string) => names.find((name) => name.toLowerCase() === `${parse(file).name}.txt`.toLowerCase());
+  const without = recordings.filter((file) => trackOf(file) === undefined);
+  if (without.length === recordings.length) return [];
+  if (without.length > 0)
+    throw new AudioError(
+      `Expected a label track beside every recording in ${dir}, got none for ${without.length} of ${recordings.length}, first ${without[0]}`,
+      'export an empty one where nothing is to be reported',
+    );
+  const problems: string[] = [];
+  const scenes = recordings.map((file) => {
+    const track = trackOf(file) as string;
+    const seen = new Set<string>();
+    const events = linesOf(join(dir, track)).flatMap((line, i) => {
+      const isAgain = seen.has(line);
+      seen.add(line);
+      return eventOf(line, isAgain, (problem) => problems.push(`${track}.${i + 1}: ${problem}`));
+    });
+    return { file, track, events };
+  });
+  if (problems.length > 0) throw new AudioError(problemList(dir, problems), help);
+  return scenes;
+}
+
+function linesOf(path: string): string[] {
+  try {
+    const bytes = readRegularFile(path);
+    if (isUtf16(bytes)) throw new Error('text in UTF-16, not in UTF-8');
+    return new TextDecoder().decode(bytes).split(/\r?\n/);
+  } catch (cause) {
+    throw new AudioError(`Expected a label track in ${path}, got: ${messageOf(cause)}`, isDenied(cause) ? 'run it again with sudo' : help, { cause });
+  }
+}
+
+/** The event of a line; none if it is empty, tells the frequencies of the line before, or is a problem. */
+function eventOf(line: string, isAgain: boolean, refuse: (problem: string) => void): Labelled['events'] {
+  if (line.trim() === '' || line.startsWith('\\')) return [];
+  const [, onset, offset, text = ''] = /^(\d+(?:\.\d+)?)\t(\d+(?:\.\d+)?)\t *(.*?) *$/.exec(line) ?? [];
+  const label = labels.find((name) => isSlipOf(text.toLowerCase().replace(/[ -]+/g, '_'), name));
+  const problem = isAgain ? 'expected each event once' : problemOf(Number(onset), Number(offset), text, label);
+  if (problem === undefined) return [{ onset: Number(onset), offset: Number(offset), ...(label ? { label } : { kind: text }) }];
+  refuse(`${problem}, got ${show(line)}`);
+  return [];
+}
+
+function problemOf(onset: number, offset: number, text: string, label: Label | undefined): string | undefined {
+  if (Number.isNaN(onset)) return 'expected onset, offset and label, with a tab between them';
+  if (offset < onset) return 'expected no less than the onset';
+  if (text === '') return `expected one of ${labels.map((name) => JSON.stringify(name)).join(', ')}, or what else is heard`;
+  return label !== undefined && label !== text ? `expected its name to be ${label}` : undefined;
+}
