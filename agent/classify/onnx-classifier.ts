@@ -76,7 +76,6 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
     filled = windowSamples - hopSamples;
     hops = 0;
     for (const state of states) (state.data as Float32Array).fill(0);
-    states = zeroStates(manifest, runtime);
   }
 
   return {

@@ -20,6 +20,19 @@ test('the noise floor is the level exceeded for 90 % of the last minutes', () =>
   expect(history.noiseFloorDb()).toBe(-50);
 });
 
+test('the noise floor is known after ten seconds and covers four to five minutes', () => {
+  const history = levelHistory();
+  const push = (steps: number, level: number) => {
+    for (let i = 0; i < steps; i++) history.push(level); // 125 ms each
+    return history.noiseFloorDb();
+  };
+  expect(push(79, -60)).toBeUndefined();
+  expect(push(1, -60)).toBe(-60);
+  expect(push(9 * 480 - 80, -60)).toBe(-60);
+  expect(push(3.5 * 480, -50)).toBe(-60);
+  expect(push(0.5 * 480, -50)).toBe(-50);
+});
+
 test('a level far below usual is `covered`, a loud steady one `noisy`; a slightly quieter or busier street is neither', () => {
   const history = levelHistory();
   streetLevels(history, 20, -60, -30);

@@ -42,10 +42,15 @@ test('listened seconds never exceed the hour nor fall below 0, even if a pause f
   meter.close();
   pass(3, 30);
   meter.close();
+  pass(0.9, 30.9); // too short for a summary
+  meter.close();
+  pass(1, 31.9);
+  meter.close();
   expect(hours.map(({ elapsedSeconds, listenedSeconds }) => [elapsedSeconds, listenedSeconds])).toEqual([
     [30, 26],
     [3, 3],
     [3, 0],
+    [1, expect.closeTo(1, 6)],
   ]);
 });
 
@@ -62,6 +67,8 @@ test('LAeq is the power mean, LA10 and LA90 are percentiles, and unheard time is
   pass(1800);
   expect(hours[1]).toMatchObject({ elapsedSeconds: 3600, listenedSeconds: 0 });
   expect(hours[1]?.levels).toBeUndefined();
+  pass(3600, -40.04); // nothing of the first hour is left
+  expect(hours[2]?.levels).toMatchObject({ laeq: expect.closeTo(-40.04, 6), la10: expect.closeTo(-40, 6), la90: expect.closeTo(-40, 6) });
 });
 
 test('without a clock a summary covers 60 minutes; setting the clock does not make it longer', () => {
