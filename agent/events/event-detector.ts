@@ -57,8 +57,8 @@ export interface Track {
  *   tail -(merge over)-> cooldown -> idle
  *
  * An open sound that falls below close before it is confirmed goes back to idle. A sound that begins in the cool-down
- * and outlasts it opens when the cool-down ends, with its original onset. The score is a causal mean over
- * `smoothingSeconds`.
+ * and outlasts it opens when the cool-down ends, with its original onset and confidence. The score is a causal mean
+ * over `smoothingSeconds`.
  */
 export function openEventDetector(labels: readonly Label[], rules: Record<Label, DetectionRule>, frameSeconds: number) {
   const tracks = labels.map((label, index) => openTrack(label, index, rules[label], frameSeconds));
@@ -86,15 +86,20 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
   let now = 0;
   let score = 0;
   let stirred = 0; // the highest score since it rose above `close`, while no sound has opened
-  // a sound that is above `open` during the cool-down
-  let waiting: { onsetSeconds: number; passed: number } | undefined;
+  // a sound that is above `open` during the cool-down, and the score with which it passed it
+  let waiting: { readonly sound: Detection; readonly passed: number } | undefined;
 
-  function follow(frame: ScoreFrame): void {
-    if (!current) return;
-    current.offsetSeconds = Math.max(current.offsetSeconds, frame.endSeconds - ((size - 1) * frameSeconds) / 2);
-    if (score <= current.confidence) return;
-    current.confidence = score;
-    current.scores = [...frame.scores];
+  function begin(frame: ScoreFrame): Detection {
+    const onsetSeconds = Math.max(0, now - frameSeconds * (1 + (size - 1) / 2));
+    return { label, onsetSeconds, offsetSeconds: Math.max(onsetSeconds, now), confidence: 0, scores: frame.scores };
+  }
+
+  function follow(sound: Detection | undefined, frame: ScoreFrame): void {
+    if (!sound) return;
+    sound.offsetSeconds = Math.max(sound.offsetSeconds, frame.endSeconds - ((size - 1) * frameSeconds) / 2);
+    if (score <= sound.confidence) return;
+    sound.confidence = score;
+    sound.scores = [...frame.scores];
   }
 
   function push(frame: ScoreFrame, step: DetectorStep): void {
@@ -110,8 +115,10 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
       until += rule.cooldownSeconds;
     }
     if (state === 'cooldown' && now > until + slack) state = 'idle';
-    const risenSeconds = Math.max(0, now - frameSeconds * (1 + (size - 1) / 2));
-    if (state === 'cooldown' && score >= rule.open) waiting ??= { onsetSeconds: risenSeconds, passed: score };
+    if (state === 'cooldown' && score >= rule.open) {
+      waiting ??= { sound: begin(frame), passed: score };
+      follow(waiting.sound, frame);
+    }
     if (waiting && score < rule.open) {
       step.missed.push({ label, reason: 'cooldown', peak: waiting.passed });
       waiting = undefined;
@@ -125,9 +132,8 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
     }
     if (state === 'idle' && score >= rule.open) {
       stirred = 0;
-      const onsetSeconds = waiting?.onsetSeconds ?? risenSeconds;
+      current = waiting?.sound ?? begin(frame);
       waiting = undefined;
-      current = { label, onsetSeconds, offsetSeconds: Math.max(onsetSeconds, now), confidence: 0, scores: frame.scores };
       until = now - frameSeconds + rule.minDurationSeconds;
       state = 'open';
     }
@@ -138,13 +144,13 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
         state = 'idle';
         return;
       }
-      follow(frame);
+      follow(current, frame);
       if (now >= until - slack) {
         state = 'confirmed';
         step.confirmed.push(current as Detection);
       }
     } else if (state === 'confirmed') {
-      if (score >= rule.close) follow(frame);
+      if (score >= rule.close) follow(current, frame);
       else {
         state = 'tail';
         until = now + rule.mergeSeconds;
@@ -152,7 +158,7 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
     } else if (state === 'tail' && score >= rule.open) {
       state = 'confirmed';
       step.missed.push({ label, reason: 'merged', peak: score });
-      follow(frame);
+      follow(current, frame);
     }
   }
 

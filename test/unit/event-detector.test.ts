@@ -78,15 +78,17 @@ test('a sound within the cool-down is not a new event', () => {
   expect(missed).toEqual([['cooldown', 0.9]]);
 });
 
-test('a sound that begins in the cool-down and outlasts it is one event with its own onset', () => {
-  const { confirmed, missed } = detect([
+test('a sound that begins in the cool-down and outlasts it is one event with its own onset, and its highest score since then', () => {
+  const { confirmed, missed, ended } = detect([
     [0.1, 0.9],
     [0.8, 0],
-    [1, 0.9],
+    [0.1, 0.99],
+    [0.9, 0.7],
     [3, 0],
   ]);
   expect(confirmed.map(({ onset }) => onset)).toEqual([0, expect.closeTo(0.9, 5)]);
   expect(confirmed[1]?.at).toBeGreaterThan(1.1);
+  expect(ended[1]).toMatchObject({ confidence: 0.99, scores: [0.99], offsetSeconds: expect.closeTo(1.9) });
   expect(missed).toEqual([]);
 });
 
