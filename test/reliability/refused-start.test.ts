@@ -3,7 +3,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, cpSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { bundledModel } from '../../agent/config/load-config.ts';
@@ -88,6 +88,14 @@ describe.skipIf(reason)(`a start at which the kernel refuses something${reason ?
     ['listen', 'model/model.onnx', 5],
   ] as const)('%s: %s on a block that the disk cannot read (EIO)', (half, name, code) => {
     expect(ends(half, { TOCSIN_REFUSED: at(name) })).toEqual([code, expect.stringContaining('EIO: i/o error'), failing]);
+  });
+
+  test('deliver: a file of the installation that the privacy message tells of', async () => {
+    const courier = startHalf('deliver', at('tocsin.yaml'), environment({ TOCSIN_REFUSED: resolve('agent/outbox/migrations/000001.sql') }));
+    await soon(() => expect(courier.said()).toMatch(/"reason":"EIO: .*the privacy message is not published/));
+    await soon(() => expect(courier.said()).toContain('not connected; events are kept'));
+    courier.child.kill('SIGTERM');
+    expect(await courier.ended).toBe(0);
   });
 
   test.each(['listen', 'deliver'] as const)('%s: no descriptor for the socket to systemd at first, which would end what never gets ready', async (half) => {

@@ -15,7 +15,7 @@ import { waryPublisher } from '../../delivery/wary-publisher.ts';
 import { closedForm } from '../../events/published.ts';
 import { readBoard } from '../../lib/board.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { ModelError } from '../../lib/errors.ts';
+import { messageOf, TocsinError, unreadableHint } from '../../lib/errors.ts';
 import { type Logger, openLogger } from '../../lib/logger.ts';
 import { collectEarly } from '../../lib/memory.ts';
 import { openNotifier } from '../../lib/notify.ts';
@@ -57,7 +57,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
   const noteBoot = openBootNote(outbox, clock, logger);
-  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), ...withModel(privacy, logger)];
+  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), ...ifReadable(privacy, logger)];
   const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, noteBoot, progress: notifier.progress };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
@@ -72,15 +72,15 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
 }
 
 /**
- * Opens a report that needs the model's manifest, or none: an unusable model must not keep events and health from being
- * sent.
+ * Opens a report that reads the model's manifest and the installation, or none: what cannot be read there must not keep
+ * events and health from being sent.
  */
-function withModel(open: () => Report, logger: Logger): Report[] {
+function ifReadable(open: () => Report, logger: Logger): Report[] {
   try {
     return [open()];
   } catch (error) {
-    if (!(error instanceof ModelError)) throw error;
-    logger.error({ reason: error.message, hint: error.tryHint }, 'the privacy message is not published: the model cannot be read');
+    const hint = error instanceof TocsinError ? error.tryHint : unreadableHint;
+    logger.error({ reason: messageOf(error), hint }, 'the privacy message is not published: what it tells of cannot be read');
     return [];
   }
 }
