@@ -7,11 +7,14 @@ import { join, resolve } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { bundledModel } from '../../agent/config/load-config.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
+import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { missing } from '../support/broker.ts';
 import { soon } from '../support/courier.ts';
 import { fakeArecord } from '../support/fake-arecord.ts';
 import { startHalf } from '../support/half.ts';
 import { openNotifySocket } from '../support/notify-socket.ts';
+import { hearingRecord, limits } from '../support/samples.ts';
 
 const groups = '/sys/fs/cgroup/pids';
 const without = (() => {
@@ -30,8 +33,13 @@ test.skipIf(without)(`a listener with too few tasks says so, with 6 as with 13${
     rmdirSync(group);
     rmSync(folder, { recursive: true });
   });
-  writeFileSync(join(folder, 'tocsin.yaml'), stringify({ site: 'test', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db') } }));
+  writeFileSync(
+    join(folder, 'tocsin.yaml'),
+    stringify({ site: 'test', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db') }, mqtt: { url: 'mqtt://127.0.0.1:1' } }),
+  );
+  const outbox = openSqliteOutbox(join(folder, 'outbox.db'), limits);
   for (const tasks of [6, 13]) {
+    outbox.writeHearing(hearingRecord({ bootId: systemClock().bootId, state: 'stopped' }));
     writeFileSync(join(group, 'pids.max'), String(tasks));
     const script = 'echo $$ > "$1/cgroup.procs"; exec "$2" agent/main.ts listen -c "$3/tocsin.yaml"';
     const { status, stderr } = spawnSync('sh', ['-c', script, 'sh', group, process.execPath, folder], { encoding: 'utf8', timeout: 60_000 });
@@ -40,7 +48,9 @@ test.skipIf(without)(`a listener with too few tasks says so, with 6 as with 13${
       `Error: Expected a limit of at least 14 tasks for this service, got ${tasks}`,
       'Try: raise TasksMax in the unit: sudo systemctl edit tocsin-listener',
     ]);
+    expect(outbox.readHearing()?.state, 'a start that fails is no longer a stop').toBe('starting');
   }
+  outbox.close();
 });
 
 const reason = missing('gcc');

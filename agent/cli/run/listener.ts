@@ -19,7 +19,6 @@ const neededTasks = 14; // as measured: with fewer, Node or the model's runtime 
  * network.
  */
 export async function runListener(path: string, signal: AbortSignal): Promise<void> {
-  requireTasks(neededTasks);
   const clock = systemClock();
   const config = loadListenersConfig(path, clock);
   const logger = openLogger('listener', config.log.level);
@@ -28,6 +27,7 @@ export async function runListener(path: string, signal: AbortSignal): Promise<vo
   const outbox = openOutbox(config, logger, { reserve: true, progress: notifier.progress });
   try {
     takeBackStop({ outbox, clock });
+    requireTasks(neededTasks); // before the runtime of the model takes the most of them
     const classifier = await openOnnxClassifier(config.model.path);
     const open = microphoneOpener(config.microphone, clock);
     await hearStreet(config, { open, classifier, outbox, notifier, clock, logger, deafUntold: lock.rest }, signal);
