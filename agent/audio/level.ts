@@ -1,6 +1,7 @@
 /**
  * Sound level in steps of 125 ms (the "fast" time constant of IEC 61672-1) and the background behind it: the level
- * exceeded 90 % of the last minute (L90). Levels are unweighted, in dB relative to a full-scale sine.
+ * exceeded 90 % of the last minute (L90). Levels are unweighted, in dB relative to a full-scale sine. The mean of a
+ * step is left out: many converters have an offset, which is not sound and may be louder than a quiet street.
  */
 interface LevelMeter {
   push(samples: Float32Array): void;
@@ -15,34 +16,33 @@ const remembered = 480; // steps: one minute
 export function openLevelMeter(sampleRate: number, onStep?: (decibels: number) => void): LevelMeter {
   const length = Math.round(sampleRate * stepSeconds);
   const levels: number[] = [];
-  let sum = 0;
-  let count = 0;
+  let [sum, squared, count] = [0, 0, 0];
+  // of the step so far, over the length of a whole one: else a click in its first millisecond would be louder
+  const level = () => 10 * Math.log10((2 * (squared - sum ** 2 / Math.max(1, count))) / length + 1e-10);
   return {
     push(samples) {
       for (let at = 0; at < samples.length; ) {
         const end = Math.min(samples.length, at + length - count);
-        let squares = sum; // a local variable makes it ten times as fast
+        let [total, squares] = [sum, squared]; // local variables make it ten times as fast
         for (let i = at; i < end; i++) {
           const sample = samples[i] as number;
+          total += sample;
           squares += sample * sample;
         }
-        sum = squares;
+        [sum, squared] = [total, squares];
         count += end - at;
         at = end;
         if (count < length) continue;
-        const level = 10 * Math.log10((2 * sum) / count + 1e-10);
-        levels.push(level);
-        onStep?.(level);
+        const decibels = level();
+        levels.push(decibels);
+        onStep?.(decibels);
         if (levels.length > remembered) levels.shift();
-        sum = 0;
-        count = 0;
+        [sum, squared, count] = [0, 0, 0];
       }
     },
     aboveBackgroundDb(seconds) {
       const recent = Math.max(1, Math.ceil(seconds / stepSeconds));
-      // over a whole step, as for the others: else a click in the first millisecond would be louder
-      const unfinished = 10 * Math.log10((2 * sum) / length + 1e-10);
-      const loudest = Math.max(unfinished, ...levels.slice(-recent));
+      const loudest = Math.max(level(), ...levels.slice(-recent));
       const before = levels.slice(0, -recent);
       const sorted = (before.length > 0 ? before : levels).toSorted((a, b) => a - b);
       const background = sorted[Math.floor(sorted.length / 10)] ?? loudest;

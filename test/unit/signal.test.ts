@@ -42,6 +42,18 @@ test('a tone 20 dB above a quiet minute is reported as 20 dB above background', 
   expect(meter.aboveBackgroundDb(1)).toBeCloseTo(20, 0);
 });
 
+test('an offset of the converter is no sound: the levels are those without it', () => {
+  for (const offset of [0, 0.05, -0.05]) {
+    const told: number[] = [];
+    const meter = openLevelMeter(16000, (decibels) => void told.push(decibels));
+    const hear = (amplitude: number, seconds: number) => meter.push(sine(500, 16000, seconds, amplitude).map((sample) => sample + offset));
+    hear(0.001, 60);
+    hear(0.1, 0.2);
+    expect(told.at(-2)).toBeCloseTo(-60, 1);
+    expect(meter.aboveBackgroundDb(0.2)).toBeCloseTo(40, 1);
+  }
+});
+
 test('the level is reported every 125 ms, and the background covers the last minute', () => {
   const told: number[] = [];
   const meter = openLevelMeter(16000, (decibels) => void told.push(decibels));
