@@ -6,6 +6,7 @@ import type { AudioSource } from '../../agent/audio/frame.ts';
 import { loadModel, recognitionOf } from '../../agent/classify/model-manifest.ts';
 import { hearStreet } from '../../agent/cli/run/hearing.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
+import { ModelError } from '../../agent/lib/errors.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
@@ -28,7 +29,9 @@ const journalOf = (lines: string[]): Logger => {
  * What a listener leaves in its outbox. The microphone gives the next stretch each time it is opened, on a clock
  * driven by the sound. There is no model.
  */
-async function listened(...stretches: { sound: keyof typeof sounds; seconds: number; writeSeconds?: number; intervalSeconds?: number; timeKnown?: boolean }[]) {
+async function listened(
+  ...stretches: { sound: keyof typeof sounds; seconds: number; writeSeconds?: number; intervalSeconds?: number; timeKnown?: boolean; failsAt?: number }[]
+) {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-hearing-'));
   const path = join(folder, 'outbox.db');
   const microphone = { silenceTimeoutSeconds: 60, sampleRateHz: sampleRate };
@@ -38,7 +41,7 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   const stop = new AbortController();
   const journal: string[] = [];
   const writes: [kind: string, seconds: number][] = [];
-  const { timeKnown = true } = stretches[0] ?? {};
+  const { timeKnown = true, failsAt = Number.POSITIVE_INFINITY } = stretches[0] ?? {};
   let nowMs = 0;
   let frames = 0;
   let writeMs = 0; // the time that each write of the listener takes
@@ -70,7 +73,10 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
     sampleRate,
     frameSeconds: 0.1,
     tailSeconds: 1,
-    push: async () => [frame()],
+    push: async () => {
+      if (nowMs >= failsAt * 1000) throw new ModelError('Expected finite numbers, got others', 'export it anew');
+      return [frame()];
+    },
     reset: nothing,
     close: async () => undefined,
     manifest,
@@ -82,7 +88,9 @@ async function listened(...stretches: { sound: keyof typeof sounds; seconds: num
   };
   const notifier = { ready: nothing, progress, stopping: nothing, status: nothing };
   const clock = fixedClock({ monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20, 10, 30) + nowMs, synchronised: () => timeKnown });
-  await hearStreet(config, { open, classifier, outbox, notifier, clock, logger: journalOf(journal) }, stop.signal);
+  const hearing = hearStreet(config, { open, classifier, outbox, notifier, clock, logger: journalOf(journal) }, stop.signal);
+  if (failsAt < Number.POSITIVE_INFINITY) await expect(hearing).rejects.toThrow(ModelError);
+  else await hearing;
   const view = viewOutbox(path);
   const left = {
     usual: outbox.readUsualLevels(),
@@ -119,6 +127,13 @@ test('once an hour its summary, health and the listening time for thresholds are
   expect(of('writeHearing')).toEqual(expect.arrayContaining(summaries));
   expect(of('writeHearing').length, 'no more health for it').toBeLessThanOrEqual(12);
   expect(of('addThresholdCounts').slice(0, -1)).toEqual(summaries);
+});
+
+test('what a listener heard since its last report counts also where its model ends it', async () => {
+  const { hearing, hours } = await listened({ sound: 'sound', seconds: 960, intervalSeconds: 1200, failsAt: 900 });
+  expect(hearing?.state).toBe('listening');
+  expect(hearing?.listenedSeconds).toBeCloseTo(900, -1);
+  expect(hours[0]?.listenedSeconds).toBeCloseTo(900, -1);
 });
 
 test('clipped sound counts as listening time, but not as a usual level', async () => {

@@ -60,7 +60,9 @@ export async function hearStreet(
   const use = (source: AudioSource, stop: AbortSignal) =>
     listen(config, { source, classifier, outbox, clock, logger, level: whileHeard.level, hour: whileHeard.hour, tap, counter: whileHeard.counter }, stop);
   const record = openHearingReport({ outbox, clock, logger, levels, learnt, deafUntold }, classifier.manifest, config.health.intervalSeconds * 1000);
+  let last: Readonly<Hearing> | undefined;
   const report = (hearing: Readonly<Hearing>) => {
+    last = hearing;
     whileHeard.hearing(hearing.state, hearing.fault); // first: a suspicion ends with it
     notifier.ready();
     let hourEnded = false;
@@ -81,6 +83,7 @@ export async function hearStreet(
   } finally {
     notifier.stopping();
     meter.close();
+    if (last && last.state !== 'stopped') record(last, true); // ended by an error: what was heard until then still counts
     storeThresholds();
     hourMeter.close();
     await classifier.close();
