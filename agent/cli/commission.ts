@@ -141,13 +141,14 @@ function describe(config: Config, configSha256: string, clock: Clock): Subject {
   const rules = rulesOf(manifest, config.model);
   // doctor does it, but may have been kept from an earlier run, and tells of an outbox that cannot be read
   ifPossible(() => recallBoot(inspectOutbox(config.outbox.path), clock));
+  const { wallMs, synchronised } = clock.now();
   return {
     site: config.site,
     sensor: config.sensor,
     version,
     bootId: clock.bootId,
-    time: new Date(clock.wallMs()).toISOString(),
-    clockSynchronised: clock.synchronised(),
+    time: new Date(wallMs).toISOString(),
+    clockSynchronised: synchronised,
     model: { name: manifest.name, version: manifest.version, sha256: manifest.sha256 },
     thresholds: thresholdsOf(rules),
     configSha256,

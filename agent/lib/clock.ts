@@ -120,6 +120,12 @@ export function openClock(source: ClockSource): Clock {
   };
 }
 
+/** The time by the wall clock; undefined while there is no evidence that it is right. */
+export function trustedWallMs(clock: Pick<Clock, 'now'>): number | undefined {
+  const { wallMs, synchronised } = clock.now();
+  return synchronised ? wallMs : undefined;
+}
+
 function differs(one: number, other: number): boolean {
   return Math.abs(one - other) > stepMs;
 }

@@ -1,5 +1,5 @@
 import type { ThresholdCounter, ThresholdRecord } from '../events/threshold-counts.ts';
-import type { Clock } from '../lib/clock.ts';
+import { type Clock, trustedWallMs } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Outbox } from './outbox.ts';
@@ -21,8 +21,8 @@ export function openThresholdReport(
     const sums = counter.sums();
     if (sums.seconds < worthSeconds) return;
     try {
-      const utcDay = clock.synchronised() ? { utcDay: Math.floor(clock.wallMs() / dayMs) } : {};
-      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, ...of, ...utcDay });
+      const wallMs = trustedWallMs(clock);
+      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, ...of, ...(wallMs === undefined ? {} : { utcDay: Math.floor(wallMs / dayMs) }) });
       counter.clear();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the counts for thresholds could not be stored; trying again in an hour');

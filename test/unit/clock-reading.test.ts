@@ -5,9 +5,11 @@ import { openExpiry } from '../../agent/delivery/expiry.ts';
 import { stampOf } from '../../agent/delivery/stamp.ts';
 import { openHourMeter } from '../../agent/events/hour-meter.ts';
 import type { HourSummary } from '../../agent/events/summary.ts';
+import type { ThresholdCounter, ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { openClock } from '../../agent/lib/clock.ts';
 import { openBootNote } from '../../agent/outbox/boot-note.ts';
 import type { Now, Outbox } from '../../agent/outbox/outbox.ts';
+import { openThresholdReport } from '../../agent/outbox/threshold-report.ts';
 import { recordOf } from '../../agent/pipeline.ts';
 import { healthCourier, openOutbox } from '../support/health-courier.ts';
 import { bootId, silentLogger } from '../support/samples.ts';
@@ -128,6 +130,19 @@ test.each(cases)('a clock %s while an hour is summed up: it ends no hour early, 
     const [{ beganWallMs, beganMonotonicMs, clockSynchronised }] = hours as [HourSummary];
     expect(clockSynchronised ? beganWallMs : beganMs + beganMonotonicMs, `reading ${at}`).toBe(beganMs + beganMonotonicMs);
     expect(truth()).toBeGreaterThan(beganMs + 2 * hour);
+  }
+});
+
+test.each(cases)('a clock %s while a day of listening is stored: its date is right, or it has none', (_, boardAt) => {
+  const of = { model: { name: 'street', version: '1.0.0' }, operatingPoint: 'balanced', recognition: 7 } as const;
+  for (let at = 0; at < mostReadings; at++) {
+    const { clock, arm, truth } = boardAt(at);
+    const days: (number | undefined)[] = [];
+    const outbox = { addThresholdCounts: ({ utcDay }: ThresholdRecord) => void days.push(utcDay) } as unknown as Outbox;
+    const counter = { sums: () => ({ seconds: 3600, counts: [] }), clear: () => undefined } as unknown as ThresholdCounter;
+    arm();
+    openThresholdReport({ outbox, clock, logger: silentLogger }, of, counter)();
+    expect([[undefined], [Math.floor(truth() / day)]], `reading ${at}`).toContainEqual(days);
   }
 });
 

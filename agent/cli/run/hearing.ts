@@ -10,7 +10,7 @@ import { openHeardLevels } from '../../events/heard-levels.ts';
 import { openHourMeter } from '../../events/hour-meter.ts';
 import { openLevelHistory } from '../../events/level-history.ts';
 import { openThresholdCounts } from '../../events/threshold-counts.ts';
-import type { Clock } from '../../lib/clock.ts';
+import { type Clock, trustedWallMs } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Notifier } from '../../lib/notify.ts';
 import { openMeterSocket } from '../../meter/socket.ts';
@@ -38,7 +38,10 @@ export async function hearStreet(
   { open, classifier, outbox, notifier, clock, logger, deafUntold }: HearingParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const hourOfDay = () => (clock.synchronised() ? new Date(clock.wallMs()).getUTCHours() : undefined);
+  const hourOfDay = () => {
+    const wallMs = trustedWallMs(clock);
+    return wallMs === undefined ? undefined : new Date(wallMs).getUTCHours();
+  };
   const learnt = new Map<number, UsualLevel>();
   const levels = openLevelHistory(hourOfDay, (level) => learnt.set(level.hour, level));
   const { adapter, silenceTimeoutSeconds: silenceSeconds, splAtFullScaleDb } = config.microphone;
