@@ -1,4 +1,4 @@
-// Label tracks, as Audacity exports them: beside NAME.wav a NAME.txt, each line of which is an onset, an offset and a label.
+// Label tracks of Audacity: beside NAME.wav a NAME.txt, each line of which is an onset, an offset and a label.
 import { readdirSync } from 'node:fs';
 import { join, parse } from 'node:path';
 import { type Label, labels } from '../classify/model-manifest.ts';
