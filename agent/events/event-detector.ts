@@ -33,6 +33,8 @@ interface DetectorStep {
   readonly missed: Miss[];
 }
 
+const longSeconds = 60;
+
 export type TrackState = 'idle' | 'open' | 'confirmed' | 'tail' | 'cooldown';
 
 /** How a label stands after the last frame. */
@@ -55,6 +57,9 @@ export interface Track {
  *   idle -(score >= open)-> open -(held >= close for minDuration)-> confirmed -(score < close)-> tail
  *   tail -(score >= open within merge)-> confirmed
  *   tail -(merge over)-> cooldown -> idle
+ *
+ * After a minute an event ends where its score falls below open, and no repeat joins it: a din between the thresholds,
+ * or one bang after another, must not keep what comes for hours from being told.
  *
  * An open sound that falls below close before it is confirmed goes back to idle. A sound that begins in the cool-down
  * and outlasts it opens when the cool-down ends, with its original onset and confidence. The score is a causal mean
@@ -150,10 +155,11 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
         step.confirmed.push(current as Detection);
       }
     } else if (state === 'confirmed') {
-      if (score >= rule.close) follow(current, frame);
+      const isLong = now - (current?.onsetSeconds ?? now) > longSeconds;
+      if (score >= (isLong ? rule.open : rule.close)) follow(current, frame);
       else {
         state = 'tail';
-        until = now + rule.mergeSeconds;
+        until = now + (isLong ? 0 : rule.mergeSeconds);
       }
     } else if (state === 'tail' && score >= rule.open) {
       state = 'confirmed';

@@ -123,6 +123,16 @@ test('between the two thresholds an open event continues and no event opens', ()
   expect((ended[0] as Detection).offsetSeconds).toBeCloseTo(2.1);
 });
 
+test('after a minute an event ends below `open`, so that a din between the thresholds or a series of sounds hides none for hours', () => {
+  const times = (count: number, ...stretches: [number, number][]) => Array.from({ length: count }, () => stretches).flat();
+  expect(detect(times(12, [0.5, 0.9], [599.5, 0.45])).confirmed).toHaveLength(12); // two hours
+  const { confirmed, ended } = detect(times(3000, [0.1, 0.9], [0.3, 0])); // 20 minutes
+  expect(confirmed).toHaveLength(20);
+  for (const { onsetSeconds, offsetSeconds } of ended) expect(offsetSeconds - onsetSeconds).toBeLessThan(60.5);
+  expect(detect(times(1, [7200, 0.9])).confirmed).toHaveLength(1); // what goes on without a break is told once
+  expect(detect(times(2, [0.1, 0.9], [58, 0.45])).confirmed).toHaveLength(1);
+});
+
 test('a score equal to a threshold counts as above it', () => {
   const { confirmed, ended } = detect([
     [0.1, 0],
