@@ -3,7 +3,7 @@ import { AudioError, hasCode, isDenied, messageOf } from '../lib/errors.ts';
 import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
-import { type FileHeader, readFileHeader } from './file-header.ts';
+import { type FileHeader, readFileHeader, UncountedSoundError } from './file-header.ts';
 import { type AudioFrame, type AudioSource, longestTailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
@@ -39,7 +39,9 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
         ? 'check the path: ls shows what is there'
         : isDenied(cause)
           ? 'run it again with sudo'
-          : 'play the file elsewhere to check it, or convert it to wav',
+          : cause instanceof UncountedSoundError
+            ? 'files that were joined: name each by itself; from a recorder that lost its power: sox --ignore-length FILE NEW-FILE.wav'
+            : 'play the file elsewhere to check it, or convert it to wav',
       { cause },
     );
   }

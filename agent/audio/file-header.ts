@@ -19,6 +19,11 @@ const whole = new Set([1, 3, 6, 7, 0xfffe]);
 // programs count the channels wrong.
 const adaptive = new Set([2, 17]);
 
+const mostSecondsBehind = 0.5; // padding of some programs, and chunks that they wrote carelessly
+
+/** A decoder would hear the sound that the header counts and, without an error, nothing of what follows. */
+export class UncountedSoundError extends Error {}
+
 /** Reads the header of wav, flac, ogg or mp3. Throws if there is none or the end of the announced sound is missing. */
 export function readFileHeader(bytes: Buffer): FileHeader {
   if (bytes.length === 0) throw new Error('an empty file, of 0 bytes');
@@ -52,11 +57,29 @@ function readWav(bytes: Buffer): FileHeader {
       if (!format?.blockAlign) throw new Error('a wav file without a format');
       const there = bytes.length - at;
       if (size > there && size < streamed) throw new Error(`a file that is cut short: ${there} of ${size} bytes of sound`);
+      const behind = size < there ? bytesBehind(bytes, at + size + (size % 2)) : 0;
+      const seconds = (behind / format.blockAlign) * (format.perBlock / format.sampleRate);
+      if (seconds > mostSecondsBehind && format.sampleRate > 0)
+        throw new UncountedSoundError(`a wav file that goes on for ${seconds.toFixed(1)} s after the sound that its header counts`);
       const samples = Math.floor(Math.min(size, there) / format.blockAlign) * format.perBlock;
       return { sampleRate: format.sampleRate, channels: format.channels, ...(format.perBlock > 0 ? { samples } : {}) };
     }
     at += size + (size % 2);
   }
+}
+
+/**
+ * How many bytes from `from` on are neither chunks nor zeros: a file that was joined to the first, or sound that a
+ * recorder without power could not count any more.
+ */
+function bytesBehind(bytes: Buffer, from: number): number {
+  let at = from;
+  while (at + 8 <= bytes.length) {
+    const [name, size] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)];
+    if (!/^(?!data|RIFF)[ -~]{4}$/.test(name) || at + 8 + size > bytes.length) break;
+    at += 8 + size + (size % 2);
+  }
+  return bytes.subarray(at).some((byte) => byte !== 0) ? bytes.length - at : 0;
 }
 
 function readFlac(bytes: Buffer, start: number, count = flacSamples): FileHeader {

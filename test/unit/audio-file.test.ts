@@ -157,6 +157,8 @@ test.each([
   ['wav, without samples', Buffer.from(pcm16(new Float64Array(0), 16_000)), /without sound/],
   ['wav, 0 Hz', changed(wav, (copy) => copy.writeUInt32LE(0, 24)), /a sampling rate of 0 Hz/],
   ['wav, 4 GHz', changed(wav, (copy) => copy.writeUInt32LE(4e9, 24)), /a sampling rate of 4000000000 Hz/],
+  ['two wav files joined', Buffer.concat([wav, wav]), /a wav file that goes on for 2.0 s after the sound that its header counts/],
+  ['wav, half of its sound counted in its header', changed(wav, (copy) => copy.writeUInt32LE(32_000, 40)), /goes on for 1.0 s after/],
   ['flac, half of it', flac.subarray(0, flac.length / 2), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
   ['flac, last ten bytes missing', flac.subarray(0, -10), /damaged or cut short: [\d.]+ s of sound, not 26.000 s/],
   [
@@ -181,6 +183,12 @@ test.each([
 test('a wav file written into a pipe, which states no length, is heard to its end', async () => {
   const piped = changed(wav, (copy) => copy.fill(0xff, 4, 8).fill(0xff, 40, 44));
   expectTone(await hear(piped), 1000, 16_000, 1e-3);
+});
+
+test('chunks and padding behind the sound of a wav file are no sound that is missed', async () => {
+  const notes = Buffer.concat([Buffer.from('id3 \x10\x27\0\0', 'latin1'), Buffer.alloc(10_000, 7), Buffer.from('LIST\x04\0\0\0INFO', 'latin1')]);
+  for (const end of [notes, Buffer.alloc(50_000), Buffer.concat([notes, Buffer.alloc(500, 7)])])
+    expectTone(await hear(Buffer.concat([wav, end])), 1000, 16_000, 1e-3);
 });
 
 test('the file format is recognised by content, not by extension', async () => {

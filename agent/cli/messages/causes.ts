@@ -39,6 +39,7 @@ export const frenchCauses: Record<string, string> = {
   'a file that is cut short: {1} of {2} bytes of sound': 'un fichier tronqué : {1} octets de son sur {2}',
   'a file that is cut short: its last page is missing': 'un fichier tronqué : sa dernière page manque',
   'ogg with neither Vorbis nor FLAC in it': 'un ogg sans Vorbis ni FLAC',
+  'a wav file that goes on for {1} s after the sound that its header counts': 'un fichier wav qui continue pendant {1} s après le son que compte son en-tête',
   'a file without sound in it': 'un fichier sans son',
   'a file that is damaged or cut short: {1} s of sound, not {2} s': 'un fichier endommagé ou tronqué : {1} s de son, et non {2} s',
   'a sample of {1} where full scale is 1, {2} s in': 'un échantillon de {1} où la pleine échelle est 1, à {2} s',

@@ -169,6 +169,8 @@ export const frenchErrors: Record<string, string> = {
   'Expected at most {1} MB at {2}, got {3} MB': 'Attendu au plus {1} Mo à {2}, obtenu {3} Mo',
   'cut it into shorter files': 'découpez-le en fichiers plus courts',
   'check the path: ls shows what is there': 'vérifiez le chemin : ls montre ce qui s’y trouve',
+  'files that were joined: name each by itself; from a recorder that lost its power: sox --ignore-length FILE NEW-FILE.wav':
+    'des fichiers réunis : nommez chacun séparément ; d’un enregistreur privé de courant : sox --ignore-length FILE NEW-FILE.wav',
   'play the file elsewhere to check it, or convert it to wav': 'écoutez le fichier ailleurs pour le vérifier, ou convertissez-le en wav',
   'Expected sound from {1}, got {2} s of exact zeros, or zeros most of the time':
     'Attendu du son de {1}, obtenu {2} s de zéros exacts, ou des zéros le plus souvent',
