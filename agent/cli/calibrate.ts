@@ -28,6 +28,7 @@ interface Options {
 }
 
 const stretchSeconds = 0.25;
+const setting = ['microphone', 'splAtFullScaleDb'];
 
 /** calibrate: from the tone of an acoustic calibrator to dB SPL; with --measure, the levels that come of it. */
 export function addCalibrate(program: Command, signal: AbortSignal, t: Translate): void {
@@ -56,7 +57,7 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
       exitCodes.usage,
     );
   const config = loadConfig(options.config);
-  if (!options.dryRun) checkWritable(options.config);
+  if (!options.dryRun) checkWritable(options.config, setting, 100);
   const say = speaker(options);
   say.title(t('calibrate.title', { level: options.level }));
   say.line(t('calibrate.put', { seconds: wait }));
@@ -78,7 +79,7 @@ async function calibrate(options: Options, signal: AbortSignal, t: Translate): P
   }
   if (!options.dryRun) {
     const day = new Date().toISOString().slice(0, 10);
-    writeSetting(options.config, ['microphone', 'splAtFullScaleDb'], splAtFullScaleDb, `tocsin calibrate, ${options.level} dB at 1 kHz, ${day}`);
+    writeSetting(options.config, setting, splAtFullScaleDb, `tocsin calibrate, ${options.level} dB at 1 kHz, ${day}`);
   }
   say.step(t('calibrate.stored'), options.dryRun ? t('calibrate.stored.not') : t('calibrate.stored.in', { path: options.config }));
   if (!options.json) return;

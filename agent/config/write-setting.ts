@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { isMap, isScalar, parseDocument, Scalar } from 'yaml';
-import { exitCodes, hasCode, isFull, messageOf, TocsinError } from '../lib/errors.ts';
+import { type Document, isMap, isScalar, parseDocument, Scalar } from 'yaml';
+import { ConfigError, exitCodes, hasCode, isFull, messageOf, TocsinError } from '../lib/errors.ts';
 import { moveFile, removeFile, writeBeside } from '../lib/place-file.ts';
 import { checkConfig } from './load-config.ts';
 
@@ -16,32 +16,46 @@ interface Setting {
  * mode. If the path is a symbolic link, the file that it points to changes.
  */
 export function writeSettings(path: string, settings: readonly Setting[]): void {
-  const document = parseDocument(readFileSync(path, 'utf8'));
-  for (const { keys, value, comment } of settings) {
-    const scalar = new Scalar(value);
-    scalar.comment = ` ${comment}`;
-    for (let depth = 1; depth < keys.length; depth++) {
-      const group = keys.slice(0, depth);
-      const there = document.getIn(group, true);
-      // made here: in a file of YAML 1.1 the library would make an ordered list of it, which is read as an empty group
-      if (there === undefined) document.setIn(group, document.createNode({}));
-      else if (isScalar(there) && there.value === null) document.setIn(group, Object.assign(document.createNode({}), { commentBefore: there.comment })); // of its keys, all comments
-    }
-    document.setIn(keys, scalar);
-    const parent = document.getIn(keys.slice(0, -1));
-    if (isMap(parent)) parent.flow = false; // within braces, a comment after a value would hide the next value
-  }
-  const text = document.toString({ lineWidth: 0 });
-  checkConfig(parseDocument(text).toJS(), path);
-  writeThen(path, text, moveFile);
+  writeThen(path, withSettings(path, settings), moveFile);
 }
 
 /**
- * Does everything but the last step. Throws what `writeSettings` would throw, before a person does the work whose
- * outcome it is to store.
+ * Does everything but the last step, with any value that may be stored. Throws what `writeSettings` would throw, before
+ * a person does the work whose outcome it is to store.
  */
-export function checkWritable(path: string): void {
-  writeThen(path, readFileSync(path, 'utf8'), removeFile);
+export function checkWritable(path: string, keys: readonly string[], value: number | string): void {
+  writeThen(path, withSettings(path, [{ keys, value, comment: 'not stored' }]), removeFile);
+}
+
+function withSettings(path: string, settings: readonly Setting[]): string {
+  const document = parseDocument(readFileSync(path, 'utf8'));
+  let text: string;
+  let value: unknown;
+  try {
+    for (const setting of settings) setIn(document, setting);
+    text = document.toString({ lineWidth: 0 });
+    value = parseDocument(text).toJS();
+  } catch (cause) {
+    // in the place of a group, or of the value that it is a name for
+    throw new ConfigError(`Expected to write ${path}, got: an alias (*name)`, 'write the value itself in place of each *name', { cause });
+  }
+  checkConfig(value, path);
+  return text;
+}
+
+function setIn(document: Document, { keys, value, comment }: Setting): void {
+  const scalar = new Scalar(value);
+  scalar.comment = ` ${comment}`;
+  for (let depth = 1; depth < keys.length; depth++) {
+    const group = keys.slice(0, depth);
+    const there = document.getIn(group, true);
+    // made here: in a file of YAML 1.1 the library would make an ordered list of it, which is read as an empty group
+    if (there === undefined) document.setIn(group, document.createNode({}));
+    else if (isScalar(there) && there.value === null) document.setIn(group, Object.assign(document.createNode({}), { commentBefore: there.comment })); // of its keys, all comments
+  }
+  document.setIn(keys, scalar);
+  const parent = document.getIn(keys.slice(0, -1));
+  if (isMap(parent)) parent.flow = false; // within braces, a comment after a value would hide the next value
 }
 
 function writeThen(path: string, text: string, then: (beside: string, place: string) => void): void {

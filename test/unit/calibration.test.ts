@@ -133,7 +133,7 @@ describe('writeSetting', () => {
     const path = writeConfig('linked', silence);
     const link = join(mkdtempSync(join(folder, 'etc-')), 'tocsin.yaml');
     symlinkSync('../linked.yaml', link);
-    checkWritable(link);
+    checkWritable(link, keys, 100);
     writeSetting(link, keys, 110, 'x');
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect(readlinkSync(link)).toBe('../linked.yaml');
@@ -173,6 +173,25 @@ describe('writeSetting', () => {
     expect(readFileSync(path, 'utf8')).toContain('\nmicrophone:\n  splAtFullScaleDb: 110 # x\nmodel:\n  open:\n    bang: 0.5 # y\n');
   });
 
+  test.each([
+    ['its group', 'log: &none {}\nmicrophone: *none\n'],
+    ['a value that another repeats', 'microphone: { splAtFullScaleDb: &value 110 }\nhealth: { intervalSeconds: *value }\n'],
+  ])('refuses a file with an alias in the place of %s before the tone is heard, and leaves it as it is', (_what, groups) => {
+    const path = writeConfig('alias', silence);
+    const { site, sensor, mqtt } = loadConfig(path);
+    const text = `site: ${site}\nsensor: ${sensor}\nmqtt: { url: ${mqtt.url} }\n${groups}`;
+    writeFileSync(path, text);
+    loadConfig(path);
+    const refused = {
+      name: 'ConfigError',
+      message: `Expected to write ${path}, got: an alias (*name)`,
+      tryHint: 'write the value itself in place of each *name',
+    };
+    expect(() => checkWritable(path, keys, 100)).toThrow(expect.objectContaining(refused));
+    expect(() => writeSetting(path, keys, 110, 'x')).toThrow(expect.objectContaining(refused));
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
   test('uses a unique temporary file: no other file, nor the target of a link there, is overwritten', () => {
     const path = writeConfig('beside', silence);
     const [draft, victim] = [`${path}.new`, join(folder, 'victim')];
@@ -196,7 +215,7 @@ describe('writeSetting', () => {
     expect(() => writeSetting(path, keys, 110, 'x')).toThrow(refused('make room there (df -h)'));
     expect(run('-c', path)).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('Try: make room there (df -h)') });
     mount('-o', 'remount,ro', disk);
-    expect(() => checkWritable(path)).toThrow(refused('the file system is read-only'));
+    expect(() => checkWritable(path, keys, 100)).toThrow(refused('the file system is read-only'));
     expect(readdirSync(disk)).toEqual(['full', 'tocsin.yaml']);
   });
 

@@ -179,6 +179,7 @@ export const frenchErrors: Record<string, string> = {
   'Expected {1} to keep capturing, got: {2}{3}': 'La capture par {1} a échoué : {2}{3}',
   'tocsin devices lists what can be opened; put one in microphone.device':
     'tocsin devices montre ce qui peut être ouvert ; mettez-en un dans microphone.device',
+  'Expected to write {1}, got: an alias (*name)': 'Impossible d’écrire {1} : il contient un alias (*nom)',
   'Expected to write {1}, got: {2}': 'Impossible d’écrire {1} : {2}',
   'Expected the microphone {1}, got {2}': 'Attendu le microphone {1}, obtenu {2}',
   'Expected the microphone {1} ({2}), got {3}': 'Attendu le microphone {1} ({2}), obtenu {3}',
