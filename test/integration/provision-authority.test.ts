@@ -124,6 +124,16 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
     expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
   });
 
+  test.each(['\t', 'CA: '])('an authority behind %j on its line, as it was pasted, is trusted', async (before) => {
+    const sensor = openSensor(operator);
+    const cert = operator.sign((await sensor.provision()).stdout);
+    const pasted = sensor.at('../pasted.pem');
+    writeFileSync(pasted, before + operator.text(operator.ca));
+    expect(await sensor.install(cert, pasted)).toMatchObject({ status: 0 });
+    expect(await trustOf(pasted)).not.toBe('trusted');
+    expect(await trustOf(sensor.at('ca.pem'))).toBe('trusted');
+  });
+
   test('the certificate chain may precede the certificate, as openssl prints it from a PKCS#7 file', async () => {
     const sensor = openSensor(operator);
     const cert = district.sign((await sensor.provision()).stdout);

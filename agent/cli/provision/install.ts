@@ -37,11 +37,8 @@ export function installCertificate(
 ): InstalledCertificate {
   const certificates = parse(readText(files.certificate), files.certificate);
   const authorityPath = files.authority ?? paths.authority;
-  // joined without a newline between them OpenSSL reads none, and the sensor would trust no broker
-  const authorityText = readText(authorityPath, files.authority !== undefined).replaceAll(
-    '-----END CERTIFICATE----------BEGIN',
-    '-----END CERTIFICATE-----\n-----BEGIN',
-  );
+  // behind other text on its line, a blank or the end of another, OpenSSL reads none: the sensor would trust no broker
+  const authorityText = readText(authorityPath, files.authority !== undefined).replaceAll(/(?<=[^\n])-----BEGIN CERTIFICATE-----/g, '\n$&');
   const authorities = parse(authorityText, authorityPath);
   const { leaf, waits } = findOwn(certificates, paths, nowMs);
   const between = certificates.filter((one) => !one.publicKey.equals(leaf.publicKey));
