@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { type Document, isMap, isScalar, parseDocument, Scalar } from 'yaml';
 import { ConfigError, exitCodes, hasCode, isFull, messageOf, TocsinError } from '../lib/errors.ts';
@@ -28,7 +29,7 @@ export function checkWritable(path: string, keys: readonly string[], value: numb
 }
 
 function withSettings(path: string, settings: readonly Setting[]): string {
-  const document = parseDocument(readFileSync(path, 'utf8'));
+  const document = parseDocument(readLines(path));
   let text: string;
   let value: unknown;
   try {
@@ -41,6 +42,18 @@ function withSettings(path: string, settings: readonly Setting[]): string {
   }
   checkConfig(value, path);
   return text;
+}
+
+/**
+ * A line that is no UTF-8 has a comment in the form of an editor of Windows, which is kept as UTF-8: a value in that
+ * form does not load.
+ */
+function readLines(path: string): string {
+  const lines = readFileSync(path, 'latin1').split('\n');
+  return lines
+    .map((line) => Buffer.from(line, 'latin1'))
+    .map((line) => (isUtf8(line) ? line.toString('utf8') : new TextDecoder('windows-1252').decode(line)))
+    .join('\n');
 }
 
 function setIn(document: Document, { keys, value, comment }: Setting): void {

@@ -173,6 +173,14 @@ describe('writeSetting', () => {
     expect(readFileSync(path, 'utf8')).toContain('\nmicrophone:\n  splAtFullScaleDb: 110 # x\nmodel:\n  open:\n    bang: 0.5 # y\n');
   });
 
+  test('keeps a comment that is not in UTF-8, as an editor of Windows writes it', () => {
+    const path = writeConfig('windows', silence);
+    writeFileSync(path, Buffer.concat([Buffer.from('# près de l’école\n'), Buffer.from('# c\xf4t\xe9 rue \x80\n', 'latin1'), readFileSync(path)]));
+    writeSetting(path, keys, 110, 'x');
+    expect(readFileSync(path, 'utf8')).toMatch(/^# près de l’école\n# côté rue €\n/);
+    expect(loadConfig(path).microphone.splAtFullScaleDb).toBe(110);
+  });
+
   test.each([
     ['its group', 'log: &none {}\nmicrophone: *none\n'],
     ['a value that another repeats', 'microphone: { splAtFullScaleDb: &value 110 }\nhealth: { intervalSeconds: *value }\n'],
