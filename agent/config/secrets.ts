@@ -57,8 +57,17 @@ export function redact(config: Config): Config {
   return { ...config, mqtt: { ...mqtt, url: shownUrl(mqtt.url), ...(mqtt.username ? { username: redacted } : {}) } };
 }
 
+const mostPasswordBytes = 65_535; // MQTT 5, 3.1.3.6: the client does not say why it cannot send more
+
+/** Of a wrong file nothing is sent: the broker would learn the private key. */
 function readPassword(path: string): string {
   const bytes = readSecret('mqtt.passwordFile', path);
+  const holdsPem = bytes.includes('-----BEGIN');
+  if (holdsPem || bytes.length > mostPasswordBytes)
+    throw new ConfigError(
+      `mqtt.passwordFile: expected a password, got ${holdsPem ? 'a key or certificates (PEM)' : `${bytes.length} bytes`}`,
+      'name the file that holds the password and nothing else',
+    );
   const password = bytes.toString('utf8').trim();
   const other = isUtf16(bytes) ? 'UTF-16' : password.includes('\ufffd') ? 'other bytes' : undefined;
   if (other) throw new ConfigError(`mqtt.passwordFile: expected text in UTF-8, got ${other}`, 'write the password into it anew, as UTF-8');

@@ -92,3 +92,13 @@ test('each configured credential is read, and the password is trimmed of white s
   expect(read({ username: 'lamp', ...named })).toEqual(all);
   expect(read({})).toEqual({});
 });
+
+test.each([
+  ['a private key', '-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n', 'a key or certificates (PEM)'],
+  ['more than MQTT can carry', 'x'.repeat(65_536), '65536 bytes'],
+])('%s in the place of the password is refused before anything is sent', (_what, text, got) => {
+  const passwordFile = join(mkdtempSync(join(tmpdir(), 'tocsin-password-')), 'password');
+  writeFileSync(passwordFile, text);
+  const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org', username: 'lamp', passwordFile } }, 'x');
+  expect(() => readCredentials(mqtt)).toThrow(`mqtt.passwordFile: expected a password, got ${got}`);
+});

@@ -63,6 +63,9 @@ export const frenchErrors: Record<string, string> = {
     'retapez les espaces, guillemets et traits d’union de la ligne indiquée : certains viennent d’un traitement de texte',
   'type blanks, quotes and hyphens anew: some of them came from a document':
     'retapez espaces, guillemets et traits d’union : certains viennent d’un traitement de texte',
+  'mqtt.passwordFile: expected a password, got {1} bytes': 'mqtt.passwordFile : attendu un mot de passe, obtenu {1} octets',
+  'mqtt.passwordFile: expected a password, got {1}': 'mqtt.passwordFile : attendu un mot de passe, obtenu {1}',
+  'name the file that holds the password and nothing else': 'nommez le fichier qui contient le mot de passe et rien d’autre',
   'Expected text in UTF-8 in {1}, got other bytes': 'Attendu un texte en UTF-8 dans {1}, obtenu d’autres octets',
   'if it is the right file, save it as UTF-8, or here: iconv -f windows-1252 -t utf-8 FILE > NEW-FILE':
     'si c’est le bon fichier, enregistrez-le en UTF-8, ou ici : iconv -f windows-1252 -t utf-8 FICHIER > NOUVEAU-FICHIER',
