@@ -31,6 +31,9 @@ export function optionsOf(mqtt: Config['mqtt'], credentials: Credentials, client
   return { ...credentials, ...commonOptions, clientId, protocolVersion, clean: true, connectTimeout, reconnectPeriod: 0 };
 }
 
+/** What ws says of a server that answers, but not as a broker over WebSocket: often its path is another. */
+const notWebSocket = /^(Unexpected server response|Server sent|Invalid (Upgrade|Sec-WebSocket))/;
+
 /**
  * Connects within `connectTimeout`, which the client itself keeps, and returns what `made` makes of it. That is called
  * in the same turn as the CONNACK, so that it sees a DISCONNECT in the same segment. Rejects with a BrokerError; its
@@ -49,7 +52,11 @@ export async function connected<T>(
     const client = connect(url, { ...options, incomingStore: new Store({ clean: false }) });
     takeAnswersOnly(client);
     return await new Promise<T>((resolve, reject) => {
-      const onClose = () => fail(new LinkError('connection_lost', 'the connection broke'));
+      let refused: Error | undefined;
+      client.stream.on('error', (error: Error) => {
+        if (notWebSocket.test(error.message)) refused = error; // the client keeps that to itself
+      });
+      const onClose = () => fail(refused ?? new LinkError('connection_lost', 'the connection broke'));
       const onStop = () => fail(new Error('a stop'));
       const settle = () => {
         client.removeListener('close', onClose);

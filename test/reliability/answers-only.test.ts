@@ -171,3 +171,14 @@ test('over a WebSocket: a frame of 100 MB ends the connection before it has come
   const opening = mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
   await expect(opening).rejects.toThrow('Max payload size exceeded');
 });
+
+test('over a WebSocket: the answer of a server at another path is told, not a broken connection', async () => {
+  const server = createServer((_, response) => response.writeHead(404).end());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const failure = await openMqttProbe(mqttOf(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/other`), {}, 'tocsin_a_b_doctor', 60_000).catch(
+    (error: unknown) => error,
+  );
+  expect(failure).toMatchObject({ message: expect.stringMatching(/to accept the sensor, got: Unexpected server response: 404$/) });
+  expect(linkFaultOf(failure)).toBe('other');
+});

@@ -82,5 +82,6 @@ export const frenchCauses: Record<string, string> = {
     'une entrée {1} de taille {4}, et non {3}, à l’indice {2}',
   'Non-zero status code returned while running {1} node. Name:{2} Status Message: {3}': 'l’opérateur {1} échoue : {3}',
   'Unexpected input data type. Actual: ({1}) , expected: ({2})': 'une entrée du type {2}, et non {1}',
+  'Unexpected server response: {1}': 'une réponse HTTP {1} du serveur, sans WebSocket',
   "Failed to execute 'decodeAudioData': {1}": 'le décodeur dit : {1}',
 };
