@@ -15,11 +15,13 @@ export const installation = resolve(dirname(fileURLToPath(import.meta.url)), '..
 
 export const bundledModel = join(installation, 'models/street');
 
+const mostBytes = 65_536; // ten times what anybody writes; of a log of 18 MB the parser would read for ever, and no Ctrl-C ends it
+
 /** Reads and checks a YAML configuration file. Throws one ConfigError for all problems. */
 export function loadConfig(path: string): Config {
   let bytes: Buffer;
   try {
-    bytes = readNamedFile(path);
+    bytes = readNamedFile(path, mostBytes);
   } catch (cause) {
     throw new ConfigError(
       `Expected a configuration file at ${path}, got: ${messageOf(cause)}`,
@@ -50,7 +52,9 @@ export function loadConfig(path: string): Config {
  */
 export function loadOutboxPart(path: string): Config['outbox'] | undefined {
   try {
-    const outbox = configSchema.shape.outbox.parse((readYaml(readNamedFile(path).toString('utf8'), path) as { outbox?: unknown } | null)?.outbox ?? undefined);
+    const outbox = configSchema.shape.outbox.parse(
+      (readYaml(readNamedFile(path, mostBytes).toString('utf8'), path) as { outbox?: unknown } | null)?.outbox ?? undefined,
+    );
     return { ...outbox, path: behindLinks(outbox.path) };
   } catch {
     return undefined;

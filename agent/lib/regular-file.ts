@@ -11,11 +11,14 @@ export function isPipeOrDevice(found: Stats): boolean {
 /**
  * Reads what a person named, which may be a pipe that a shell has opened (`<(...)`, /dev/stdin). Throws an Error for
  * one with a name of its own: the read would wait for somebody who writes, and not even Ctrl-C could end it.
+ * Throws one too for more than `most` bytes.
  */
-export function readNamedFile(path: string): Buffer {
+export function readNamedFile(path: string, most = Number.POSITIVE_INFINITY): Buffer {
   const found = /^\/(?:dev|proc)\//.test(path) ? undefined : statSync(path, { throwIfNoEntry: false });
   if (found?.isFIFO()) throw new Error('a pipe or a device');
-  return readFileSync(path);
+  const bytes = found && found.size > most ? undefined : readFileSync(path);
+  if (bytes === undefined || bytes.length > most) throw new Error(`a file of more than ${most} bytes`);
+  return bytes;
 }
 
 /** Reads a whole file. Throws an Error for a pipe or a device. */

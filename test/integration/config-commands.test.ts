@@ -34,6 +34,16 @@ test('`config check --json` reports the same problems and exit code as without -
   ]);
 });
 
+test('a file far too large for a configuration, such as a log, is refused before it is parsed', () => {
+  const { outbox, folder: home } = sensor(0);
+  outbox.close();
+  const log = join(home, 'courier.log');
+  writeFileSync(log, Array.from({ length: 20_000 }, (_, i) => `key${i}: v\n`).join('')); // keeps the parser busy for a minute
+  const { status, stderr } = tocsin('config', 'check', '-c', log);
+  expect(status).toBe(3);
+  expect(stderr).toMatch(`Error: Expected a configuration file at ${log}, got: a file of more than 65536 bytes\nTry: tocsin config example`);
+});
+
 test('`config show` shows the set values, then the defaults', () => {
   const { path, outbox } = sensor(0);
   const { stdout } = tocsin('config', 'show', '-c', path);

@@ -29,6 +29,7 @@ export const frenchCauses: Record<string, string> = {
   'database is locked': 'la base de données est occupée',
   'a pipe or a device': 'un tube ou un périphérique',
   'a key or certificates (PEM)': 'une clé ou des certificats (PEM)',
+  'a file of more than {1} bytes': 'un fichier de plus de {1} octets',
   'other bytes': 'd’autres octets',
   'text in UTF-16, not in UTF-8': 'du texte en UTF-16, et non en UTF-8',
   'no microphone': 'aucun microphone',
