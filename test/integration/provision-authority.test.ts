@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { missing } from '../support/broker.ts';
@@ -112,6 +112,17 @@ describe.skipIf(without)(`provision: certificate authorities${without ? ` (left 
       expect(status).toBe(10);
       expect(stderr).toMatch(/^Error: Expected a certificate \(PEM\) in .*broken.pem, got: error:.*bad end line\nTry: openssl x509/);
     }
+  });
+
+  test('a file far too large for certificates, such as the image of a card, is refused before it is read', async () => {
+    const sensor = openSensor(operator);
+    await sensor.provision();
+    const image = sensor.at('../card.img');
+    writeFileSync(image, '');
+    truncateSync(image, 600_000_000); // Node makes no text of so much
+    const { status, stderr } = await sensor.install(image);
+    expect(status).toBe(10);
+    expect(stderr).toMatch(/^Error: Expected a file at .*card.img, got: a file of more than 1000000 bytes\nTry: check the path/);
   });
 
   test('two authorities joined without a newline between them are both trusted', async () => {

@@ -140,10 +140,12 @@ function holds(path: string, text: string): boolean {
   return existsSync(path) && readFileSync(path, 'utf8') === text;
 }
 
+const mostBytes = 1_000_000; // more than a list of all public authorities
+
 function readText(path: string, named = true): string {
   let bytes: Buffer;
   try {
-    bytes = readNamedFile(path);
+    bytes = readNamedFile(path, mostBytes);
   } catch (cause) {
     const otherwise = named ? 'check the path: ls shows what is there' : 'sudo tocsin provision --install sensor.pem --ca ca.pem';
     const hint = isDenied(cause) ? 'run it again with sudo' : otherwise;
