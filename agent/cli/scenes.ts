@@ -13,6 +13,12 @@ import type { Labelled } from './scoring.ts';
 /** Seconds by which a file may be longer or shorter than is said of it: an mp3 is padded at both ends. */
 export const lengthTolerance = 0.5;
 
+/** The places of texts that stand further up as well. */
+function repeated(texts: readonly string[]): Set<number> {
+  const seen = new Set<string>();
+  return new Set(texts.flatMap((text, i) => (seen.size === seen.add(text).size ? [i] : [])));
+}
+
 const none = (value: unknown) => (value === '' || value === null ? undefined : value);
 const seconds = z.number().min(0);
 const event = z
@@ -36,18 +42,16 @@ const scene = z
   .looseObject({ file: z.string().min(1), seconds: z.number().refine((length) => length > 0, { error: 'expected more than 0' }), events: z.array(event) })
   .superRefine(({ seconds: length, events }, context) => {
     const message = 'expected no more than the seconds of its scene';
-    const written = events.map(({ onset, offset, label, kind }) => JSON.stringify([onset, offset, label, kind]));
+    const again = repeated(events.map(({ onset, offset, label, kind }) => JSON.stringify([onset, offset, label, kind])));
     events.forEach(({ onset, offset }, i) => {
       if (onset > length) context.addIssue({ code: 'custom', path: ['events', i, 'onset'], message });
       else if (offset > length + lengthTolerance) context.addIssue({ code: 'custom', path: ['events', i, 'offset'], message });
-      if (written.indexOf(written[i] as string) < i) context.addIssue({ code: 'custom', path: ['events', i], message: 'expected each event once' });
+      if (again.has(i)) context.addIssue({ code: 'custom', path: ['events', i], message: 'expected each event once' });
     });
   });
 const schema = z.array(scene).superRefine((scenes, context) => {
-  const names = scenes.map(({ file }) => normalize(file));
-  names.forEach((name, i) => {
-    if (names.indexOf(name) < i) context.addIssue({ code: 'custom', path: [i, 'file'], message: 'expected each file once' });
-  });
+  for (const i of repeated(scenes.map(({ file }) => normalize(file))))
+    context.addIssue({ code: 'custom', path: [i, 'file'], message: 'expected each file once' });
 });
 
 /**
