@@ -69,6 +69,7 @@ for (const [name, protocol, open, reason] of brokers)
       for (const state of states) expect(validStatus(state)).toBe(true);
       expect(states.map((s) => s.state)).toEqual(['online', 'offline']);
       expect(seen.messages[0]?.topic).toBe('tocsin/v1/a/b/status');
+      expect(new Set(seen.messages.map(({ qos }) => qos))).toEqual(new Set([1]));
       await seen.close();
       await broker.close();
     });
@@ -99,6 +100,7 @@ for (const [name, protocol, open, reason] of brokers)
       await seen.until(() => states().length >= 4);
       expect(states()).toEqual(['online', 'offline', 'online', 'offline']);
       expect(steps).toEqual(['closed', 'waits', 'closed']);
+      expect(new Set(seen.messages.map(({ qos }) => qos)), 'the will too').toEqual(new Set([1]));
       await seen.close();
       await broker.close();
     });

@@ -3,6 +3,7 @@ import { connectAsync, type IClientOptions } from 'mqtt';
 interface Message {
   topic: string;
   text: string;
+  qos: number;
 }
 
 /** Subscribes to everything and collects it; `until` resolves once the condition holds, and rejects after 60 s. */
@@ -10,8 +11,8 @@ export async function openMessages(url: string, options: IClientOptions = {}) {
   const client = await connectAsync(url, options);
   const messages: Message[] = [];
   const listeners = new Set<() => void>();
-  client.on('message', (topic, payload) => {
-    messages.push({ topic, text: payload.toString() });
+  client.on('message', (topic, payload, { qos }) => {
+    messages.push({ topic, text: payload.toString(), qos });
     for (const listener of listeners) listener();
   });
   await client.subscribeAsync('#', { qos: 1 });
