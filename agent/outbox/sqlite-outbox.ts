@@ -10,7 +10,6 @@ import { ifPossible } from '../lib/if-possible.ts';
 import { isLow } from './disk.ts';
 import { findTooOld } from './expiry.ts';
 import { gapsOf, noteGap } from './gaps.ts';
-import { pageBytes } from './header.ts';
 import * as hearingRows from './hearing-rows.ts';
 import { know } from './known.ts';
 import { LogErasure } from './log-erasure.ts';
@@ -20,7 +19,7 @@ import { Quarantine } from './quarantine.ts';
 import { repairOutbox } from './repair.ts';
 import { giveOutAfter, ReservedNumbers, releaseNumbers, skipHours } from './reserved-numbers.ts';
 import { fromRow, insertSql, pendingSql, type Row, toRow } from './rows.ts';
-import { bringIntoFile, damage, isDamage, type SqliteDatabase, type Statement } from './sqlite.ts';
+import { bringIntoFile, damage, isDamage, type SqliteDatabase, type Statement, usedBytes } from './sqlite.ts';
 import { busyMs, halfBusyMs, isSound, openChecked, openDatabase, openNoted } from './sqlite-database.ts';
 import { isStored, noteGiven } from './stored-before.ts';
 import * as summaryRows from './summary-rows.ts';
@@ -252,8 +251,7 @@ class SqliteOutbox implements Outbox {
   }
 
   #makeRoom(): void {
-    const used = ((this.#db.pragma('page_count', { simple: true }) as number) - (this.#db.pragma('freelist_count', { simple: true }) as number)) * pageBytes;
-    if (used < this.#limits.maxMegabytes * 1e6) return;
+    if (usedBytes(this.#db) < this.#limits.maxMegabytes * 1e6) return;
     this.#remove(this.#prepare('SELECT sequence FROM event ORDER BY sequence LIMIT 100').pluck().all() as number[], 'too_many');
   }
 

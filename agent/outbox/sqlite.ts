@@ -43,3 +43,9 @@ export function bringIntoFile(db: SqliteDatabase): boolean {
   const [{ busy, log, checkpointed }] = db.pragma('wal_checkpoint(PASSIVE)') as [{ busy: number; log: number; checkpointed: number }];
   return busy === 0 && log >= 0 && log === checkpointed;
 }
+
+/** What a file holds, without the pages that are free for what comes next. */
+export function usedBytes(db: SqliteDatabase): number {
+  const read = (name: string) => db.pragma(name, { simple: true }) as number;
+  return (read('page_count') - read('freelist_count')) * read('page_size');
+}

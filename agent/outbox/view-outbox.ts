@@ -6,7 +6,7 @@ import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.
 import { hasEarlierSchema, hasKnownSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { flawIn, openInMemory, type SqliteDatabase } from './sqlite.ts';
+import { flawIn, openInMemory, type SqliteDatabase, usedBytes } from './sqlite.ts';
 import { openForCheck, openReadOnly } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
@@ -15,6 +15,7 @@ export const noFates: Record<Fate, number> = { stored: 0, sent: 0, expired: 0, r
 
 export interface OutboxState {
   readonly id: string;
+  /** In use, as `outbox.maxMegabytes` bounds it: a file keeps the room of events that have left it. */
   readonly bytes: number;
   readonly pending: number;
   readonly oldest?: PendingEvent;
@@ -79,7 +80,7 @@ export function viewOutbox(path: string): OutboxView {
         const boot = db.prepare<[], { boot_id: string; began_wall_ms?: number | null }>('SELECT * FROM boot ORDER BY id DESC LIMIT 1').get();
         return {
           id: get<string>('SELECT id FROM outbox'),
-          bytes: (db.pragma('page_count', { simple: true }) as number) * (db.pragma('page_size', { simple: true }) as number),
+          bytes: usedBytes(db),
           pending: get<number>('SELECT count(*) FROM event'),
           ...(oldest === undefined ? {} : { oldest: fromRow(oldest) }),
           ...(hearing === undefined ? {} : { hearing: fromHearingRow(hearing) }),

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
@@ -86,6 +87,17 @@ describe('commands that show the state of a sensor', () => {
     expect(stdout).toMatch(/^! waiting/m);
     expect(stdout).toMatch(/Not normal: waiting\. Next:\nsudo tocsin doctor -c \S+\n/);
     outbox.close();
+  });
+
+  test('`outbox` shows the size of what is in the file, not of the room that sent events left in it', () => {
+    const { path, db, outbox } = sensor(3);
+    outbox.close();
+    const file = new Database(db);
+    file.exec('CREATE TABLE room AS SELECT zeroblob(40000000); DROP TABLE room');
+    file.close();
+    expect(statSync(db).size).toBeGreaterThan(40e6);
+    expect(tocsin('outbox', '-c', path).stdout).toMatch(/^ {2}size +0\.\d\d of 64 MB$/m);
+    expect(JSON.parse(tocsin('outbox', '-c', path, '--json').stdout).bytes).toBeLessThan(100_000);
   });
 
   type Change = Partial<HearingRecord> & { elapsedMs?: number };
