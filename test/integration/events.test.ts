@@ -83,6 +83,21 @@ test('`events --follow` waits for an outbox that is being created', async () => 
   made.close();
 });
 
+test('`events --follow` does not say of an event that was dropped that it was stored and sent', async () => {
+  const { path, outbox } = sensor(1);
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--follow', '-c', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (text) => {
+    said += text;
+  });
+  await vi.waitFor(() => expect(said).toContain('Ctrl-C'), { timeout: 20_000, interval: 20 });
+  outbox.drop(1);
+  await vi.waitFor(() => expect(said).toMatch(/^#2 .*\n/m), { timeout: 20_000, interval: 20 });
+  expect(said).toMatch(/^#2 {2}gone already: sent, or lost$/m);
+  outbox.close();
+});
+
 test('`events explain` accepts the id of an event in this outbox, and refuses an id of another outbox', () => {
   const { path, outbox } = sensor(2);
   outbox.close();

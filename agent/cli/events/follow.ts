@@ -16,7 +16,7 @@ const mostTries = 20; // of a file that is being made or repaired
 
 /**
  * Shows what is stored behind the number `last`, also in the file that a repair puts in the outbox's place. An event
- * that was sent between two looks is shown by its number alone.
+ * that was sent between two looks, or lost, is shown by its number alone.
  */
 export async function follow(path: string, last: number, { show, showNumber }: Shown, signal: AbortSignal): Promise<void> {
   let seen = last;

@@ -112,7 +112,7 @@ export const state = {
 
   'events.none': { en: 'No event waits for delivery. Sent so far: {sent}.', fr: 'Aucun événement n’attend. Transmis jusqu’ici : {sent}.' },
   'events.follow': { en: 'Events as they are stored; Ctrl-C ends.', fr: 'Les événements à mesure ; Ctrl-C termine.' },
-  'events.unseen': { en: '#{sequence}  stored and sent in between', fr: '#{sequence}  gardé et transmis entre-temps' },
+  'events.unseen': { en: '#{sequence}  gone already: sent, or lost', fr: '#{sequence}  déjà parti : transmis, ou perdu' },
   'events.head.number': { en: 'no.', fr: 'n°' },
   'events.head.heard': { en: 'heard (UTC)', fr: 'entendu (UTC)' },
   'events.head.what': { en: 'what', fr: 'quoi' },
@@ -126,8 +126,8 @@ export const state = {
   'events.more': { en: '{n} more wait: sudo tocsin events -n {all}', fr: 'encore {n} : sudo tocsin events -n {all}' },
 
   'explain.unknown': {
-    en: 'event {id} is not waiting in the outbox: it was sent, or never existed',
-    fr: 'l’événement {id} n’est pas en attente : il a été transmis, ou n’a jamais existé',
+    en: 'event {id} is not waiting in the outbox: it was sent or lost, or never existed',
+    fr: 'l’événement {id} n’est pas en attente : il a été transmis ou perdu, ou n’a jamais existé',
   },
   'explain.unknown.try': {
     en: 'save it from the platform as JSON: tocsin events explain event.json',
