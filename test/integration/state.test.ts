@@ -3,6 +3,8 @@ import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSy
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { ageText } from '../../agent/cli/span.ts';
+import { openTranslate } from '../../agent/cli/translate.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { missing } from '../support/broker.ts';
@@ -48,6 +50,16 @@ describe('commands that show the state of a sensor', () => {
     outbox.acknowledge([1]);
     expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: null, oldestClock: null });
     outbox.close();
+  });
+
+  test.each([
+    [91_000, '>1 min', '2 min'],
+    [7_100_000, '>1 h', '2 h'],
+    [172_700_000, '>47 h', '48 h'],
+    [215_000_000, '>2 days', '2 days'],
+  ])('an age of at least %d ms is not told as more than that', (ageMs, atLeast, known) => {
+    const told = (ageKnown: boolean) => openTranslate('en').of(ageText({ ageMs, ageKnown }));
+    expect([told(false), told(true)]).toEqual([atLeast, known]);
   });
 
   test('showing the state creates and changes no file', () => {
