@@ -67,6 +67,8 @@ async function list(options: Options, signal: AbortSignal, t: Translate): Promis
   const showNumber = (sequence: number) => (options.json ? printJson({ sequence }) : print(t('events.unseen', { sequence })));
   if (waiting.length > 0 || options.follow) say(screen.colours.dim(eventHead(t)));
   waiting.forEach(show);
+  const isUnset = (event: PendingEvent) => stampOfEvent(event, clock).quality === 'unsynchronised';
+  if (waiting.some(isUnset) || (options.follow && !clock.synchronised())) say(t('events.unset'));
   const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
   if (late) say(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
   if (waiting.length < state.pending) say(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
@@ -78,7 +80,7 @@ async function list(options: Options, signal: AbortSignal, t: Translate): Promis
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */
 function columnsOf(number: string, time: string, ago: string, what: string, sure: string, level: string): string {
-  return `${number.padEnd(Math.max(6, number.length + 1))}${time.padEnd(15)}${ago.padEnd(10)}${what.padEnd(15)}${sure.padEnd(6)}${level}`.trimEnd();
+  return `${number.padEnd(Math.max(6, number.length + 1))}${time.padEnd(16)}${ago.padEnd(10)}${what.padEnd(15)}${sure.padEnd(5)}${level}`.trimEnd();
 }
 
 function eventHead(t: Translate): string {
@@ -88,7 +90,7 @@ function eventHead(t: Translate): string {
 
 function showEvent(event: PendingEvent, clock: Clock, t: Translate): string {
   const stamp = stampOfEvent(event, clock);
-  const time = new Date(stamp.ms).toISOString().slice(5, 19).replace('T', ' ');
+  const time = `${new Date(stamp.ms).toISOString().slice(5, 19).replace('T', ' ')}${stamp.quality === 'unsynchronised' ? '?' : ''}`;
   const age = t.of(ageText(stamp));
   const above = event.levelAboveBackgroundDb;
   const level = `${above < 0 ? '' : '+'}${t.measure(above, 'dB')}`;

@@ -40,11 +40,11 @@ describe('commands that show the state of a sensor', () => {
     const atLeast = />\d+ (s|min|h|days)/;
     expect(shown('status')).toMatch(new RegExp(`waiting 1, the oldest for ${atLeast.source}`));
     expect(shown('outbox')).toMatch(new RegExp(`waiting 1, the oldest for ${atLeast.source}`));
-    expect(shown('events')).toMatch(new RegExp(`#1 01-01 00:01:40 ${atLeast.source} breaking glass`));
+    expect(shown('events')).toMatch(new RegExp(`#1 01-01 00:01:40\\? ${atLeast.source} breaking glass.*\\? the clock was not set then`));
     expect(shown('events', 'explain', '1')).toMatch(new RegExp(`1970-01-01 00:01:40 UTC, clock not set then; ${atLeast.source} ago`));
     expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: '1970-01-01T00:01:40.000Z', oldestClock: 'unsynchronised' });
     outbox.noteBoot(earlier, Date.UTC(2026, 10, 20, 10) - 100_000);
-    expect(shown('events')).toContain('#1 11-20 10:00:00 ');
+    expect(shown('events')).toMatch(/#1 11-20 10:00:00 (?!.*the clock was not set)/);
     expect(shown('events', 'explain', '1')).toContain('2026-11-20 10:00:00 UTC, clock right;');
     expect(JSON.parse(shown('outbox', '--json'))).toMatchObject({ oldest: '2026-11-20T10:00:00.000Z', oldestClock: 'corrected' });
     outbox.acknowledge([1]);

@@ -113,6 +113,7 @@ export const state = {
   'events.none': { en: 'No event waits for delivery. Sent so far: {sent}.', fr: 'Aucun événement n’attend. Transmis jusqu’ici : {sent}.' },
   'events.follow': { en: 'Events as they are stored; Ctrl-C ends.', fr: 'Les événements à mesure ; Ctrl-C termine.' },
   'events.unseen': { en: '#{sequence}  gone already: sent, or lost', fr: '#{sequence}  déjà parti : transmis, ou perdu' },
+  'events.unset': { en: '? the clock was not set then', fr: '? l’horloge n’était pas réglée alors' },
   'events.head.number': { en: 'no.', fr: 'n°' },
   'events.head.heard': { en: 'heard (UTC)', fr: 'entendu (UTC)' },
   'events.head.what': { en: 'what', fr: 'quoi' },
