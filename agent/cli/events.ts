@@ -150,7 +150,7 @@ function gate(event: Explained, rule: DetectionRule, t: Translate): string {
   const label = t(`label.${event.label}`);
   const opened = t('explain.opened', { label, open: fixed(rule.open, 2), smooth: ms(rule.smoothingSeconds), seconds: fixed(event.durationSeconds, 2) });
   const held = rule.minDurationSeconds > 0 ? [t('explain.held', { ms: ms(rule.minDurationSeconds) })] : [];
-  return [opened, ...held, t('explain.closes', { close: fixed(rule.close, 2), merge: rule.mergeSeconds })].join('\n');
+  return [opened, ...held, t('explain.closes', { close: fixed(rule.close, 2), merge: rule.mergeSeconds, open: fixed(rule.open, 2) })].join('\n');
 }
 
 /** A bar with the threshold marked on it. The score is the unsmoothed one at the event's peak. */

@@ -16,6 +16,8 @@ describe('events explain', () => {
     expect(stdout).toMatch(/#2 shout, 0.90/);
     const { shout, glass_break: glass } = loadModel('models/street').manifest.operatingPoints.balanced.labels;
     expect(stdout.replace(/\s+/g, ' ')).toContain(`passed ${shout.open.toFixed(2)}; when it was reported, 0.40 s of it had been judged`);
+    const closes = `closes under ${shout.close.toFixed(2)}; a repeat within 1 s belongs to the same event; after a minute, closes under ${shout.open.toFixed(2)}, and a repeat is an event of its own`;
+    expect(stdout.replace(/\s+/g, ' ')).toContain(closes);
     expect(stdout).toMatch(new RegExp(`breaking glass +[#.|]+ 0.90 over ${glass.open.toFixed(2)}`));
     expect(stdout).toMatch(/shout +[#.|]+ 0.10 fired/);
     expect(tocsin('events', 'explain', `${outbox.id}-2`, '-c', path, '--lang', 'fr').stdout).toMatch(/cri +[#.|]+ 0,10 déclenché/);

@@ -146,8 +146,8 @@ export const state = {
   },
   'explain.held': { en: 'had to stay open for {ms} ms', fr: 'devait rester ouvert {ms} ms' },
   'explain.closes': {
-    en: 'closes under {close}; a repeat within {merge} s belongs to the same event',
-    fr: 'se ferme sous {close} ; une répétition avant {merge} s fait partie du même événement',
+    en: 'closes under {close}; a repeat within {merge} s belongs to the same event; after a minute, closes under {open}, and a repeat is an event of its own',
+    fr: 'se ferme sous {close} ; une répétition avant {merge} s fait partie du même événement ; après une minute, se ferme sous {open}, et une répétition est un événement à part',
   },
   'explain.own': { en: 'threshold of this site, not of the model', fr: 'seuil de ce site, pas du modèle' },
   'explain.otherModel': { en: '{name} {version}; the thresholds shown are those of {now}', fr: '{name} {version} ; les seuils montrés sont ceux de {now}' },
