@@ -22,7 +22,9 @@ export function openThresholdReport(
     if (sums.seconds < worthSeconds) return;
     try {
       const wallMs = trustedWallMs(clock);
-      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, ...of, ...(wallMs === undefined ? {} : { utcDay: Math.floor(wallMs / dayMs) }) });
+      // of the last minute that they are of: at midnight that day is over
+      const utcDay = wallMs === undefined ? undefined : Math.floor((wallMs - worthSeconds * 1000) / dayMs);
+      outbox.addThresholdCounts({ ...sums, bootId: clock.bootId, ...of, ...(utcDay === undefined ? {} : { utcDay }) });
       counter.clear();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the counts for thresholds could not be stored; trying again in an hour');

@@ -282,3 +282,13 @@ test('threshold counts that the disk refuses are stored with the next ones; less
   store(); // too short to be worth a write
   expect(stored).toHaveLength(1);
 });
+
+test('the hour before midnight is counted for the day that it was of', () => {
+  const stored: (number | undefined)[] = [];
+  const outbox = { addThresholdCounts: ({ utcDay }: ThresholdRecord) => void stored.push(utcDay) } as unknown as Outbox; // no other method is called
+  const counts = counter();
+  const clock = fixedClock({ wallMs: () => Date.UTC(2026, 10, 21, 0, 0, 1) });
+  for (let i = 0; i < 3600 / manifest.frameSeconds; i++) counts.push(frameAt(i, [0, 0, 0]));
+  openThresholdReport({ outbox, clock, logger: silentLogger }, { model: manifest, operatingPoint: 'balanced', recognition: 7 }, counts)();
+  expect(stored).toEqual([Date.UTC(2026, 10, 20) / 86_400_000]);
+});
