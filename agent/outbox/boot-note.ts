@@ -14,6 +14,7 @@ const retryMs = 10_000;
  */
 export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () => void {
   let noted: number | undefined;
+  let notedIn: string | undefined; // one that was made anew has no note
   let recalled = false;
   let failing = false;
   let nextMs = 0;
@@ -22,6 +23,7 @@ export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () =
     nextRecallMs = clock.monotonicMs() + retryMs;
     try {
       noted = outbox.bootBegan(clock.bootId);
+      notedIn = outbox.id;
       clock.recall(noted);
       recalled = true;
     } catch {
@@ -34,12 +36,13 @@ export function openBootNote(outbox: Outbox, clock: Clock, logger: Logger): () =
     const { wallMs, monotonicMs: now, synchronised } = clock.now();
     if (!recalled || now < nextMs || !synchronised) return;
     const beganMs = wallMs - now;
-    if (noted !== undefined && Math.abs(beganMs - noted) <= stepMs) return;
+    if (noted !== undefined && notedIn === outbox.id && Math.abs(beganMs - noted) <= stepMs) return;
     nextMs = now + retryMs;
     try {
       outbox.noteBoot(clock.bootId, beganMs);
       if (noted === undefined) logger.debug({}, 'the clock is right');
       noted = beganMs;
+      notedIn = outbox.id;
       failing = false;
     } catch (error) {
       if (!failing) logger.warn({ reason: messageOf(error) }, 'the time of this boot could not be stored; trying again');

@@ -4,10 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { stampOfEvent } from '../../agent/delivery/stamp.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
+import { openBootNote } from '../../agent/outbox/boot-note.ts';
+import type { PendingEvent } from '../../agent/outbox/outbox.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
-import { bootId, fixedClock, recordedEvent } from '../support/samples.ts';
+import { bootId, fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
 
 test.each([
   ['for the next events', 16, false],
@@ -57,4 +60,22 @@ test('gaps of an outbox that was replaced within the same turn are not reported 
   };
   const seen = startCourier(courier, fixedClock({ monotonicMs: () => performance.now() }), { noteBoot });
   await soon(() => expect(seen.of('/gap')).toMatchObject([{ outbox: newId, first: 1, last: 3 }]));
+});
+
+test('an outbox that is made anew, because somebody deleted it, is told when this boot began', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-replaced-')), 'outbox.db');
+  let [synchronised, nowMs] = [true, 0];
+  const clock = fixedClock({ synchronised: () => synchronised, monotonicMs: () => nowMs, wallMs: () => Date.UTC(2026, 10, 20) + nowMs });
+  const outbox = openPatient(path);
+  const note = openBootNote(outbox, clock, silentLogger);
+  note();
+  for (const end of ['', '-wal', '-shm', '.schema']) rmSync(`${path}${end}`);
+  outbox.append(recordedEvent(1));
+  expect(outbox.bootBegan(bootId)).toBeUndefined();
+  nowMs += 10_000;
+  note();
+  synchronised = false; // the clock has jumped since: what is heard now can be put right after the next boot all the same
+  outbox.append(recordedEvent(2, { clockSynchronised: false, onsetWallMs: 0 }));
+  const event = outbox.pending(1, 1)[0] as PendingEvent;
+  expect(stampOfEvent(event, fixedClock({ bootId: crypto.randomUUID() })).quality).toBe('corrected');
 });

@@ -28,7 +28,8 @@ describe('a process that starts after twenty days, with the last clock evidence 
       const outbox = openSqliteOutbox(path, limits);
       onTestFinished(() => outbox.close());
       const clock = openClock({ bootId, wallMs, monotonicMs: () => monotonic, evidence });
-      const seen = new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? (target[name as keyof Outbox] as () => unknown).bind(target) });
+      const of = <T>(value: T): T => (typeof value === 'function' ? value.bind(outbox) : value);
+      const seen = new Proxy(outbox, { get: (target, name) => change[name as keyof Outbox] ?? of(target[name as keyof Outbox]) });
       return { outbox, clock, note: openBootNote(seen, clock, silentLogger) };
     };
     /** One minute, in which each process checks the clock once a second. */
