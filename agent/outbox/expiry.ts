@@ -47,6 +47,7 @@ export function findTooOld(prepare: Prepare, { after, before }: ExpiryCursor, no
 function ageOf(row: Aged, now: Now): number | undefined {
   if (row.boot_id === now.bootId) return now.monotonicMs - row.onset_monotonic_ms;
   if (now.wallMs === undefined) return undefined;
-  if (row.began_wall_ms !== null) return now.wallMs - row.began_wall_ms - row.onset_monotonic_ms;
-  return row.clock_synchronised === 1 ? now.wallMs - row.onset_wall_ms : undefined;
+  const ofSynchronised = row.clock_synchronised === 1 ? row.onset_wall_ms : undefined;
+  const onsetMs = row.began_wall_ms === null ? ofSynchronised : row.began_wall_ms + row.onset_monotonic_ms;
+  return onsetMs === undefined ? undefined : Math.max(now.monotonicMs, now.wallMs - onsetMs); // that clock may have been ahead
 }

@@ -246,3 +246,12 @@ test('an outbox that is looked into again and again compiles each statement once
   look();
   expect(compiled.mock.calls.map(([sql]) => sql)).toEqual([]);
 });
+
+test('an event of an earlier boot whose clock was years ahead expires once this boot alone has lasted for longer', () => {
+  const outbox = openSqliteOutbox(path, limits);
+  outbox.append(recordedEvent(0, { onsetWallMs: Date.UTC(2050, 0, 1) }));
+  const now = (monotonicMs: number) => ({ bootId: 'another', monotonicMs, wallMs: Date.UTC(2026, 11, 1) + monotonicMs });
+  expect(outbox.expire(now(maxAgeMs), maxAgeMs)).toBe(0);
+  expect(outbox.expire(now(maxAgeMs + 1), maxAgeMs)).toBe(1);
+  outbox.close();
+});

@@ -130,8 +130,8 @@ export class OutboxModel {
     if (event.bootId === now.bootId) return now.monotonicMs - event.onsetMonotonicMs;
     if (now.wallMs === undefined) return undefined;
     const beganMs = this.boots.get(event.bootId);
-    if (beganMs !== undefined) return now.wallMs - beganMs - event.onsetMonotonicMs;
-    return event.clockSynchronised ? now.wallMs - event.onsetWallMs : undefined;
+    if (beganMs !== undefined) return Math.max(now.monotonicMs, now.wallMs - beganMs - event.onsetMonotonicMs);
+    return event.clockSynchronised ? Math.max(now.monotonicMs, now.wallMs - event.onsetWallMs) : undefined;
   }
 }
 
