@@ -92,6 +92,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       // these have no need of a broker
       noteBoot?.();
       await expireOld(signal, progress);
+      outbox.faults(); // who looks at them deletes a damaged file after its week
       await sleep(Math.min(leftMs, 1000), signal);
     }
   }

@@ -1,5 +1,5 @@
 // Expiry of old events by the courier, with and without a broker. The clock is simulated; the publisher is a fake.
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -254,4 +254,19 @@ test('an event of an earlier boot whose clock was years ahead expires once this 
   expect(outbox.expire(now(maxAgeMs), maxAgeMs)).toBe(0);
   expect(outbox.expire(now(maxAgeMs + 1), maxAgeMs)).toBe(1);
   outbox.close();
+});
+
+test('a damaged file is deleted after its week, also without a broker', async () => {
+  const file = new Database(path);
+  file.exec('UPDATE outbox SET repaired_hours = 167');
+  file.close();
+  writeFileSync(`${path}.damaged-1`, '');
+  const outbox = openPatient(path);
+  const seen = startCourier(outbox, clock, { connect: away });
+  await soon(() => expect(seen.connections()).toBeGreaterThan(1));
+  expect(existsSync(`${path}.damaged-1`)).toBe(true);
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 3_600_000);
+  onTestFinished(() => void vi.restoreAllMocks());
+  await soon(() => expect(existsSync(`${path}.damaged-1`)).toBe(false));
 });
