@@ -52,7 +52,7 @@ export class Quarantine {
   constructor(path: string, db: SqliteDatabase) {
     this.#path = path;
     this.#read = db.prepare<[], number | null>('SELECT repaired_hours FROM outbox').pluck();
-    this.#add = db.prepare<[number]>(`UPDATE outbox SET repaired_hours = min(${weekHours}, repaired_hours + ?)`);
+    this.#add = db.prepare<[number]>(`UPDATE outbox SET repaired_hours = min(${weekHours}, coalesce(repaired_hours, 0) + ?)`);
   }
 
   /**
@@ -75,7 +75,8 @@ export class Quarantine {
     return this.#recent;
   }
 
+  /** Where there are no hours yet, somebody deleted the outbox that took the place of the damaged file. */
   #isCounting(): boolean {
-    return (this.#read.get() ?? weekHours) < weekHours;
+    return (this.#read.get() ?? 0) < weekHours;
   }
 }

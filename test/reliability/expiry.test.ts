@@ -256,9 +256,12 @@ test('an event of an earlier boot whose clock was years ahead expires once this 
   outbox.close();
 });
 
-test('a damaged file is deleted after its week, also without a broker', async () => {
+test.each([
+  ['167 hours after the repair', 167, 1],
+  ['beside an outbox that was made anew since, because somebody deleted it', null, 168],
+])('a damaged file is deleted after its week, also without a broker: %s', async (_, counted, hours) => {
   const file = new Database(path);
-  file.exec('UPDATE outbox SET repaired_hours = 167');
+  file.prepare('UPDATE outbox SET repaired_hours = ?').run(counted);
   file.close();
   writeFileSync(`${path}.damaged-1`, '');
   const outbox = openPatient(path);
@@ -266,7 +269,7 @@ test('a damaged file is deleted after its week, also without a broker', async ()
   await soon(() => expect(seen.connections()).toBeGreaterThan(1));
   expect(existsSync(`${path}.damaged-1`)).toBe(true);
   const now = performance.now.bind(performance);
-  vi.spyOn(performance, 'now').mockImplementation(() => now() + 3_600_000);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + hours * 3_600_000);
   onTestFinished(() => void vi.restoreAllMocks());
   await soon(() => expect(existsSync(`${path}.damaged-1`)).toBe(false));
 });
