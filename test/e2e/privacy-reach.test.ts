@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -251,6 +251,36 @@ describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left
     const connected = 'ip link add out0 type veth peer name out1 && exec "$@"';
     const args = ['--net', 'sh', '-c', connected, 'sh', halves.node, halves.program, 'listen'];
     expect(await found(args, preloaded, 'unshare'), 'in another network').toEqual(['hearing.recording', true]);
+  });
+
+  test('finds what one thread of a process has for itself, also where the first thread has ended', async () => {
+    const [threads, microphone, recording] = [halves.at('threads'), halves.at('pcmC1D0c'), halves.at('data', 'recording.raw')];
+    onTestFinished(() => rmSync(recording, { force: true }));
+    execFileSync('gcc', ['-pthread', '-o', threads, 'test/support/threads.c']);
+    expect(spawnSync('mknod', [microphone, 'c', '116', '56']).status).toBe(0);
+    const started = async (...command: [string, ...string[]]) => {
+      const env = { ...process.env, TEST_UID: String(listenerUid), TEST_GID: String(gid) };
+      const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], env });
+      const other = Number(String((await once(child.stdout, 'data'))[0]));
+      onTestFinished(() => void process.kill(other, 'SIGKILL'));
+      return other;
+    };
+    const stranger = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    onTestFinished(() => void stranger.close());
+    const { port } = stranger.address() as { port: number };
+    const into = ['nsenter', '-t', pid(), '-n', '-i', '-m'] as const;
+    const other = await started(...into, threads, `/proc/${process.pid}/ns/net`, String(port), recording);
+    const { halves: found, ...machine } = await halves.machineNow();
+    const listener = { ...(found.listener as Half), processes: [halves.pidOf('listen'), other] };
+    const lines = await verifyMachine({ ...machine, halves: { ...found, listener } });
+    const wrong = lines.filter(({ part, state }) => part === 'listener' && state === 'fail').map(({ check }) => check);
+    expect(wrong).toEqual(expect.arrayContaining(['network', 'sockets', 'files', 'writable', 'identity', 'privileges', 'capabilities', 'seccomp']));
+    const recorder = await started('setsid', '--fork', threads, microphone); // a child of this process could be its own recorder
+    expect(findingOf(await halves.verify(), 'courier.hearing')).toMatchObject({
+      finding: 'hearing.recording',
+      found: expect.stringContaining(`[${recorder}]`),
+    });
   });
 
   const pid = () => String(halves.pidOf('listen'));

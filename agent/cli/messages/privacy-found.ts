@@ -129,6 +129,7 @@ export const privacyFound = {
   'privacy.calls.ok': { en: 'only systemd’s notify socket and the log', fr: 'seulement le socket notify de systemd et le journal' },
   'privacy.files.wrong': { en: 'open for writing: {what}', fr: 'ouverts en écriture : {what}' },
   'privacy.files.ok': { en: 'open for writing: {what}', fr: 'ouverts en écriture : {what}' },
+  'privacy.writable.several': { en: 'its processes see {count} different sets of mounts', fr: 'ses processus voient {count} ensembles de montages différents' },
   'privacy.writable.wrong': { en: 'besides {folder} it could write to: {what}', fr: 'outre {folder} il pourrait écrire dans : {what}' },
   'privacy.writable.ok': { en: 'nothing but {folder}', fr: 'rien que {folder}' },
   'privacy.devices.wrong': { en: 'it holds: {what}', fr: 'il a : {what}' },

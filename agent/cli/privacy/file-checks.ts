@@ -7,10 +7,10 @@ import { ifPossible } from '../../lib/if-possible.ts';
 import { fail, type HalfCheck, listed, pass, procPaths } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
-import { type Mount, mountsOf, numbersIn, type OpenFile, openFiles } from './process.ts';
+import { type Mount, mountsOf, namespacesOf, numbersIn, type OpenFile, openFiles } from './process.ts';
 import { accessOf } from './reach.ts';
 
-const fdByHand = ({ processes }: Half) => `sudo ls -l ${procPaths(processes, 'fd')}`;
+const fdByHand = ({ processes }: Half) => `sudo ls -l ${procPaths(processes, 'task/*/fd')}`;
 
 const files: HalfCheck = {
   id: 'files',
@@ -59,7 +59,9 @@ const kernelFiles = new Set([
 const writable: HalfCheck = {
   id: 'writable',
   byHand: ({ pid }) => `sudo awk '$6 ~ /^rw/ {print $5}' /proc/${pid}/mountinfo`,
-  run({ name, pid }, machine) {
+  run({ name, pid, processes }, machine) {
+    const views = namespacesOf(processes, 'mnt').size;
+    if (views > 1) return fail('privacy.writable.several', { count: views });
     const folder = dirname(machine.config.outbox.path);
     const place = realpathSync(folder); // as mounts are named
     // A folder in memory that holds only the meter's socket. It is allowed to the listener alone.

@@ -19,7 +19,7 @@ const hearing: HalfCheck = {
   id: 'hearing',
   only: 'courier',
   byHand: ({ pid }) =>
-    `sudo find /proc/[0-9]*/fd -lname '/dev/snd/*' 2>/dev/null | cut -d/ -f3 | sort -u | xargs -r ps -o pid,args -p; sudo nsenter -t ${pid} -n ss -ltxnp | grep -E 'pulse|pipewire|jack|snd' || echo none`,
+    `sudo find /proc/[0-9]*/task/*/fd -lname '/dev/snd/*' 2>/dev/null | cut -d/ -f3 | sort -u | xargs -r ps -o pid,args -p; sudo nsenter -t ${pid} -n ss -ltxnp | grep -E 'pulse|pipewire|jack|snd' || echo none`,
   run({ pid }, { halves: { listener }, installation }) {
     // doctor may listen itself meanwhile
     const ours = familyOf(process.pid).filter((one) => one === process.pid || unlessGone(() => isCapture(one, installation), true));

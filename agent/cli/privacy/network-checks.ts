@@ -6,7 +6,7 @@ import { meterSocketPath } from '../../config/load-config.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { type Finding, fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import type { Half, Machine } from './machine.ts';
-import { allProcesses, holds, isNotText, machineProcess, namespaceOf, openFiles, strangersIn } from './process.ts';
+import { allProcesses, holds, isNotText, machineProcess, namespaceOf, namespacesOf, openFiles, strangersIn } from './process.ts';
 import { reachOf } from './reach.ts';
 import { localServices, plainAddress, type Socket, socketsOf, tablesOf } from './sockets.ts';
 
@@ -14,10 +14,10 @@ const network: HalfCheck = {
   id: 'network',
   only: 'listener',
   byHand: ({ pid }) =>
-    `sudo readlink /proc/1/ns/net /proc/${pid}/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route; sudo nsenter -t ${pid} -n ss -xanp`,
+    `sudo readlink /proc/1/ns/net /proc/${pid}/task/*/ns/net; sudo nsenter -t ${pid} -n ip -brief addr; sudo nsenter -t ${pid} -n ip route; sudo nsenter -t ${pid} -n ss -xanp`,
   run({ pid, processes }) {
     const machines = namespaceOf(machineProcess());
-    const own = new Set(processes.map((pid) => namespaceOf(pid)));
+    const own = namespacesOf(processes);
     if (own.has(machines)) return fail('privacy.network.shared');
     if (own.size > 1) return fail('privacy.network.several', { count: own.size });
     const [namespace = ''] = own;
@@ -56,7 +56,7 @@ function isDown(pid: number, name: string): boolean {
 }
 
 const socketsByHand = ({ pid, processes }: Half) =>
-  `sudo ls -l ${procPaths(processes, 'fd')} | grep socket; sudo nsenter -t ${pid} -n ss -tuwnap | grep -E 'pid=(${processes.join('|')}),' || echo none`;
+  `sudo ls -l ${procPaths(processes, 'task/*/fd')} | grep socket; sudo nsenter -t ${pid} -n ss -tuwnap | grep -E 'pid=(${processes.join('|')}),' || echo none`;
 
 const listenerSockets: HalfCheck = {
   id: 'sockets',
@@ -184,7 +184,7 @@ const calls: HalfCheck = {
   id: 'calls',
   only: 'listener',
   byHand: ({ pid }) =>
-    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s; sudo find /proc/[0-9]*/fd -lname '/*' -xtype p -printf '%p %l\\n'; sudo find /proc/[0-9]*/ns/ipc -lname "$(sudo readlink /proc/${pid}/ns/ipc)") 2>/dev/null | grep . || echo none`,
+    `(sudo find /proc/${pid}/root/run /proc/${pid}/root/tmp /proc/${pid}/root/var -type s; sudo awk '{print $5}' /proc/${pid}/mountinfo | xargs -I{} sudo find /proc/${pid}/root{} -maxdepth 0 -type s; sudo find /proc/[0-9]*/task/*/fd -lname '/*' -xtype p -printf '%p %l\\n'; sudo find /proc/[0-9]*/ns/ipc -lname "$(sudo readlink /proc/${pid}/ns/ipc)") 2>/dev/null | grep . || echo none`,
   run({ pid, processes }, { config }) {
     const sharing = strangersIn('ipc', pid, processes);
     if (sharing.length > 0) return fail('privacy.calls.shared', { pids: listed(sharing.map(String)) });

@@ -1,5 +1,5 @@
 // What runs, as whom, and what it may still ask of the kernel.
-import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { serviceConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
@@ -8,7 +8,21 @@ import { readText } from '../../lib/kernel-files.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
 import { unitNames } from './machine.ts';
-import { allProcesses, argumentsOf, environmentOf, holds, isSame, mappings, mountsOf, openFiles, pathOf, realScript, statusOf, unlessGone } from './process.ts';
+import {
+  allProcesses,
+  argumentsOf,
+  environmentOf,
+  holds,
+  isSame,
+  mappings,
+  mountsOf,
+  openFiles,
+  pathOf,
+  realScript,
+  statusesOf,
+  statusOf,
+  unlessGone,
+} from './process.ts';
 
 const commands = { listener: 'listen', courier: 'deliver' } as const;
 const captures = ['arecord', 'aplay']; // one program of alsa-utils under two names
@@ -144,9 +158,9 @@ function coreFilterOf(pid: number): string {
 
 const privileges: HalfCheck = {
   id: 'privileges',
-  byHand: ({ processes }) => `grep NoNewPrivs ${procPaths(processes, 'status')}`,
+  byHand: ({ processes }) => `grep NoNewPrivs ${procPaths(processes, 'task/*/status')}`,
   run({ processes }) {
-    return processes.every((pid) => statusOf(pid)('NoNewPrivs') === '1') ? pass('privacy.privileges.ok') : fail('privacy.privileges.wrong');
+    return statusesOf(processes).every((of) => of('NoNewPrivs') === '1') ? pass('privacy.privileges.ok') : fail('privacy.privileges.wrong');
   },
 };
 
@@ -154,18 +168,19 @@ const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'] as const;
 
 const capabilities: HalfCheck = {
   id: 'capabilities',
-  byHand: ({ processes }) => `grep ^Cap ${procPaths(processes, 'status')}`,
+  byHand: ({ processes }) => `grep ^Cap ${procPaths(processes, 'task/*/status')}`,
   run({ processes }) {
-    const held = processes.flatMap((pid) => sets.flatMap((set) => (/^0+$/.test(statusOf(pid)(set)) ? [] : [`${set} ${statusOf(pid)(set)} [${pid}]`])));
+    const held = statusesOf(processes).flatMap((of) => sets.flatMap((set) => (/^0+$/.test(of(set)) ? [] : [`${set} ${of(set)} [${of('Pid')}]`])));
     return held.length > 0 ? fail('privacy.capabilities.wrong', { what: listed(held) }) : pass('privacy.capabilities.ok');
   },
 };
 
 const seccomp: HalfCheck = {
   id: 'seccomp',
-  byHand: ({ processes }) => `grep Seccomp ${procPaths(processes, 'status')}; sudo ls -l ${procPaths(processes, 'fd')} | grep io_uring || echo none`,
+  byHand: ({ processes }) =>
+    `grep Seccomp ${procPaths(processes, 'task/*/status')}; sudo ls -l ${procPaths(processes, 'task/*/fd')} | grep io_uring || echo none`,
   run({ processes }) {
-    const filters = Math.min(...processes.map((pid) => (statusOf(pid)('Seccomp') === '2' ? Number(statusOf(pid)('Seccomp_filters') || 1) : 0)));
+    const filters = Math.min(...statusesOf(processes).map((of) => (of('Seccomp') === '2' ? Number(of('Seccomp_filters') || 1) : 0)));
     // what goes through a ring is not filtered (io_uring(7))
     const rings = processes.filter((pid) => openFiles(pid).some(({ target }) => target.includes('[io_uring]')));
     if (filters > 0 && rings.length > 0) return fail('privacy.seccomp.rings', { pids: listed(rings.map(String)) });
@@ -176,15 +191,16 @@ const seccomp: HalfCheck = {
 const identity: HalfCheck = {
   id: 'identity',
   byHand: ({ processes }, { config }) =>
-    `grep -E '^(Uid|Gid|Groups)' ${procPaths(processes, 'status')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${shellWord(dirname(config.outbox.path))}`,
+    `grep -E '^(Uid|Gid|Groups)' ${procPaths(processes, 'task/*/status')}; getent group tocsin audio tocsin-meter; stat -c '%g %n' ${shellWord(dirname(config.outbox.path))}`,
   run({ name, processes }, { halves, config }) {
-    const ids = new Set(processes.flatMap((pid) => statusOf(pid)('Uid').split(/\s+/)));
+    const threads = statusesOf(processes);
+    const ids = new Set(threads.flatMap((of) => of('Uid').split(/\s+/)));
     const [uid = ''] = ids;
     if (ids.has('0')) return fail('privacy.identity.root');
     if (ids.size > 1) return fail('privacy.identity.several', { what: listed([...ids]) });
     const other = halves[name === 'listener' ? 'courier' : 'listener'];
     if (typeof other !== 'string' && statusOf(other.pid)('Uid').split(/\s+/).includes(uid)) return fail('privacy.identity.same', { uid });
-    const groups = [...new Set(processes.flatMap((pid) => [...statusOf(pid)('Gid').split(/\s+/), ...statusOf(pid)('Groups').split(/\s+/)]))].filter(Boolean);
+    const groups = [...new Set(threads.flatMap((of) => [...of('Gid').split(/\s+/), ...of('Groups').split(/\s+/)]))].filter(Boolean);
     const audio = groupNumber('audio');
     if (groups.includes('0')) return fail('privacy.identity.groups', { groups: listed(groups) });
     // the outbox's group alone; the listener has those of the sound cards and of its meter besides
@@ -209,10 +225,11 @@ function groupNumber(name: string): string | undefined {
 
 const traced: HalfCheck = {
   id: 'traced',
-  byHand: ({ processes }) => `grep TracerPid ${procPaths(processes, 'task/*/status')}; sudo find /proc/[0-9]*/fd -lname '*/mem' -printf '%p %l\\n' 2>/dev/null`,
+  byHand: ({ processes }) =>
+    `grep TracerPid ${procPaths(processes, 'task/*/status')}; sudo find /proc/[0-9]*/task/*/fd -lname '*/mem' -printf '%p %l\\n' 2>/dev/null`,
   run({ processes }) {
     // each thread has a tracer of its own, and each sees the memory of all (ptrace(2))
-    const tracers = processes.flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((thread) => unlessGone(() => statusOf(pid, thread)('TracerPid'), '0')));
+    const tracers = statusesOf(processes).map((of) => of('TracerPid'));
     const memory = new RegExp(`/(${processes.join('|')})/(task/\\d+/)?mem$`);
     const readers = allProcesses().filter((one) => holds(one, (descriptor) => memory.test(readlinkSync(descriptor))));
     const wrong = [...tracers.filter((tracer) => tracer !== '0'), ...readers.map(String)];

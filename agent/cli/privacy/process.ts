@@ -1,6 +1,7 @@
 // What the kernel tells of a process under /proc (proc(5)). Everything throws as the file system does: EACCES without
 // root, ENOENT or ESRCH when the process has gone.
 import { readdirSync, readFileSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { hasCode } from '../../lib/errors.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
 
@@ -21,17 +22,18 @@ export interface OpenFile {
 
 /** The open descriptors of a process, and what it has mapped to write, which needs no open descriptor. */
 export function openFiles(pid: number): OpenFile[] {
-  const found: OpenFile[] = [];
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-    const place = `/proc/${pid}/fd/${fd}`;
+  const open = new Map<string, OpenFile>(); // threads share them as a rule
+  for (const place of descriptorsOf(pid)) {
     try {
       const target = readlinkSync(place);
-      const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8);
-      found.push(describe(pid, place, target, (flags & 3) !== 0));
+      const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(place.replace(/fd(?=\/\d+$)/, 'fdinfo'), 'utf8'))?.[1] ?? '', 8);
+      const file = describe(pid, place, target, (flags & 3) !== 0);
+      open.set(`${basename(place)} ${flags} ${file.dev}:${file.ino} ${target}`, file);
     } catch (error) {
       if (!hasCode(error, /^ENOENT$/)) throw error; // closed since it was listed
     }
   }
+  const found = [...open.values()];
   for (const { range, permissions, path } of mappings(pid)) {
     if (!permissions.includes('w') || !permissions.includes('s') || path === '') continue;
     try {
@@ -41,6 +43,16 @@ export function openFiles(pid: number): OpenFile[] {
     }
   }
   return found;
+}
+
+/** The descriptors of all its threads. One may have its own (unshare(2)), and the first may end before the others. */
+function descriptorsOf(pid: number): string[] {
+  const folders = threadsOf(pid).map((thread) => `/proc/${pid}/task/${thread}/fd`);
+  return folders.flatMap((folder) => unlessGone(() => readdirSync(folder), []).map((fd) => `${folder}/${fd}`));
+}
+
+export function threadsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`);
 }
 
 function describe(pid: number, place: string, target: string, writable: boolean): OpenFile {
@@ -84,6 +96,12 @@ export function statusOf(pid: number, thread?: string): (field: string) => strin
   return (field) => new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
 }
 
+/** The same of each thread of processes: users, capabilities and filters are a thread's own. */
+export function statusesOf(pids: readonly number[]): ReturnType<typeof statusOf>[] {
+  const others = (pid: number) => threadsOf(pid).filter((thread) => thread !== String(pid));
+  return pids.flatMap((pid) => [statusOf(pid), ...others(pid).flatMap((thread) => unlessGone(() => [statusOf(pid, thread)], []))]);
+}
+
 export function argumentsOf(pid: number): string[] {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
 }
@@ -93,16 +111,22 @@ export function environmentOf(pid: number): Map<string, string> {
   return new Map(pairs.filter(Boolean).map((pair) => [pair.split('=', 1)[0] as string, pair.slice(pair.indexOf('=') + 1)]));
 }
 
-/** The number of its network namespace, or of that of its shared memory and message queues. */
-export function namespaceOf(pid: number, kind: 'net' | 'ipc' = 'net'): string {
-  return readlinkSync(`/proc/${pid}/ns/${kind}`);
+/** The number of its network namespace, or of that of its shared memory and message queues, or of its mounts. */
+export function namespaceOf(pid: number, kind: Namespace = 'net', thread = String(pid)): string {
+  return readlinkSync(`/proc/${pid}/task/${thread}/ns/${kind}`);
+}
+type Namespace = 'net' | 'ipc' | 'mnt';
+
+/** Those of all threads of processes. Without one that ended meanwhile. */
+export function namespacesOf(pids: readonly number[], kind: Namespace = 'net'): Set<string> {
+  return new Set(pids.flatMap((pid) => threadsOf(pid).flatMap((thread) => unlessGone(() => [namespaceOf(pid, kind, thread)], []))));
 }
 
 /** The processes in the namespace of a process, without these. */
 export function strangersIn(kind: 'net' | 'ipc', pid: number, own: readonly number[]): number[] {
   const namespace = namespaceOf(pid, kind);
   // one of which none can be read is gone, or process 1 of a container
-  return allProcesses().filter((one) => !own.includes(one) && ifPossible(() => namespaceOf(one, kind)) === namespace);
+  return allProcesses().filter((one) => !own.includes(one) && ifPossible(() => namespacesOf([one], kind))?.has(namespace));
 }
 
 /** A process in the machine's namespaces: process 1, or this process where process 1 may not be inspected. */
@@ -146,7 +170,7 @@ const init = 1;
 /** Whether `isSo` holds for any descriptor of a process, given by its path under /proc. Never for process 1. */
 export function holds(pid: number, isSo: (descriptor: string) => boolean): boolean {
   if (pid === init) return false;
-  return unlessGone(() => readdirSync(`/proc/${pid}/fd`), []).some((fd) => unlessGone(() => isSo(`/proc/${pid}/fd/${fd}`), false));
+  return unlessGone(() => descriptorsOf(pid), []).some((descriptor) => unlessGone(() => isSo(descriptor), false));
 }
 
 /** A process and all its running descendants, the process first. */
