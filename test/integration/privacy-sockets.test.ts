@@ -1,5 +1,5 @@
 // Sockets that a process holds or can reach, and what disguises them.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -69,6 +69,17 @@ describe.skipIf(without)(`privacy verify on sockets${without ? ` (left out: ${wi
     const report = await halves.verify();
     expect(failing(report)).toEqual(['listener.network']);
     expect(findingOf(report, 'listener.network')?.found).toContain('unix @left (LISTEN)');
+  });
+
+  test('an interface that is called lo, but is not the one of the kernel, fails', async () => {
+    onTestFinished(() => halves.start('listen'));
+    const ip = (...command: string[]) => spawnSync('nsenter', ['-t', String(halves.pidOf('listen')), '-n', 'ip', ...command], { encoding: 'utf8' }).stderr;
+    const found = async () => findingOf(await halves.verify(), 'listener.network');
+    expect(ip('link', 'set', 'lo', 'up')).toBe('');
+    expect(await found()).toMatchObject({ state: 'pass', found: expect.stringContaining('lo alone') });
+    expect(ip('link', 'set', 'lo', 'down') + ip('link', 'set', 'lo', 'name', 'sit0')).toBe('');
+    expect(ip('link', 'add', 'lo', 'type', 'veth', 'peer', 'name', 'tunl0') + ip('link', 'set', 'lo', 'up')).toBe('');
+    expect(await found()).toMatchObject({ state: 'fail', found: 'it has interfaces: lo' });
   });
 
   test('a program that shares memory and message queues with the listener fails', async () => {

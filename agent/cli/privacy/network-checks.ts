@@ -42,17 +42,21 @@ const fallbackTunnels = new Set(['tunl0', 'gre0', 'gretap0', 'erspan0', 'ip_vti0
 /** The interfaces of its network namespace beside lo: those that may lead somewhere, and the kernel's idle tunnels. */
 export function interfacesOf(pid: number): { ways: string[]; idle: string[] } {
   const names = [...readFileSync(`/proc/${pid}/net/dev`, 'utf8').matchAll(/^\s*(\S+):/gm)].map(([, name = '']) => name);
-  const isIdle = (name: string) => fallbackTunnels.has(name) && isDown(pid, name);
-  return { ways: names.filter((name) => name !== 'lo' && !isIdle(name)), idle: names.filter(isIdle) };
+  const up = interfacesUp(pid);
+  const isIdle = (name: string) => fallbackTunnels.has(name) && up !== undefined && !up.has(name);
+  // any interface can be renamed to lo; the one that leads nowhere is the first of each namespace
+  const isLoopback = (name: string) => name === 'lo' && (up?.get(name) ?? 1) === 1;
+  return { ways: names.filter((name) => !isLoopback(name) && !isIdle(name)), idle: names.filter(isIdle) };
 }
 
 /**
- * An interface that is up belongs to the all-hosts group (224.0.0.1, RFC 1112), whatever its addresses. If the kernel
- * does not tell, it counts as up.
+ * The numbers of the interfaces that are up: each belongs to the all-hosts group (224.0.0.1, RFC 1112), whatever its
+ * addresses. Undefined if the kernel does not tell.
  */
-function isDown(pid: number, name: string): boolean {
+function interfacesUp(pid: number): Map<string, number> | undefined {
   const groups = `/proc/${pid}/net/igmp`;
-  return existsSync(groups) && !new RegExp(`^\\d+\\s+${name}\\s`, 'm').test(readFileSync(groups, 'utf8'));
+  if (!existsSync(groups)) return undefined;
+  return new Map([...readFileSync(groups, 'utf8').matchAll(/^(\d+)\s+(\S+)/gm)].map(([, number, name = '']) => [name, Number(number)]));
 }
 
 const socketsByHand = ({ pid, processes }: Half) =>
