@@ -41,7 +41,7 @@ const process: HalfCheck = {
 
 /** arecord, or the package's Node with nothing but our web-audio capture. */
 export function isCapture(pid: number, installation: string): boolean {
-  const exe = readlinkSync(`/proc/${pid}/exe`);
+  const exe = readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''); // an upgrade of alsa-utils replaced the file
   const [, script = ''] = argumentsOf(pid);
   const isOurs =
     exe.startsWith(`${realpathSync(installation)}/`) && realScript(pid, script) === realpathSync(`${installation}/agent/audio/web-audio-capture.ts`);
