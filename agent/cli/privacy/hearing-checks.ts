@@ -1,9 +1,9 @@
 // Who else hears on this machine, and whether the half that speaks could ask it.
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
 import { interfacesOf } from './network-checks.ts';
-import { allProcesses, argumentsOf, familyOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
+import { allProcesses, argumentsOf, familyOf, flagsOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
 import { isCapture } from './process-checks.ts';
 import { reachOf } from './reach.ts';
 import { pathsOf, type Socket, socketsOf } from './sockets.ts';
@@ -46,7 +46,10 @@ const hearing: HalfCheck = {
 function isCaptureDevice(descriptor: string): boolean {
   const device = numbersOf(descriptor);
   const known = `/sys/dev/char/${device.major}:${device.minor}`;
-  return isSound(device) && /\/pcmC\d+D\d+c$/.test(readlinkSync(existsSync(known) ? known : descriptor));
+  if (!isSound(device)) return false;
+  const name = readlinkSync(existsSync(known) ? known : descriptor);
+  // one node of OSS gives sound and takes it
+  return /\/pcmC\d+D\d+c$/.test(name) || (/\/(a?dsp|audio)\d*$/.test(name) && (flagsOf(descriptor) & constants.O_WRONLY) === 0);
 }
 
 /**

@@ -26,7 +26,7 @@ export function openFiles(pid: number): OpenFile[] {
   for (const place of descriptorsOf(pid)) {
     try {
       const target = readlinkSync(place);
-      const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(place.replace(/fd(?=\/\d+$)/, 'fdinfo'), 'utf8'))?.[1] ?? '', 8);
+      const flags = flagsOf(place);
       const file = describe(pid, place, target, (flags & 3) !== 0);
       open.set(`${basename(place)} ${flags} ${file.dev}:${file.ino} ${target}`, file);
     } catch (error) {
@@ -49,6 +49,11 @@ export function openFiles(pid: number): OpenFile[] {
 function descriptorsOf(pid: number): string[] {
   const folders = threadsOf(pid).map((thread) => `/proc/${pid}/task/${thread}/fd`);
   return folders.flatMap((folder) => unlessGone(() => readdirSync(folder), []).map((fd) => `${folder}/${fd}`));
+}
+
+/** How a descriptor was opened (open(2)), by its path under /proc. */
+export function flagsOf(descriptor: string): number {
+  return Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(descriptor.replace(/fd(?=\/\d+$)/, 'fdinfo'), 'utf8'))?.[1] ?? '', 8);
 }
 
 export function threadsOf(pid: number): string[] {
