@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { writeScripts } from '../../deploy/deb/control.ts';
+import { missing } from '../support/broker.ts';
 import { range } from '../support/damaged-outbox.ts';
 import { versions } from '../support/older-outbox.ts';
 
@@ -42,6 +43,26 @@ test('the command for a card image names a file in each folder that a purge empt
   expect(kept.length).toBe(3);
   const [, removed = ''] = /`rm -f (.*?)`/.exec(readFileSync('docs/package.md', 'utf8')) ?? [];
   for (const folder of kept) expect(removed, folder).toContain(`${folder}/`);
+});
+
+const noMounts = missing('unshare') ?? (process.getuid?.() === 0 ? undefined : 'needs root to mount');
+test.skipIf(noMounts)(`a purge takes everything, also where credentials are on a partition of their own${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-purge-'));
+  // Fakes: they keep the test from the machine's own users and units.
+  for (const name of ['getent', 'deb-systemd-helper', 'systemctl']) writeFileSync(join(folder, name), '#!/bin/sh\nexit 2\n', { mode: 0o755 });
+  const folders = ['/etc/tocsin', '/var/lib/tocsin', '/var/lib/tocsin-privacy', '/run/tocsin'];
+  for (const path of folders) {
+    mkdirSync(join(folder, path, 'credentials'), { recursive: true });
+    writeFileSync(join(folder, path, 'file'), '');
+  }
+  const postrm = readFileSync('deploy/deb/scripts/postrm', 'utf8').replaceAll(/(?<=[ ;])(?=\/(etc|var|run)\/)/g, folder);
+  const within = 'mount -t tmpfs none "$1" && touch "$1/sensor.key" && sh -c "$2" postrm purge; echo $?; find "$1"';
+  const purge = () => {
+    const args = ['-m', 'sh', '-c', within, 'sh', join(folder, 'etc/tocsin/credentials'), postrm];
+    return spawnSync('unshare', args, { encoding: 'utf8', env: { PATH: `${folder}:${process.env.PATH}` } }).stdout;
+  };
+  expect(purge()).toBe(`0\n${folder}/etc/tocsin/credentials\n`);
+  expect(folders.filter((path) => existsSync(join(folder, path)))).toEqual(['/etc/tocsin']); // where the partition was
 });
 
 test('an installation that is broken off and repeated still starts what the removal stopped', () => {
