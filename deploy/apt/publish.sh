@@ -21,12 +21,19 @@ mkdir -p "$repository/pool" "$repository/dists"
 exec 9>"$repository/.lock"
 flock 9 # of two at once the later would put its older index over the newer
 # apt takes a version once: a sensor that has it would keep the former package, and one that reads the index of before would get the wrong one
+identity() { dpkg-deb --ctrl-tarfile "$1" | tar -xO ./control | grep -E '^(Package|Version|Architecture):'; }
 for deb; do
-  [ ! -e "$repository/pool/${deb##*/}" ] || cmp -s "$deb" "$repository/pool/${deb##*/}" || {
-    echo "Error: Expected a version that is not published yet, got another package of that name: ${deb##*/}" >&2
-    echo "Try: build it under a higher version: npm run deb -- --version VERSION" >&2
-    exit 1
-  }
+  own=$(identity "$deb")
+  for other in "$repository"/pool/*.deb "$@"; do
+    [ -e "$other" ] || continue # none yet
+    its=$(identity "$other")
+    [ "${other##*/}" = "${deb##*/}" ] || [ "$its" = "$own" ] || continue
+    cmp -s "$deb" "$other" || {
+      echo "Error: Expected a version that is not published yet, got another package of that name or version: ${deb##*/}" >&2
+      echo "Try: build it under a higher version: npm run deb -- --version VERSION" >&2
+      exit 1
+    }
+  done
 done
 rm -rf "$repository"/.publish-* # of one that was killed
 new=$(mktemp -d "$repository/.publish-XXXXXX")

@@ -176,6 +176,10 @@ describe.skipIf(without)(`the apt repository of the operator${without ? ` (left 
       status: 1,
       stderr: expect.stringMatching(/^Error: Expected a version that is not published yet, got .*tocsin_3\.1\.0_.*\nTry: /),
     });
+    const renamed = at(`tocsin_3.1.0-1_${architecture}.deb`);
+    cpSync(deb, renamed);
+    const asAnother = spawnSync('deploy/apt/publish.sh', [at('once'), 'operator@example.org', renamed], { env, encoding: 'utf8' });
+    expect(asAnother).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: Expected a version that is not published yet, .*3\.1\.0-1_/) });
     expect(readFileSync(pool)).toEqual(before);
     expect(update(sensor('once'))).toMatchObject({ status: 0 });
   });
