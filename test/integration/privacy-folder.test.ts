@@ -123,6 +123,13 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     expect(openTranslate('fr')('privacy.program.exe', { exe: '/x\x1b[2A' })).toContain('/x?[2A');
   });
 
+  test.each(['sound', 'outbox.db', 'outbox.db.lock'])('a file whose name begins with %s and is not UTF-8 fails', (name) => {
+    openPatient(path).newest();
+    expect(access().state).toBe('pass');
+    writeFileSync(Buffer.concat([Buffer.from(join(folder, name)), Buffer.of(0xff)]), 'RIFF', { mode: 0o600 });
+    expect(access()).toMatchObject({ state: 'fail', found: { key: 'privacy.access.strangers', values: { what: `${name}\ufffd` } } });
+  });
+
   test('an outbox that another program locks is unchecked', () => {
     const outbox = openPatient(path);
     outbox.newest();

@@ -9,7 +9,7 @@ import { hasAccessList } from '../../lib/libc.ts';
 import { ballastBytes } from '../../outbox/ballast.ts';
 import { isFalseNote } from '../../outbox/schema-note.ts';
 import { halvesOf, type Machine } from './machine.ts';
-import { statusOf } from './process.ts';
+import { isNotText, statusOf } from './process.ts';
 
 /**
  * The files that a half may hold open: the outbox and SQLite's files beside it, and each half's own lock. The ballast,
@@ -43,6 +43,7 @@ export function lookIntoOutboxFolder(machine: Pick<Machine, 'config' | 'halves'>
   for (const name of readdirSync(folder)) {
     const place = join(folder, name);
     const stats = lstatSync(place, { throwIfNoEntry: false });
+    if (stats === undefined && isNotText(name)) strangers.push(name); // there, but not under this name
     if (stats === undefined) continue; // gone since it was listed
     if (place === resolve(meterSocketPath(config)) && stats.isSocket()) continue;
     if (stats.isFile() && name.startsWith(basename(path)) && restingEnds.test(name.slice(basename(path).length))) {
