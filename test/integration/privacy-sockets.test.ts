@@ -1,9 +1,9 @@
 // Sockets that a process holds or can reach, and what disguises them.
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { descriptorsOf, failing, findingOf, type Halves, linkOf, openHalves, without } from '../support/privacy.ts';
+import { descriptorsOf, failing, findingOf, gid, type Halves, linkOf, openHalves, without } from '../support/privacy.ts';
 
 let halves: Halves;
 const name = `@tocsin-test-${process.pid}`;
@@ -80,6 +80,28 @@ describe.skipIf(without)(`privacy verify on sockets${without ? ` (left out: ${wi
     expect(ip('link', 'set', 'lo', 'down') + ip('link', 'set', 'lo', 'name', 'sit0')).toBe('');
     expect(ip('link', 'add', 'lo', 'type', 'veth', 'peer', 'name', 'tunl0') + ip('link', 'set', 'lo', 'up')).toBe('');
     expect(await found()).toMatchObject({ state: 'fail', found: 'it has interfaces: lo' });
+  });
+
+  test('what is mounted where the name is not UTF-8 counts as within reach, and as open to be written', async () => {
+    const place = 'mkdir -p "$0$(printf "\\377")" && nsenter -t "$1" -m sh -c "$2" "$0$(printf "\\377")" "$3"';
+    const mounted = (command: string) =>
+      spawnSync('sh', ['-c', place, halves.at('place'), String(halves.pidOf('listen')), command, halves.at('asked')], { encoding: 'utf8' }).stderr;
+    onTestFinished(() => void spawnSync('sh', ['-c', 'rmdir "$0$(printf "\\377")"', halves.at('place')]));
+    onTestFinished(() => halves.start('listen'));
+    mkdirSync(halves.at('asked'));
+    await listening(createServer(), halves.at('asked', 'asked.sock'));
+    chownSync(halves.at('asked', 'asked.sock'), 0, gid); // not open to all: processes of other tests run at the same time
+    chmodSync(halves.at('asked', 'asked.sock'), 0o660);
+    expect(mounted('mount -t tmpfs -o ro hidden "$1"')).toBe('');
+    expect(failing(await halves.verify())).toEqual([]);
+    expect(mounted('umount "$1" && mount --bind "$1" "$0" && mount -t tmpfs -o ro hidden "$1"')).toBe('');
+    expect(failing(await halves.verify())).toEqual(['listener.calls']);
+    expect(mounted('umount "$0" && mount -t tmpfs -o mode=1777 open "$0"')).toBe('');
+    expect(failing(await halves.verify())).toEqual(['listener.writable']);
+    // one such name must not end the search for what is open beside it
+    const beside = 'mount -t tmpfs -o mode=755 part "$1" && mkdir -m 1777 "$1/open" && touch "$1/a$(printf "\\377")"';
+    expect(mounted(`umount "$0" && ${beside}`)).toBe('');
+    expect(failing(await halves.verify())).toEqual(['listener.writable']);
   });
 
   test('a program that shares memory and message queues with the listener fails', async () => {

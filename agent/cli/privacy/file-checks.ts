@@ -2,12 +2,11 @@
 import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
-import { hasCode } from '../../lib/errors.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
 import { fail, type HalfCheck, listed, pass, procPaths } from './check.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
-import { type Mount, mountsOf, namespacesOf, numbersIn, type OpenFile, openFiles } from './process.ts';
+import { isNotText, type Mount, mountsOf, namespacesOf, numbersIn, type OpenFile, openFiles, unlessGone } from './process.ts';
 import { accessOf } from './reach.ts';
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${procPaths(processes, 'task/*/fd')}`;
@@ -88,24 +87,22 @@ const walked = 5000; // entries of a mount that are looked at; a larger one coun
 /** Whether the process can write nothing in a writable mount: it is hidden, or all its entries are others'. */
 function closed(pid: number, { point, type }: Mount, may: (path: string) => boolean): boolean {
   const root = `/proc/${pid}/root${point}`;
-  try {
-    if (type === 'devpts') return !existsSync(`${root}/ptmx`); // anybody may make a terminal there, and open it to the other half
-    const { dev, mode } = statSync(root);
-    if ((mode & 0o777) === 0) return !may(root);
-    let left = walked;
-    const folders = [root];
-    for (const path of folders) {
-      const stats = lstatSync(path);
-      // Skips another mount, which is judged by itself, and devices and sockets.
-      if (stats.dev !== dev || (!stats.isDirectory() && !stats.isFile())) continue;
-      if (may(path) || left-- === 0) return false;
-      if (stats.isDirectory()) folders.push(...readdirSync(path).map((name) => `${path}/${name}`));
-    }
-    return true;
-  } catch (error) {
-    if (hasCode(error, /^ENOENT$/)) return true; // covered by another mount, or gone meanwhile
-    throw error;
+  if (type === 'devpts') return !existsSync(`${root}/ptmx`); // anybody may make a terminal there, and open it to the other half
+  if (isNotText(root)) return false; // what is there cannot be looked at
+  const top = statSync(root, { throwIfNoEntry: false });
+  if (top === undefined) return true; // covered by another mount, or gone meanwhile
+  if ((top.mode & 0o777) === 0) return !may(root);
+  let left = walked;
+  const folders = [root];
+  for (const path of folders) {
+    if (isNotText(path)) return false;
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    // Skips another mount, which is judged by itself, and devices and sockets.
+    if (stats?.dev !== top.dev || (!stats.isDirectory() && !stats.isFile())) continue;
+    if (unlessGone(() => may(path), false) || left-- === 0) return false;
+    if (stats.isDirectory()) folders.push(...unlessGone(() => readdirSync(path), []).map((name) => `${path}/${name}`));
   }
+  return true;
 }
 
 /** The memory devices that hold nothing: null, zero, full, random, urandom. */

@@ -25,7 +25,8 @@ export function accessOf(pid: number, what: keyof typeof bitsOf = 'write'): (pat
 
 /**
  * Whether a process may write to the file that this process sees at a path. Every mount of the process that shows the
- * file is tried, because its unit may mount the file elsewhere. A name that is not UTF-8 counts as within reach.
+ * file is tried, because its unit may mount the file elsewhere. A name that is not UTF-8, of the file or of where it is
+ * mounted, counts as within reach.
  */
 export function reachOf(pid: number): (path: string) => boolean {
   const [ours, theirs] = [mountsOf(process.pid), mountsOf(pid)];
@@ -41,7 +42,8 @@ export function reachOf(pid: number): (path: string) => boolean {
     const inside = join(here.root, relative(here.point, place)); // its path within its file system
     return theirs.some(({ device, root, point }) => {
       const [top, seen] = [`/proc/${pid}/root`, join(point, relative(root, inside))];
-      return device === here.device && isWithin(inside, root) && isSame(place, `${top}${seen}`) && may(`${top}${seen}`) && !isClosed(top, seen);
+      if (device !== here.device || !isWithin(inside, root)) return false;
+      return isNotText(point) || (isSame(place, `${top}${seen}`) && may(`${top}${seen}`) && !isClosed(top, seen));
     });
   };
 }
