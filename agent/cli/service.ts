@@ -23,7 +23,10 @@ export function systemctlShow(args: readonly string[], timeout = 0): Promise<Rec
       if (error) return done(undefined);
       const properties: Record<string, string> = {};
       // systemctl may print a list as one line for each part.
-      for (const [, key = '', value = ''] of stdout.matchAll(/^(\w+)=(.*)$/gm)) properties[key] = properties[key] ? `${properties[key]}; ${value}` : value;
+      for (const line of stdout.split('\n')) {
+        const [, key = '', value = ''] = /^(\w+)=(.*)$/s.exec(line) ?? []; // StatusText is in words of the service, which may hold U+2028
+        if (key !== '') properties[key] = properties[key] ? `${properties[key]}; ${value}` : value;
+      }
       done(properties);
     });
   });

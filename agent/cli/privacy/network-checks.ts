@@ -41,7 +41,8 @@ const fallbackTunnels = new Set(['tunl0', 'gre0', 'gretap0', 'erspan0', 'ip_vti0
 
 /** The interfaces of its network namespace beside lo: those that may lead somewhere, and the kernel's idle tunnels. */
 export function interfacesOf(pid: number): { ways: string[]; idle: string[] } {
-  const names = [...readFileSync(`/proc/${pid}/net/dev`, 'utf8').matchAll(/^\s*(\S+):/gm)].map(([, name = '']) => name);
+  const devices = readFileSync(`/proc/${pid}/net/dev`, 'utf8').split('\n').slice(2);
+  const names = devices.flatMap((line) => /^ *(.+?):/s.exec(line)?.[1] ?? []);
   const up = interfacesUp(pid);
   const isIdle = (name: string) => fallbackTunnels.has(name) && up !== undefined && !up.has(name);
   // any interface can be renamed to lo; the one that leads nowhere is the first of each namespace
@@ -56,7 +57,8 @@ export function interfacesOf(pid: number): { ways: string[]; idle: string[] } {
 function interfacesUp(pid: number): Map<string, number> | undefined {
   const groups = `/proc/${pid}/net/igmp`;
   if (!existsSync(groups)) return undefined;
-  return new Map([...readFileSync(groups, 'utf8').matchAll(/^(\d+)\s+(\S+)/gm)].map(([, number, name = '']) => [name, Number(number)]));
+  const lines = readFileSync(groups, 'utf8').split('\n');
+  return new Map(lines.flatMap((line) => [...line.matchAll(/^(\d+)\t(.+?) *:/gs)].map(([, number, name = '']) => [name, Number(number)] as const)));
 }
 
 const socketsByHand = ({ pid, processes }: Half) =>

@@ -85,7 +85,7 @@ export function mappings(pid: number): { range: string; permissions: string; pat
   return readFileSync(`/proc/${pid}/maps`, 'utf8')
     .split('\n')
     .flatMap((line) => {
-      const [, start = '', end = '', permissions = '', path = ''] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)$/.exec(line) ?? [];
+      const [, start = '', end = '', permissions = '', path = ''] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)$/s.exec(line) ?? [];
       return permissions === '' ? [] : [{ range: `${trim(start)}-${trim(end)}`, permissions, path }];
     });
 }
@@ -98,7 +98,12 @@ function trim(hex: string): string {
 /** A field of /proc/PID/status, or of that of a thread of it. */
 export function statusOf(pid: number, thread?: string): (field: string) => string {
   const text = readFileSync(`/proc/${pid}${thread === undefined ? '' : `/task/${thread}`}/status`, 'utf8');
-  return (field) => new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
+  const lines = text.split('\n'); // the only character of a name that the kernel escapes there
+  return (field) =>
+    lines
+      .find((line) => line.startsWith(`${field}:`))
+      ?.slice(field.length + 1)
+      .replace(/^[\t ]+/, '') ?? '';
 }
 
 /** The same of each thread of processes: users, capabilities and filters are a thread's own. */
