@@ -26,9 +26,11 @@ export function openFiles(pid: number): OpenFile[] {
   for (const place of descriptorsOf(pid)) {
     try {
       const target = readlinkSync(place);
+      const name = `${basename(place)} ${target}`;
+      if (open.has(name)) continue; // what has no path has a number there
       const flags = flagsOf(place);
       const file = describe(pid, place, target, (flags & 3) !== 0);
-      open.set(`${basename(place)} ${flags} ${file.dev}:${file.ino} ${target}`, file);
+      open.set(target.startsWith('/') ? `${name} ${flags} ${file.dev}:${file.ino}` : name, file);
     } catch (error) {
       if (!hasCode(error, /^ENOENT$/)) throw error; // closed since it was listed
     }
