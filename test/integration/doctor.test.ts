@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Result, runChecks } from '../../agent/cli/doctor/check.ts';
+import { type Check, type Result, runChecks } from '../../agent/cli/doctor/check.ts';
 import { machineChecks } from '../../agent/cli/doctor/machine-checks.ts';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks } from '../../agent/cli/doctor.ts';
@@ -45,6 +45,25 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await told(memory, 40.2)).toEqual(['Pi, 400 MB of memory free, 40 °C', 'Pi, 400\u00a0Mo de mémoire libre, 40\u00a0°C']);
     expect(await told(memory)).toEqual(['Pi, 400 MB of memory free', 'Pi, 400\u00a0Mo de mémoire libre']);
     expect(await told({ '/proc/meminfo': '' })).toEqual(['Pi', 'Pi']);
+  });
+
+  test('a board that is slowed down and whose voltage never fell is to be cooled, and needs no other supply', async () => {
+    const hints = async (...told: string[]) => {
+      const [power, found]: [Check[], unknown[]] = [machineChecks.filter(({ id }) => id === 'power'), []];
+      for (const bits of told) {
+        const probes = { ...machineProbes('', clock), read: () => bits };
+        for await (const result of runChecks(power, probes, signal)) found.push([result.found.key, result.hint?.key]);
+      }
+      return found;
+    };
+    const [now, since, cooler] = ['doctor.power.now', 'doctor.power.since', 'doctor.board.hot.try'];
+    expect(await hints('50005', '50004', 'e0008', '50000', '80000')).toEqual([
+      [now, `${now}.try`],
+      [now, `${now}.try`],
+      [now, cooler],
+      [since, `${since}.try`],
+      [since, cooler],
+    ]);
   });
 
   test('a microphone with a wrong rate is measured again, and is a fault only if the rate stays wrong', async () => {

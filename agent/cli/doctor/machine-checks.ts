@@ -60,7 +60,7 @@ const board: Check = {
 
 /**
  * Bits of the Raspberry Pi firmware's get_throttled: 0 under-voltage now, 1 to 3 slowed down now; 16 to 19 the same
- * since boot.
+ * since boot. A board whose voltage never fell is slowed down by its heat, on some from 60 °C on.
  */
 const power: Check = {
   id: 'power',
@@ -72,8 +72,9 @@ const power: Check = {
     const bits = Number.parseInt(hex, 16);
     const code = `0x${bits.toString(16)}`;
     const what = (underVoltage: number) => text(bits & underVoltage ? 'doctor.power.underVoltage' : 'doctor.power.throttled');
-    if (bits & 0xf) return fail('doctor.power.now', { what: what(0x1), code });
-    if (bits & 0xf0000) return warn('doctor.power.since', { what: what(0x10000), code });
+    const cooler = bits & 0x10001 ? {} : { hint: text('doctor.board.hot.try') };
+    if (bits & 0xf) return { ...fail('doctor.power.now', { what: what(0x1), code }), ...cooler };
+    if (bits & 0xf0000) return { ...warn('doctor.power.since', { what: what(0x10000), code }), ...cooler };
     return pass('doctor.power.ok');
   },
 };
