@@ -2,10 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Result, runChecks } from '../../agent/cli/doctor/check.ts';
+import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks, toJson } from '../../agent/cli/doctor.ts';
 import { openTranslate, text } from '../../agent/cli/translate.ts';
 import { missing } from '../support/broker.ts';
-import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, paced, systemctl } from '../support/doctor.ts';
+import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, paced, signal, systemctl } from '../support/doctor.ts';
 import { type Link, linkFaults, openLink } from '../support/doctor-link-faults.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
@@ -83,6 +85,26 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     const results = await examine(writeConfig({ mqtt: { caFile: link.ca, certFile, keyFile: key } }, link.brokers.good.url));
     const { state, found } = results.find(({ check }) => check === 'dates') ?? {};
     expect({ state, ...found }).toMatchObject({ state: 'warn', key: 'doctor.dates.soon', values: { whose: text('doctor.dates.between') } });
+  });
+
+  test('a route counts as one where it leads somewhere, in a network of the site’s own too', async () => {
+    const path = writeConfig({ mqtt: { allowPlaintext: true } }, 'mqtt://[fd12::7]');
+    const found = async (four: string, six: string) => {
+      const routes = files({ '/proc/net/route': `Iface Destination Gateway Flags\n${four}`, '/proc/net/ipv6_route': six });
+      const checks = allChecks.filter(({ id }) => id === 'config' || id === 'network').map((check) => ({ ...check, after: [] }));
+      const results: Result[] = [];
+      for await (const result of runChecks(checks, { ...machineProbes(path, clock), ...routes }, signal)) results.push(result);
+      return results.at(-1)?.found;
+    };
+    const six = (to: string, name: string) => `${to} 40 ${'0'.repeat(32)} 00 ${'0'.repeat(32)} 00000100 00000001 00000000 00000001 ${name}\n`;
+    const ways = [
+      await found('eth0 00000000 0102A8C0 0003 0 0 100 00000000 0 0 0\n', ''),
+      await found('* 00000000 00000000 0201 0 0 4000 00000000 0 0 0\n', six('0'.repeat(32), 'lo')), // ip route add unreachable default
+      await found('', six(`fe80${'0'.repeat(28)}`, 'eth0')),
+      await found('', six(`fd12${'0'.repeat(28)}`, 'eth0')), // RFC 4193
+    ];
+    const [ok, none] = [{ key: 'doctor.network.ok', values: { interface: 'eth0' } }, { key: 'doctor.network.none' }];
+    expect(ways).toMatchObject([ok, none, none, ok]);
   });
 
   const swallow =

@@ -26,6 +26,9 @@ function brokerOf(facts: Facts) {
   return brokerAddress(required(facts).mqtt.url);
 }
 
+/** RTF_UP and RTF_REJECT (`unreachable`, with the interface *): a route that leads somewhere has the first alone. */
+const routeFlags = 0x201;
+
 const network: Check = {
   id: 'network',
   timeoutMs: 1000,
@@ -36,8 +39,8 @@ const network: Check = {
     const rows = (path: string) => (probes.read(path) ?? '').split('\n').map((line) => line.trim().split(/\s+/));
     const four = rows('/proc/net/route')
       .slice(1)
-      .filter(([name, , , flags]) => name && name !== 'lo' && Number.parseInt(flags ?? '0', 16) & 1);
-    const six = rows('/proc/net/ipv6_route').filter(([to, , , , , , , , , name]) => name && name !== 'lo' && /^[23]|^0{32}$/.test(to ?? ''));
+      .filter(([name, , , flags]) => name && name !== 'lo' && (Number.parseInt(flags ?? '0', 16) & routeFlags) === 1);
+    const six = rows('/proc/net/ipv6_route').filter(([to, , , , , , , , , name]) => name && name !== 'lo' && /^[23]|^f[cd]|^0{32}$/.test(to ?? ''));
     const way = four.find(([, destination]) => destination === '00000000')?.[0] ?? four[0]?.[0] ?? six[0]?.[9];
     return way === undefined ? fail('doctor.network.none') : pass('doctor.network.ok', { interface: way });
   },
