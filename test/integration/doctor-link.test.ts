@@ -87,6 +87,15 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     expect({ state, ...found }).toMatchObject({ state: 'warn', key: 'doctor.dates.soon', values: { whose: text('doctor.dates.between') } });
   });
 
+  test('of what ends within the month, what ends first is told', async () => {
+    const { cert, key } = link.own.soon; // ends in 12 days
+    const path = writeConfig({ mqtt: { caFile: link.ca, certFile: cert, keyFile: key } }, link.brokers.good.url);
+    const inDays = (days: number) => new Date(clock.wallMs() + days * 86_400_000);
+    const handshake = async () => ({ protocol: 'TLSv1.3', names: 'localhost', validFrom: inDays(-1), validTo: inDays(2.5) });
+    const { state, found } = (await examine(path, { handshake })).find(({ check }) => check === 'dates') ?? {};
+    expect({ state, ...found }).toMatchObject({ key: 'doctor.dates.soon', values: { whose: text('doctor.dates.broker'), days: 2 } });
+  });
+
   test('a route counts as one where it leads somewhere, in a network of the site’s own too', async () => {
     const path = writeConfig({ mqtt: { allowPlaintext: true } }, 'mqtt://[fd12::7]');
     const found = async (four: string, six: string) => {

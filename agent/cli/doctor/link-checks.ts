@@ -171,8 +171,9 @@ const dates: Check = {
       if (from.getTime() > now) return fail('doctor.dates.early', { whose: text(`doctor.dates.${whose}`), date: day(from) });
     }
     const days = (to: Date) => Math.floor((to.getTime() - now) / 86_400_000);
-    const soon = spans.find(({ to }) => days(to) < warnDays);
-    if (soon) return warn('doctor.dates.soon', { whose: text(`doctor.dates.${soon.whose}`), date: day(soon.to), days: days(soon.to) });
+    const [soon] = spans.toSorted((a, b) => a.to.getTime() - b.to.getTime());
+    if (soon && days(soon.to) < warnDays)
+      return warn('doctor.dates.soon', { whose: text(`doctor.dates.${soon.whose}`), date: day(soon.to), days: days(soon.to) });
     const own = spans.find(({ whose }) => whose === 'sensor');
     return own ? pass('doctor.dates.ok', { date: day(own.to), days: days(own.to) }) : skip('doctor.dates.none');
   },
