@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -47,6 +47,20 @@ describe.skipIf(without)(`provision: unusable keys${without ? ` (left out: ${wit
     fill(12);
     expect(await sensor.install(cert)).toMatchObject({ status: 0 });
     expect([readFileSync(sensor.at('sensor.key'), 'utf8'), sensor.names()]).toEqual([key, ['ca.pem', 'fill', 'sensor.key', 'sensor.pem']]);
+  });
+
+  test('files that are replaced keep their owner and mode: outside of the credentials’ folder the courier reads them itself', async () => {
+    const sensor = await provisionedBy(operator);
+    const rights = () => ['ca.pem', 'sensor.key', 'sensor.pem'].map((name) => statSync(sensor.at(name))).map(({ mode, gid }) => [mode & 0o777, gid]);
+    const gid = process.getuid?.() === 0 ? 29 : (process.getgid?.() as number);
+    for (const name of sensor.names()) {
+      chownSync(sensor.at(name), process.getuid?.() as number, gid);
+      chmodSync(sensor.at(name), 0o640);
+    }
+    const before = everything(sensor);
+    expect(await sensor.install(operator.sign((await sensor.provision('--renew')).stdout))).toMatchObject({ status: 0 });
+    expect(everything(sensor)['sensor.key']).not.toBe(before['sensor.key']);
+    expect(rights()).toEqual(Array(3).fill([0o640, gid]));
   });
 
   test('a path that was mistyped is to be checked; where no authority is known yet, one is to be named', async () => {

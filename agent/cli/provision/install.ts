@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { certificatesIn } from '../../config/certificates.ts';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
@@ -53,6 +53,7 @@ export function installCertificate(
   if (!again) {
     const texts = new Map([[paths.certificate, certificateText]]);
     if (files.authority !== undefined) texts.set(paths.authority, authorityText);
+    if (waits) takeRights(paths.waitingKey, paths.key);
     placeBeside(texts);
     if (waits) moveFile(paths.waitingKey, paths.key);
     for (const path of texts.keys()) moveFile(besideOf(path), path);
@@ -95,11 +96,20 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
     for (const [path, text] of texts) {
       placeFile(besideOf(path), text, 0o600);
       placed.push(besideOf(path));
+      takeRights(besideOf(path), path);
     }
   } catch (error) {
     for (const path of placed) removeFile(path);
     throw error;
   }
+}
+
+/** Owner and mode of the file that is replaced: outside of the credentials' folder the courier reads it itself. */
+function takeRights(beside: string, path: string): void {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (!there) return;
+  chownSync(beside, there.uid, there.gid);
+  chmodSync(beside, there.mode & 0o777);
 }
 
 /**
