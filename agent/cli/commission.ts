@@ -16,11 +16,12 @@ import { commissionPage, verification } from './commission/page.ts';
 import { openProgress } from './commission/progress.ts';
 import { type Complete, commissionJson, type Subject, untried, verdictOf } from './commission/report.ts';
 import { checkParent, openSigner, placeSealed } from './commission/seal.ts';
-import { passed, runPrivacy, runSelftest, type StageName, type Stages, stageNames } from './commission/stages.ts';
+import { passed, runPrivacy, runSelftest, type StageName, type Stages, stageNames, triedAsMuch } from './commission/stages.ts';
 import { runDoctor, showResult } from './doctor.ts';
 import { wholeNumber } from './number-option.ts';
 import { print, printJson, type Screen, screenOf, wrap } from './output.ts';
 import { countOf } from './privacy/verify.ts';
+import type { TrialOptions } from './selftest/trial.ts';
 import { showStep } from './selftest.ts';
 import type { Translate } from './translate.ts';
 
@@ -60,6 +61,7 @@ async function commission(options: Options, again: string, signal: AbortSignal, 
   const clock = systemClock();
   const progress = openProgress(parent, config.sensor, configSha256, version, clock);
   const stages: Stages = { ...progress.kept };
+  if (stages.selftest && !triedAsMuch(stages.selftest, config, trialOf(options))) delete stages.selftest;
   const screen = screenOf(process.stdout);
   const say = (line: string) => {
     if (!options.json) print(line);
@@ -107,6 +109,10 @@ interface Run {
   readonly t: Translate;
 }
 
+function trialOf({ seconds, oneWay, speaker, microphone }: Options): TrialOptions {
+  return { seconds, oneWay, speaker, ask: microphone && !speaker };
+}
+
 /** Runs a stage, says what it finds and adds it to the stages. */
 const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> = {
   async doctor(stages, { options, clock, signal, screen, say, t }) {
@@ -114,8 +120,7 @@ const runStage: Record<StageName, (stages: Stages, run: Run) => Promise<void>> =
   },
 
   async selftest(stages, { config, options, clock, signal, screen, say, t }) {
-    const { seconds, oneWay, speaker, microphone } = options;
-    const outcome = await runSelftest(config, { seconds, oneWay, speaker, ask: microphone && !speaker }, clock, signal, {
+    const outcome = await runSelftest(config, trialOf(options), clock, signal, {
       done: (step, what, ms) => say(showStep(step, what, ms, t, screen)),
       listener: (is) => say(screen.colours.dim(wrap(t(`commission.${is}`), screen.columns))),
     });

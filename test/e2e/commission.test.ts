@@ -1,9 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { version } from '../../agent/cli/command.ts';
+import { openProgress } from '../../agent/cli/commission/progress.ts';
+import { systemClock } from '../../agent/lib/clock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { openAuthority } from '../support/certificates.ts';
@@ -161,6 +165,19 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
     await third.ended;
     writeFileSync(path, `${readFileSync(path, 'utf8')}log:\n  level: warn\n`);
     expect((await run([...args, '--no-microphone']).ended).out).not.toContain('passed before the stop');
+  });
+
+  test('a selftest that was kept and left out what this run is to try is run again', async () => {
+    const kept = async (...options: string[]) => {
+      const { args, out, path } = sensor();
+      const digest = hash('sha256', readFileSync(path));
+      const oneWay = { ok: true, sound: 'file', latencyMs: { heard: 400, stored: 2, accepted: 5 } } as const;
+      openProgress(out, 'post-1', digest, version, systemClock()).keep({ doctor: [], selftest: oneWay });
+      const { selftest } = JSON.parse((await run([...args, ...options, '--json']).ended).out) as Report;
+      return selftest.trace === undefined;
+    };
+    expect(await kept('--no-microphone', '--one-way')).toBe(true);
+    expect(await kept('--no-microphone')).toBe(false);
   });
 
   test('a configuration that is changed during the run leaves no report, whose stages would be of two', async () => {

@@ -50,8 +50,8 @@ export async function runSelftest(
   const traced = (read: Trace) => {
     trace = read;
   };
-  const needsMicrophone = options.ask || options.speaker !== undefined;
-  const sound = config.microphone.adapter === 'file' || !needsMicrophone ? 'file' : options.ask ? 'person' : 'speaker';
+  const needsMicrophone = takesMicrophone(options);
+  const sound = isHeard(config, options) ? (options.ask ? 'person' : 'speaker') : 'file';
   const trial = () => runTrial(config, options, clock, signal, { done: on.done, latencyMs, traced });
   const seen = () => (trace ? { trace } : {});
   let stoppedMs = 0;
@@ -75,6 +75,15 @@ export async function runSelftest(
     const { link, reason, hint } = error;
     return { ok: false, sound, latencyMs, brokeAt: link, reason, hint, ...seen() };
   }
+}
+
+type Asked = Pick<TrialOptions, 'ask' | 'speaker' | 'oneWay'>;
+const takesMicrophone = ({ ask, speaker }: Asked) => ask || speaker !== undefined;
+const isHeard = ({ microphone }: Config, asked: Asked) => microphone.adapter !== 'file' && takesMicrophone(asked);
+
+/** Whether a selftest tried all that is asked for now: one kept over an abort may have been asked for less. */
+export function triedAsMuch({ sound, latencyMs }: SelftestOutcome, config: Config, asked: Asked): boolean {
+  return (sound !== 'file' || !isHeard(config, asked)) && (latencyMs.returned !== undefined || asked.oneWay === true);
 }
 
 export async function runPrivacy(configPath: string, signal: AbortSignal): Promise<Line[]> {
