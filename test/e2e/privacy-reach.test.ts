@@ -248,6 +248,10 @@ describe.skipIf(without)(`privacy verify on uncommon ways out${without ? ` (left
     expect(await found([halves.program, 'deliver'], preloaded)).toEqual(['hearing.recording', true]);
     expect(await found([halves.program, 'listen'], preloaded), 'started by hand').toEqual(['hearing.recording', true]);
     expect(await found(['--net', halves.node, halves.program, 'listen'], preloaded, 'unshare')).toEqual(['hearing.apart', false]);
+    copyFileSync(halves.node, halves.at('elsewhere'));
+    chmodSync(halves.at('elsewhere'), 0o755);
+    const named = ['--net', halves.at('elsewhere'), halves.program, 'listen'];
+    expect(await found(named, preloaded, 'unshare'), 'a listener by its arguments alone').toEqual(['hearing.recording', true]);
     const connected = 'ip link add out0 type veth peer name out1 && exec "$@"';
     const args = ['--net', 'sh', '-c', connected, 'sh', halves.node, halves.program, 'listen'];
     expect(await found(args, preloaded, 'unshare'), 'in another network').toEqual(['hearing.recording', true]);

@@ -1,5 +1,5 @@
 // Who else hears on this machine, and whether the half that speaks could ask it.
-import { constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants, existsSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
 import { interfacesOf } from './network-checks.ts';
@@ -19,7 +19,7 @@ const hearing: HalfCheck = {
   id: 'hearing',
   only: 'courier',
   byHand: ({ pid }) =>
-    `sudo find /proc/[0-9]*/task/*/fd -lname '/dev/snd/*' 2>/dev/null | cut -d/ -f3 | sort -u | xargs -r ps -o pid,args -p; sudo nsenter -t ${pid} -n ss -ltxnp | grep -E 'pulse|pipewire|jack|snd' || echo none`,
+    `sudo find /proc/[0-9]*/task/*/fd -lname '/dev/snd/*' -o -lname '/dev/*dsp*' -o -lname '/dev/audio*' 2>/dev/null | cut -d/ -f3 | sort -u | xargs -r ps -o pid,args -p; sudo nsenter -t ${pid} -n ss -ltxnp | grep -E 'pulse|pipewire|jack|snd' || echo none`,
   run({ pid }, { halves: { listener }, installation }) {
     // doctor may listen itself meanwhile
     const ours = familyOf(process.pid).filter((one) => one === process.pid || unlessGone(() => isCapture(one, installation), true));
@@ -59,7 +59,8 @@ function isCaptureDevice(descriptor: string): boolean {
 function isOfListener(pid: number, installation: string, courier: number): boolean {
   const parent = Number(unlessGone(() => statusOf(pid)('PPid'), '0'));
   const [, script = '', command = ''] = unlessGone(() => argumentsOf(parent), []);
-  const isListener = command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
+  const isOurs = unlessGone(() => readlinkSync(`/proc/${parent}/exe`), '').startsWith(`${realpathSync(installation)}/`); // whoever starts a program names its arguments
+  const isListener = isOurs && command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
   return isListener && unlessGone(() => namespaceOf(parent) !== namespaceOf(courier) && interfacesOf(parent).ways.length === 0, true);
 }
 
