@@ -23,7 +23,7 @@ test('a configuration with a space in its name stands between quotes in the comm
   writeFileSync(at('no yaml.yaml'), 'site: [');
   writeFileSync(at('my sensor.yaml'), `site: a\nsensor: b\nmqtt: {url: mqtt://localhost}\noutbox: {path: ${at('outbox.db')}}\n`);
   expect(said('doctor', at('none at all.yaml'))).toContain(
-    `tocsin config example > '${at('none at all.yaml')}'; edit it, then: tocsin config check -c '${at('none at all.yaml')}'\n`,
+    `tocsin config example | sudo tee '${at('none at all.yaml')}'; edit it, then: tocsin config check -c '${at('none at all.yaml')}'\n`,
   );
   expect(said('doctor', at('no yaml.yaml'))).toContain(`tocsin config check -c '${at('no yaml.yaml')}'\n`);
   expect(said('meter', at('my sensor.yaml'))).toContain(`tocsin run -c '${at('my sensor.yaml')}'\n`);

@@ -55,8 +55,8 @@ export const doctor = {
 
   'doctor.config.absent': { en: 'there is no {path}', fr: '{path} n’existe pas' },
   'doctor.config.absent.try': {
-    en: 'tocsin config example > {word}; edit it, then: tocsin config check -c {word}',
-    fr: 'tocsin config example > {word} ; adaptez-le, puis : tocsin config check -c {word}',
+    en: 'tocsin config example | sudo tee {word}; edit it, then: tocsin config check -c {word}',
+    fr: 'tocsin config example | sudo tee {word} ; adaptez-le, puis : tocsin config check -c {word}',
   },
 
   'doctor.board.ok': { en: '{board}{memory}{temperature}', fr: '{board}{memory}{temperature}' },
