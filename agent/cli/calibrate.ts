@@ -29,6 +29,7 @@ interface Options {
 
 const stretchSeconds = 0.25;
 const setting = ['microphone', 'splAtFullScaleDb'];
+const placingSeconds = 25; // until the calibrator is in place and switched on
 
 /** calibrate: from the tone of an acoustic calibrator to dB SPL; with --measure, the levels that come of it. */
 export function addCalibrate(program: Command, signal: AbortSignal, t: Translate): void {
@@ -40,7 +41,7 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
     .addOption(configOption())
     .addOption(new Option('--level <dB>', 'level of the calibrator').choices(['94', '114']).default('94'))
     .option('--seconds <count>', 'how long the tone must be steady, or how long to measure', wholeNumber(1, 3600), 5)
-    .option('--wait <seconds>', 'how long to wait for the tone; by default 30, or --seconds if that is more', wholeNumber(1, 3600))
+    .option('--wait <seconds>', 'how long to wait for the tone; by default 25 more than --seconds', wholeNumber(1, 3600))
     .option('--dry-run', 'store nothing')
     .addOption(new Option('--measure', 'instead of calibrating, measure LAeq, LAFmax and LASmax').conflicts(['level', 'wait', 'dryRun']))
     .option('--json', 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels')
@@ -49,7 +50,7 @@ export function addCalibrate(program: Command, signal: AbortSignal, t: Translate
 }
 
 async function calibrate(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
-  const { seconds, wait = Math.max(seconds, 30) } = options;
+  const { seconds, wait = seconds + placingSeconds } = options;
   if (wait < seconds)
     throw new TocsinError(
       `Expected --wait of ${seconds} or more, as long as the tone must be steady, got ${wait}`,

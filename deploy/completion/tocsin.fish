@@ -64,7 +64,7 @@ complete -c tocsin -n '__tocsin_at "calibrate"' -a 'thresholds' -d 'thresholds f
 complete -c tocsin -n '__tocsin_at "calibrate"' -s c -l config -r -F -d 'configuration file'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l level -x -a '94 114' -d 'level of the calibrator'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l seconds -x -d 'how long the tone must be steady, or how long to measure'
-complete -c tocsin -n '__tocsin_at "calibrate"' -l wait -x -d 'how long to wait for the tone; by default 30, or --seconds if that is more'
+complete -c tocsin -n '__tocsin_at "calibrate"' -l wait -x -d 'how long to wait for the tone; by default 25 more than --seconds'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l dry-run -d 'store nothing'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l measure -d 'instead of calibrating, measure LAeq, LAFmax and LASmax'
 complete -c tocsin -n '__tocsin_at "calibrate"' -l json -d 'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels'

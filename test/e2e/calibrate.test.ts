@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { openAudioFile } from '../../agent/audio/audio-file.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
@@ -137,11 +137,12 @@ test('`calibrate` tells a dead microphone, and a recording that is too short, fr
 test('Ctrl-C ends `calibrate` with exit code 130 and leaves the configuration unchanged', async () => {
   const path = hearing(30);
   const before = readFileSync(path, 'utf8');
-  const child = spawn(process.execPath, ['agent/main.ts', 'calibrate', '-c', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['agent/main.ts', 'calibrate', '-c', path, '--seconds', '30'], { stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
-  let said = '';
+  let [shown, said] = ['', ''];
+  child.stdout.on('data', (words) => (shown += words));
   child.stderr.on('data', (words) => (said += words));
-  await once(child.stdout, 'data');
+  await vi.waitFor(() => expect(shown.replace(/\s+/g, ' '), 'time to put the calibrator in place').toContain('for the tone, 55 s at most'), 10_000);
   child.kill('SIGINT');
   const [status] = await once(child, 'close');
   expect({ status, said }).toEqual({ status: 130, said: expect.stringContaining('got a stop by hand') });

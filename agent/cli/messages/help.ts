@@ -51,7 +51,7 @@ export const frenchHelp: Record<string, string> = {
     'trouver la sensibilité du microphone avec un calibreur de 94 ou 114 dB à 1 kHz',
   'level of the calibrator': 'niveau du calibreur',
   'how long the tone must be steady, or how long to measure': 'durée pendant laquelle le son doit être stable, ou durée de mesure',
-  'how long to wait for the tone; by default 30, or --seconds if that is more': 'combien de temps attendre le son ; par défaut 30, ou --seconds si c’est plus',
+  'how long to wait for the tone; by default 25 more than --seconds': 'combien de temps attendre le son ; par défaut 25 de plus que --seconds',
   'store nothing': 'ne rien écrire',
   'instead of calibrating, measure LAeq, LAFmax and LASmax': 'au lieu de calibrer, mesurer LAeq, LAFmax et LASmax',
   'one JSON object: splAtFullScaleDb, before, frequencyHz, toneDbfs, spreadDb, stored; or the levels':
