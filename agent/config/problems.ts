@@ -72,7 +72,7 @@ export function printableLine(text: string): string {
  */
 export function show(value: unknown, name = ''): string {
   if (value === undefined || value === null) return 'nothing';
-  if (typeof value === 'number') return String(value); // JSON has neither NaN nor Infinity, which 1e400 is
+  if (typeof value === 'number' && !namesSecret(name)) return String(value); // JSON has neither NaN nor Infinity, which 1e400 is
   try {
     return withBlanks(printable(JSON.stringify(withoutSecret(name, value), withoutSecret).slice(0, 80)));
   } catch {
@@ -97,8 +97,12 @@ export function holdsKey(text: string): boolean {
   return /-----BEGIN|(?![0-9a-f]{40}|[0-9A-F]{40})[A-Za-z0-9+/]{40}/.test(text);
 }
 
+function namesSecret(key: string): boolean {
+  return /(pass(word|wd|phrase)?|pwd|pin|secret|token)\P{L}*$/iu.test(key);
+}
+
 function withoutSecret(name: string, value: unknown): unknown {
-  if (/(password|passwd|passphrase|secret|token)$/i.test(name)) return redacted;
+  if (namesSecret(name)) return redacted;
   if (typeof value === 'object' && value !== null && Object.keys(value).some(holdsKey)) return redacted;
   if (typeof value !== 'string') return value;
   return shownUrl(value);
