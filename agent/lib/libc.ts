@@ -92,3 +92,19 @@ export function protocolOf(descriptor: string): string {
 export function hasAccessList(path: string): boolean {
   return libc('long getxattr(const char *path, const char *name, void *value, size_t size)')(path, 'system.posix_acl_access', null, 0) > 0;
 }
+
+const [E2BIG, ERANGE] = [7, 34];
+
+/**
+ * The extended attributes in which any program that may write a file can keep something beside it (`user.`, xattr(7));
+ * none where they cannot be queried.
+ */
+export function userAttributes(path: string): string[] {
+  const names = Buffer.alloc(65_536); // XATTR_LIST_MAX
+  const length = libc('long llistxattr(const char *path, void *names, size_t size)')(path, names, names.length);
+  if (length < 0) return [E2BIG, ERANGE].includes(koffi.errno()) ? ['user.*'] : [];
+  return names
+    .toString('utf8', 0, length)
+    .split('\0')
+    .filter((name) => name.startsWith('user.'));
+}

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import koffi from 'koffi';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../agent/cli/privacy/check.ts';
 import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
@@ -93,8 +94,14 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
       new RegExp(`\\.${end}$`),
     ]),
     ['a folder that others may write to', () => chmodSync(folder, 0o2772), /tocsin-folder-/],
+    ['an attribute of the outbox', () => setAttribute(path), /^outbox\.db \(user\.sound\)$/],
+    ['an attribute of the folder', () => setAttribute(folder), /^user\.sound$/],
     ['a damaged outbox readable by others', () => writeFileSync(`${path}.damaged-1`, '', { mode: 0o604 }), /\.damaged-1$/],
   ];
+  function setAttribute(place: string): void {
+    const setxattr = koffi.load(null).func('int setxattr(const char *path, const char *name, const void *value, size_t size, int flags)');
+    expect(setxattr(place, 'user.sound', 'RIFF', 4, 0)).toBe(0);
+  }
   function noteOfAnother(): string {
     const other = join(mkdtempSync(join(tmpdir(), 'tocsin-folder-other-')), 'outbox.db');
     openOlderOutbox(other, 1).close();

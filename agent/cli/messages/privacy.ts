@@ -52,8 +52,8 @@ export const privacy = {
   },
   'privacy.what.access': { en: 'The outbox is alone in its folder, closed to others', fr: 'La file est seule dans son dossier, fermée aux autres' },
   'privacy.how.access': {
-    en: 'every name in its folder, the modes of its files, that ballast and locks hold no content, and that the copy of the schema beside it is that of the outbox',
-    fr: 'chaque nom dans son dossier, les modes de ses fichiers, que lest et verrous sont sans contenu, et que la copie du schéma à côté est bien celle de la file',
+    en: 'every name in its folder, the modes and attributes of its files, that ballast and locks hold no content, and that the copy of the schema beside it is that of the outbox',
+    fr: 'chaque nom dans son dossier, les modes et les attributs de ses fichiers, que lest et verrous sont sans contenu, et que la copie du schéma à côté est bien celle de la file',
   },
 
   'privacy.what.process': { en: 'It runs, and no foreign process with it', fr: 'Il tourne, et aucun processus étranger avec lui' },

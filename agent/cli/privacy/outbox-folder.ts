@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../lib/errors.ts';
-import { hasAccessList } from '../../lib/libc.ts';
+import { hasAccessList, userAttributes } from '../../lib/libc.ts';
 import { ballastBytes } from '../../outbox/ballast.ts';
 import { isFalseNote } from '../../outbox/schema-note.ts';
 import { halvesOf, type Machine } from './machine.ts';
@@ -28,7 +28,7 @@ interface OutboxFolder {
    * The ballast is left out, because its zeros are no secret.
    */
   readonly open: string[];
-  /** Names that the agent does not make. */
+  /** Names that the agent does not make, and what others keep in attributes of the files and of the folder. */
   readonly strangers: readonly string[];
   /** Names of files that repairs have set aside. A damaged file may hold anything. */
   readonly setAside: readonly string[];
@@ -39,12 +39,13 @@ export function lookIntoOutboxFolder(machine: Pick<Machine, 'config' | 'halves'>
   const path = resolve(config.outbox.path);
   const folder = dirname(path);
   const users = new Set(halvesOf(machine).flatMap(({ pid }) => statusOf(pid)('Uid').split(/\s+/).map(Number)));
-  const [open, strangers, setAside]: [string[], string[], string[]] = [[], [], []];
+  const [open, strangers, setAside]: [string[], string[], string[]] = [[], userAttributes(folder), []];
   for (const name of readdirSync(folder)) {
     const place = join(folder, name);
     const stats = lstatSync(place, { throwIfNoEntry: false });
     if (stats === undefined && isNotText(name)) strangers.push(name); // there, but not under this name
     if (stats === undefined) continue; // gone since it was listed
+    strangers.push(...userAttributes(place).map((attribute) => `${name} (${attribute})`));
     if (place === resolve(meterSocketPath(config)) && stats.isSocket()) continue;
     if (stats.isFile() && name.startsWith(basename(path)) && restingEnds.test(name.slice(basename(path).length))) {
       if (/\.damaged-\d+(-wal)?$/.test(name)) setAside.push(name);

@@ -92,7 +92,7 @@ const access: SensorCheck = {
   id: 'access',
   byHand({ config }) {
     const folder = shellWord(dirname(config.outbox.path));
-    return `sudo ls -ld ${folder} && sudo ls -lA ${folder} && sudo find ${folder} -name '*.ballast' -exec grep -acP '[^\\0]' {} ';'`;
+    return `sudo ls -ld ${folder} && sudo ls -lA ${folder} && sudo find ${folder} -name '*.ballast' -exec grep -acP '[^\\0]' {} ';'; sudo tar -C ${folder} --xattrs -cvvf /dev/null . 2>/dev/null | grep '^[^ ]*[*]' || echo none`;
   },
   run(machine) {
     const { path } = machine.config.outbox;
