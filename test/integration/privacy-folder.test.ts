@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import koffi from 'koffi';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -58,6 +60,22 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
   test('the manual command names both services when neither process runs, and no other process', () => {
     const check = sensorChecks.find(({ id }) => id === 'unchanged');
     expect(check?.byHand(machine())).toBe('systemctl status tocsin-listener tocsin-courier');
+  });
+
+  test('a configuration that is changed after the start is found, also behind a link', async () => {
+    const [file, link] = [join(folder, 'file.yaml'), join(folder, 'tocsin.yaml')];
+    for (const name of ['agent', 'model']) mkdirSync(join(folder, name));
+    writeFileSync(file, '');
+    symlinkSync(file, link);
+    const { pid = 0 } = spawn('sleep', ['60'], { stdio: 'ignore' });
+    onTestFinished(() => void process.kill(pid, 'SIGKILL'));
+    const half: Half = { name: 'listener', pid, processes: [pid], hidden: false };
+    const place = { configPath: link, installation: folder, packageList: '/nowhere', config: { model: { path: join(folder, 'model') } } };
+    const check = () => sensorChecks.find(({ id }) => id === 'unchanged')?.run({ ...place, halves: { listener: half, courier: half } } as never);
+    await expect.poll(check).toMatchObject({ state: 'pass' });
+    await sleep(300);
+    writeFileSync(file, 'site: other');
+    expect(check()).toMatchObject({ state: 'fail', found: { values: { what: link } } });
   });
 
   test('pass with every file that the agent makes, and those that repairs set aside are named', async () => {

@@ -141,7 +141,7 @@ const unchanged: SensorCheck = {
   byHand(machine) {
     const pids = halvesOf(machine).map(({ pid }) => pid);
     if (pids.length === 0) return 'systemctl status tocsin-listener tocsin-courier';
-    return `ps -o pid,lstart,args -p ${pids.join(',')}; stat -c '%z %n' ${shellWord(machine.configPath)} ${shellWord(machine.config.model.path)}/*; find ${shellWord(machine.installation)} -type f -printf '%C+ %p\\n' | sort | tail -1`;
+    return `ps -o pid,lstart,args -p ${pids.join(',')}; stat -Lc '%z %n' ${shellWord(machine.configPath)} ${shellWord(machine.config.model.path)}/*; find ${shellWord(machine.installation)} -type f -printf '%C+ %p\\n' | sort | tail -1`;
   },
   run(machine) {
     const halves = halvesOf(machine);
@@ -150,11 +150,17 @@ const unchanged: SensorCheck = {
     const { configPath, installation, config: settings } = machine;
     const program = existsSync(machine.packageList) ? installation : join(installation, 'agent');
     const read = [configPath, ...everythingUnder(settings.model.path), ...everythingUnder(program)];
-    const later = read.filter((path) => lstatSync(path).ctimeMs > began + toleranceMs && !lstatSync(path).isDirectory());
+    const later = read.filter((path) => changedMs(path) > began + toleranceMs);
     return later.length > 0
       ? fail('privacy.unchanged.later', { what: listed(later) })
       : pass('privacy.unchanged.ok', { since: new Date(began).toISOString().slice(0, 19) });
   },
 };
+
+/** When a file was last changed: of a link, itself or the file behind it. A folder changes with the names in it. */
+function changedMs(path: string): number {
+  const found = [lstatSync(path), statSync(path, { throwIfNoEntry: false })];
+  return Math.max(...found.map((stats) => (stats === undefined || stats.isDirectory() ? 0 : stats.ctimeMs)));
+}
 
 export const sensorChecks = [packageFiles, model, config, unchanged, outbox, access] as const;
