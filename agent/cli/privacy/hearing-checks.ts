@@ -1,9 +1,9 @@
 // Who else hears on this machine, and whether the half that speaks could ask it.
-import { constants, existsSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { fail, type HalfCheck, listed, pass } from './check.ts';
 import { isSound, numbersOf } from './file-checks.ts';
 import { interfacesOf } from './network-checks.ts';
-import { allProcesses, argumentsOf, familyOf, flagsOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
+import { allProcesses, argumentsOf, familyOf, holds, namespaceOf, realScript, statusOf, unlessGone } from './process.ts';
 import { isCapture } from './process-checks.ts';
 import { reachOf } from './reach.ts';
 import { pathsOf, type Socket, socketsOf } from './sockets.ts';
@@ -48,8 +48,8 @@ function isCaptureDevice(descriptor: string): boolean {
   const known = `/sys/dev/char/${device.major}:${device.minor}`;
   if (!isSound(device)) return false;
   const name = readlinkSync(existsSync(known) ? known : descriptor);
-  // one node of OSS gives sound and takes it
-  return /\/pcmC\d+D\d+c$/.test(name) || (/\/(a?dsp|audio)\d*$/.test(name) && (flagsOf(descriptor) & constants.O_WRONLY) === 0);
+  // one node of OSS gives sound and takes it: /proc says of a descriptor, or of a mapping, whether it is for writing alone
+  return /\/pcmC\d+D\d+c$/.test(name) || (/\/(a?dsp|audio)\d*$/.test(name) && (lstatSync(descriptor).mode & 0o600) !== 0o200);
 }
 
 /**

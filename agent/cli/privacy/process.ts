@@ -20,7 +20,9 @@ export interface OpenFile {
   readonly minor: number;
 }
 
-/** The open descriptors of a process, and what it has mapped to write, which needs no open descriptor. */
+/**
+ * The open descriptors of a process, and what it has mapped to write, or of a device, which needs no open descriptor.
+ */
 export function openFiles(pid: number): OpenFile[] {
   const open = new Map<string, OpenFile>(); // threads share them as a rule
   for (const place of descriptorsOf(pid)) {
@@ -37,9 +39,11 @@ export function openFiles(pid: number): OpenFile[] {
   }
   const found = [...open.values()];
   for (const { range, permissions, path } of mappings(pid)) {
-    if (!permissions.includes('w') || !permissions.includes('s') || path === '') continue;
+    const writable = permissions.includes('w') && permissions.includes('s') && path !== '';
+    if (!writable && !isNode(path)) continue;
     try {
-      found.push(describe(pid, `/proc/${pid}/map_files/${range}`, path, true));
+      const file = describe(pid, `/proc/${pid}/map_files/${range}`, path, writable);
+      if (writable || file.kind === 'device') found.push(file);
     } catch (error) {
       if (!hasCode(error, /^ENOENT$/)) throw error;
     }
@@ -54,7 +58,7 @@ function descriptorsOf(pid: number): string[] {
 }
 
 /** How a descriptor was opened (open(2)), by its path under /proc. */
-export function flagsOf(descriptor: string): number {
+function flagsOf(descriptor: string): number {
   return Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(descriptor.replace(/fd(?=\/\d+$)/, 'fdinfo'), 'utf8'))?.[1] ?? '', 8);
 }
 
@@ -91,6 +95,9 @@ export function mappings(pid: number): { range: string; permissions: string; pat
       return permissions === '' ? [] : [{ range: `${trim(start)}-${trim(end)}`, permissions, path }];
     });
 }
+
+/** Whether a path may be a device's. Memory that processes share is named as if it were one that is gone. */
+const isNode = (path: string) => /^\/dev\/(?!shm\/|zero \(deleted\)$)/.test(path);
 
 /** The names under map_files carry no leading zeros. */
 function trim(hex: string): string {
@@ -179,10 +186,14 @@ export function unlessGone<T>(look: () => T, gone: T): T {
 // Opens neither a sound device nor the memory of another process. In a container not even root may inspect it.
 const init = 1;
 
-/** Whether `isSo` holds for any descriptor of a process, given by its path under /proc. Never for process 1. */
+/**
+ * Whether `isSo` holds for any descriptor of a process or mapping of a device, given by its path under /proc. Never
+ * for process 1.
+ */
 export function holds(pid: number, isSo: (descriptor: string) => boolean): boolean {
   if (pid === init) return false;
-  return unlessGone(() => descriptorsOf(pid), []).some((descriptor) => unlessGone(() => isSo(descriptor), false));
+  const mapped = () => mappings(pid).flatMap(({ range, path }) => (isNode(path) ? [`/proc/${pid}/map_files/${range}`] : []));
+  return [descriptorsOf, mapped].flatMap((look) => unlessGone(() => look(pid), [])).some((place) => unlessGone(() => isSo(place), false));
 }
 
 /** A process and all its running descendants, the process first. */
