@@ -262,11 +262,11 @@ test('locks between the writes that delete a backlog on a slow disk are no fault
   vi.restoreAllMocks();
 });
 
-test('a damaged file without a record of its repair is not reported as a fault', () => {
+test('a damaged file without a record of its repair is reported as after one, since nothing else names it', () => {
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-quarantined-')), 'outbox.db');
   writeFileSync(`${path}.damaged-1`, '');
   const outbox = openSqliteOutbox(path, limits);
-  expect(outbox.faults()).toEqual([]);
+  expect(outbox.faults()).toEqual(['outbox_damaged']);
   outbox.close();
 });
 

@@ -48,7 +48,7 @@ function isCaptureDevice(descriptor: string): boolean {
   const known = `/sys/dev/char/${device.major}:${device.minor}`;
   if (!isSound(device)) return false;
   const name = readlinkSync(existsSync(known) ? known : descriptor);
-  // one node of OSS gives sound and takes it: /proc says of a descriptor, or of a mapping, whether it is for writing alone
+  // one node of OSS gives sound and takes it: /proc says what a descriptor or a mapping is for
   return /\/pcmC\d+D\d+c$/.test(name) || (/\/(a?dsp|audio)\d*$/.test(name) && (lstatSync(descriptor).mode & 0o600) !== 0o200);
 }
 
@@ -59,8 +59,9 @@ function isCaptureDevice(descriptor: string): boolean {
 function isOfListener(pid: number, installation: string, courier: number): boolean {
   const parent = Number(unlessGone(() => statusOf(pid)('PPid'), '0'));
   const [, script = '', command = ''] = unlessGone(() => argumentsOf(parent), []);
+  if (command !== 'listen') return false; // first: of process 1 no more than its arguments may be read
   const isOurs = unlessGone(() => readlinkSync(`/proc/${parent}/exe`), '').startsWith(`${realpathSync(installation)}/`); // whoever starts a program names its arguments
-  const isListener = isOurs && command === 'listen' && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
+  const isListener = isOurs && realScript(parent, script) === realScript(parent, `${installation}/agent/main.ts`);
   return isListener && unlessGone(() => namespaceOf(parent) !== namespaceOf(courier) && interfacesOf(parent).ways.length === 0, true);
 }
 
