@@ -21,7 +21,7 @@ mkdir -p "$repository/pool" "$repository/dists"
 exec 9>"$repository/.lock"
 flock 9 # of two at once the later would put its older index over the newer
 # apt takes a version once: a sensor that has it would keep the former package, and one that reads the index of before would get the wrong one
-identity() { dpkg-deb --ctrl-tarfile "$1" | tar -xO ./control | grep -E '^(Package|Version|Architecture):'; }
+identity() { dpkg-deb -f "$1" Package Version Architecture; }
 for deb; do
   own=$(identity "$deb")
   for other in "$repository"/pool/*.deb "$@"; do
