@@ -108,7 +108,7 @@ function requirePage(out: string, dir: string, scenes: readonly Labelled[]): voi
   const place = placeOf(out);
   if (
     place !== undefined &&
-    ['scenes.json', ...scenes.flatMap(({ file, track = [] }) => [file].concat(track))].some((file) => placeOf(join(dir, file)) === place)
+    ['scenes.json', ...scenes.flatMap(({ file, track }) => (track === undefined ? [file] : [file, track]))].some((file) => placeOf(join(dir, file)) === place)
   )
     throw new TocsinError(`Expected --out to name a file of its own, got ${out}, which belongs to the scenes`, 'name another file: --out', exitCodes.usage);
 }

@@ -7,10 +7,10 @@ import { AudioError, isDenied, messageOf } from '../lib/errors.ts';
 import { ifPossible } from '../lib/if-possible.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { isSlipOf } from '../lib/slip.ts';
-import { isUtf16 } from '../lib/utf16.ts';
+import { textOf } from '../lib/utf16.ts';
 import type { Labelled } from './scoring.ts';
 
-const help = 'tocsin evaluate --help shows the form';
+export const help = 'tocsin evaluate --help shows the form';
 
 /**
  * The recordings of a folder with what their label tracks say; none if no recording has one. Throws one AudioError for
@@ -18,7 +18,7 @@ const help = 'tocsin evaluate --help shows the form';
  */
 export function readLabelTracks(dir: string): Labelled[] {
   const names = ifPossible(() => readdirSync(dir).sort()) ?? [];
-  const recordings = names.filter((name) => /\.(wav|flac|ogg|mp3)$/i.test(name));
+  const recordings = names.filter((name) => /^[^.].*\.(wav|flac|ogg|mp3)$/i.test(name));
   const trackOf = (file: string) => names.find((name) => name.toLowerCase() === `${parse(file).name}.txt`.toLowerCase());
   const without = recordings.filter((file) => trackOf(file) === undefined);
   if (without.length === recordings.length) return [];
@@ -44,9 +44,7 @@ export function readLabelTracks(dir: string): Labelled[] {
 
 function linesOf(path: string): string[] {
   try {
-    const bytes = readRegularFile(path);
-    if (isUtf16(bytes)) throw new Error('text in UTF-16, not in UTF-8');
-    return new TextDecoder().decode(bytes).split(/\r?\n/);
+    return textOf(readRegularFile(path)).split(/\r?\n/);
   } catch (cause) {
     throw new AudioError(`Expected a label track in ${path}, got: ${messageOf(cause)}`, isDenied(cause) ? 'run it again with sudo' : help, { cause });
   }

@@ -7,7 +7,7 @@ import { AudioError, isDenied, messageOf } from '../lib/errors.ts';
 import { parseJson } from '../lib/json.ts';
 import { readRegularFile } from '../lib/regular-file.ts';
 import { isSlipOf } from '../lib/slip.ts';
-import { readLabelTracks } from './label-tracks.ts';
+import { help, readLabelTracks } from './label-tracks.ts';
 import type { Labelled } from './scoring.ts';
 
 /** Seconds by which a file may be longer or shorter than is said of it: an mp3 is padded at both ends. */
@@ -71,8 +71,6 @@ export function readScenes(dir: string): Labelled[] {
   if (result.data.length === 0) throw new AudioError(`Expected a scene in ${path}, got an empty list`, help);
   return result.data as Labelled[];
 }
-
-const help = 'tocsin evaluate --help shows the form';
 
 function parse(dir: string, path: string): unknown {
   try {

@@ -9,3 +9,9 @@ export function isUtf16(bytes: Uint8Array): boolean {
   const mark = first * 256 + second;
   return mark === 0xfffe || mark === 0xfeff || (first === 0) !== (second === 0);
 }
+
+/** The text of a file in UTF-8, without the byte order mark that some editors write. Throws an Error for UTF-16. */
+export function textOf(bytes: Uint8Array): string {
+  if (isUtf16(bytes)) throw new Error('text in UTF-16, not in UTF-8');
+  return new TextDecoder().decode(bytes);
+}

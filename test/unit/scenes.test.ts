@@ -105,7 +105,7 @@ test('without scenes.json, each recording is labelled by the label track of Auda
       return messageOf(error).replaceAll(dir, 'DIR');
     }
   };
-  for (const name of ['a.wav', 'b.FLAC', 'notes.md']) put(name, '');
+  for (const name of ['a.wav', 'b.FLAC', '._a.wav', 'notes.md']) put(name, '');
   expect(problems()).toMatch(/^Expected scenes.json in DIR: a list/);
   put('a.txt', '\uFEFF12.400000\t13.1\tbang\r\n\\\t200.000000\t4000.000000\r\n\r\n30\t30\t a siren \r\n');
   expect(problems()).toBe('Expected a label track beside every recording in DIR, got none for 1 of 2, first b.FLAC');

@@ -62,7 +62,7 @@ function flagsOf(descriptor: string): number {
   return Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(descriptor.replace(/fd(?=\/\d+$)/, 'fdinfo'), 'utf8'))?.[1] ?? '', 8);
 }
 
-export function threadsOf(pid: number): string[] {
+function threadsOf(pid: number): string[] {
   return readdirSync(`/proc/${pid}/task`);
 }
 
