@@ -102,6 +102,8 @@ describe.skipIf(without)(`privacy verify on sockets${without ? ` (left out: ${wi
     const beside = 'mount -t tmpfs -o mode=755 part "$1" && mkdir -m 1777 "$1/open" && touch "$1/a$(printf "\\377")"';
     expect(mounted(`umount "$0" && ${beside}`)).toBe('');
     expect(failing(await halves.verify())).toEqual(['listener.writable']);
+    expect(mounted('rmdir "$1/open" && rm "$1"/a* && mkdir -m 1777 "$1/a$(printf "\\377")"')).toBe('');
+    expect(failing(await halves.verify())).toEqual(['listener.writable']);
   });
 
   test('a program that shares memory and message queues with the listener fails', async () => {
