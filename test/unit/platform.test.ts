@@ -70,6 +70,24 @@ test('health of a new boot comes once the listener starts, or as late as docs/pl
   expect((await courier.at(20_000 + Number(seconds) * 1000)).hearing.state).toBe('silent');
 });
 
+test('a connection between two reports of the listener takes nothing from the availability that docs/platform.md has a platform reckon', async () => {
+  expect(page).toContain('The figures of `hearing` are of the moment `uptimeSeconds` less `reportedSecondsAgo`');
+  const courier = healthCourier();
+  const reckoned = { moment: 20, listened: 9, share: [] as number[] };
+  for (let seconds = 20; seconds <= 620; seconds += 40) {
+    // heard all the while, and reported each 120 s
+    if (seconds % 120 === 20)
+      courier.outbox.writeHearing(hearingRecord({ writtenMonotonicMs: seconds * 1000, listenedSeconds: seconds - 11, intervalSeconds: 120 }));
+    courier.reconnect();
+    const { uptimeSeconds, hearing } = await courier.at(seconds * 1000 + 1000);
+    const moment = uptimeSeconds - hearing.reportedSecondsAgo;
+    if (moment - reckoned.moment > 1) reckoned.share.push((hearing.listenedSeconds - reckoned.listened) / (moment - reckoned.moment));
+    else expect(hearing.listenedSeconds).toBe(reckoned.listened);
+    Object.assign(reckoned, { moment, listened: hearing.listenedSeconds });
+  }
+  expect(reckoned.share).toEqual([1, 1, 1, 1, 1]);
+});
+
 test('a lost write-ahead log shows as docs/platform.md says: the same id, a gap, counts that fall and do not count what was lost', () => {
   const [, ...skipped] = /the loss of the write-ahead log up to (\d+),(\d+)/.exec(page) ?? [];
   const path = join(mkdtempSync(join(tmpdir(), 'tocsin-lost-')), 'outbox.db');
