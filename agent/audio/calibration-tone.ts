@@ -74,7 +74,9 @@ export function judgeTone(readings: readonly ToneReading[]): { verdict: ToneVerd
   const toneDb = mean((reading) => reading.toneDb);
   const frequencyHz = mean((reading) => reading.frequencyHz);
   const verdict = ((): ToneVerdict => {
-    if (readings.length === 0 || readings.some(({ purityDb }) => purityDb < 15)) return 'none';
+    if (readings.length === 0) return 'none';
+    if (readings.every(({ clipped }) => clipped)) return 'clipped'; // from 6 dB beyond full scale its overtones hide the tone
+    if (readings.some(({ purityDb }) => purityDb < 15)) return 'none';
     if (readings.some(({ clipped }) => clipped)) return 'clipped';
     if (Math.abs(frequencyHz - nominalHz) > 20) return 'frequency';
     return spreadDb > 0.3 ? 'unstable' : 'found';
