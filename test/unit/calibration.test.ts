@@ -89,6 +89,7 @@ describe('the calibrate command', () => {
 
   test.each([
     ['silence', tone(2, () => 0), /no 1 kHz tone/],
+    ['noise', tone(2, () => 0, 1000, 0.5), /no 1 kHz tone stood out; around 1 kHz the loudest moment had -\d\d dBFS/],
     ['another tone', tone(2, () => 0.1, 1030), /of 1030 Hz/],
     ['a wrong rate', tone(2, () => 0.1, 1088.4), /of 1088 Hz: .*\nTry: .*microphone.sampleRateHz/],
     ['a loose cavity', tone(2, (at) => 0.1 + 0.02 * at), /wanders by/],

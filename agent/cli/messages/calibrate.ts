@@ -24,7 +24,10 @@ export const calibrate = {
     fr: 'microphone.splAtFullScaleDb dans {path}. Pour l’appliquer : sudo systemctl restart tocsin.target',
   },
   'calibrate.stored.not': { en: 'not stored (--dry-run)', fr: 'non écrit (--dry-run)' },
-  'calibrate.none': { en: 'no 1 kHz tone stood out; the loudest moment had {level} dBFS', fr: 'aucun son de 1 kHz ne ressort ; maximum {level} dBFS' },
+  'calibrate.none': {
+    en: 'no 1 kHz tone stood out; around 1 kHz the loudest moment had {level} dBFS',
+    fr: 'aucun son de 1 kHz ne ressort ; maximum autour de 1 kHz : {level} dBFS',
+  },
   'calibrate.none.try': {
     en: 'switch the calibrator on, press it on tight, try again; if it was on, sudo tocsin doctor looks at the microphone and its rate',
     fr: 'allumez le calibreur, serrez-le bien, recommencez ; s’il l’était, sudo tocsin doctor examine le microphone et sa fréquence d’échantillonnage',
