@@ -32,3 +32,14 @@ test('the trace of a long trial keeps the last ten seconds, with four values a s
   expect([levelDb.length, scores.glass_break.length, onsetSeconds]).toEqual([40, 40, 5]);
   expect([levelDb[0], levelDb.at(-1), scores.glass_break[0]]).toEqual([-50, -60, 0.84]);
 });
+
+test('frames longer than a step leave no step without a score: between two windows of a tagger the scores do not fall to 0', () => {
+  for (const frameSeconds of [0.26, 0.48, 0.96, 1]) {
+    const trace = openTrace(frameSeconds);
+    for (let i = 0; i < 80; i++) trace.level(-40);
+    for (let seconds = 0; seconds + frameSeconds <= 10; seconds += frameSeconds) trace.score([0.9, 0.2, 0]);
+    const { levelDb, scores } = trace.read();
+    expect(levelDb).toHaveLength(40);
+    expect(scores.glass_break.slice(0, 36), `frames of ${frameSeconds} s`).toEqual(Array(36).fill(0.9));
+  }
+});

@@ -41,8 +41,12 @@ export function openTrace(frameSeconds: number) {
       step.level = Math.max(step.level, Math.round(decibels));
     },
     score(scores: readonly number[]): void {
-      const step = at(++frames * frameSeconds);
-      step.scores = step.scores.map((score, i) => Math.max(score, Math.round(100 * (scores[i] ?? 0)) / 100));
+      const end = ++frames * frameSeconds;
+      // a frame of another model may last for several steps: those without a score of their own are not 0
+      for (let ago = 0; ago < frameSeconds; ago += stepSeconds) {
+        const step = at(end - ago);
+        step.scores = step.scores.map((score, i) => Math.max(score, Math.round(100 * (scores[i] ?? 0)) / 100));
+      }
     },
     read(onsetSeconds?: number): Trace {
       const first = Math.min(...steps.keys());
