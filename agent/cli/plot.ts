@@ -6,7 +6,7 @@ interface Series {
   readonly colour: string;
   /** `name` is told where the mark of a point is pointed at. */
   readonly points: readonly (readonly [x: number, y: number, name?: string])[];
-  /** A mark at each point: for points that were measured one by one. */
+  /** A mark at each point, at the threshold and in the key: wherever several series are drawn. */
   readonly dots?: boolean;
   /** A level that the series is held against, drawn dashed across. */
   readonly threshold?: number;
@@ -52,9 +52,10 @@ export function plot(x: Axis, y: Axis, series: readonly Series[], { width, heigh
   const lines = series.map(({ name, colour, points, dots, threshold }, i) => {
     const path = points.map(([a, b]) => `${px(a)},${py(b)}`).join(' ');
     const shape = (x: number, y: number, said = '') => `<path d="M${x} ${y}${shapes[i % shapes.length]}" fill="${colour}">${said}</path>`;
-    const marks = dots ? points.map(([a, b, name = '']) => shape(px(a), py(b), `<title>${escapeHtml(name)}</title>`)).join('') : '';
+    const marks = dots ? points.map(([a, b, name]) => shape(px(a), py(b), name && `<title>${escapeHtml(name)}</title>`)).join('') : '';
     const key = dots ? shape(right + 15, 36 + i * 22) : '';
-    const held = threshold === undefined ? '' : `<path d="M${left} ${py(threshold)}H${right}" stroke="${colour}" stroke-dasharray="4 4" stroke-width="1"/>`;
+    const dashes = (level: number) => `<path d="M${left} ${level}H${right}" stroke="${colour}" stroke-dasharray="4 4" stroke-width="1"/>`;
+    const held = threshold === undefined ? '' : `${dashes(py(threshold))}${dots ? shape(right, py(threshold)) : ''}`;
     return `${held}<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${key}${text(right + (dots ? 24 : 12), 40 + i * 22, name, ` fill="${colour}"`)}`;
   });
   const moment = mark

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { commissionPage } from '../../agent/cli/commission/page.ts';
 import { openProgress } from '../../agent/cli/commission/progress.ts';
 import { type Complete, untried, verdictOf } from '../../agent/cli/commission/report.ts';
 import { openSigner } from '../../agent/cli/commission/seal.ts';
@@ -53,4 +54,17 @@ test('a sensor with a pending certificate request is told to install the certifi
   expect(() => openSigner(mqtt)).toThrow(hint('sudo tocsin provision makes one'));
   writeFileSync(`${keyFile}.new`, 'a key');
   expect(() => openSigner(mqtt)).toThrow(hint('its request waits for a certificate: sudo tocsin provision --install CERTIFICATE --ca CA'));
+});
+
+test('in a grey print of the report the scores of the labels and their thresholds can be told apart: each has marks of one shape', () => {
+  const trace = { stepSeconds: 0.25, levelDb: [-40, -20], scores: { glass_break: [0.9, 0.9], shout: [0.2, 0.2], bang: [0, 0] } };
+  const subject = { site: 'a', sensor: 'b', version: '1', bootId: 'c', time: '2026-01-01T00:00:00Z', clockSynchronised: true };
+  const model = { name: 'street', version: '1', sha256: 'd' };
+  const of = { ...subject, model, thresholds: { glass_break: 0.8, shout: 0.7, bang: 0.6 }, configSha256: 'e' };
+  const page = commissionPage({ doctor: [], selftest: { ...heard, trace }, privacy: [] }, of, { publicKeySha256: 'f' } as Parameters<typeof commissionPage>[2]);
+  const marks = Array.from(page.matchAll(/<path d="M\S+ \S+?(m[^"]+)" fill="(#\w+)">/g), ([, shape, colour]) => `${shape} ${colour}`);
+  const counts = [...Map.groupBy(marks, (mark) => mark)].map(([, { length }]) => length);
+  expect(counts).toEqual([8, 8, 8]); // in two languages: two points, the threshold, the key
+  expect(new Set(marks.map((mark) => mark.split(' #')[0])).size).toBe(3);
+  expect(page).not.toContain('<title></title>');
 });

@@ -84,7 +84,7 @@ function selftestPart(outcome: SelftestOutcome, { thresholds }: Subject, t: Tran
   const scores = plot(
     x,
     { name: t('commission.plot.scores'), from: 0, to: 1, decimals: 2 },
-    labels.map((name) => ({ name: t(`label.${name}`), colour: colours[name], points: points(trace.scores[name]), threshold: thresholds[name] })),
+    labels.map((name) => ({ name: t(`label.${name}`), colour: colours[name], dots: true, points: points(trace.scores[name]), threshold: thresholds[name] })),
     options,
   );
   return `${paragraphs}<div class="plots">${level}${scores}</div><p><small>${h(t('commission.plot.note'))}</small></p>`;
