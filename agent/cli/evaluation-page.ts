@@ -44,7 +44,7 @@ function section({ model, operatingPoint, thresholds, scenes }: Evaluated, score
   const rows = labels.map((label) => {
     const { reference, hit, falseAlarm, repeat, recall, precision, f1 } = score.perLabel[label];
     const cells = [
-      t.number(thresholds[label], 2),
+      t.number(thresholds[label], 4),
       ...[reference, hit, falseAlarm, repeat].map(String),
       ...[recall, precision, f1].map((share) => t.number(share, 2)),
     ];

@@ -128,7 +128,7 @@ function explain(id: string, options: Options, t: Translate): void {
   const level = event.levelAboveBackgroundDb;
   const spl = event.soundPressureLevelDb;
   const fields = [
-    { name: t('field.event'), value: `#${event.sequence} ${t(`label.${event.label}`)}, ${t.number(event.confidence, 2)}` },
+    { name: t('field.event'), value: `#${event.sequence} ${t(`label.${event.label}`)}, ${t.number(event.confidence, 3)}` },
     { name: t('field.heard'), value: heardWhen(event, age, t) },
     { name: t('field.level'), value: spl === undefined ? t('explain.level', { level }) : t('explain.spl', { level, spl: Math.round(spl) }) },
     {
@@ -148,9 +148,9 @@ function explain(id: string, options: Options, t: Translate): void {
 function gate(event: Explained, rule: DetectionRule, t: Translate): string {
   const ms = (seconds: number) => Math.round(seconds * 1000);
   const label = t(`label.${event.label}`);
-  const opened = t('explain.opened', { label, open: fixed(rule.open, 2), smooth: ms(rule.smoothingSeconds), seconds: fixed(event.durationSeconds, 2) });
+  const opened = t('explain.opened', { label, open: fixed(rule.open, 4), smooth: ms(rule.smoothingSeconds), seconds: fixed(event.durationSeconds, 2) });
   const held = rule.minDurationSeconds > 0 ? [t('explain.held', { ms: ms(rule.minDurationSeconds) })] : [];
-  return [opened, ...held, t('explain.closes', { close: fixed(rule.close, 2), merge: rule.mergeSeconds, open: fixed(rule.open, 2) })].join('\n');
+  return [opened, ...held, t('explain.closes', { close: fixed(rule.close, 4), merge: rule.mergeSeconds, open: fixed(rule.open, 4) })].join('\n');
 }
 
 /** A bar with the threshold marked on it. The score is the unsmoothed one at the event's peak. */
@@ -160,8 +160,8 @@ function scoreLine(label: Label, event: Explained, open: number, t: Translate, {
   const at = Math.min(width - 1, Math.floor(open * width));
   const bar = Array.from({ length: width }, (_, i) => (i === at ? '|' : i < Math.round(score * width) ? '#' : '.')).join('');
   const fired = label === event.label;
-  const verdict = fired ? t('explain.fired') : score < open ? t('explain.under', { open: fixed(open, 2) }) : t('explain.over', { open: fixed(open, 2) });
-  const line = `${t(`label.${label}`).padEnd(15)} ${bar} ${t.number(score, 2)} ${verdict}`;
+  const verdict = fired ? t('explain.fired') : score < open ? t('explain.under', { open: fixed(open, 4) }) : t('explain.over', { open: fixed(open, 4) });
+  const line = `${t(`label.${label}`).padEnd(15)} ${bar} ${t.number(score, 3)} ${verdict}`;
   return fired ? colours.bold(line) : line;
 }
 

@@ -37,7 +37,7 @@ export function addModel(program: Command, t: Translate): void {
         { name: t('field.input'), value: t('model.input', { rate: manifest.sampleRate, ms: tenth(manifest.frameSeconds * 1000) }) },
         ...Object.entries(manifest.operatingPoints).map(([name, point], i) => ({
           name: i === 0 ? t('field.thresholds') : '',
-          value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(point.labels[label].open, 2)}`))}`,
+          value: `${t('model.point', { name, alarms: point.falseAlarmsPerHour })}\n${t.list(labels.map((label) => `${t(`label.${label}`)} ${t.number(point.labels[label].open, 4)}`))}`,
         })),
         ...(config ? [{ name: t('model.inForce'), value: ownThresholds(config, t) }] : []),
         { name: '', value: t('model.chosen', { where: printableLine(manifest.thresholdsChosenOn) }) },
