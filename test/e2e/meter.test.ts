@@ -87,9 +87,10 @@ test('`meter` shows levels, scores, thresholds and fired events of a real listen
 
 const without = missing('script', 'stty');
 describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
+  const called = `${process.execPath} agent/main.ts meter -c ${config}`;
   /** Opens the live view on a pseudo-terminal (script(1)). */
-  function openView(size = 'cols 60 rows 24', TERM = 'xterm') {
-    const child = spawn('script', ['-qfec', `stty ${size}; exec ${process.execPath} agent/main.ts meter -c ${config}`, '/dev/null'], {
+  function openView(size = 'cols 60 rows 24', TERM = 'xterm', command = `exec ${called}`) {
+    const child = spawn('script', ['-qfec', `stty ${size}; ${command}`, '/dev/null'], {
       env: { ...process.env, TERM },
       stdio: ['pipe', 'pipe', 'ignore'],
     });
@@ -117,6 +118,34 @@ describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without}
     end(view);
     expect(await view.ended).toBe(0);
     expect(view.out().endsWith(restored)).toBe(true);
+  });
+
+  test.skipIf(missing('bash'))('Ctrl-Z gives the terminal to the shell, and fg draws everything anew and takes single keys (needs bash)', async () => {
+    await listener();
+    const { child, ended, out } = openView('cols 60 rows 24', 'xterm', 'exec bash --norc -i');
+    child.stdin.write(`${called}\n`);
+    await vi.waitFor(() => expect(out()).toContain('opens at'), patient);
+    child.stdin.write('\x1a');
+    await vi.waitFor(() => expect(out()).toMatch(/Stopped .*meter/), patient);
+    expect(out().lastIndexOf(restored)).toBeGreaterThan(out().lastIndexOf(hidden));
+    const stopped = out().length;
+    child.stdin.write('fg\n');
+    await vi.waitFor(() => expect(out().slice(stopped)).toMatch(/\[\?1049h[\s\S]*\[2J[\s\S]*opens at/), patient);
+    child.stdin.write('q');
+    await vi.waitFor(() => expect(out().slice(stopped)).toContain(restored), patient);
+    child.stdin.write('exit\n');
+    expect(await ended).toBe(0);
+  });
+
+  test('where no shell could continue it, Ctrl-Z does not end the view', async () => {
+    await listener();
+    const view = openView();
+    await vi.waitFor(() => expect(view.out()).toContain('opens at'), patient);
+    const pressed = view.out().length;
+    view.child.stdin.write('\x1a');
+    await vi.waitFor(() => expect(view.out().slice(pressed)).toMatch(/\[\?1049h[\s\S]*\[2J[\s\S]*opens at/), patient);
+    view.child.stdin.write('q');
+    expect(await view.ended).toBe(0);
   });
 
   test.each([

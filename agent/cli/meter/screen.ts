@@ -7,6 +7,7 @@ export type Row = readonly Segment[];
 /** Select Graphic Rendition, ECMA-48 8.3.117. */
 const codes: Record<Style, string> = { plain: '0', bold: '0;1', dim: '0;2', green: '0;32', yellow: '0;33', red: '0;1;31' };
 const quitKeys = [...Buffer.from('qQ'), 3, 4]; // and Ctrl-C, Ctrl-D
+const suspendKey = 26; // Ctrl-Z
 const bridged = 6; // unchanged cells that are cheaper to write again than to jump over
 const [usualColumns, usualLines] = [80, 24]; // of a serial line, which tells none: 0
 const fewestColumns = 40; // rows are made for so many at least, and cut where there are fewer
@@ -86,33 +87,60 @@ function textOf({ chars, styles }: Cells, from: number, to: number, coloured: bo
 
 /**
  * Takes the terminal: another screen, no cursor, and keys one by one, `q` and Ctrl-C of which call `quit`. Whatever
- * ends the process, it is given back as it was.
+ * ends or suspends the process, it is given back as it was, and taken again where the process is continued.
  */
 export function openScreen(output: NodeJS.WriteStream, input: NodeJS.ReadStream, quit: () => void, resized: () => void) {
   let drawn: Drawn | undefined;
   let open = true;
-  const onKey = (keys: Buffer) => keys.some((key) => quitKeys.includes(key)) && quit();
+  const take = () => {
+    output.write('\x1b[?1049h\x1b[?25l');
+    if (input.isTTY) input.setRawMode(true);
+  };
+  const give = () => {
+    if (input.isTTY) input.setRawMode(false);
+    output.write('\x1b[0m\x1b[?25h\x1b[?1049l');
+  };
   const onResize = () => {
     drawn = undefined;
     resized();
+  };
+  const onContinue = () => {
+    if (input.isTTY) input.setRawMode(false); // the shell has changed the mode, which Node does not know: it would set nothing
+    take();
+    onResize();
+  };
+  /** @param who a process, or 0 for its group, as a terminal does it: sudo or npx before it are to stop as well */
+  const suspend = (who: number) => {
+    give();
+    process.off('SIGTSTP', onStop);
+    process.kill(who, 'SIGTSTP'); // returns once it is continued, or at once where no shell could do that
+    process.on('SIGTSTP', onStop);
+    onContinue();
+  };
+  const onStop = () => suspend(process.pid);
+  const onKey = (keys: Buffer) => {
+    if (keys.some((key) => quitKeys.includes(key))) quit();
+    else if (keys.includes(suspendKey)) suspend(0);
   };
   const close = () => {
     if (!open) return;
     open = false;
     output.off('resize', onResize);
     process.off('exit', close);
+    process.off('SIGTSTP', onStop);
+    process.off('SIGCONT', onContinue);
     if (input.isTTY) {
       input.off('data', onKey);
-      input.setRawMode(false);
       input.pause();
     }
-    output.write('\x1b[0m\x1b[?25h\x1b[?1049l');
+    give();
   };
   process.once('exit', close);
-  output.write('\x1b[?1049h\x1b[?25l');
+  process.on('SIGTSTP', onStop);
+  process.on('SIGCONT', onContinue);
+  take();
   output.on('resize', onResize);
   if (input.isTTY) {
-    input.setRawMode(true);
     input.on('data', onKey);
     input.resume();
   }
