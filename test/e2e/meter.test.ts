@@ -107,16 +107,18 @@ describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without}
   const restored = '\x1b[?25h\x1b[?1049l';
 
   test.each([
-    ['q', (view: ReturnType<typeof openView>) => void view.child.stdin.write('q')],
-    ['Ctrl-C', (view: ReturnType<typeof openView>) => void view.child.stdin.write('\x03')],
-    ['SIGTERM', (view: ReturnType<typeof openView>) => void process.kill(view.pid(), 'SIGTERM')],
-  ])('%s ends the view and restores the terminal', async (_, end) => {
+    ['q', 0, (view: ReturnType<typeof openView>) => void view.child.stdin.write('q')],
+    ['Ctrl-C', 0, (view: ReturnType<typeof openView>) => void view.child.stdin.write('\x03')],
+    ['SIGTERM', 0, (view: ReturnType<typeof openView>) => void process.kill(view.pid(), 'SIGTERM')],
+    ['SIGHUP', 129, (view: ReturnType<typeof openView>) => void process.kill(view.pid(), 'SIGHUP')],
+    ['SIGQUIT', 131, (view: ReturnType<typeof openView>) => void process.kill(view.pid(), 'SIGQUIT')],
+  ])('%s ends the view and restores the terminal', async (_, status, end) => {
     await listener();
     const view = openView();
     await vi.waitFor(() => expect(view.out()).toContain('opens at'), patient);
     expect(view.out()).toContain(hidden);
     end(view);
-    expect(await view.ended).toBe(0);
+    expect(await view.ended).toBe(status);
     expect(view.out().endsWith(restored)).toBe(true);
   });
 

@@ -8,6 +8,7 @@ export type Row = readonly Segment[];
 const codes: Record<Style, string> = { plain: '0', bold: '0;1', dim: '0;2', green: '0;32', yellow: '0;33', red: '0;1;31' };
 const quitKeys = [...Buffer.from('qQ'), 3, 4]; // and Ctrl-C, Ctrl-D
 const suspendKey = 26; // Ctrl-Z
+const endings = ['SIGHUP', 'SIGQUIT'] as const; // beside those of main.ts
 const bridged = 6; // unchanged cells that are cheaper to write again than to jump over
 const [usualColumns, usualLines] = [80, 24]; // of a serial line, which tells none: 0
 const fewestColumns = 40; // rows are made for so many at least, and cut where there are fewer
@@ -118,6 +119,10 @@ export function openScreen(output: NodeJS.WriteStream, input: NodeJS.ReadStream,
     onContinue();
   };
   const onStop = () => suspend(process.pid);
+  const onEnding = (signal: NodeJS.Signals) => {
+    close();
+    process.kill(process.pid, signal);
+  };
   const onKey = (keys: Buffer) => {
     if (keys.some((key) => quitKeys.includes(key))) quit();
     else if (keys.includes(suspendKey)) suspend(0);
@@ -127,6 +132,7 @@ export function openScreen(output: NodeJS.WriteStream, input: NodeJS.ReadStream,
     open = false;
     output.off('resize', onResize);
     process.off('exit', close);
+    for (const signal of endings) process.off(signal, onEnding);
     process.off('SIGTSTP', onStop);
     process.off('SIGCONT', onContinue);
     if (input.isTTY) {
@@ -136,6 +142,7 @@ export function openScreen(output: NodeJS.WriteStream, input: NodeJS.ReadStream,
     give();
   };
   process.once('exit', close);
+  for (const signal of endings) process.on(signal, onEnding);
   process.on('SIGTSTP', onStop);
   process.on('SIGCONT', onContinue);
   take();
