@@ -71,7 +71,7 @@ export async function recognise(
   const { splAtFullScaleDb } = config.microphone;
   const soundLevel = openSoundLevelMeter(source.sampleRate);
   let beganMs = 0;
-  let peak = 0;
+  let [low, high] = [1, -1];
   let first: Recognised | undefined;
   let more = trace ? source.sampleRate : 0; // samples heard on after the sound was sure, for the trace: a second
   const watched: AudioSource = {
@@ -79,7 +79,10 @@ export async function recognise(
     async *frames(stop) {
       for await (const frame of source.frames(stop)) {
         beganMs ||= clock.monotonicMs() - (frame.samples.length / source.sampleRate) * 1000;
-        for (const sample of frame.samples) peak = Math.max(peak, Math.abs(sample));
+        for (const sample of frame.samples) {
+          low = Math.min(low, sample);
+          high = Math.max(high, sample);
+        }
         if (first) more -= frame.samples.length;
         if (more < 0) enough.abort();
         yield frame;
@@ -104,6 +107,7 @@ export async function recognise(
     throw new BrokenChain(error instanceof ModelError ? 'model' : 'microphone', error.message, error.tryHint);
   }
   if (first) return first;
+  const peak = Math.max(0, high - low) / 2; // an offset, which many converters have, is no sound
   const level = Math.round(20 * Math.log10(peak + 1e-5));
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
 }
