@@ -31,11 +31,7 @@ export function readLabelTracks(dir: string): Labelled[] {
   const scenes = recordings.map((file) => {
     const track = trackOf(file) as string;
     const seen = new Set<string>();
-    const events = linesOf(join(dir, track)).flatMap((line, i) => {
-      const isAgain = seen.has(line);
-      seen.add(line);
-      return eventOf(line, isAgain, (problem) => problems.push(`${track}.${i + 1}: ${problem}`));
-    });
+    const events = linesOf(join(dir, track)).flatMap((line, i) => eventOf(line, seen, (problem) => problems.push(`${track}.${i + 1}: ${problem}`)));
     return { file, track, events };
   });
   if (problems.length > 0) throw new AudioError(problemList(dir, problems), help);
@@ -50,11 +46,17 @@ function linesOf(path: string): string[] {
   }
 }
 
-/** The event of a line; none if it is empty, tells the frequencies of the line before, or is a problem. */
-function eventOf(line: string, isAgain: boolean, refuse: (problem: string) => void): Labelled['events'] {
+/**
+ * The event of a line; none if it is empty, tells the frequencies of the line before, or is a problem. `seen`: what the
+ * lines before said; 1.0 and 1.00 are the same time.
+ */
+function eventOf(line: string, seen: Set<string>, refuse: (problem: string) => void): Labelled['events'] {
   if (line.trim() === '' || line.startsWith('\\')) return [];
   const [, onset, offset, text = ''] = /^(\d+(?:\.\d+)?)\t(\d+(?:\.\d+)?)\t *(.*?) *$/.exec(line) ?? [];
   const label = labels.find((name) => isSlipOf(text.toLowerCase().replace(/[ -]+/g, '_'), name));
+  const event = `${Number(onset)} ${Number(offset)} ${text}`;
+  const isAgain = onset !== undefined && seen.has(event);
+  seen.add(event);
   const problem = isAgain ? 'expected each event once' : problemOf(Number(onset), Number(offset), text, label);
   if (problem === undefined) return [{ onset: Number(onset), offset: Number(offset), ...(label ? { label } : { kind: text }) }];
   refuse(`${problem}, got ${show(line)}`);

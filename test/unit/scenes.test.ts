@@ -132,6 +132,7 @@ test('without scenes.json, each recording is labelled by the label track of Auda
     '1,5\t2\tbang': 'expected onset, offset and label, with a tab between them, got "1,5\\t2\\tbang"',
     '-1\t2\tbang': 'expected onset, offset and label, with a tab between them, got "-1\\t2\\tbang"',
     '12.400000\t13.1\tbang': 'expected each event once, got "12.400000\\t13.1\\tbang"',
+    '12.4\t13.10\tbang ': 'expected each event once, got "12.4\\t13.10\\tbang "',
   })) {
     put('a.txt', `12.400000\t13.1\tbang\n${line}\n`);
     expect(problems()).toBe(`DIR has 1 problem:\n  a.txt.2: ${problem}`);
