@@ -14,6 +14,8 @@ export interface AudioFrame {
   readonly firstSample: number;
   /** How many samples were at full scale before two channels were mixed to one. */
   readonly atFullScale?: number;
+  /** Whether the recorder reported, since the frame before, that it dropped samples. */
+  readonly afterOverrun?: boolean;
 }
 
 /**

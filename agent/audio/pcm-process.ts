@@ -21,7 +21,7 @@ interface PcmProcessOptions extends CaptureChildOptions {
 }
 
 // with the 0.5 s that arecord buffers, less than the two seconds that may wait for a late reader
-const pipeSeconds = 0.6;
+const pipeSeconds = 0.6; // rate-check.ts counts on it
 const longestChunkSeconds = 0.5;
 /** What to try, for faults where this does not depend on the configured device. */
 const hints: Partial<Record<MicrophoneFault, string>> = {
@@ -48,7 +48,12 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
     await earlierEnded(options, signal);
     if (signal.aborted) return;
-    const child = new CaptureChild(options, bytesOf(pipeSeconds), (ms) => loss.overrun(ms, monotonicMs()));
+    let afterOverrun = false;
+    const overrun = (ms: number) => {
+      afterOverrun = true;
+      loss.overrun(ms, monotonicMs());
+    };
+    const child = new CaptureChild(options, bytesOf(pipeSeconds), overrun);
     signal.addEventListener('abort', child.stop, { once: true });
     let stalled = false;
     let received = 0;
@@ -66,7 +71,9 @@ export function openPcmProcess(options: PcmProcessOptions): AudioSource {
         if (received === 0) hardwareRate = verify?.(child.pid);
         const nowMs = monotonicMs();
         stall.arrived(count, nowMs);
-        yield { ...sound, firstSample: loss.arrived(count, nowMs, nowMs - askedMs) };
+        const frame = { ...sound, firstSample: loss.arrived(count, nowMs, nowMs - askedMs), afterOverrun };
+        afterOverrun = false;
+        yield frame;
         received += count;
         askedMs = monotonicMs();
       }

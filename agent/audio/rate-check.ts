@@ -24,17 +24,21 @@ const rightSeconds = 0.03; // a crystal moves 2 ms
 // Least wait within a second in which the reader caught up with the sound: reading what lies ready takes a few ms a
 // frame.
 const leastWaitMs = 200;
+// A reader that was busy for longer may have lost sound: this much waits for it outside the device (pcm-process.ts).
+const longestBusyMs = 600;
 
 /**
  * Holds the rate of the samples against the clock: their lag behind it is measured as the least lag of each second (the
  * freshest arrival). The rate is wrong if this lag moves the same way in each of five steps, and by at least
  * `deviation` in all. A single loss is one step and no rate fault. In each of these seconds the reader must have waited
  * for the device, as it does even for a fast one: else the reader was late, and it is the reader that falls behind or
- * catches up.
+ * catches up. Whatever may have been lost to a late reader begins the measurement again: a listener that stands still
+ * every few seconds, as for a slow card, waits for the device in between.
  */
 export function openRateCheck(sampleRate: number) {
   let received = 0;
   let beganMs = -1;
+  let lastMs = 0;
   let secondEndsMs = 0;
   let least = Infinity;
   let waitedMs = 0;
@@ -64,17 +68,26 @@ export function openRateCheck(sampleRate: number) {
     return lags.slice(1).every((lag, i) => Math.abs(lag - (lags[i] as number)) < rightSeconds);
   }
 
+  function beginAgain(nowMs: number): void {
+    seconds.length = 0;
+    [least, waitedMs, rateRight] = [Infinity, 0, false];
+    secondEndsMs = Math.max(secondEndsMs, nowMs + 1000);
+  }
+
   return {
     /**
      * @param arrivedMs monotonic time of arrival
      * @param waited how long the reader waited for these samples, in ms
+     * @param afterOverrun whether the recorder had to drop samples before these
      */
-    push(samples: number, arrivedMs: number, waited: number): RateVerdict {
+    push(samples: number, arrivedMs: number, waited: number, afterOverrun = false): RateVerdict {
       received += samples;
       if (beganMs < 0) {
-        beganMs = arrivedMs;
+        beganMs = lastMs = arrivedMs;
         secondEndsMs = arrivedMs + 2000; // sound that was buffered before the start is no measure
       }
+      if (afterOverrun || arrivedMs - lastMs - waited > longestBusyMs) beginAgain(arrivedMs);
+      lastMs = arrivedMs;
       least = Math.min(least, (arrivedMs - beganMs) / 1000 - received / sampleRate);
       waitedMs += waited;
       let wrong: ReturnType<typeof wrongRate>;

@@ -12,6 +12,8 @@ export interface SignalVerdict extends Omit<RateVerdict, 'fault'> {
   heardSamples: number;
 }
 
+type CheckedFrame = Pick<AudioFrame, 'samples' | 'atFullScale' | 'afterOverrun'>;
+
 /** Flat: no more than one step of a 16-bit converter between lowest and highest sample. */
 export const flatStep = 1.5 / 32768;
 // A loose plug crackles between runs of zeros. A run of one value counts only from a second on: quiet places have noise
@@ -47,9 +49,8 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
      * @param waited how long the reader waited for the frame, in ms
      * @param distrust a run without variation does not count as heard even if short, nor does less than a second of
      * sound between two such runs
-     * @param atFullScale number of samples at full scale, if the samples themselves do not show it
      */
-    push(samples: Float32Array, arrivedMs: number, waited: number, distrust: boolean, atFullScale?: number): SignalVerdict {
+    push({ samples, atFullScale, afterOverrun }: CheckedFrame, arrivedMs: number, waited: number, distrust: boolean): SignalVerdict {
       let frameLow = Infinity;
       let frameHigh = -Infinity;
       for (let i = 0; i < samples.length; i++) {
@@ -96,7 +97,7 @@ export function openSignalCheck(sampleRate: number, silenceSeconds: number) {
       clippedSeconds = share > clipBegins ? clippedSeconds + frameSeconds : 0;
       clipped = clipped ? share > clipEnds : clippedSeconds > clipSeconds;
 
-      const { fault: wrongRate, rateSeconds, rateRight } = rate.push(samples.length, arrivedMs, waited);
+      const { fault: wrongRate, rateSeconds, rateRight } = rate.push(samples.length, arrivedMs, waited, afterOverrun);
       let fault: SignalVerdict['fault'] = wrongRate;
       if (repeated > long && repetition > repetitionShare) fault = repeatedValue === 0 ? 'zeros' : 'flat';
       if (still > limit) fault = low === 0 && high === 0 ? 'zeros' : 'flat';

@@ -41,7 +41,7 @@ export function watchSource(source: AudioSource, parts: WatchParts): AudioSource
     try {
       for await (const frame of source.frames(stop)) {
         const arrivedMs = clock.monotonicMs();
-        const verdict = check.push(frame.samples, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf', frame.atFullScale);
+        const verdict = check.push(frame, arrivedMs, arrivedMs - askedMs, hearing.state === 'deaf');
         countDropped();
         watchLoss(hearing.droppedSamples / source.sampleRate);
         if (verdict.fault && !once) {

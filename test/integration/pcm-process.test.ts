@@ -81,8 +81,10 @@ test('a reader that is 4 s late counts the loss once, although arecord reports i
   let beganMs = 0;
   let late = false;
   let missing = 0;
-  for await (const { samples } of microphone.frames(stop.signal)) {
+  let marked = 0;
+  for await (const { samples, afterOverrun } of microphone.frames(stop.signal)) {
     received += samples.length;
+    if (afterOverrun) marked++;
     beganMs ||= monotonicMs() - (received / sampleRate) * 1000;
     missing = (monotonicMs() - beganMs) / 1000 - (received + microphone.dropped) / sampleRate;
     if (!late && received > 2 * sampleRate) {
@@ -96,6 +98,7 @@ test('a reader that is 4 s late counts the loss once, although arecord reports i
   expect(microphone.dropped / sampleRate).toBeGreaterThan(2.5); // 0.5 s waits in arecord, and less than a second in the socket
   expect(microphone.dropped / sampleRate).toBeLessThan(4);
   expect(Math.abs(missing)).toBeLessThan(0.4);
+  expect(marked).toBeGreaterThan(0);
 });
 
 test('a reader that is stopped and continued while it waits gets all sound', async () => {

@@ -14,6 +14,7 @@ function play(
   arrival = (dueMs: number) => dueMs,
   waited: (dueMs: number) => number = () => 100,
   distrust = false,
+  afterOverrun: (dueMs: number) => boolean = () => false,
 ) {
   const check = openSignalCheck(rate, 5);
   const faults: { fault: SignalVerdict['fault']; second: number }[] = [];
@@ -25,7 +26,7 @@ function play(
   for (let first = 0; first < seconds * rate; first += frame) {
     const samples = Float32Array.from({ length: frame }, (_, i) => sample(first + i));
     const due = ((first + frame) / rate) * 1000;
-    const verdict = check.push(samples, arrival(due), waited(due), distrust);
+    const verdict = check.push({ samples, afterOverrun: afterOverrun(due) }, arrival(due), waited(due), distrust);
     heard += verdict.heardSamples / rate;
     if (verdict.fault) faults.push({ fault: verdict.fault, second: first / rate });
     ({ clipped, rateSeconds } = verdict);
@@ -90,7 +91,8 @@ test.each<[string, (i: number) => number]>([
 
 test('with a silence limit of 60 s, long zeros are not a fault', () => {
   const check = openSignalCheck(rate, 60);
-  for (let i = 0; i < 300 * 8; i++) expect(check.push(new Float32Array(frame).fill(i % 400 === 0 ? 0.1 : 0, 0, 9), i * 125, 100, false).fault).toBeUndefined();
+  for (let i = 0; i < 300 * 8; i++)
+    expect(check.push({ samples: new Float32Array(frame).fill(i % 400 === 0 ? 0.1 : 0, 0, 9) }, i * 125, 100, false).fault).toBeUndefined();
 });
 
 test('a rate off by 4 % is a fault only after 50 s; a rate off by 0.8 % is no fault', () => {
@@ -192,4 +194,21 @@ test('crystal tolerance, jitter, one loss and a late reader are no rate faults',
       () => 5,
     ).fault,
   ).toBeUndefined();
+});
+
+test.each(['the listener stands still', 'arecord reports an overrun'])('sound that is lost every ten seconds, because %s, is no slow rate', (why) => {
+  const isLate = why === 'the listener stands still';
+  const isLoss = (due: number) => due > 10_000 && due % 10_000 === 125;
+  const lost = (due: number) => 1400 * Math.floor(Math.max(0, due - 125) / 10_000);
+  const after = (due: number) => isLoss(due) && !isLate;
+  const waited = (due: number) => (isLoss(due) ? (isLate ? 2 : 1525) : 100);
+  const { fault, heard } = play(200, tone, (due) => due + lost(due), waited, false, after);
+  expect(fault).toBeUndefined();
+  expect(heard).toBeGreaterThan(199);
+});
+
+test('a slow rate is found all the same where the listener stands still now and then', () => {
+  const waited = (due: number) => (due % 20_000 === 125 ? 2 : 100);
+  const lost = (due: number) => 1400 * Math.floor(due / 20_000);
+  expect(play(100, tone, (due) => due * 1.088 + lost(due), waited).fault).toBe('slow');
 });
