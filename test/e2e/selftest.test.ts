@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { sampleRate, selftestSeconds, selftestSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
+import { fakeArecord } from '../support/fake-arecord.ts';
 import { openMessages } from '../support/messages.ts';
 import { validatorOf } from '../support/published-schema.ts';
 import { openStreet } from '../support/pulse.ts';
@@ -133,6 +134,16 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     const path = writeConfig(await start('topic write tocsin/v1/test/post-1/#\n'));
     const { status, result } = await selftest(['-c', path, '--one-way']);
     expect({ status, ok: result.ok }).toEqual({ status: 0, ok: true });
+  });
+
+  test('an aplay that does not end when it is told to is killed, and does not hold the test up', async () => {
+    const { env } = fakeArecord('zeros');
+    const [bin, pid] = [mkdtempSync(join(folder, 'bin-')), join(folder, 'aplay.pid')];
+    writeFileSync(join(bin, 'aplay'), `#!/bin/sh\ntrap '' TERM\necho $$ >'${pid}'\nexec sleep 120\n`, { mode: 0o755 });
+    const path = writeConfig(url, { microphone: { device: 'hw' } });
+    const { status, result } = await selftest(['-c', path, '--speaker', '--seconds', '3'], { ...env, PATH: `${bin}:${env.PATH}` });
+    expect({ status, brokeAt: result.brokeAt }).toEqual({ status: 4, brokeAt: 'microphone' });
+    await vi.waitFor(() => expect(() => process.kill(Number(readFileSync(pid, 'utf8')), 0)).toThrow('ESRCH'));
   });
 
   const withoutPulse = missing('pulseaudio', 'pactl', 'arecord', 'aplay');

@@ -1,8 +1,10 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Check, type Result, runChecks } from '../../agent/cli/doctor/check.ts';
 import { machineChecks } from '../../agent/cli/doctor/machine-checks.ts';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
@@ -114,6 +116,21 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     const slow: typeof probes.command = (name, args, stop) => (name === 'journalctl' ? endless(stop) : services(name, args, stop));
     const results = await examine(writeConfig({}, broker.url), { ...routed, command: slow });
     expect(results.find(({ check }) => check === 'services')?.found).toMatchObject({ key: 'doctor.services.down', values: { said: '' } });
+  });
+
+  test('a program that does not answer, nor end when it is told to, does not keep doctor from ending', async () => {
+    const [bin, pid] = [mkdtempSync(join(folder, 'bin-')), join(folder, 'systemctl.pid')];
+    const hangs = `#!/bin/sh\ntrap '' TERM\necho $$ >'${pid}'\nexec sleep 120\n`;
+    writeFileSync(join(bin, 'systemctl'), hangs, { mode: 0o755 });
+    const doctor = spawn(process.execPath, ['agent/main.ts', 'doctor', '--json', '-c', writeConfig({}, broker.url)], {
+      env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const said = text(doctor.stdout);
+    await once(doctor, 'close');
+    const { checks } = JSON.parse(await said) as { checks: { check: string; finding: string }[] };
+    expect(checks.find(({ check }) => check === 'services')?.finding).toBe('timeout');
+    await vi.waitFor(() => expect(() => process.kill(Number(readFileSync(pid, 'utf8')), 0)).toThrow('ESRCH'));
   });
 
   test('every finding with a hint is planted in a test', () => {

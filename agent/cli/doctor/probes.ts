@@ -109,10 +109,12 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
     },
     command: (name, args, signal) =>
       new Promise((resolve) => {
-        execFile(name, args, { signal, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
+        const child = execFile(name, args, { signal, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout) => {
           const code = error === null ? 0 : hasCode(error, /^ENOENT$/) ? 127 : Number(error.code) || 1;
+          if (signal.aborted) child.kill('SIGKILL'); // execFile sends no other than SIGTERM, and does not wait
           resolve({ code, stdout });
         });
+        child.unref(); // one that is blocked in a driver does not end, and must not keep this process from ending
       }),
     loadConfig: () => loadConfig(configPath),
     listen: (microphone, seconds, signal) => sampleSound(microphone, clock, tree, seconds, signal),

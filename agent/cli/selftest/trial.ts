@@ -127,13 +127,15 @@ function playing(source: AudioSource, device: string, until: AbortSignal): Audio
       let failed: Error | undefined;
       const play = (): void => {
         if (silence.signal.aborted || until.aborted) return;
-        const player = spawn('aplay', ['-q', '-D', device, sound], { stdio: ['ignore', 'ignore', 'pipe'], signal: silence.signal });
+        const player = spawn('aplay', ['-q', '-D', device, sound], { stdio: ['ignore', 'ignore', 'pipe'], signal: silence.signal, killSignal: 'SIGKILL' });
+        player.unref(); // one that is blocked in a driver does not end, and must not keep this process from ending
         let said = '';
         player.stderr.setEncoding('utf8').on('data', (words: string) => {
           said = (said + words).slice(-4000);
         });
         player.on('error', (error) => {
           said = messageOf(error);
+          player.stderr.destroy();
         });
         player.on('close', (code) => {
           if (code === 0) play();
