@@ -146,6 +146,13 @@ describe.skipIf(without)(`selftest against mosquitto${without ? ` (left out: ${w
     await vi.waitFor(() => expect(() => process.kill(Number(readFileSync(pid, 'utf8')), 0)).toThrow('ESRCH'));
   });
 
+  test('a microphone that gives nothing is told as one that gives nothing, not as a sound that was too quiet', async () => {
+    const path = writeConfig(url, { microphone: { device: 'hw' } });
+    const { status, result } = await selftest(['-c', path, '--ask', '--seconds', '3'], fakeArecord('stuck').env);
+    expect(result).toMatchObject({ brokeAt: 'microphone', reason: 'it gives no sound data', try: `sudo tocsin doctor -c ${path}` });
+    expect(status).toBe(4);
+  });
+
   const withoutPulse = missing('pulseaudio', 'pactl', 'arecord', 'aplay');
   describe.skipIf(withoutPulse)(`through a speaker and a microphone${withoutPulse ? ` (left out: ${withoutPulse})` : ''}`, () => {
     let street: Awaited<ReturnType<typeof openStreet>>;

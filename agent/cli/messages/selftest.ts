@@ -38,6 +38,8 @@ export const selftest = {
     en: 'aplay -L lists what can play; name one: --speaker DEVICE',
     fr: 'aplay -L liste ce qui peut jouer ; nommez-en un : --speaker APPAREIL',
   },
+  'selftest.nothing': { en: 'it gives no sound data', fr: 'il ne donne aucune donnée' },
+  'selftest.nothing.try': { en: 'sudo tocsin doctor', fr: 'sudo tocsin doctor' },
   'selftest.silent': { en: 'only {level} dBFS came in', fr: 'seulement {level} dBFS sont entrés' },
   'selftest.silent.try': { en: 'play it louder and closer; then: sudo tocsin doctor', fr: 'jouez plus fort et plus près ; puis : sudo tocsin doctor' },
   'selftest.unrecognised': { en: 'sound came in ({level} dBFS) but nothing was recognised', fr: 'du son est entré ({level} dBFS) mais rien n’a été reconnu' },

@@ -107,6 +107,7 @@ export async function recognise(
     throw new BrokenChain(error instanceof ModelError ? 'model' : 'microphone', error.message, error.tryHint);
   }
   if (first) return first;
+  if (beganMs === 0) throw broken('microphone', 'selftest.nothing');
   const peak = Math.max(0, high - low) / 2; // an offset, which many converters have, is no sound
   const level = Math.round(20 * Math.log10(peak + 1e-5));
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
