@@ -7,12 +7,13 @@ import { hasCode } from '../lib/errors.ts';
 export const pageBytes = 1024; // 7 kB are written for an event with 1 kB pages, 17 kB with 4 kB pages
 
 export const headerBytes = 100;
-const [counterAt, pagesAt, counterOfPagesAt] = [24, 28, 92];
+const [pageSizeAt, counterAt, pagesAt, counterOfPagesAt] = [16, 24, 28, 92];
+const otherPageBytes = [512, 2048, 4096, 8192, 16_384, 32_768];
 
 /** Its offset, its value, and what else a sound file may have there. */
 const constantParts: readonly (readonly [at: number, is: readonly number[], or?: number])[] = [
   [0, [...Buffer.from('SQLite format 3\0')]],
-  [16, [pageBytes >> 8, pageBytes & 0xff]],
+  [pageSizeAt, [pageBytes >> 8, pageBytes & 0xff]],
   [18, [2], 1], // version to write it: 2 with a write-ahead log
   [19, [2], 1], // version to read it
   [20, [0, 64, 32, 32]], // bytes kept free in a page; fractions
@@ -50,15 +51,18 @@ function readHeader(file: number): Buffer | 'unreadable' | undefined {
 /**
  * Restores the constant parts; nothing else in the file depends on them. A page count that does not match the file is
  * corrected as well: SQLite counts the pages itself, with those in the log, if the counter of that number is not the
- * file's.
+ * file's. Pages of another size, as of a file that a person made anew from a dump, keep it: else none could be read.
  */
 export function mendHeader(path: string): void {
   const file = openSync(path, 'r+');
   try {
     const header = readHeader(file);
     if (header === undefined || header === 'unreadable') return;
-    for (const [at, is] of wrongIn(header)) writeSync(file, Buffer.from(is), 0, is.length, at);
-    if (header.readUInt32BE(pagesAt) * pageBytes !== fstatSync(file).size) {
+    const { size } = fstatSync(file);
+    const [pages, ofPage] = [header.readUInt32BE(pagesAt), header.readUInt16BE(pageSizeAt)];
+    const hasOtherPages = otherPageBytes.includes(ofPage) && pages * ofPage === size; // a damaged number does not fit the file
+    for (const [at, is] of wrongIn(header)) if (at !== pageSizeAt || !hasOtherPages) writeSync(file, Buffer.from(is), 0, is.length, at);
+    if (!hasOtherPages && pages * pageBytes !== size) {
       const other = Buffer.alloc(4);
       other.writeUInt32BE(~header.readUInt32BE(counterAt) >>> 0);
       writeSync(file, other, 0, 4, counterOfPagesAt);

@@ -1,6 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { beforeEach, expect, test } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { leaveOutbox, overwrite, quarantined, range, recoveredOutbox, stored } from '../support/damaged-outbox.ts';
@@ -79,4 +80,17 @@ test.each([
   expect(kept).toEqual(range(101, stored));
   expect(sameId).toBe(true);
   expect(quarantined(path)).toEqual(setAside);
+});
+
+test.each([512, 4096, 32_768])('an outbox that a person made anew with pages of %d bytes, as from a dump, keeps its id and every event', (bytes) => {
+  const id = leaveOutbox(path);
+  const db = new Database(path);
+  db.exec(`PRAGMA journal_mode = DELETE; PRAGMA page_size = ${bytes}; VACUUM; PRAGMA user_version = 0`); // a dump does not tell the version
+  db.close();
+  const { kept, sameId, outbox } = recoveredOutbox(path, id);
+  expect([sameId, kept]).toEqual([true, range(101, stored)]);
+  outbox.close();
+  const aside = new Database(`${path}.damaged-1`, { readonly: true });
+  expect(aside.pragma('page_size', { simple: true })).toBe(bytes);
+  aside.close();
 });
