@@ -11,15 +11,17 @@ import { messageOf, OutboxError } from '../lib/errors.ts';
 import { readNamedFile } from '../lib/regular-file.ts';
 import { isUtf16 } from '../lib/utf16.ts';
 import type { PendingEvent } from '../outbox/outbox.ts';
-import { lateMs, type OutboxView, unmade } from '../outbox/view-outbox.ts';
+import { lateMs, unmade } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
 import { follow } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
-import { clockBeside, isThere, withView } from './outbox-view.ts';
-import { print, printJson, type Screen, screenOf, showFields, wrap } from './output.ts';
+import { clockBeside, isThere, openView, withView } from './outbox-view.ts';
+import { print, printJson, type Screen, screenOf, showFields, untilTaken, wrap } from './output.ts';
 import { ageText, utcTime } from './span.ts';
 import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
+
+const together = 1000; // events read at once: a small board has no memory for months of them
 
 interface Options {
   config: string;
@@ -55,9 +57,11 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
 }
 
 async function list(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
-  const { outbox } = loadConfig(options.config);
-  const look = (view: OutboxView) => ({ state: view.state(), last: view.lastSequence(), waiting: view.pending(0, options.limit) });
-  const { state, last, waiting } = isThere(outbox.path) ? withView(outbox.path, look) : { state: unmade, last: 0, waiting: [] };
+  const { path } = loadConfig(options.config).outbox;
+  const view = isThere(path) ? openView(path) : undefined;
+  const read = (after: number, limit: number) => view?.pending(after, Math.min(limit, together)) ?? [];
+  const look = () => ({ state: view?.state() ?? unmade, last: view?.lastSequence() ?? 0, first: read(0, options.limit) });
+  const { state, last, first } = view?.atOnce(look) ?? look();
   const clock = clockBeside(state);
   const screen = screenOf(process.stdout);
   const say = (line: string) => {
@@ -65,17 +69,26 @@ async function list(options: Options, signal: AbortSignal, t: Translate): Promis
   };
   const show = (event: PendingEvent) => (options.json ? printJson(event) : print(showEvent(event, clock, t)));
   const showNumber = (sequence: number) => (options.json ? printJson({ sequence }) : print(t('events.unseen', { sequence })));
-  if (waiting.length > 0 || options.follow) say(screen.colours.dim(eventHead(t)));
-  waiting.forEach(show);
+  if (first.length > 0 || options.follow) say(screen.colours.dim(eventHead(t)));
   const isUnset = (event: PendingEvent) => stampOfEvent(event, clock).quality === 'unsynchronised';
-  if (waiting.some(isUnset) || (options.follow && !clock.synchronised())) say(t('events.unset'));
+  let [shown, newest, anyUnset] = [0, 0, options.follow === true && !clock.synchronised()];
+  for (let page = first; page.length > 0 && !signal.aborted; page = read(newest, options.limit - shown).filter(({ sequence }) => sequence <= last)) {
+    page.forEach(show);
+    await untilTaken(signal);
+    shown += page.length;
+    newest = page.at(-1)?.sequence ?? newest;
+    anyUnset ||= page.some(isUnset);
+  }
+  view?.close();
+  if (anyUnset) say(t('events.unset'));
   const late = state.oldest !== undefined && stampOfEvent(state.oldest, clock).ageMs > lateMs;
   if (late) say(screen.colours.yellow(`\n${wrap(t('events.normal'), screen.columns)}`));
-  if (waiting.length < state.pending) say(t('events.more', { n: state.pending - waiting.length, all: state.pending }));
+  // where fewer were shown than asked for, what is missing has been sent meanwhile
+  if (shown === options.limit && shown < state.pending) say(t('events.more', { n: state.pending - shown, all: state.pending }));
   if (state.pending === 0) say(t('events.none', { sent: state.fates.sent }));
   if (!options.follow) return;
   say(t('events.follow'));
-  await follow(outbox.path, Math.max(last, waiting.at(-1)?.sequence ?? 0), { show, showNumber }, signal);
+  await follow(path, Math.max(last, newest), { show, showNumber }, signal);
 }
 
 /** Columns of 60 in all: number, time, age, label, confidence, level above the background. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { accessSync, chownSync, closeSync, constants, lstatSync, openSync, realpathSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CommanderError } from 'commander';
@@ -141,6 +142,14 @@ export function printJson(value: unknown): void {
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/**
+ * Resolves once the reader has taken what was printed, or the signal aborts. What a slow reader has not taken stays in
+ * memory.
+ */
+export async function untilTaken(signal: AbortSignal): Promise<void> {
+  if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain', { signal }).catch(() => undefined);
 }
 
 /** Prints sentences, in lines that fit the stream's terminal. */

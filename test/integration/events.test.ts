@@ -3,6 +3,8 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { layBacklog } from '../support/backlog.ts';
+import { range } from '../support/damaged-outbox.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 import { sensor } from '../support/stored-events.ts';
 
@@ -33,6 +35,22 @@ test('`events --follow -n` shows the first events of a backlog, then only newly 
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
   outbox.close();
+});
+
+test('`events` shows a backlog of months in the memory of a small board, each event once and no more than asked for', () => {
+  const { path, db, outbox } = sensor(0);
+  outbox.close();
+  layBacklog(db, 60_000, (i) => recordedEvent(i));
+  const show = (...options: string[]) => {
+    const args = ['--max-old-space-size=64', 'agent/main.ts', 'events', '-c', path, ...options];
+    return spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 100_000_000 });
+  };
+  const all = show('--json', '-n', '1000000');
+  expect([all.status, numbersIn(all.stdout)]).toEqual([0, range(1, 60_000)]);
+  const { stdout } = show('-n', '1001');
+  expect(stdout).toContain('#1001 ');
+  expect(stdout).not.toContain('#1002 ');
+  expect(stdout).toContain('58999');
 });
 
 test.each([
