@@ -247,6 +247,14 @@ test('an outbox that is looked into again and again compiles each statement once
   expect(compiled.mock.calls.map(([sql]) => sql)).toEqual([]);
 });
 
+test('events whose time is not known expire with a later one that is too old, also thousands of events behind them', () => {
+  layBacklog(path, 10_001, (i) => recordedEvent(i, { clockSynchronised: i === 10_000 })); // the outbox looks at 10,000 at once
+  const outbox = openSqliteOutbox(path, limits);
+  const now = { bootId: 'another', monotonicMs: 0, wallMs: recordedEvent(10_001).onsetWallMs + maxAgeMs };
+  expect([1, 2, 3].map(() => outbox.expire(now, maxAgeMs))).toEqual([0, 1, 10_000]);
+  outbox.close();
+});
+
 test('an event of an earlier boot whose clock was years ahead expires once this boot alone has lasted for longer', () => {
   const outbox = openSqliteOutbox(path, limits);
   outbox.append(recordedEvent(0, { onsetWallMs: Date.UTC(2050, 0, 1) }));
