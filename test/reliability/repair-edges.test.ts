@@ -83,6 +83,18 @@ function firstLeafOf(path: string, table: string): { page: number; rows: number 
   return { page: pageno - 1, rows: ncell };
 }
 
+test('a repair does not lift the bound on events in a minute', () => {
+  const outbox = openSqliteOutbox(path, limits);
+  const within = (second: number) => recordedEvent(0, { onsetMonotonicMs: second * 1000 });
+  for (const i of range(1, limits.maxEventsPerMinute)) outbox.append(within(i));
+  outbox.close();
+  writeFileSync(`${path}.new`, ''); // an interrupted repair, which starts again
+  const repaired = openSqliteOutbox(path, limits, { repair: true });
+  expect(quarantined(path)).toHaveLength(1);
+  expect(repaired.append(within(limits.maxEventsPerMinute + 1))).toBe('refused');
+  repaired.close();
+});
+
 test('an outbox that another process is writing to is not set aside, since its write would be lost', () => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits).close();
