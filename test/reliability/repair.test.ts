@@ -158,15 +158,20 @@ test('a table removed from the schema under a running listener: the outbox is re
   expect(listener.pending(0, 10).map((event) => event.onsetMonotonicMs / 60_000)).toEqual(range(1, 6));
 });
 
-test.each(['cannot be read', 'are too low'])('with a damaged page of events and counts that %s, missing events are in a gap', (how) => {
+test.each([
+  ['oldest', 'cannot be read'],
+  ['oldest', 'are too low'],
+  ['newest', 'are right'],
+])('with a damaged page of the %s events and counts that %s, missing events are in a gap', (age, how) => {
   const id = leaveOutbox(path);
   openSqliteOutbox(path, limits).close();
   const db = new Database(path);
   if (how === 'are too low') db.exec("UPDATE fate SET events = 3 WHERE name = 'stored'");
   db.close();
   const pages = pagesOf(path);
-  const [ofEvents, ofCounts] = [pages.findIndex(({ events }) => events.length > 3), pages.findIndex(({ table }) => table === 'fate')];
-  for (const page of how === 'are too low' ? [ofEvents] : [ofEvents, ofCounts]) overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
+  const isOn = ({ events }: (typeof pages)[0]) => (age === 'oldest' ? events.length > 3 : events.at(-1)?.sequence === stored);
+  const [ofEvents, ofCounts] = [pages.findIndex(isOn), pages.findIndex(({ table }) => table === 'fate')];
+  for (const page of how === 'cannot be read' ? [ofEvents, ofCounts] : [ofEvents]) overwrite(path, page * pageBytes, pageBytes, () => 0xa5);
   const { kept, sameId, outbox } = recoveredOutbox(path, id);
   expect([sameId, kept.length > 180]).toEqual([true, true]);
   const gaps = outbox.gaps(100);
