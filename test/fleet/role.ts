@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
-import { openReport } from './report.ts';
-import { openTown, type SensorMachine, until } from './town.ts';
+import { openReport, until } from '../support/report.ts';
+import { openTown, type SensorMachine } from './town.ts';
 
 const [first, second, broken, back] = ['0.1.0+1', '0.1.0+2', '0.1.0+3', '0.1.0+4'] as const;
 const names = ['lamp-post-1', 'lamp-post-2'] as const;

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { bootContainer, type Container } from '../support/container.ts';
 import { type Operator, openOperator, supply } from '../support/operator.ts';
 import { openStreet } from '../support/street.ts';
@@ -126,9 +125,3 @@ const settleSensor = (i: number) => `set -e
   printf 'ListenAddress ${address(i)}\\n' >/etc/ssh/sshd_config.d/town.conf
   systemctl disable --now ssh.socket 2>/dev/null || true
   systemctl restart ssh.service`;
-
-/** Checks the condition twice a second until it holds. */
-export async function until(what: string, condition: () => boolean, seconds = 180): Promise<void> {
-  for (const began = performance.now(); !condition(); await delay(500))
-    if (performance.now() - began > seconds * 1000) throw new Error(`waited ${seconds} s in vain for ${what}`);
-}

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
 import { buildPackage, thisArchitecture } from '../support/package.ts';
-import { openReport } from './report.ts';
+import { openReport, until } from '../support/report.ts';
 import { foreignRepositories, openRepository } from './repositories.ts';
-import { openTown, type SensorMachine, until } from './town.ts';
+import { openTown, type SensorMachine } from './town.ts';
 
 const [first, second, third] = ['0.1.0+1', '0.1.0+2', '0.1.0+3'] as const;
 const { say, check, end } = openReport();

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 
 /** Prints the observations line by line, and whether each was expected; the process fails if one was not. */
@@ -15,4 +16,10 @@ export function openReport() {
       process.exitCode = failed === 0 ? 0 : 1;
     },
   };
+}
+
+/** Checks the condition twice a second until it holds. */
+export async function until(what: string, condition: () => boolean, seconds = 180): Promise<void> {
+  for (const began = performance.now(); !condition(); await delay(500))
+    if (performance.now() - began > seconds * 1000) throw new Error(`waited ${seconds} s in vain for ${what}`);
 }
