@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { writeScripts } from '../../deploy/deb/control.ts';
 import { missing } from '../support/broker.ts';
 import { range } from '../support/damaged-outbox.ts';
@@ -79,7 +79,7 @@ test('an installation that is broken off and repeated still starts what the remo
   }
 });
 
-test('an upgrade restarts both halves in one call, which policy-rc.d can refuse', () => {
+describe('postinst calls', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-postinst-'));
   const calls = join(folder, 'calls');
   // They only write down how they are called: what systemd does is seen in sensor.test.ts.
@@ -87,10 +87,23 @@ test('an upgrade restarts both halves in one call, which policy-rc.d can refuse'
     writeFileSync(join(folder, name), `#!/bin/sh\necho ${name} "$@" >>${calls}\n`, { mode: 0o755 });
   const postinst = readFileSync('deploy/deb/scripts/postinst', 'utf8').replaceAll('/run/', `${folder}/run/`).replaceAll('/etc/tocsin', folder);
   mkdirSync(join(folder, 'run/systemd/system'), { recursive: true });
-  const env = { PATH: `${folder}:${process.env.PATH}` };
-  expect(spawnSync('sh', ['-c', postinst, 'postinst', 'configure', '0.1.0'], { env }).status).toBe(0);
-  const services = readFileSync(calls, 'utf8').match(/^(systemctl|deb-systemd-invoke) .*$/gm);
-  expect(services).toEqual(['systemctl --system daemon-reload', 'deb-systemd-invoke try-restart tocsin-courier.service tocsin-listener.service']);
+  const called = (...args: string[]) => {
+    writeFileSync(calls, '');
+    expect(spawnSync('sh', ['-c', postinst, 'postinst', ...args], { env: { PATH: `${folder}:${process.env.PATH}` } }).status).toBe(0);
+    return readFileSync(calls, 'utf8').match(/^(systemctl|deb-systemd-invoke) .*$/gm);
+  };
+
+  test('one restart of both halves after an upgrade, which policy-rc.d can refuse', () => {
+    const restart = 'deb-systemd-invoke try-restart tocsin-courier.service tocsin-listener.service';
+    expect(called('configure', '0.1.0')).toEqual(['systemctl --system daemon-reload', restart]);
+  });
+
+  test('a start of the target after a removal that was broken off, if there is a configuration', () => {
+    expect(called('abort-remove')).toBe(null);
+    writeFileSync(join(folder, 'tocsin.yaml'), '');
+    expect(called('abort-remove')).toEqual(['deb-systemd-invoke start tocsin.target']);
+    expect(called('abort-upgrade', '0.1.0'), 'prerm had stopped nothing').toBe(null);
+  });
 });
 
 test('the package refuses to install a release that cannot use the outbox schema, before anything is unpacked', () => {
