@@ -1,0 +1,186 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { checkConfig } from '../../agent/config/load-config.ts';
+import { missing } from '../support/broker.ts';
+
+const withoutPlaybook = missing('ansible-playbook');
+test.skipIf(withoutPlaybook)(`the role passes the syntax check of ansible-playbook${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, () => {
+  const { status, stderr } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', '--syntax-check', 'site.yml'], { cwd: 'deploy/ansible', encoding: 'utf8' });
+  expect(status, stderr).toBe(0);
+});
+
+const withoutLint = missing('ansible-lint');
+test.skipIf(withoutLint)(`the role passes ansible-lint${withoutLint ? ` (left out: ${withoutLint})` : ''}`, () => {
+  const { status, stdout } = spawnSync('ansible-lint', ['--offline', 'site.yml'], { cwd: 'deploy/ansible', encoding: 'utf8' });
+  expect(status, stdout).toBe(0);
+});
+
+test('the role brings the files that deploy/apt/README.md installs, to the same places', () => {
+  const installed = [...readFileSync('deploy/apt/README.md', 'utf8').matchAll(/^install .*?(\S+) (\/etc\/\S+)/gm)];
+  const byHand = installed.map(([, file = '', to = '']) => (to.endsWith('/') ? `${to}${file}` : to));
+  expect(byHand.length).toBeGreaterThanOrEqual(4);
+  type Task = { 'ansible.builtin.copy'?: { dest: string } };
+  const tasks = parse(readFileSync('deploy/ansible/roles/tocsin/tasks/updates.yml', 'utf8')) as Task[];
+  const brought = tasks.flatMap((task) => task['ansible.builtin.copy']?.dest ?? []);
+  expect(brought).toEqual(byHand);
+});
+
+describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
+  const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
+  const tasksOfRole = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string; 'ansible.builtin.meta'?: string }[];
+  /** Runs tasks on this machine, with the role's defaults and an inventory of one sensor. */
+  function play(tasks: object[], sensor: string, vars: object = {}, ...options: string[]): string {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-role-'));
+    const defaults = parse(readFileSync(join(role, 'defaults/main.yml'), 'utf8')) as object;
+    const plays = [{ hosts: 'all', gather_facts: false, vars: { ...defaults, folder, ...vars }, tasks }];
+    writeFileSync(join(folder, 'site.yml'), stringify(plays));
+    writeFileSync(join(folder, 'inventory.ini'), `localhost ansible_connection=local ${sensor}\n[all:vars]\ntocsin_broker=mqtts://broker.example.org:8883\n`);
+    const { status, stdout, stderr } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', 'site.yml', ...options], { cwd: folder, encoding: 'utf8' });
+    expect(status, stdout + stderr).toBe(0);
+    return folder;
+  }
+  const written = (sensor: string, vars?: object) => {
+    const template = { 'ansible.builtin.template': { src: join(role, 'templates/tocsin.yaml.j2'), dest: '{{ folder }}/tocsin.yaml' } };
+    return checkConfig(parse(readFileSync(join(play([template], sensor, vars), 'tocsin.yaml'), 'utf8')), 'tocsin.yaml.j2');
+  };
+
+  test("writes a configuration that the agent accepts, with the agent's defaults", () => {
+    const { health, model } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: 'mqtts://broker.example.org' } }, 'defaults');
+    expect(written('tocsin_site=old-port tocsin_sensor=lamp-post-12')).toMatchObject({ sensor: 'lamp-post-12', health, model });
+    const all = { tocsin_microphone: 'usb:1-1.3,0d8c:0014', tocsin_spl_at_full_scale_db: 120.5, tocsin_thresholds: { shout: 0.9 } };
+    const config = written('tocsin_site=old-port tocsin_sensor=lamp-post-12 tocsin_health_interval_seconds=300', all);
+    expect(config.microphone).toMatchObject({ device: 'usb:1-1.3,0d8c:0014', splAtFullScaleDb: 120.5 });
+    expect([config.model.open, config.health]).toEqual([{ shout: 0.9 }, { intervalSeconds: 300 }]);
+  });
+
+  test('accepts numbers as site and sensor names', () => {
+    expect(written('tocsin_site=69001 tocsin_sensor=12')).toMatchObject({ site: '69001', sensor: '12' });
+  });
+
+  test('restarts a running listener and courier after a configuration change, even without a certificate', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-handlers-'));
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\necho "$@" >>${folder}/calls\n`, { mode: 0o755 });
+    const handlers = parse(readFileSync(join(role, 'handlers/main.yml'), 'utf8')) as object[];
+    const path = `${folder}:${process.env.PATH}`;
+    play(
+      handlers.map((handler) => ({ ...handler, environment: { PATH: path } })),
+      'tocsin_sensor=lamp-post-12',
+      { tocsin_certified: { stat: { exists: false } } },
+    );
+    expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\ndaemon-reload\n');
+  });
+
+  test('flushes its handlers right after it writes the configuration, so that a later failure does not prevent the restart', () => {
+    const written = tasksOfRole.findIndex(({ name }) => name === 'Write the configuration');
+    expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
+  });
+
+  const taskOf = (name: string) => tasksOfRole.find((task) => task.name === name) as object;
+
+  test('restarts what still runs on files of before, as after a run that broke off before its handlers', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-before-'));
+    // A fake. It cannot show in what form systemctl tells the time; npm run fleet does.
+    const began = '2026-11-29 21:41:52.428357 UTC';
+    const fake = `case $1 in show) echo "Sun ${began}" ;; restart) echo "$2" >>${folder}/calls ;; esac`;
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\n${fake}\n`, { mode: 0o755 });
+    mkdirSync(join(folder, 'credentials'));
+    const task = taskOf('Restart what runs since before its configuration or certificate was written');
+    const here = parse(stringify(task).replaceAll('/etc/tocsin', folder)) as object;
+    const restarted = (later?: string) => {
+      writeFileSync(join(folder, 'calls'), '');
+      for (const name of ['tocsin.yaml', 'credentials/ca.pem', 'credentials/sensor.pem', 'credentials/next.key']) {
+        writeFileSync(join(folder, name), '');
+        const at = new Date(Date.parse(began) + (name === later ? 1000 : -1000));
+        utimesSync(join(folder, name), at, at);
+      }
+      play([{ ...here, environment: { PATH: `${folder}:${process.env.PATH}` } }], '');
+      return readFileSync(join(folder, 'calls'), 'utf8');
+    };
+    expect(restarted()).toBe('');
+    expect(restarted('tocsin.yaml')).toBe('tocsin-listener\ntocsin-courier\n');
+    for (const name of ['ca.pem', 'sensor.pem']) expect(restarted(`credentials/${name}`), name).toBe('tocsin-courier\n');
+    expect(restarted('credentials/next.key'), 'a key that waits is not in force').toBe('');
+  });
+
+  test('fails if one half does not run, which the start of the target does not tell', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-running-'));
+    const running = (...states: string[]) => {
+      // is-active ends with 0 where one of several is active (systemctl(1))
+      writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\necho '${states.join('\n')}'\n`, { mode: 0o755 });
+      const task = { ...taskOf('Do both halves run'), delay: 0, retries: 1, environment: { PATH: `${folder}:${process.env.PATH}` } };
+      return () => play([task], '', { tocsin_certificate: { stat: { exists: true } } });
+    };
+    running('active', 'active')();
+    expect(running('activating', 'active')).toThrow('failed=1');
+    expect(running('active', 'activating')).toThrow('failed=1');
+  });
+
+  test('the playbook leaves the rest of the fleet as it is where a release fails on all of the first sensors or most of them', () => {
+    const [{ roles, ...site } = { roles: [] }] = parse(readFileSync('deploy/ansible/site.yml', 'utf8')) as { roles: string[] }[];
+    expect(roles).toEqual(['tocsin']);
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-rollout-'));
+    const sensors = Array.from({ length: 30 }, (_, i) => `sensor-${i}`);
+    writeFileSync(join(folder, 'inventory.ini'), `${sensors.join('\n')}\n[all:vars]\nansible_connection=local\nansible_become=false\n`);
+    const reached = (broken: string) => {
+      const tasks = [{ 'ansible.builtin.fail': {}, when: broken }, { 'ansible.builtin.debug': { msg: 'runs' } }];
+      writeFileSync(join(folder, 'site.yml'), stringify([{ ...site, tasks }]));
+      const { stdout } = spawnSync('ansible-playbook', ['-i', 'inventory.ini', 'site.yml'], { cwd: folder, encoding: 'utf8' });
+      return stdout.match(/^sensor-\d+ +: ok/gm)?.length;
+    };
+    expect(reached('true')).toBe(10);
+    expect(reached('inventory_hostname is match("sensor-[1-6]$")')).toBe(10);
+    expect(reached('inventory_hostname is match("sensor-[12]$")'), 'a sensor or two with a fault of their own stop nothing').toBe(30);
+  });
+
+  test('updates the package lists and retries if apt finds no packages, and fails if the update fails', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-apt-'));
+    const [calls, network] = [join(folder, 'calls'), join(folder, 'network')];
+    // A fake, so that nothing is installed here. It cannot show what apt or its Ansible module reports.
+    const fake = `echo "$0" >>${calls}; case $0 in update) test -e ${network} && touch ${folder}/lists ;; *) test -e ${folder}/lists ;; esac`;
+    interface Task {
+      name: string;
+      'ansible.builtin.apt'?: { update_cache?: true };
+      block?: Task[];
+      rescue?: Task[];
+    }
+    const faked = ({ 'ansible.builtin.apt': apt, block, rescue, ...task }: Task): object => ({
+      ...task,
+      ...(apt ? { 'ansible.builtin.command': { argv: ['sh', '-c', fake, apt.update_cache ? 'update' : 'install'] } } : {}),
+      ...(block ? { block: block.map(faked), rescue: rescue?.map(faked) } : {}),
+    });
+    const updates = parse(readFileSync(join(role, 'tasks/updates.yml'), 'utf8')) as Task[];
+    const installs = [...(tasksOfRole as Task[]), ...updates].filter((task: Task): boolean => Boolean(task['ansible.builtin.apt'] || task.block));
+    expect(installs.length).toBe(2);
+    for (const task of installs) {
+      const install = () => play([faked(task)], '', { tocsin_older: { rc: 0 } });
+      const called = () => readFileSync(calls, 'utf8').trim().split('\n');
+      expect(install).toThrow('failed=1');
+      expect(called()).toEqual(['install', 'update', 'install']);
+      writeFileSync(network, '');
+      install();
+      expect(called().slice(3)).toEqual(['install', 'update', 'install']);
+      install();
+      expect(called().slice(6)).toEqual(['install']);
+      for (const path of [calls, network, join(folder, 'lists')]) rmSync(path);
+    }
+  });
+
+  test('does not stop in check mode at a package that it would have copied', () => {
+    const install = tasksOfRole.filter(({ name }) => name === 'Install it');
+    expect(install.length).toBe(1);
+    play(install, '', { tocsin_older: { rc: 0 }, tocsin_version: '0', tocsin_architecture: { stdout: 'none' } }, '--check');
+  });
+
+  test('replaces an older certificate request with that of the waiting key, also after an interrupted run', () => {
+    const bring = tasksOfRole.filter(({ name }) => name === 'Bring the request to this machine');
+    const requests = mkdtempSync(join(tmpdir(), 'tocsin-requests-'));
+    const [request, csr] = ['of the key that waits\n', join(requests, 'lamp-post-12.csr')];
+    writeFileSync(csr, 'of the key in force\n');
+    play(bring, 'tocsin_sensor=lamp-post-12', { tocsin_requests: requests, tocsin_request: { stdout: JSON.stringify({ request, again: true }) } });
+    expect(readFileSync(csr, 'utf8')).toBe(request);
+  });
+});
