@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -167,6 +167,22 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
       expect(called().slice(6)).toEqual(['install']);
       for (const path of [calls, network, join(folder, 'lists')]) rmSync(path);
     }
+  });
+
+  test('has dpkg finish what was broken off before it installs, and only then', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-dpkg-'));
+    const calls = join(folder, 'calls');
+    // A fake. It cannot show that apt takes an unpacked package for an installed one; npm run fleet does.
+    const fake = `echo "$@" >>${calls}; [ -e ${folder}/tried ] || { touch ${folder}/tried; exit 2; }; echo 'Setting up tocsin (1) ...'`;
+    writeFileSync(join(folder, 'dpkg'), `#!/bin/sh\n${fake}\n`, { mode: 0o755 });
+    const [finish, install] = ['Have dpkg finish what was broken off', 'Install it'].map((name) => tasksOfRole.findIndex((task) => task.name === name));
+    expect(finish).toBe((install as number) - 1);
+    const task = { ...tasksOfRole[finish as number], delay: 0, environment: { PATH: `${folder}:${process.env.PATH}` } };
+    play([task], '', { tocsin_older: { rc: 1 } });
+    expect(existsSync(calls), 'nothing is to be installed').toBe(false);
+    play([task], '', { tocsin_older: { rc: 0 } });
+    const call = '--force-confold --configure -a\n';
+    expect(readFileSync(calls, 'utf8'), 'tried again where the daily updates had the lock').toBe(call + call);
   });
 
   test('does not stop in check mode at a package that it would have copied', () => {
