@@ -174,6 +174,15 @@ try {
     all([`${repository}/dists/stable/InRelease`, 'origin=Tocsin,codename=stable,site=packages.city.example', '1']),
   );
   check('applied again: nothing changes', apply(...updates), nothing);
+
+  const renamed = 'lamp-post-22';
+  office.run(`sed -i s/tocsin_sensor=lamp-post-2/tocsin_sensor=${renamed}/ /home/office/ansible/fleet.ini`);
+  check('a sensor with another name gets a key and a request for it', apply(), { ...nothing, 'lamp-post-2': { changed: 3, failed: 0 } });
+  check('applied before it is signed: nothing changes', apply(), nothing);
+  answer(renamed);
+  check('with the certificate it succeeds', failures(apply()), none);
+  await until('the sensor at the broker under its new name', () => Number(received(renamed)) > 0);
+  say(`ok   the platform hears of ${renamed}`);
   end();
 } finally {
   await town.close();

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { missing } from '../support/broker.ts';
+import { openOperator } from '../support/operator.ts';
 
 const withoutPlaybook = missing('ansible-playbook');
 test.skipIf(withoutPlaybook)(`the role passes the syntax check of ansible-playbook${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, () => {
@@ -190,6 +191,35 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
     expect(install.length).toBe(1);
     play(install, '', { tocsin_older: { rc: 0 }, tocsin_version: '0', tocsin_architecture: { stdout: 'none' } }, '--check');
   });
+
+  const withoutOpenssl = missing('openssl');
+  test.skipIf(withoutOpenssl)(
+    `asks for a certificate in the new name of a sensor that was renamed${withoutOpenssl ? ` (left out: ${withoutOpenssl})` : ''}`,
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'tocsin-renamed-'));
+      const [certificate, calls] = [join(folder, 'credentials/sensor.pem'), join(folder, 'calls')];
+      mkdirSync(join(folder, 'credentials'));
+      // A fake. It cannot show what `tocsin provision` does with --renew; provision.test.ts does.
+      writeFileSync(join(folder, 'tocsin'), `#!/bin/sh\necho "$@" >>${calls}\necho '{"again":false}'\n`, { mode: 0o755 });
+      const tasks = ['Was a certificate in force before', 'Whose certificate it is', 'Make a key and its request'].map(taskOf);
+      const here = parse(stringify(tasks).replaceAll('/etc/tocsin', folder)) as object[];
+      const asked = (sensor: string) => {
+        writeFileSync(calls, '');
+        const environment = { PATH: `${folder}:${process.env.PATH}` };
+        play(
+          here.map((task) => ({ ...task, environment })),
+          `tocsin_sensor=${sensor}`,
+        );
+        return readFileSync(calls, 'utf8');
+      };
+      expect(asked('lamp-post-2')).toBe('provision --json\n');
+      copyFileSync(openOperator('City Authority').issue('lamp-post-2').cert, certificate);
+      expect(asked('lamp-post-2')).toBe('');
+      expect(asked('lamp-post')).toBe('provision --json --renew\n');
+      writeFileSync(certificate, 'damaged');
+      expect(asked('lamp-post-2'), 'to be installed again').toBe('');
+    },
+  );
 
   test('replaces an older certificate request with that of the waiting key, also after an interrupted run', () => {
     const bring = tasksOfRole.filter(({ name }) => name === 'Bring the request to this machine');
