@@ -33,6 +33,7 @@ test('the role brings the files that deploy/apt/README.md installs, to the same 
 describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left out: ${withoutPlaybook})` : ''}`, { timeout: 60_000 }, () => {
   const role = join(process.cwd(), 'deploy/ansible/roles/tocsin');
   const tasksOfRole = parse(readFileSync(join(role, 'tasks/main.yml'), 'utf8')) as { name: string; 'ansible.builtin.meta'?: string }[];
+  const taskOf = (name: string) => tasksOfRole.find((task) => task.name === name) as object;
   /** Runs tasks on this machine, with the role's defaults and an inventory of one sensor. */
   function play(tasks: object[], sensor: string, vars: object = {}, ...options: string[]): string {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-role-'));
@@ -62,6 +63,20 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
     expect(written('tocsin_site=69001 tocsin_sensor=12')).toMatchObject({ site: '69001', sensor: '12' });
   });
 
+  test('does not begin if the inventory names two sensors alike, even if only one of them is asked for', () => {
+    const checks = ['The sensor has a name, and the broker an address', 'No other sensor of the inventory has its name'].map(taskOf);
+    const begun = (other: string) => () =>
+      play(
+        checks,
+        `tocsin_site=old-port tocsin_sensor=12\nother ansible_connection=local tocsin_site=harbour ${other}`,
+        { tocsin_version: '1' },
+        '--limit=localhost',
+      );
+    begun('tocsin_sensor=13')();
+    begun('')(); // of another kind
+    expect(begun('tocsin_sensor="12"')).toThrow('Expected a tocsin_sensor of its own for each sensor, got twice: 12');
+  });
+
   test('restarts a running listener and courier after a configuration change, even without a certificate', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-handlers-'));
     writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\necho "$@" >>${folder}/calls\n`, { mode: 0o755 });
@@ -79,8 +94,6 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
     const written = tasksOfRole.findIndex(({ name }) => name === 'Write the configuration');
     expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
   });
-
-  const taskOf = (name: string) => tasksOfRole.find((task) => task.name === name) as object;
 
   test('restarts what still runs on files of before, as after a run that broke off before its handlers', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tocsin-before-'));
