@@ -119,6 +119,32 @@ describe.skipIf(without)(`mosquitto with the configuration of deploy/mosquitto${
     expect(await heardBy(reader, topicsOf('old-port', 'lamp-13').status, die, { by: witness, topic: selftest('lamp-13') })).toEqual([]);
   });
 
+  test("what waits for the platform is lost to whoever names its session, and the README's command has a secret name", async () => {
+    const readme = readFileSync('deploy/mosquitto/README.md', 'utf8');
+    const [, made, file] = /`(openssl rand -hex 16) >(\S+)`/.exec(readme) ?? [];
+    expect(readme.match(/-i platform\S*( \S+\))?/g)).toEqual(Array(2).fill(`-i platform-$(cat ${file})`));
+    const secret = execFileSync('sh', ['-c', made as string], { encoding: 'utf8' }).trim();
+    expect(secret).toMatch(/^[0-9a-f]{32}$/);
+    const sensor = await join(lamp12);
+    const received = async (clientId: string, namedByThief: string) => {
+      const session = { clientId, clean: false, properties: { sessionExpiryInterval: 3600 } };
+      const away = await join(platform, session);
+      await away.subscribeAsync(topicsOf('old-port', 'lamp-12').event, { qos: 1 });
+      await away.endAsync();
+      expect(await publish(sensor, topicsOf('old-port', 'lamp-12').event), 'acknowledged').toBe(0);
+      await (await join(lamp13, { clientId: namedByThief })).endAsync();
+      const again = await join(platform, session);
+      const heard: string[] = [];
+      const done = new Promise<void>((resolve) => again.on('message', (topic) => (topic === selftest('lamp-12') ? resolve() : heard.push(topic))));
+      await again.subscribeAsync(selftest('lamp-12'), { qos: 1 });
+      await publish(sensor, selftest('lamp-12'));
+      await done;
+      return heard.length;
+    };
+    expect(await received('platform', 'platform')).toBe(0);
+    expect(await received(`platform-${secret}`, 'platform')).toBe(1);
+  });
+
   test('a client without a certificate, with a foreign certificate or with TLS 1.1 is refused', async () => {
     await expect(join(undefined)).rejects.toThrow();
     await expect(join(openOperator('Strangers').issue('lamp-12'))).rejects.toThrow();
