@@ -1,7 +1,8 @@
 // Faults of the board without the network: from power to disk, services and privacy.
-import { chmodSync, cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, openSync, readFileSync, rmSync, type Stats, statSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { resolveDevice } from '../../agent/audio/identity.ts';
+import type { Probes } from '../../agent/cli/doctor/probes.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { openClock, releasedMs } from '../../agent/lib/clock.ts';
 import { openSqlite } from '../../agent/outbox/sqlite.ts';
@@ -137,6 +138,9 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
     ['an outbox that was copied back by root', () => ({ plant: copiedBack }), 'outbox', 'fail', 'outbox.unshared'],
     ['an outbox of a later release', () => ({ plant: (path) => void sayLater(outboxOf(path)) }), 'outbox', 'fail', 'outbox.later'],
     ['no outbox', () => ({ plant: (path) => void rmSync(outboxOf(path)) }), 'outbox', 'warn', 'outbox.none'],
+    ['a folder of root alone, as a partition that was just mounted', () => inFolder(0o755, false), 'outbox', 'fail', 'outbox.closed'],
+    ['the same with an outbox in it', () => inFolder(0o755, true), 'outbox', 'fail', 'outbox.closed'],
+    ['no outbox in the folder of its group', () => inFolder(0o2770, false, process.getgid?.()), 'outbox', 'warn', 'outbox.none'],
     ['late events', () => ({ plant: (path) => store(path, false, Date.now() - 120_000) }), 'outbox', 'warn', 'outbox.late'],
     ['late events of a boot with its clock in 2100', () => ({ plant: (path) => store(path, false, Date.UTC(2100)) }), 'outbox', 'warn', 'outbox.late'],
     ['expired events', () => ({ plant: (path) => store(path, true) }), 'outbox', 'warn', 'outbox.lost'],
@@ -190,6 +194,19 @@ function locked(): Planted {
 function copiedBack(path: string): undefined {
   chmodSync(dirname(outboxOf(path)), 0o2770);
   chmodSync(outboxOf(path), 0o644);
+}
+
+/** A folder of root where the package made its group. The owner alone is made up, so that no root is needed. */
+function inFolder(mode: number, hasOutbox: boolean, group = 64_991): Planted {
+  const rightsOf: Probes['rightsOf'] = (folder) => ({ ...(statSync(folder) as Stats), uid: 0 });
+  return {
+    probes: { ...files({ '/etc/group': `root:x:0:\ntocsin-meter:x:990:\ntocsin:x:${group}:tocsin-listener,tocsin-courier\n` }), rightsOf },
+    plant(path) {
+      chmodSync(dirname(outboxOf(path)), mode);
+      if (!hasOutbox) rmSync(outboxOf(path));
+      return undefined;
+    },
+  };
 }
 
 function damage(path: string): undefined {

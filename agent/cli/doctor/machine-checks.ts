@@ -120,6 +120,7 @@ const outbox: Check = {
     const { path } = required(facts).outbox;
     try {
       const state = probes.inspectOutbox(path);
+      if (isClosed(probes, dirname(path))) return closed(dirname(path));
       if (!probes.isShared(path)) return fail('doctor.outbox.unshared', { path, word: shellWord(path) });
       recallBoot(state, probes.clock);
       const { pending, oldest, fates } = state;
@@ -131,14 +132,27 @@ const outbox: Check = {
     } catch (error) {
       const reason = messageOf(error);
       if (error instanceof LaterSchemaError) return fail('doctor.outbox.later', { reason });
-      if (/does not exist|unable to open/.test(reason))
-        return probes.presence(path) === 'absent' ? warn('doctor.outbox.none', { path }) : fail('doctor.outbox.forbidden', { path });
+      if (/does not exist|unable to open/.test(reason)) {
+        if (probes.presence(path) !== 'absent') return fail('doctor.outbox.forbidden', { path });
+        return isClosed(probes, dirname(path)) ? closed(dirname(path)) : warn('doctor.outbox.none', { path });
+      }
       if (hasCode(error, /^SQLITE_BUSY/)) return fail('doctor.outbox.locked', { path, word: shellWord(path) });
       if (hasCode(error, /^EISDIR$/)) return fail('doctor.outbox.folder', { path });
       return fail('doctor.outbox.damaged', { path, reason, word: shellWord(path) });
     }
   },
 };
+
+/** A folder of root alone, as that of a new partition: where the package made a group, both halves write by it. */
+function isClosed(probes: Probes, folder: string): boolean {
+  const [, group] = /^tocsin:[^:]*:(\d+):/m.exec(probes.read('/etc/group') ?? '') ?? [];
+  const { uid, gid, mode } = probes.rightsOf(folder) ?? {};
+  if (group === undefined || mode === undefined || uid !== 0) return false;
+  const ofOthers = gid === Number(group) ? 0o030 : 0o003;
+  return (mode & ofOthers) !== ofOthers;
+}
+
+const closed = (folder: string) => fail('doctor.outbox.closed', { folder, word: shellWord(folder) });
 
 const disk: Check = {
   id: 'disk',

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { accessSync, constants, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statfsSync, statSync } from 'node:fs';
 import { connect as connectTcp, isIP, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { dirname } from 'node:path';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
@@ -62,6 +62,8 @@ export interface Probes {
   presence(path: string): 'there' | 'absent' | 'denied';
   /** Whether a folder's group may write a file in it. Both halves do so by that group where the setgid bit is set. */
   isShared(path: string): boolean;
+  /** Of a folder; nothing where it is not there. */
+  rightsOf(folder: string): Pick<Stats, 'uid' | 'gid' | 'mode'> | undefined;
   /** Throws as access(2) does. */
   writable(path: string): void;
   freeMegabytes(path: string): number;
@@ -102,6 +104,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
       const [file, folder] = [statSync(path), statSync(dirname(path))];
       return (folder.mode & 0o2000) === 0 || (file.gid === folder.gid && (file.mode & 0o060) === 0o060);
     },
+    rightsOf: (folder) => statSync(folder, { throwIfNoEntry: false }),
     writable: (path) => accessSync(path, constants.W_OK),
     freeMegabytes(path) {
       const { bavail, bsize } = statfsSync(path);

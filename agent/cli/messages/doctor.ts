@@ -129,6 +129,8 @@ export const doctor = {
   'doctor.outbox.folder.try': { en: 'outbox.path must name a file: {path}/outbox.db', fr: 'outbox.path doit nommer un fichier : {path}/outbox.db' },
   'doctor.outbox.unshared': { en: '{path} is closed to listener and courier', fr: '{path} est fermée à l’écouteur et au courrier' },
   'doctor.outbox.unshared.try': { en: 'sudo chgrp tocsin {word}*; sudo chmod g+rw {word}*', fr: 'sudo chgrp tocsin {word}* ; sudo chmod g+rw {word}*' },
+  'doctor.outbox.closed': { en: '{folder} is closed to listener and courier', fr: '{folder} est fermé à l’écouteur et au courrier' },
+  'doctor.outbox.closed.try': { en: 'sudo chgrp tocsin {word}; sudo chmod 2770 {word}', fr: 'sudo chgrp tocsin {word} ; sudo chmod 2770 {word}' },
   'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
   'doctor.outbox.damaged.try': {
     en: 'sudo systemctl restart tocsin.target; if this persists: sudo mv {word} {word}.damaged and restart',
