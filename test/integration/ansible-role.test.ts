@@ -199,6 +199,20 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
     expect(readFileSync(calls, 'utf8'), 'tried again where the daily updates had the lock').toBe(call + call);
   });
 
+  test('names the host of the repository to unattended-upgrades in the letters of its address, as apt does', () => {
+    const updates = parse(readFileSync(join(role, 'tasks/updates.yml'), 'utf8')) as { name: string }[];
+    const task = updates.filter(({ name }) => name === 'Have its updates taken each day');
+    const here = JSON.parse(JSON.stringify(task).replaceAll('/etc/apt/apt.conf.d', '{{ folder }}')) as object[];
+    for (const [address, host] of [
+      ['https://packages.city.example/tocsin', 'packages.city.example'],
+      ['https://Packages.City.example:8443', 'Packages.City.example'],
+      ['http://sensors:secret@packages.city.example/a@b', 'packages.city.example'],
+    ] as const) {
+      const folder = play(here, '', { tocsin_repository: address, tocsin_apt: join(process.cwd(), 'deploy/apt') });
+      expect(/site=(.*?)"/.exec(readFileSync(join(folder, '52tocsin'), 'utf8'))?.[1]).toBe(host);
+    }
+  });
+
   test('does not stop in check mode at a package that it would have copied', () => {
     const install = tasksOfRole.filter(({ name }) => name === 'Install it');
     expect(install.length).toBe(1);
