@@ -1,7 +1,8 @@
 // Files beside an outbox that are read by hand. Either half can put anything in their place: a pipe or a device must
 // not keep the other waiting, nor a file of gigabytes fill its memory.
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { hasCode, isUnreadable } from '../lib/errors.ts';
+import { ifPossible } from '../lib/if-possible.ts';
 
 const mostBytes = 2 ** 31; // a longer one is not looked at
 export const pieceBytes = 65_536; // at most, where a unit has no more
@@ -60,6 +61,23 @@ function isReadable(path: string, progress: () => void): boolean {
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+// ends a journal of several files: https://www.sqlite.org/fileformat2.html#the_rollback_journal
+const namesOthers = Buffer.from('d9d505f920a163d7', 'hex');
+
+/**
+ * Throws an Error if a rollback journal is beside a file that SQLite does not make here, but would open before
+ * anything else. For a pipe it would wait for ever. A journal that names others would lead it to any path: it would
+ * wait for a pipe there too, read a file whole, and delete some. The journal of an outbox in the moment in which it is
+ * made, which a power cut may leave behind, is neither.
+ */
+export function refuseJournal(path: string): void {
+  const journal = `${ifPossible(() => realpathSync(path)) ?? path}-journal`;
+  const found = ifPossible(() => lstatSync(journal, { throwIfNoEntry: false }));
+  if (found === undefined) return;
+  const end = found.isFile() ? readingBeside(journal, ({ read }) => read(Math.max(0, found.size - 8), 8)) : namesOthers;
+  if (end?.equals(namesOthers) || found.size > mostBytes) throw new Error('a journal beside it (-journal) that is not its own');
 }
 
 function besideFile(descriptor: number, bytes: number): BesideFile {

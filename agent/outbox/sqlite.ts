@@ -1,13 +1,17 @@
 // What every file of the outbox knows of SQLite. The only file that imports better-sqlite3.
 import Database from 'better-sqlite3';
 import { hasCode } from '../lib/errors.ts';
+import { refuseJournal } from './beside.ts';
 
 export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
-/** Opens a file as it is. */
-export const openSqlite = (path: string, options?: Database.Options): SqliteDatabase => new Database(path, options);
+/** Opens a file as it is. Throws SQLite's error, or that of `refuseJournal`. */
+export function openSqlite(path: string, options?: Database.Options): SqliteDatabase {
+  refuseJournal(path);
+  return new Database(path, options);
+}
 
 /** An empty database in memory. */
 export const openInMemory = (): SqliteDatabase => new Database(':memory:');

@@ -2,7 +2,7 @@
 // gigabytes, and schemas that run something.
 // The other half is a process of its own, which opens the outbox as `listen` does; that it hears meanwhile is not shown.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -50,23 +50,59 @@ test.each(['.schema', '.ballast', '.listener.lock'])('a pipe in the place of out
   expect(half().fate).toBe('stored');
 });
 
-test.each(['', '-wal', '-shm'])('with a pipe in the place of outbox.db%s the event is held in memory, and that is told', (end) => {
+test.each(['', '-wal', '-shm', '-journal'])('with a pipe in the place of outbox.db%s the event is held in memory, and that is told', (end) => {
   pipeAt(end);
   expect(half()).toMatchObject({ fate: 'held', faults: ['outbox_unwritable'] });
 });
 
-test.each(['status', 'outbox', 'events', 'privacy verify'])('with a pipe in the place of outbox.db a command of a person ends: tocsin %s', (command) => {
-  pipeAt('');
-  const config = join(dirname(path), 'tocsin.yaml');
-  const privacy = { recordPath: join(dirname(path), 'verification.json') };
-  writeFileSync(config, stringify({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, privacy }));
-  const { signal, stdout, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...command.split(' '), '-c', config], {
-    timeout: 20_000,
-    killSignal: 'SIGKILL',
-    encoding: 'utf8',
-  });
-  expect(signal, 'that it had to be killed by').toBe(null);
-  expect(stdout + stderr).toContain(command === 'privacy verify' ? 'FAIL       The file between listener and courier' : 'got: a pipe or a device');
+const commands = ['status', 'outbox', 'events', 'privacy verify'];
+const told = { '': 'a pipe or a device', '-journal': 'a journal beside it (-journal) that is not its own' };
+test.each(commands.flatMap((command) => [[command, ''] as const, [command, '-journal'] as const]))(
+  'a command of a person ends: tocsin %s with a pipe in the place of outbox.db%s',
+  (command, end) => {
+    pipeAt(end);
+    const config = join(dirname(path), 'tocsin.yaml');
+    const privacy = { recordPath: join(dirname(path), 'verification.json') };
+    writeFileSync(config, stringify({ site: 'a', sensor: 'b', mqtt: { url: 'mqtt://localhost' }, outbox: { path }, privacy }));
+    const { signal, stdout, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...command.split(' '), '-c', config], {
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+    });
+    expect(signal, 'that it had to be killed by').toBe(null);
+    expect(stdout + stderr).toContain(command === 'privacy verify' ? 'FAIL       The file between listener and courier' : `got: ${told[end]}`);
+  },
+);
+
+/** The rollback journal of a transaction on several files, beside one of so many pages: SQLite opens what it names. */
+function journalThatNames(name: string, pages: number): Buffer {
+  const magic = Buffer.from('d9d505f920a163d7', 'hex');
+  const numbers = (...of: number[]) => Buffer.concat(of.map((number) => Buffer.from(number.toString(16).padStart(8, '0'), 'hex')));
+  const header = Buffer.concat([magic, numbers(0, 1, pages, 512, 1024), Buffer.alloc(512 - 28)]);
+  const bytes = Buffer.from(name);
+  const sum = bytes.reduce((all, byte) => all + byte, 0);
+  return Buffer.concat([header, numbers(2 ** 30 / 1024 + 1), bytes, numbers(bytes.length, sum), magic]);
+}
+
+test('a journal in the place of outbox.db-journal leads nobody to a pipe, and deletes no file elsewhere', () => {
+  const elsewhere = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'file-mj000000900');
+  const plant = () => writeFileSync(`${path}-journal`, journalThatNames(elsewhere, statSync(path).size / 1024));
+  writeFileSync(elsewhere, 'x');
+  plant();
+  expect(half()).toMatchObject({ fate: 'held', faults: ['outbox_unwritable'] });
+  expect(() => schemaOf(path)).toThrow('a journal beside it (-journal) that is not its own');
+  expect(readFileSync(elsewhere, 'utf8')).toBe('x');
+  rmSync(elsewhere);
+  execFileSync('mkfifo', [elsewhere]);
+  plant();
+  expect(half().fate).toBe('held');
+});
+
+test('a journal that a power cut left behind as the outbox was made keeps nobody from it', () => {
+  for (const end of ['', '.schema']) rmSync(path + end);
+  writeFileSync(path, '');
+  writeFileSync(`${path}-journal`, journalThatNames('', 0).subarray(0, 512));
+  expect(half()).toMatchObject({ fate: 'stored', faults: [] });
 });
 
 test.each(['-wal', '-shm', '.schema'])('outbox.db%s of 1 GB, or a device without end, does not fill the memory of a service', (end) => {

@@ -20,6 +20,7 @@ export const frenchCauses: Record<string, string> = {
   'file is not a database': 'ce n’est pas une base de données',
   'database disk image is malformed': 'la base de données est endommagée',
   'a link in the place of a file of the outbox': 'un lien à la place d’un fichier de la file',
+  'a journal beside it (-journal) that is not its own': 'à côté, un journal (-journal) qui n’est pas le sien',
   'a certificate for another name': 'un certificat pour un autre nom',
   'its schema is not one of a release': 'son schéma n’est celui d’aucune version',
   'database or disk is full': 'disque plein',
