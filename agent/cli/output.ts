@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { accessSync, chownSync, closeSync, constants, lstatSync, openSync, realpathSync, type Stats, statSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, lstatSync, openSync, realpathSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CommanderError } from 'commander';
 import colours from 'picocolors';
@@ -102,8 +102,8 @@ export function writePage(path: string, page: string): void {
     const there = statSync(path, { throwIfNoEntry: false });
     if (keepsItsPlace(path, there)) return writeFileSync(path, page);
     const place = there ? realpathSync(path) : path;
-    placeFile(place, page, there ? there.mode & 0o777 : 0o666 & ~process.umask());
-    if (there && process.getuid?.() === 0) chownSync(place, there.uid, there.gid); // with sudo, over the page of the one who asked
+    const owner = process.getuid?.() === 0 ? there : undefined; // with sudo, over the page of the one who asked
+    placeFile(place, page, there ? there.mode & 0o777 : 0o666 & ~process.umask(), owner);
   });
 }
 

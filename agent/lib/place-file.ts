@@ -1,12 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, fchmodSync, fchownSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode } from './errors.ts';
 import { isPipeOrDevice } from './regular-file.ts';
 
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** Writes a file whole or not at all: beside it, then rename. Sets `mode` whatever the umask. */
-export function placeFile(path: string, content: string, mode: number): void {
-  const beside = writeBeside(path, content, mode);
+export function placeFile(path: string, content: string, mode: number, owner?: Owner): void {
+  const beside = writeBeside(path, content, mode, owner);
   try {
     moveFile(beside, path);
   } catch (error) {
@@ -30,16 +35,20 @@ export function placeNewFile(path: string, content: string, mode: number): boole
   }
 }
 
-/** Writes and fsyncs a file under a name of its own beside `path`; returns that name. Leaves nothing if it throws. */
-export function writeBeside(path: string, content: string, mode: number, owner?: { readonly uid: number; readonly gid: number }): string {
+/**
+ * Writes and fsyncs a file under a name of its own beside `path`; returns that name. Leaves nothing if it throws. Mode
+ * and owner are given to the file itself, not to its name: by then another user who may write to the folder could have
+ * put a link there, and root would give away what it leads to.
+ */
+export function writeBeside(path: string, content: string, mode: number, owner?: Owner): string {
   // not the process id: in a container a new process may have that of the one before
   const beside = `${path}.${randomUUID()}.tmp`;
   const file = openSync(beside, 'wx', mode); // fails if the file exists: from here on this call may remove it
   try {
     try {
       writeFileSync(file, content); // writeSync may write only a part, without an error
-      chmodSync(beside, mode);
-      if (owner) chownSync(beside, owner.uid, owner.gid);
+      if (owner) fchownSync(file, owner.uid, owner.gid);
+      fchmodSync(file, mode & 0o7777);
       fsyncSync(file);
     } finally {
       closeSync(file);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -79,6 +79,21 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const calls = readFileSync(trace, 'utf8').match(/rename\(.*|fsync\(\d+<[^>]*/g) ?? [];
     expect(calls.slice(-2)).toEqual([expect.stringMatching(/^rename.*commission-post-1"/), expect.stringMatching(`<${folder}$`)]);
+  });
+
+  test.skipIf(missing('strace'))('changes the mode of no name, in whose place another user could put a link (needs strace)', () => {
+    const trace = join(folder, 'trace');
+    const script = `import { placeSealed } from './agent/cli/commission/seal.ts';
+import { writePage } from './agent/cli/output.ts';
+placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}' }, { publicKey: 'public', sign: () => 'signed' });
+for (const page of ['first', 'second']) writePage(${JSON.stringify(join(folder, 'page.html'))}, page);`;
+    const strace = ['-f', '-e', 'trace=chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat', '-o', trace];
+    const { status, stderr } = spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const calls = readFileSync(trace, 'utf8').match(/\bf?ch(mod|own)\w*\([^)]*/g) ?? [];
+    expect(calls.filter((call) => !/^fch(mod|own)\(\d/.test(call))).toEqual([]);
+    expect(calls.length).toBeGreaterThanOrEqual(3);
+    expect(statSync(join(folder, 'commission-post-1')).mode & 0o777).toBe(0o755);
   });
 
   test('in a folder that does not exist gives an error with a hint', () => {

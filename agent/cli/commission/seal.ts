@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificatesIn } from '../../config/certificates.ts';
 import type { Config } from '../../config/schema.ts';
@@ -79,7 +79,7 @@ export function placeSealed(parent: string, name: string, files: Readonly<Record
   try {
     beside = mkdtempSync(join(parent, `.${name}-`));
     for (const [file, content] of contents) writeFileSync(join(beside, file), content, { flag: 'wx', mode: 0o644, flush: true });
-    chmodSync(beside, 0o755);
+    openToAll(beside);
     moveFile(beside, join(parent, name));
     return join(parent, name);
   } catch (cause) {
@@ -90,6 +90,16 @@ export function placeSealed(parent: string, name: string, files: Readonly<Record
       exitCodes.failure,
       { cause },
     );
+  }
+}
+
+/** Of the folder itself: another user who may write to `parent` could put a link in its place. */
+function openToAll(folder: string): void {
+  const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    fchmodSync(descriptor, 0o755);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
