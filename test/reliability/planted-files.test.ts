@@ -8,8 +8,11 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import type { Machine } from '../../agent/cli/privacy/machine.ts';
+import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { schemaOf, viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { missing } from '../support/broker.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
@@ -96,6 +99,18 @@ test('a journal in the place of outbox.db-journal leads nobody to a pipe, and de
   execFileSync('mkfifo', [elsewhere]);
   plant();
   expect(half().fate).toBe('held');
+});
+
+test.skipIf(missing('sqlite3'))('nor does the command that privacy verify prints for this check, typed by a person (needs sqlite3)', () => {
+  const elsewhere = join(mkdtempSync(join(tmpdir(), 'tocsin-elsewhere-')), 'file-mj000000900');
+  const check = sensorChecks.find(({ id }) => id === 'outbox');
+  const typed = () =>
+    execFileSync('bash', ['-c', check?.byHand({ config: { outbox: { path } } } as Machine).replaceAll('sudo ', '') ?? ''], { encoding: 'utf8' });
+  expect(typed()).toMatch(/^[0-9a-f]{64} {2}-\nok\n$/);
+  writeFileSync(elsewhere, 'x');
+  writeFileSync(`${path}-journal`, journalThatNames(elsewhere, statSync(path).size / 1024));
+  expect(typed()).toBe(`${path}-journal\n`);
+  expect(readFileSync(elsewhere, 'utf8')).toBe('x');
 });
 
 test('a journal that a power cut left behind as the outbox was made keeps nobody from it', () => {

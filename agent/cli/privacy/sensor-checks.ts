@@ -57,7 +57,8 @@ const outbox: SensorCheck = {
   id: 'outbox',
   byHand({ config }) {
     const path = shellWord(config.outbox.path);
-    return `sudo sqlite3 -readonly ${path} "${schemaSql}" | sha256sum; sudo sqlite3 ${path} "PRAGMA query_only = 1; PRAGMA quick_check"`;
+    // with a journal there that a half has made up, the shell would wait for a pipe, or delete a file of its choice
+    return `sudo ls ${path}-journal 2>/dev/null || { sudo sqlite3 -readonly ${path} "${schemaSql}" | sha256sum; sudo sqlite3 ${path} "PRAGMA query_only = 1; PRAGMA quick_check"; }`;
   },
   run({ config }) {
     const { path } = config.outbox;
