@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Check, type Result, runChecks } from '../../agent/cli/doctor/check.ts';
@@ -205,6 +205,21 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     for await (const { check, found } of runChecks(outbox, { ...machineProbes(path, clock), clock: now }, signal))
       if (check === 'outbox') said.push(...languages.map((language) => openTranslate(language).of(found)));
     expect(said).toEqual(['3 waiting, the oldest for >10 h', '3 en attente, le plus ancien depuis >10\u00a0h']);
+  });
+
+  test('the hint for an outbox that is closed to the halves gives them its files, and nothing that a link among these leads to', async () => {
+    const path = writeConfig({}, broker.url);
+    const home = dirname(path);
+    const [outbox, link, elsewhere] = [join(home, 'outbox.db'), join(home, 'outbox.db-link'), join(home, 'elsewhere')];
+    writeFileSync(elsewhere, '');
+    symlinkSync(elsewhere, link);
+    for (const file of [outbox, elsewhere]) chmodSync(file, 0o600);
+    chmodSync(home, 0o2770);
+    const hint = (await examine(path)).find(({ check }) => check === 'outbox')?.hint;
+    const typed = (hint === undefined ? '' : openTranslate('en').of(hint)).replace('sudo ', '').replaceAll('tocsin {}', `${statSync(home).gid} {}`);
+    const { status, stderr } = spawnSync('sh', ['-c', typed], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect([outbox, elsewhere].map((file) => statSync(file).mode & 0o777)).toEqual([0o660, 0o600]);
   });
 
   test('the hint of the clock check names timedatectl only where systemd runs', async () => {

@@ -1,6 +1,6 @@
 // From power to outbox and disk, and the services: what can be told without the network.
 import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { stampOfEvent } from '../../delivery/stamp.ts';
 import { throttledFile } from '../../lib/board.ts';
 import { releasedMs } from '../../lib/clock.ts';
@@ -121,7 +121,9 @@ const outbox: Check = {
     try {
       const state = probes.inspectOutbox(path);
       if (isClosed(probes, dirname(path))) return closed(dirname(path));
-      if (!probes.isShared(path)) return fail('doctor.outbox.unshared', { path, word: shellWord(path) });
+      // not by a pattern: it takes links that a half has put there, and finds nothing for who may not list the folder
+      const among = { folder: shellWord(dirname(path)), names: shellWord(`${basename(path)}*`), each: '{} +' };
+      if (!probes.isShared(path)) return fail('doctor.outbox.unshared', { path, ...among });
       recallBoot(state, probes.clock);
       const { pending, oldest, fates } = state;
       const age = oldest && stampOfEvent(oldest, probes.clock);

@@ -128,7 +128,10 @@ export const doctor = {
   'doctor.outbox.folder': { en: '{path} is a folder', fr: '{path} est un dossier' },
   'doctor.outbox.folder.try': { en: 'outbox.path must name a file: {path}/outbox.db', fr: 'outbox.path doit nommer un fichier : {path}/outbox.db' },
   'doctor.outbox.unshared': { en: '{path} is closed to listener and courier', fr: '{path} est fermée à l’écouteur et au courrier' },
-  'doctor.outbox.unshared.try': { en: 'sudo chgrp tocsin {word}*; sudo chmod g+rw {word}*', fr: 'sudo chgrp tocsin {word}* ; sudo chmod g+rw {word}*' },
+  'doctor.outbox.unshared.try': {
+    en: 'sudo find {folder} -maxdepth 1 -type f -name {names} -exec chgrp tocsin {each} -exec chmod g+rw {each}',
+    fr: 'sudo find {folder} -maxdepth 1 -type f -name {names} -exec chgrp tocsin {each} -exec chmod g+rw {each}',
+  },
   'doctor.outbox.closed': { en: '{folder} is closed to listener and courier', fr: '{folder} est fermé à l’écouteur et au courrier' },
   'doctor.outbox.closed.try': { en: 'sudo chgrp tocsin {word}; sudo chmod 2770 {word}', fr: 'sudo chgrp tocsin {word} ; sudo chmod 2770 {word}' },
   'doctor.outbox.damaged': { en: '{path} is damaged ({reason})', fr: '{path} est endommagée ({reason})' },
