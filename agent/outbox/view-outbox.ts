@@ -6,7 +6,7 @@ import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.
 import { hasEarlierSchema, hasKnownSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
-import { flawIn, openInMemory, type SqliteDatabase, usedBytes } from './sqlite.ts';
+import { damage, flawIn, openInMemory, type SqliteDatabase, usedBytes } from './sqlite.ts';
 import { openForCheck, openReadOnly } from './sqlite-database.ts';
 import { type ListeningDay, readListeningDays } from './threshold-rows.ts';
 
@@ -57,7 +57,9 @@ export function isMade(path: string): boolean {
 export function viewOutbox(path: string): OutboxView {
   const db = openReadOnly(path);
   const get = <T>(sql: string) => db.prepare(sql).pluck().get() as T;
+  let schema: number;
   try {
+    schema = get<number>('PRAGMA schema_version');
     if (!isFalseVersion(db)) refuseLater(db);
     if (!hasKnownSchema(db)) throw new Error('its schema is not one of a release');
     const flaw = flawIn(db);
@@ -67,7 +69,11 @@ export function viewOutbox(path: string): OutboxView {
     throw error;
   }
   const pending = db.prepare<[number, number], Row>(pendingSql);
-  const atOnce = <T>(look: () => T): T => db.transaction(look)();
+  const atOnce = <T>(look: () => T): T =>
+    db.transaction(() => {
+      if (get('PRAGMA schema_version') !== schema) throw damage('its schema was changed'); // and may run or show anything since
+      return look();
+    })();
   return {
     atOnce,
     state: () =>
@@ -88,9 +94,9 @@ export function viewOutbox(path: string): OutboxView {
           fates: { ...noFates, ...Object.fromEntries(fates) },
         };
       }),
-    pending: (after, limit) => pending.all(after, limit).map(fromRow),
+    pending: (after, limit) => atOnce(() => pending.all(after, limit).map(fromRow)),
     listeningDays: () => atOnce(() => readListeningDays(db)),
-    lastSequence: () => get<number | undefined>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0,
+    lastSequence: () => atOnce(() => get<number | undefined>("SELECT seq FROM sqlite_sequence WHERE name = 'event'") ?? 0),
     close: () => void db.close(),
   };
 }

@@ -198,3 +198,15 @@ test('nothing of a file without the bounds of the schema is shown to a person: i
   expect(() => viewOutbox(path)).toThrow('its schema is not one of a release');
   expect(schemaOf(path).sound).toBe(false);
 });
+
+test('a schema that is changed while a person looks shows nothing and runs nothing: `events --follow` looks for hours', () => {
+  const view = viewOutbox(path);
+  expect(view.pending(0, 10)).toHaveLength(1);
+  const db = new Database(path);
+  db.exec('ALTER TABLE label RENAME TO former; CREATE VIEW label AS SELECT id, char(27) AS name FROM former');
+  db.close();
+  const looks = [() => view.pending(0, 10), () => view.state(), () => view.lastSequence(), () => view.listeningDays()];
+  for (const look of looks) expect(look).toThrow('its schema was changed');
+  view.close();
+  expect(() => viewOutbox(path)).toThrow('its schema is not one of a release');
+});

@@ -23,6 +23,7 @@ export const frenchCauses: Record<string, string> = {
   'a journal beside it (-journal) that is not its own': 'à côté, un journal (-journal) qui n’est pas le sien',
   'a certificate for another name': 'un certificat pour un autre nom',
   'its schema is not one of a release': 'son schéma n’est celui d’aucune version',
+  'its schema was changed': 'son schéma a été modifié',
   'database or disk is full': 'disque plein',
   'disk I/O error': 'erreur du disque',
   'attempt to write a readonly database': 'base de données en lecture seule',
