@@ -20,7 +20,7 @@ export const selftest = {
     en: '{label}, confidence {confidence}, {level} dB above background',
     fr: '{label}, confiance {confidence}, {level} dB au-dessus du fond',
   },
-  'selftest.stored.ok': { en: 'in an outbox of its own beside the real one', fr: 'dans une file à part, à côté de la vraie' },
+  'selftest.stored.ok': { en: 'in an outbox of its own on the disk of the real one', fr: 'dans une file à part, sur le disque de la vraie' },
   'selftest.accepted.ok': { en: 'by {broker}', fr: 'par {broker}' },
   'selftest.returned.ok': { en: 'the same event on {topic}', fr: 'le même événement sur {topic}' },
   'selftest.returned.oneWay': { en: 'not waited for (--one-way)', fr: 'non attendu (--one-way)' },

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CaptureError } from '../../audio/capture-error.ts';
 import type { AudioSource } from '../../audio/frame.ts';
@@ -113,7 +113,7 @@ export async function recognise(
   throw level < quietDb ? broken('microphone', 'selftest.silent', { level }) : broken('model', 'selftest.unrecognised', { level });
 }
 
-/** Stores the sound in an outbox of its own beside the real one, reads it back, and takes the outbox away again. */
+/** Stores the sound in an outbox of its own on the disk of the real one, reads it back, and takes it away again. */
 export async function store({ recorded }: Recognised, config: Config, clock: Clock): Promise<{ event: SoundEvent; ms: number }> {
   const { path } = config.outbox;
   const folder = dirname(path);
@@ -125,7 +125,8 @@ export async function store({ recorded }: Recognised, config: Config, clock: Clo
     if (error instanceof TocsinError) throw new BrokenChain('outbox', error.message, error.tryHint);
     throw broken('outbox', 'selftest.unreadable', { path, reason: messageOf(error) });
   }
-  const own = trialFolder(folder);
+  const safe = dirname(config.privacy.recordPath);
+  const own = trialFolder(isRootsOnThatDisk(safe, folder) ? safe : folder);
   try {
     return await at('outbox', () => {
       const outbox = openSqliteOutbox(join(own, 'outbox.db'), config.outbox);
@@ -144,6 +145,16 @@ export async function store({ recorded }: Recognised, config: Config, clock: Clo
   } finally {
     rmSync(own, { recursive: true, force: true });
   }
+}
+
+/**
+ * Whether this is root, and only root may write to a folder on the same disk: beside the outbox a half could put a link
+ * in the place of what root makes there, and root would make its files where that leads.
+ */
+function isRootsOnThatDisk(safe: string, folder: string): boolean {
+  const found = ifPossible(() => lstatSync(safe));
+  if (process.geteuid?.() !== 0 || !found?.isDirectory()) return false;
+  return found.uid === 0 && (found.mode & 0o022) === 0 && found.dev === statSync(folder).dev;
 }
 
 function trialFolder(folder: string): string {
