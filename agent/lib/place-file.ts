@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fchmodSync, fchownSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fchownSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasCode } from './errors.ts';
 import { isPipeOrDevice } from './regular-file.ts';
@@ -47,8 +47,7 @@ export function writeBeside(path: string, content: string, mode: number, owner?:
   try {
     try {
       writeFileSync(file, content); // writeSync may write only a part, without an error
-      if (owner) fchownSync(file, owner.uid, owner.gid);
-      fchmodSync(file, mode & 0o7777);
+      setRights(file, mode, owner);
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -58,6 +57,24 @@ export function writeBeside(path: string, content: string, mode: number, owner?:
     throw error;
   }
   return beside;
+}
+
+/**
+ * Gives a file or a folder a mode, and an owner. Throws ELOOP for a link: another user who may write to the folder
+ * could have put one there, and root would give away what it leads to.
+ */
+export function giveRights(path: string, mode: number, owner?: Owner): void {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    setRights(descriptor, mode, owner);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function setRights(descriptor: number, mode: number, owner: Owner | undefined): void {
+  if (owner) fchownSync(descriptor, owner.uid, owner.gid);
+  fchmodSync(descriptor, mode & 0o7777);
 }
 
 /** Renames a file or a folder for good. Throws an Error if a pipe or a device, such as /dev/null, is in its place. */

@@ -3,7 +3,7 @@ import { lstatSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { placeFile, placeNewFile, syncFolderOf } from '../../agent/lib/place-file.ts';
+import { giveRights, placeFile, placeNewFile, syncFolderOf } from '../../agent/lib/place-file.ts';
 
 test('placeFile writes the file even if an earlier attempt with the same process number left a temporary file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
@@ -34,6 +34,18 @@ test('placeNewFile keeps the first of two files placed at the same path', () => 
   expect(placeNewFile(path, 'second', 0o600)).toBe(false);
   expect(readFileSync(path, 'utf8')).toBe('first');
   expect(readdirSync(dirname(path))).toEqual(['sensor.key']);
+});
+
+test('giveRights changes a file or a folder, and nothing that a link leads to', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
+  const [file, link] = [join(folder, 'file'), join(folder, 'link')];
+  writeFileSync(file, '', { mode: 0o600 });
+  symlinkSync(file, link);
+  expect(() => giveRights(link, 0o644)).toThrow(/ELOOP/);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  giveRights(file, 0o640, statSync(file));
+  giveRights(folder, 0o755);
+  expect([file, folder].map((path) => statSync(path).mode & 0o777)).toEqual([0o640, 0o755]);
 });
 
 test('a folder that cannot be synced does not stay open', () => {

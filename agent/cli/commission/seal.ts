@@ -1,12 +1,12 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificatesIn } from '../../config/certificates.ts';
 import type { Config } from '../../config/schema.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import { exitCodes, isDenied, isFull, messageOf, ProvisionError, TocsinError } from '../../lib/errors.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
-import { moveFile } from '../../lib/place-file.ts';
+import { giveRights, moveFile } from '../../lib/place-file.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import { identityPaths } from '../provision/paths.ts';
 import { fingerprintOf } from '../provision/request.ts';
@@ -79,7 +79,7 @@ export function placeSealed(parent: string, name: string, files: Readonly<Record
   try {
     beside = mkdtempSync(join(parent, `.${name}-`));
     for (const [file, content] of contents) writeFileSync(join(beside, file), content, { flag: 'wx', mode: 0o644, flush: true });
-    openToAll(beside);
+    giveRights(beside, 0o755);
     moveFile(beside, join(parent, name));
     return join(parent, name);
   } catch (cause) {
@@ -90,16 +90,6 @@ export function placeSealed(parent: string, name: string, files: Readonly<Record
       exitCodes.failure,
       { cause },
     );
-  }
-}
-
-/** Of the folder itself: another user who may write to `parent` could put a link in its place. */
-function openToAll(folder: string): void {
-  const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  try {
-    fchmodSync(descriptor, 0o755);
-  } finally {
-    closeSync(descriptor);
   }
 }
 

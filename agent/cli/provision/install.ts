@@ -1,9 +1,9 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { certificatesIn } from '../../config/certificates.ts';
 import { hasCode, isDenied, messageOf, ProvisionError } from '../../lib/errors.ts';
-import { moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
+import { giveRights, moveFile, placeFile, removeFile } from '../../lib/place-file.ts';
 import { readNamedFile } from '../../lib/regular-file.ts';
 import { isUtf16, utf16Refusal } from '../../lib/utf16.ts';
 import { checkChain, checkDates, checkName, checkRoot, isInForce } from './certificate-checks.ts';
@@ -107,9 +107,7 @@ function placeBeside(texts: ReadonlyMap<string, string>): void {
 /** Owner and mode of the file that is replaced: outside of the credentials' folder the courier reads it itself. */
 function takeRights(beside: string, path: string): void {
   const there = statSync(path, { throwIfNoEntry: false });
-  if (!there) return;
-  chownSync(beside, there.uid, there.gid);
-  chmodSync(beside, there.mode & 0o777);
+  if (there) giveRights(beside, there.mode & 0o777, there);
 }
 
 /**
