@@ -168,7 +168,7 @@ function gate(event: Explained, rule: DetectionRule, t: Translate): string {
 
 /** A bar with the threshold marked on it. The score is the unsmoothed one at the event's peak. */
 function scoreLine(label: Label, event: Explained, open: number, t: Translate, { columns, colours }: Screen): string {
-  const width = Math.max(10, Math.min(30, columns - 40));
+  const width = Math.max(10, Math.min(30, columns - 42));
   const score = event.scores[label];
   const at = Math.min(width - 1, Math.floor(open * width));
   const bar = Array.from({ length: width }, (_, i) => (i === at ? '|' : i < Math.round(score * width) ? '#' : '.')).join('');
