@@ -1,33 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { InferenceSession } from 'onnxruntime-node';
-import { afterAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
 import { translateError } from '../../agent/cli/translate.ts';
-
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true });
-});
-
-/** A folder with a graph and a manifest: the example of models/README.md with other fields. */
-function folderOf(graph: Buffer, fields: Record<string, unknown>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tocsin-model-'));
-  folders.push(folder);
-  const [, example = ''] = /```json\n(.*?)```/s.exec(readFileSync('models/README.md', 'utf8')) ?? [];
-  const sha256 = createHash('sha256').update(graph).digest('hex');
-  writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...JSON.parse(example), sha256, ...fields }));
-  writeFileSync(join(folder, 'model.onnx'), graph);
-  return folder;
-}
+import { modelFolder } from '../support/model-folder.ts';
 
 const state = (input: string, output: string) => ({ input, output, shape: [2, 1, 64] });
 const anyClass = (name: string) => ({ labels: { glass_break: { classes: [name] }, shout: { classes: [name] }, bang: { classes: [name] } } });
 const streaming = (fields: Record<string, unknown> = {}) =>
-  folderOf(readFileSync('test/fixtures/tagger/streaming.onnx'), {
+  modelFolder(readFileSync('test/fixtures/tagger/streaming.onnx'), {
     sampleRate: 16_000,
     windowSamples: 512,
     hopSamples: 512,
@@ -101,7 +83,7 @@ test('an operator that fails is reported once, without the runtime’s own log l
 
 test('for a graph that gives no number for silence, the hint names the likely cause: a logarithm without a floor', async () => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx');
-  const classifier = await openOnnxClassifier(folderOf(graph, { ...tagger, ...anyClass('class 0'), scoresOutput: 'logits' }));
+  const classifier = await openOnnxClassifier(modelFolder(graph, { ...tagger, ...anyClass('class 0'), scoresOutput: 'logits' }));
   await expect(classifier.push(new Float32Array(15_360))).rejects.toMatchObject({
     message: 'Expected finite numbers as scores and states from model.onnx, got others',
     tryHint: expect.stringContaining('with a floor under its logarithms'),
@@ -111,14 +93,14 @@ test('for a graph that gives no number for silence, the hint names the likely ca
 
 test('a score that is no number is refused in a class that no label uses too', async () => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Asin'); // of more than 1 there is none
-  const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
+  const classifier = await openOnnxClassifier(modelFolder(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
   await expect(classifier.push(new Float32Array(15_360).fill(3))).rejects.toThrow(/^Expected finite numbers/);
   await classifier.close();
 });
 
 test('a score outside 0 to 1 is refused in a class that no label uses too, since the others are then no scores either', async () => {
   const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('Tanh', 'Cosh'); // from 1 upwards, by the class
-  const classifier = await openOnnxClassifier(folderOf(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
+  const classifier = await openOnnxClassifier(modelFolder(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 520') }));
   await expect(classifier.push(new Float32Array(15_360).fill(0.5))).rejects.toThrow(/^Expected scores from 0 to 1 from model.onnx, got 1\.03/);
   await classifier.close();
 });
