@@ -16,7 +16,7 @@ const ownNetwork = '--private-network';
  * A Debian 13 made once by mmdebstrap and kept in the user's cache. It never changes, since each container writes to
  * memory.
  */
-function debianRoot(more: readonly string[] = []): string {
+export function debianRoot(more: readonly string[] = []): string {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tocsin-tests');
   const included = [...packages, ...more].join();
   const root = join(cache, `trixie-${createHash('sha256').update(included).digest('hex').slice(0, 12)}`);
