@@ -9,11 +9,15 @@ const hourMs = 3_600_000;
 /** Called by a repair for the new outbox, before that is put in place. */
 export const repairedSql = 'UPDATE outbox SET repaired_hours = 0';
 
-/** The numbers of the damaged files kept beside an outbox. */
+/**
+ * The numbers of the damaged files kept beside an outbox. A name such as `damaged-007` is none of a repair's: it would
+ * not be found by its number, and could never be deleted.
+ */
 export function quarantined(path: string): number[] {
+  const start = `${basename(path)}.damaged-`;
   return readdirSync(dirname(path)).flatMap((name) => {
-    const number = name.startsWith(`${basename(path)}.damaged-`) ? /\.damaged-(\d+)$/.exec(name)?.[1] : undefined;
-    return number === undefined ? [] : [Number(number)];
+    const number = name.startsWith(start) && /^[1-9]\d{0,6}$/.exec(name.slice(start.length))?.[0];
+    return number ? [Number(number)] : [];
   });
 }
 

@@ -91,6 +91,7 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     ['a hidden file', () => writeFileSync(join(folder, '.recording'), 'RIFF', { mode: 0o600 }), /^\.recording$/],
     ['a name that begins like the outbox', () => writeFileSync(`${path}.damaged-1.wav`, 'RIFF', { mode: 0o600 }), /^outbox\.db\.damaged-1\.wav$/],
     ['a subfolder', () => mkdirSync(join(folder, 'archive')), /^archive$/],
+    ['a damaged outbox with a number that no repair gives', () => writeFileSync(`${path}.damaged-007`, '', { mode: 0o600 }), /^outbox\.db\.damaged-007$/],
     ['a folder named like a damaged outbox', () => mkdirSync(`${path}.damaged-9`), /^outbox\.db\.damaged-9$/],
     ['a link named like the ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$/],
     ['a selftest folder that holds more than an outbox', () => plantTrial('sound.wav'), /^selftest-a1B2c3$/],

@@ -1,8 +1,8 @@
-// What one half, or whoever else may write there, puts in the place of the outbox and the files beside it: pipes, devices, links, files of
-// gigabytes, and schemas that run something.
+// What one half, or whoever else may write there, puts in the place of the outbox and the files beside it: pipes,
+// devices, links, files of gigabytes, and schemas that run something.
 // The other half is a process of its own, which opens the outbox as `listen` does; that it hears meanwhile is not shown.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { lstatSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -10,6 +10,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { Machine } from '../../agent/cli/privacy/machine.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
+import { makingRoom } from '../../agent/outbox/quarantine.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { schemaOf, viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { missing } from '../support/broker.ts';
@@ -209,4 +210,14 @@ test('a schema that is changed while a person looks shows nothing and runs nothi
   for (const look of looks) expect(look).toThrow('its schema was changed');
   view.close();
   expect(() => viewOutbox(path)).toThrow('its schema is not one of a release');
+});
+
+test('a file with a number that no repair gives is not taken for a damaged one: on a full disk its deletion would be tried for ever', () => {
+  for (const number of ['2', '007', '99999999999999999999']) writeFileSync(`${path}.damaged-${number}`, '');
+  let tried = 0;
+  const work = () => {
+    throw Object.assign(new Error(++tried > 3 ? 'tried for ever' : 'full'), { code: tried > 3 ? 'EIO' : 'ENOSPC' });
+  };
+  expect(() => makingRoom(path, work)).toThrow('full');
+  expect(readdirSync(dirname(path)).filter((name) => name.includes('damaged'))).toEqual(['outbox.db.damaged-007', 'outbox.db.damaged-99999999999999999999']);
 });

@@ -16,7 +16,7 @@ import { isNotText, statusOf } from './process.ts';
  * the note of the schema, the lock and the new file of a repair are open only for moments.
  */
 export const heldEnds = ['', '-wal', '-shm', '.ballast', '.schema', '.lock', '.listener.lock', '.courier.lock', '.new', '.new-wal', '.new-shm'] as const;
-const restingEnds = /^(|-wal|-shm|\.ballast|\.schema|\.lock|\.(listener|courier)\.lock|\.new(-wal|-shm|-journal)?|\.damaged-\d+(-wal)?)$/;
+const restingEnds = /^(|-wal|-shm|\.ballast|\.schema|\.lock|\.(listener|courier)\.lock|\.new(-wal|-shm|-journal)?|\.damaged-[1-9]\d{0,6}(-wal)?)$/;
 // `tocsin selftest` makes an outbox of its own for one event; its folder stays behind when selftest is killed.
 const trial = /^selftest-\w{6}$/;
 const inTrial = /^outbox\.db(-wal|-shm|-journal)?$/;
