@@ -65,7 +65,7 @@ apt-ftparchive -o APT::FTPArchive::Release::Origin=Tocsin -o APT::FTPArchive::Re
   release "$new/dists/stable" >"$new/Release"
 sed -i "/^Date: /a Valid-Until: $until" "$new/Release"
 gpg --batch --yes --local-user "$key" --clearsign --output "$new/dists/stable/InRelease" "$new/Release"
-for deb; do mv "$new/pool/${deb##*/}" "$repository/pool/"; done
+for deb; do [ ! -e "$new/pool/${deb##*/}" ] || mv "$new/pool/${deb##*/}" "$repository/pool/"; done # one may be named twice
 for architecture in arm64 amd64; do
   mkdir -p "$suite/main/binary-$architecture/by-hash/SHA512"
   mv "$new/by-hash/$architecture"/* "$suite/main/binary-$architecture/by-hash/SHA512/"

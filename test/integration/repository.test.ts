@@ -163,13 +163,14 @@ describe.skipIf(without)(`the apt repository of the operator${without ? ` (left 
     expect(readFileSync(at('named/dists/stable/InRelease'))).toEqual(release);
   });
 
-  test('another package with a published version is refused; the same package is accepted, and the published one stays', () => {
+  test('another package with a published version is refused; the same package is accepted, also named twice, and the published one stays', () => {
     publish('once', 'operator', '3.1.0');
     const deb = at(`tocsin_3.1.0_${architecture}.deb`);
-    const again = () => spawnSync('deploy/apt/publish.sh', [at('once'), 'operator@example.org', deb], { env, encoding: 'utf8' });
+    const again = (...more: string[]) => spawnSync('deploy/apt/publish.sh', [at('once'), 'operator@example.org', deb, ...more], { env, encoding: 'utf8' });
     const pool = at('once/pool', `tocsin_3.1.0_${architecture}.deb`);
     const before = readFileSync(pool);
     expect(again()).toMatchObject({ status: 0 });
+    expect(again(deb)).toMatchObject({ status: 0 }); // named twice
     appendFileSync(at('package-3.1.0/DEBIAN/control'), 'Homepage: https://example.org\n');
     execFileSync('dpkg-deb', ['--root-owner-group', '-b', at('package-3.1.0'), deb], { stdio: 'ignore' });
     expect(again()).toMatchObject({
