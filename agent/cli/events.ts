@@ -15,7 +15,7 @@ import { lateMs, unmade } from '../outbox/view-outbox.ts';
 import { addCommand, configOption, refuseOthers } from './command.ts';
 import { follow } from './events/follow.ts';
 import { wholeNumber } from './number-option.ts';
-import { clockBeside, isThere, openView, withView } from './outbox-view.ts';
+import { clockBeside, isThere, openView, reading, withView } from './outbox-view.ts';
 import { print, printJson, type Screen, screenOf, showFields, untilTaken, wrap } from './output.ts';
 import { ageText, utcTime } from './span.ts';
 import type { Translate } from './translate.ts';
@@ -59,9 +59,9 @@ export function addEvents(program: Command, signal: AbortSignal, t: Translate): 
 async function list(options: Options, signal: AbortSignal, t: Translate): Promise<void> {
   const { path } = loadConfig(options.config).outbox;
   const view = isThere(path) ? openView(path) : undefined;
-  const read = (after: number, limit: number) => view?.pending(after, Math.min(limit, together)) ?? [];
+  const read = (after: number, limit: number) => reading(path, () => view?.pending(after, Math.min(limit, together)) ?? []);
   const look = () => ({ state: view?.state() ?? unmade, last: view?.lastSequence() ?? 0, first: read(0, options.limit) });
-  const { state, last, first } = view?.atOnce(look) ?? look();
+  const { state, last, first } = reading(path, () => view?.atOnce(look) ?? look());
   const clock = clockBeside(state);
   const screen = screenOf(process.stdout);
   const say = (line: string) => {

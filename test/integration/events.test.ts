@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -35,6 +37,22 @@ test('`events --follow -n` shows the first events of a backlog, then only newly 
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
   outbox.close();
+});
+
+test('an outbox that is changed while `events` shows it ends the command with what is wrong, not as a defect', async () => {
+  const { path, db, outbox } = sensor(0);
+  outbox.close();
+  layBacklog(db, 30_000, (i) => recordedEvent(i));
+  const child = spawn(process.execPath, ['agent/main.ts', 'events', '--json', '-n', '30000', '-c', path]);
+  const said = text(child.stderr);
+  await once(child.stdout, 'readable'); // the pipe is full now, and the command waits
+  const other = new Database(db);
+  other.exec('CREATE INDEX odd ON event(label)');
+  other.close();
+  child.stdout.resume();
+  const [status] = await once(child, 'close');
+  expect(await said).toMatch(/^Error: Expected to read the outbox .*, got: its schema was changed\nTry: sudo tocsin doctor .*says more\n$/);
+  expect(status).toBe(6);
 });
 
 test('`events` shows a backlog of months in the memory of a small board, each event once and no more than asked for', () => {
