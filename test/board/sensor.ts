@@ -1,6 +1,6 @@
 // A sensor with a USB microphone on a whole emulated board: the drivers of the kernel, a disk whose power is cut, and a
-// clock that begins in 1970. npm run board [-- --cuts N] [-- --accelerator kvm]. Takes ten minutes of a machine that does nothing
-// else: where it is busy, the emulated board loses sound. Needs root.
+// clock that begins in 1970. npm run board [-- --cuts N] [-- --accelerator kvm]. Takes ten minutes of a machine that
+// does nothing else: where it is busy, the emulated board loses sound. Needs root.
 import { copyFileSync, cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,7 +107,7 @@ try {
   check('it is gone', gone.includes(await faultAfter('unplugged', () => named.unplug())), true);
   await board.run('modprobe snd-dummy');
   await heardAgain('back, as another card', () => plug(named));
-  check('it is card', await board.run("sed -n 's/^ *\\([0-9]*\\) .*USB PnP.*/\\1/p' /proc/asound/cards | head -1"), '1');
+  check('its number is now', await board.run("sed -n 's/^ *\\([0-9]*\\) .*USB PnP.*/\\1/p' /proc/asound/cards | head -1"), '1');
 
   check('it is gone again', gone.includes(await faultAfter('unplugged', () => named.unplug())), true);
   await plug(another);

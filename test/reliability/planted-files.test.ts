@@ -1,6 +1,7 @@
 // What one half, or whoever else may write there, puts in the place of the outbox and the files beside it: pipes,
 // devices, links, files of gigabytes, and schemas that run something.
-// The other half is a process of its own, which opens the outbox as `listen` does; that it hears meanwhile is not shown.
+// The other half is a process of its own, which opens the outbox as `listen` does; that it hears meanwhile is not
+// shown.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
