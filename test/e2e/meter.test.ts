@@ -88,6 +88,7 @@ test('`meter` shows levels, scores, thresholds and fired events of a real listen
 const without = missing('script', 'stty');
 describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
   const called = `${process.execPath} agent/main.ts meter -c ${config}`;
+  const childOf = (pid = 0) => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
   /** Opens the live view on a pseudo-terminal (script(1)). */
   function openView(size = 'cols 60 rows 24', TERM = 'xterm', command = `exec ${called}`) {
     const child = spawn('script', ['-qfec', `stty ${size}; ${command}`, '/dev/null'], {
@@ -100,7 +101,7 @@ describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without}
       out += bytes;
     });
     const ended = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? -1)));
-    const pid = () => Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim());
+    const pid = () => childOf(child.pid);
     return { child, ended, pid, out: () => out };
   }
   const hidden = '\x1b[?1049h\x1b[?25l';
@@ -122,14 +123,18 @@ describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without}
     expect(view.out().endsWith(restored)).toBe(true);
   });
 
-  test.skipIf(missing('bash'))('Ctrl-Z gives the terminal to the shell, and fg draws everything anew and takes single keys (needs bash)', async () => {
+  test.skipIf(missing('bash')).each([
+    ['Ctrl-Z', (view: ReturnType<typeof openView>) => void view.child.stdin.write('\x1a')],
+    ['SIGSTOP', (view: ReturnType<typeof openView>) => void process.kill(childOf(view.pid()), 'SIGSTOP')], // which no program notices
+  ])('after %s, fg draws everything anew and takes single keys (needs bash)', async (how, stop) => {
     await listener();
-    const { child, ended, out } = openView('cols 60 rows 24', 'xterm', 'exec bash --norc -i');
+    const view = openView('cols 60 rows 24', 'xterm', 'exec bash --norc -i');
+    const { child, ended, out } = view;
     child.stdin.write(`${called}\n`);
     await vi.waitFor(() => expect(out()).toContain('opens at'), patient);
-    child.stdin.write('\x1a');
+    stop(view);
     await vi.waitFor(() => expect(out()).toMatch(/Stopped .*meter/), patient);
-    expect(out().lastIndexOf(restored)).toBeGreaterThan(out().lastIndexOf(hidden));
+    if (how === 'Ctrl-Z') expect(out().lastIndexOf(restored)).toBeGreaterThan(out().lastIndexOf(hidden));
     const stopped = out().length;
     child.stdin.write('fg\n');
     await vi.waitFor(() => expect(out().slice(stopped)).toMatch(/\[\?1049h[\s\S]*\[2J[\s\S]*opens at/), patient);

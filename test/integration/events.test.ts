@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
@@ -39,13 +40,19 @@ test('`events --follow -n` shows the first events of a backlog, then only newly 
   outbox.close();
 });
 
+async function untilIdle(pid = 0): Promise<void> {
+  const ticks = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ').slice(13, 15).join(' ');
+  for (let before = ''; before !== ticks(); await delay(300)) before = ticks();
+}
+
 test('an outbox that is changed while `events` shows it ends the command with what is wrong, not as a defect', async () => {
   const { path, db, outbox } = sensor(0);
   outbox.close();
   layBacklog(db, 30_000, (i) => recordedEvent(i));
   const child = spawn(process.execPath, ['agent/main.ts', 'events', '--json', '-n', '30000', '-c', path]);
   const said = text(child.stderr);
-  await once(child.stdout, 'readable'); // the pipe is full now, and the command waits
+  await once(child.stdout, 'readable');
+  await untilIdle(child.pid); // the pipe is full, and the command has to wait for its reader
   const other = new Database(db);
   other.exec('CREATE INDEX odd ON event(label)');
   other.close();

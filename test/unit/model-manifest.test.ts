@@ -148,10 +148,12 @@ test.skipIf(process.getuid?.() !== 0)('for a folder that the service may not rea
   expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining(`if a service reports this: sudo chmod -R a+rX ${folder}\n`) });
 });
 
-test('`tocsin model` shows the time between two scores to 0.1 ms', () => {
+test('`tocsin model` shows the time between two scores to 0.1 ms, and thresholds as they are', () => {
   const folder = copyOf({ frameSeconds: 0.12037 / 3 });
   const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'model', folder], { encoding: 'utf8' });
   expect(stdout).toContain('a score every 40.1 ms');
+  const { operatingPoints } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+  expect(stdout).toContain(`breaking glass ${operatingPoints.balanced.labels.glass_break.open}, shout`);
 });
 
 test.each([
