@@ -6,6 +6,8 @@ const patterns: readonly [RegExp, LinkFault][] = [
   [/CERT_NOT_YET_VALID/, 'broker_not_yet_valid'],
   [/ERR_TLS_CERT_ALTNAME_INVALID/, 'broker_name'],
   [/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED/, 'broker_untrusted'],
+  // for clients only, from one that may sign none, or too weak (for this, OpenSSL has words and Node has no code)
+  [/INVALID_(PURPOSE|CA)|PATH_LENGTH_EXCEEDED|UNSPECIFIED/, 'broker_unsuitable'],
   // unsupported: one for servers only; decrypt error: signed by another authority of the same name
   [/alert ((bad |unsupported )?certificate|unknown ca|decrypt error|access denied|handshake failure)|certificate required/i, 'certificate_refused'],
   [/unsupported protocol(?! version)|alert protocol version|no protocols available/i, 'tls_version'], // with `version`: CONNACK 132, of MQTT

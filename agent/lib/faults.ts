@@ -25,6 +25,7 @@ export const linkFaults = [
   'broker_name',
   'broker_expired',
   'broker_not_yet_valid',
+  'broker_unsuitable',
   'certificate_refused',
   'login_refused',
   'session_taken',

@@ -23,7 +23,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
   let ours: ReturnType<typeof openAuthority>;
   let foreign: ReturnType<typeof openAuthority>;
   let sensor: Record<'good' | 'expired' | 'revoked' | 'foreign' | 'forServers' | 'remade', Identity>;
-  const brokers: Partial<Record<'good' | 'expired' | 'misnamed' | 'foreign', Broker>> = {};
+  const brokers: Partial<Record<'good' | 'expired' | 'misnamed' | 'foreign' | 'forClients', Broker>> = {};
   let outbox: Outbox;
 
   beforeAll(async () => {
@@ -44,6 +44,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
       expired: ours.issue('broker', -1, local),
       misnamed: ours.issue('elsewhere', 30),
       foreign: foreign.issue('broker', 33, local),
+      forClients: ours.issue('broker', 31, `${local}\nextendedKeyUsage=clientAuth`),
     };
     for (const name of readdirSync(folder)) chmodSync(join(folder, name), 0o644);
     for (const [name, { cert, key }] of Object.entries(identities)) {
@@ -97,6 +98,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
   test.each<[string, () => [string, Partial<Identity>], LinkFault]>([
     ['a broker certificate of another authority', () => [urlOf(brokers.foreign), sensor.good], 'broker_untrusted'],
     ['a broker certificate for another name', () => [urlOf(brokers.misnamed), sensor.good], 'broker_name'],
+    ['a broker certificate for clients only', () => [urlOf(brokers.forClients), sensor.good], 'broker_unsuitable'],
     ['an expired broker certificate', () => [urlOf(brokers.expired), sensor.good], 'broker_expired'],
     ['no sensor certificate', () => [urlOf(brokers.good), {}], 'certificate_refused'],
     ['a sensor certificate of another authority', () => [urlOf(brokers.good), sensor.foreign], 'certificate_refused'],
@@ -132,12 +134,14 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
     expect(outbox.pendingCount()).toBe(1);
   });
 
-  test.each<[string, string[], LinkFault]>([
-    ['TLS 1.1 at most', ['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'], 'tls_version'],
-    ['TLS 1.2 at most', ['-tls1_2'], 'connection_lost'], // TLS succeeds: only MQTT is missing then
-  ])('the fault with a broker that speaks %s', async (_what, version, fault) => {
+  const weak = ['-cipher', 'ALL:@SECLEVEL=0'];
+  test.each<[string, string[], LinkFault, string[]?]>([
+    ['speaks TLS 1.1 at most', ['-tls1_1', ...weak], 'tls_version'],
+    ['speaks TLS 1.2 at most', ['-tls1_2'], 'connection_lost'], // TLS succeeds: only MQTT is missing then
+    ['has a key that is too weak', weak, 'broker_unsuitable', ['-newkey', 'rsa:1024']],
+  ])('the fault with a broker that %s', async (_what, version, fault, newKey) => {
     const port = await freePort();
-    const { cert, key } = ours.issue('broker', 31, 'DNS:localhost,IP:127.0.0.1');
+    const { cert, key } = ours.issue('broker', 32, 'DNS:localhost,IP:127.0.0.1', newKey);
     const server = spawn('openssl', ['s_server', '-accept', String(port), '-cert', cert, '-key', key, '-quiet', ...version], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });

@@ -22,6 +22,7 @@ export function undated(pem: string, which: 'begins' | 'ends' = 'ends'): string 
 
 const dayMs = 86_400_000;
 const hour = 1 / 24;
+const p256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
 
 /**
  * A certificate authority for one test, made with openssl in a folder. Its certificates are valid from one hour ago,
@@ -30,7 +31,6 @@ const hour = 1 / 24;
 export function openAuthority(folder: string, name: string) {
   const path = (file: string) => join(folder, file);
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   const ca = path(`${name}.pem`);
   const caKey = path(`${name}.key`);
 
@@ -45,15 +45,15 @@ export function openAuthority(folder: string, name: string) {
     openssl('ca', '-batch', '-notext', '-config', settings, '-keyfile', caKey, '-rand_serial', ...dates, '-in', request, '-out', cert, ...by);
   }
 
-  function certify(id: string, subject: string, alternative: string, from: number, to: number): Identity {
+  function certify(id: string, subject: string, alternative: string, from: number, to: number, newKey = p256): Identity {
     const [key, request, cert] = [path(`${id}.key`), path(`${id}.csr`), path(`${id}.pem`)];
-    openssl('req', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${subject}`);
+    openssl('req', ...newKey, '-nodes', '-keyout', key, '-out', request, '-subj', `/CN=${subject}`);
     sign(id, request, cert, `subjectAltName=${alternative}`, from, to, ['-cert', ca]);
     return { cert, key };
   }
 
   const own = path(`${name}.csr`);
-  openssl('req', ...newKey, '-keyout', caKey, '-out', own, '-subj', `/CN=${name}`);
+  openssl('req', ...p256, '-nodes', '-keyout', caKey, '-out', own, '-subj', `/CN=${name}`);
   sign(name, own, ca, 'basicConstraints=critical,CA:true', -2, 3650, ['-selfsign']);
   return {
     ca,
@@ -77,7 +77,7 @@ export function openAuthority(folder: string, name: string) {
       return list;
     },
     /** Issues a certificate for a name, valid until `days` from now: with -1 it expired yesterday. */
-    issue: (subject: string, days: number, alternative = `DNS:${subject}`): Identity =>
-      certify(`${subject}-${days}`, subject, alternative, days < 0 ? days - hour : -hour, days),
+    issue: (subject: string, days: number, alternative = `DNS:${subject}`, newKey?: string[]): Identity =>
+      certify(`${subject}-${days}`, subject, alternative, days < 0 ? days - hour : -hour, days, newKey),
   };
 }

@@ -30,6 +30,7 @@ type BrokerName =
   | 'expired'
   | 'early'
   | 'misnamed'
+  | 'forClients'
   | 'demanding'
   | 'old';
 export interface Link {
@@ -87,6 +88,7 @@ export async function openLink({ folder, undo }: DoctorBench): Promise<Link> {
     expired: await secure(authority.issue('localhost', -1)),
     early: await secure(authority.issueEarly('localhost')),
     misnamed: await secure(authority.issue('other.example', 400)),
+    forClients: await secure(authority.issue('localhost', 398, 'DNS:localhost\nextendedKeyUsage=clientAuth')),
     demanding: await secure(authority.issue('localhost', 399), ['require_certificate true']),
   };
   const identity = { ca: readFileSync(authority.ca), cert: readFileSync(own.good.cert), key: readFileSync(own.good.key) };
@@ -179,6 +181,7 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a firewall', () => ({ url: 'mqtts://192.0.2.77', probes: { ...routed, reach: unanswered } }), 'port', 'fail', 'port.silent'],
     ['a broker of another certificate authority', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().foreignCa } }), 'tls', 'fail', 'tls.ca'],
     ['a broker certificate for another name', () => ({ url: link().brokers.misnamed.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.name'],
+    ['a broker certificate for clients', () => ({ url: link().brokers.forClients.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.unsuitable'],
     ['an expired broker', () => ({ url: link().brokers.expired.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.expired'],
     ['an expired authority of the broker', () => ({ url: link().brokers.good.url, mqtt: { caFile: link().endedCa } }), 'tls', 'fail', 'tls.authority'],
     ['a broker certificate that is not valid yet', () => ({ url: link().brokers.early.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.early'],

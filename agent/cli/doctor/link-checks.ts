@@ -121,6 +121,7 @@ function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host:
     broker_not_yet_valid: () => fail('doctor.tls.early', { date: day(validFrom) }),
     broker_name: () => fail('doctor.tls.name', { names, host }),
     broker_untrusted: () => fail('doctor.tls.ca'),
+    broker_unsuitable: () => fail('doctor.tls.unsuitable', { reason: refusal }),
   };
   return found[faultIn(refusal)]?.() ?? fail('doctor.tls.other', { host, port: number, reason: refusal });
 }

@@ -73,6 +73,14 @@ export const doctorLink = {
   'doctor.tls.key.try': { en: 'install certificate and key of this sensor again', fr: 'réinstallez certificat et clé de ce capteur' },
   'doctor.tls.ca': { en: 'the broker is signed by an authority this sensor does not know', fr: 'le broker est signé par une autorité inconnue du capteur' },
   'doctor.tls.ca.try': { en: 'ask for the right CA file and name it in mqtt.caFile', fr: 'demandez le bon fichier d’autorité et nommez-le dans mqtt.caFile' },
+  'doctor.tls.unsuitable': {
+    en: 'the broker’s certificate is not fit for a broker ({reason})',
+    fr: 'le certificat du broker est impropre à un broker ({reason})',
+  },
+  'doctor.tls.unsuitable.try': {
+    en: 'the operator needs one for servers (serverAuth), signed with SHA-256 by an authority; RSA with 2,048 bits at least',
+    fr: 'il en faut un de serveur (serverAuth), signé en SHA-256 par une autorité ; une clé RSA d’au moins 2 048 bits',
+  },
   'doctor.tls.name': { en: 'the broker’s certificate is for {names}, not {host}', fr: 'le certificat du broker est pour {names}, pas pour {host}' },
   'doctor.tls.name.try': { en: 'use the certificate’s name in mqtt.url', fr: 'mettez le nom du certificat dans mqtt.url' },
   'doctor.tls.expired': { en: 'the broker’s certificate expired on {date}', fr: 'le certificat du broker a expiré le {date}' },

@@ -52,6 +52,7 @@ export const state = {
   'link.broker_name': { en: 'has a certificate for another name', fr: 'a un certificat pour un autre nom' },
   'link.broker_expired': { en: 'has a certificate that has expired', fr: 'a un certificat expiré' },
   'link.broker_not_yet_valid': { en: 'has a certificate that is not valid yet', fr: 'a un certificat qui n’est pas encore valable' },
+  'link.broker_unsuitable': { en: 'has a certificate that is not fit for a broker', fr: 'a un certificat impropre à un broker' },
   'link.certificate_refused': { en: 'refuses this sensor’s certificate', fr: 'refuse le certificat de ce capteur' },
   'link.login_refused': { en: 'refuses this sensor’s login', fr: 'refuse l’identification de ce capteur' },
   'link.session_taken': { en: 'has another client with this sensor’s name', fr: 'a un autre client au nom de ce capteur' },
