@@ -9,16 +9,25 @@ const memoryQuarters = 56; // two weeks: older ones fade
 const coveredDb = 10;
 const noisyDb = 15;
 const steadyDb = 3;
+const told = 4; // quarters in succession: on Sunday mornings, single ones are as quiet as under a cover
 
 const exceeded = (histogram: Int32Array, share: number) => lowestDb + exceededBin(histogram, share);
+
+/** Without enough that is known of the hour, or while the hour itself is unknown, nothing is unusual. */
+function judge(floorDb: number, loudDb: number, usual: UsualLevel | undefined): Health['hearing']['suspicion'] {
+  if (!usual || usual.quarters < enoughQuarters) return 'none';
+  if (floorDb < usual.floorDb - coveredDb && loudDb < usual.loudDb - coveredDb) return 'covered';
+  return floorDb > usual.floorDb + noisyDb && loudDb - floorDb < steadyDb ? 'noisy' : 'none';
+}
 
 /**
  * Keeps the levels of the last minutes and judges whether they are unusual for this place at this hour.
  *
  * Each quarter of an hour is compared with what was usual in that hour of the day. `covered`: its floor and its loud
- * moments are both quieter by 10 dB. `noisy`: its floor is louder by 15 dB, with hardly any variation. A suspicious
- * quarter changes the usual level only an eighth as much, so that a street that has really changed is accepted after
- * three weeks if it is 12 dB quieter, after fifteen if it is 25 dB. Only counts of levels are kept.
+ * moments are both quieter by 10 dB. `noisy`: its floor is louder by 15 dB, with hardly any variation. The fourth
+ * such quarter in succession is told. Each changes the usual level only an eighth as much, so that a street that has
+ * really changed is accepted after three weeks if it is 12 dB quieter, after fifteen if it is 25 dB. Only counts of
+ * levels are kept.
  *
  * @param hour the hour of the day in UTC, undefined while the clock is wrong
  */
@@ -28,7 +37,8 @@ export function openLevelHistory(hour: () => number | undefined, learnt: (level:
   let steps = 0;
   let quarter = new Int32Array(bins);
   let quarterSteps = 0;
-  let suspicion: Health['hearing']['suspicion'] = 'none';
+  let unusual: Health['hearing']['suspicion'] = 'none'; // the last quarter
+  let alike = 0; // quarters in succession that were unusual in the same way
 
   function beginQuarter(): void {
     quarter = new Int32Array(bins);
@@ -39,16 +49,14 @@ export function openLevelHistory(hour: () => number | undefined, learnt: (level:
     const floorDb = exceeded(quarter, 0.9);
     const loudDb = exceeded(quarter, 0.1);
     beginQuarter();
-    suspicion = 'none'; // no judgement while the hour is unknown
     const now = hour();
+    const before = now === undefined ? undefined : known.get(now);
+    const judged = judge(floorDb, loudDb, before);
+    alike = judged === unusual ? alike + 1 : 1;
+    unusual = judged;
     if (now === undefined) return;
-    const before = known.get(now);
-    if (before && before.quarters >= enoughQuarters) {
-      if (floorDb < before.floorDb - coveredDb && loudDb < before.loudDb - coveredDb) suspicion = 'covered';
-      else if (floorDb > before.floorDb + noisyDb && loudDb - floorDb < steadyDb) suspicion = 'noisy';
-    }
     const quarters = (before?.quarters ?? 0) + 1;
-    const weight = (suspicion === 'none' ? 1 : 1 / 8) / Math.min(quarters, memoryQuarters);
+    const weight = (unusual === 'none' ? 1 : 1 / 8) / Math.min(quarters, memoryQuarters);
     const towards = (from: number | undefined, to: number) => (from === undefined ? to : from + weight * (to - from));
     const level = { hour: now, quarters: Math.min(quarters, 1_000_000), floorDb: towards(before?.floorDb, floorDb), loudDb: towards(before?.loudDb, loudDb) };
     known.set(now, level);
@@ -66,7 +74,7 @@ export function openLevelHistory(hour: () => number | undefined, learnt: (level:
      * Forgets the last minutes and the quarter so far. Also ends the suspicion: there is none while nothing is heard.
      */
     begin(): void {
-      suspicion = 'none';
+      unusual = 'none';
       minutes.splice(0, minutes.length, new Int32Array(bins));
       steps = 0;
       beginQuarter();
@@ -85,7 +93,7 @@ export function openLevelHistory(hour: () => number | undefined, learnt: (level:
       }
       quarter[bin] = (quarter[bin] as number) + 1;
       if (!typical) {
-        suspicion = 'none'; // no quarter ends while this lasts, and nothing else clears it
+        unusual = 'none'; // no quarter ends while this lasts, and nothing else clears it
         beginQuarter();
       } else if (++quarterSteps === 15 * stepsAMinute) endQuarter();
     },
@@ -96,7 +104,7 @@ export function openLevelHistory(hour: () => number | undefined, learnt: (level:
       for (const minute of minutes) for (let bin = 0; bin < bins; bin++) sum[bin] = (sum[bin] as number) + (minute[bin] as number);
       return exceeded(sum, 0.9);
     },
-    suspicion: () => suspicion,
+    suspicion: () => (alike >= told ? unusual : 'none'),
   };
 }
 export type LevelHistory = ReturnType<typeof openLevelHistory>;

@@ -183,7 +183,7 @@ test('an outbox that is unreadable at first is read before it is written: counts
   expect(outbox.readHearing()).toMatchObject({ sinceMonotonicMs: 10_000, listenedSeconds: 11, starts: 4 });
   expect(outbox.readUsualLevels()).toEqual([usual(3, 50), usual(4, 50), { hour: 5, quarters: 1, floorDb: -70, loudDb: -40 }]);
   hour = 3;
-  streetLevels(history, 1, -80, -50);
+  streetLevels(history, 4, -80, -50);
   expect(history.suspicion()).toBe('covered');
 });
 

@@ -37,7 +37,7 @@ test('a level far below usual is `covered`, a loud steady one `noisy`; a slightl
   const history = levelHistory();
   streetLevels(history, 20, -60, -30);
   const then = (floor: number, loud: number) => {
-    streetLevels(history, 1, floor, loud);
+    streetLevels(history, 4, floor, loud);
     return history.suspicion();
   };
   expect(then(-66, -36)).toBe('none');
@@ -46,6 +46,20 @@ test('a level far below usual is `covered`, a loud steady one `noisy`; a slightl
   expect(then(-75, -30)).toBe('none'); // quiet between loud moments: a quiet street
   expect(then(-35, -34)).toBe('noisy');
   expect(then(-60, -30)).toBe('none');
+});
+
+test('the fourth quarter of an hour in succession is told, and the first usual one ends it', () => {
+  const history = levelHistory();
+  streetLevels(history, 56, -60, -30);
+  const told = [
+    ...['quiet', 'quiet', 'quiet', 'usual', 'quiet', 'quiet', 'steady', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'usual', 'quiet'],
+    ...['steady', 'steady', 'steady', 'steady'],
+  ].map((quarter) => {
+    if (quarter === 'steady') streetLevels(history, 1, -35, -34);
+    else streetLevels(history, 1, quarter === 'quiet' ? -75 : -60, quarter === 'quiet' ? -45 : -30);
+    return history.suspicion();
+  });
+  expect(told).toEqual([...Array(10).fill('none'), 'covered', 'covered', ...Array(5).fill('none'), 'noisy']);
 });
 
 test('nothing is suspected before three days of that hour or while the hour is unknown; learnt levels survive a restart', () => {
@@ -60,19 +74,19 @@ test('nothing is suspected before three days of that hour or while the hour is u
     return history;
   };
   const young = open();
-  streetLevels(young, 11, -60, -30);
-  streetLevels(young, 1, -80, -50);
+  streetLevels(young, 8, -60, -30);
+  streetLevels(young, 4, -80, -50);
   expect(young.suspicion()).toBe('none');
   streetLevels(young, 20, -60, -30);
   const restarted = open();
   hour = undefined;
-  streetLevels(restarted, 1, -80, -50);
+  streetLevels(restarted, 4, -80, -50);
   expect(restarted.suspicion()).toBe('none');
   hour = 4;
-  streetLevels(restarted, 1, -80, -50);
+  streetLevels(restarted, 4, -80, -50);
   expect(restarted.suspicion()).toBe('none');
   hour = 3;
-  streetLevels(restarted, 1, -80, -50);
+  streetLevels(restarted, 4, -80, -50);
   expect(restarted.suspicion()).toBe('covered');
 });
 
@@ -113,15 +127,15 @@ test('while the hour is unknown nothing is learnt or suspected, and an earlier s
     (level) => learnt.push(level),
   );
   streetLevels(history, 20, -60, -30);
-  streetLevels(history, 1, -80, -50);
+  streetLevels(history, 4, -80, -50);
   expect(history.suspicion()).toBe('covered');
   hour = undefined;
   streetLevels(history, 1, -80, -50);
   expect(history.suspicion()).toBe('none');
   streetLevels(history, 20, -60, -30);
-  streetLevels(history, 1, -80, -50);
+  streetLevels(history, 4, -80, -50);
   expect(history.suspicion()).toBe('none');
-  expect(learnt).toHaveLength(21);
+  expect(learnt).toHaveLength(24);
 });
 
 /** A level history and an hourly meter behind the listener's gate. Digital zeros are at -100 dB here. */
@@ -151,7 +165,7 @@ test('a microphone that was deaf or stopped teaches no usual levels, and a cover
   expect(history.noiseFloorDb()).toBeUndefined();
   heard.hearing('listening');
   quarters(13, -50, -35);
-  quarters(1, -65, -50);
+  quarters(4, -65, -50);
   expect(history.suspicion()).toBe('covered');
 });
 
@@ -192,23 +206,23 @@ test('clipping ends the suspicion `covered`', () => {
   const { heard, history, quarters } = gated();
   heard.hearing('listening');
   quarters(13, -50, -35);
-  quarters(1, -65, -50);
+  quarters(4, -65, -50);
   expect(history.suspicion()).toBe('covered');
   heard.hearing('listening', 'clipped');
   quarters(0.1, -6, -1);
   expect(history.suspicion()).toBe('none');
 });
 
-test('a fault ends the suspicion `covered`, which returns only after a quarter of an hour of sound', () => {
+test('a fault ends the suspicion `covered`, which returns only after an hour of sound', () => {
   const { heard, history, quarters } = gated();
   heard.hearing('listening');
   quarters(13, -50, -35);
-  quarters(1, -65, -50);
+  quarters(4, -65, -50);
   expect(history.suspicion()).toBe('covered');
   heard.hearing('deaf');
   expect(history.suspicion()).toBe('none'); // the fault may last for days
   heard.hearing('listening');
-  quarters(0.9, -65, -50);
+  quarters(3.9, -65, -50);
   expect(history.suspicion()).toBe('none');
   quarters(0.2, -65, -50);
   expect(history.suspicion()).toBe('covered');
