@@ -19,7 +19,11 @@ export const help = 'tocsin evaluate --help shows the form';
 export function readLabelTracks(dir: string): Labelled[] {
   const names = ifPossible(() => readdirSync(dir).sort()) ?? [];
   const recordings = names.filter((name) => /^[^.].*\.(wav|flac|ogg|mp3)$/i.test(name));
-  const trackOf = (file: string) => names.find((name) => name.toLowerCase() === `${parse(file).name}.txt`.toLowerCase());
+  const trackOf = (file: string) => {
+    const track = `${parse(file).name}.txt`;
+    const alike = names.filter((name) => name.toLowerCase() === track.toLowerCase());
+    return alike.includes(track) ? track : alike[0];
+  };
   const without = recordings.filter((file) => trackOf(file) === undefined);
   if (without.length === recordings.length) return [];
   if (without.length > 0)
@@ -27,6 +31,12 @@ export function readLabelTracks(dir: string): Labelled[] {
       `Expected a label track beside every recording in ${dir}, got none for ${without.length} of ${recordings.length}, first ${without[0]}`,
       'export an empty one where nothing is to be reported',
     );
+  for (const [track = '', [first, second]] of Map.groupBy(recordings, trackOf))
+    if (second !== undefined)
+      throw new AudioError(
+        `Expected a label track for each recording in ${dir}, got ${track} for both ${first} and ${second}`,
+        'one recording in two forms counts twice: leave one out; two recordings: give one of them another name, with a track of its own',
+      );
   const problems: string[] = [];
   const scenes = recordings.map((file) => {
     const track = trackOf(file) as string;

@@ -141,3 +141,25 @@ test('without scenes.json, each recording is labelled by the label track of Auda
   put('a.txt', Buffer.from('1\t2\tbang', 'utf16le'));
   expect(problems()).toBe('Expected a label track in DIR/a.txt, got: text in UTF-16, not in UTF-8');
 });
+
+/** A folder of its own with these files. */
+function folderWith(files: Readonly<Record<string, string>>): string {
+  const dir = mkdtempSync(join(folder, 'recordings-'));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
+  return dir;
+}
+
+test('two recordings whose names differ in case alone each have their own label track', () => {
+  const dir = folderWith({ 'A.wav': '', 'A.txt': '1\t2\tbang', 'a.wav': '', 'a.txt': '3\t4\tshout' });
+  expect(readScenes(dir).map(({ track, events }) => [track, events[0]?.label])).toEqual([
+    ['A.txt', 'bang'],
+    ['a.txt', 'shout'],
+  ]);
+});
+
+test('one label track for two recordings is refused: the same sounds would be counted twice', () => {
+  const dir = folderWith({ 'a.mp3': '', 'a.wav': '', 'a.txt': '1\t2\tbang', 'b.wav': '', 'b.txt': '' });
+  const refused = () => readScenes(dir);
+  expect(refused).toThrow(`Expected a label track for each recording in ${dir}, got a.txt for both a.mp3 and a.wav`);
+  expect(refused).toThrow(expect.objectContaining({ tryHint: expect.stringContaining('leave one out') }));
+});

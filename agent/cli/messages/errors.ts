@@ -92,6 +92,10 @@ export const frenchErrors: Record<string, string> = {
   'Expected a label track beside every recording in {1}, got none for {2} of {3}, first {4}':
     'Attendue une piste de marqueurs à côté de chaque enregistrement dans {1}, absente pour {2} sur {3}, le premier {4}',
   'export an empty one where nothing is to be reported': 'exportez-en une vide là où rien n’est à signaler',
+  'Expected a label track for each recording in {1}, got {2} for both {3} and {4}':
+    'Attendue une piste de marqueurs pour chaque enregistrement dans {1}, obtenu {2} à la fois pour {3} et {4}',
+  'one recording in two forms counts twice: leave one out; two recordings: give one of them another name, with a track of its own':
+    'un enregistrement sous deux formes compte deux fois : ôtez-en une ; deux enregistrements : renommez l’un, avec une piste à lui',
   'Expected a label track in {1}, got: {2}': 'Attendue une piste de marqueurs dans {1}, obtenu : {2}',
   'Expected labels within the {1} s of {2}, got one at {3} s in {4}': 'Attendus des marqueurs dans les {1} s de {2}, obtenu un à {3} s dans {4}',
   'is it the label track of this recording?': 'est-ce la piste de marqueurs de cet enregistrement ?',
