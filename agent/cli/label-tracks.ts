@@ -21,7 +21,7 @@ export function readLabelTracks(dir: string): Labelled[] {
   const recordings = names.filter((name) => /^[^.].*\.(wav|flac|ogg|mp3)$/i.test(name));
   const trackOf = (file: string) => {
     const track = `${parse(file).name}.txt`;
-    const alike = names.filter((name) => name.toLowerCase() === track.toLowerCase());
+    const alike = names.filter((name) => plain(name) === plain(track));
     return alike.includes(track) ? track : alike[0];
   };
   const without = recordings.filter((file) => trackOf(file) === undefined);
@@ -47,6 +47,9 @@ export function readLabelTracks(dir: string): Labelled[] {
   if (problems.length > 0) throw new AudioError(problemList(dir, problems), help);
   return scenes;
 }
+
+/** Names that a person takes for the same: a Mac spells an accent as a character of its own, other systems do not. */
+const plain = (name: string) => name.normalize('NFC').toLowerCase();
 
 function linesOf(path: string): string[] {
   try {

@@ -163,3 +163,9 @@ test('one label track for two recordings is refused: the same sounds would be co
   expect(refused).toThrow(`Expected a label track for each recording in ${dir}, got a.txt for both a.mp3 and a.wav`);
   expect(refused).toThrow(expect.objectContaining({ tryHint: expect.stringContaining('leave one out') }));
 });
+
+test('a label track is found whose name spells an accent as one character, where its recording comes from a Mac and spells it as two', () => {
+  const [mac, other] = ['e\u0301cole', '\u00e9cole'];
+  const dir = folderWith({ [`${mac}.wav`]: '', [`${other}.txt`]: '1\t2\tbang', [`${other}2.wav`]: '', [`${mac}2.txt`]: '' });
+  expect(readScenes(dir).map(({ track }) => track)).toEqual([`${other}.txt`, `${mac}2.txt`]);
+});
