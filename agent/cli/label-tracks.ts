@@ -24,6 +24,13 @@ export function readLabelTracks(dir: string): Labelled[] {
     const alike = names.filter((name) => plain(name) === plain(track));
     return alike.includes(track) ? track : alike[0];
   };
+  const tracks = new Set(recordings.map(trackOf));
+  const labelled = names.filter((name) => /^[^.].*\.txt$/i.test(name) && !tracks.has(name) && isTrack(join(dir, name)));
+  if (labelled.length > 0)
+    throw new AudioError(
+      `Expected a wav, flac, ogg or mp3 file beside every label track in ${dir}, got none for ${labelled.length} of them, first ${labelled[0]}`,
+      'convert the recording to flac: ffmpeg -i FILE NEW-FILE.flac; or move the track elsewhere',
+    );
   const without = recordings.filter((file) => trackOf(file) === undefined);
   if (without.length === recordings.length) return [];
   if (without.length > 0)
@@ -48,6 +55,12 @@ export function readLabelTracks(dir: string): Labelled[] {
   return scenes;
 }
 
+/** Whether a text holds labels and nothing else, unlike notes. */
+function isTrack(path: string): boolean {
+  const lines = (ifPossible(() => linesOf(path)) ?? []).filter((line) => !isBlank(line));
+  return lines.length > 0 && lines.every((line) => labelLine.test(line));
+}
+
 /** Names that a person takes for the same: a Mac spells an accent as a character of its own, other systems do not. */
 const plain = (name: string) => name.normalize('NFC').toLowerCase();
 
@@ -59,13 +72,18 @@ function linesOf(path: string): string[] {
   }
 }
 
+const labelLine = /^(\d+(?:\.\d+)?)\t(\d+(?:\.\d+)?)\t *(.*?) *$/;
+
+/** Audacity tells the frequencies of a label in a line of its own, behind a backslash. */
+const isBlank = (line: string) => line.trim() === '' || line.startsWith('\\');
+
 /**
  * The event of a line; none if it is empty, tells the frequencies of the line before, or is a problem. `seen`: what the
  * lines before said; 1.0 and 1.00 are the same time.
  */
 function eventOf(line: string, seen: Set<string>, refuse: (problem: string) => void): Labelled['events'] {
-  if (line.trim() === '' || line.startsWith('\\')) return [];
-  const [, onset, offset, text = ''] = /^(\d+(?:\.\d+)?)\t(\d+(?:\.\d+)?)\t *(.*?) *$/.exec(line) ?? [];
+  if (isBlank(line)) return [];
+  const [, onset, offset, text = ''] = labelLine.exec(line) ?? [];
   const label = labels.find((name) => isSlipOf(text.toLowerCase().replace(/[ -]+/g, '_'), name));
   const event = `${Number(onset)} ${Number(offset)} ${text}`;
   const isAgain = onset !== undefined && seen.has(event);

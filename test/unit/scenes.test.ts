@@ -169,3 +169,15 @@ test('a label track is found whose name spells an accent as one character, where
   const dir = folderWith({ [`${mac}.wav`]: '', [`${other}.txt`]: '1\t2\tbang', [`${other}2.wav`]: '', [`${mac}2.txt`]: '' });
   expect(readScenes(dir).map(({ track }) => track)).toEqual([`${other}.txt`, `${mac}2.txt`]);
 });
+
+test('a label track whose recording has another format is not left out: its sounds would be missing from the score', () => {
+  const track = '1.5\t2\tbang\n\\\t200.0\t4000.0\n3\t4\ta door\n';
+  const files = { 'a.wav': '', 'a.txt': track, 'b.m4a': '', 'b.txt': track, 'notes.txt': 'recorded in May\n1\t2\tbang\n', 'empty.txt': '' };
+  const dir = folderWith(files);
+  const message = (of: string) => `Expected a wav, flac, ogg or mp3 file beside every label track in ${of}, got none for 1 of them, first b.txt`;
+  expect(() => readScenes(dir)).toThrow(message(dir));
+  const none = folderWith({ 'b.opus': '', 'b.txt': track });
+  expect(() => readScenes(none)).toThrow(message(none));
+  rmSync(join(dir, 'b.txt'));
+  expect(readScenes(dir)).toHaveLength(1);
+});

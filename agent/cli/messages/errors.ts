@@ -96,6 +96,10 @@ export const frenchErrors: Record<string, string> = {
     'Attendue une piste de marqueurs pour chaque enregistrement dans {1}, obtenu {2} à la fois pour {3} et {4}',
   'one recording in two forms counts twice: leave one out; two recordings: give one of them another name, with a track of its own':
     'un enregistrement sous deux formes compte deux fois : ôtez-en une ; deux enregistrements : renommez l’un, avec une piste à lui',
+  'Expected a wav, flac, ogg or mp3 file beside every label track in {1}, got none for {2} of them, first {3}':
+    'Attendu un fichier wav, flac, ogg ou mp3 à côté de chaque piste de marqueurs dans {1}, absent pour {2}, la première {3}',
+  'convert the recording to flac: ffmpeg -i FILE NEW-FILE.flac; or move the track elsewhere':
+    'convertissez l’enregistrement en flac : ffmpeg -i FICHIER NOUVEAU-FICHIER.flac ; ou mettez la piste ailleurs',
   'Expected a label track in {1}, got: {2}': 'Attendue une piste de marqueurs dans {1}, obtenu : {2}',
   'Expected labels within the {1} s of {2}, got one at {3} s in {4}': 'Attendus des marqueurs dans les {1} s de {2}, obtenu un à {3} s dans {4}',
   'is it the label track of this recording?': 'est-ce la piste de marqueurs de cet enregistrement ?',
