@@ -3,7 +3,7 @@ import { AudioError, hasCode, isDenied, messageOf } from '../lib/errors.ts';
 import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
-import { type FileHeader, readFileHeader, UncountedSoundError } from './file-header.ts';
+import { type FileHeader, readFileHeader, shortenWav, UncountedSoundError } from './file-header.ts';
 import { type AudioFrame, type AudioSource, longestTailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
 import { decodeAudio } from './web-audio.ts';
@@ -119,6 +119,7 @@ export function requireMemory(path: string, needed: number, free = freeMemory())
  * lower rate cannot hold.
  */
 async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void): Promise<{ samples: Float32Array; rate: number }> {
+  shortenWav(bytes);
   const header = readFileHeader(bytes);
   const { sampleRate: rate, samples: announced, tolerance = 0 } = header;
   require(header);

@@ -39,6 +39,23 @@ export function readFileHeader(bytes: Buffer): FileHeader {
   return header;
 }
 
+/**
+ * Turns a wav file of the long form (RF64, BW64; EBU Tech 3306) into one of the short form, where the decoder reads
+ * sizes: no file that is read at once is too long for it.
+ */
+export function shortenWav(bytes: Buffer): void {
+  if (!/^(RF64|BW64)....WAVEds64/s.test(bytes.toString('latin1', 0, 16)) || bytes.length < 36) return;
+  const dataSize = Number(bytes.readBigUInt64LE(28));
+  for (let at = 12; at + 8 <= bytes.length; ) {
+    const [name, size] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)];
+    if (name === 'data' && size === 0xffffffff) bytes.writeUInt32LE(Math.min(dataSize, streamed - 1), at + 4);
+    if (name === 'data') break;
+    at += 8 + size + (size % 2);
+  }
+  bytes.write('RIFF', 'latin1');
+  bytes.writeUInt32LE(bytes.length - 8, 4);
+}
+
 function readWav(bytes: Buffer): FileHeader {
   let format: { perBlock: number; channels: number; sampleRate: number; blockAlign: number } | undefined;
   for (let at = 12; ; ) {
