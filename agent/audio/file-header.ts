@@ -56,9 +56,9 @@ export function shortenWav(bytes: Buffer): void {
   bytes.writeUInt32LE(bytes.length - 8, 4);
 }
 
-function readWav(bytes: Buffer): FileHeader {
+function readWav(bytes: Buffer, start: number): FileHeader {
   let format: { perBlock: number; channels: number; sampleRate: number; blockAlign: number } | undefined;
-  for (let at = 12; ; ) {
+  for (let at = start + 12; ; ) {
     const [name, size] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)];
     at += 8;
     if (name === 'fmt ') {

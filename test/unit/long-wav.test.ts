@@ -46,3 +46,8 @@ test('a wav file of the long form that is cut short, or is little but its name, 
   await expect(opened(long('RF64').subarray(0, 10_000))).rejects.toThrow(/cut short: \d+ of 32000 bytes of sound/);
   await expect(opened(long('RF64').subarray(0, 20))).rejects.toThrow('no header of such a file');
 });
+
+test('a wav file with a tag before it is heard', async () => {
+  const tag = Buffer.from('ID3\x04\0\0\0\0\0\x0a0123456789', 'latin1');
+  expect((await opened(Buffer.concat([tag, short]))).seconds).toBe(1);
+});
