@@ -12,6 +12,7 @@ import { AudioError, exitCodes, isDenied, TocsinError } from '../lib/errors.ts';
 import { ifPossible } from '../lib/if-possible.ts';
 import { thousandth } from '../lib/rounding.ts';
 import { stopIf } from '../lib/stop.ts';
+import { openBar } from './bar.ts';
 import { addCommand, namedFile } from './command.ts';
 import { absentLabels, type Curve, evaluationPage } from './evaluation-page.ts';
 import { openLowRates } from './low-rate.ts';
@@ -54,15 +55,21 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const heard = new Map<string, ScoreFrame[]>();
   const lowRates = openLowRates(classifier.sampleRate, t);
   const scenes: Scene[] = [];
-  for (const scene of labelled) {
-    const source = await openScene(dir, scene, classifier.sampleRate);
-    scenes.push({ ...scene, seconds: scene.seconds ?? source.seconds });
-    lowRates.add(scene.file, source.ownRate);
-    const frames: ScoreFrame[] = [];
-    for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
-    stopIf(signal);
-    classifier.reset();
-    heard.set(scene.file, frames);
+  const bar = openBar(labelled.length, t);
+  try {
+    for (const scene of labelled) {
+      const source = await openScene(dir, scene, classifier.sampleRate);
+      scenes.push({ ...scene, seconds: scene.seconds ?? source.seconds });
+      lowRates.add(scene.file, source.ownRate);
+      const frames: ScoreFrame[] = [];
+      for await (const { samples } of source.frames(signal)) frames.push(...(await classifier.push(samples)));
+      stopIf(signal);
+      classifier.reset();
+      heard.set(scene.file, frames);
+      bar?.increment();
+    }
+  } finally {
+    bar?.stop();
   }
   await classifier.close();
   lowRates.tell();

@@ -1,4 +1,3 @@
-import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { openAudioFile } from '../audio/audio-file.ts';
 import { openOnnxClassifier } from '../classify/onnx-classifier.ts';
@@ -9,11 +8,12 @@ import { AudioError } from '../lib/errors.ts';
 import { thousandth } from '../lib/rounding.ts';
 import { unlessStopped } from '../lib/stop.ts';
 import { hear } from '../pipeline.ts';
+import { openBar } from './bar.ts';
 import { addCommand } from './command.ts';
 import { openLowRates } from './low-rate.ts';
 import { addModelOptions, type ModelOptions, modelSettings } from './model-options.ts';
-import { canDraw, print, printWrapped, reportError, screenOf, wrap } from './output.ts';
-import { catalogue, type Translate } from './translate.ts';
+import { print, printWrapped, reportError, screenOf, wrap } from './output.ts';
+import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
 interface ReplayOptions extends ModelOptions {
@@ -36,7 +36,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
   const settings = modelSettings(options);
   const classifier = await openOnnxClassifier(settings.path);
   const rules = rulesOf(classifier.manifest, settings);
-  const bar = canDraw(process.stderr) ? openBar(files.length, t) : undefined;
+  const bar = openBar(files.length, t);
   const { columns } = screenOf(process.stdout);
   const fit = (line: string) => (process.stdout.isTTY ? wrap(line, columns, 6) : line);
   /**
@@ -101,11 +101,4 @@ function asText(file: string, { label, onsetSeconds, offsetSeconds, confidence }
     seconds: fixed(offsetSeconds - onsetSeconds, 2),
     file: printableLine(file),
   });
-}
-
-function openBar(files: number, t: Translate): SingleBar {
-  const barsize = Math.max(10, screenOf(process.stderr).columns - 40);
-  const bar = new SingleBar({ format: catalogue['replay.bar'][t.language], stream: process.stderr, hideCursor: true, linewrap: true, barsize });
-  bar.start(files, 0);
-  return bar;
 }

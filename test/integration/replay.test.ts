@@ -136,3 +136,22 @@ test('an unreadable file does not prevent the replay of the others', () => {
     /^Error: .*bad.wav, got: no header.*\nTry: .*\nError: .*gone.wav, got: ENOENT.*\nTry: .*\nError: .*3 files, got 2 that .*\nTry: .*\n$/,
   );
 });
+
+test('on a terminal `evaluate` shows how many recordings it has heard, and gives the cursor back when one is refused', () => {
+  const dir = join(folder, 'bar');
+  mkdirSync(dir);
+  for (const name of ['a.wav', 'b.wav']) file(`bar/${name}`, mono);
+  for (const name of ['a.txt', 'b.txt']) file(`bar/${name}`, '');
+  const shown = (env: NodeJS.ProcessEnv = {}) => {
+    const command = `${process.execPath} agent/main.ts evaluate ${dir} --json`;
+    return spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', env: { ...process.env, TERM: 'xterm', ...env } }).stdout;
+  };
+  const [hide, show] = ['\u001b[?25l', '\u001b[?25h'];
+  expect(shown()).toMatch(/0\/2 files.*1\/2 files.*2\/2 files/s);
+  expect(shown({ TERM: 'dumb' })).not.toContain('/2 files');
+  file('bar/b.wav', mono.subarray(0, 1000));
+  const refused = shown();
+  expect(refused).toMatch(/1\/2 files.*Error:/s);
+  expect(refused.lastIndexOf(show)).toBeGreaterThan(refused.lastIndexOf(hide));
+  expect(run('evaluate', dir, '--json').stderr).toMatch(/^Error: /);
+});
