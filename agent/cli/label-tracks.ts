@@ -88,14 +88,19 @@ function eventOf(line: string, seen: Set<string>, refuse: (problem: string) => v
   const event = `${Number(onset)} ${Number(offset)} ${text}`;
   const isAgain = onset !== undefined && seen.has(event);
   seen.add(event);
-  const problem = isAgain ? 'expected each event once' : problemOf(Number(onset), Number(offset), text, label);
+  const problem = isAgain ? 'expected each event once' : onset === undefined ? formProblemOf(line) : problemOf(Number(onset), Number(offset), text, label);
   if (problem === undefined) return [{ onset: Number(onset), offset: Number(offset), ...(label ? { label } : { kind: text }) }];
   refuse(`${problem}, got ${show(line)}`);
   return [];
 }
 
+/** What is wrong with the form of a line; a spreadsheet in French writes times with a comma. */
+function formProblemOf(line: string): string {
+  const hasComma = /^[\d.]*,\d+\t|^[\d.]+\t[\d.]*,\d+\t/.test(line);
+  return hasComma ? 'expected times with a decimal point, not a comma' : 'expected onset, offset and label, with a tab between them';
+}
+
 function problemOf(onset: number, offset: number, text: string, label: Label | undefined): string | undefined {
-  if (Number.isNaN(onset)) return 'expected onset, offset and label, with a tab between them';
   if (offset < onset) return 'expected no less than the onset';
   if (text === '') return `expected one of ${labels.map((name) => JSON.stringify(name)).join(', ')}, or what else is heard`;
   return label !== undefined && label !== text ? `expected its name to be ${label}` : undefined;

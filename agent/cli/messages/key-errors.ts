@@ -15,6 +15,7 @@ export const keyErrors: Record<string, string> = {
   'expected a list': 'attendu une liste',
   'expected no less than the onset': 'attendu pas moins que « onset »',
   'expected more than {1}': 'attendu plus que {1}',
+  'expected times with a decimal point, not a comma': 'attendu des temps avec un point décimal, non une virgule',
   'expected onset, offset and label, with a tab between them': 'attendu début, fin et étiquette, séparés par des tabulations',
   'expected one of {1}, or what else is heard': 'attendu l’une des valeurs {1}, ou ce qu’on entend d’autre',
   'expected no more than the seconds of its scene': 'attendu pas plus que « seconds » de sa scène',
