@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
-import { AudioError, hasCode, isDenied, messageOf } from '../lib/errors.ts';
+import { AudioError, hasCode, isDenied, messageOf, TocsinError } from '../lib/errors.ts';
 import { freeMemory } from '../lib/memory.ts';
 import { isPipeOrDevice } from '../lib/regular-file.ts';
 import { sleep } from '../lib/sleep.ts';
+import { breathe } from '../lib/stop.ts';
 import { type FileHeader, readFileHeader, shortenWav, UncountedSoundError } from './file-header.ts';
 import { type AudioFrame, type AudioSource, longestTailSeconds } from './frame.ts';
 import { openResampler } from './resample.ts';
@@ -21,17 +22,18 @@ interface AudioFile extends AudioSource {
 
 /**
  * Opens an audio file (wav, flac, ogg, mp3) as a source. `realtime` paces it like a microphone; `fast` yields as
- * quickly as the reader asks. Throws an AudioError unless the whole file can be decoded.
+ * quickly as the reader asks. Throws an AudioError unless the whole file can be decoded, and a StoppedError once the
+ * signal aborts.
  */
-export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast'): Promise<AudioFile> {
+export async function openAudioFile(path: string, sampleRate: number, pace: 'realtime' | 'fast', signal?: AbortSignal): Promise<AudioFile> {
   let sound: Float32Array;
   let ownRate: number;
   try {
-    const { samples, rate } = await decodeWhole(await readWhole(path), (header) => requireMemory(path, memoryNeeded(header, sampleRate)));
-    sound = atRate(samples, rate, sampleRate);
+    const { samples, rate } = await decodeWhole(await readWhole(path), (header) => requireMemory(path, memoryNeeded(header, sampleRate)), signal);
+    sound = await atRate(samples, rate, sampleRate, signal);
     ownRate = rate;
   } catch (cause) {
-    if (cause instanceof AudioError) throw cause;
+    if (cause instanceof TocsinError) throw cause;
     const isAbsent = hasCode(cause, /^ENOENT$/);
     throw new AudioError(
       `Expected a wav, flac, ogg or mp3 file at ${path}, got: ${messageOf(cause)}`,
@@ -70,8 +72,8 @@ export async function openAudioFile(path: string, sampleRate: number, pace: 'rea
  * Opens a recording to be scored frame by frame, as quickly as it is read. Silence follows it, because a sound is
  * scored only once what comes after it has been heard.
  */
-export async function openRecording(path: string, sampleRate: number): Promise<AudioFile> {
-  const recording = await openAudioFile(path, sampleRate, 'fast');
+export async function openRecording(path: string, sampleRate: number, stop?: AbortSignal): Promise<AudioFile> {
+  const recording = await openAudioFile(path, sampleRate, 'fast', stop);
   async function* frames(signal: AbortSignal): AsyncGenerator<AudioFrame> {
     yield* recording.frames(signal);
     if (!signal.aborted) yield { samples: new Float32Array(sampleRate * longestTailSeconds), firstSample: Math.round(recording.seconds * sampleRate) };
@@ -118,12 +120,12 @@ export function requireMemory(path: string, needed: number, free = freeMemory())
  * Decodes at the file's own rate. The decoder's own rate conversion is linear interpolation, which aliases what the
  * lower rate cannot hold.
  */
-async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void): Promise<{ samples: Float32Array; rate: number }> {
+async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void, signal?: AbortSignal): Promise<{ samples: Float32Array; rate: number }> {
   shortenWav(bytes);
   const header = readFileHeader(bytes);
   const { sampleRate: rate, samples: announced, tolerance = 0 } = header;
   require(header);
-  const samples = await decodeAudio(bytes.buffer as ArrayBuffer, rate);
+  const samples = await decodeAudio(bytes.buffer as ArrayBuffer, rate, signal);
   if (samples.length === 0) throw new Error('a file without sound in it');
   // the decoder skips what it cannot read; everything after that would be heard too early
   if (announced !== undefined && Math.abs(samples.length - announced) > tolerance) {
@@ -146,7 +148,7 @@ async function decodeWhole(bytes: Buffer, require: (header: FileHeader) => void)
 }
 
 /** Converts to another rate, with the same duration; overwrites the input with zeros where it converts. */
-function atRate(samples: Float32Array, from: number, to: number): Float32Array {
+export async function atRate(samples: Float32Array, from: number, to: number, signal?: AbortSignal): Promise<Float32Array> {
   if (from === to) return samples;
   const resampler = openResampler(from, to);
   const converted = new Float32Array(Math.round((samples.length * to) / from));
@@ -157,7 +159,10 @@ function atRate(samples: Float32Array, from: number, to: number): Float32Array {
     filled = Math.min(converted.length, filled + part.length);
     part.fill(0);
   };
-  for (let at = 0; at < samples.length; at += from) take(samples.subarray(at, at + from));
+  for (let at = 0; at < samples.length; at += from) {
+    await breathe(signal);
+    take(samples.subarray(at, at + from));
+  }
   take(new Float32Array(from)); // the resampler holds the last samples until others follow, and then silence
   samples.fill(0);
   return converted;

@@ -1,14 +1,15 @@
 // The only file that imports node-web-audio-api, and only when sound is decoded or captured: the courier never loads
 // it.
+import { breathe } from '../lib/stop.ts';
 import { openDownmix } from './downmix.ts';
 
 const load = () => import('node-web-audio-api');
 
 /**
  * Decodes wav, flac, ogg or mp3 bytes to mono float32 at `sampleRate`. Corrects two channels in antiphase as for a
- * microphone. Rejects on anything else.
+ * microphone. Rejects on anything else, and with a StoppedError once the signal aborts.
  */
-export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promise<Float32Array> {
+export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number, signal?: AbortSignal): Promise<Float32Array> {
   const { OfflineAudioContext } = await load();
   const decoded = await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
   // Copied out, because the arrays of getChannelData point into native memory that is freed with the AudioBuffer. In
@@ -18,6 +19,7 @@ export async function decodeAudio(bytes: ArrayBuffer, sampleRate: number): Promi
   const channels = Array.from({ length: decoded.numberOfChannels }, () => new Float32Array(step));
   const signOf = channels.length === 2 ? openSigns(sampleRate) : undefined;
   for (let at = 0; at < mono.length; at += step) {
+    if (at % (10 * step) === 0) await breathe(signal);
     const block = mono.subarray(at, at + step);
     for (const [i, channel] of channels.entries()) decoded.copyFromChannel(channel, i, at);
     const sign = signOf?.(channels, block.length) ?? 1;

@@ -58,7 +58,7 @@ async function evaluate(dir: string, options: Options, signal: AbortSignal, t: T
   const bar = openBar(labelled.length, t);
   try {
     for (const scene of labelled) {
-      const source = await openScene(dir, scene, classifier.sampleRate);
+      const source = await openScene(dir, scene, classifier.sampleRate, signal);
       scenes.push({ ...scene, seconds: scene.seconds ?? source.seconds });
       lowRates.add(scene.file, source.ownRate);
       const frames: ScoreFrame[] = [];
@@ -135,9 +135,9 @@ function refusalOf(path: string): { path: string; cause: unknown } | undefined {
 }
 
 /** False alarms are counted by the hour: the hours must be those that were heard. */
-async function openScene(dir: string, { file, seconds, events, track }: Labelled, sampleRate: number) {
+async function openScene(dir: string, { file, seconds, events, track }: Labelled, sampleRate: number, signal: AbortSignal) {
   const path = join(dir, file);
-  const source = await openRecording(path, sampleRate);
+  const source = await openRecording(path, sampleRate, signal);
   const heard = Number(source.seconds.toFixed(2));
   if (seconds !== undefined && Math.abs(source.seconds - seconds) > lengthTolerance)
     throw new AudioError(

@@ -57,7 +57,7 @@ async function replay(files: string[], options: ReplayOptions, signal: AbortSign
       const found: Detection[] = [];
       let source: Awaited<ReturnType<typeof openAudioFile>>;
       try {
-        source = await openAudioFile(file, classifier.sampleRate, 'fast');
+        source = await openAudioFile(file, classifier.sampleRate, 'fast', signal);
       } catch (error) {
         if (!(error instanceof AudioError) || files.length === 1) throw error;
         tell(() => reportError(error, t.language));

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { StoppedError } from './errors.ts';
 
 export function stoppedByHand(): StoppedError {
@@ -20,4 +21,13 @@ export async function unlessStopped<T>(signal: AbortSignal, work: Promise<T>): P
   });
   stopIf(signal);
   return result;
+}
+
+/**
+ * Between two parts of a long computation: lets signals have their turn, and throws a StoppedError once a person has
+ * stopped the command.
+ */
+export async function breathe(signal: AbortSignal | undefined): Promise<void> {
+  await setImmediate();
+  if (signal) stopIf(signal);
 }
