@@ -114,6 +114,9 @@ export function mp3Samples(bytes: Buffer, first: number, sampleRate: number): { 
   const lame = note + 8 + (flags & 1 ? 4 : 0) + (flags & 2 ? 4 : 0) + (flags & 4 ? 100 : 0) + (flags & 8 ? 4 : 0);
   const added = lame + 24 <= bytes.length ? bytes.readUIntBE(lame + 21, 3) : 0;
   const isLame = /^(LAME|Lavc|Lavf|GOGO)/.test(bytes.toString('latin1', lame, lame + 4));
-  const trimmed = isLame ? (added >>> 12) + (added & 4095) : 0;
+  // of frames with a checksum the decoder removes no padding: it looks for the header behind the checksum, LAME writes
+  // none into that frame
+  const hasChecksums = ((head >>> 16) & 1) === 0;
+  const trimmed = isLame && !hasChecksums ? (added >>> 12) + (added & 4095) : 0;
   return { samples: Math.max(0, Math.max(counted, frames - 1) * perFrame - trimmed), tolerance: 2 * perFrame };
 }
