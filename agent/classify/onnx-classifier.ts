@@ -136,7 +136,7 @@ async function openSession(graph: Buffer, manifest: ModelManifest, { InferenceSe
 
 function unopenedHint(said: string): string {
   if (lacksMemory(said)) return moreMemory;
-  return /opset|IR version|implementation|registered/i.test(said)
+  return /opset|IR version|implementation|registered|attribute/i.test(said)
     ? 'export the model again with the ops, opset and IR version that models/README.md names'
     : 'export the model again, with its weights inside the file';
 }

@@ -71,6 +71,17 @@ test('where the manifest names an output that holds no scores, the hint names th
   await classifier.close();
 });
 
+test('for an attribute that an operator has not in the opset of the graph, the hint names the opset, and not weights outside of the file', async () => {
+  const graph = readFileSync('test/fixtures/tagger/tagger.onnx', 'latin1').replace('axes', 'axis');
+  const refused = await openOnnxClassifier(modelFolder(Buffer.from(graph, 'latin1'), { ...tagger, ...anyClass('class 0') })).catch((error: Error) => error);
+  expect(refused).toMatchObject({
+    message: expect.stringMatching(/^Expected an ONNX graph in model.onnx, got: .*Unrecognized attribute: axis for operator ReduceMean$/),
+    tryHint: 'export the model again with the ops, opset and IR version that models/README.md names',
+  });
+  const french = 'Attendu un graphe ONNX dans model.onnx, obtenu\u00a0: l’opérateur ReduceMean avec l’attribut axis, que cet opset ne connaît pas';
+  expect(translateError((refused as Error).message, 'fr')).toBe(french);
+});
+
 test('an operator that fails is reported once, without the runtime’s own log line, source paths or colours', () => {
   const states = [state('h', 'hn'), state('c', 'cn')].map((of) => ({ ...of, shape: [2, 2, 64] }));
   const folder = streaming({ states });

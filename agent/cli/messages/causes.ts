@@ -78,6 +78,8 @@ export const frenchCauses: Record<string, string> = {
     'l’opset {1}, au plus {3} est admis',
   'External data path validation failed for initializer: {1}. Error: {2}': 'les poids {1} dans un autre fichier',
   'This is an invalid model. In Node, {1}, Error No Op registered for {2} with domain_version of {3}': 'l’opérateur {2}, inconnu de l’opset {3}',
+  'This is an invalid model. In Node, {1}, Error Unrecognized attribute: {2} for operator {3}':
+    'l’opérateur {3} avec l’attribut {2}, que cet opset ne connaît pas',
   'Fatal error: {1} is not a registered function/op': 'l’opérateur inconnu {1}',
   'Could not find an implementation for {1} node with name {2}': 'l’opérateur {1}, qui manque à cet opset',
   'Invalid rank for input: {1} Got: {2} Expected: {3} Please fix either the inputs/outputs or the model.': 'une entrée {1} à {3} dimensions, et non {2}',
