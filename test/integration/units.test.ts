@@ -123,6 +123,11 @@ test('neither half can keep a key of the kernel, which all other users of the ma
   for (const half of units) expect(unitText(half)).toMatch(/^SystemCallFilter=~.*@keyring\b/m);
 });
 
+test('neither half can take a descriptor from the other', () => {
+  // over a local socket in the folder that they share; test/system tries it
+  for (const half of units) expect(unitText(half)).toContain('\nSystemCallFilter=~recvmsg recvmmsg\n');
+});
+
 test('the courier cannot ask systemd what the listener told it, and can listen on no port', () => {
   const courier = unitText('courier');
   const hidden = [...courier.matchAll(/^InaccessiblePaths=(.*)$/gm)].flatMap(([, paths = '']) => paths.split(' '));

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Architecture } from '../../deploy/deb/platforms.ts';
@@ -18,6 +18,16 @@ export function buildPackage(architecture: Architecture, source = '.', version?:
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   return join(out, readdirSync(out).find((name) => name.endsWith('.deb')) as string);
+}
+
+/** Makes NAME.deb of the `first.deb` in a folder: the same content as a later version, with a changed preinst script. */
+export function repack(share: string, name: string, change: (preinst: string) => string): void {
+  const [folder, to] = [mkdtempSync(join(tmpdir(), 'tocsin-second-')), join(share, `${name}.deb`)];
+  execFileSync('dpkg-deb', ['-R', join(share, 'first.deb'), folder]);
+  const [control, preinst] = [join(folder, 'DEBIAN/control'), join(folder, 'DEBIAN/preinst')];
+  writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: 0.1.0+${name}`));
+  writeFileSync(preinst, change(readFileSync(preinst, 'utf8')));
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z1', '-b', folder, to], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /** Copies only the sources to another folder, with other file times and without installed dependencies. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,13 +7,14 @@ import { stringify } from 'yaml';
 import { bootContainer, type Container, withoutContainer } from '../support/container.ts';
 import { versions } from '../support/older-outbox.ts';
 import { type Operator, openOperator, supply } from '../support/operator.ts';
-import { buildPackage, thisArchitecture } from '../support/package.ts';
+import { buildPackage, repack, thisArchitecture } from '../support/package.ts';
+import { triesInPlaceOfTheHalves } from '../support/replaced.ts';
 import { openStreet, type Street } from '../support/street.ts';
 import { withoutSystemTests } from '../support/system.ts';
 
 const without =
   process.getuid?.() === 0
-    ? (withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl') ?? withoutContainer())
+    ? (withoutSystemTests('dpkg-deb', 'systemd-nspawn', 'mmdebstrap', 'nsenter', 'openssl', 'gcc') ?? withoutContainer())
     : 'needs root for systemd-nspawn';
 
 // One sensor from installation to removal, in a real systemd: each test begins where the previous one ended.
@@ -33,8 +34,9 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
       [buildPackage(thisArchitecture), 'first.deb'],
     ];
     for (const [from, to] of files) copyFileSync(from, join(share, to));
-    repack('second', (preinst) => preinst);
-    repack('third', (preinst) => preinst.replaceAll(`-gt ${versions} `, `-gt ${versions - 1} `)); // a release without the last migration
+    repack(share, 'second', (preinst) => preinst);
+    repack(share, 'third', (preinst) => preinst.replaceAll(`-gt ${versions} `, `-gt ${versions - 1} `)); // a release without the last migration
+    execFileSync('gcc', ['-O1', '-static', '-o', join(share, 'descriptor'), 'test/support/descriptor.c']);
     street = openStreet();
     box = await bootContainer(share, street.folder);
   }, 600_000);
@@ -43,15 +45,6 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
     street?.close();
   });
 
-  /** The same content as a later version, with a changed preinst script. */
-  function repack(name: string, change: (preinst: string) => string): void {
-    const [folder, to] = [mkdtempSync(join(tmpdir(), 'tocsin-second-')), join(share, `${name}.deb`)];
-    execFileSync('dpkg-deb', ['-R', join(share, 'first.deb'), folder]);
-    const [control, preinst] = [join(folder, 'DEBIAN/control'), join(folder, 'DEBIAN/preinst')];
-    writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: 0.1.0+${name}`));
-    writeFileSync(preinst, change(readFileSync(preinst, 'utf8')));
-    execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z1', '-b', folder, to], { stdio: ['ignore', 'ignore', 'inherit'] });
-  }
   function sh(script: string): string {
     const { status, stdout, stderr } = box.sh(script);
     if (status !== 0)
@@ -225,6 +218,11 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
     expect(sh('journalctl --no-pager -o cat -u tocsin-listener -u tocsin-courier').match(/Watchdog timeout/g)?.length).toBeGreaterThanOrEqual(2);
     await anEventArrives();
     sh('rm -r /run/systemd/system/tocsin-courier.service.d; systemctl daemon-reload');
+  });
+
+  test('programs in place of the halves cannot do what would let sound pass from one to the other', async () => {
+    for (const [what, said] of Object.entries(await triesInPlaceOfTheHalves(box))) expect(said, what).toMatch(/: (Operation not permitted|Permission denied)$/);
+    await anEventArrives();
   });
 
   test('an upgrade keeps configuration, key and pending events, and starts the new version', async () => {

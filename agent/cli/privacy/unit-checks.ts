@@ -64,9 +64,9 @@ const words = (value: string) => value.split(' ').sort().join(' ');
 
 /**
  * Denied system calls that would undo the rest: access to another's memory, another view of the file system, a way
- * around the filter, a memory that all users share.
+ * around the filter, a memory that all users share, a descriptor of another process.
  */
-const never = ['ptrace', 'mount', 'io_uring_setup', 'keyctl'];
+const never = ['ptrace', 'mount', 'io_uring_setup', 'keyctl', 'recvmsg', 'recvmmsg'];
 
 /**
  * systemd writes out the groups of calls, which are other calls from release to release: what must not be there is
