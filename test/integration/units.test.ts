@@ -165,6 +165,7 @@ test("the group and the folder of the meter socket are not accessible to the cou
     expect(listener).toContain(`\n${line}\n`);
   expect(courier).toMatch(/^InaccessiblePaths=\/run\/tocsin$/m); // without "-": the courier does not start where the folder is missing
   expect(courier).toMatch(/^InaccessiblePaths=-\/dev\/snd -\/proc\/asound /m);
+  expect(courier).toMatch(/^InaccessiblePaths=.* -\/var\/lib\/alsa$/m); // alsactl keeps there what any user of a card has added to it
   expect(courier).toMatch(/^Group=tocsin$/m);
   expect(courier).not.toContain('tocsin-meter');
   expect(readFileSync('systemd/tocsin.tmpfiles.conf', 'utf8')).toMatch(/^d \/run\/tocsin 0750 tocsin-listener tocsin-meter -$/m);
