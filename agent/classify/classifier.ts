@@ -1,4 +1,4 @@
-/** A score in 0..1 per label, in the classifier's label order, for one frame of sound. */
+/** A score in 0..1 per label, in the order of `labels`, for one frame of sound. */
 export interface ScoreFrame {
   readonly scores: readonly number[];
   /** Seconds since the start of the stream: the end of the sound that this frame describes. */
@@ -16,7 +16,6 @@ export interface ScoreFrame {
  * model.
  */
 export interface Classifier {
-  readonly labels: readonly string[];
   readonly sampleRate: number;
   readonly frameSeconds: number;
   /** Seconds of silence after the last sound within which all of it is scored. */

@@ -80,7 +80,6 @@ export async function openOnnxClassifier(folder: string): Promise<Classifier & {
 
   return {
     manifest,
-    labels,
     sampleRate,
     frameSeconds,
     tailSeconds: (windowSamples + hopSamples) / sampleRate + latencySeconds,

@@ -75,7 +75,7 @@ export function showFields(fields: readonly Field[], { columns, colours }: Scree
 }
 
 /** Prints `Error:` and `Try:` on stderr, or where `to` says, and returns the exit code. */
-export function reportError(error: unknown, language: Language = 'en', config?: string, to: { write(text: string): unknown } = process.stderr): number {
+export function reportError(error: unknown, language: Language, config?: string, to: { write(text: string): unknown } = process.stderr): number {
   const t = openTranslate(language);
   const { colours: err, columns } = screenOf(process.stderr);
   // broken for eyes only: whoever reads a pipe gets one line each

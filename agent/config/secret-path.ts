@@ -7,7 +7,8 @@ export const credentialsFolder = '/etc/tocsin/credentials';
  * Where a secret is: a plain name is a file in /etc/tocsin/credentials, which systemd hands to the courier alone
  * (LoadCredential).
  */
-export function secretPath(path: string, handedOver = process.env.CREDENTIALS_DIRECTORY): string {
+export function secretPath(path: string): string {
+  const handedOver = process.env.CREDENTIALS_DIRECTORY;
   const name = nameIn(path);
   return name !== undefined && handedOver ? join(handedOver, `credentials_${name}`) : writtenPath(path);
 }

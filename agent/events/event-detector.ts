@@ -37,9 +37,8 @@ const longSeconds = 60;
 
 export type TrackState = 'idle' | 'open' | 'confirmed' | 'tail' | 'cooldown';
 
-/** How a label stands after the last frame. */
+/** How a label stands after the last frame; tracks are in the order of the labels. */
 export interface Track {
-  readonly label: Label;
   /** Smoothed, as compared with the thresholds. */
   readonly score: number;
   readonly state: TrackState;
@@ -170,7 +169,7 @@ function openTrack(label: Label, index: number, rule: DetectionRule, frameSecond
 
   return {
     push,
-    look: (): Track => ({ label, score, state, leftSeconds: state === 'idle' || state === 'confirmed' ? 0 : Math.max(0, until - now) }),
+    look: (): Track => ({ score, state, leftSeconds: state === 'idle' || state === 'confirmed' ? 0 : Math.max(0, until - now) }),
     finish: () => (current && (state === 'confirmed' || state === 'tail') ? [current] : []),
   };
 }

@@ -69,7 +69,6 @@ async function listened(
   const { manifest } = loadModel('models/street');
   const frame = () => ({ scores: [0, 0, 0], endSeconds: ++frames / 10, scoredSeconds: frames / 10 });
   const classifier = {
-    labels: [],
     sampleRate,
     frameSeconds: 0.1,
     tailSeconds: 1,

@@ -211,9 +211,9 @@ test('look() returns the state of a label and the time left in that state', () =
       detector.push({ scores: [score], endSeconds: ++frame * frameSeconds, scoredSeconds: frame * frameSeconds });
     return detector.look()[0];
   };
-  expect(detector.look()).toEqual([{ label: 'bang', score: 0, state: 'idle', leftSeconds: 0 }]);
-  expect(after(1, 0.4)).toEqual({ label: 'bang', score: 0.4, state: 'idle', leftSeconds: 0 });
-  expect(after(0.05, 0.9)).toEqual({ label: 'bang', score: 0.9, state: 'open', leftSeconds: expect.closeTo(0.15) });
+  expect(detector.look()).toEqual([{ score: 0, state: 'idle', leftSeconds: 0 }]);
+  expect(after(1, 0.4)).toEqual({ score: 0.4, state: 'idle', leftSeconds: 0 });
+  expect(after(0.05, 0.9)).toEqual({ score: 0.9, state: 'open', leftSeconds: expect.closeTo(0.15) });
   expect(after(0.2, 0.9)).toMatchObject({ state: 'confirmed', leftSeconds: 0 });
   expect(after(0.1, 0)).toMatchObject({ state: 'tail', leftSeconds: expect.closeTo(0.45) });
   expect(after(0.6, 0)).toMatchObject({ state: 'cooldown', leftSeconds: expect.closeTo(0.35) });

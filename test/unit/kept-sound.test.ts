@@ -65,7 +65,6 @@ test('the sound level meter keeps no samples', () => {
 
 // a classifier that detects nothing and keeps nothing, so that only the other parts can keep sound
 const deaf: Classifier = {
-  labels,
   sampleRate: 16_000,
   frameSeconds: 0.04,
   tailSeconds: 0.04,

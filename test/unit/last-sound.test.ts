@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import type { Classifier } from '../../agent/classify/classifier.ts';
-import { labels } from '../../agent/classify/model-manifest.ts';
 import { type Heard, hear } from '../../agent/pipeline.ts';
 
 const sampleRate = 16_000;
@@ -16,7 +15,6 @@ function lateBySecond(): Classifier {
   let held: number[] = [];
   let scores: number[] = [];
   return {
-    labels,
     sampleRate,
     frameSeconds,
     tailSeconds: 1 + frameSeconds,

@@ -14,7 +14,6 @@ function loudness(): Classifier {
   let held: number[] = [];
   let windows = 0;
   return {
-    labels,
     sampleRate: 16000,
     frameSeconds: 0.04,
     tailSeconds: 0.32,

@@ -6,8 +6,6 @@ type ValueKind = 'file' | 'folder' | 'text';
 export interface OptionShape {
   readonly short?: string;
   readonly long: string;
-  /** As in help: `-c, --config <file>`. */
-  readonly flags: string;
   readonly description: string;
   /** Absent for a switch. */
   readonly value?: { readonly kind: ValueKind; readonly name: string; readonly optional: boolean; readonly choices: readonly string[] };
@@ -74,7 +72,6 @@ function optionShape(option: Option): OptionShape {
   return {
     ...(short === undefined ? {} : { short }),
     long: long ?? flags,
-    flags,
     description,
     ...(required || optional ? { value: { kind: kindOf(name), name, optional, choices: argChoices ?? [] } } : {}),
     ...(defaultValue === undefined ? {} : { default: defaultValueDescription ?? String(defaultValue) }),

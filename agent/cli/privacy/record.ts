@@ -12,15 +12,15 @@ export function writeVerification(path: string, verification: Verification): voi
 }
 
 /**
- * The outcome of the last verification, or nothing. Nothing either when someone other than `owner` could have written
- * it (a link, another owner, writable by others, a folder that is), or when it has any other form: the listener must
- * have no way to publish through this file.
+ * The outcome of the last verification, or nothing. Nothing either when someone other than root could have written it
+ * (a link, another owner, writable by others, a folder that is), or when it has any other form: the listener must have
+ * no way to publish through this file.
  */
-export function readVerification(path: string, owner = 0): Verification | undefined {
+export function readVerification(path: string): Verification | undefined {
   try {
     for (const place of [path, dirname(path)]) {
       const stats = lstatSync(place);
-      if (stats.isSymbolicLink() || stats.uid !== owner || (stats.mode & 0o022) !== 0) return undefined;
+      if (stats.isSymbolicLink() || stats.uid !== 0 || (stats.mode & 0o022) !== 0) return undefined;
     }
     return verificationSchema.safeParse(JSON.parse(readFileSync(path, 'utf8'))).data;
   } catch {
