@@ -1,4 +1,4 @@
-import { type Mount, mountsIn } from '../privacy/process.ts';
+import { mountOf, mountsIn } from '../privacy/process.ts';
 
 /**
  * Whether what is written into a folder is gone after a reboot: it is on a tmpfs, or on an overlay that keeps what is
@@ -10,10 +10,4 @@ export function isInMemory(folder: string, mountinfo: string): boolean {
   const mount = mountOf(folder, mounts);
   const below = mount?.type === 'overlay' ? mountOf(mount.upper, mounts) : mount;
   return below?.type === 'tmpfs' || below?.type === 'ramfs';
-}
-
-/** The deepest mount that holds the path; of several on one point, the last covers the others. */
-function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
-  const holding = mounts.filter(({ point }) => `${path}/`.startsWith(point === '/' ? point : `${point}/`));
-  return holding.reduce<Mount | undefined>((best, next) => (next.point.length >= (best?.point.length ?? 0) ? next : best), undefined);
 }

@@ -235,6 +235,14 @@ export function mountsIn(mountinfo: string): Mount[] {
     });
 }
 
+/** The mount that holds a path: the one with the longest mount point, or the last of several on the same point. */
+export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
+  const holding = mounts.filter(({ point }) => isWithin(path, point));
+  return holding.reduce<Mount | undefined>((most, mount) => (mount.point.length < (most?.point.length ?? 0) ? most : mount), undefined);
+}
+
+export const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
+
 function unescapeOctal(path: string): string {
   return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

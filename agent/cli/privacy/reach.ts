@@ -2,7 +2,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { hasAccessList } from '../../lib/libc.ts';
-import { isNotText, isSame, type Mount, mountsOf, statusOf } from './process.ts';
+import { isNotText, isSame, isWithin, type Mount, mountOf, mountsOf, statusOf } from './process.ts';
 
 const bitsOf = { write: 0o222, 'read or write': 0o666, enter: 0o111 } as const;
 
@@ -38,7 +38,7 @@ export function reachOf(pid: number): (path: string) => boolean {
     if (!existsSync(path)) return false;
     // Links on the way, such as /var/run, are resolved: below /proc/PID/root they would lead out of the process's root.
     const place = realpathSync(path);
-    const here = mountWith(place, ours);
+    const here = mountOf(place, ours) as Mount; // the root at least
     const inside = join(here.root, relative(here.point, place)); // its path within its file system
     return theirs.some(({ device, root, point }) => {
       const [top, seen] = [`/proc/${pid}/root`, join(point, relative(root, inside))];
@@ -53,10 +53,3 @@ function foldersOf(path: string): string[] {
   const folder = dirname(path);
   return folder === path ? [] : [...foldersOf(folder), folder];
 }
-
-/** The mount that holds a path: the one with the longest mount point, or the last of several on the same point. */
-function mountWith(path: string, mounts: readonly Mount[]): Mount {
-  return mounts.filter(({ point }) => isWithin(path, point)).reduce((most, mount) => (mount.point.length < most.point.length ? most : mount));
-}
-
-const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
