@@ -1,6 +1,5 @@
 import type { Gap } from './outbox.ts';
-
-type Prepare = (sql: string) => { run(gap: Gap): { changes: number } };
+import type { Prepare } from './sqlite.ts';
 
 // the preceding gap is found by its key: there may be as many gaps as events
 const lengthenSql = 'UPDATE gap SET last = @last WHERE first = (SELECT max(first) FROM gap WHERE first < @first) AND last = @first - 1 AND reason = @reason';

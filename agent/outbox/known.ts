@@ -1,11 +1,9 @@
 import type { RecordedEvent } from '../events/event.ts';
-import type { Statement } from './sqlite.ts';
+import type { Prepare } from './sqlite.ts';
 
 export const mostModels = 64; // of the schema
 const used = 'SELECT model FROM event UNION SELECT model FROM hearing UNION SELECT model FROM hour_summary UNION SELECT model FROM listening_day';
 const free = 'SELECT min(id) + 1 FROM (SELECT 0 AS id UNION SELECT id FROM model) WHERE id + 1 NOT IN (SELECT id FROM model)';
-
-type Prepare = (sql: string) => Statement;
 
 /** Gives a boot and a model the numbers that rows refer to. Call it within a transaction. */
 export function know(prepare: Prepare, { bootId, model }: Pick<RecordedEvent, 'bootId' | 'model'>): void {

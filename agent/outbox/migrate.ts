@@ -74,8 +74,10 @@ function schemasOfReleases(): string[] {
 
 const none = '[]';
 
+export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name';
+
 function schemaOf(db: SqliteDatabase): string {
-  return JSON.stringify(db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all());
+  return JSON.stringify(db.prepare(schemaSql).raw().all());
 }
 
 function sqlOf(name: string): string {

@@ -5,6 +5,7 @@ import { refuseJournal } from './beside.ts';
 
 export type SqliteDatabase = Database.Database;
 export type Statement<Bound extends unknown[] = unknown[], Result = unknown> = Database.Statement<Bound, Result>;
+export type Prepare = (sql: string) => Statement;
 export type OpenDatabase = (path: string, then?: 'migrate') => SqliteDatabase;
 
 /** Opens a file as it is. Throws SQLite's error, or that of `refuseJournal`. */

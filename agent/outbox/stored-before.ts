@@ -1,7 +1,5 @@
 import type { RecordedEvent } from '../events/event.ts';
-import type { Statement } from './sqlite.ts';
-
-type Prepare = (sql: string) => Statement;
+import type { Prepare } from './sqlite.ts';
 
 // The numbers that events were given last. After their transaction the file could not be looked at, so that nobody knew
 // whether they are stored: they are held and stored again, perhaps after the courier has sent and deleted them.

@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import type { HearingRecord } from '../events/health.ts';
 import type { Clock } from '../lib/clock.ts';
 import { fromHearingRow, type HearingRow, readHearingSql } from './hearing-rows.ts';
-import { hasEarlierSchema, hasKnownSchema, isFalseVersion, migrate, refuseLater } from './migrate.ts';
+import { hasEarlierSchema, hasKnownSchema, isFalseVersion, migrate, refuseLater, schemaSql } from './migrate.ts';
 import type { Fate, PendingEvent } from './outbox.ts';
 import { fromRow, pendingSql, type Row } from './rows.ts';
 import { damage, flawIn, openInMemory, type SqliteDatabase, usedBytes } from './sqlite.ts';
@@ -114,8 +114,6 @@ export function inspectOutbox(path: string): OutboxState {
 export function recallBoot({ boot }: OutboxState, clock: Clock): void {
   if (boot?.bootId === clock.bootId) clock.recall(boot.beganMs);
 }
-
-export const schemaSql = 'SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name';
 
 /**
  * The schema as text, exactly as the sqlite3 shell prints `schemaSql`; whether the file and every row keep to it; and

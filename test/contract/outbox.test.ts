@@ -5,10 +5,11 @@ import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ThresholdRecord } from '../../agent/events/threshold-counts.ts';
 import { microphoneFaults } from '../../agent/lib/faults.ts';
+import { schemaSql } from '../../agent/outbox/migrate.ts';
 import { openPatientOutbox } from '../../agent/outbox/patient-outbox.ts';
 import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
-import { schemaSql, viewOutbox } from '../../agent/outbox/view-outbox.ts';
+import { viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { hearingRecord, hourSummary, limits, recordedEvent, silentLogger, thresholdRecord } from '../support/samples.ts';
 
 const original = Database.prototype.pragma;
