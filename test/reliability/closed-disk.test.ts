@@ -147,7 +147,7 @@ describe.skipIf(noMounts)(`both processes on a disk that accepts no writes${noMo
     run('mount', '-o', 'remount,abort', folder);
     set('unplugged');
     await until(() => listener.said().includes('"not hearing'), 30_000, 'the listener to miss its microphone');
-    // without this check the missing record would be noticed after 755 s
+    // without this check the missing record would be noticed after 1,505 s
     const told = await until(() => health().at(-1).hearing.state === 'silent', 60_000, 'silence');
     set('sound');
     mountAnew(image, folder);
