@@ -31,31 +31,37 @@ interface AudioSearch {
   in(bytes: Buffer): string[];
 }
 
+const placeBits = 22;
+/** A number for the four bytes with which a window begins: where none has it, the rest is not looked at. */
+const placeOf = (bytes: Buffer, at: number) => Math.imul(bytes.readInt32LE(at), 0x9e3779b1) >>> (32 - placeBits);
+
 /** @param versions the sound at each sampling rate and phase in which it may appear */
 export function openAudioSearch(versions: readonly Float32Array[]): AudioSearch {
   const windows = forms.map(([name, encode, width]) => {
     const length = run * (width === 1 ? 2 : 1) * width; // 8-bit forms match by chance more easily
     const keys = new Set<string>();
+    const begins = new Uint8Array(2 ** placeBits);
     for (const version of versions) {
       const encoded = encode(version);
       for (let at = 0; at + length <= encoded.length; at += width) {
         const key = encoded.toString('latin1', at, at + length);
-        if (new Set(key).size > run / 2) keys.add(key); // silence is no trace
+        if (new Set(key).size <= run / 2) continue; // silence is no trace
+        keys.add(key);
+        begins[placeOf(encoded, at)] = 1;
       }
     }
-    return { name, length, keys };
+    return { name, length, keys, begins };
   });
   const numbers = versions.map((version) => [...version.subarray(0, version.length)].map(int16));
   const decimals = new Set<string>();
   for (const values of numbers) for (let at = 0; at + run <= values.length; at++) decimals.add(values.slice(at, at + run).join(','));
 
-  const raw = (bytes: Buffer, how = ''): string[] => {
-    const text = bytes.toString('latin1');
-    return windows.flatMap(({ name, length, keys }) => {
-      for (let at = 0; at + length <= text.length; at++) if (keys.has(text.slice(at, at + length))) return [name + how];
+  const raw = (bytes: Buffer, how = ''): string[] =>
+    windows.flatMap(({ name, length, keys, begins }) => {
+      for (let at = 0; at + length <= bytes.length; at++)
+        if (begins[placeOf(bytes, at)] === 1 && keys.has(bytes.toString('latin1', at, at + length))) return [name + how];
       return [];
     });
-  };
   return {
     in(bytes) {
       const text = bytes.toString('latin1');
