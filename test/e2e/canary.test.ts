@@ -97,6 +97,13 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     return { ...readTrace(trace), shown: Buffer.concat(shown), files, messages: seen.messages, broker: broker.url.replace('mqtt://', '') };
   }
 
+  let plain: ReturnType<typeof traced> | undefined;
+  /** One run without a plant, for the tests that look at different sides of it. */
+  const unplanted = () => {
+    plain ??= traced();
+    return plain;
+  };
+
   /** Calls on internet families, or that listen, except the courier's to the broker and the meter's socket. */
   const strangers = (sockets: SocketCall[], broker: string) => {
     const isMeter = ({ program, call, family, address }: SocketCall) =>
@@ -112,7 +119,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
   const isSound = ({ program, to }: Write) => program === 'arecord' && /^(socket|pipe|UNIX)/.test(to);
 
   test('passes through a real capture chain and is in nothing that was written or sent', async () => {
-    const { writes, files, messages, shown } = await traced();
+    const { writes, files, messages, shown } = await unplanted();
     // the chain carried it exactly: from arecord to the listener, and nowhere else
     expect(search.in(Buffer.concat(writes.filter(isSound).map((w) => w.bytes)))).toContain('int16 little-endian');
     expect(writes.filter((w) => w.program === 'arecord' && w.to.startsWith('/') && w.to !== '/dev/null')).toEqual([]);
@@ -143,7 +150,7 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
   });
 
   test('the agent contacts only the broker, nothing listens on a network, and the listener opens no internet socket', async () => {
-    const { sockets, writes, broker } = await traced();
+    const { sockets, writes, broker } = await unplanted();
     const internet = sockets.filter((s) => s.family.startsWith('AF_INET'));
     expect(internet.filter((s) => s.program === 'node deliver' && s.call === 'connect').map((s) => s.address)).toContain(broker);
     expect(strangers(sockets, broker)).toEqual([]);

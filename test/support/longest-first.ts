@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // over a minute each on two cores: started among the last, one would run alone at the end
-const long = ['soak', 'kill', 'closed-disk', 'failing-start', 'time', 'random-damage'].map((name) => `/${name}.test.ts`);
+const long = ['soak', 'kill', 'closed-disk', 'failing-start', 'time', 'random-damage', 'egress'].map((name) => `/${name}.test.ts`);
 
 /** Starts with the slowest files, which the size of a file, the default order, does not show. */
 export class LongestFirst extends BaseSequencer {
