@@ -12,5 +12,6 @@ export function fakeArecord(first: string) {
   const set = (mode: string) => writeFileSync(control, mode);
   set(first);
   writeFileSync(join(folder, 'arecord'), `#!/bin/sh\nexec '${process.execPath}' '${resolve('test/support/fake-capture.ts')}'\n`, { mode: 0o755 });
-  return { set, env: { ...process.env, PATH: `${folder}:${process.env.PATH}`, FAKE_CAPTURE: control, FAKE_RATE: '48000', FAKE_CHANNELS: '2' } };
+  const { NODE_COMPILE_CACHE: _, ...usual } = process.env; // for the agent as a service starts it
+  return { set, env: { ...usual, PATH: `${folder}:${process.env.PATH}`, FAKE_CAPTURE: control, FAKE_RATE: '48000', FAKE_CHANNELS: '2' } };
 }

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { onTestFinished } from 'vitest';
 
-/** Starts one process of the agent, which ends with the test; collects its output. */
+/** Starts one process of the agent as a service starts it, which ends with the test; collects its output. */
 export function startHalf(half: 'listen' | 'deliver', config: string, env: NodeJS.ProcessEnv, ...preload: string[]) {
-  const child = spawn(process.execPath, [...preload, 'agent/main.ts', half, '-c', config], { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const args = [...preload, 'agent/main.ts', half, '-c', config];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, NODE_COMPILE_CACHE: undefined } });
   let said = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (text) => {

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 export async function openStreet(channels = 1) {
   const home = mkdtempSync(join(tmpdir(), 'tocsin-pulse-'));
   const socket = join(home, 'native');
-  const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
+  const { NODE_COMPILE_CACHE: _, ...usual } = process.env; // what the agent writes is looked at
+  const env = { ...usual, HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), PULSE_SERVER: `unix:${socket}`, PULSE_RUNTIME_PATH: join(home, 'run') };
   mkdirSync(join(home, 'run'), { mode: 0o700 });
   const child: ChildProcess = spawn(
     'pulseaudio',
