@@ -87,6 +87,7 @@ export function openNoted(path: string): SqliteDatabase {
 function checkFiles(path: string): void {
   refuseLink(path);
   if (isThere(`${path}.new`)) throw damage('a repair was interrupted');
+  // looked at twice: while it is read, another process may begin the log anew
   if (commitsBeyondDamage(`${path}-wal`) > 1 && commitsBeyondDamage(`${path}-wal`) > 1) throw damage('the write-ahead log is damaged');
   if (lacksCommits(path)) throw damage('the write-ahead log lacks what was written to it');
   if (bytesOf(path) === 0 && bytesOf(`${path}-wal`) > 0) throw damage('the file of a write-ahead log is empty or gone');
