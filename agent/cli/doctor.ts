@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { exitCodes, TocsinError } from '../lib/errors.ts';
 import { addCommand, configOption } from './command.ts';
+import { brokerChecks } from './doctor/broker-checks.ts';
 import { type CheckId, type Result, runChecks, type State } from './doctor/check.ts';
 import { linkChecks } from './doctor/link-checks.ts';
 import { machineChecks, serviceChecks } from './doctor/machine-checks.ts';
@@ -11,7 +12,7 @@ import type { Translate } from './translate.ts';
 import { fixed } from './typography.ts';
 
 /** Every check, in the order of the data's way. */
-export const allChecks = [...machineChecks, ...linkChecks, ...serviceChecks];
+export const allChecks = [...machineChecks, ...linkChecks, ...brokerChecks, ...serviceChecks];
 
 /** doctor: does this sensor hear, understand and report, and if not, what to do. */
 export function addDoctor(program: Command, signal: AbortSignal, t: Translate): void {

@@ -168,6 +168,20 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
+  /** RabbitMQ 3.10 hangs up on MQTT 5. Any other CONNECT is answered: the password is wrong. */
+  async function hangsUp(...versions: number[]): Promise<Planted> {
+    const server = createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .on('data', (connect) => {
+          const isRefused = versions.includes(connect[8] as number); // after the fixed header of two bytes and the name
+          socket.end(isRefused ? '' : Buffer.from([0x20, 2, 0, 4]));
+        }),
+    );
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    undo.push(() => server.close());
+    return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
+  }
   /** What systemd tells of the courier comes later than the broker's answer. */
   const courierSays = (words: string): Planted => {
     const { command = () => Promise.reject(), ...others } = systemctl({}, { StatusText: words });
@@ -226,6 +240,9 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['no password', () => ({ url: link().brokers.closed.url }), 'broker', 'fail', 'broker.login'],
     ['no password file', () => ({ url: link().brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],
     ['a broker without MQTT 5', () => ({ url: link().brokers.old.url }), 'broker', 'fail', 'broker.version'],
+    ['a broker that hangs up on MQTT 5', () => hangsUp(5), 'broker', 'fail', 'broker.version'],
+    ['a broker that hangs up on any version', () => hangsUp(4, 5), 'broker', 'fail', 'broker.ended'],
+    ['a broker that answers no CONNECT', () => scripted({ connack: () => Buffer.alloc(0), puback: () => 0 }), 'broker', 'fail', 'broker.silent'],
     ['a broker that is full', () => scripted({ connack: () => 137, puback: () => 0 }), 'broker', 'fail', 'broker.busy'],
     ['a broker that sends its clients elsewhere', () => scripted({ connack: () => 157, puback: () => 0 }), 'broker', 'fail', 'broker.code'],
     ['a broker without retained messages', () => ({ url: link().brokers.unretained.url }), 'broker', 'fail', 'broker.retained'],

@@ -1,21 +1,13 @@
-// From the network interface to the broker's access control.
+// From the network interface to the certificates.
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { brokerAddress } from '../../config/broker-url.ts';
 import { certificatesIn, chainIn, lasting } from '../../config/certificates.ts';
 import { secretPath } from '../../config/secret-path.ts';
 import type { Credentials } from '../../config/secrets.ts';
-import { closedProbe } from '../../delivery/closed-publisher.ts';
-import { readLinkWords } from '../../delivery/link.ts';
 import { faultIn } from '../../delivery/link-fault.ts';
-import { noSubscriber } from '../../delivery/mqtt-answers.ts';
-import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
-import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
-import { linkTest } from '../../events/event.ts';
-import { closedForm } from '../../events/published.ts';
-import { BrokerError, hasCode, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
+import { hasCode, isDenied, messageOf } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
-import { ifPossible } from '../../lib/if-possible.ts';
 import { hasDates, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
@@ -126,7 +118,7 @@ function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host:
   return found[faultIn(refusal)]?.() ?? fail('doctor.tls.other', { host, port: number, reason: refusal });
 }
 
-function broken(error: unknown, host: string, number: number): Finding {
+export function broken(error: unknown, host: string, number: number): Finding {
   const said = messageOf(error);
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = (/alert ([a-z ]+)/.exec(said)?.[1] ?? (code || said)).trim().slice(0, 80);
@@ -189,89 +181,10 @@ function lastingAuthority(bytes: Buffer, nowMs: number): X509Certificate {
   return lasting(all.filter((one) => isInForce(one, nowMs))) ?? lasting(all) ?? new X509Certificate(bytes);
 }
 
-const broker: Check = {
-  id: 'broker',
-  timeoutMs: 4000,
-  lateHint: 'doctor.timeout.link',
-  needs: ['tls', 'port'],
-  after: ['services'], // which learns how the courier itself stands with the broker
-  async run(probes, facts, signal) {
-    const { mqtt, site, sensor } = required(facts);
-    let credentials: Credentials;
-    try {
-      credentials = probes.credentials(mqtt);
-    } catch (error) {
-      if (isDenied(error)) return fail('doctor.forbidden', { path: causeOf(error).path ?? '' });
-      return fail('doctor.broker.files', { reason: messageOf(error) });
-    }
-    const began = performance.now();
-    try {
-      const link = closedProbe(await probes.openLink(mqtt, credentials, clientIdOf({ site, sensor }, 'doctor'), 3500), closedForm(topicsOf(site, sensor)));
-      // cut off meanwhile, nobody else would close it, and an open link keeps the process
-      if (signal.aborted) await link.close();
-      else facts.link = link;
-      if (link.lacks) return fail(`doctor.broker.${link.lacks}`);
-      return courierKeptOut(facts) ?? pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
-    } catch (error) {
-      const cause = causeOf(error);
-      const code: unknown = cause.code;
-      // CONNACK reason codes of MQTT 5 from 128 on; return codes 1 to 5 of MQTT 3.1.1
-      if (typeof code === 'number' && faultIn(String(code)) === 'login_refused') return fail('doctor.broker.login', { code });
-      if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol, code });
-      if (code === 136 || code === 137 || code === 139 || code === 151 || code === 159 || code === 3) return fail('doctor.broker.busy', { code });
-      if (typeof code === 'number' && cause.message.startsWith('Connection refused: ')) return fail('doctor.broker.code', { code }); // a CONNACK
-      const refused = broken(cause, '', 0);
-      if (refused.found.key === 'doctor.tls.client') return refused;
-      return fail('doctor.broker.other', { reason: messageOf(cause).slice(0, 100) });
-    }
-  },
-};
-
-/**
- * The broker takes what is configured now, by another client id. The courier may still use credentials that it read
- * before, or have lost its place to another client of its id.
- */
-function courierKeptOut({ units }: Facts): Finding | undefined {
-  const { ActiveState, StatusText = '' } = units?.['tocsin-courier.service'] ?? {};
-  const state = ActiveState === 'active' ? readLinkWords(StatusText)?.state : undefined;
-  if (state === undefined || state === 'connecting' || state === 'connected') return undefined;
-  return state === 'session_taken' ? warn('doctor.broker.taken') : warn('doctor.broker.courier', { what: text(`link.${state}`) });
-}
-
 /** What the system or the broker said, behind an error of ours. */
-const causeOf = (error: unknown) => ((error as Error).cause ?? error) as NodeJS.ErrnoException;
+export const causeOf = (error: unknown) => ((error as Error).cause ?? error) as NodeJS.ErrnoException;
 
-/**
- * An event that waits is sent under its own id, which a platform knows to count once; where none waits, a marked
- * message goes to the sensor's selftest topic. Nothing is taken from the outbox.
- */
-const acl: Check = {
-  id: 'acl',
-  timeoutMs: 4000,
-  lateHint: 'doctor.timeout.link',
-  needs: ['broker'],
-  async run(probes, facts) {
-    const { mqtt, site, sensor, outbox } = required(facts);
-    const topics = topicsOf(site, sensor);
-    const { id, oldest } = ifPossible(() => probes.inspectOutbox(outbox.path)) ?? {}; // one that cannot be read is another check's
-    const [topic, message] =
-      id !== undefined && oldest !== undefined
-        ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]
-        : [topics.selftest, linkTest(probes.clock.bootId)];
-    try {
-      const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
-      if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
-      if (code >= 128) return fail('doctor.acl.refused', { topic, code });
-      if (code !== noSubscriber || !mqtt.requireSubscriber) return pass('doctor.acl.ok', { topic });
-      return topic === topics.event ? fail('doctor.acl.unheard', { topic }) : warn('doctor.acl.alone', { topic }); // of tests it says little of events
-    } catch (error) {
-      if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
-      return fail('doctor.acl.silent', { reason: messageOf(error) });
-    }
-  },
-};
-
-export const linkChecks = [network, name, port, tls, dates, broker, acl] as const;
+export const linkChecks = [network, name, port, tls, dates] as const;
 
 function day(date: Date): string {
   return Number.isNaN(date.getTime()) ? '?' : date.toISOString().slice(0, 10);

@@ -1,0 +1,116 @@
+// From the broker's answer to its access control.
+import type { Config } from '../../config/schema.ts';
+import type { Credentials } from '../../config/secrets.ts';
+import { closedProbe } from '../../delivery/closed-publisher.ts';
+import { readLinkWords } from '../../delivery/link.ts';
+import { faultIn, linkFaultOf } from '../../delivery/link-fault.ts';
+import { noSubscriber } from '../../delivery/mqtt-answers.ts';
+import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
+import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
+import { linkTest } from '../../events/event.ts';
+import { closedForm } from '../../events/published.ts';
+import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
+import { text } from '../translate.ts';
+import { type Check, type Facts, type Finding, fail, pass, required, warn } from './check.ts';
+import { broken, causeOf } from './link-checks.ts';
+import type { Probes } from './probes.ts';
+
+const answerMs = 3500;
+
+const broker: Check = {
+  id: 'broker',
+  timeoutMs: 4000,
+  lateHint: 'doctor.timeout.link',
+  needs: ['tls', 'port'],
+  after: ['services'], // which learns how the courier itself stands with the broker
+  async run(probes, facts, signal) {
+    const { mqtt, site, sensor } = required(facts);
+    let credentials: Credentials;
+    try {
+      credentials = probes.credentials(mqtt);
+    } catch (error) {
+      if (isDenied(error)) return fail('doctor.forbidden', { path: causeOf(error).path ?? '' });
+      return fail('doctor.broker.files', { reason: messageOf(error) });
+    }
+    const began = performance.now();
+    try {
+      const link = closedProbe(await probes.openLink(mqtt, credentials, clientIdOf({ site, sensor }, 'doctor'), answerMs), closedForm(topicsOf(site, sensor)));
+      // cut off meanwhile, nobody else would close it, and an open link keeps the process
+      if (signal.aborted) await link.close();
+      else facts.link = link;
+      if (link.lacks) return fail(`doctor.broker.${link.lacks}`);
+      return courierKeptOut(facts) ?? pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
+    } catch (error) {
+      const cause = causeOf(error);
+      const code: unknown = cause.code;
+      // CONNACK reason codes of MQTT 5 from 128 on; return codes 1 to 5 of MQTT 3.1.1
+      if (typeof code === 'number' && faultIn(String(code)) === 'login_refused') return fail('doctor.broker.login', { code });
+      if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol });
+      if (code === 136 || code === 137 || code === 139 || code === 151 || code === 159 || code === 3) return fail('doctor.broker.busy', { code });
+      if (typeof code === 'number' && cause.message.startsWith('Connection refused: ')) return fail('doctor.broker.code', { code }); // a CONNACK
+      const refused = broken(cause, '', 0);
+      if (refused.found.key === 'doctor.tls.client') return refused;
+      if (/^connack timeout$/i.test(cause.message)) return fail('doctor.broker.silent');
+      if (linkFaultOf(cause) === 'connection_lost') {
+        const isOld = mqtt.protocol === '5' && (await speaksOldMqtt(probes, required(facts), credentials, answerMs - (performance.now() - began)));
+        return isOld ? fail('doctor.broker.version', { protocol: mqtt.protocol }) : fail('doctor.broker.ended');
+      }
+      return fail('doctor.broker.other', { reason: messageOf(cause).slice(0, 100) });
+    }
+  },
+};
+
+/** Whether a broker that hangs up on MQTT 5, as some do that have MQTT 3.1.1 alone, answers that, if with a refusal. */
+async function speaksOldMqtt(probes: Probes, { mqtt, site, sensor }: Config, credentials: Credentials, timeoutMs: number): Promise<boolean> {
+  try {
+    const link = await probes.openLink({ ...mqtt, protocol: '3.1.1' }, credentials, clientIdOf({ site, sensor }, 'doctor'), timeoutMs);
+    await link.close();
+    return true;
+  } catch (error) {
+    return typeof (causeOf(error).code as unknown) === 'number'; // a CONNACK
+  }
+}
+
+/**
+ * The broker takes what is configured now, by another client id. The courier may still use credentials that it read
+ * before, or have lost its place to another client of its id.
+ */
+function courierKeptOut({ units }: Facts): Finding | undefined {
+  const { ActiveState, StatusText = '' } = units?.['tocsin-courier.service'] ?? {};
+  const state = ActiveState === 'active' ? readLinkWords(StatusText)?.state : undefined;
+  if (state === undefined || state === 'connecting' || state === 'connected') return undefined;
+  return state === 'session_taken' ? warn('doctor.broker.taken') : warn('doctor.broker.courier', { what: text(`link.${state}`) });
+}
+
+/**
+ * An event that waits is sent under its own id, which a platform knows to count once; where none waits, a marked
+ * message goes to the sensor's selftest topic. Nothing is taken from the outbox.
+ */
+const acl: Check = {
+  id: 'acl',
+  timeoutMs: 4000,
+  lateHint: 'doctor.timeout.link',
+  needs: ['broker'],
+  async run(probes, facts) {
+    const { mqtt, site, sensor, outbox } = required(facts);
+    const topics = topicsOf(site, sensor);
+    const { id, oldest } = ifPossible(() => probes.inspectOutbox(outbox.path)) ?? {}; // one that cannot be read is another check's
+    const [topic, message] =
+      id !== undefined && oldest !== undefined
+        ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]
+        : [topics.selftest, linkTest(probes.clock.bootId)];
+    try {
+      const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
+      if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
+      if (code >= 128) return fail('doctor.acl.refused', { topic, code });
+      if (code !== noSubscriber || !mqtt.requireSubscriber) return pass('doctor.acl.ok', { topic });
+      return topic === topics.event ? fail('doctor.acl.unheard', { topic }) : warn('doctor.acl.alone', { topic }); // of tests it says little of events
+    } catch (error) {
+      if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
+      return fail('doctor.acl.silent', { reason: messageOf(error) });
+    }
+  },
+};
+
+export const brokerChecks = [broker, acl] as const;
