@@ -12,7 +12,7 @@ type ClosedForm = (topic: string, payload: string) => string | undefined;
  */
 export function closedPublisher(open: OpenPublisher, closedForm: ClosedForm): OpenPublisher {
   return async (will, signal) => {
-    const publisher = await open({ ...will, payload: admit(closedForm, will.topic, will.payload) }, signal);
+    const publisher = await open(closedMessage(will, closedForm), signal);
     return {
       lost: publisher.lost,
       publish: async (topic, payload, options) => publisher.publish(topic, admit(closedForm, topic, payload), options),
@@ -37,6 +37,11 @@ export function closedProbe(probe: MqttProbe, closedForm: ClosedForm): ClosedPro
     publish: async (topic, payload) => probe.publishUnchecked(topic, admit(closedForm, topic, payload)),
     close: probe.close,
   };
+}
+
+/** The message as it may be sent. Throws an UnsentError if it does not match the closed schema of its topic. */
+export function closedMessage({ topic, payload }: { topic: string; payload: string }, closedForm: ClosedForm) {
+  return { topic, payload: admit(closedForm, topic, payload) };
 }
 
 function admit(closedForm: ClosedForm, topic: string, payload: string): string {

@@ -27,6 +27,23 @@ export function openMqttProbe(mqtt: Config['mqtt'], credentials: Credentials, cl
   return connected(mqtt.url, optionsOf(mqtt, credentials, clientId, timeoutMs), (client, connack) => probeOver(client, connack, timeoutMs));
 }
 
+/**
+ * Connects with this will as the courier does, and ends the connection at once, in order: the broker discards the will.
+ * Not retained, so that a connection that breaks in between leaves nothing behind. Rejects as `connected` does.
+ */
+export async function tryWill(
+  mqtt: Config['mqtt'],
+  credentials: Credentials,
+  clientId: string,
+  timeoutMs: number,
+  { topic, payload }: { readonly topic: string; readonly payload: string },
+): Promise<void> {
+  const will = { topic, payload: Buffer.from(payload), qos: 1 as const, retain: false };
+  const client = await connected(mqtt.url, { ...optionsOf(mqtt, credentials, clientId, timeoutMs), will }, (made) => made);
+  client.on('error', () => undefined);
+  await endConnection(client, client.connected);
+}
+
 function probeOver(client: MqttClient, { properties }: IConnackPacket, timeoutMs: number): MqttProbe {
   let unanswered = 0;
   const broken = new Promise<never>((_, reject) => {

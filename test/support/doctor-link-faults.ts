@@ -168,6 +168,10 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
+  function fullForAnother(): Promise<Planted> {
+    let connections = 0;
+    return scripted({ connack: () => (connections++ === 0 ? 0 : 137), puback: () => 0 });
+  }
   /** RabbitMQ 3.10 hangs up on MQTT 5. Any other CONNECT is answered: the password is wrong. */
   async function hangsUp(...versions: number[]): Promise<Planted> {
     const server = createServer((socket) =>
@@ -262,6 +266,8 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a broker that acknowledges nothing', () => scripted({ puback: () => undefined }), 'acl', 'fail', 'acl.silent'],
     ['a broker that ends the connection over a message', () => scripted({ puback: () => ({ disconnect: 135 }) }), 'acl', 'fail', 'acl.ended'],
     ['an MQTT 3.1.1 broker that ends the connection over a message', closedAedes, 'acl', 'fail', 'acl.ended'],
+    ['a will that may not be published', () => scripted({ connack: (flags) => (flags & 4 ? 144 : 0), puback: () => 0 }), 'acl', 'fail', 'acl.will'],
+    ['a broker that is full for a second client', fullForAnother, 'acl', 'pass', 'acl.ok'],
     ['no permission to publish', () => ({ url: link().brokers.statusOnly.url }), 'acl', 'fail', 'acl.refused'],
     [
       'no permission to publish events',

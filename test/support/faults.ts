@@ -63,8 +63,8 @@ export async function openFaultProxy(brokerPort: number) {
  * A Buffer is sent as it is, in place of an answer.
  */
 export async function openScriptedBroker(answer: {
-  /** With `disconnect` it accepts and ends the connection in the same segment. */
-  connack?: () => number | Buffer | { disconnect: number };
+  /** With `disconnect` it accepts and ends the connection in the same segment. `flags` are the connect flags. */
+  connack?: (flags: number) => number | Buffer | { disconnect: number };
   /** `id` is the packet identifier of the message, two bytes. */
   puback: (topic: string, payload: string, bytes: number, id: Buffer) => number | Buffer | { disconnect: number } | undefined;
   /** Called with each PUBACK of the client. */
@@ -107,7 +107,7 @@ export async function openScriptedBroker(answer: {
             ...(receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 255]),
             ...(maximumPacketSize === undefined ? [] : [0x27, 0, 0, maximumPacketSize >> 8, maximumPacketSize & 255]),
           ];
-          const code = answer.connack?.() ?? 0;
+          const code = answer.connack?.(body[7] ?? 0) ?? 0;
           const connack = (reason: number) => [0x20, 3 + properties.length, 0, reason, properties.length, ...properties];
           if (Buffer.isBuffer(code)) socket.write(code);
           else if (typeof code === 'object') socket.end(Buffer.from([...connack(0), 0xe0, 2, code.disconnect, 0]));

@@ -1,22 +1,25 @@
 // From the broker's answer to its access control.
 import type { Config } from '../../config/schema.ts';
 import type { Credentials } from '../../config/secrets.ts';
-import { closedProbe } from '../../delivery/closed-publisher.ts';
+import { closedMessage, closedProbe } from '../../delivery/closed-publisher.ts';
 import { readLinkWords } from '../../delivery/link.ts';
 import { faultIn, linkFaultOf } from '../../delivery/link-fault.ts';
 import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
 import { clientIdOf, topicsOf } from '../../delivery/topics.ts';
-import { linkTest } from '../../events/event.ts';
+import { linkTest, type Status } from '../../events/event.ts';
 import { closedForm } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
+import { version } from '../command.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, warn } from './check.ts';
 import { broken, causeOf } from './link-checks.ts';
 import type { Probes } from './probes.ts';
 
 const answerMs = 3500;
+/** CONNACK of a broker that is busy, closing or over a limit of its own. */
+const isBusy = (code: unknown) => [136, 137, 139, 151, 159, 3].includes(code as number);
 
 const broker: Check = {
   id: 'broker',
@@ -47,7 +50,7 @@ const broker: Check = {
       // CONNACK reason codes of MQTT 5 from 128 on; return codes 1 to 5 of MQTT 3.1.1
       if (typeof code === 'number' && faultIn(String(code)) === 'login_refused') return fail('doctor.broker.login', { code });
       if (code === 132 || code === 1) return fail('doctor.broker.version', { protocol: mqtt.protocol });
-      if (code === 136 || code === 137 || code === 139 || code === 151 || code === 159 || code === 3) return fail('doctor.broker.busy', { code });
+      if (isBusy(code)) return fail('doctor.broker.busy', { code: Number(code) });
       if (typeof code === 'number' && cause.message.startsWith('Connection refused: ')) return fail('doctor.broker.code', { code }); // a CONNACK
       const refused = broken(cause, '', 0);
       if (refused.found.key === 'doctor.tls.client') return refused;
@@ -76,11 +79,16 @@ async function speaksOldMqtt(probes: Probes, { mqtt, site, sensor }: Config, cre
  * The broker takes what is configured now, by another client id. The courier may still use credentials that it read
  * before, or have lost its place to another client of its id.
  */
-function courierKeptOut({ units }: Facts): Finding | undefined {
-  const { ActiveState, StatusText = '' } = units?.['tocsin-courier.service'] ?? {};
-  const state = ActiveState === 'active' ? readLinkWords(StatusText)?.state : undefined;
+function courierKeptOut(facts: Facts): Finding | undefined {
+  const state = courierState(facts);
   if (state === undefined || state === 'connecting' || state === 'connected') return undefined;
   return state === 'session_taken' ? warn('doctor.broker.taken') : warn('doctor.broker.courier', { what: text(`link.${state}`) });
+}
+
+/** The state of the courier's own connection, where systemd tells it. */
+function courierState({ units }: Facts) {
+  const { ActiveState, StatusText = '' } = units?.['tocsin-courier.service'] ?? {};
+  return ActiveState === 'active' ? readLinkWords(StatusText)?.state : undefined;
 }
 
 /**
@@ -93,24 +101,50 @@ const acl: Check = {
   lateHint: 'doctor.timeout.link',
   needs: ['broker'],
   async run(probes, facts) {
-    const { mqtt, site, sensor, outbox } = required(facts);
-    const topics = topicsOf(site, sensor);
-    const { id, oldest } = ifPossible(() => probes.inspectOutbox(outbox.path)) ?? {}; // one that cannot be read is another check's
-    const [topic, message] =
-      id !== undefined && oldest !== undefined
-        ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]
-        : [topics.selftest, linkTest(probes.clock.bootId)];
-    try {
-      const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
-      if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
-      if (code >= 128) return fail('doctor.acl.refused', { topic, code });
-      if (code !== noSubscriber || !mqtt.requireSubscriber) return pass('doctor.acl.ok', { topic });
-      return topic === topics.event ? fail('doctor.acl.unheard', { topic }) : warn('doctor.acl.alone', { topic }); // of tests it says little of events
-    } catch (error) {
-      if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
-      return fail('doctor.acl.silent', { reason: messageOf(error) });
-    }
+    const began = performance.now();
+    const found = await published(probes, facts);
+    if (found.state === 'fail' || courierState(facts) === 'connected') return found;
+    await facts.link?.close();
+    delete facts.link; // the next connection has the same client id
+    return (await willRefused(probes, required(facts), answerMs - (performance.now() - began))) ?? found;
   },
 };
+
+async function published(probes: Probes, facts: Facts): Promise<Finding> {
+  const { mqtt, site, sensor, outbox } = required(facts);
+  const topics = topicsOf(site, sensor);
+  const { id, oldest } = ifPossible(() => probes.inspectOutbox(outbox.path)) ?? {}; // one that cannot be read is another check's
+  const [topic, message] =
+    id !== undefined && oldest !== undefined
+      ? [topics.event, toCloudEvent(oldest, { outboxId: id, site, sensor, historicalAfterSeconds: mqtt.historicalAfterSeconds }, probes.clock)]
+      : [topics.selftest, linkTest(probes.clock.bootId)];
+  try {
+    const code = (await facts.link?.publish(topic, JSON.stringify(message))) ?? 0;
+    if (mqtt.protocol !== '5') return warn('doctor.acl.hidden');
+    if (code >= 128) return fail('doctor.acl.refused', { topic, code });
+    if (code !== noSubscriber || !mqtt.requireSubscriber) return pass('doctor.acl.ok', { topic });
+    return topic === topics.event ? fail('doctor.acl.unheard', { topic }) : warn('doctor.acl.alone', { topic }); // of tests it says little of events
+  } catch (error) {
+    if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
+    return fail('doctor.acl.silent', { reason: messageOf(error) });
+  }
+}
+
+/**
+ * Some brokers refuse a client whose will it may not publish, so that the courier never connects, though all else is
+ * allowed. Only a refusal counts: what is slow or broken is not known.
+ */
+async function willRefused(probes: Probes, { mqtt, site, sensor }: Config, timeoutMs: number): Promise<Finding | undefined> {
+  const topics = topicsOf(site, sensor);
+  const status = { state: 'offline', bootId: probes.clock.bootId, version } satisfies Status;
+  try {
+    const will = closedMessage({ topic: topics.status, payload: JSON.stringify(status) }, closedForm(topics));
+    await probes.tryWill(mqtt, probes.credentials(mqtt), clientIdOf({ site, sensor }, 'doctor'), timeoutMs, will);
+    return undefined;
+  } catch (error) {
+    const code: unknown = causeOf(error).code;
+    return typeof code === 'number' && !isBusy(code) ? fail('doctor.acl.will', { topic: topics.status, code }) : undefined;
+  }
+}
 
 export const brokerChecks = [broker, acl] as const;

@@ -11,7 +11,7 @@ import { openOnnxClassifier } from '../../classify/onnx-classifier.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Credentials, readCredentials } from '../../config/secrets.ts';
-import { type MqttProbe, openMqttProbe } from '../../delivery/mqtt-probe.ts';
+import { type MqttProbe, openMqttProbe, tryWill } from '../../delivery/mqtt-probe.ts';
 import { boardTemperature } from '../../lib/board.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/errors.ts';
@@ -81,6 +81,7 @@ export interface Probes {
   reach(host: string, port: number, signal: AbortSignal): Promise<void>;
   handshake(host: string, port: number, credentials: Credentials, signal: AbortSignal): Promise<Handshake>;
   openLink(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number): Promise<MqttProbe>;
+  tryWill(mqtt: Config['mqtt'], credentials: Credentials, clientId: string, timeoutMs: number, will: { topic: string; payload: string }): Promise<void>;
 }
 
 /** The real machine. */
@@ -147,6 +148,7 @@ export function machineProbes(configPath: string, clock: Clock, tree = deviceTre
       }),
     handshake: shakeHands,
     openLink: openMqttProbe,
+    tryWill,
   };
 }
 

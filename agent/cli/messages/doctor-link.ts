@@ -206,6 +206,14 @@ export const doctorLink = {
     en: 'ask the operator to let this sensor publish on {topic}; are site and sensor right?',
     fr: 'demandez à l’exploitant le droit de publier sur {topic} ; site et sensor sont-ils justes ?',
   },
+  'doctor.acl.will': {
+    en: 'refuses the courier because of its will on {topic} (reason {code})',
+    fr: 'refuse le courrier pour son testament sur {topic} (raison {code})',
+  },
+  'doctor.acl.will.try': {
+    en: 'ask the operator to let this sensor publish on all its topics; are site and sensor right?',
+    fr: 'demandez à l’exploitant le droit de publier sur tous ses sujets ; site et sensor sont-ils justes ?',
+  },
   'doctor.acl.unheard': {
     en: 'nobody subscribes to this sensor’s events: {topic}',
     fr: 'personne n’est abonné aux événements de ce capteur : {topic}',
