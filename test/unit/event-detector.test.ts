@@ -24,6 +24,9 @@ function detect(stretches: [number, number][], change: Partial<DetectionRule> = 
   return { confirmed, ended, missed };
 }
 
+/** On one line what a list would be on several. */
+const stretches = (...all: [number, number][]) => all;
+
 test('a bang of 50 ms is one event and is reported with its first frame', () => {
   const { confirmed, ended } = detect([
     [1, 0.1],
@@ -115,11 +118,7 @@ test('a sound shorter than the minimum duration is not an event', () => {
 
 test('between the two thresholds an open event continues and no event opens', () => {
   expect(detect([[1, 0.5]]).confirmed).toHaveLength(0);
-  const { ended } = detect([
-    [0.1, 0.9],
-    [2, 0.4],
-    [2, 0],
-  ]);
+  const { ended } = detect(stretches([0.1, 0.9], [2, 0.4], [2, 0]));
   expect((ended[0] as Detection).offsetSeconds).toBeCloseTo(2.1);
 });
 
@@ -223,24 +222,24 @@ test('look() returns the state of a label and the time left in that state', () =
 });
 
 test('smoothing removes single frames and moves the onset back by its delay', () => {
-  expect(
-    detect(
-      [
-        [1, 0],
-        [0.05, 0.9],
-        [1, 0],
-      ],
-      { smoothingSeconds: 0.2 },
-    ).confirmed,
-  ).toHaveLength(0);
-  const { confirmed } = detect(
-    [
-      [1, 0],
-      [1, 0.9],
-    ],
-    { smoothingSeconds: 0.2 },
-  );
-  expect(confirmed[0]?.onset).toBeCloseTo(1.025);
+  expect(detect(stretches([1, 0], [0.05, 0.9], [1, 0]), { smoothingSeconds: 0.2 }).confirmed).toHaveLength(0);
+  expect(detect(stretches([1, 0], [1, 0.9]), { smoothingSeconds: 0.2 }).confirmed[0]?.onset).toBeCloseTo(1.025);
+});
+
+test('before the first frame there was silence: one frame there opens no event, and no onset is earlier', () => {
+  expect(detect(stretches([0.05, 0.9], [1, 0]), { smoothingSeconds: 0.2 }).confirmed).toHaveLength(0);
+  expect(detect([[1, 0.9]], { smoothingSeconds: 0.2, open: 0.2, close: 0.2 }).confirmed).toEqual([{ at: 0.05, onset: 0 }]);
+});
+
+test('the minimum duration is a number of frames in which the smoothed score stays, whatever time has passed before', () => {
+  for (let frames = 4; frames < 400; frames++) {
+    const sound = (seconds: number) => stretches([frames * frameSeconds, 0], [seconds, 0.9], [1, 0]);
+    const reported = (seconds: number, change: Partial<DetectionRule>) => detect(sound(seconds), { minDurationSeconds: 0.2, ...change }).confirmed.length;
+    // a mean over four frames of 0.9 is above 0.3 from the second of them until the second after the last
+    const smooth = { smoothingSeconds: 0.2, open: 0.3 };
+    const found = [reported(0.15, {}), reported(0.2, {}), reported(0.1, smooth), reported(0.15, smooth)];
+    expect(found, `after ${frames} frames`).toEqual([0, 1, 0, 1]);
+  }
 });
 
 test('smoothing moves the offset back like the onset, and is rounded to whole frames', () => {

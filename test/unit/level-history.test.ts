@@ -31,6 +31,9 @@ test('the noise floor is known after ten seconds and covers four to five minutes
   expect(push(9 * 480 - 80, -60)).toBe(-60);
   expect(push(3.5 * 480, -50)).toBe(-60);
   expect(push(0.5 * 480, -50)).toBe(-50);
+  history.begin();
+  expect(push(80, -60.4)).toBe(-60);
+  expect(push(800, -60.6)).toBe(-61);
 });
 
 test('a level far below usual is `covered`, a loud steady one `noisy`; a slightly quieter or busier street is neither', () => {
@@ -76,6 +79,10 @@ test('nothing is suspected before three days of that hour or while the hour is u
   const young = open();
   streetLevels(young, 8, -60, -30);
   streetLevels(young, 4, -80, -50);
+  const oldEnough = levelHistory();
+  streetLevels(oldEnough, 12, -60, -30);
+  streetLevels(oldEnough, 4, -80, -50);
+  expect(oldEnough.suspicion()).toBe('covered');
   expect(young.suspicion()).toBe('none');
   streetLevels(young, 20, -60, -30);
   const restarted = open();
@@ -117,6 +124,15 @@ test('suspected levels count an eighth: a cover of 25 dB is reported for 81 days
   expect(coveredFor(1)).toBe('covered');
   expect(coveredFor(80)).toBe('covered');
   expect(coveredFor(70)).toBe('none');
+});
+
+test('a loud steady noise counts an eighth too: 25 dB of it are reported for seven weeks', () => {
+  const history = levelHistory();
+  streetLevels(history, 56, -60, -30);
+  streetLevels(history, 4 * 7 * 7, -35, -34);
+  expect(history.suspicion()).toBe('noisy');
+  streetLevels(history, 4 * 7 * 3, -35, -34);
+  expect(history.suspicion()).toBe('none');
 });
 
 test('while the hour is unknown nothing is learnt or suspected, and an earlier suspicion ends', () => {

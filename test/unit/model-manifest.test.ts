@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadManifest, manifestSchema } from '../../agent/classify/model-manifest.ts';
 import { openOnnxClassifier } from '../../agent/classify/onnx-classifier.ts';
+import { rulesOf } from '../../agent/classify/rules.ts';
 import { translateError } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 
@@ -132,6 +133,17 @@ test('manifest fields that depend on each other are accepted up to their limit a
   expect(messageOf(() => loadManifest(copyOf({ ...wholeSecond, windowSamples: 16_001 })))).toContain('windowSamples: expected at most the 16000');
   expect(messageOf(() => loadManifest(copyOf({ frameSeconds: 0.02 })))).toContain('frameSeconds: expected 0.04');
   expect(messageOf(() => loadManifest(copyOf({ waveformShape: [1, -1, -2560] })))).toContain('waveformShape: expected sizes');
+});
+
+test('the rules are those of the operating point; a threshold of the configuration replaces its `open`, and `close` is never above that', () => {
+  const { operatingPoints, ...rest } = loadManifest('models/street');
+  for (const operatingPoint of ['balanced', 'strict'] as const) {
+    const { labels: own } = operatingPoints[operatingPoint];
+    const rules = (open: Parameters<typeof rulesOf>[1]['open']) => rulesOf({ operatingPoints, ...rest }, { operatingPoint, open });
+    expect(rules({})).toEqual(own);
+    const changed = { ...own, shout: { ...own.shout, open: 0.95 }, bang: { ...own.bang, open: 0.2, close: 0.2 } };
+    expect(rules({ shout: 0.95, bang: 0.2 })).toEqual(changed);
+  }
 });
 
 test('the error about missing graph inputs or outputs is translated to French', async () => {

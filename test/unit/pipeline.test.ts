@@ -154,7 +154,7 @@ test('the sound pressure level of a sound just before a gap does not include sou
 test('the levels of an event include its beginning, even if its onset is placed a moment late', async () => {
   const events: RecordedEvent[] = [];
   const tone = (amplitude: number, at: number) => amplitude * Math.sin((2 * Math.PI * 1000 * at) / 16000);
-  const amplitudeAt = (seconds: number) => (seconds < 1.08 ? 0.001 : seconds < 1.12 ? 1 : 0.1); // a blow and its ringing
+  const amplitudeAt = (seconds: number) => (seconds < 0.1 ? 1 : seconds < 1.08 ? 0.001 : seconds < 1.12 ? 1 : 0.1); // a longer blow a second before; a blow, its ringing
   const captured: AudioSource = {
     ...source([]),
     async *frames() {
@@ -187,7 +187,7 @@ test('an event is stamped with the onset of its sound by both clocks, not with t
     ...source([]),
     async *frames() {
       for (let i = 0; i < 40; i++) {
-        time.ms = 7000 + (i + 1) * 100; // the source opens after two seconds
+        time.ms = 7000 + (i + 1) * 100 + (i < 12 ? 0 : 500); // it opens after two seconds; later the reader is half a second late
         yield { samples: new Float32Array(1600).fill(i >= 10 && i < 30 ? 0.9 : 0), firstSample: i * 1600 };
       }
     },

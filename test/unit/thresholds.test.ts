@@ -57,13 +57,16 @@ test('two sounds with a murmur between them count as one event at a low threshol
   expect(counts.sums()).toEqual({ seconds: 0, counts: [] });
 });
 
-test('sound on both sides of a gap counts as two events', () => {
+test('sound on both sides of a gap counts as two events, and a sound that goes on while the sums are stored as one', () => {
   const counts = counter();
   for (const events of [1, 2]) {
     counts.restart();
     for (let i = 0; i < 25; i++) counts.push(frameAt(i, [0.95, 0, 0]));
     expect(countsOf(counts, 'glass_break')[countedThresholds.findIndex((x) => x > 0.5)]).toBe(events);
   }
+  counts.clear();
+  for (let i = 25; i < 50; i++) counts.push(frameAt(i, [0.95, 0, 0]));
+  expect(counts.sums().counts).toEqual([]);
 });
 
 test('sound of a microphone that is not heard does not count as listening time', () => {
