@@ -49,6 +49,7 @@ test('judgeTone reports found, none, frequency, unstable or clipped for a run of
   expect(verdict(tone(2, (at) => 0.1 * (1 + 0.05 * at)))).toBe('unstable');
   const clip = (samples: Float32Array) => samples.map((x) => Math.max(-1, Math.min(1, x)));
   for (const amplitude of [1.05, 2, 3, 30]) expect(verdict(clip(tone(2, () => amplitude))), `at ${amplitude}`).toBe('clipped');
+  expect(verdict(clip(tone(2, (at) => 0.99 + 0.006 * at))), 'at the end only').toBe('clipped');
   expect(verdict(clip(tone(2, (at) => (at < 0.5 ? 3 : 0))))).toBe('none'); // a knock, and then no tone
   expect(judgeTone([]).verdict).toBe('none');
 });

@@ -78,6 +78,17 @@ test('an off-axis tone at two capsules does not count as antiphase, and sound fr
   }
 });
 
+test('an off-axis tone that leaves nothing in the low band does not count as antiphase; with sound from the front it ends that state', () => {
+  const tone = (i: number) => 10_000 * Math.sin((2 * Math.PI * 1700 * i) / sampleRate);
+  const downmix = openDownmix(sampleRate);
+  mixed(downmix, 5, (i) => ((sound) => [sound + tone(i), sound - tone(i)] as const)(noise(1)));
+  expect(downmix.antiphase).toBe(false);
+  mixed(downmix, 5, against(1, 0));
+  expect(downmix.antiphase).toBe(true);
+  mixed(downmix, 30, (i) => ((sound) => [sound + tone(i), sound - tone(i)] as const)(noise(5000)));
+  expect(downmix.antiphase).toBe(false);
+});
+
 test('antiphase channels are detected despite in-phase mains hum from the cable', () => {
   const downmix = openDownmix(sampleRate);
   const hum = (i: number) => 80 * Math.sin((2 * Math.PI * 50 * i) / sampleRate);

@@ -162,6 +162,16 @@ test('an overrun of less than a second counts as reported, even if the clock doe
   expect(microphone.lost).toBe(0.5);
 });
 
+test('each of two overruns within a second counts', () => {
+  const microphone = device();
+  microphone.hear(20);
+  for (let i = 0; i < 2; i++) {
+    microphone.loss.overrun(300, microphone.nowMs);
+    microphone.hear(0.5);
+  }
+  expect(microphone.lost).toBe(0.6);
+});
+
 test('an overrun longer than the elapsed time counts as one second at most', () => {
   const microphone = device();
   microphone.hear(20);

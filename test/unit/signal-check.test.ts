@@ -54,8 +54,9 @@ test('zeros and a constant signal become a fault and never count as heard', () =
     expect(play(20, (i) => (i < 10 * rate ? tone(i) : still(i)))).toMatchObject({ fault: 'flat' });
 });
 
-test('a pause of 4 s without variation counts as heard', () => {
+test('a pause of 4 s without variation counts as heard, one of 8 s does not', () => {
   expect(play(20, (i) => (i > 8 * rate && i < 12 * rate ? 0 : tone(i)))).toMatchObject({ fault: undefined, heard: 20 });
+  expect(play(24, (i) => (i >= 8 * rate && i < 16 * rate ? 0 : tone(i)))).toMatchObject({ fault: 'zeros', heard: 16 });
 });
 
 /** In each `period` seconds the last `dead` seconds have `value`; the change is not at a frame boundary. */
@@ -207,8 +208,10 @@ test.each(['the listener stands still', 'arecord reports an overrun'])('sound th
   expect(heard).toBeGreaterThan(199);
 });
 
-test('a slow rate is found all the same where the listener stands still now and then', () => {
+test('a slow rate is found all the same where the listener stands still now and then, or the sound comes once a second', () => {
   const waited = (due: number) => (due % 20_000 === 125 ? 2 : 100);
   const lost = (due: number) => 1400 * Math.floor(due / 20_000);
   expect(play(100, tone, (due) => due * 1.088 + lost(due), waited).fault).toBe('slow');
+  const inLumps = (due: number) => Math.ceil(due / 1000) * 1088;
+  expect(play(20, tone, inLumps, (due) => (due % 1000 === 125 ? 1086 : 0)).fault).toBe('slow');
 });

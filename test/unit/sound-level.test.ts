@@ -138,4 +138,16 @@ describe('the sound level meter', () => {
     expect(meter.fastMaximum(100), 'of a minute at most').toBeCloseTo(-40, 0);
     expect(openSoundLevelMeter(rate).levels().laeqDb).toBeLessThan(-120);
   });
+
+  test('the maximum includes a blow of the last milliseconds, and the whole of the step in which the time asked for begins', () => {
+    const meter = openSoundLevelMeter(rate);
+    meter.push(sine(1000, 2, 0.01));
+    meter.push(sine(1000, 0.06));
+    expect(meter.fastMaximum(0.01)).toBeCloseTo(10 * Math.log10(1 - Math.exp(-0.06 / 0.125)), 0);
+    meter.push(sine(1000, 0.065));
+    meter.push(new Float32Array(0.25 * rate));
+    const atEndOfBlow = 10 * Math.log10(1 - Math.exp(-1));
+    expect(meter.fastMaximum(0.2)).toBeCloseTo(atEndOfBlow, 0);
+    expect(meter.fastMaximum(0.125)).toBeCloseTo(atEndOfBlow - 4.3, 0);
+  });
 });

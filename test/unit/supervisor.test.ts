@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { CaptureError } from '../../agent/audio/capture-error.ts';
 import type { AudioSource } from '../../agent/audio/frame.ts';
 import type { Hearing } from '../../agent/audio/hearing.ts';
@@ -6,6 +6,7 @@ import { superviseMicrophone } from '../../agent/audio/supervisor.ts';
 import { fixedClock, silentLogger } from '../support/samples.ts';
 
 const sampleRate = 16000;
+vi.mock('../../agent/lib/sleep.ts', () => import('../support/timed-sleep.ts'));
 
 /** Runs a supervisor over frames of 100 ms, on a clock advanced by them, until the frames end. */
 async function supervised(
@@ -68,17 +69,23 @@ test('the short pauses of a clipped microphone count as heard', async () => {
   expect(latest.opens).toBe(1);
 });
 
-test('a rate off by 1.5 % keeps the microphone deaf over reopenings; it is heard again within 30 s after the rate is right', async () => {
-  const samples = (share: number) => Float32Array.from({ length: (share * sampleRate) / 10 }, (_, i) => Math.sin(i));
-  const { changes, atSeconds, latest, elapsedSeconds } = await supervised(4000, (frame) => samples(frame < 2520 ? 0.985 : 1));
-  expect(changes).toEqual(['starting', 'listening', 'deaf slow', 'listening', 'stopped']);
-  expect(atSeconds[3]).toBeLessThan(252 + 30);
-  // heard time is the minute until the fault was found, the last attempt, in which the rate became right, and what
-  // followed
-  expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
-  expect(latest.opens).toBeGreaterThan(1);
-  expect(latest.opens).toBeLessThan(8);
-});
+test.each([
+  [0.985, 'slow'],
+  [1.015, 'fast'],
+])(
+  'a rate of %f of what it should be keeps the microphone deaf over reopenings; it is heard again within 30 s after the rate is right',
+  async (factor, fault) => {
+    const samples = (share: number) => Float32Array.from({ length: (share * sampleRate) / 10 }, (_, i) => Math.sin(i));
+    const { changes, atSeconds, latest, elapsedSeconds } = await supervised(4000, (frame) => samples(frame < 2520 ? factor : 1));
+    expect(changes).toEqual(['starting', 'listening', `deaf ${fault}`, 'listening', 'stopped']);
+    expect(atSeconds[3]).toBeLessThan(252 + 30);
+    // heard time is the minute until the fault was found, the last attempt, in which the rate became right, and what
+    // followed
+    expect(latest.listenedSeconds).toBeLessThan(elapsedSeconds - 170);
+    expect(latest.opens).toBeGreaterThan(1);
+    expect(latest.opens).toBeLessThan(8);
+  },
+);
 
 test('a rate off by 1.5 % stays a fault, even if another fault occurs between two openings', async () => {
   const slow = () => Float32Array.from({ length: 0.0985 * sampleRate }, (_, i) => Math.sin(i));
@@ -98,10 +105,11 @@ test('repeated loss of sound is logged when it begins and when it ends', async (
       return dropped;
     },
     async *frames() {
-      for (let firstSample = 0; nowMs < 240_000; firstSample += sampleRate) {
+      for (let firstSample = 0; nowMs < 300_000; firstSample += sampleRate) {
         nowMs += 1000;
         if (nowMs === 30_000) dropped += 8000; // a single loss
         if (nowMs > 70_000 && nowMs <= 150_000) dropped += sampleRate / 2;
+        if (nowMs === 250_000) dropped += 0.7 * sampleRate; // a little over 1 % of a minute
         yield { samples: Float32Array.from({ length: sampleRate }, (_, i) => Math.sin(i)), firstSample: firstSample + dropped };
       }
       stop.abort();
@@ -119,6 +127,7 @@ test('repeated loss of sound is logged when it begins and when it ends', async (
   expect(told.filter((line) => line.includes('lost'))).toEqual([
     '120 s {"lostSeconds":25,"ofSeconds":60} sound is lost: is th',
     '240 s {"lostSeconds":0,"ofSeconds":60} almost no sound is l',
+    '300 s {"lostSeconds":0.7,"ofSeconds":60} sound is lost: is th',
   ]);
 });
 
@@ -206,4 +215,30 @@ test('the journal has each reason of a fault once until the microphone is heard,
   };
   expect(await run(['SIGKILL', 'EAGAIN', 'EAGAIN', 'SIGKILL', 'heard', 'SIGKILL', 'EAGAIN'])).toEqual(['SIGKILL', 'EAGAIN', 'SIGKILL', 'EAGAIN']);
   expect(await run(Array.from({ length: 9 }, (_, i) => `exit ${i}`))).toHaveLength(8);
+});
+
+test('a microphone that is away for hours is tried again each 8 s at most, and the figures are reported each second meanwhile', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: 0 });
+  const stop = new AbortController();
+  const [opened, reported]: number[][] = [[], []];
+  const ended = superviseMicrophone(
+    {
+      ...{ clock: fixedClock({ monotonicMs: () => Date.now() }), logger: silentLogger, random: () => 1, silenceSeconds: 5 },
+      async open() {
+        opened?.push(Date.now());
+        throw new CaptureError('absent', 'Expected the microphone, got nothing', 'plug it in');
+      },
+      use: async () => undefined,
+      report: () => void reported?.push(Date.now()),
+    },
+    stop.signal,
+  );
+  await vi.advanceTimersByTimeAsync(2 * 3_600_000);
+  stop.abort();
+  await ended;
+  vi.useRealTimers();
+  const between = (times: number[] = []) => times.slice(1).map((ms, i) => ms - (times[i] as number));
+  expect(between(opened).slice(0, 6)).toEqual([600, 1100, 2100, 4100, 8100, 8100]); // a tenth of a second to see whether all is stopped
+  expect(Math.max(...between(opened))).toBe(8100);
+  expect(Math.max(...between(reported))).toBeLessThan(1200);
 });
