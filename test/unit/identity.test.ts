@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { type DeviceTree, describe, heldBy, listCards, resolveDevice } from '../../agent/audio/identity.ts';
+import { type DeviceTree, describe, heldBy, isSame, listCards, resolveDevice, type SoundCard } from '../../agent/audio/identity.ts';
 import { bindsBest, usbDevices } from '../../agent/cli/devices.ts';
 import { translateError } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
@@ -86,6 +86,16 @@ test('a serial number tells two devices of one model apart; the card id does not
   cards.plug(2, 'Device_1', { ...usb, port: '1-1.4', serial: 'B8' });
   for (const name of ['/dev/snd/by-id/usb-Device-00', 'usb:0d8c:0014:A7']) expect(resolveDevice(name, tree).card?.index, name).toBe(1);
   expect(faultOf(() => resolveDevice('plughw:CARD=Device,DEV=0', tree))).toBe('wrong_device');
+});
+
+test('the same microphone is one of its model and serial number at any port, without a serial number at its port; another card has another id', () => {
+  const card = (id: string, device?: SoundCard['usb']): SoundCard => ({ index: 1, id, devices: [0], ...(device ? { usb: device } : {}) });
+  const [own, moved] = [card('Device', { path: '1-1.3', id: '0d8c:0014', serial: 'A7' }), card('Device_1', { path: '1-1.4', id: '0d8c:0014', serial: 'A7' })];
+  const [plain, plainMoved] = [card('Device', { path: '1-1.3', id: '0d8c:0014' }), card('Device', { path: '1-1.4', id: '0d8c:0014' })];
+  const other = card('Device', { path: '1-1.3', id: '0d8c:0014', serial: 'B8' });
+  expect([isSame(own, moved), isSame(own, other), isSame(own, plain)]).toEqual([true, false, false]);
+  expect([isSame(plain, { ...plain, id: 'Device_1' }), isSame(plain, plainMoved), isSame(plain, card('PCH'))]).toEqual([true, false, false]);
+  expect([isSame(card('PCH'), card('PCH')), isSame(card('PCH'), card('HDMI'))]).toEqual([true, false]);
 });
 
 test('a serial number that two devices share does not tell them apart', () => {
