@@ -89,3 +89,23 @@ test('a log of which a part is left after all of it was brought into the file la
   expect(again.gaps(10)).toEqual([{ first: 6, last: 100_005, reason: 'unreadable' }]);
   again.close();
 });
+
+test('an earlier log, as from a copy that somebody puts back, lacks commits; a later one does not', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-wal-'));
+  const [path, restored] = [join(folder, 'outbox.db'), join(folder, 'restored.db')];
+  const outbox = openSqliteOutbox(path, limits);
+  const copy = () => Object.fromEntries(['', '-wal', '-shm'].map((end) => [end, readFileSync(`${path}${end}`)] as const)) as Record<string, Buffer>;
+  const header = () => copy()['-wal']?.subarray(0, 32).toString('hex');
+  outbox.append(recordedEvent(1));
+  const earlier = copy();
+  for (let i = 2, first = header(); header() === first; i++) outbox.append(recordedEvent(i)); // the log begins anew
+  const later = copy();
+  outbox.close();
+  const lacks = (log: Buffer | undefined, memory: Buffer | undefined) => {
+    writeFileSync(`${restored}-wal`, log as Buffer);
+    writeFileSync(`${restored}-shm`, memory as Buffer);
+    return lacksCommits(restored);
+  };
+  expect(lacks(earlier['-wal'], later['-shm'])).toBe(true);
+  expect(lacks(later['-wal'], earlier['-shm']), 'shared memory as after a power cut').toBe(false);
+});
