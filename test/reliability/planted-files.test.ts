@@ -12,9 +12,11 @@ import { stringify } from 'yaml';
 import type { Machine } from '../../agent/cli/privacy/machine.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { makingRoom } from '../../agent/outbox/quarantine.ts';
+import { noteSchema } from '../../agent/outbox/schema-note.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { schemaOf, viewOutbox } from '../../agent/outbox/view-outbox.ts';
 import { missing } from '../support/broker.ts';
+import { overwrite, pageBytes } from '../support/damaged-outbox.ts';
 import { limits, recordedEvent } from '../support/samples.ts';
 
 let path: string;
@@ -172,6 +174,18 @@ test.each(['outbox', 'event', 'boot'])(
     expect(half()).toMatchObject({ fate: 'stored', faults: ['outbox_damaged'] });
   },
 );
+
+test('nor does such a view in the note from which a damaged schema is put back', () => {
+  const db = new Database(path);
+  db.exec(`ALTER TABLE outbox RENAME TO former; CREATE VIEW outbox AS ${endless} SELECT former.* FROM former, c WHERE n < 0`);
+  const [version, changes] = ['user_version', 'schema_version'].map((of) => db.pragma(of, { simple: true }) as number) as [number, number];
+  const pages = db.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").pluck().all() as number[];
+  db.close();
+  rmSync(`${path}.schema`);
+  noteSchema(path, { outbox: '0123456789abcdef', version, changes, pages });
+  overwrite(path, (pages[1] as number) * pageBytes - pageBytes, pageBytes, () => 0);
+  expect(half()).toMatchObject({ fate: 'stored', faults: ['outbox_damaged'] });
+});
 
 test('a constraint that takes 400 MB to check is not checked: the events go on in a new file', () => {
   rewrite((sql) => sql.replace('CHECK (sequence BETWEEN 1 AND 1000000000000)', 'CHECK (length(zeroblob(400000000) || sequence) > 0)'), 'event');
