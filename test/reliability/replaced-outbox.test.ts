@@ -1,16 +1,19 @@
 // A repair by the other process replaces the outbox in the middle of one read of the courier. The publisher is a fake
 // that accepts at once; the moment is chosen by the test and cannot show how often it occurs.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { stampOfEvent } from '../../agent/delivery/stamp.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { openBootNote } from '../../agent/outbox/boot-note.ts';
+import { OpenedFile } from '../../agent/outbox/opened-file.ts';
 import type { PendingEvent } from '../../agent/outbox/outbox.ts';
+import { missing } from '../support/broker.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { bootId, fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
+import { mount, run } from '../support/small-disk.ts';
 
 test.each([
   ['for the next events', 16, false],
@@ -79,3 +82,23 @@ test('an outbox that is made anew, because somebody deleted it, is told when thi
   const event = outbox.pending(1, 1)[0] as PendingEvent;
   expect(stampOfEvent(event, fixedClock({ bootId: crypto.randomUUID() })).quality).toBe('corrected');
 });
+
+const noMounts = userInfo().uid !== 0 ? 'needs root to mount a file system' : missing('mount');
+test.skipIf(noMounts)(
+  `an outbox that another file system hides is one that was replaced, though the file there has the same inode number${noMounts ? ` (left out: ${noMounts})` : ''}`,
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-hidden-'));
+    const path = join(folder, 'outbox.db');
+    const lay = () => {
+      mount('-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder);
+      onTestFinished(() => void run('umount', '-l', folder));
+      writeFileSync(path, '');
+      return statSync(path).ino;
+    };
+    const first = lay();
+    const opened = new OpenedFile(path);
+    expect(opened.isInPlace()).toBe(true);
+    expect(lay()).toBe(first);
+    expect(opened.isInPlace()).toBe(false);
+  },
+);
