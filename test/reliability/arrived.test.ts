@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { OutboxError } from '../../agent/lib/errors.ts';
+import { Arrived } from '../../agent/outbox/arrived.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { range } from '../support/damaged-outbox.ts';
@@ -68,6 +69,26 @@ test('the next pending event behind 5,500 undeletable ones is found in fewer tha
 
 // sixteen such writes in a row would block the courier for longer than its watchdog waits, and keep the listener from
 // writing
+test.each(['events', 'gaps', 'summaries'] as const)('what was delivered of an outbox deletes nothing in the one found in its place: %s', (kind) => {
+  const found = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-arrived-')), 'outbox.db'), limits);
+  found.append(recordedEvent(1));
+  found.drop(1);
+  found.writeSummary(hourSummary());
+  const state = () => [found.pendingCount(), found.gaps(9), found.summaries(9).length];
+  const before = state();
+  const arrived = new Arrived();
+  arrived.events.add(1);
+  arrived.summaries.add(1);
+  for (const gap of found.gaps(1)) arrived.gaps.set(gap.first, gap);
+  for (const other of ['events', 'gaps', 'summaries'] as const) if (other !== kind) arrived[other].clear();
+  expect(arrived.any).toBe(true);
+  arrived.delete((work) => {
+    arrived.forget(); // as on opening it
+    work(found);
+  });
+  expect(state()).toEqual(before);
+});
+
 test('on a disk that takes 5 s per write, one deletion is made at a time, and the outbox is then left unlocked for as long', () => {
   let nowMs = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
