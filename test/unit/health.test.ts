@@ -264,6 +264,18 @@ test('health gives the reason for the last connection loss, and reports refused 
   expect((await at(29_000)).link).toEqual({ connections: 2, lastFault: 'connection_lost', eventsRefused: false, eventRefusal: 'none' });
 });
 
+test.each(['refusal', 'silence'])('what changes while a health message is unanswered is told after it: %s', async (which) => {
+  const { outbox, at, link, hold } = healthCourier();
+  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000, intervalSeconds: which === 'silence' ? 10 : 120 }));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  hold(promise);
+  expect(await at(21_000)).toBeUndefined();
+  if (which === 'refusal') link.refusing('refused');
+  resolve();
+  const told = [await at(39_000), await at(40_000)].map((health) => [health.hearing.state, health.link.eventRefusal]);
+  expect(told).toEqual([['listening', 'none'], which === 'refusal' ? ['listening', 'refused'] : ['silent', 'none']]);
+});
+
 test('refused health is retried after a minute or over a new connection, with current values; lost health after a second', async () => {
   const { at, fail, tries, reconnect, outbox } = healthCourier();
   outbox.writeHearing(hearingRecord({ writtenMonotonicMs: 20_000 }));
