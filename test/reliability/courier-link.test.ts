@@ -128,6 +128,18 @@ test('a broker that accepts connections but answers too slowly is retried after 
   expect(warn).toHaveBeenCalledTimes(1);
 });
 
+test('a broker that answers the birth message and breaks the connection over the first event is retried after growing waits', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-breaking-broker-')), 'outbox.db'));
+  outbox.append(recordedEvent(1));
+  const debug = vi.fn();
+  const before = ({ topic }: { topic: string }) => {
+    if (topic.endsWith('/event')) throw new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false);
+  };
+  startCourier(outbox, fixedClock(), { before, logger: { ...silentLogger, debug }, random: () => 0.1 });
+  const waits = () => debug.mock.calls.flatMap(([of]) => ('waitMs' in of ? [of.waitMs] : []));
+  await soon(() => expect(waits().slice(0, 3)).toEqual([325, 425, 625]));
+});
+
 test('each reason for a failed connection is logged once until a connection has held', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-told-link-')), 'outbox.db'));
   const reasons = ['EAI_AGAIN', 'CERT_HAS_EXPIRED', 'EAI_AGAIN', 'CERT_HAS_EXPIRED', undefined, 'EAI_AGAIN', undefined];
