@@ -45,6 +45,14 @@ async function outboxIs(condition: () => boolean): Promise<void> {
     if (performance.now() - began > 60_000) throw new Error(`outbox: ${JSON.stringify(outbox.fates())}`);
 }
 
+/** What the broker tells whoever subscribes now. */
+async function retained(url: string): Promise<string | undefined> {
+  const late = await openMessages(url);
+  await late.until(() => late.messages.length > 0);
+  await late.close();
+  return late.messages[0]?.text;
+}
+
 // Every available broker. The embedded broker has no MQTT 5; tests for MQTT 5 only are below, with mosquitto.
 const withoutMosquitto = missing('mosquitto');
 const brokers: [string, '5' | '3.1.1', (port: number) => Promise<{ url: string; close(): Promise<void> }>, string | undefined][] = [
@@ -60,8 +68,10 @@ for (const [name, protocol, open, reason] of brokers)
       store(50);
       const delivering = start(publisherTo(broker.url, protocol));
       await outboxIs(() => outbox.fates().sent === 50);
+      expect(await retained(broker.url)).toContain('"online"');
       stop.abort();
       await delivering;
+      expect(await retained(broker.url)).toContain('"offline"');
       await seen.until(() => seen.messages.length === 52);
       expect(seen.events().map((e) => e.data.sequence)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
       for (const event of seen.events()) expect(validEvent(event), JSON.stringify(validEvent.errors)).toBe(true);
@@ -163,6 +173,7 @@ describe.skipIf(withoutMosquitto)(`mosquitto with access control${withoutMosquit
     await seen.until(() => seen.messages.some((m) => m.text === 'here'));
     child.kill('SIGKILL');
     await seen.until(() => seen.messages.some((m) => m.text === 'gone'));
+    expect(await retained(broker.url)).toBe('gone');
     await seen.close();
     await broker.close();
   });

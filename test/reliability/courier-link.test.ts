@@ -1,10 +1,12 @@
 // The courier and its link: what counts as work for the watchdog, and how an absent broker is retried. The publisher
 // is a fake that answers as told.
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { BrokerError, LinkError, OutboxError } from '../../agent/lib/errors.ts';
+import { openBootNote } from '../../agent/outbox/boot-note.ts';
 import { soon, startCourier } from '../support/courier.ts';
 import { openPatient } from '../support/patient.ts';
 import { fixedClock, recordedEvent, silentLogger } from '../support/samples.ts';
@@ -113,6 +115,21 @@ test('an absent broker is retried after growing waits, and logged once', async (
   expect(warn).toHaveBeenCalledTimes(1);
 });
 
+test('a damaged file that was set aside is deleted after its week without a broker too', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tocsin-away-')), 'outbox.db');
+  const outbox = openPatient(path);
+  outbox.append(recordedEvent(1));
+  const db = new Database(path);
+  db.exec('UPDATE outbox SET repaired_hours = 168');
+  db.close();
+  writeFileSync(`${path}.damaged-1`, '');
+  const connect = () => {
+    throw new BrokerError('Expected the broker, got: nothing', 'wait', false);
+  };
+  startCourier(outbox, fixedClock(), { connect });
+  await soon(() => expect(existsSync(`${path}.damaged-1`)).toBe(false));
+});
+
 // each attempt costs a handshake and a birth message that the broker cannot answer in time either
 test('a broker that accepts connections but answers too slowly is retried after growing waits, and logged once', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-slow-broker-')), 'outbox.db'));
@@ -126,6 +143,60 @@ test('a broker that accepts connections but answers too slowly is retried after 
   const waits = () => debug.mock.calls.flatMap(([of]) => ('waitMs' in of ? [of.waitMs] : []));
   await soon(() => expect(waits().slice(0, 3)).toEqual([325, 425, 625]));
   expect(warn).toHaveBeenCalledTimes(1);
+});
+
+test('without a broker, a clock that is set is noted, and ends the wait: it may be what the certificates lacked', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-away-')), 'outbox.db'));
+  let [isSet, isWaiting] = [false, false];
+  const clock = fixedClock({ synchronised: () => isSet });
+  const seen = startCourier(outbox, clock, {
+    connect() {
+      throw new BrokerError('Expected the broker, got: a certificate that is not yet valid', 'wait', false);
+    },
+    noteBoot: openBootNote(outbox, clock, silentLogger),
+    random: () => 1e6, // for days
+    progress() {
+      isWaiting = true;
+    },
+  });
+  await soon(() => expect(isWaiting).toBe(true));
+  isSet = true;
+  await soon(() => expect(seen.connections()).toBe(2));
+  await soon(() => expect(outbox.bootBegan(clock.bootId)).toBe(clock.wallMs() - clock.monotonicMs()));
+});
+
+test('while the outbox cannot be read, the connection stays, and waiting for it is progress', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-unread-')), 'outbox.db'));
+  for (const read of ['pendingCount', 'newest', 'pending', 'gaps'] as const)
+    vi.spyOn(outbox, read).mockImplementation(() => {
+      throw new OutboxError('Expected to read the outbox, got: disk I/O error', 'check the disk');
+    });
+  let told = 0;
+  const seen = startCourier(outbox, fixedClock(), { progress: () => void told++ });
+  await soon(() => expect(told).toBeGreaterThan(3));
+  expect(seen.connections()).toBe(1);
+});
+
+test('after a connection that held, an absent broker is retried after growing waits', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-away-')), 'outbox.db'));
+  outbox.append(recordedEvent(1));
+  const debug = vi.fn();
+  let nowMs = 0;
+  const seen = startCourier(outbox, fixedClock({ monotonicMs: () => nowMs }), {
+    logger: { ...silentLogger, debug },
+    random: () => 0.1,
+    connect() {
+      if (nowMs > 0) throw new BrokerError('Expected the broker, got: nothing', 'wait', false);
+    },
+    before({ topic }) {
+      if (!topic.endsWith('/event')) return;
+      nowMs = 60_000;
+      throw new BrokerError('Expected a PUBACK, got a broken connection', 'wait', false);
+    },
+  });
+  const waits = () => debug.mock.calls.flatMap(([of]) => ('waitMs' in of ? [of.waitMs] : []));
+  await soon(() => expect(waits().slice(0, 3)).toEqual([325, 425, 625]));
+  expect(seen.connections()).toBeGreaterThanOrEqual(4);
 });
 
 test('a broker that answers the birth message and breaks the connection over the first event is retried after growing waits', async () => {
