@@ -214,4 +214,17 @@ describe('the courier with a scripted publisher', () => {
     expect(calls[1]?.[0]).toBe(10);
     expect(calls[1]).toEqual(Array.from({ length: 31 }, (_, i) => i + 10));
   });
+
+  test.each([true, false])('a stop ends the connection so that the broker discards the will only if it has taken the farewell: %s', async (isTaken) => {
+    const farewells: boolean[] = [];
+    const publish = async (_topic: string, payload: string) => {
+      if (!isTaken && payload.includes('"offline"')) throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
+    };
+    store(1);
+    const delivering = start(async () => ({ lost: new AbortController().signal, publish, close: async (farewell) => void farewells.push(farewell) }));
+    await outboxIs(() => outbox.fates().sent === 1);
+    stop.abort();
+    await delivering;
+    expect(farewells).toEqual([isTaken]);
+  });
 });
