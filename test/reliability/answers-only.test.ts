@@ -104,8 +104,9 @@ test.each([
   await expect(publish(publisher)).rejects.toThrow('1000 packets that nobody asked for');
 });
 
-test('answers that were asked for are not counted: 3,000 messages over one connection', async () => {
-  const publisher = await connect({ puback: () => 0 });
+test('answers that were asked for are not counted, nor are their bytes: 3,000 messages over one connection', async () => {
+  const reason = [0x1f, 0, 33, ...Buffer.alloc(33, 'x')]; // MQTT 5, 3.4.2.2.2
+  const publisher = await connect({ puback: (_topic, _payload, _bytes, id) => Buffer.from([0x40, 4 + reason.length, ...id, 0, reason.length, ...reason]) });
   for (let i = 0; i < 30; i++) await Promise.all(Array.from({ length: 100 }, () => publish(publisher)));
   expect(publisher.lost.aborted).toBe(false);
 });
