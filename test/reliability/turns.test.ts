@@ -12,9 +12,10 @@ async function connect(answer: Parameters<typeof openScriptedBroker>[0]) {
   onTestFinished(() => broker.close());
   const { mqtt } = checkConfig({ site: 'a', sensor: 'b', mqtt: { url: broker.url } }, 'test');
   mqtt.ackTimeoutSeconds = 2;
-  const publisher = await mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, new AbortController().signal);
+  const stop = new AbortController();
+  const publisher = await mqttPublisher(mqtt, {}, 'tocsin_a_b')({ topic, payload: '{}' }, stop.signal);
   onTestFinished(() => publisher.close(false));
-  return { broker, publisher };
+  return { broker, publisher, stop };
 }
 
 test('a message that is never answered keeps its turn; once no turn is left, the connection counts as lost, and what waits fails with it', async () => {
@@ -57,3 +58,10 @@ test.each([true, false])(
     expect(await withDisconnect).toBe(farewell);
   },
 );
+
+test('a stop ends no connection that stands: what is under way is answered, and the farewell is sent', async () => {
+  const { publisher, stop } = await connect({ puback: () => 0 });
+  stop.abort();
+  await publisher.publish(topic, '{}', { retain: true });
+  expect(publisher.lost.aborted).toBe(false);
+});
