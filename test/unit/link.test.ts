@@ -9,6 +9,7 @@ import { lackOf } from '../../agent/delivery/mqtt-answers.ts';
 import { UnderWay } from '../../agent/delivery/under-way.ts';
 import { BrokerError } from '../../agent/lib/errors.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { soon, startCourier } from '../support/courier.ts';
 import { fixedClock, limits, recordedEvent, silentLogger } from '../support/samples.ts';
 
 test('the courier tells systemd each change of its link once, in words that can be read back', () => {
@@ -69,6 +70,24 @@ test('a refused event is tried again on the same connection, and the link status
   expect(tries).toHaveLength(2);
   expect(outbox.fates()).toMatchObject({ sent: 1 });
   outbox.close();
+});
+
+test('once all refused events have expired, none is reported as refused', async () => {
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-link-')), 'outbox.db'), limits);
+  outbox.append(recordedEvent(0));
+  const link = openLink(() => undefined);
+  let nowMs = 1000;
+  startCourier(outbox, fixedClock({ monotonicMs: () => nowMs }), {
+    link,
+    maxAgeMs: 100_000,
+    before({ topic }) {
+      if (topic.endsWith('/event')) throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
+    },
+  });
+  await soon(() => expect(link.read().eventRefusal).toBe('refused'));
+  nowMs = 200_000;
+  await soon(() => expect(link.read().eventRefusal).toBe('none'));
+  expect(outbox.fates()).toMatchObject({ sent: 0, expired: 1 });
 });
 
 // systemd ends a courier that counts as stuck
