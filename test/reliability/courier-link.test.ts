@@ -165,6 +165,17 @@ test('without a broker, a clock that is set is noted, and ends the wait: it may 
   await soon(() => expect(outbox.bootBegan(clock.bootId)).toBe(clock.wallMs() - clock.monotonicMs()));
 });
 
+test('with a broker, a clock that is set is noted too', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-there-')), 'outbox.db'));
+  outbox.append(recordedEvent(1));
+  let isSet = false;
+  const clock = fixedClock({ synchronised: () => isSet });
+  const seen = startCourier(outbox, clock, { noteBoot: openBootNote(outbox, clock, silentLogger) });
+  await soon(() => expect(seen.ids()).toHaveLength(1));
+  isSet = true;
+  await soon(() => expect(outbox.bootBegan(clock.bootId)).toBe(clock.wallMs() - clock.monotonicMs()));
+});
+
 test('while the outbox cannot be read, the connection stays, and waiting for it is progress', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-unread-')), 'outbox.db'));
   for (const read of ['pendingCount', 'newest', 'pending', 'gaps'] as const)
