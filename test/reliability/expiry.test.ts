@@ -223,6 +223,14 @@ test('what the broker acknowledges while old events are looked for does not expi
   expect(outbox.gaps(10)).toMatchObject([{ first: 1, last: 1 }]);
 });
 
+test('a wall clock that somebody has set within the hour ages no event: it may be set back yet', async () => {
+  const outbox = openPatient(path);
+  outbox.append(recordedEvent(1, { bootId: crypto.randomUUID(), onsetWallMs: Date.UTC(2026, 9, 1) }));
+  const expiredAt = (steadyMs: number) =>
+    openExpiry(maxAgeMs, { outbox, clock: fixedClock({ steadyMs: () => steadyMs }), logger: silentLogger })(new AbortController().signal, () => undefined);
+  expect([await expiredAt(3_599_999), await expiredAt(3_600_000)]).toEqual([0, 1]);
+});
+
 test('where a connection ends while old events are looked for, the search goes on before anything is sent over the next', async () => {
   layBacklog(path, 25_000, (i) => recordedEvent(i));
   const outbox = openPatient(path);
