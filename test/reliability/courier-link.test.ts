@@ -176,6 +176,22 @@ test('with a broker, a clock that is set is noted too', async () => {
   await soon(() => expect(outbox.bootBegan(clock.bootId)).toBe(clock.wallMs() - clock.monotonicMs()));
 });
 
+test('a birth message that was refused at first is told once when the broker takes it', async () => {
+  const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-birth-')), 'outbox.db'));
+  let nowMs = 0;
+  const seen = startCourier(outbox, fixedClock({ monotonicMs: () => nowMs }), {
+    before({ topic }) {
+      if (topic.endsWith('/status') && nowMs === 0) throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
+    },
+  });
+  for (const minute of [1, 2, 3]) {
+    outbox.append(recordedEvent(minute));
+    await soon(() => expect(seen.ids()).toHaveLength(minute));
+    nowMs = 60_000;
+    if (minute > 1) await soon(() => expect(seen.of('/status')).toHaveLength(1));
+  }
+});
+
 test('while the outbox cannot be read, the connection stays, and waiting for it is progress', async () => {
   const outbox = openPatient(join(mkdtempSync(join(tmpdir(), 'tocsin-unread-')), 'outbox.db'));
   for (const read of ['pendingCount', 'newest', 'pending', 'gaps'] as const)
