@@ -72,6 +72,23 @@ test('a refused event is tried again on the same connection, and the link status
   outbox.close();
 });
 
+test('an event that the broker takes does not end the refusal of another', async () => {
+  const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-link-')), 'outbox.db'), limits);
+  outbox.append(recordedEvent(0));
+  const link = openLink(() => undefined);
+  const seen = startCourier(outbox, fixedClock(), {
+    link,
+    before({ message }) {
+      if (message.data?.sequence === 1) throw new BrokerError('Expected a PUBACK, got reason code 135', 'check the ACL', true);
+    },
+  });
+  await soon(() => expect(link.read().eventRefusal).toBe('refused'));
+  outbox.append(recordedEvent(1));
+  await soon(() => expect(seen.ids()).toEqual([`${outbox.id}-2`]));
+  await soon(() => expect(outbox.fates().sent).toBe(1));
+  expect(link.read().eventRefusal).toBe('refused');
+});
+
 test('once all refused events have expired, none is reported as refused', async () => {
   const outbox = openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-link-')), 'outbox.db'), limits);
   outbox.append(recordedEvent(0));
