@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ballastBytes } from '../../agent/outbox/ballast.ts';
+import { isFullAt } from '../../agent/outbox/disk.ts';
 import type { Outbox } from '../../agent/outbox/outbox.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { layBacklog } from '../support/backlog.ts';
@@ -53,6 +54,15 @@ describe.skipIf(noMounts)(`a disk that accepts no writes${noMounts ? ` (left out
     expect(outbox.fates()).toMatchObject({ stored: 20 + kept + 51, dropped: 30, sent: 20 });
     expect(outbox.gaps(10)).toEqual([{ first: 21 + kept, last: 50 + kept, reason: 'dropped' }]);
     process.stdout.write(`full disk: ${JSON.stringify({ storedInBallast: kept, held: 50, dropped: 30 })}\n`);
+  });
+
+  test('full and read-only is not told as full: no space that somebody makes would help', () => {
+    const error = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_WRITE' });
+    writeFileSync(path, '');
+    fill();
+    expect(isFullAt(path, error)).toBe(true);
+    mount('-o', 'remount,ro', folder);
+    expect(isFullAt(path, error)).toBe(false);
   });
 
   test('full at the start: releasing the ballast makes room for the shared memory that SQLite needs', () => {
