@@ -77,7 +77,10 @@ for (const [name, protocol, open, reason] of brokers)
       for (const event of seen.events()) expect(validEvent(event), JSON.stringify(validEvent.errors)).toBe(true);
       const states = seen.messages.filter((m) => m.topic === 'tocsin/v1/a/b/status').map((m) => JSON.parse(m.text));
       for (const state of states) expect(validStatus(state)).toBe(true);
-      expect(states.map((s) => s.state)).toEqual(['online', 'offline']);
+      expect(states.map((s) => [s.state, s.pending])).toEqual([
+        ['online', 50],
+        ['offline', undefined],
+      ]);
       expect(seen.messages[0]?.topic).toBe('tocsin/v1/a/b/status');
       expect(new Set(seen.messages.map(({ qos }) => qos))).toEqual(new Set([1]));
       await seen.close();
