@@ -46,7 +46,7 @@ describe.skipIf(without)(`TLS with a certificate for each sensor${without ? ` (l
       foreign: foreign.issue('broker', 33, local),
       forClients: ours.issue('broker', 31, `${local}\nextendedKeyUsage=clientAuth`),
     };
-    for (const name of readdirSync(folder)) chmodSync(join(folder, name), 0o644);
+    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isFile()) chmodSync(join(folder, entry.name), 0o644);
     for (const [name, { cert, key }] of Object.entries(identities)) {
       const lines = [`cafile ${ours.ca}`, `certfile ${cert}`, `keyfile ${key}`, `crlfile ${crl}`, 'require_certificate true', 'use_identity_as_username true'];
       const mine = mkdtempSync(join(folder, 'broker-'));
