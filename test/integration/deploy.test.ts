@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -83,6 +83,7 @@ test.skipIf(withoutDpkg)(`try-arm64.sh accepts a package in the current folder${
     join(folder, 'package/DEBIAN/control'),
     'Package: tocsin\nVersion: 1\nArchitecture: arm64\nMaintainer: Nobody <nobody@example.org>\nDescription: empty\n',
   );
+  chmodSync(join(folder, 'package/DEBIAN'), 0o755); // dpkg-deb refuses what a umask of 077 makes
   spawnSync('dpkg-deb', ['-b', join(folder, 'package'), join(folder, 'tocsin_1_arm64.deb')]);
   // that root has no qemu: the script ends where it unpacks the package
   const env = { ...process.env, XDG_CACHE_HOME: folder };

@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -27,6 +27,7 @@ describe.skipIf(without)(`the apt repository of the operator${without ? ` (left 
   function publish(name: string, key: string, version: string, days = '30', more: NodeJS.ProcessEnv = {}): void {
     const folder = at(`package-${version}`);
     mkdirSync(join(folder, 'DEBIAN'), { recursive: true });
+    chmodSync(join(folder, 'DEBIAN'), 0o755); // dpkg-deb refuses what a umask of 077 makes
     const fields = { Package: 'tocsin', Version: version, Architecture: architecture, Maintainer: 'Nobody <nobody@example.org>', Description: 'empty' };
     writeFileSync(
       join(folder, 'DEBIAN/control'),
