@@ -96,8 +96,7 @@ test('a reader that is 4 s late counts the loss once, although arecord reports i
   }
   process.stdout.write(`late by 4 s: ${(microphone.dropped / sampleRate).toFixed(2)} s dropped, ${missing.toFixed(2)} s neither received nor dropped\n`);
   expect(microphone.dropped / sampleRate).toBeGreaterThan(2.5); // 0.5 s waits in arecord, and less than a second in the socket
-  expect(microphone.dropped / sampleRate).toBeLessThan(4);
-  expect(Math.abs(missing)).toBeLessThan(0.4);
+  expect(Math.abs(missing)).toBeLessThan(0.4); // the loss counted twice would be 3 s too much
   expect(marked).toBeGreaterThan(0);
   expect(marked, 'of the frames, only those that follow an overrun').toBeLessThan(5);
 });
