@@ -8,6 +8,7 @@ import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
@@ -116,7 +117,7 @@ async function inside(scratch: string, installation: string): Promise<void> {
   };
   writeFileSync(join(scratch, 'tocsin.yaml'), stringify(config));
   // a dependency that calls home, to check that it would be detected
-  const planted = options.plant ? { NODE_OPTIONS: `--import=${resolve('test/support/plant-call.ts')}`, HOME_ADDRESS: options.plant } : {};
+  const planted = options.plant ? { NODE_OPTIONS: `--import=${pathToFileURL(resolve('test/support/plant-call.ts'))}`, HOME_ADDRESS: options.plant } : {};
   const agent = spawn(process.execPath, [join(installation, 'agent/main.ts'), 'run', '-c', join(scratch, 'tocsin.yaml')], {
     env: { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: join(home, '.cache'), ...planted },
     stdio: ['ignore', 'inherit', 'inherit'],

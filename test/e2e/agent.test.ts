@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { sceneSounds, synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
@@ -140,7 +141,7 @@ test('`tocsin run` ends with the exit code of the listener if a file is absent o
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-e2e-'));
   const second = join(folder, 'second.wav');
   writeFileSync(second, wavFile(synthesiseScene().subarray(0, 16_000), 16_000));
-  const env = { ...process.env, NODE_OPTIONS: `--import ${resolve('test/support/plant-held-courier.ts')}` };
+  const env = { ...process.env, NODE_OPTIONS: `--import ${pathToFileURL(resolve('test/support/plant-held-courier.ts'))}` };
   for (const [file, code] of [
     [join(folder, 'none.wav'), 4],
     [second, 0],

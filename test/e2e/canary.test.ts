@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openResampler } from '../../agent/audio/resample.ts';
@@ -73,7 +74,9 @@ describe.skipIf(without)(`a canary in the sound${without ? ` (left out: ${withou
     writeFileSync(config, stringify({ ...settings, mqtt: { url: broker.url, protocol: '3.1.1' } }));
     const trace = join(folder, 'trace');
     const planted =
-      Object.keys(plant).length > 0 ? { RECORDING: join(data, 'recording'), NODE_OPTIONS: `--import=${resolve('test/support', preload)}`, ...plant } : {};
+      Object.keys(plant).length > 0
+        ? { RECORDING: join(data, 'recording'), NODE_OPTIONS: `--import=${pathToFileURL(resolve('test/support', preload))}`, ...plant }
+        : {};
     const stop = street.play(join(street.home, 'canary.wav'));
     onTestFinished(stop); // two players at once would be another sound
     const agent = spawn(

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, createWriteStream, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { openResampler } from '../../agent/audio/resample.ts';
@@ -72,6 +73,6 @@ test('two seconds after a sound, the memory of the listener does not contain it'
 });
 
 test('the sound is found in memory if buffers are overwritten four seconds late', async () => {
-  const found = await listened({ NODE_OPTIONS: `--import=${resolve('test/support/plant-late-zeros.ts')}` });
+  const found = await listened({ NODE_OPTIONS: `--import=${pathToFileURL(resolve('test/support/plant-late-zeros.ts'))}` });
   expect(found).toContain('float32 as captured');
 });

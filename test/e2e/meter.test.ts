@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { shellWord } from '../../agent/lib/shell-word.ts';
 import { readingsPerSecond } from '../../agent/meter/reading.ts';
 import { synthesiseScene, wavFile } from '../demo/synthesise-scene.ts';
 import { missing } from '../support/broker.ts';
@@ -87,7 +88,7 @@ test('`meter` shows levels, scores, thresholds and fired events of a real listen
 
 const without = missing('script', 'stty');
 describe.skipIf(without)(`meter on a terminal${without ? ` (left out: ${without})` : ''}`, () => {
-  const called = `${process.execPath} agent/main.ts meter -c ${config}`;
+  const called = `${shellWord(process.execPath)} agent/main.ts meter -c ${config}`;
   const childOf = (pid = 0) => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
   /** Opens the live view on a pseudo-terminal (script(1)). */
   function openView(size = 'cols 60 rows 24', TERM = 'xterm', command = `exec ${called}`) {

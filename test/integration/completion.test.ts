@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { shellWord } from '../../agent/lib/shell-word.ts';
 import { missing } from '../support/broker.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tocsin-completion-'));
@@ -74,7 +75,7 @@ function fish(line: string, column = 0): string[] {
 
 /** Presses Tab in a real interactive zsh on a pseudo-terminal (zpty); a hook collects what is offered. */
 function zsh(line: string): string[] {
-  const inner = `PROMPT=; cd ${folder}; fpath=(${resolve('deploy/completion')} $fpath); autoload -Uz compinit; compinit -u -d ${folder}/zcompdump
+  const inner = `PROMPT=; cd ${folder}; fpath=(${shellWord(resolve('deploy/completion'))} $fpath); autoload -Uz compinit; compinit -u -d ${folder}/zcompdump
 compadd() { if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return; fi; local -a __hits; builtin compadd -A __hits -D __dscr "$@"; (( $#__hits )) && print -rl -- "OFFER:"$^__hits; builtin compadd "$@" }
 null-line() { zle -K main; }
 zstyle ':completion:*' list-grouped false; zstyle ':completion:*' menu no; unsetopt list_ambiguous auto_menu list_beep; LISTMAX=0

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { shellWord } from '../../agent/lib/shell-word.ts';
 import { wavFile } from '../demo/synthesise-scene.ts';
 import { missing } from '../support/broker.ts';
 
@@ -60,7 +61,7 @@ test('`evaluate` refuses a scene that is empty, a folder or a pipe before it hea
 const without = missing('script');
 test.skipIf(without)(`on a dumb terminal \`replay\` draws no progress bar${without ? ` (left out: ${without})` : ''}`, () => {
   const onTerminal = (TERM: string) =>
-    spawnSync('script', ['-qec', `${process.execPath} agent/main.ts replay deploy/selftest.wav`, '/dev/null'], {
+    spawnSync('script', ['-qec', `${shellWord(process.execPath)} agent/main.ts replay deploy/selftest.wav`, '/dev/null'], {
       encoding: 'utf8',
       env: { ...process.env, TERM },
     });

@@ -7,6 +7,7 @@ import { ageText } from '../../agent/cli/span.ts';
 import { openTranslate } from '../../agent/cli/translate.ts';
 import type { HearingRecord } from '../../agent/events/health.ts';
 import { systemClock } from '../../agent/lib/clock.ts';
+import { shellWord } from '../../agent/lib/shell-word.ts';
 import { missing } from '../support/broker.ts';
 import { hearingRecord, recordedEvent } from '../support/samples.ts';
 import { sensor } from '../support/stored-events.ts';
@@ -166,7 +167,7 @@ describe('commands that show the state of a sensor', () => {
     writeFileSync(`${db}.listener.lock`, '');
     const env = withSystemctl(folder, 'ActiveState=active');
     const stop = `require('better-sqlite3')('${db}').exec(\`UPDATE hearing SET state = 'stopped'\`)`;
-    appendFileSync(join(folder, 'systemctl'), `${process.execPath} -e "${stop.replaceAll('`', '\\`')}"\n`);
+    appendFileSync(join(folder, 'systemctl'), `${shellWord(process.execPath)} -e "${stop.replaceAll('`', '\\`')}"\n`);
     const { stdout } = spawnSync(process.execPath, ['agent/main.ts', 'status', '--json', '-c', path], { encoding: 'utf8', env });
     expect(JSON.parse(stdout)).toMatchObject({ hearing: 'stopped' });
     outbox.close();
@@ -266,10 +267,14 @@ describe.skipIf(without)(`on a narrow terminal${without ? ` (left out: ${without
   ];
   test.each(commands.flatMap((command) => ['en', 'fr'].map((language) => [command, language])))('%s (%s) fits 60 columns', (command, language) => {
     const config = command?.includes('--help') ? '' : `-c ${path}`;
-    const { stdout } = spawnSync('script', ['-qec', `stty cols 60; ${process.execPath} agent/main.ts ${command} ${config} --lang ${language}`, '/dev/null'], {
-      encoding: 'utf8',
-      env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1' }, // with both, Node prints a warning
-    });
+    const { stdout } = spawnSync(
+      'script',
+      ['-qec', `stty cols 60; ${shellWord(process.execPath)} agent/main.ts ${command} ${config} --lang ${language}`, '/dev/null'],
+      {
+        encoding: 'utf8',
+        env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1' }, // with both, Node prints a warning
+      },
+    );
     const lines = stdout.split(/\r?\n/);
     expect(lines.length).toBeGreaterThan(2);
     // a path is one word and is not wrapped
@@ -278,7 +283,7 @@ describe.skipIf(without)(`on a narrow terminal${without ? ` (left out: ${without
 
   test('colour is used only on a terminal', () => {
     const { NO_COLOR: _, ...env } = process.env;
-    const onTerminal = spawnSync('script', ['-qec', `${process.execPath} agent/main.ts status -c ${path}`, '/dev/null'], {
+    const onTerminal = spawnSync('script', ['-qec', `${shellWord(process.execPath)} agent/main.ts status -c ${path}`, '/dev/null'], {
       encoding: 'utf8',
       env: { ...env, TERM: 'xterm' },
     });
