@@ -55,8 +55,9 @@ function build(architecture: Architecture, file: string, list: string): void {
 /** The time of the commit, so that whoever builds it again has the same package. */
 function committedAt(): string {
   try {
-    return execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: source, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  } catch {
-    throw new Error('Expected a git checkout or SOURCE_DATE_EPOCH, got neither');
+    return execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: source, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+  } catch (cause) {
+    const { stderr, message } = cause as Error & { stderr?: string | null }; // git says whose the sources are, where it refuses to look
+    throw new Error(`Expected the time of the last commit from git, or SOURCE_DATE_EPOCH, got: ${stderr?.trim() || message}`);
   }
 }

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -38,6 +38,21 @@ test('the package build refuses what an editor, a desktop or a person has left a
   const named = [...strays, 'agent/.#main.ts'].toSorted().join(', ');
   expect(stderr).toContain(`Error: Expected only .ts and .sql in agent/, got ${named}; remove what does not belong to the program\n`);
   expect([status, existsSync(out)]).toEqual([1, false]);
+});
+
+test('the package build says why git does not tell the time of the commit, as in a container on sources of another owner', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tocsin-git-'));
+  const refusal = "fatal: detected dubious ownership in repository at '/builds/tocsin'\nTo add an exception for this directory, call: git config";
+  writeFileSync(join(folder, 'git'), `#!/bin/sh\necho "${refusal}" >&2\nexit 128\n`, { mode: 0o755 });
+  const build = (PATH: string) =>
+    spawnSync(process.execPath, ['deploy/deb/build.ts', '--out', join(folder, 'out')], {
+      encoding: 'utf8',
+      env: { ...process.env, PATH, SOURCE_DATE_EPOCH: undefined },
+    }).stderr;
+  expect(build(`${folder}:${process.env.PATH}`)).toContain(`Error: Expected the time of the last commit from git, or SOURCE_DATE_EPOCH, got: ${refusal}\n`);
+  rmSync(join(folder, 'git'));
+  writeFileSync(join(folder, 'npm'), '#!/bin/sh\necho 11.0.0\n', { mode: 0o755 });
+  expect(build(folder)).toContain('or SOURCE_DATE_EPOCH, got: spawnSync git ENOENT\n');
 });
 
 test('the package build leaves no folder behind when stopped by Ctrl-C', async () => {
