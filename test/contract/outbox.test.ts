@@ -271,7 +271,7 @@ test('a file of a later release is refused and not set aside; a file that is not
   db.close();
   for (const repair of [false, true]) expect(() => openSqliteOutbox(path, limits, { repair })).toThrow(/Expected schema version \d+ or an earlier one, got 99/);
   expect(readdirSync(dirname(path)).filter((name) => name.includes('damaged'))).toEqual([]);
-  path = new URL(import.meta.url).pathname;
+  path = import.meta.filename;
   expect(() => open()).toThrow(/Expected an outbox at/);
 });
 
