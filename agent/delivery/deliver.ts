@@ -1,9 +1,9 @@
 import type { Status } from '../events/event.ts';
-import { backoffMs } from '../lib/backoff.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { LinkFault } from '../lib/faults.ts';
 import { ifPossible } from '../lib/if-possible.ts';
 import { sleep } from '../lib/sleep.ts';
+import { Attempts } from './attempts.ts';
 import { Birth } from './birth.ts';
 import { type CourierParts, type DrainOptions, drain } from './drain.ts';
 import { openExpiry } from './expiry.ts';
@@ -46,7 +46,8 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
   const told = new Set<LinkFault>(); // in the journal, since the link last held
   let answeredMs = Number.POSITIVE_INFINITY; // when the broker first answered a message over this connection
 
-  for (let attempt = 0; !signal.aborted; attempt++) {
+  const attempts = new Attempts();
+  while (!signal.aborted) {
     let publisher: Publisher | undefined;
     answeredMs = Number.POSITIVE_INFINITY;
     try {
@@ -58,11 +59,11 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       const fault = linkFaultOf(error);
       // Only a connection that held resets the backoff. So a broker that accepts and breaks is not hammered, and two
       // sensors of one name do not take the session from each other fast.
-      if (clock.monotonicMs() - answeredMs > steadyMs && fault !== 'session_taken') attempt = 0;
+      if (clock.monotonicMs() - answeredMs > steadyMs && fault !== 'session_taken') attempts.restart();
       link?.failed(fault);
-      const waitMs = backoffMs(attempt, random);
-      if (attempt === 0) told.clear();
-      if (told.has(fault)) logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
+      if (attempts.made === 0) told.clear();
+      const waitMs = attempts.waitMs(fault, random);
+      if (told.has(fault)) logger.debug({ reason: messageOf(error), attempts: attempts.made, waitMs }, 'still not connected');
       else logger.warn({ fault, reason: messageOf(error) }, 'not connected; events are kept');
       told.add(fault);
       await beforeNextAttempt(waitMs);

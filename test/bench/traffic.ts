@@ -25,6 +25,12 @@ function sent(): number {
   return bytes - 14 * packets;
 }
 
+/** Connections begun so far. */
+function connections(): number {
+  const [names = '', values = ''] = readFileSync('/proc/net/snmp', 'utf8').match(/^Tcp:.*$/gm) ?? [];
+  return Number(values.split(' ')[names.split(' ').indexOf('ActiveOpens')]);
+}
+
 /** Bytes until nothing more comes for two seconds, after something came. */
 async function settled(before: number): Promise<number> {
   for (let last = before; ; last = sent()) {
@@ -51,17 +57,26 @@ async function inside(): Promise<void> {
   report();
 
   const mqtt = { url: `mqtts://localhost:${port}`, caFile: authority.ca, certFile: own.cert, keyFile: own.key, requireSubscriber: false };
-  async function courier(keepaliveSeconds: number) {
+  function start(change: object) {
     const config = join(folder, 'tocsin.yaml');
-    writeFileSync(config, stringify({ site: 'old-port', sensor: 'post-1', outbox: { path }, mqtt: { ...mqtt, keepaliveSeconds } }));
-    const before = sent();
+    writeFileSync(config, stringify({ site: 'old-port', sensor: 'post-1', outbox: { path }, mqtt: { ...mqtt, ...change } }));
     const child = spawn(process.execPath, ['agent/main.ts', 'deliver', '-c', config], { stdio: ['ignore', 'ignore', 'inherit'] });
-    const connection = await settled(before);
-    const end = async () => {
+    return async () => {
       child.kill('SIGTERM');
       await once(child, 'exit');
     };
-    return { connection, end };
+  }
+  async function courier(keepaliveSeconds: number) {
+    const before = sent();
+    const end = start({ keepaliveSeconds });
+    return { connection: await settled(before), end };
+  }
+  async function eachRefused(change: object): Promise<number> {
+    const [before, opened] = [sent(), connections()];
+    const end = start(change);
+    while (connections() - opened < times / 2) await delay(100);
+    await end();
+    return Math.round((sent() - before) / (connections() - opened));
   }
   async function each(action: (i: number) => void): Promise<number> {
     let bytes = 0;
@@ -81,12 +96,25 @@ async function inside(): Promise<void> {
   const idle = await courier(5);
   const ping = await each(() => {}); // the next one, each five seconds
   await idle.end();
+  const stranger = openAuthority(folder, 'stranger').issue('post-1', 31);
+  const certificateRefused = await eachRefused({ certFile: stranger.cert, keyFile: stranger.key });
+  const brokerUntrusted = await eachRefused({ caFile: join(folder, 'stranger.pem') });
   outbox.close();
   await broker.close();
   const day = 1440 * ping + 72 * health + 24 * summary;
   console.log(
     JSON.stringify(
-      { connection, event, health, summary, ping, idleMegabytesAMonth: Math.round((30 * day) / 1e4) / 100, eventsAMegabyte: Math.round(1e6 / event) },
+      {
+        connection,
+        event,
+        health,
+        summary,
+        ping,
+        certificateRefused,
+        brokerUntrusted,
+        idleMegabytesAMonth: Math.round((30 * day) / 1e4) / 100,
+        eventsAMegabyte: Math.round(1e6 / event),
+      },
       null,
       2,
     ),

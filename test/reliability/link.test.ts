@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkConfig } from '../../agent/config/load-config.ts';
+import { Attempts } from '../../agent/delivery/attempts.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { openLink } from '../../agent/delivery/link.ts';
 import { mqttPublisher } from '../../agent/delivery/mqtt-publisher.ts';
 import type { OpenPublisher } from '../../agent/delivery/publisher.ts';
 import { backoffMs } from '../../agent/lib/backoff.ts';
+import type { LinkFault } from '../../agent/lib/faults.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
 import { freePort, missing, openMosquitto } from '../support/broker.ts';
 import { openAuthority } from '../support/certificates.ts';
@@ -123,6 +125,34 @@ test('a day without a broker: waits are spread and grow to a minute, and no sens
   // a thousand sensors do not reconnect in the same second
   const busiest = Math.max(...Array.from({ length: 60 }, (_, second) => waits.filter((ms) => Math.floor(ms / 1000) === second).length));
   expect(busiest).toBeLessThan(60);
+});
+
+test('a day of a broker that refuses the sensor, or that the sensor refuses: waits grow to ten minutes, and begin at a minute after an outage', () => {
+  const random = seededRandom(6);
+  const aDay = (fault: LinkFault) => {
+    const attempts = new Attempts();
+    const waits: number[] = [];
+    for (let elapsed = 0; elapsed < 86_400_000; elapsed += waits.at(-1) as number) waits.push(attempts.waitMs(fault, random));
+    return waits;
+  };
+  for (const fault of ['certificate_refused', 'login_refused', 'broker_expired', 'session_taken'] as const) {
+    const waits = aDay(fault);
+    expect(waits.length, fault).toBeLessThan(360);
+    expect(Math.max(...waits)).toBeGreaterThan(540_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(600_000);
+    expect(waits.slice(0, 6).reduce((sum, ms) => sum + ms)).toBeLessThan(32_000); // what is mended soon is noticed soon
+  }
+  for (const fault of ['unreachable', 'connection_lost', 'no_answer', 'other'] as const) expect(Math.max(...aDay(fault))).toBeLessThanOrEqual(60_000);
+  const after = (...faults: LinkFault[]) => {
+    const attempts = new Attempts();
+    for (let i = 0; i < 100; i++) attempts.waitMs('unreachable', random);
+    return faults.map((fault) => attempts.waitMs(fault, () => 1)).at(-1);
+  };
+  // a broker that starts may refuse before it knows its users
+  expect(after('login_refused')).toBe(64_000);
+  expect(after('login_refused', 'login_refused')).toBe(128_000);
+  expect(after('login_refused', 'login_refused', 'unreachable')).toBe(60_000);
+  expect(after('login_refused', 'unreachable', 'login_refused')).toBe(64_000);
 });
 
 function withoutLoss(): string | undefined {

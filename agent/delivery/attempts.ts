@@ -1,0 +1,43 @@
+import { backoffMs } from '../lib/backoff.ts';
+import type { LinkFault } from '../lib/faults.ts';
+
+/**
+ * What ends only once somebody mends it. Each attempt costs a handshake of TLS, some 4 kB, and a fleet whose
+ * authority has ended would make dozens of them each second.
+ */
+const lasting: ReadonlySet<LinkFault> = new Set([
+  'no_tls',
+  'tls_version',
+  'broker_untrusted',
+  'broker_name',
+  'broker_expired',
+  'broker_not_yet_valid',
+  'broker_unsuitable',
+  'certificate_refused',
+  'login_refused',
+  'session_taken',
+]);
+const longestMs = 600_000; // what was mended is noticed within so long
+const toAMinute = 6; // attempts until waits without such a fault are near their longest
+
+/** How long to wait between attempts at a connection, which grows until one has held. */
+export class Attempts {
+  #made = 0;
+  #lasting = 0; // in a row
+
+  /** A connection has held: the next wait is short. */
+  restart(): void {
+    this.#made = 0;
+  }
+
+  get made(): number {
+    return this.#made;
+  }
+
+  /** The wait after an attempt or a connection that ended with this fault. */
+  waitMs(fault: LinkFault, random: () => number): number {
+    this.#lasting = lasting.has(fault) ? this.#lasting + 1 : 0;
+    const made = this.#made++;
+    return this.#lasting > 0 ? backoffMs(Math.min(made, toAMinute + this.#lasting), random, undefined, longestMs) : backoffMs(made, random);
+  }
+}
