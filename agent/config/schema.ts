@@ -131,7 +131,13 @@ export const configSchema = z.strictObject({
     caFile: secretFile.optional().describe('Certificate authority that signed the certificate of the broker, PEM.'),
     certFile: secretFile.optional().describe("This sensor's certificate, PEM."),
     keyFile: secretFile.optional().describe("This sensor's private key, PEM."),
-    keepaliveSeconds: z.number().int().min(5).max(1200).default(60).describe('MQTT keep alive.'),
+    keepaliveSeconds: z
+      .number()
+      .int()
+      .min(5)
+      .max(1200)
+      .default(60)
+      .describe('MQTT keep alive. It must be shorter than what ends an idle connection on the way: a load balancer, or address translation.'),
     ackTimeoutSeconds: z.number().min(1).max(60).default(15).describe('No PUBACK within this time: reconnect and send again.'),
     requireSubscriber: z
       .boolean()

@@ -97,7 +97,9 @@ try {
   await until('a sensor that hears', hears, 300);
   await events(1);
   say('ok   an event is at the platform');
-  const { passed, unchecked, checks } = JSON.parse((await board.attempt('tocsin privacy verify --json 2>/dev/null')).said);
+  const { status, said } = await board.attempt('tocsin privacy verify --json 2>/tmp/said || { code=$?; cat /tmp/said >&2; exit $code; }');
+  if (!said.startsWith('{')) throw new Error(`privacy verify ended with ${status}: ${said}`);
+  const { passed, unchecked, checks } = JSON.parse(said.slice(0, said.lastIndexOf('}') + 1));
   const failures = (checks as { part: string; check: string; state: string; found: string }[]).filter(({ state }) => state === 'fail');
   check(
     `privacy verify: ${passed} passed, ${unchecked} unchecked`,

@@ -14,10 +14,12 @@ import { ifPossible } from '../../lib/if-possible.ts';
 import { version } from '../command.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, warn } from './check.ts';
+import { journalOf } from './journal.ts';
 import { broken, causeOf } from './link-checks.ts';
 import type { Probes } from './probes.ts';
 
 const answerMs = 3500;
+const often = 10; // connections in an hour
 /** CONNACK of a broker that is busy, closing or over a limit of its own. */
 const isBusy = (code: unknown) => [136, 137, 139, 151, 159, 3].includes(code as number);
 
@@ -43,7 +45,8 @@ const broker: Check = {
       if (signal.aborted) await link.close();
       else facts.link = link;
       if (link.lacks) return fail(`doctor.broker.${link.lacks}`);
-      return courierKeptOut(facts) ?? pass('doctor.broker.ok', { ms: Math.round(performance.now() - began), protocol: mqtt.protocol });
+      const ms = Math.round(performance.now() - began);
+      return courierKeptOut(facts) ?? (await oftenLost(probes, facts, signal)) ?? pass('doctor.broker.ok', { ms, protocol: mqtt.protocol });
     } catch (error) {
       const cause = causeOf(error);
       const code: unknown = cause.code;
@@ -83,6 +86,14 @@ function courierKeptOut(facts: Facts): Finding | undefined {
   const state = courierState(facts);
   if (state === undefined || state === 'connecting' || state === 'connected') return undefined;
   return state === 'session_taken' ? warn('doctor.broker.taken') : warn('doctor.broker.courier', { what: text(`link.${state}`) });
+}
+
+/** The broker answers, but the courier's connection never stands for long. */
+async function oftenLost(probes: Probes, facts: Facts, signal: AbortSignal): Promise<Finding | undefined> {
+  if (courierState(facts) === undefined) return undefined;
+  const said = await journalOf(probes, 'tocsin-courier.service', ['--since=-1h'], signal);
+  const count = [...said.matchAll(/"msg":"connected"/g)].length;
+  return count >= often ? warn('doctor.broker.lost', { count }) : undefined;
 }
 
 /** The state of the courier's own connection, where systemd tells it. */

@@ -14,10 +14,10 @@ import { type Text, text } from '../translate.ts';
 import { fixed } from '../typography.ts';
 import { type Check, type Facts, fail, pass, required, skip, warn } from './check.ts';
 import { isInMemory } from './in-memory.ts';
+import { journalOf } from './journal.ts';
 import type { Probes } from './probes.ts';
 import { soundChecks } from './sound-checks.ts';
 
-const journalMs = 1500;
 const units = ['tocsin-listener.service', 'tocsin-courier.service'] as const;
 const target = 'tocsin.target'; // which starts both with the board
 
@@ -206,10 +206,8 @@ const services: Check = {
 
 /** What the unit's own process last gave as the reason for its end, from the journal of this boot; empty if nothing. */
 async function lastError(probes: Probes, unit: string, signal: AbortSignal): Promise<Text | ''> {
-  const asked = ['--boot', '--lines=50', '--output=cat', '--no-pager', `_SYSTEMD_UNIT=${unit}`];
-  // a large journal on a slow card costs the reason, not the finding
-  const { stdout } = await probes.command('journalctl', asked, AbortSignal.any([signal, AbortSignal.timeout(journalMs)]));
-  const reason = [...stdout.matchAll(/^(?:Error|Erreur)\s?: (.+)$/gm)].at(-1)?.[1];
+  const said = await journalOf(probes, unit, ['--boot', '--lines=50'], signal);
+  const reason = [...said.matchAll(/^(?:Error|Erreur)\s?: (.+)$/gm)].at(-1)?.[1];
   return reason === undefined ? '' : text('doctor.services.said', { reason });
 }
 

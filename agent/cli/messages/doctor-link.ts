@@ -148,6 +148,14 @@ export const doctorLink = {
     en: 'does another sensor, or a copy of its card, have the same site and sensor? ask the operator',
     fr: 'un autre capteur, ou une copie de sa carte, a-t-il les mêmes site et sensor ? demandez à l’exploitant',
   },
+  'doctor.broker.lost': {
+    en: 'answers, but the courier had to connect {count} times within the hour',
+    fr: 'répond, mais le courrier a dû se connecter {count} fois en une heure',
+  },
+  'doctor.broker.lost.try': {
+    en: 'a weak link, a second sensor of this name, or something in between that ends idle connections: set mqtt.keepaliveSeconds to 30',
+    fr: 'un lien faible, un second capteur de ce nom, ou un intermédiaire qui coupe les connexions inactives : réglez mqtt.keepaliveSeconds sur 30',
+  },
   'doctor.broker.login': {
     en: 'refuses the login: name, password or certificate (reason {code})',
     fr: 'refuse l’accès : nom, mot de passe ou certificat (raison {code})',
