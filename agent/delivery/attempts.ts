@@ -2,21 +2,10 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { LinkFault } from '../lib/faults.ts';
 
 /**
- * What ends only once somebody mends it. Each attempt costs a handshake of TLS, some 4 kB, and a fleet whose
- * authority has ended would make dozens of them each second.
+ * What passes by itself. All else ends only once somebody mends it, and each attempt costs a handshake of TLS, some
+ * 4 kB: a fleet whose authority has ended would make dozens of them each second.
  */
-const lasting: ReadonlySet<LinkFault> = new Set([
-  'no_tls',
-  'tls_version',
-  'broker_untrusted',
-  'broker_name',
-  'broker_expired',
-  'broker_not_yet_valid',
-  'broker_unsuitable',
-  'certificate_refused',
-  'login_refused',
-  'session_taken',
-]);
+const passing: ReadonlySet<LinkFault> = new Set(['unreachable', 'connection_lost', 'no_answer', 'other']);
 const longestMs = 600_000; // what was mended is noticed within so long
 const toAMinute = 6; // attempts until waits without such a fault are near their longest
 
@@ -36,7 +25,7 @@ export class Attempts {
 
   /** The wait after an attempt or a connection that ended with this fault. */
   waitMs(fault: LinkFault, random: () => number): number {
-    this.#lasting = lasting.has(fault) ? this.#lasting + 1 : 0;
+    this.#lasting = passing.has(fault) ? 0 : this.#lasting + 1;
     const made = this.#made++;
     return this.#lasting > 0 ? backoffMs(Math.min(made, toAMinute + this.#lasting), random, undefined, longestMs) : backoffMs(made, random);
   }
