@@ -7,6 +7,7 @@ import { Attempts } from './attempts.ts';
 import { Birth } from './birth.ts';
 import { type CourierParts, type DrainOptions, drain } from './drain.ts';
 import { openExpiry } from './expiry.ts';
+import { connectedLine } from './link.ts';
 import { linkFaultOf } from './link-fault.ts';
 import type { OpenPublisher, Publisher } from './publisher.ts';
 import { Refusals } from './refusals.ts';
@@ -61,9 +62,10 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
       // sensors of one name do not take the session from each other fast.
       if (clock.monotonicMs() - answeredMs > steadyMs && fault !== 'session_taken') attempts.restart();
       link?.failed(fault);
-      if (attempts.made === 0) told.clear();
+      const attempt = attempts.made;
+      if (attempt === 0) told.clear();
       const waitMs = attempts.waitMs(fault, random);
-      if (told.has(fault)) logger.debug({ reason: messageOf(error), attempts: attempts.made, waitMs }, 'still not connected');
+      if (told.has(fault)) logger.debug({ reason: messageOf(error), attempt, waitMs }, 'still not connected');
       else logger.warn({ fault, reason: messageOf(error) }, 'not connected; events are kept');
       told.add(fault);
       await beforeNextAttempt(waitMs);
@@ -77,7 +79,7 @@ export async function deliver(options: DeliveryOptions, parts: DeliveryParts, si
     await birth.tell(publisher);
     answeredMs = clock.monotonicMs();
     await outboxReadable(publisher);
-    logger.info({ pending: pendingNow() }, 'connected');
+    logger.info({ pending: pendingNow() }, connectedLine);
     while (!signal.aborted) await drain(publisher, options, { ...parts, topics, birth, refusals, expireOld }, signal);
     const farewell = await publisher.publish(topics.status, status('offline'), { retain: true }).then(
       () => true,

@@ -3,6 +3,9 @@ import { type EventRefusal, eventRefusals, type LinkFault, linkFaults } from '..
 
 type LinkState = 'connecting' | 'connected' | LinkFault;
 
+/** The courier's line in the journal for each connection, which `tocsin doctor` counts. */
+export const connectedLine = 'connected';
+
 /** The state of the courier's connection to the broker. */
 export interface Link {
   connected(): void;

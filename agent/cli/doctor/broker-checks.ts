@@ -2,7 +2,7 @@
 import type { Config } from '../../config/schema.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedMessage, closedProbe } from '../../delivery/closed-publisher.ts';
-import { readLinkWords } from '../../delivery/link.ts';
+import { connectedLine, readLinkWords } from '../../delivery/link.ts';
 import { faultIn, linkFaultOf } from '../../delivery/link-fault.ts';
 import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
@@ -92,7 +92,7 @@ function courierKeptOut(facts: Facts): Finding | undefined {
 async function oftenLost(probes: Probes, facts: Facts, signal: AbortSignal): Promise<Finding | undefined> {
   if (courierState(facts) === undefined) return undefined;
   const said = await journalOf(probes, 'tocsin-courier.service', ['--since=-1h'], signal);
-  const count = [...said.matchAll(/"msg":"connected"/g)].length;
+  const count = said.split(`"msg":"${connectedLine}"`).length - 1;
   return count >= often ? warn('doctor.broker.lost', { count }) : undefined;
 }
 
