@@ -2,8 +2,8 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { LinkFault } from '../lib/faults.ts';
 
 /**
- * What passes by itself. All else ends only once somebody mends it, and each attempt costs a handshake of TLS, some
- * 4 kB: a fleet whose authority has ended would make dozens of them each second.
+ * What may pass by itself. All else ends only once somebody mends it, and each attempt costs a handshake of TLS, some
+ * 4 kB: with waits of a minute, a thousand sensors whose authority has ended would make thirty of them each second.
  */
 const passing: ReadonlySet<LinkFault> = new Set(['unreachable', 'connection_lost', 'no_answer', 'other']);
 const longestMs = 600_000; // what was mended is noticed within so long

@@ -38,6 +38,7 @@ const broker: Check = {
       if (isDenied(error)) return fail('doctor.forbidden', { path: causeOf(error).path ?? '' });
       return fail('doctor.broker.files', { reason: messageOf(error) });
     }
+    const lost = oftenLost(probes, facts, signal); // meanwhile: one after the other could take longer than this check may
     const began = performance.now();
     try {
       const link = closedProbe(await probes.openLink(mqtt, credentials, clientIdOf({ site, sensor }, 'doctor'), answerMs), closedForm(topicsOf(site, sensor)));
@@ -46,7 +47,7 @@ const broker: Check = {
       else facts.link = link;
       if (link.lacks) return fail(`doctor.broker.${link.lacks}`);
       const ms = Math.round(performance.now() - began);
-      return courierKeptOut(facts) ?? (await oftenLost(probes, facts, signal)) ?? pass('doctor.broker.ok', { ms, protocol: mqtt.protocol });
+      return courierKeptOut(facts) ?? (await lost) ?? pass('doctor.broker.ok', { ms, protocol: mqtt.protocol });
     } catch (error) {
       const cause = causeOf(error);
       const code: unknown = cause.code;
