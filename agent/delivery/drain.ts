@@ -4,6 +4,7 @@ import type { Logger } from '../lib/logger.ts';
 import { Wait } from '../lib/wait.ts';
 import type { Outbox, PendingEvent } from '../outbox/outbox.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import type { Allowance } from './allowance.ts';
 import type { Birth } from './birth.ts';
 import type { ExpireOld } from './expiry.ts';
 import { GapReports } from './gap-reports.ts';
@@ -20,6 +21,7 @@ const pollMs = 100; // how often an empty outbox is looked at again
 const refusalWords = {
   refused: 'the broker refuses events; they are kept and tried again',
   no_subscriber: 'nobody subscribes to this sensor’s events at the broker; they are kept and tried again',
+  beyond_rate: 'more events wait than an honest listener stores; they are kept and sent at the rate of outbox.maxEventsPerMinute',
 } as const;
 
 export interface DrainOptions {
@@ -41,6 +43,8 @@ export interface CourierParts {
   /** Called whenever the outbox was looked at or the broker found to be away. If it is not called, this loop hangs. */
   readonly progress?: () => void;
   readonly link?: Link;
+  /** How many more messages the courier may send; without it, any number. */
+  readonly allowance?: Pick<Allowance, 'left'>;
 }
 
 /** What outlasts a connection. */
@@ -77,6 +81,8 @@ class Drain {
   readonly #wait = new Wait();
   /** To be called once an event that was tried has left the outbox. */
   #reorder: (() => void) | undefined;
+  /** Events waited for the allowance when last looked at. */
+  #isBeyondRate = false;
 
   constructor(publisher: Publisher, options: DrainOptions, parts: DrainParts, signal: AbortSignal) {
     const { outbox, clock, topics } = parts;
@@ -94,10 +100,10 @@ class Drain {
   }
 
   async run(): Promise<void> {
-    const { refusals, clock, link } = this.#parts;
+    const { refusals, clock } = this.#parts;
     this.#stop.addEventListener('abort', this.#wait.end);
     refusals.begin(clock.monotonicMs());
-    link?.refusing(refusals.kind);
+    this.#tellLink();
     try {
       while (!this.#stop.aborted && this.#isSame && (await this.#turn())) {
         this.#alive();
@@ -118,12 +124,12 @@ class Drain {
 
   /** One look at the outbox; false where it has been replaced. */
   async #turn(): Promise<boolean> {
-    const { reports = [], noteBoot, birth, clock, refusals, link } = this.#parts;
+    const { reports = [], noteBoot, birth, clock, refusals } = this.#parts;
     noteBoot?.(); // first: what the others say of the time may hang on it
     for (const each of reports) each.tick(this.#publisher);
     const maySend = await this.#expireAndReorder();
     if (birth.isDue) this.#start(birth.tell(this.#publisher));
-    const gap = this.#gaps.next();
+    const gap = this.#left >= 1 ? this.#gaps.next() : undefined;
     if (!this.#isSame) return false;
     if (gap) {
       this.#queue.reread(); // what the listener has removed is not sent after the gap that names it
@@ -131,18 +137,44 @@ class Drain {
     }
     this.#acknowledgements.flushDue();
     if (!maySend) return true;
-    if (this.#inFlight.size < this.#options.maxInFlight && refusals.isDue(clock.monotonicMs(), this.#inFlight.size)) {
+    if (this.#room >= 1 && refusals.isDue(clock.monotonicMs(), this.#inFlight.size)) {
       this.#acknowledgements.flush();
       const event = refusals.next(this.#queue);
       if (!this.#isSame) return false;
       if (event) this.#start(this.#send(event));
-      else link?.refusing('none');
+      else this.#tellLink();
     }
     if (refusals.stopped) return true;
-    const events = this.#queue.take(this.#options.maxInFlight - this.#inFlight.size);
+    const events = this.#queue.take(this.#room);
     if (!this.#isSame) return false;
     for (const event of events) this.#start(this.#send(event));
+    this.#judgeRate(events.length);
     return true;
+  }
+
+  get #left(): number {
+    return this.#parts.allowance?.left ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** How many messages may be sent now. */
+  get #room(): number {
+    return Math.min(this.#options.maxInFlight - this.#inFlight.size, this.#left);
+  }
+
+  /** Whether events wait for the allowance: until there is room and none waits. */
+  #judgeRate(taken: number): void {
+    const { logger, outbox } = this.#parts;
+    const was = this.#isBeyondRate;
+    if (this.#left < 1) this.#isBeyondRate ||= outbox.pendingCount() > this.#inFlight.size;
+    else if (taken === 0 && this.#room >= 1) this.#isBeyondRate = false;
+    if (this.#isBeyondRate === was) return;
+    if (this.#isBeyondRate) logger.error({ hint: 'sudo tocsin privacy verify shows whether the listener was replaced' }, refusalWords.beyond_rate);
+    this.#tellLink();
+  }
+
+  #tellLink(): void {
+    const { link, refusals } = this.#parts;
+    link?.refusing(refusals.any ? refusals.kind : this.#isBeyondRate ? 'beyond_rate' : 'none');
   }
 
   /**
@@ -187,22 +219,22 @@ class Drain {
   }
 
   #taken(sequence: number): void {
-    const { refusals, clock, link, logger } = this.#parts;
+    const { refusals, clock, logger } = this.#parts;
     this.#acknowledgements.add(sequence);
     const again = this.#queue.passed(sequence);
     const wereRefused = refusals.any;
     if (refusals.taken(sequence, clock.monotonicMs(), again)) this.#reorder = () => (again ? this.#queue.rewind() : this.#queue.reread());
     if (refusals.any) return;
-    link?.refusing('none');
+    this.#tellLink();
     if (wereRefused) logger.info({}, 'the broker takes events again');
   }
 
   #refused(sequence: number, error: BrokerError): void {
-    const { refusals, clock, link, logger } = this.#parts;
+    const { refusals, clock, logger } = this.#parts;
     const kind = kindOf(error);
     if (refusals.kind !== kind) logger.error({ reason: error.message, hint: error.tryHint }, refusalWords[kind]);
     refusals.refused(sequence, clock.monotonicMs(), error);
-    link?.refusing(refusals.kind);
+    this.#tellLink();
   }
 
   #alive(): void {

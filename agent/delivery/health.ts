@@ -1,5 +1,6 @@
 import type { Health } from '../events/health.ts';
 import type { BoardFacts } from '../lib/board.ts';
+import { Bucket } from '../lib/bucket.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -34,6 +35,9 @@ const pollMs = 1000;
 const faultsPollMs = 5000;
 const faultOverMs = 30_000; // one that comes and goes is told once, and so is a clock that is set again and again
 const refusedRetryMs = 60_000;
+// News beyond these are told late: most numbers of this message are the listener's, and one that was replaced could
+// make news each second.
+const [newsAtOnce, newsPerMinute] = [20, 3];
 
 /**
  * Publishes health over whatever connection there is. `tick` is called at every turn of the courier's loop. It looks at
@@ -52,6 +56,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let faultsMs = 0; // when to look at them again
   let worseMs = 0; // when all that were told were last there
   let told: Told = { listener: '', refusal: 'none', clock: 'unsynchronised', faults: [], untilMs: 0 };
+  const news = new Bucket({ perMs: newsPerMinute / 60_000, most: newsAtOnce }, clock.monotonicMs);
   let refused: { publisher?: Publisher; untilMs: number } = { untilMs: 0 }; // a connection that does not take it; what is to be told waits
 
   return {
@@ -64,9 +69,10 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const { eventRefusal: refusal } = link.read();
       const { version: reported } = listener;
       const faultsChanged = faults.some((fault) => !told.faults.includes(fault)) || now - worseMs >= faultOverMs;
-      const news = reported !== told.listener || refusal !== told.refusal || faultsChanged || clockChanged() || publisher !== told.publisher;
-      if (!news && now < told.untilMs) return;
+      const isNews = reported !== told.listener || refusal !== told.refusal || faultsChanged || clockChanged() || publisher !== told.publisher;
+      if (!isNews && now < told.untilMs) return;
       if (publisher === refused.publisher && now < refused.untilMs) return;
+      if (!news.take() && now < told.untilMs && publisher === told.publisher) return;
       faults = outbox.faults();
       const health = compose();
       message.publish(

@@ -49,7 +49,7 @@ export function openLink(tell: (words: string) => void): Link {
   };
 }
 
-const suffixes = { none: '', refused: ', events refused', no_subscriber: ', nobody subscribes to events' } as const;
+const suffixes = { none: '', refused: ', events refused', no_subscriber: ', nobody subscribes to events', beyond_rate: ', more events than may be' } as const;
 
 function wordsOf(state: LinkState, refusal: EventRefusal | 'none'): string {
   return `broker: ${state}${suffixes[refusal]}`;

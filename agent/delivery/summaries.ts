@@ -3,6 +3,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { tenth } from '../lib/rounding.ts';
 import type { Outbox, PendingSummary } from '../outbox/outbox.ts';
+import type { Allowance } from './allowance.ts';
 import type { Publisher, Report } from './publisher.ts';
 import { SideMessage } from './side-message.ts';
 import { stampOf, timeOf } from './stamp.ts';
@@ -11,12 +12,19 @@ const pollMs = 1000;
 const failedRetryMs = 60_000;
 const refusedRetryMs = 600_000; // an access control that was mended is noticed within so long
 
+interface SummaryParts {
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly allowance?: Pick<Allowance, 'left'>;
+}
+
 /**
  * Publishes summaries in order, one at a time, each until its PUBACK, so that they hold up no event. A refused one is
  * passed over. Those refused are tried again one after another, one every ten minutes, until one is taken.
  */
-export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clock; logger: Logger }): Report {
-  const { outbox, clock, logger } = parts;
+export function openSummaries(topic: string, parts: SummaryParts): Report {
+  const { outbox, clock, logger, allowance } = parts;
   const message = new SideMessage('the broker did not take the summary of an hour; it is kept and tried again', logger);
   let nextMs = 0;
   let of = ''; // the outbox in which the numbers below count
@@ -35,6 +43,7 @@ export function openSummaries(topic: string, parts: { outbox: Outbox; clock: Clo
     tick(publisher: Publisher): void {
       if (message.isUnderWay || clock.monotonicMs() < nextMs) return;
       nextMs = clock.monotonicMs() + pollMs;
+      if (allowance && allowance.left < 1) return;
       if (outbox.id !== of) [of, refused] = [outbox.id, 0];
       const next = choose();
       if (!next) return;

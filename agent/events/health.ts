@@ -79,10 +79,12 @@ export const healthSchema = z
           .describe(
             'Why there was no connection before the present one: how the last attempt failed or, if none failed, how the previous connection was lost.',
           ),
-        eventsRefused: z.boolean().describe('Events of this sensor are refused, as `eventRefusal` says; they are kept and tried again.'),
+        eventsRefused: z.boolean().describe('Events of this sensor are refused or held back, as `eventRefusal` says; they are kept and tried again.'),
         eventRefusal: z
           .enum(['none', ...eventRefusals])
-          .describe("refused: by the broker's access control, or they are larger than it takes. no_subscriber: nobody subscribes to them at the broker."),
+          .describe(
+            "refused: by the broker's access control, or they are larger than it takes. no_subscriber: nobody subscribes to them at the broker. beyond_rate: the courier sends them at the rate of `outbox.maxEventsPerMinute` alone, since more wait than an honest listener stores.",
+          ),
         certificateUntil: z.iso
           .datetime({ precision: 3 })
           .optional()

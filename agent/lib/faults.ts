@@ -35,6 +35,9 @@ export const linkFaults = [
 ] as const;
 export type LinkFault = (typeof linkFaults)[number];
 
-/** Why this sensor's events go nowhere at a connected broker: it refuses them, or nobody subscribes to them. */
-export const eventRefusals = ['refused', 'no_subscriber'] as const;
+/**
+ * Why this sensor's events go nowhere at a connected broker: it refuses them, nobody subscribes to them, or the courier
+ * itself holds them back, because more wait than an honest listener stores.
+ */
+export const eventRefusals = ['refused', 'no_subscriber', 'beyond_rate'] as const;
 export type EventRefusal = (typeof eventRefusals)[number];

@@ -40,7 +40,7 @@ test('the package refuses to install if the group tocsin already belongs to othe
 test('the command for a card image names a file in each folder that a purge empties', () => {
   const [, folders = ''] = /for folder in (.*); do/.exec(readFileSync('deploy/deb/scripts/postrm', 'utf8')) ?? [];
   const kept = folders.split(' ').filter((folder) => !folder.startsWith('/run/')); // what a card holds
-  expect(kept.length).toBe(3);
+  expect(kept.length).toBe(4);
   const [, removed = ''] = /`rm -f (.*?)`/.exec(readFileSync('docs/package.md', 'utf8')) ?? [];
   for (const folder of kept) expect(removed, folder).toContain(`${folder}/`);
 });
@@ -50,7 +50,7 @@ test.skipIf(noMounts)(`a purge takes everything, also where credentials are on a
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-purge-'));
   // Fakes: they keep the test from the machine's own users and units.
   for (const name of ['getent', 'deb-systemd-helper', 'systemctl']) writeFileSync(join(folder, name), '#!/bin/sh\nexit 2\n', { mode: 0o755 });
-  const folders = ['/etc/tocsin', '/var/lib/tocsin', '/var/lib/tocsin-privacy', '/run/tocsin'];
+  const folders = ['/etc/tocsin', '/var/lib/tocsin', '/var/lib/tocsin-courier', '/var/lib/tocsin-privacy', '/run/tocsin'];
   for (const path of folders) {
     mkdirSync(join(folder, path, 'credentials'), { recursive: true });
     writeFileSync(join(folder, path, 'file'), '');

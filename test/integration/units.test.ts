@@ -145,7 +145,7 @@ test.skipIf(withoutTmpfiles)(
     const root = mkdtempSync(join(tmpdir(), 'tocsin-kept-'));
     const [outbox, other] = ['outbox.db', 'other'].map((name) => join(root, 'var/lib/tocsin', name)) as [string, string];
     for (const folder of ['etc', 'var/lib/tocsin', 'run']) mkdirSync(join(root, folder), { recursive: true });
-    writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\ntocsin-listener:x:64001:64008::/:/bin/sh\n');
+    writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\ntocsin-listener:x:64001:64008::/:/bin/sh\ntocsin-courier:x:64002:64007::/:/bin/sh\n');
     writeFileSync(join(root, 'etc/group'), 'root:x:0:\ntocsin:x:64007:\ntocsin-meter:x:64008:\n');
     for (const path of [outbox, `${outbox}-wal`, other]) {
       writeFileSync(path, '', { mode: 0o640 });

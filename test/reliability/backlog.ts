@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { allowed } from '../support/allowed.ts';
 import { layBacklog } from '../support/backlog.ts';
 import { freePort, openMosquitto } from '../support/broker.ts';
 import { oneFolderForThisCommand } from '../support/one-temporary-folder.ts';
@@ -45,8 +46,9 @@ export async function drainBacklog(events: number, say: (line: string) => void):
 
   const at = new Map<number, number>(); // when each sequence number first arrived
   const children: ChildProcess[] = [];
+  const env = allowed(2 * events);
   const run = (command: string, args: string[]) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
     children.push(child);
     return child;
   };

@@ -1,5 +1,7 @@
 import { onTestFinished, vi } from 'vitest';
+import type { Allowance } from '../../agent/delivery/allowance.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
+import { limitedPublisher } from '../../agent/delivery/limited-publisher.ts';
 import type { Link } from '../../agent/delivery/link.ts';
 import type { Publisher } from '../../agent/delivery/publisher.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
@@ -18,6 +20,7 @@ export interface CourierFakes {
   readonly acknowledgeWithinMs: number;
   readonly summaries: true;
   readonly link: Link;
+  readonly allowance: Allowance;
   readonly logger: Logger;
   readonly random: () => number;
   readonly progress: () => void;
@@ -39,6 +42,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
     acknowledgeWithinMs = 0,
     summaries,
     link,
+    allowance,
     logger = silentLogger,
     random = () => 0,
     progress = () => undefined,
@@ -60,9 +64,11 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
     return { lost: new AbortController().signal, publish, close: async () => close?.() };
   };
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs, acknowledgeWithinMs };
-  const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger })] : [];
+  const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger, ...(allowance ? { allowance } : {}) })] : [];
   const stop = new AbortController();
-  const parts = { outbox, openPublisher, clock, logger, random, reports, progress, noteBoot, ...(link ? { link } : {}) };
+  const shared = { ...(link ? { link } : {}), ...(allowance ? { allowance } : {}) };
+  const limited = allowance ? limitedPublisher(openPublisher, allowance, new Set(['tocsin/v1/a/b/event', 'tocsin/v1/a/b/gap', 'hour'])) : openPublisher;
+  const parts = { outbox, openPublisher: limited, clock, logger, random, reports, progress, noteBoot, ...shared };
   const delivering = deliver(options, parts, stop.signal);
   onTestFinished(async () => {
     stop.abort();

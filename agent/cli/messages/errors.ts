@@ -107,6 +107,9 @@ export const frenchErrors: Record<string, string> = {
   'Expected {1} s of sound in {2}, as scenes.json says, got {3} s': 'Attendu {1} s de son dans {2}, comme le dit scenes.json, obtenu {3} s',
   'is the file complete? if it is, correct its "seconds" in scenes.json': 'le fichier est-il complet ? si oui, corrigez ses « seconds » dans scenes.json',
   'tocsin evaluate --help shows the form': 'tocsin evaluate --help montre la forme',
+  'Expected no more messages than the listener may store, got more: this one waits':
+    'Attendus pas plus de messages que l’écouteur n’a le droit d’en enregistrer, obtenu davantage : celui-ci attend',
+  'sudo tocsin privacy verify shows whether the listener was replaced': 'sudo tocsin privacy verify montre si l’écouteur a été remplacé',
   'Expected both processes to run, got exit {1} from one': 'Un des deux processus s’est arrêté : sortie {1}',
   'Expected both processes to run, got {1} from one': 'Un des deux processus n’a pas démarré : {1}',
   'read the line above': 'lisez la ligne ci-dessus',

@@ -44,6 +44,10 @@ export const state = {
     en: 'connected, but nobody subscribes to this sensor’s events',
     fr: 'connecté, mais personne n’est abonné aux événements de ce capteur',
   },
+  'refusal.beyond_rate': {
+    en: 'connected, but more of this sensor’s events wait than its listener may store: they are sent slowly; sudo tocsin privacy verify',
+    fr: 'connecté, mais il attend plus d’événements de ce capteur que son écouteur n’a le droit d’en enregistrer : ils partent lentement ; sudo tocsin privacy verify',
+  },
   'refusal.refused': { en: 'connected, but refuses this sensor’s events', fr: 'connecté, mais refuse les événements de ce capteur' },
   'link.unreachable': { en: 'cannot be reached', fr: 'injoignable' },
   'link.no_tls': { en: 'does not speak TLS', fr: 'ne parle pas TLS' },

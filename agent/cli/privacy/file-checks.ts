@@ -1,12 +1,14 @@
 // What either half may write to, and which devices it holds or could reach.
 import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
+import { isUnfinished } from '../../delivery/courier-notes.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
 import { fail, type HalfCheck, listed, pass, procPaths } from './check.ts';
+import { courierFolder, wrongIn } from './courier-folder.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
-import { isNotText, type Mount, mountsOf, namespacesOf, numbersIn, type OpenFile, openFiles, unlessGone } from './process.ts';
+import { isNotText, type Mount, mountsOf, namespacesOf, numbersIn, type OpenFile, openFiles, statusOf, unlessGone } from './process.ts';
 import { accessOf } from './reach.ts';
 
 const fdByHand = ({ processes }: Half) => `sudo ls -l ${procPaths(processes, 'task/*/fd')}`;
@@ -14,9 +16,10 @@ const fdByHand = ({ processes }: Half) => `sudo ls -l ${procPaths(processes, 'ta
 const files: HalfCheck = {
   id: 'files',
   byHand: fdByHand,
-  run({ pid, processes }, { config }) {
+  run({ name, pid, processes }, { config }) {
     const own = new Set(heldEnds.flatMap((end) => identityOf(`${config.outbox.path}${end}`)));
     for (const place of filled(config)) for (const identity of identityOf(place)) own.delete(identity);
+    if (name === 'courier') for (const path of ifPossible(() => notesIn(courierFolder)) ?? []) for (const identity of identityOf(path)) own.add(identity);
     const writable = processes
       .flatMap(openFiles)
       .filter((file) => file.writable && (file.kind === 'file' || (file.kind === 'pipe' && file.target.startsWith('/'))));
@@ -26,6 +29,12 @@ const files: HalfCheck = {
     return pass('privacy.files.ok', { what: listed(writable.map(({ target }) => target)) || '-' });
   },
 };
+
+/** The notes are written anew under a name beside them, and open for moments. */
+const notesIn = (folder: string) =>
+  readdirSync(folder)
+    .filter(isUnfinished)
+    .map((name) => join(folder, name));
 
 function identityOf(path: string): string[] {
   const found = ifPossible(() => lstatSync(path));
@@ -67,13 +76,19 @@ const writable: HalfCheck = {
     const meter = name === 'listener' ? dirname(meterSocketPath(machine.config)) : undefined;
     const isMeter = ({ point, type }: Mount) =>
       point === meter && type === 'tmpfs' && readdirSync(`/proc/${pid}/root${point}`).every((one) => one === 'meter.sock');
+    const isCouriers = ({ point }: Mount) => name === 'courier' && point === courierFolder;
     const may = accessOf(pid);
-    const wrong = topMounts(mountsOf(pid)).filter(
-      (mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== place && !isMeter(mount) && !closed(pid, mount, may),
-    );
+    const open = topMounts(mountsOf(pid)).filter((mount) => mount.writable && !kernelFiles.has(mount.type) && mount.point !== place);
+    const own = open.filter(isCouriers).map(({ point }) => point);
+    const wrong = [
+      ...open.filter((mount) => !isCouriers(mount) && !isMeter(mount) && !closed(pid, mount, may)).map(({ point }) => point),
+      ...own
+        .flatMap((point) => wrongIn(`/proc/${pid}/root${point}`, Number(statusOf(pid)('Uid').split(/\s+/)[1])))
+        .map((path) => path.replace(`/proc/${pid}/root`, '')),
+    ];
     return wrong.length > 0
-      ? fail('privacy.writable.wrong', { what: listed(wrong.map(({ point }) => point)), folder })
-      : pass('privacy.writable.ok', { folder });
+      ? fail('privacy.writable.wrong', { what: listed(wrong), folder: [folder, ...own].join(', ') })
+      : pass('privacy.writable.ok', { folder: [folder, ...own].join(', ') });
   },
 };
 

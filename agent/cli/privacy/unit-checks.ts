@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ifPossible } from '../../lib/if-possible.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import { fail, type HalfCheck, listed, pass, procPaths, unchecked } from './check.ts';
+import { courierFolder } from './courier-folder.ts';
 import { type HalfName, unitNames } from './machine.ts';
 import { statusOf } from './process.ts';
 
@@ -16,7 +17,6 @@ const both: Record<string, string> = {
   PrivateIPC: 'yes',
   ProtectSystem: 'strict',
   ProtectHome: 'yes',
-  ReadWritePaths: '/var/lib/tocsin',
   CapabilityBoundingSet: '',
   AmbientCapabilities: '',
   DevicePolicy: 'closed',
@@ -41,6 +41,7 @@ const alone: Record<string, string> = { PrivateUsersEx: 'self' };
 const settings: Record<HalfName, Record<string, string>> = {
   listener: {
     ...both,
+    ReadWritePaths: '/var/lib/tocsin',
     PrivateNetwork: 'yes',
     RestrictAddressFamilies: 'AF_UNIX',
     IPAddressDeny: '::/0 0.0.0.0/0',
@@ -51,6 +52,7 @@ const settings: Record<HalfName, Record<string, string>> = {
   },
   courier: {
     ...both,
+    ReadWritePaths: `/var/lib/tocsin -${courierFolder}`,
     PrivateDevices: 'yes',
     RestrictAddressFamilies: 'AF_INET AF_INET6 AF_UNIX',
     SocketBindDeny: 'any',

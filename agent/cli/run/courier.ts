@@ -1,9 +1,14 @@
 import { dirname } from 'node:path';
+import { loadManifest } from '../../classify/model-manifest.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { certificateEnd, openCredentials } from '../../config/secrets.ts';
+import { Allowance, type KeptAllowance } from '../../delivery/allowance.ts';
 import { closedPublisher } from '../../delivery/closed-publisher.ts';
+import { openCourierNotes } from '../../delivery/courier-notes.ts';
 import { deliver } from '../../delivery/deliver.ts';
 import { openHealthReport } from '../../delivery/health.ts';
+import { withKnownNames } from '../../delivery/known-names.ts';
+import { limitedPublisher } from '../../delivery/limited-publisher.ts';
 import { openLink } from '../../delivery/link.ts';
 import { loadMqtt } from '../../delivery/mqtt-connection.ts';
 import { mqttPublisher } from '../../delivery/mqtt-publisher.ts';
@@ -16,6 +21,7 @@ import { closedForm } from '../../events/published.ts';
 import { readBoard } from '../../lib/board.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { messageOf, TocsinError, unreadableHint } from '../../lib/errors.ts';
+import { ifPossible } from '../../lib/if-possible.ts';
 import { type Logger, openLogger } from '../../lib/logger.ts';
 import { collectEarly } from '../../lib/memory.ts';
 import { openNotifier } from '../../lib/notify.ts';
@@ -41,13 +47,19 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const listenerRuns = openListenerProbe(config.outbox.path);
   const clock = systemClock();
   const notifier = await openNotifier(process.env, clock.monotonicMs);
-  const outbox = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
+  const stored = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
+  const notes = openCourierNotes(process.env.STATE_DIRECTORY, logger);
+  const outbox = withKnownNames({ outbox: stored, notes, clock, logger, installed: () => loadManifest(loadConfig(path).model.path) });
+  const maxAgeMs = config.outbox.maxAgeDays * 86_400_000;
+  const keep = (kept: KeptAllowance) => notes.change({ allowance: kept });
+  const allowance = new Allowance(config.outbox.maxEventsPerMinute, maxAgeMs, { clock, logger, kept: notes.notes.allowance, keep });
   const topics = topicsOf(site, sensor);
   let certificateUntil: string | undefined; // of the one that was last shown to the broker
   const gated: OpenPublisher = (...asked) => {
     const shown = credentials();
     certificateUntil = certificateEnd(shown);
-    return closedPublisher(mqttPublisher(mqtt, shown, clientIdOf(config)), closedForm(topics))(...asked);
+    const closed = closedPublisher(mqttPublisher(mqtt, shown, clientIdOf(config)), closedForm(topics));
+    return limitedPublisher(closed, allowance, new Set([topics.event, topics.gap, topics.summary]))(...asked);
   };
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
@@ -56,16 +68,20 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, healthParts);
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
-  const noteBoot = openBootNote(outbox, clock, logger);
-  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger }), ...ifReadable(privacy, logger)];
-  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, noteBoot, progress: notifier.progress };
+  const noteTime = openBootNote(outbox, clock, logger);
+  const noteBoot = () => {
+    noteTime();
+    ifPossible(() => allowance.tend(() => outbox.pendingCount())); // where the outbox cannot be read, later
+  };
+  const reports = [health, openSummaries(topics.summary, { outbox, clock, logger, allowance }), ...ifReadable(privacy, logger)];
+  const parts = { outbox, openPublisher, clock, logger, random: Math.random, reports, link, noteBoot, progress: notifier.progress, allowance };
   const { maxInFlight, historicalAfterSeconds } = mqtt;
   try {
     notifier.ready(); // without waiting for a broker: the service is up when it can deliver
-    const maxAgeMs = config.outbox.maxAgeDays * 86_400_000;
     await deliver({ site, sensor, version, maxInFlight, historicalAfterSeconds, maxAgeMs, acknowledgeWithinMs: 10_000 }, parts, signal);
   } finally {
     notifier.stopping();
+    allowance.close();
     outbox.close();
     lock.release();
   }
