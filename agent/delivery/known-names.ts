@@ -36,7 +36,7 @@ export function withKnownNames({ outbox, notes, clock, logger, installed }: Know
     if (clock.monotonicMs() < lookMs) return;
     lookMs = clock.monotonicMs() + lookAgainMs;
     const { boots, models } = notes.notes;
-    const model = ifPossible(installed);
+    const model = ifPossible(() => nameOf(installed()));
     const news = {
       ...(boots.includes(clock.bootId) ? {} : { boots: [...boots, clock.bootId].slice(-mostBoots) }),
       ...(model === undefined || isKnown(model) ? {} : { models: [...models, model].slice(-mostModels) }),
@@ -74,6 +74,8 @@ export function withKnownNames({ outbox, notes, clock, logger, installed }: Know
     },
   });
 }
+
+const nameOf = ({ name, version }: Model): Model => ({ name, version }); // what is given may be a whole manifest
 
 /** A UUID of version 8 (RFC 9562) of which the caller can choose no bit. */
 function madeUp(bootId: string, secret: string): string {
