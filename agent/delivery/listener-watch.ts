@@ -69,7 +69,8 @@ export class ListenerWatch {
     const isGone = runs === false && this.#found.endedMs !== undefined && now - this.#found.endedMs >= goneMs;
     if (isGone && row?.state !== 'stopped') this.#goneWith = written;
     // a running listener overwrites `stopped`; where the disk refuses that, the row is as good as late
-    const runsLong = this.#runsSinceMs !== undefined && now - this.#runsSinceMs >= lateAfterMs(this.#intervalMs);
+    // (counted from that row at the earliest: one that stops holds its lock until its process has ended)
+    const runsLong = this.#runsSinceMs !== undefined && now - Math.max(this.#runsSinceMs, this.#found.sinceMs) >= lateAfterMs(this.#intervalMs);
     if (runsLong && row?.state === 'stopped') this.#goneWith = written;
     return true;
   }

@@ -72,6 +72,21 @@ test('a listener that stopped in order stays `stopped`, even if its lock is unre
   }
 });
 
+test('a listener that ran for long and stops in order is `stopped`, though its process takes a while to end', async () => {
+  let runs = true;
+  const { outbox, at, reconnect } = healthCourier(openOutbox(), () => runs);
+  for (let ms = 20_000; ms < 300_000; ms += 1000) {
+    if (ms % 60_000 === 0) outbox.writeHearing(hearingRecord({ writtenMonotonicMs: ms }));
+    await at(ms);
+  }
+  outbox.writeHearing(hearingRecord({ state: 'stopped', writtenMonotonicMs: 299_500 }));
+  expect(await at(300_000)).toMatchObject({ hearing: { state: 'stopped' } }); // it still holds its lock
+  runs = false;
+  for (let ms = 301_000; ms < 400_000; ms += 1000) await at(ms);
+  reconnect();
+  expect(await at(400_000)).toMatchObject({ hearing: { state: 'stopped' } });
+});
+
 test('health omits the noise floor and the suspicion of a silent listener', async () => {
   const { outbox, at } = healthCourier();
   outbox.writeHearing(hearingRecord({ noiseFloorDb: -58, suspicion: 'covered', fault: 'clipped' }));
