@@ -102,7 +102,7 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(60)
         .default(30)
-        .describe('More than this are refused and counted, so that bursts of events cannot carry a message.'),
+        .describe('More than this are refused and counted, so that bursts of events cannot carry a message. A sixth is kept for each label.'),
     })
     .prefault({}),
 

@@ -13,6 +13,7 @@ import { gapsOf, noteGap } from './gaps.ts';
 import * as hearingRows from './hearing-rows.ts';
 import { know } from './known.ts';
 import { LogErasure } from './log-erasure.ts';
+import { Minute } from './minute.ts';
 import { OpenedFile } from './opened-file.ts';
 import type { Fate, Gap, Now, Outbox, PendingEvent, PendingSummary } from './outbox.ts';
 import { Quarantine } from './quarantine.ts';
@@ -83,6 +84,7 @@ class SqliteOutbox implements Outbox {
   readonly #numbers: ReservedNumbers | undefined;
   readonly #erasure: LogErasure | undefined;
   readonly #quarantine: Quarantine;
+  readonly #minute: Minute;
   /** Compiled once: a statement holds memory outside the heap until it is collected, and polling would compile many. */
   readonly #prepare = <Bound extends unknown[] = unknown[], Result = unknown>(sql: string): Statement<Bound, Result> => {
     const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
@@ -98,6 +100,7 @@ class SqliteOutbox implements Outbox {
     this.#db = db;
     this.#limits = limits;
     this.#use = use;
+    this.#minute = new Minute(this.#prepare, limits.maxEventsPerMinute);
     try {
       this.#file.check();
       this.#quarantine = new Quarantine(path, db);
@@ -120,16 +123,14 @@ class SqliteOutbox implements Outbox {
 
   #append(event: RecordedEvent): 'stored' | 'refused' {
     if (isStored(this.#prepare, event)) return 'stored';
-    const recent = this.#prepare('SELECT count(*) FROM recent JOIN boot ON boot.id = recent.boot WHERE boot_id = ? AND onset_monotonic_ms > ?')
-      .pluck()
-      .get(event.bootId, Math.round(event.onsetMonotonicMs) - 60_000) as number;
-    if (recent >= this.#limits.maxEventsPerMinute) {
+    if (this.#minute.isFullFor(event)) {
       this.#count('refused', 1);
       return 'refused';
     }
     this.#makeRoom();
     know(this.#prepare, event);
     noteGiven(event, Number(this.#prepare(insertSql).run(toRow(event)).lastInsertRowid));
+    this.#minute.stored(event);
     this.#count('stored', 1);
     return 'stored';
   }

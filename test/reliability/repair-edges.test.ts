@@ -85,7 +85,8 @@ function firstLeafOf(path: string, table: string): { page: number; rows: number 
 
 test('a repair does not lift the bound on events in a minute', () => {
   const outbox = openSqliteOutbox(path, limits);
-  const within = (second: number) => recordedEvent(0, { onsetMonotonicMs: second * 1000 });
+  const labels = ['glass_break', 'shout', 'bang'] as const;
+  const within = (second: number) => recordedEvent(0, { label: labels[second % 3] ?? 'bang', onsetMonotonicMs: second * 1000 });
   for (const i of range(1, limits.maxEventsPerMinute)) outbox.append(within(i));
   outbox.close();
   writeFileSync(`${path}.new`, ''); // an interrupted repair, which starts again
