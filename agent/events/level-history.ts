@@ -25,9 +25,8 @@ function judge(floorDb: number, loudDb: number, usual: UsualLevel | undefined): 
  *
  * Each quarter of an hour is compared with what was usual in that hour of the day. `covered`: its floor and its loud
  * moments are both quieter by 10 dB. `noisy`: its floor is louder by 15 dB, with hardly any variation. The fourth
- * such quarter in succession is told. Each changes the usual level only an eighth as much, so that a street that has
- * really changed is accepted after three weeks if it is 12 dB quieter, after fifteen if it is 25 dB. Only counts of
- * levels are kept.
+ * such quarter in succession is told. Each changes the usual level only an eighth as much: a street that has really
+ * changed is accepted, in a week if it is 12 dB quieter, in twelve if it is 25 dB. Only counts of levels are kept.
  *
  * @param hour the hour of the day in UTC, undefined while the clock is wrong
  */

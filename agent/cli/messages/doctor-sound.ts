@@ -84,8 +84,8 @@ export const doctorSound = {
     fr: 'l’écouteur entend bien moins que d’habitude : couvert ?',
   },
   'doctor.level.covered.try': {
-    en: 'free the membrane; clap: does sudo tocsin meter show it?',
-    fr: 'dégagez la membrane ; frappez des mains : sudo tocsin meter le montre-t-il ?',
+    en: 'free the membrane; clap: does sudo tocsin meter show it? after lower capture or a move it passes in weeks',
+    fr: 'dégagez la membrane ; frappez des mains : sudo tocsin meter le montre-t-il ? après capture baissée ou déplacement, cela passe en quelques semaines',
   },
   'doctor.level.noisy': {
     en: 'the listener hears much more than usual, without change',
