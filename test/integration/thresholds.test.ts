@@ -112,7 +112,9 @@ test('a bound is rounded up, and a small budget is not shown as 0', () => {
   const long = run('calibrate', 'thresholds', '--budget', '2/week', '--days', '52').stdout.replace(/\s+/g, ' ');
   expect(long).toContain('no event in 52.0 days, and no threshold raised: fewer than 0.41 a week'); // 0.4033
   expect(long).toContain('shout 0.8176 -> 0.9526; events: 1248 -> 0 bang 0.8000 (of this site) -> 0.7773; events');
-  expect(long).toMatch(/Events of all labels together: 0, 0 a week; with 95 % confidence fewer than 0\.64 a week\. Events added to this bound, [^:]+: 1\./); // 0.6386
+  expect(long).toMatch(
+    /Events of all labels together: 0, 0 a week; with 95 % confidence fewer than 0\.64 a week, while the street stays as it was\. Events added to this bound, [^:]+: 1\./,
+  ); // 0.6386
   expect(run('calibrate', 'thresholds', '--budget', '0.04/week').stderr).toMatch(/for a budget of 0\.04 a week, .*\n.* fewer than 0\.35 a week/);
   run('calibrate', 'thresholds', '--budget', '2.5/month', '--write');
   expect(readFileSync(config, 'utf8')).toMatch(/# tocsin calibrate thresholds, 0\.58 a week, 59\.0 days, /);

@@ -24,8 +24,8 @@ export const thresholds = {
   'thresholds.same': { en: '{before} stays; events: {events}', fr: '{before} reste ; événements : {events}' },
   'thresholds.change': { en: '{before} -> {after}; events: {was} -> {events}', fr: '{before} -> {after} ; événements : {was} -> {events}' },
   'thresholds.together': {
-    en: 'Events of all labels together: {events}, {week} a week; with 95 % confidence fewer than {bound} a week.',
-    fr: 'Événements en tout : {events}, {week} par semaine ; moins de {bound} par semaine, avec une confiance de 95 %.',
+    en: 'Events of all labels together: {events}, {week} a week; with 95 % confidence fewer than {bound} a week, while the street stays as it was.',
+    fr: 'Événements en tout : {events}, {week} par semaine ; moins de {bound} par semaine, avec une confiance de 95 %, tant que la rue reste ce qu’elle était.',
   },
   'thresholds.added': {
     en: 'Events added to this bound, because thresholds were raised to fit these same counts: {added}.',
