@@ -12,6 +12,7 @@ export async function triesInPlaceOfTheHalves(box: Container): Promise<Record<st
   const tries = {
     'the courier takes a pipe': await saidInPlaceOf('courier', box, { listener: meet('serve give'), courier: meet('call take') }),
     'the listener takes a pipe': await saidInPlaceOf('listener', box, { listener: meet('serve take'), courier: meet('call give') }),
+    'the listener looks for the notes of the courier': await saidInPlaceOf('listener', box, { listener: '/usr/bin/ls -l /var/lib/tocsin-courier' }),
     'the courier reads stored controls': await saidInPlaceOf('courier', box, { courier: `/usr/bin/cat ${controls}` }),
   };
   box.sh(`rm -r ${dropIn('listener')} ${dropIn('courier')}; systemctl daemon-reload; systemctl restart tocsin.target`);

@@ -85,8 +85,8 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
       `set -e; umask 077; ${begin}; for half in listener courier; do runuser -u tocsin-$half -- cat /etc/tocsin/tocsin.yaml; done; rm /etc/tocsin/tocsin.yaml`,
     );
     expect(sh('id -nG tocsin-listener; id -nG tocsin-courier')).toBe('tocsin-listener tocsin tocsin-meter\ntocsin-courier tocsin');
-    expect(sh('stat -c "%a %U:%G %n" /etc/tocsin /etc/tocsin/credentials /var/lib/tocsin')).toBe(
-      '755 root:root /etc/tocsin\n700 root:root /etc/tocsin/credentials\n2770 root:tocsin /var/lib/tocsin',
+    expect(sh('stat -c "%a %U:%G %n" /etc/tocsin /etc/tocsin/credentials /var/lib/tocsin /var/lib/tocsin-courier')).toBe(
+      '755 root:root /etc/tocsin\n700 root:root /etc/tocsin/credentials\n2770 root:tocsin /var/lib/tocsin\n700 tocsin-courier:tocsin /var/lib/tocsin-courier',
     );
     expect(sh('systemctl is-enabled tocsin.target')).toBe('enabled');
     sh('systemctl start tocsin.target');
@@ -125,6 +125,7 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
     await anEventArrives('glass_break');
     expect(broker()).toBe('connected');
     expect(sh('stat -c "%a %U:%G" /var/lib/tocsin/outbox.db')).toMatch(/^660 tocsin-(listener|courier):tocsin$/);
+    expect(sh('stat -c "%a %U %n" /var/lib/tocsin-courier/*')).toBe('600 tocsin-courier /var/lib/tocsin-courier/notes.json');
     expect(sh('ss -Htln | grep -v 127.0.0.1:1883 | grep -v :8883 || true')).toBe(''); // the sensor itself listens on no port
   });
 
