@@ -32,7 +32,7 @@ interface Report {
 }
 
 function run(args: string[], env: NodeJS.ProcessEnv = process.env) {
-  const child = spawn(process.execPath, ['agent/main.ts', 'commission', ...args], { env });
+  const child = spawn(process.execPath, ['agent/main.ts', 'commission', ...args], { env, detached: true }); // a process group as in a terminal
   let [out, err] = ['', ''];
   const said = (word: string) =>
     new Promise<void>((done) => {
@@ -232,8 +232,8 @@ describe.skipIf(without)(`commission${without ? ` (left out: ${without})` : ''}`
 
   type Run = ReturnType<typeof run>['child'];
   test.each([
-    ['stopped by hand', (it: Run) => it.kill('SIGINT'), 130],
-    ['with its terminal closed', (it: Run) => it.kill('SIGHUP'), null],
+    ['stopped by hand', (it: Run): unknown => process.kill(-(it.pid as number), 'SIGINT'), 130], // the terminal tells all that it runs
+    ['with its terminal closed', (it: Run): unknown => process.kill(-(it.pid as number), 'SIGHUP'), null],
     ['with its output closed', (it: Run) => it.stdout.destroy(), 141],
     ['killed', (it: Run) => it.kill('SIGKILL'), null],
   ] as const)('a running listener is stopped for the sound and started again, also when commission is %s', async (_name, end, status) => {
