@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { verification } from '../../agent/cli/commission/page.ts';
 import { openProgress } from '../../agent/cli/commission/progress.ts';
 import { checkParent, openSigner, placeSealed, type Signer } from '../../agent/cli/commission/seal.ts';
 import { loadConfig } from '../../agent/config/load-config.ts';
+import { configSchema } from '../../agent/config/schema.ts';
 import { type Clock, systemClock } from '../../agent/lib/clock.ts';
 import { exitCodes, TocsinError } from '../../agent/lib/errors.ts';
 import { missing } from '../support/broker.ts';
@@ -68,6 +70,19 @@ describe('the commissioning report', () => {
     checkParent(folder);
     expect(readdirSync(seal(folder, 1)).toSorted()).toEqual(['report.json', 'report.json.sig', 'sensor.pub']);
     expect(readdirSync(folder)).toEqual(['commission-post-1']);
+    const modes = readdirSync(join(folder, 'commission-post-1')).map((name) => statSync(join(folder, 'commission-post-1', name)).mode & 0o777);
+    expect(modes).toEqual([0o644, 0o644, 0o644]); // root writes it, and others check it
+  });
+
+  test.skipIf(withoutOpenssl)('signed with an RSA key verifies as well', () => {
+    const keyFile = join(folder, 'rsa.key');
+    writeFileSync(keyFile, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    const config = configSchema.parse({ site: 'a', sensor: 'post-1', mqtt: { url: 'mqtt://127.0.0.1:1', keyFile, certFile: 'none.pem' } });
+    const { certFile: _, ...mqtt } = config.mqtt; // this one has none yet
+    const rsa = openSigner(mqtt);
+    const sealed = placeSealed(folder, 'commission-post-1', { 'report.json': '{}', 'report.html': '<html>' }, rsa);
+    const { stdout, stderr } = spawnSync('sh', ['-c', verification(rsa, new Date().toISOString())], { cwd: sealed, encoding: 'utf8' });
+    expect(stdout + stderr).toBe('Verified OK\nVerified OK\n');
   });
 
   test.skipIf(missing('strace'))('is synced to disk before it is announced (needs strace)', () => {
@@ -79,7 +94,10 @@ placeSealed(${JSON.stringify(folder)}, 'commission-post-1', { 'report.json': '{}
     const { status, stderr } = spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', script], { env, encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const calls = readFileSync(trace, 'utf8').match(/rename\(.*|fsync\(\d+<[^>]*/g) ?? [];
-    expect(calls.slice(-2)).toEqual([expect.stringMatching(/^rename.*commission-post-1"/), expect.stringMatching(`<${folder}$`)]);
+    expect(calls.map((call) => call.replace(/^fsync.*\//, ''))).toEqual([
+      ...['sensor.pub', 'report.json', 'report.json.sig'],
+      ...[expect.stringMatching(/^rename.*commission-post-1"/), basename(folder)],
+    ]);
   });
 
   test.skipIf(missing('strace'))('changes the mode of no name, in whose place another user could put a link (needs strace)', () => {
