@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { giveRights, placeFile, placeNewFile, syncFolderOf } from '../../agent/lib/place-file.ts';
+import { missing } from '../support/broker.ts';
 
 test('placeFile writes the file even if an earlier attempt with the same process number left a temporary file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
@@ -54,3 +55,31 @@ test('a folder that cannot be synced does not stay open', () => {
   expect(() => syncFolderOf('/proc/self/status')).toThrow(/EINVAL/); // the kernel syncs no folder of /proc
   expect(open()).toBe(before);
 });
+
+test.skipIf(missing('strace'))(
+  'a key is never open to others, and is on the disk before it has its name, which a power cut does not undo (needs strace)',
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-place-'));
+    const trace = join(mkdtempSync(join(tmpdir(), 'tocsin-trace-')), 'trace');
+    const script = `import { placeFile, placeNewFile } from './agent/lib/place-file.ts';
+placeFile(${JSON.stringify(join(folder, 'placed'))}, 'x', 0o600); placeNewFile(${JSON.stringify(join(folder, 'new'))}, 'x', 0o600);`;
+    const strace = ['-f', '-y', '-e', 'trace=openat,fsync,fdatasync,rename,link,unlink', '-o', trace];
+    const { status, stderr } = spawnSync('strace', [...strace, process.execPath, '--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const calls = Array.from(readFileSync(trace, 'utf8').matchAll(/^\d+ +(\w+)\((.*)\) += /gm), ([, call, given = '']) => `${call} ${given}`);
+    const told = calls
+      .filter((call) => call.includes(folder) && !/O_RDONLY/.test(call))
+      .map((call) =>
+        call
+          .replaceAll(folder, '')
+          .replace(/\.[0-9a-f-]{36}\.tmp/g, '.OWN')
+          .replace(/AT_FDCWD(<[^>]*>)?, |\b\d+(?=<)/g, '')
+          .replace(/O_[A-Z|_]*O_EXCL[A-Z|_]*/, 'O_EXCL'),
+      );
+    const made = (name: string) => [`openat "/${name}.OWN", O_EXCL, 0600`, `fsync </${name}.OWN>`];
+    expect(told).toEqual([
+      ...[...made('placed'), 'rename "/placed.OWN", "/placed"', 'fsync <>'],
+      ...[...made('new'), 'link "/new.OWN", "/new"', 'unlink "/new.OWN"', 'fsync <>'],
+    ]);
+  },
+);
