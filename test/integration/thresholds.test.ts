@@ -138,6 +138,12 @@ test('counts from a changed model of the same version are not used; those of an 
   expect(JSON.parse(listened().stdout)).toMatchObject({ days: 14 });
 });
 
+test('counts of another operating point, whose rules were others, are not used', () => {
+  const { config, run } = sensor(14);
+  writeFileSync(config, readFileSync(config, 'utf8').replace('model: { ', 'model: { operatingPoint: strict, '));
+  expect(run('calibrate', 'thresholds', '--budget', '1/day').stderr).toContain('Expected 3.0 days of listening for a budget of 7 a week, got 0.0');
+});
+
 test.each<[string, Partial<ModelManifest>]>([
   ['its graph', { sha256: '0'.repeat(64) }],
   ['the output that holds the scores', { scoresOutput: 'other' }],
