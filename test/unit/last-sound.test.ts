@@ -75,7 +75,13 @@ test('a source that counts its samples anew, or from later on, is heard from the
   async function* frames() {
     for (const at of [100, 101, 5]) yield { samples: new Float32Array(rate).fill(1, 0.4 * rate, 0.6 * rate), firstSample: at * rate };
   }
-  const on = { confirmed: ({ detection }: Heard) => told.push(Math.floor(detection.onsetSeconds)) };
+  const lengths: number[] = [];
+  const on = {
+    confirmed: ({ detection }: Heard) => told.push(Math.floor(detection.onsetSeconds)),
+    ended: ({ onsetSeconds, offsetSeconds }: Heard['detection']) => lengths.push(offsetSeconds - onsetSeconds),
+  };
   await hear({ sampleRate: rate, dropped: 0, frames }, lateBySecond(), { glass_break: rule, shout: rule, bang: rule }, on, new AbortController().signal);
   expect(told).toEqual([100, 5]); // not what lies just before a gap that follows another soon
+  // the end is placed like the beginning: the outbox refuses an event that ends before it begins
+  expect(lengths.map((seconds) => seconds.toFixed(1))).toEqual(['0.2', '0.2']);
 });
