@@ -116,3 +116,17 @@ test('the view shows the error and the hint when the listener is away', () => {
   expect(rows[2]).toBe('Expected a listener, got none');
   expect(rows[3]).toBe('Try: start it');
 });
+
+test('the view names what is wrong with the microphone, and a share of the time that is never above all of it', () => {
+  const said = (change: Partial<MeterReading>) => view(meterReading(change), 60)[2];
+  expect(said({ state: 'deaf', fault: 'absent' })).toMatch(/^microphone: DEAF: [^{}]+; sudo tocsin doctor$/);
+  expect(said({ fault: 'clipped' })).toMatch(/^microphone: hears badly: [^{}]+; sudo tocsin doctor$/);
+  expect(said({ state: 'starting' })).toBe('microphone: no sound yet');
+  expect(said({ state: 'stopped' })).toBe('microphone: the listener is stopping');
+  expect(said({ listenedSeconds: 3610 })).toBe('microphone: hears, 100.0 % of 60 min'); // counted in blocks, of which one may be ahead
+});
+
+test('the reason why a sound was no event names the threshold of its own label', () => {
+  const last = [{ label: 1, outcome: 'under', peak: 0.75, secondsAgo: 1 }] as const;
+  expect(view(meterReading({ last }), 60).at(-1)).toMatch(/^1 s +shout +0\.750 {2}stayed under 0\.800$/);
+});

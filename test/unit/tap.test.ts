@@ -5,11 +5,11 @@ import { openTap } from '../../agent/meter/tap.ts';
 const rule = { open: 0.8, close: 0.5, minDurationSeconds: 0, smoothingSeconds: 0.04, mergeSeconds: 1, cooldownSeconds: 0.3 };
 
 /** Opens a tap on a simulated clock. */
-function tapAt() {
+function tapAt(own: readonly Label[] = []) {
   const time = { ms: 0 };
   const rules = Object.fromEntries(labels.map((label) => [label, rule])) as Record<Label, typeof rule>;
   const levels = { noiseFloorDb: () => -60, suspicion: () => 'none' as const };
-  const tap = openTap({ labels, rules, own: [], levels, monotonicMs: () => time.ms });
+  const tap = openTap({ labels, rules, own, levels, monotonicMs: () => time.ms });
   return {
     tap,
     pass: (ms: number) => {
@@ -86,4 +86,14 @@ test('a reading lists the last six sounds, newest first, for an hour, and counts
   expect(last[1]).toEqual({ label: labels.indexOf('bang'), outcome: 'under', peak: 0.8, secondsAgo: 1 });
   pass(3_598_000);
   expect(tap.read().last.map(({ peak }) => peak)).toEqual([0.9, 0.8]);
+});
+
+test('a reading marks the labels whose threshold is the site’s own, and has the seconds since the listener started', () => {
+  const { tap, pass } = tapAt(['shout']);
+  pass(5000);
+  tap.hearing({ state: 'listening', fault: undefined, sinceMonotonicMs: 2000, listenedSeconds: 2.5, opens: 1, droppedSamples: 0 });
+  pass(4000);
+  const { state, labels: of, listenedSeconds, elapsedSeconds } = tap.read();
+  expect(of.map(({ own }) => own)).toEqual(labels.map((label) => label === 'shout'));
+  expect({ state, listenedSeconds, elapsedSeconds }).toEqual({ state: 'listening', listenedSeconds: 2.5, elapsedSeconds: 7 });
 });
