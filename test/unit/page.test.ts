@@ -22,6 +22,17 @@ test('a page replaces the old one atomically: a reader of the old one reads it c
   expect(readdirSync(folder)).toEqual(['link.html', 'page.html']);
 });
 
+test('a new page has the mode that the umask leaves it, like any new file', () => {
+  const umask = process.umask(0o027);
+  try {
+    writePage(join(folder, 'new.html'), 'page');
+  } finally {
+    process.umask(umask);
+  }
+  expect(statSync(join(folder, 'new.html')).mode & 0o777).toBe(0o640);
+  rmSync(join(folder, 'new.html'));
+});
+
 test.skipIf(process.getuid?.() !== 0)('with sudo the page keeps its owner (needs root)', () => {
   const path = join(folder, 'owned.html');
   writeFileSync(path, 'old');
