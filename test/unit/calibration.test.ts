@@ -117,6 +117,18 @@ describe('the calibrate command', () => {
     expect(readFileSync(path, 'utf8')).toBe(before);
   });
 
+  test.each([
+    [120, 'before: 120 dB. A change of -6 dB is large'],
+    [113, 'before: 113 dB, a change of 1 dB'],
+  ])('a sensitivity of 114 dB after one of %i dB is told as that change', (before, said) => {
+    const path = writeConfig(
+      `after-${before}`,
+      tone(1, () => 0.1),
+    );
+    writeFileSync(path, readFileSync(path, 'utf8').replace('microphone:', `microphone:\n  splAtFullScaleDb: ${before}`));
+    expect(run('-c', path, '--seconds', '1', '--dry-run').stdout.replace(/\s+/g, ' ')).toContain(said);
+  });
+
   test('a value that the configuration would refuse is not written', () => {
     const path = writeConfig(
       'range',
