@@ -208,10 +208,10 @@ test('an event is stamped with the onset of its sound by both clocks, not with t
   expect(events[0]?.onsetWallMs).toBeCloseTo(wallBeganMs + (events[0]?.onsetMonotonicMs ?? 0), 3);
 });
 
-test.each(['stored', 'held', 'refused'] as const)('for an event that is %s, no log line reveals what was heard', async (fate) => {
+test.each(['stored', 'held', 'refused'] as const)('for an event that is %s, no log line reveals what was heard, and the hour counts it', async (fate) => {
   const lines: string[] = [];
   const keep = (...said: unknown[]) => void lines.push(JSON.stringify(said));
-  const append = vi.fn(() => fate);
+  const [append, recognised] = [vi.fn(() => fate), vi.fn()];
   await listen(
     { model: { path: '', operatingPoint: 'balanced', open: {} }, microphone: {} as never },
     {
@@ -219,11 +219,12 @@ test.each(['stored', 'held', 'refused'] as const)('for an event that is %s, no l
       classifier: { ...loudness(), manifest: manifestOf(rules) },
       outbox: { append } as unknown as Outbox,
       clock: fixedClock({}),
+      hour: { recognised, level: () => undefined },
       logger: { debug: keep, info: keep, warn: keep, error: keep },
     },
     new AbortController().signal,
   );
-  expect(append).toHaveBeenCalledOnce();
+  expect([append.mock.calls.length, recognised.mock.calls]).toEqual([1, [['glass_break']]]);
   expect(lines.filter((line) => /glass|label|confidence|score/.test(line))).toEqual([]);
   expect(lines.filter((line) => line.includes('event'))).toHaveLength(fate === 'stored' ? 0 : 1);
 });
