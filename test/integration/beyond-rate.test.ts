@@ -27,7 +27,9 @@ test('of what a listener that heeds no limit has stored no more is sent than an 
   const logger = { ...silentLogger, error: (_: object, words: string) => journal.push(words) };
   const kept = { bootId: clock.bootId, monotonicMs: time.ms, messages: 40 };
   const allowance = new Allowance(30, 1e9, { clock, logger: silentLogger, kept, keep: () => undefined });
-  const { of } = startCourier(outbox, clock, { link, allowance, logger });
+  let turns = 0;
+  const noteBoot = () => void turns++;
+  const { of } = startCourier(outbox, clock, { link, allowance, logger, noteBoot });
   await soon(() => expect(of('/event')).toHaveLength(40));
   await soon(() => expect(link.read()).toMatchObject({ eventsRefused: true, eventRefusal: 'beyond_rate' }));
   append(100, 110);
@@ -35,6 +37,8 @@ test('of what a listener that heeds no limit has stored no more is sent than an 
   await soon(() => expect(of('/event')).toHaveLength(73));
   expect(link.read().eventRefusal).toBe('beyond_rate');
   outbox.drop(3); // a gap is a message with words of the listener too
+  const lookedAt = turns + 2;
+  await soon(() => expect(turns).toBeGreaterThan(lookedAt));
   time.ms += 60_000;
   await soon(() => expect(of('/event').length + of('/gap').length).toBe(73 + 33));
   expect(of('/gap')).toMatchObject([{ first: 111, last: 113, reason: 'dropped' }]);
