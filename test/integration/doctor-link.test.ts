@@ -8,6 +8,7 @@ import { allChecks, toJson } from '../../agent/cli/doctor.ts';
 import { openTranslate, text } from '../../agent/cli/translate.ts';
 import { missing } from '../support/broker.ts';
 import { alsa, clock, cool, examine, expectNamed, files, openDoctorBench, paced, signal, systemctl } from '../support/doctor.ts';
+import { courierFaults } from '../support/doctor-courier-faults.ts';
 import { type Link, linkFaults, openLink } from '../support/doctor-link-faults.ts';
 
 const without = missing('mosquitto', 'mosquitto_passwd', 'openssl');
@@ -32,7 +33,7 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     expect(results.map(({ check }) => check)).toEqual(allChecks.map(({ id }) => id));
   });
 
-  const rows = linkFaults(bench, () => link);
+  const rows = [...linkFaults(bench, () => link), ...courierFaults()];
   test.each(rows)('%s', (...row) => expectNamed(bench, row, link.brokers.plain.url));
 
   const notRoot = process.getuid?.() !== 0 ? 'needs root, to give it up' : undefined;

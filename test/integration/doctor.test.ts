@@ -12,6 +12,7 @@ import { languages } from '../../agent/cli/message.ts';
 import { catalogue, openTranslate, type Text } from '../../agent/cli/translate.ts';
 import { type Broker, freePort, missing, openMosquitto } from '../support/broker.ts';
 import { alsa, clock, examine, expectNamed, openDoctorBench, routed, signal, store, systemctl } from '../support/doctor.ts';
+import { courierFaults } from '../support/doctor-courier-faults.ts';
 import { type Link, linkFaults } from '../support/doctor-link-faults.ts';
 import { machineFaults, twins, unplugged } from '../support/doctor-machine-faults.ts';
 import { openMessages } from '../support/messages.ts';
@@ -103,7 +104,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     // tested below; a defect is not a fault of the machine
     const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect'];
     const planted = new Set([
-      ...[...rows, ...linkFaults(bench, () => ({}) as Link)].map(([, , , , finding]) => finding),
+      ...[...rows, ...linkFaults(bench, () => ({}) as Link), ...courierFaults()].map(([, , , , finding]) => finding),
       'microphone.absent',
       'microphone.tool',
       ...elsewhere,

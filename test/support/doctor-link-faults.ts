@@ -2,11 +2,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { Aedes } from 'aedes';
 import { connectAsync } from 'mqtt';
@@ -15,7 +13,7 @@ import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { releasedMs } from '../../agent/lib/clock.ts';
 import { type Broker, freePort, openEmbeddedBroker, openMosquitto } from './broker.ts';
 import { type Identity, openAuthority, undated } from './certificates.ts';
-import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store, systemctl } from './doctor.ts';
+import { clock, type DoctorBench, files, type Planted, type Row, routed, scene, store } from './doctor.ts';
 import { openScriptedBroker } from './faults.ts';
 import { openOperator } from './operator.ts';
 
@@ -188,14 +186,6 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
-  /** What systemd tells of the courier comes later than the broker's answer. */
-  const courierSays = (words: string, connected: number | 'no answer' = 0): Planted => {
-    const { command = () => Promise.reject(), ...others } = systemctl({}, { StatusText: words });
-    const said = (times: number) => ({ code: 0, stdout: '{"msg":"connected"}\n{"msg":"not connected; events are kept"}\n'.repeat(times) });
-    const journal = async (stop: AbortSignal) => (connected === 'no answer' ? once(stop, 'abort').then(() => said(0)) : said(connected));
-    const isItsHour = (args: readonly string[]) => ['_SYSTEMD_UNIT=tocsin-courier.service', '--since=-1h'].every((arg) => args.includes(arg));
-    return { probes: { ...others, command: async (name, args, stop) => (isItsHour(args) ? journal(stop) : delay(300).then(() => command(name, args, stop))) } };
-  };
   return [
     ['no route', () => ({ url: 'mqtts://192.0.2.1', probes: files({ '/proc/net/route': '', '/proc/net/ipv6_route': '' }) }), 'network', 'fail', 'network.none'],
     ['an unknown name', () => ({ ...away, probes: { ...routed, resolve: () => refuse('ENOTFOUND') } }), 'name', 'fail', 'host.unknown'],
@@ -242,12 +232,6 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
       'fail',
       'dates.early',
     ],
-    ['a courier with a certificate of before', () => courierSays('broker: certificate_refused'), 'broker', 'warn', 'broker.courier'],
-    ['a second sensor of the same name', () => courierSays('broker: session_taken'), 'broker', 'warn', 'broker.taken'],
-    ['a courier whose connection breaks again and again', () => courierSays('broker: connected', 10), 'broker', 'warn', 'broker.lost'],
-    ['a courier whose connection broke a few times', () => courierSays('broker: connecting', 9), 'broker', 'pass', 'broker.ok'],
-    ['a courier whose journal does not answer', () => courierSays('broker: connected', 'no answer'), 'broker', 'pass', 'broker.ok'],
-    ['a courier that connects just now', () => courierSays('broker: connecting'), 'broker', 'pass', 'broker.ok'],
     ['a wrong password', () => ({ url: link().brokers.closed.url, mqtt: password('wrong') }), 'broker', 'fail', 'broker.login'],
     ['no password', () => ({ url: link().brokers.closed.url }), 'broker', 'fail', 'broker.login'],
     ['no password file', () => ({ url: link().brokers.closed.url, mqtt: { username: 'post-1', passwordFile: '/nowhere' } }), 'broker', 'fail', 'broker.files'],

@@ -2,7 +2,7 @@
 import type { Config } from '../../config/schema.ts';
 import type { Credentials } from '../../config/secrets.ts';
 import { closedMessage, closedProbe } from '../../delivery/closed-publisher.ts';
-import { connectedLine, readLinkWords } from '../../delivery/link.ts';
+import { connectedLine } from '../../delivery/link.ts';
 import { faultIn, linkFaultOf } from '../../delivery/link-fault.ts';
 import { noSubscriber } from '../../delivery/mqtt-answers.ts';
 import { toCloudEvent } from '../../delivery/to-cloud-event.ts';
@@ -12,8 +12,8 @@ import { closedForm } from '../../events/published.ts';
 import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
 import { version } from '../command.ts';
-import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, warn } from './check.ts';
+import { courierKeptOut, courierLink, courierRefused } from './courier.ts';
 import { journalOf } from './journal.ts';
 import { broken, causeOf } from './link-checks.ts';
 import type { Probes } from './probes.ts';
@@ -79,28 +79,12 @@ async function speaksOldMqtt(probes: Probes, { mqtt, site, sensor }: Config, cre
   }
 }
 
-/**
- * The broker takes what is configured now, by another client id. The courier may still use credentials that it read
- * before, or have lost its place to another client of its id.
- */
-function courierKeptOut(facts: Facts): Finding | undefined {
-  const state = courierState(facts);
-  if (state === undefined || state === 'connecting' || state === 'connected') return undefined;
-  return state === 'session_taken' ? warn('doctor.broker.taken') : warn('doctor.broker.courier', { what: text(`link.${state}`) });
-}
-
 /** The broker answers, but the courier's connection never stands for long. */
 async function oftenLost(probes: Probes, facts: Facts, signal: AbortSignal): Promise<Finding | undefined> {
-  if (courierState(facts) === undefined) return undefined;
+  if (courierLink(facts) === undefined) return undefined;
   const said = await journalOf(probes, 'tocsin-courier.service', ['--since=-1h'], signal);
   const count = said.split(`"msg":"${connectedLine}"`).length - 1;
   return count >= often ? warn('doctor.broker.lost', { count }) : undefined;
-}
-
-/** The state of the courier's own connection, where systemd tells it. */
-function courierState({ units }: Facts) {
-  const { ActiveState, StatusText = '' } = units?.['tocsin-courier.service'] ?? {};
-  return ActiveState === 'active' ? readLinkWords(StatusText)?.state : undefined;
 }
 
 /**
@@ -115,7 +99,8 @@ const acl: Check = {
   async run(probes, facts) {
     const began = performance.now();
     const found = await published(probes, facts);
-    if (found.state === 'fail' || courierState(facts) === 'connected') return found;
+    if (found.state === 'fail') return found;
+    if (courierLink(facts)?.state === 'connected') return courierRefused(facts) ?? found;
     await facts.link?.close();
     delete facts.link; // the next connection has the same client id
     return (await willRefused(probes, required(facts), answerMs - (performance.now() - began))) ?? found;

@@ -204,6 +204,11 @@ export const doctorLink = {
   },
 
   'doctor.acl.ok': { en: 'may publish on {topic}', fr: 'peut publier sur {topic}' },
+  'doctor.acl.courier': { en: 'may publish here, but the courier says: {what}', fr: 'peut publier ici, mais le courrier dit : {what}' },
+  'doctor.acl.courier.try': {
+    en: 'it tries again within ten minutes, at once after: sudo systemctl restart tocsin-courier; if this persists, ask the operator: are there several brokers at this address, and does the platform subscribe at each?',
+    fr: 'il réessaie dans les dix minutes, aussitôt après : sudo systemctl restart tocsin-courier ; si cela persiste, demandez à l’exploitant : y a-t-il plusieurs brokers à cette adresse, et la plateforme est-elle abonnée à chacun ?',
+  },
   'doctor.acl.hidden': {
     en: 'unknown: MQTT 3.1.1 hides refusals, and refused events are lost',
     fr: 'inconnu : MQTT 3.1.1 cache les refus, et ce qui est refusé est perdu',

@@ -1,0 +1,32 @@
+// What the courier's own connection shows, and a connection of doctor does not.
+
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Planted, type Row, store, systemctl } from './doctor.ts';
+
+export function courierFaults(): Row[] {
+  /** What systemd tells of the courier comes later than the broker's answer. */
+  const courierSays = (words: string, connected: number | 'no answer' = 0): Planted => {
+    const { command = () => Promise.reject(), ...others } = systemctl({}, { StatusText: words });
+    const said = (times: number) => ({ code: 0, stdout: '{"msg":"connected"}\n{"msg":"not connected; events are kept"}\n'.repeat(times) });
+    const journal = async (stop: AbortSignal) => (connected === 'no answer' ? once(stop, 'abort').then(() => said(0)) : said(connected));
+    const isItsHour = (args: readonly string[]) => ['_SYSTEMD_UNIT=tocsin-courier.service', '--since=-1h'].every((arg) => args.includes(arg));
+    return { probes: { ...others, command: async (name, args, stop) => (isItsHour(args) ? journal(stop) : delay(300).then(() => command(name, args, stop))) } };
+  };
+  return [
+    ['a courier with a certificate of before', () => courierSays('broker: certificate_refused'), 'broker', 'warn', 'broker.courier'],
+    ['a second sensor of the same name', () => courierSays('broker: session_taken'), 'broker', 'warn', 'broker.taken'],
+    ['a courier whose connection breaks again and again', () => courierSays('broker: connected', 10), 'broker', 'warn', 'broker.lost'],
+    ['a courier whose connection broke a few times', () => courierSays('broker: connecting', 9), 'broker', 'pass', 'broker.ok'],
+    ['a courier whose journal does not answer', () => courierSays('broker: connected', 'no answer'), 'broker', 'pass', 'broker.ok'],
+    ['a courier that connects just now', () => courierSays('broker: connecting'), 'broker', 'pass', 'broker.ok'],
+    [
+      'a courier at another broker of the same address, where nobody subscribes',
+      () => ({ ...courierSays('broker: connected, nobody subscribes to events'), plant: (path) => store(path, false, Date.now()) }),
+      'acl',
+      'warn',
+      'acl.courier',
+    ],
+    ['a courier whose events are refused', () => courierSays('broker: connected, events refused'), 'acl', 'warn', 'acl.courier'],
+  ];
+}
