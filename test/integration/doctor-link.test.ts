@@ -33,7 +33,7 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     expect(results.map(({ check }) => check)).toEqual(allChecks.map(({ id }) => id));
   });
 
-  const rows = [...linkFaults(bench, () => link), ...courierFaults()];
+  const rows = [...linkFaults(bench, () => link), ...courierFaults(bench)];
   test.each(rows)('%s', (...row) => expectNamed(bench, row, link.brokers.plain.url));
 
   const notRoot = process.getuid?.() !== 0 ? 'needs root, to give it up' : undefined;

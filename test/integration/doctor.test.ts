@@ -104,7 +104,7 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     // tested below; a defect is not a fault of the machine
     const elsewhere = ['disk.full', 'disk.readOnly', 'forbidden', 'outbox.forbidden', 'timeout', 'defect'];
     const planted = new Set([
-      ...[...rows, ...linkFaults(bench, () => ({}) as Link), ...courierFaults()].map(([, , , , finding]) => finding),
+      ...[...rows, ...linkFaults(bench, () => ({}) as Link), ...courierFaults(bench)].map(([, , , , finding]) => finding),
       'microphone.absent',
       'microphone.tool',
       ...elsewhere,

@@ -2,9 +2,15 @@
 
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Planted, type Row, store, systemctl } from './doctor.ts';
+import type { Probes } from '../../agent/cli/doctor/probes.ts';
+import { type DoctorBench, type Planted, type Row, routed, store, systemctl } from './doctor.ts';
+import { openScriptedBroker } from './faults.ts';
 
-export function courierFaults(): Row[] {
+const never = () => new Promise<never>(() => undefined);
+/** Ends when it is cut off. */
+const unanswered: Probes['reach'] = (_host, _port, stop) => new Promise((_, reject) => stop.addEventListener('abort', () => reject(stop.reason)));
+
+export function courierFaults({ undo }: DoctorBench): Row[] {
   /** What systemd tells of the courier comes later than the broker's answer. */
   const courierSays = (words: string, connected: number | 'no answer' = 0): Planted => {
     const { command = () => Promise.reject(), ...others } = systemctl({}, { StatusText: words });
@@ -13,6 +19,17 @@ export function courierFaults(): Row[] {
     const isItsHour = (args: readonly string[]) => ['_SYSTEMD_UNIT=tocsin-courier.service', '--since=-1h'].every((arg) => args.includes(arg));
     return { probes: { ...others, command: async (name, args, stop) => (isItsHour(args) ? journal(stop) : delay(300).then(() => command(name, args, stop))) } };
   };
+  /** Over a link with round trips of a second and more, of which each check needs several. */
+  const slowly = (probes: Planted['probes'], words = 'broker: connected'): Planted => ({
+    url: 'mqtts://broker.example.org',
+    probes: { ...routed, ...courierSays(words).probes, ...probes },
+  });
+  const answered = { resolve: async () => '192.0.2.1', reach: async () => undefined };
+  async function scripted(answer: Parameters<typeof openScriptedBroker>[0]): Promise<Planted> {
+    const broker = await openScriptedBroker(answer);
+    undo.push(() => broker.close());
+    return { ...courierSays('broker: connected'), url: broker.url };
+  }
   return [
     ['a courier with a certificate of before', () => courierSays('broker: certificate_refused'), 'broker', 'warn', 'broker.courier'],
     ['a second sensor of the same name', () => courierSays('broker: session_taken'), 'broker', 'warn', 'broker.taken'],
@@ -28,5 +45,11 @@ export function courierFaults(): Row[] {
       'acl.courier',
     ],
     ['a courier whose events are refused', () => courierSays('broker: connected, events refused'), 'acl', 'warn', 'acl.courier'],
+    ['a slow name server', () => slowly({ resolve: never }), 'name', 'warn', 'link.slow'],
+    ['a slow name server and no connection', () => slowly({ resolve: never }, 'broker: unreachable'), 'name', 'fail', 'timeout'],
+    ['a link too slow for a connection', () => slowly({ ...answered, reach: unanswered }), 'port', 'warn', 'link.slow'],
+    ['a link too slow for TLS', () => slowly({ ...answered, handshake: never }), 'tls', 'warn', 'link.slow'],
+    ['a link too slow for MQTT', () => scripted({ connack: () => Buffer.alloc(0), puback: () => 0 }), 'broker', 'warn', 'link.slow'],
+    ['a link too slow for a message', () => scripted({ puback: () => undefined }), 'acl', 'warn', 'link.slow'],
   ];
 }

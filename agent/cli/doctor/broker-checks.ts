@@ -13,7 +13,7 @@ import { BrokerError, isDenied, messageOf, UnsentError } from '../../lib/errors.
 import { ifPossible } from '../../lib/if-possible.ts';
 import { version } from '../command.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, warn } from './check.ts';
-import { courierKeptOut, courierLink, courierRefused } from './courier.ts';
+import { courierKeptOut, courierLink, courierRefused, slowLink } from './courier.ts';
 import { journalOf } from './journal.ts';
 import { broken, causeOf } from './link-checks.ts';
 import type { Probes } from './probes.ts';
@@ -27,8 +27,8 @@ const broker: Check = {
   id: 'broker',
   timeoutMs: 4000,
   lateHint: 'doctor.timeout.link',
+  late: slowLink,
   needs: ['tls', 'port'],
-  after: ['services'], // which learns how the courier itself stands with the broker
   async run(probes, facts, signal) {
     const { mqtt, site, sensor } = required(facts);
     let credentials: Credentials;
@@ -58,7 +58,7 @@ const broker: Check = {
       if (typeof code === 'number' && cause.message.startsWith('Connection refused: ')) return fail('doctor.broker.code', { code }); // a CONNACK
       const refused = broken(cause, '', 0);
       if (refused.found.key === 'doctor.tls.client') return refused;
-      if (/^connack timeout$/i.test(cause.message)) return fail('doctor.broker.silent');
+      if (/^connack timeout$/i.test(cause.message)) return slowLink(facts, answerMs / 1000) ?? fail('doctor.broker.silent');
       if (linkFaultOf(cause) === 'connection_lost') {
         const isOld = mqtt.protocol === '5' && (await speaksOldMqtt(probes, required(facts), credentials, answerMs - (performance.now() - began)));
         return isOld ? fail('doctor.broker.version', { protocol: mqtt.protocol }) : fail('doctor.broker.ended');
@@ -95,6 +95,7 @@ const acl: Check = {
   id: 'acl',
   timeoutMs: 4000,
   lateHint: 'doctor.timeout.link',
+  late: slowLink,
   needs: ['broker'],
   async run(probes, facts) {
     const began = performance.now();
@@ -123,7 +124,8 @@ async function published(probes: Probes, facts: Facts): Promise<Finding> {
     return topic === topics.event ? fail('doctor.acl.unheard', { topic }) : warn('doctor.acl.alone', { topic }); // of tests it says little of events
   } catch (error) {
     if (error instanceof BrokerError && error.refused && !(error instanceof UnsentError)) return fail('doctor.acl.ended', { topic });
-    return fail('doctor.acl.silent', { reason: messageOf(error) });
+    const slow = linkFaultOf(error) === 'no_answer' ? slowLink(facts, answerMs / 1000) : undefined;
+    return slow ?? fail('doctor.acl.silent', { reason: messageOf(error) });
   }
 }
 

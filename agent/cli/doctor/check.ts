@@ -17,6 +17,8 @@ export interface Finding {
   readonly state: State;
   readonly found: Text;
   readonly hint?: Text;
+  /** What needs this check is not tried, though it has not failed. */
+  readonly blocks?: true;
 }
 
 /** What earlier checks learned and later ones build on. */
@@ -47,6 +49,8 @@ export interface Check {
   readonly after?: readonly CheckId[];
   /** What to try when it is late, where that is no matter of the board. */
   readonly lateHint?: 'doctor.host.server.try' | 'doctor.timeout.link';
+  /** What it means that this check is late, where that is no failure. */
+  late?(facts: Facts, seconds: number): Finding | undefined;
   run(probes: Probes, facts: Facts, signal: AbortSignal): Promise<Finding> | Finding;
 }
 
@@ -71,7 +75,7 @@ function withHint(state: 'warn' | 'fail', key: MessageKey, values: Record<string
 
 const tickMs = 50;
 
-/** `blockedBy` names the failed check that what needs this one has to wait for. */
+/** `blockedBy` names the check, mostly a failed one, that what needs this one has to wait for. */
 type Outcome = Result & { readonly blockedBy?: CheckId };
 
 /**
@@ -144,15 +148,17 @@ async function runOne(
   const done = new AbortController();
   const late = new Promise<Finding>((resolve) => {
     const allowedMs = Math.max(0, Math.min(check.timeoutMs, budgetMs - patience.ran()));
-    const finding = fail('doctor.timeout', { seconds: tenth(allowedMs / 1000) });
-    patience.after(allowedMs, () => resolve(check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding), done.signal);
+    const seconds = tenth(allowedMs / 1000);
+    const finding = fail('doctor.timeout', { seconds });
+    const found = () => check.late?.(facts, seconds) ?? (check.lateHint ? { ...finding, hint: text(check.lateHint) } : finding);
+    patience.after(allowedMs, () => resolve(found()), done.signal);
     // what was stopped is never shown: nothing is waited for
     signal.addEventListener('abort', () => resolve(skip('doctor.stopped')), { signal: done.signal });
   });
   const work = (async () => check.run(probes, facts, AbortSignal.any([signal, done.signal])))().catch((error: unknown) =>
     fail('doctor.defect', { reason: messageOf(error) }),
   );
-  const finding = await Promise.race([work, late]);
+  const { blocks, ...finding } = await Promise.race([work, late]);
   done.abort();
-  return { ...finding, check: check.id, ms: Math.round(performance.now() - began), ...(finding.state === 'fail' ? { blockedBy: check.id } : {}) };
+  return { ...finding, check: check.id, ms: Math.round(performance.now() - began), ...(blocks || finding.state === 'fail' ? { blockedBy: check.id } : {}) };
 }

@@ -27,3 +27,8 @@ export function courierRefused(facts: Facts): Finding | undefined {
   const { refusal = 'none' } = courierLink(facts) ?? {};
   return refusal === 'none' ? undefined : warn('doctor.acl.courier', { what: text(`refusal.${refusal}`) });
 }
+
+/** A check ran out of time, but the courier, which takes more, has its connection: that is no fault of the way. */
+export function slowLink(facts: Facts, seconds: number): Finding | undefined {
+  return courierLink(facts)?.state === 'connected' ? { ...warn('doctor.link.slow', { seconds }), blocks: true } : undefined;
+}

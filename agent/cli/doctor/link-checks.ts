@@ -11,6 +11,7 @@ import type { LinkFault } from '../../lib/faults.ts';
 import { hasDates, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
+import { slowLink } from './courier.ts';
 import { nameOfStranger, unusableFile } from './credential-checks.ts';
 import type { Handshake } from './probes.ts';
 
@@ -25,7 +26,8 @@ const network: Check = {
   id: 'network',
   timeoutMs: 1000,
   needs: ['config'],
-  after: ['model'], // its runtime is loaded in one go, for seconds from a slow card: connections would meanwhile run out of time
+  // `model`: its runtime is loaded in one go, for seconds from a slow card: connections would meanwhile run out of time
+  after: ['model', 'services'],
   run(probes, facts) {
     if (brokerOf(facts).loopback) return pass('doctor.network.local');
     const rows = (path: string) => (probes.read(path) ?? '').split('\n').map((line) => line.trim().split(/\s+/));
@@ -42,6 +44,7 @@ const name: Check = {
   id: 'name',
   timeoutMs: 3000,
   lateHint: 'doctor.host.server.try',
+  late: slowLink,
   needs: ['network'],
   async run(probes, facts) {
     const { host } = brokerOf(facts);
@@ -68,7 +71,10 @@ const port: Check = {
       return pass('doctor.port.ok', { host, port: number, ms: Math.round(performance.now() - began) });
     } catch (error) {
       const { code = messageOf(error), name: kind } = error as NodeJS.ErrnoException;
-      const reason = kind === 'AbortError' || kind === 'TimeoutError' ? '3 s' : code;
+      const isLate = kind === 'AbortError' || kind === 'TimeoutError';
+      const slow = isLate ? slowLink(facts, 3) : undefined;
+      if (slow) return slow;
+      const reason = isLate ? '3 s' : code;
       return code === 'ECONNREFUSED' ? fail('doctor.port.refused', { host, port: number }) : fail('doctor.port.silent', { host, port: number, reason });
     }
   },
@@ -78,6 +84,7 @@ const tls: Check = {
   id: 'tls',
   timeoutMs: 3500,
   lateHint: 'doctor.timeout.link',
+  late: slowLink,
   needs: ['port'],
   async run(probes, facts, signal) {
     const config = required(facts);

@@ -29,6 +29,14 @@ export const doctorLink = {
     fr: 'un pare-feu ou le réseau de la SIM bloque : demandez l’ouverture du port {port}',
   },
 
+  'doctor.link.slow': {
+    en: 'not done within {seconds} s, but the courier is connected: a slow link, or one that has just broken',
+    fr: 'pas terminé en {seconds} s, mais le courrier est connecté : une liaison lente, ou qui vient de se rompre',
+  },
+  'doctor.link.slow.try': {
+    en: 'run it again in two minutes; do events leave? sudo tocsin status; getent hosts shows a slow name server',
+    fr: 'recommencez dans deux minutes ; les événements partent-ils ? sudo tocsin status ; getent hosts montre un serveur de noms lent',
+  },
   'doctor.tls.ok': { en: '{protocol}, the broker proved its name', fr: '{protocol}, le broker a prouvé son nom' },
   'doctor.tls.local': { en: 'not used: the broker is on this board', fr: 'non utilisé : le broker est sur cette carte' },
   'doctor.tls.open': {
