@@ -31,6 +31,7 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     right();
     expect(results.filter(({ state }) => state !== 'pass').map((result) => toJson(result, openTranslate('en')))).toEqual([]);
     expect(results.map(({ check }) => check)).toEqual(allChecks.map(({ id }) => id));
+    expect(results.find(({ check }) => check === 'tls')?.found.values).toEqual({ protocol: 'TLSv1.3' });
   });
 
   const rows = [...linkFaults(bench, () => link), ...courierFaults(bench)];

@@ -219,10 +219,11 @@ function shakeHands(host: string, port: number, credentials: Credentials, signal
       if (!socket.authorized) refusal = refusalOf(socket.authorizationError);
       const { subject, subjectaltname, valid_from, valid_to } = certificate;
       const names = subjectaltname?.replace(/(DNS|IP Address):/g, '') ?? String(subject?.CN ?? '?');
+      const protocol = socket.getProtocol() ?? 'TLS'; // not known once it is destroyed
       setTimeout(() => {
         socket.destroy();
         const dates = { validFrom: new Date(valid_from), validTo: new Date(valid_to) };
-        resolve({ protocol: socket.getProtocol() ?? 'TLS', names, ...dates, ...(refusal === undefined ? {} : { refusal }) });
+        resolve({ protocol, names, ...dates, ...(refusal === undefined ? {} : { refusal }) });
       }, 500);
     });
   });
