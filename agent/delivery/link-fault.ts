@@ -11,9 +11,10 @@ const patterns: readonly [RegExp, LinkFault][] = [
   // unsupported: one for servers only; decrypt error: signed by another authority of the same name
   [/alert ((bad |unsupported )?certificate|unknown ca|decrypt error|access denied|handshake failure)|certificate required/i, 'certificate_refused'],
   [/unsupported protocol(?! version)|alert protocol version|no protocols available/i, 'tls_version'], // with `version`: CONNACK 132, of MQTT
-  [/wrong version number|packet length too long|before secure TLS|http request/i, 'no_tls'],
+  [/wrong version number|packet length too long|http request/i, 'no_tls'],
   [/^(134|135|138|140|4|5)( |$)/, 'login_refused'], // CONNACK of MQTT 5; of 3.1.1
-  [/Connection closed|ECONNRESET|EPIPE/, 'connection_lost'],
+  // before TLS: a broker without TLS hangs up so, but also a load balancer whose broker is down, which passes
+  [/Connection closed|ECONNRESET|EPIPE|before secure TLS/, 'connection_lost'],
   [/ECONNREFUSED|ENOTFOUND|EAI_(AGAIN|FAIL|NODATA)|E(NET|HOST)(UNREACH|DOWN)|EADDRNOTAVAIL|ETIMEDOUT|connack timeout/i, 'unreachable'],
 ];
 

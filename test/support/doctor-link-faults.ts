@@ -168,6 +168,13 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     undo.push(() => server.close());
     return { url: `mqtt://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
+  /** nginx (`stream`) takes the connection, finds no broker behind it, and ends it. */
+  async function balancer(): Promise<Planted> {
+    const server = createServer((socket) => socket.on('error', () => undefined).once('data', () => socket.end()));
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    undo.push(() => server.close());
+    return { url: `mqtts://127.0.0.1:${(server.address() as { port: number }).port}` };
+  }
   function fullForAnother(): Promise<Planted> {
     let connections = 0;
     return scripted({ connack: () => (connections++ === 0 ? 0 : 137), puback: () => 0 });
@@ -200,7 +207,9 @@ export function linkFaults(bench: DoctorBench, link: () => Link): Row[] {
     ['a broker certificate that is not valid yet', () => ({ url: link().brokers.early.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.early'],
     ['a broker with outdated TLS', outdatedTls, 'tls', 'fail', 'tls.other'],
     ['no TLS across a network', () => ({ ...openWay(), url: 'mqtt://broker.example.org' }), 'tls', 'warn', 'tls.open'],
-    ['TLS to a plain port', () => ({ url: link().brokers.plain.url.replace('mqtt:', 'mqtts:') }), 'tls', 'fail', 'tls.plain'],
+    ['TLS to a plain port', () => ({ url: link().brokers.plain.url.replace('mqtt:', 'mqtts:') }), 'tls', 'fail', 'tls.ended'],
+    ['TLS to a web server', async () => ({ url: (await webServer()).url?.replace('mqtt:', 'mqtts:') ?? '' }), 'tls', 'fail', 'tls.plain'],
+    ['a load balancer without a broker', balancer, 'tls', 'fail', 'tls.ended'],
     ['no CA file', () => ({ url: link().brokers.good.url, mqtt: { caFile: '/nowhere.pem' } }), 'tls', 'fail', 'tls.files'],
     ['a broker that requires a certificate', () => ({ url: link().brokers.demanding.url, mqtt: { caFile: link().ca } }), 'tls', 'fail', 'tls.client'],
     ['a certificate of another authority', () => secured(link().own.foreign, link().brokers.demanding.url), 'tls', 'fail', 'tls.client'],

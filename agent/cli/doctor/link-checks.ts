@@ -130,7 +130,8 @@ export function broken(error: unknown, host: string, number: number): Finding {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = (/alert ([a-z ]+)/.exec(said)?.[1] ?? (code || said)).trim().slice(0, 80);
   const fault = faultIn(`${code} ${said}`);
-  if (fault === 'no_tls' || /unexpected message|ECONNRESET/i.test(said)) return fail('doctor.tls.plain', { host, port: number });
+  if (fault === 'no_tls' || /unexpected message/i.test(said)) return fail('doctor.tls.plain', { host, port: number });
+  if (fault === 'connection_lost') return fail('doctor.tls.ended', { host, port: number });
   if (fault === 'certificate_refused') return fail('doctor.tls.client', { reason });
   return fail('doctor.tls.other', { host, port: number, reason });
 }

@@ -111,6 +111,11 @@ export const doctorLink = {
   'doctor.tls.early.try': { en: 'sudo timedatectl set-ntp true', fr: 'sudo timedatectl set-ntp true' },
   'doctor.tls.plain': { en: '{host}:{port} does not speak TLS', fr: '{host}:{port} ne parle pas TLS' },
   'doctor.tls.plain.try': { en: 'use the broker’s TLS port, mostly 8883, in mqtt.url', fr: 'mettez le port TLS du broker, souvent 8883, dans mqtt.url' },
+  'doctor.tls.ended': { en: '{host}:{port} ends the connection before TLS', fr: '{host}:{port} coupe la connexion avant TLS' },
+  'doctor.tls.ended.try': {
+    en: 'a load balancer whose broker is down, or a port without TLS: ask the operator; is the port of mqtt.url the broker’s TLS port, mostly 8883?',
+    fr: 'un répartiteur dont le broker est arrêté, ou un port sans TLS : demandez à l’exploitant ; le port de mqtt.url est-il le port TLS du broker, souvent 8883 ?',
+  },
   'doctor.tls.client': { en: 'the broker refuses this sensor’s certificate ({reason})', fr: 'le broker refuse le certificat de ce capteur ({reason})' },
   'doctor.tls.client.try': {
     en: 'install the certificate its operator issued: mqtt.certFile and mqtt.keyFile',
