@@ -1,9 +1,26 @@
 // What every connection to a broker has in common, the courier's and a person's.
-import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
+import { type LookupAddress, lookup } from 'node:dns';
+import { type LookupFunction, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { mostChunkBytes, mostPacketBytes } from './answers-only.ts';
 
 /** For `wss` the options stand in `wsOptions`. Set explicitly, they override NODE_TLS_REJECT_UNAUTHORIZED. */
-const tls = { minVersion: 'TLSv1.2', rejectUnauthorized: true } as const;
+const tls = {
+  minVersion: 'TLSv1.2',
+  rejectUnauthorized: true,
+  lookup: ((host, options, done) =>
+    lookup(host, options, (error, found, family) => done(error, Array.isArray(found) ? turned(found, Math.random) : found, family))) as LookupFunction,
+} as const;
+
+const inTime = 3; // addresses, by `takeTimeForEachAddress`
+
+/**
+ * The addresses of a name in the order in which they are tried. Of more than there is time for, each attempt begins
+ * with another: else one that comes behind three that swallow packets would never be tried.
+ */
+export function turned(addresses: readonly LookupAddress[], random: () => number): LookupAddress[] {
+  const first = addresses.length > inTime ? Math.floor(random() * addresses.length) : 0;
+  return [...addresses.slice(first), ...addresses.slice(0, first)];
+}
 
 export const commonOptions = { ...tls, wsOptions: { ...tls, maxPayload: mostChunkBytes }, properties: { maximumPacketSize: mostPacketBytes } };
 
@@ -13,5 +30,5 @@ export const commonOptions = { ...tls, wsOptions: { ...tls, maxPayload: mostChun
  * for the whole process, since mqtt.js does not pass the option on.
  */
 export function takeTimeForEachAddress(connectMs: number): void {
-  setDefaultAutoSelectFamilyAttemptTimeout(Math.round(connectMs / 3));
+  setDefaultAutoSelectFamilyAttemptTimeout(Math.round(connectMs / inTime));
 }
