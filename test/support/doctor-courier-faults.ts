@@ -49,6 +49,7 @@ export function courierFaults({ undo }: DoctorBench): Row[] {
     ['a slow name server and no connection', () => slowly({ resolve: never }, 'broker: unreachable'), 'name', 'fail', 'timeout'],
     ['a link too slow for a connection', () => slowly({ ...answered, reach: unanswered }), 'port', 'warn', 'link.slow'],
     ['a link too slow for TLS', () => slowly({ ...answered, handshake: never }), 'tls', 'warn', 'link.slow'],
+    ['a link that loses large packets', () => slowly({ ...answered, handshake: never }, 'broker: unreachable'), 'tls', 'fail', 'tls.late'],
     ['a link too slow for MQTT', () => scripted({ connack: () => Buffer.alloc(0), puback: () => 0 }), 'broker', 'warn', 'link.slow'],
     ['a link too slow for a message', () => scripted({ puback: () => undefined }), 'acl', 'warn', 'link.slow'],
   ];

@@ -27,6 +27,8 @@ export interface Facts {
   sound?: SoundSample | 'file' | 'listener';
   /** What the listener that has the microphone last reported of it. */
   told?: Told;
+  /** The interface that leads out. */
+  way?: string;
   handshake?: Handshake;
   link?: ClosedProbe;
   units?: Record<string, Record<string, string>>;

@@ -8,6 +8,7 @@ import type { Credentials } from '../../config/secrets.ts';
 import { faultIn } from '../../delivery/link-fault.ts';
 import { hasCode, isDenied, messageOf } from '../../lib/errors.ts';
 import type { LinkFault } from '../../lib/faults.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { hasDates, isInForce } from '../provision/certificate-checks.ts';
 import { text } from '../translate.ts';
 import { type Check, type Facts, type Finding, fail, pass, required, skip, warn } from './check.ts';
@@ -36,7 +37,9 @@ const network: Check = {
       .filter(([name, , , flags]) => name && name !== 'lo' && (Number.parseInt(flags ?? '0', 16) & routeFlags) === 1);
     const six = rows('/proc/net/ipv6_route').filter(([to, , , , , , , , , name]) => name && name !== 'lo' && /^[23]|^f[cd]|^0{32}$/.test(to ?? ''));
     const way = four.find(([, destination]) => destination === '00000000')?.[0] ?? four[0]?.[0] ?? six[0]?.[9];
-    return way === undefined ? fail('doctor.network.none') : pass('doctor.network.ok', { interface: way });
+    if (way === undefined) return fail('doctor.network.none');
+    facts.way = way;
+    return pass('doctor.network.ok', { interface: way });
   },
 };
 
@@ -84,7 +87,7 @@ const tls: Check = {
   id: 'tls',
   timeoutMs: 3500,
   lateHint: 'doctor.timeout.link',
-  late: slowLink,
+  late: (facts, seconds) => slowLink(facts, seconds) ?? swallowed(facts, seconds),
   needs: ['port'],
   async run(probes, facts, signal) {
     const config = required(facts);
@@ -112,6 +115,11 @@ const tls: Check = {
     }
   },
 };
+
+/** The port takes connections, whose packets are small. A handshake has some as large as the link claims to take. */
+function swallowed({ way }: Facts, seconds: number): Finding | undefined {
+  return way === undefined ? undefined : fail('doctor.tls.late', { seconds, interface: shellWord(way) });
+}
 
 function untrusted({ refusal = '', names, validFrom, validTo }: Handshake, host: string, number: number, nowMs: number): Finding {
   const isOwn = validTo.getTime() < nowMs; // else one above it has expired, of which OpenSSL says the same

@@ -116,6 +116,14 @@ export const doctorLink = {
     en: 'a load balancer whose broker is down, or a port without TLS: ask the operator; is the port of mqtt.url the broker’s TLS port, mostly 8883?',
     fr: 'un répartiteur dont le broker est arrêté, ou un port sans TLS : demandez à l’exploitant ; le port de mqtt.url est-il le port TLS du broker, souvent 8883 ?',
   },
+  'doctor.tls.late': {
+    en: 'the port takes connections, but no TLS within {seconds} s',
+    fr: 'le port accepte les connexions, mais pas de TLS en {seconds} s',
+  },
+  'doctor.tls.late.try': {
+    en: 'does the network lose large packets? sudo ip link set dev {interface} mtu 1280 (until it is set up anew), then run it again; if that does not help, ask the operator',
+    fr: 'le réseau perd-il les grands paquets ? sudo ip link set dev {interface} mtu 1280 (jusqu’à sa prochaine configuration), puis recommencez ; si cela n’aide pas, demandez à l’exploitant',
+  },
   'doctor.tls.client': { en: 'the broker refuses this sensor’s certificate ({reason})', fr: 'le broker refuse le certificat de ce capteur ({reason})' },
   'doctor.tls.client.try': {
     en: 'install the certificate its operator issued: mqtt.certFile and mqtt.keyFile',
