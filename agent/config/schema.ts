@@ -138,7 +138,12 @@ export const configSchema = z.strictObject({
       .max(1200)
       .default(60)
       .describe('MQTT keep alive. It must be shorter than what ends an idle connection on the way: a load balancer, or address translation.'),
-    ackTimeoutSeconds: z.number().min(1).max(60).default(15).describe('No PUBACK within this time: reconnect and send again.'),
+    ackTimeoutSeconds: z
+      .number()
+      .min(1)
+      .max(60)
+      .default(15)
+      .describe('No PUBACK within this time: reconnect and send again. Also the time for a connection, which takes some seven round trips.'),
     requireSubscriber: z
       .boolean()
       .default(true)
