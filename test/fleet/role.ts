@@ -137,6 +137,12 @@ try {
   for (const sensor of sensors) sensor.run(`dpkg --unpack /mnt/tocsin_${second}_${thisArchitecture}.deb`); // as a power cut leaves it
   check('a package that was unpacked and no more is finished', apply(...upgraded), all({ changed: 1, failed: 0 }));
   check('and both halves run', each(active), all('active active'));
+  for (const sensor of sensors) {
+    sensor.attempt(`dpkg --status-logger='grep -qm1 half-installed && kill -9 $PPID' -i /mnt/tocsin_${second}_${thisArchitecture}.deb`); // the parent is dpkg
+    sensor.run("dpkg-query -s tocsin | grep '^Status: install reinstreq '");
+  }
+  check('a package whose files dpkg was writing is written anew', apply(...upgraded), all({ changed: 2, failed: 0 }));
+  check('and both halves run', [each(active), each(installed)], [all('active active'), all(second)]);
   const left = each(pids);
   for (const sensor of sensors) sensor.run('touch /etc/tocsin/tocsin.yaml'); // as a run leaves it that loses the link once it has written the file
   check('what a run wrote before it broke off is put in force', failures(apply(...upgraded)), none);

@@ -90,6 +90,26 @@ describe.skipIf(withoutPlaybook)(`the Ansible role${withoutPlaybook ? ` (left ou
     expect(readFileSync(join(folder, 'calls'), 'utf8')).toBe('try-restart tocsin-listener.service\ntry-restart tocsin-courier.service\ndaemon-reload\n');
   });
 
+  test('has dpkg write the package anew where a power cut left it half written, but never an earlier release over a later one', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tocsin-torn-'));
+    // Fakes. They cannot show that dpkg repairs the package; npm run fleet does.
+    writeFileSync(join(folder, 'dpkg-query'), `#!/bin/sh\ncat ${folder}/state\n`, { mode: 0o755 });
+    writeFileSync(join(folder, 'dpkg'), `#!/bin/sh\ncase $1 in --compare-versions) exec /usr/bin/dpkg "$@" ;; esac\necho "$@" >>${folder}/calls\n`, {
+      mode: 0o755,
+    });
+    const names = ['Which version is installed', 'Is it older than the one that is to be installed', 'Have dpkg write files anew that it had not all written'];
+    const tasks = names.map((name) => ({ ...taskOf(name), environment: { PATH: `${folder}:${process.env.PATH}` } }));
+    const called = (state: string) => {
+      writeFileSync(join(folder, 'state'), state);
+      writeFileSync(join(folder, 'calls'), '');
+      play(tasks, '', { tocsin_version: '0.2.0', tocsin_architecture: { stdout: 'arm64' } });
+      return readFileSync(join(folder, 'calls'), 'utf8');
+    };
+    const anew = '--unpack /var/cache/apt/archives/tocsin_0.2.0_arm64.deb\n';
+    for (const state of ['half-installed=0.1.0=reinstreq', 'half-installed=0.2.0=reinstreq']) expect(called(state), state).toBe(anew);
+    for (const state of ['unpacked=0.2.0=ok', 'half-installed=0.3.0=reinstreq']) expect(called(state), state).toBe('');
+  });
+
   test('flushes its handlers right after it writes the configuration, so that a later failure does not prevent the restart', () => {
     const written = tasksOfRole.findIndex(({ name }) => name === 'Write the configuration');
     expect(tasksOfRole[written + 1]?.['ansible.builtin.meta']).toBe('flush_handlers');
