@@ -104,6 +104,20 @@ describe('postinst calls', () => {
     expect(called('abort-remove')).toEqual(['deb-systemd-invoke start tocsin.target']);
     expect(called('abort-upgrade', '0.1.0'), 'prerm had stopped nothing').toBe(null);
   });
+
+  test('a start of the target after a removal whose dpkg was killed, once dpkg --configure has the package stay', () => {
+    const prerm = readFileSync('deploy/deb/scripts/prerm', 'utf8').replaceAll('/run/', `${folder}/run/`);
+    const remove = () => spawnSync('sh', ['-c', prerm, 'prerm', 'remove'], { env: { PATH: `${folder}:${process.env.PATH}` } }).status;
+    writeFileSync(join(folder, 'tocsin.yaml'), '');
+    const restart = 'deb-systemd-invoke try-restart tocsin-courier.service tocsin-listener.service';
+    const upgrade = ['systemctl --system daemon-reload', restart];
+    expect(remove()).toBe(0);
+    expect(called('configure', '0.1.0')).toEqual([...upgrade, 'deb-systemd-invoke start tocsin.target']);
+    expect(called('configure', '0.1.0'), 'an upgrade after that').toEqual(upgrade);
+    expect(remove()).toBe(0);
+    expect(called('abort-remove')).toEqual(['deb-systemd-invoke start tocsin.target']);
+    expect(called('configure', '0.1.0'), 'an upgrade after that').toEqual(upgrade);
+  });
 });
 
 test('the package refuses to install a release that cannot use the outbox schema, before anything is unpacked', () => {
