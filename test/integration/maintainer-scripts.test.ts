@@ -45,6 +45,13 @@ test('the command for a card image names a file in each folder that a purge empt
   for (const folder of kept) expect(removed, folder).toContain(`${folder}/`);
 });
 
+test('the example configuration that a person is told to install is among the files of the program; a board may leave /usr/share/doc out', () => {
+  for (const page of ['deploy/deb/scripts/postinst', 'README.md']) {
+    const named = [...readFileSync(page, 'utf8').matchAll(/install -m 640 -g tocsin (\S+)/g)].map(([, path]) => path);
+    expect(new Set(named), page).toEqual(new Set(['/usr/lib/tocsin/deploy/tocsin.example.yaml']));
+  }
+});
+
 const noMounts = missing('unshare') ?? (process.getuid?.() === 0 ? undefined : 'needs root to mount');
 test.skipIf(noMounts)(`a purge takes everything, also where credentials are on a partition of their own${noMounts ? ` (left out: ${noMounts})` : ''}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'tocsin-purge-'));
