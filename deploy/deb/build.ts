@@ -17,12 +17,16 @@ const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'
 const { values } = parseArgs({
   options: {
     arch: { type: 'string', multiple: true, default: architectures },
-    version: { type: 'string', default: version },
+    version: { type: 'string', default: version.replace('-', '~') },
     out: { type: 'string', default: join(source, 'deploy/deb/out') },
     compression: { type: 'string', default: 'xz' }, // zstd: a tenth of the time and 11 MB more, for trials
   },
 });
 refuseStrays(source);
+// to Debian what follows a hyphen is a revision: 0.2.0-rc.1 is later than 0.2.0, and a sensor that has it never takes that
+const [released, before] = values.version.split(/-(.*)/);
+if (before !== undefined)
+  throw new Error(`Expected a version without a hyphen, got ${values.version}; try: --version ${released}~${before}, which comes before ${released}`);
 // older ones, as those of Debian 12 and 13, cannot take the parts of another machine, nor name those that they took
 const npm = execFileSync('npm', ['--version'], { encoding: 'utf8' }).trim();
 if (Number.parseInt(npm, 10) < 10) throw new Error(`Expected npm 10 or newer, got ${npm}; try: npx npm@11 run deb`);

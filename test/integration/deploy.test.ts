@@ -26,6 +26,13 @@ test('the package build refuses an npm that is too old, and says what to do', ()
   expect([status, existsSync(join(folder, 'out'))]).toEqual([1, false]);
 });
 
+test('the package build refuses a version that Debian takes for a later one than was meant', () => {
+  const out = join(mkdtempSync(join(tmpdir(), 'tocsin-version-')), 'out');
+  const { status, stderr } = spawnSync(process.execPath, ['deploy/deb/build.ts', '--out', out, '--version', '0.2.0-rc.1'], { encoding: 'utf8' });
+  expect(stderr).toContain('Error: Expected a version without a hyphen, got 0.2.0-rc.1; try: --version 0.2.0~rc.1, which comes before 0.2.0\n');
+  expect([status, existsSync(out)]).toEqual([1, false]);
+});
+
 // copied without .git, as from an archive of the sources
 test('the package build refuses what an editor, a desktop or a person has left among the sources', () => {
   const source = copySources();
