@@ -80,7 +80,7 @@ describe.skipIf(without)(`the life of a sensor in Debian 13${without ? ` (left o
     const said = sh('apt-get install -y --no-install-recommends /mnt/first.deb 2>&1');
     expect(said).toContain('tocsin provision');
     expect(said).not.toMatch(/warning|error|not a valid/i);
-    const begin = /install .*\/etc\/tocsin\//.exec(said)?.[0];
+    const begin = /install .*\/etc\/tocsin\/\S*/.exec(said)?.[0];
     sh(
       `set -e; umask 077; ${begin}; for half in listener courier; do runuser -u tocsin-$half -- cat /etc/tocsin/tocsin.yaml; done; rm /etc/tocsin/tocsin.yaml`,
     );
