@@ -100,7 +100,10 @@ export const privacy = {
     en: 'local sockets and named pipes of other programs that it sees and may open: a resolver or message bus would reach the network',
     fr: 'sockets locaux et tubes nommés d’autres programmes qu’il voit et peut ouvrir : un résolveur ou un bus atteindrait le réseau',
   },
-  'privacy.what.files': { en: 'It writes no file but the outbox', fr: 'Il n’écrit aucun fichier sauf la file' },
+  'privacy.what.files': {
+    en: 'It writes no file but the outbox, and the courier its notes',
+    fr: 'Il n’écrit aucun fichier sauf la file, et le courrier ses notes',
+  },
   'privacy.how.files': { en: 'files open or mapped for writing in /proc', fr: 'fichiers ouverts ou projetés en écriture dans /proc' },
   'privacy.what.writable': { en: 'It could write nowhere else', fr: 'Il ne pourrait écrire nulle part ailleurs' },
   'privacy.how.writable': { en: 'the mounts it sees that are not read-only', fr: 'les montages qu’il voit et qui ne sont pas en lecture seule' },

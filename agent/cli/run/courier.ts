@@ -48,7 +48,7 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const clock = systemClock();
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const stored = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
-  const notes = openCourierNotes(process.env.STATE_DIRECTORY, logger);
+  const notes = openCourierNotes(process.env.STATE_DIRECTORY?.split(':')[0], logger);
   const outbox = withKnownNames({ outbox: stored, notes, clock, logger, installed: () => loadManifest(loadConfig(path).model.path) });
   const maxAgeMs = config.outbox.maxAgeDays * 86_400_000;
   const keep = (kept: KeptAllowance) => notes.change({ allowance: kept });
