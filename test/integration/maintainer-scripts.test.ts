@@ -112,6 +112,26 @@ describe('postinst calls', () => {
     expect(called('abort-upgrade', '0.1.0'), 'prerm had stopped nothing').toBe(null);
   });
 
+  test.each([
+    ['3', 'C', 'tocsin: events that were not delivered and wait in /var/lib/tocsin: 3. They leave once tocsin is installed again; apt purge deletes them.\n'],
+    [
+      '3',
+      'fr_FR.UTF-8',
+      'tocsin : événements non livrés, en attente dans /var/lib/tocsin : 3. Ils partiront si tocsin est réinstallé ; apt purge les efface.\n',
+    ],
+    ['0', 'C', ''],
+    ['', 'C', ''], // no configuration, or an outbox that cannot be read
+  ])('a removal with %s events that wait says so (%s)', (pending, LC_ALL, said) => {
+    const prerm = readFileSync('deploy/deb/scripts/prerm', 'utf8').replaceAll('/run/', `${folder}/run/`);
+    // A fake in the form of `tocsin status --json`; the system test removes a real one.
+    writeFileSync(join(folder, 'tocsin'), `#!/bin/sh\necho '${pending && JSON.stringify({ site: 'a', pending: Number(pending), stored: 9 }, null, 2)}'\n`, {
+      mode: 0o755,
+    });
+    const run = spawnSync('sh', ['-c', prerm, 'prerm', 'remove'], { encoding: 'utf8', env: { PATH: `${folder}:${process.env.PATH}`, LC_ALL } });
+    rmSync(join(folder, 'tocsin'));
+    expect(run).toMatchObject({ status: 0, stdout: said });
+  });
+
   test('a start of the target after a removal whose dpkg was killed, once dpkg --configure has the package stay', () => {
     const prerm = readFileSync('deploy/deb/scripts/prerm', 'utf8').replaceAll('/run/', `${folder}/run/`);
     const remove = () => spawnSync('sh', ['-c', prerm, 'prerm', 'remove'], { env: { PATH: `${folder}:${process.env.PATH}` } }).status;
