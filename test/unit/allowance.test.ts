@@ -121,6 +121,13 @@ test('an honest listener is not held back, whatever becomes of courier and board
   }
 });
 
+test('what is saved up is no more than may wait in the outbox', () => {
+  const { tend, left, pass } = courier();
+  tend(0);
+  pass(20 * month);
+  expect(left()).toBe(30 * 1440 * 33);
+});
+
 test('an orderly restart takes nothing from what was earned, a killed courier at most an hour of it while much waits', () => {
   const { tend, take, pass, restart, kill } = courier();
   tend(0);

@@ -19,7 +19,8 @@ const files: HalfCheck = {
   run({ name, pid, processes }, { config }) {
     const own = new Set(heldEnds.flatMap((end) => identityOf(`${config.outbox.path}${end}`)));
     for (const place of filled(config)) for (const identity of identityOf(place)) own.delete(identity);
-    if (name === 'courier') for (const path of ifPossible(() => notesIn(courierFolder)) ?? []) for (const identity of identityOf(path)) own.add(identity);
+    if (name === 'courier')
+      for (const path of ifPossible(() => notesIn(`/proc/${pid}/root${courierFolder}`)) ?? []) for (const identity of identityOf(path)) own.add(identity);
     const writable = processes
       .flatMap(openFiles)
       .filter((file) => file.writable && (file.kind === 'file' || (file.kind === 'pipe' && file.target.startsWith('/'))));
