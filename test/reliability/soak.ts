@@ -10,6 +10,7 @@ import { stringify } from 'yaml';
 import { systemClock } from '../../agent/lib/clock.ts';
 import { isDamage } from '../../agent/outbox/sqlite.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { allowed } from '../support/allowed.ts';
 import { type Broker, freePort, openMosquitto } from '../support/broker.ts';
 import { openFaultProxy } from '../support/faults.ts';
 import { openMessages } from '../support/messages.ts';
@@ -96,12 +97,13 @@ export async function soak(minutes: number, seed: number, say: (line: string) =>
   };
   let unsubscribe = await subscribe();
 
+  const env = allowed(1e6); // an hour of this is months of a street
   const said = new Set<string>();
   const named: Record<string, number> = {};
   const halves: Record<Half, { child: ChildProcess; startedMs: number } | undefined> = { listener: undefined, courier: undefined };
   const start = (half: Half) => {
     const args = half === 'courier' ? ['agent/main.ts', 'deliver', '-c', config] : ['test/reliability/soak-listener.ts', path];
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'ignore'], env });
     child.stdin?.on('error', () => undefined); // written to while the process dies
     let rest = '';
     child.stdout?.on('data', (data: Buffer) => {
