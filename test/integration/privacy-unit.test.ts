@@ -81,6 +81,42 @@ describe('the unit check of `privacy verify`', () => {
     expect(unit(name, { [key]: value })).toMatchObject({ state: 'fail', found: { values: { what: expect.stringContaining(said) } } });
   });
 
+  // what these settings keep a half from is shown in test/system, on the running sensor
+  const loose: Record<string, string> = {
+    NoNewPrivileges: 'no',
+    PrivateUsers: 'no',
+    PrivateMounts: 'no',
+    PrivateIPC: 'no',
+    ProtectSystem: 'full',
+    ProtectHome: 'read-only',
+    ReadWritePaths: '/var/lib/tocsin /srv',
+    CapabilityBoundingSet: 'cap_sys_ptrace',
+    AmbientCapabilities: 'cap_net_raw',
+    DevicePolicy: 'auto',
+    DeviceAllow: 'char-alsa rw; char-video4linux rw',
+    OpenFile: '/srv/relay.sock:relay',
+    StandardOutput: 'file:/srv/sound',
+    LimitCORE: 'infinity',
+    LimitCORESoft: 'infinity',
+    CoredumpFilter: '0x33',
+    MemorySwapMax: 'infinity',
+    RestrictNamespaces: 'no',
+    RestrictSUIDSGID: 'no',
+    LockPersonality: 'no',
+    ProtectProc: 'default',
+  };
+  const others: readonly [HalfName, string, string][] = [
+    ['listener', 'PrivateNetwork', 'no'],
+    ['listener', 'RestrictAddressFamilies', 'AF_INET AF_UNIX'],
+    ['listener', 'LoadCredential', 'key:/etc/tocsin/credentials/sensor.key'],
+    ['courier', 'PrivateDevices', 'no'],
+  ];
+  const both = (['listener', 'courier'] as const).flatMap((name) => Object.entries(loose).map(([key, value]) => [name, key, value] as const));
+  test.each([...both, ...others])('fails the %s if it is held to %s=%s', (name, key, value) => {
+    const what = expect.stringContaining(`${key}=${value} (`);
+    expect(unit(name, { [key]: value })).toMatchObject({ state: 'fail', found: { key: 'privacy.unit.wrong', values: { what } } });
+  });
+
   test.each([
     'LogRateLimitIntervalSec=0',
     'LogNamespace=other',
@@ -119,6 +155,23 @@ describe('the unit check of `privacy verify`', () => {
     const again = { UnitsLoadTimestampMonotonic: '80912276418' };
     expect(unit('listener', again)).toMatchObject({ state: 'unchecked', found: { key: 'privacy.unit.reloaded' } });
     expect(unit('listener', { ...again, PrivateUsers: 'no' })).toMatchObject({ state: 'fail' });
+  });
+
+  test('is unchecked where no systemd says what a process is held to, and with a time that it does not tell', () => {
+    const half = { name: 'listener', pid: 1, processes: [1], hidden: false } as const;
+    expect(unitChecks[0].run(half, { installation: '.' } as Machine)).toMatchObject({ state: 'unchecked', found: { key: 'privacy.unit.none' } });
+    const { UnitsLoadTimestampMonotonic: _, ...untold } = shown('listener');
+    expect(unitChecks[0].run({ ...half, unit: untold }, { installation: '.' } as Machine)).toMatchObject({
+      state: 'unchecked',
+      found: { key: 'privacy.unit.reloaded' },
+    });
+  });
+
+  test('finds what the second of two drop-ins sets, and reads no more than the clock as harmless for devices', () => {
+    expect(withDropIn('listener', '[Service]\nNice=5\n', '[Service]\nKeyringMode=inherit\n')).toMatchObject({ state: 'fail' });
+    expect(unit('listener', { DeviceAllow: 'char-rtc r; char-alsa rw' })).toMatchObject({ state: 'pass' });
+    expect(unit('courier', { DeviceAllow: 'char-rtc r' })).toMatchObject({ state: 'pass' });
+    expect(unit('courier', { DeviceAllow: 'char-alsa rw' })).toMatchObject({ state: 'fail' });
   });
 
   test('treats a system call named with an error as denied', () => {

@@ -78,3 +78,22 @@ test('`privacy verify` fails where a crash of the kernel would hand the memory t
   expect(await found(core, { [loaded]: '0\n' })).toEqual(['pass', 'privacy.core.ok', { filter: '00000000' }]);
   expect(await found(core, { [loaded]: '1\n' })).toEqual(['fail', 'privacy.core.kernel']);
 });
+
+const limitsOf = (soft: string, hard: string) => `Max core file size        ${soft}                    ${hard}                    bytes\n`;
+test.each([
+  [{ '/proc/7/limits': limitsOf('unlimited', 'unlimited') }, ['fail', 'privacy.core.limit', { limit: 'unlimited' }]],
+  [{ '/proc/7/limits': limitsOf('0', 'unlimited') }, ['fail', 'privacy.core.limit', { limit: 'unlimited' }]],
+  [{ '/proc/8/limits': limitsOf('0', '4096') }, ['fail', 'privacy.core.limit', { limit: '4096' }]],
+  [{ '/proc/8/coredump_filter': '00000033\n' }, ['pass', 'privacy.core.ok', { filter: '00000000' }]], // no file, and no program to take it
+  [{ '/proc/7/coredump_filter': undefined, '/proc/7': '' }, ['pass', 'privacy.core.ok', { filter: '0' }]],
+  [{ '/proc/sys/kernel/core_pattern': '|/bin/crash %p\n' }, ['pass', 'privacy.core.ok', { filter: '00000000' }]],
+  ...['|/bin/crash %p', '@/run/crash.socket'].map((pattern) => [
+    { '/proc/8/coredump_filter': '00000033\n', '/proc/sys/kernel/core_pattern': `${pattern}\n` },
+    ['fail', 'privacy.core.pipe', { pattern: pattern.split(' ')[0], filter: '00000033' }],
+  ]),
+] as [Record<string, string | undefined>, unknown[]][])(
+  '`privacy verify` on what a crash would leave of any process of the unit: %j',
+  async (changes, said) => {
+    expect(await found(core, changes)).toEqual(said);
+  },
+);
