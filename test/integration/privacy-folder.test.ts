@@ -1,14 +1,27 @@
 import { spawn } from 'node:child_process';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import koffi from 'koffi';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../agent/cli/privacy/check.ts';
 import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
+import { startedMs } from '../../agent/cli/privacy/process.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { openTranslate } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
@@ -62,20 +75,43 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     expect(check?.byHand(machine())).toBe('systemctl status tocsin-listener tocsin-courier');
   });
 
-  test('a configuration that is changed after the start is found, also behind a link', async () => {
-    const [file, link] = [join(folder, 'file.yaml'), join(folder, 'tocsin.yaml')];
+  test('what is changed after the start of either half is found: settings, also behind a link, the model and the program', async () => {
+    const [file, link, older] = [join(folder, 'file.yaml'), join(folder, 'tocsin.yaml'), join(folder, 'older.yaml')];
+    const [model, program] = [join(folder, 'model', 'model.onnx'), join(folder, 'agent', 'main.ts')];
     for (const name of ['agent', 'model']) mkdirSync(join(folder, name));
-    writeFileSync(file, '');
+    for (const name of [file, older, model, program]) writeFileSync(name, '');
     symlinkSync(file, link);
-    const { pid = 0 } = spawn('sleep', ['60'], { stdio: 'ignore' });
-    onTestFinished(() => void process.kill(pid, 'SIGKILL'));
-    const half: Half = { name: 'listener', pid, processes: [pid], hidden: false };
+    const another = join(folder, 'another.yaml'); // a link to a file that is older
+    symlinkSync(older, another);
+    const half = (): Half => {
+      const { pid = 0 } = spawn('sleep', ['60'], { stdio: 'ignore' });
+      onTestFinished(() => void process.kill(pid, 'SIGKILL'));
+      return { name: 'listener', pid, processes: [pid], hidden: false };
+    };
     const place = { configPath: link, installation: folder, packageList: '/nowhere', config: { model: { path: join(folder, 'model') } } };
-    const check = () => sensorChecks.find(({ id }) => id === 'unchanged')?.run({ ...place, halves: { listener: half, courier: half } } as never);
-    await expect.poll(check).toMatchObject({ state: 'pass' });
-    await sleep(300);
-    writeFileSync(file, 'site: other');
-    expect(check()).toMatchObject({ state: 'fail', found: { values: { what: link } } });
+    const check = (listener: Half, courier: Half) =>
+      sensorChecks.find(({ id }) => id === 'unchanged')?.run({ ...place, halves: { listener, courier } } as never);
+    const changes: [string, () => void][] = [
+      [link, () => writeFileSync(file, 'site: other')],
+      [model, () => writeFileSync(model, 'other')],
+      [program, () => writeFileSync(program, 'other')],
+      [program, () => utimesSync(program, 0, 0)],
+      [link, () => void renameSync(another, link)],
+    ];
+    for (const [what, change] of changes) {
+      const first = half();
+      await expect.poll(() => check(first, first)).toMatchObject({ state: 'pass' });
+      await expect.poll(() => Date.now() - startedMs(first.pid)).toBeGreaterThan(300); // more than the start is known to
+      change();
+      const later = half();
+      for (const both of [
+        [first, first],
+        [first, later],
+        [later, first],
+      ] as const)
+        expect(check(...both)).toMatchObject({ state: 'fail', found: { values: { what } } });
+      expect(check(later, later)).toMatchObject({ state: 'pass' });
+    }
   });
 
   test('pass with every file that the agent makes, and those that repairs set aside are named', async () => {

@@ -103,8 +103,9 @@ describe.skipIf(without)(`privacy verify with running processes${without ? ` (le
   }
 
   /** A program of the machine that anyone may call through a local socket, such as a resolver. */
-  async function localProgram(folder = '/run'): Promise<() => void> {
-    const path = `${folder}/tocsin-test-${process.pid}`;
+  async function localProgram(folder = '/run/systemd'): Promise<() => void> {
+    const path = `${folder}/notify-test-${process.pid}`; // begins as the one of systemd
+    mkdirSync(folder, { recursive: true });
     const server = createServer().listen(path);
     await new Promise((listening) => server.once('listening', listening));
     chmodSync(path, 0o666);

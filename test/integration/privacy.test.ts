@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, chownSync, cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, cpSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -94,6 +94,7 @@ describe.skipIf(without)(`privacy verify on running processes${without ? ` (left
     const check = async (packageDigest?: string) => {
       const lines = await verifyMachine({
         ...(await halves.machineNow()),
+        halves: { listener: 'unknown', courier: 'unknown' }, // of which nothing is asked here
         installation: folder,
         packageList: list,
         ...(packageDigest ? { packageDigest } : {}),
@@ -119,9 +120,25 @@ describe.skipIf(without)(`privacy verify on running processes${without ? ` (left
     symlinkSync('/etc', join(folder, 'agent/elsewhere'));
     expect(await check()).toMatchObject({ finding: 'package.added', found: expect.stringContaining('agent/elsewhere') });
     rmSync(join(folder, 'agent/elsewhere'));
-    chmodSync(file, 0o666);
-    expect(await check()).toMatchObject({ finding: 'package.writable' });
+    for (const to of ['/nowhere', '/etc/hostname', file]) {
+      symlinkSync(to, join(folder, 'agent/lib/link.ts'));
+      expect(await check(), to).toMatchObject({ finding: 'package.added', found: expect.stringContaining('agent/lib/link.ts') });
+      rmSync(join(folder, 'agent/lib/link.ts'));
+    }
+    rmSync(file);
+    expect(await check()).toMatchObject({ finding: 'package.changed', found: expect.stringContaining('agent/lib/sleep.ts') });
+    writeFileSync(file, before);
     chmodSync(file, 0o644);
+    for (const [place, mode] of [
+      [file, 0o646],
+      [file, 0o664],
+      [folder, 0o775],
+    ] as const) {
+      const usual = statSync(place).mode & 0o777;
+      chmodSync(place, mode);
+      expect(await check(), `${place} ${mode}`).toMatchObject({ finding: 'package.writable', found: expect.stringContaining(place) });
+      chmodSync(place, usual);
+    }
     expect(await check()).toMatchObject({ finding: 'package.ok' });
     chownSync(file, 64_009, 0); // owned by a person, who may write to it
     expect(await check()).toMatchObject({ finding: 'package.writable', found: expect.stringContaining(file) });
