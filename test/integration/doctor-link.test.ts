@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Result, runChecks } from '../../agent/cli/doctor/check.ts';
+import { nameOfStranger } from '../../agent/cli/doctor/credential-checks.ts';
 import { machineProbes } from '../../agent/cli/doctor/probes.ts';
 import { allChecks, toJson } from '../../agent/cli/doctor.ts';
 import { openTranslate, text } from '../../agent/cli/translate.ts';
@@ -71,6 +72,41 @@ describe.skipIf(without)(`doctor names the fault of the link${without ? ` (left 
     };
     expect(await found('expired')).toEqual(['doctor.tls.expired']);
     expect(await found('early')).toEqual(['doctor.tls.early']);
+  });
+
+  test('each certificate is looked at, and of an authority that is being replaced the one in force', async () => {
+    const { good, expired, early } = link.own;
+    const authority = (...certificates: string[]) => {
+      const path = join(mkdtempSync(join(folder, 'authority-')), 'ca.pem');
+      writeFileSync(path, certificates.map((one) => readFileSync(one, 'utf8')).join(''));
+      return path;
+    };
+    const found = async (caFile: string) => {
+      const mqtt = { caFile, certFile: good.cert, keyFile: good.key };
+      return (await examine(writeConfig({ mqtt }, link.brokers.good.url))).find(({ check }) => check === 'dates')?.found;
+    };
+    expect(await found(link.ca)).toMatchObject({ key: 'doctor.dates.ok' });
+    expect(await found(authority(expired.cert))).toMatchObject({ key: 'doctor.dates.expired', values: { whose: text('doctor.dates.authority') } });
+    expect(await found(authority(early.cert))).toMatchObject({ key: 'doctor.dates.early', values: { whose: text('doctor.dates.authority') } });
+    expect(await found(authority(early.cert, good.cert))).toMatchObject({ key: 'doctor.dates.ok' });
+  });
+
+  test('what a courier said that runs no more says nothing of the broker', async () => {
+    const down = systemctl({}, { ActiveState: 'failed', SubState: 'failed', StatusText: 'broker: certificate_refused' });
+    const results = await examine(writeConfig({}, link.brokers.plain.url), down);
+    expect(results.flatMap(({ check, found }) => (check === 'services' || check === 'broker' ? [found.key] : []))).toEqual([
+      'doctor.broker.ok',
+      'doctor.services.down',
+    ]);
+  });
+
+  test('a certificate without a common name is that of a stranger', () => {
+    const [key, cert] = [join(folder, 'nameless.key'), join(folder, 'nameless.pem')];
+    const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/O=city', '-keyout', key, '-out', cert];
+    expect(spawnSync('openssl', request).status).toBe(0);
+    expect(nameOfStranger({ cert: readFileSync(cert) }, 'post-1')).toBe('');
+    expect(nameOfStranger({ cert: readFileSync(link.own.good.cert) }, 'post-1')).toBeUndefined();
+    expect(nameOfStranger({ cert: readFileSync(link.own.good.cert) }, 'post-2')).toBe('post-1');
   });
 
   test('the end of a broker certificate is told in the month before', async () => {

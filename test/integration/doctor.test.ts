@@ -48,6 +48,13 @@ describe.skipIf(without)(`doctor names the fault of the board${without ? ` (left
     expect(await state(0.97, 5)).toEqual(['doctor.microphone.ok', 1]);
   });
 
+  test('a microphone that is busy while the listener does not run is in the hands of another program', async () => {
+    const back = bench.standIn('echo "arecord: main:831: audio open error: Device or resource busy" >&2; exit 1');
+    const down = systemctl({ ActiveState: 'inactive', SubState: 'dead' }, {});
+    const results = await examine(writeConfig(alsa(), broker.url), { ...routed, ...down }).finally(back);
+    expect(results.find(({ check }) => check === 'microphone')?.found.key).toBe('doctor.microphone.busy');
+  });
+
   test('the finding names the devices present in place of the configured microphone', async () => {
     const found = async (device: string, listen = twins, language: 'en' | 'fr' = 'en') => {
       const results = await examine(writeConfig(alsa(device), broker.url), { ...routed, listen });

@@ -129,6 +129,13 @@ export function machineFaults({ folder, standIn, standing }: DoctorBench): Row[]
       'level.clipped',
     ],
     ['clipping', standing(paced('pack("s<*", map { $_ % 40 < 20 ? 32767 : -32768 } 1..1600)')), 'level', 'warn', 'level.clipped'],
+    [
+      'clipping for the first half second alone',
+      standing(paced('pack("s<*", map { $n++ < 8000 ? 32767 * ($_ % 2 ? 1 : -1) : 900*sin($_/7)+rand(9) } 1..1600)')),
+      'level',
+      'warn',
+      'level.clipped',
+    ],
     ['no model', () => ({ model: { path: join(folder, 'no-model') } }), 'model', 'fail', 'model.missing'],
     ['a changed model', () => ({ model: { path: changedModel(folder) } }), 'model', 'fail', 'model.wrong'],
     ['a slow board', () => ({ probes: { tryModel: async () => ({ name: 'street', version: '1', costMs: 900 }) } }), 'model', 'fail', 'model.slow'],
