@@ -19,14 +19,16 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import koffi from 'koffi';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import type { Finding } from '../../agent/cli/privacy/check.ts';
+import { type Finding, runCheck } from '../../agent/cli/privacy/check.ts';
 import type { Half, Machine } from '../../agent/cli/privacy/machine.ts';
+import { manifestText, privacyManifest } from '../../agent/cli/privacy/manifest.ts';
 import { startedMs } from '../../agent/cli/privacy/process.ts';
 import { sensorChecks } from '../../agent/cli/privacy/sensor-checks.ts';
 import { openTranslate } from '../../agent/cli/translate.ts';
 import { checkConfig } from '../../agent/config/load-config.ts';
 import { holdHalfLock } from '../../agent/outbox/half-lock.ts';
 import { openSqliteOutbox } from '../../agent/outbox/sqlite-outbox.ts';
+import { allowUser } from '../support/access-list.ts';
 import { openOlderOutbox } from '../support/older-outbox.ts';
 import { openPatient } from '../support/patient.ts';
 import { limits } from '../support/samples.ts';
@@ -131,6 +133,10 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     ['a folder named like a damaged outbox', () => mkdirSync(`${path}.damaged-9`), /^outbox\.db\.damaged-9$/],
     ['a link named like the ballast', () => symlinkSync('/etc/hostname', `${path}.ballast`), /^outbox\.db\.ballast$/],
     ['a selftest folder that holds more than an outbox', () => plantTrial('sound.wav'), /^selftest-a1B2c3$/],
+    ['a selftest folder that holds a folder', () => plantTrial('outbox.db', true), /^selftest-a1B2c3$/],
+    ['a folder that begins like one of selftest', () => mkdirSync(join(folder, 'selftest-archive')), /^selftest-archive$/],
+    ['another socket than that of the meter', () => void createServer().listen(join(folder, 'other.sock')).unref(), /^other\.sock$/],
+    ['a folder that an access list opens to a person', () => allowUser(folder, 64_009), /tocsin-folder-/],
     ['lost+found that is not at the root of a file system', () => mkdirSync(join(folder, 'lost+found'), { mode: 0o700 }), /^lost\+found$/],
     ['a meter socket that is a file', () => writeFileSync(join(folder, 'meter.sock'), 'RIFF', { mode: 0o600 }), /^meter\.sock$/],
     [
@@ -163,9 +169,10 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     openSqliteOutbox(other, limits, { repair: true }).close();
     return `${other}.schema`;
   }
-  function plantTrial(name: string): void {
-    mkdirSync(join(folder, 'selftest-a1B2c3'), { mode: 0o700 });
-    writeFileSync(join(folder, 'selftest-a1B2c3', name), '');
+  function plantTrial(name: string, asFolder = false): void {
+    const place = join(folder, 'selftest-a1B2c3', name);
+    mkdirSync(asFolder ? place : join(place, '..'), { mode: 0o700, recursive: true });
+    if (!asFolder) writeFileSync(place, '');
   }
   test.each(plants)('%s fails and is named', (_what, plant, name) => {
     openPatient(path).newest();
@@ -203,6 +210,31 @@ describe.skipIf(without)(`privacy verify: files beside the outbox${without ? ` (
     other.pragma('locking_mode = EXCLUSIVE');
     other.exec('BEGIN EXCLUSIVE');
     expect(check()).toMatchObject({ state: 'unchecked', found: { key: 'privacy.outbox.locked' } });
+  });
+
+  test('an outbox of an earlier release is unchecked, and one that is none is no outbox that passes', async () => {
+    const found = async () => (await runCheck(async () => (await sensorChecks.find(({ id }) => id === 'outbox')?.run(machine())) as Finding)).state;
+    openOlderOutbox(path, 1).close();
+    expect(await found()).toBe('unchecked');
+    writeFileSync(path, 'RIFF'.repeat(5000));
+    expect(await found()).toBe('fail');
+  });
+
+  test('settings that nobody has published, or not in their form, do not pass', async () => {
+    const config = sensorChecks.find(({ id }) => id === 'config');
+    const published = join(folder, 'published.json');
+    const found = async () => (await config?.run({ ...machine(), publishedManifest: published }))?.found.key;
+    expect(await config?.run({ ...machine(), publishedManifest: published })).toMatchObject({ state: 'unchecked', found: { key: 'privacy.config.none' } });
+    for (const [content, key] of [
+      ['{', 'unreadable'],
+      ['null', 'differs'],
+      ['[]', 'differs'],
+    ]) {
+      writeFileSync(published, content as string);
+      expect(await found()).toBe(`privacy.config.${key}`);
+    }
+    writeFileSync(published, manifestText(privacyManifest(machine().config)));
+    expect(await found()).toBe('privacy.config.ok');
   });
 
   test('a folder of selftest fails if it belongs to a user of one of the processes', () => {

@@ -120,7 +120,8 @@ describe('the unit check of `privacy verify`', () => {
   test.each([
     'LogRateLimitIntervalSec=0',
     'LogNamespace=other',
-    'ExecStartPost=+/usr/local/bin/relay',
+    'ExecStartPre=+/usr/local/bin/relay',
+    'ExecStartPost=+/usr/local/bin/relay # mine',
     'EnvironmentFile=/etc/default/other',
     'IPCNamespacePath=/proc/1/ns/ipc',
     'BindReadOnlyPaths=/run/dbus',
