@@ -25,9 +25,9 @@ interface AllowanceParts {
 }
 
 /**
- * How many messages with words of the listener (events, gaps, summaries) may still be sent. The bucket fills at the
- * highest rate at which the listener may store events, and holds what may wait in the outbox: an honest listener never
- * stores more, whatever waited for however long. One that was replaced gets no more out of the sensor either.
+ * How many messages with words of the listener may still be sent: an event, a gap or a summary is one. The bucket fills
+ * at the highest rate at which the listener may store events, and holds what may wait in the outbox: an honest listener
+ * never stores more, whatever waited for however long. One that was replaced gets no more out of the sensor either.
  *
  * INVARIANT: what is kept is never more than what is left, so that a courier that is killed gains nothing. What is
  * taken comes out of a reserve that is missing from what was kept.
@@ -64,16 +64,16 @@ export class Allowance {
     return Math.max(0, Math.floor(Math.min(held, earned - this.#unkept.taken)));
   }
 
-  /** Takes one message. Throws an UnsentError where none is left. */
-  take(): void {
-    if (this.#reserve < 1 && this.#bucket.held >= 1) this.#keepAllBut(Math.max(1, Math.min(largestReserve, this.#bucket.held / 2)));
-    if (this.left < 1 || !this.#bucket.take())
+  /** Takes one message, or so many. Throws an UnsentError where fewer are left. */
+  take(count = 1): void {
+    if (this.#reserve < count && this.#bucket.held >= count) this.#keepAllBut(Math.max(count, Math.min(largestReserve, this.#bucket.held / 2)));
+    if (this.left < count || !this.#bucket.take(count))
       throw new UnsentError(
         'Expected no more messages than the listener may store, got more: this one waits',
         'sudo tocsin privacy verify shows whether the listener was replaced',
       );
-    if (this.#unkept === undefined) this.#reserve--;
-    else this.#unkept.taken++;
+    if (this.#unkept === undefined) this.#reserve -= count;
+    else this.#unkept.taken += count;
   }
 
   /**

@@ -6,6 +6,7 @@ import type { OutboxFault } from '../lib/faults.ts';
 import type { Logger } from '../lib/logger.ts';
 import { tenth } from '../lib/rounding.ts';
 import type { Outbox } from '../outbox/outbox.ts';
+import type { Allowance } from './allowance.ts';
 import type { Link } from './link.ts';
 import { ListenerWatch, type ListenerWatchParts, lateAfterMs } from './listener-watch.ts';
 import type { Publisher, Report } from './publisher.ts';
@@ -19,6 +20,9 @@ interface HealthParts {
   readonly board: () => BoardFacts;
   readonly link: Pick<Link, 'read'>;
   readonly listenerRuns?: ListenerWatchParts['listenerRuns'];
+  readonly allowance?: Pick<Allowance, 'left' | 'take'>;
+  /** How often news are told beyond twenty. */
+  readonly newsPerMinute?: number;
 }
 
 /** What the platform was last told. */
@@ -35,9 +39,10 @@ const pollMs = 1000;
 const faultsPollMs = 5000;
 const faultOverMs = 30_000; // one that comes and goes is told once, and so is a clock that is set again and again
 const refusedRetryMs = 60_000;
-// News beyond these are told late: most numbers of this message are the listener's, and one that was replaced could
-// make news each second.
-const [newsAtOnce, newsPerMinute] = [20, 3];
+// Most numbers of this message are the listener's, and one that was replaced could make news each second, or end the
+// courier again and again. So news beyond these are told late, and each takes as much of the allowance as a few events,
+// which say as much. Where that is used up, health is told once an interval.
+const [newsAtOnce, mostNewsPerMinute, cost] = [20, 3, 4];
 
 /**
  * Publishes health over whatever connection there is. `tick` is called at every turn of the courier's loop. It looks at
@@ -47,7 +52,7 @@ const [newsAtOnce, newsPerMinute] = [20, 3];
  * be read.
  */
 export function openHealthReport(topic: string, version: string, intervalMs: number, parts: HealthParts): Report {
-  const { outbox, clock, logger, board, link, listenerRuns } = parts;
+  const { outbox, clock, logger, board, link, listenerRuns, allowance } = parts;
   const lateMs = lateAfterMs(intervalMs);
   const message = new SideMessage('the broker did not take the health message; trying again', logger);
   const listener = new ListenerWatch(intervalMs, { outbox, clock, listenerRuns });
@@ -56,7 +61,8 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
   let faultsMs = 0; // when to look at them again
   let worseMs = 0; // when all that were told were last there
   let told: Told = { listener: '', refusal: 'none', clock: 'unsynchronised', faults: [], untilMs: 0 };
-  const news = new Bucket({ perMs: newsPerMinute / 60_000, most: newsAtOnce }, clock.monotonicMs);
+  const news = new Bucket({ perMs: (parts.newsPerMinute ?? mostNewsPerMinute) / 60_000, most: newsAtOnce }, clock.monotonicMs);
+  let toldMs = clock.monotonicMs(); // when it was last told; at first the start
   let refused: { publisher?: Publisher; untilMs: number } = { untilMs: 0 }; // a connection that does not take it; what is to be told waits
 
   return {
@@ -72,7 +78,12 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       const isNews = reported !== told.listener || refusal !== told.refusal || faultsChanged || clockChanged() || publisher !== told.publisher;
       if (!isNews && now < told.untilMs) return;
       if (publisher === refused.publisher && now < refused.untilMs) return;
-      if (!news.take() && now < told.untilMs && publisher === told.publisher) return;
+      if (now - toldMs < intervalMs - pollMs) {
+        if (allowance && allowance.left < cost) return;
+        if (!news.take() && now < told.untilMs && publisher === told.publisher) return;
+        allowance?.take(cost);
+      }
+      toldMs = now;
       faults = outbox.faults();
       const health = compose();
       message.publish(

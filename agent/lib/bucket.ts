@@ -31,10 +31,10 @@ export class Bucket {
     return this.#held;
   }
 
-  /** Takes one; false where there is none. */
-  take(): boolean {
-    if (this.held < 1) return false;
-    this.#held--;
+  /** Takes one, or so many; false where there are fewer. */
+  take(count = 1): boolean {
+    if (this.held < count) return false;
+    this.#held -= count;
     return true;
   }
 

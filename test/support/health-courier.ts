@@ -14,8 +14,15 @@ import { fixedClock, limits, silentLogger } from './samples.ts';
 export const validate = validatorOf('health');
 export const openOutbox = () => openSqliteOutbox(join(mkdtempSync(join(tmpdir(), 'tocsin-health-')), 'outbox.db'), limits);
 
+type HealthLimits = Pick<Parameters<typeof openHealthReport>[3], 'allowance' | 'newsPerMinute'> & { readonly intervalMs?: number };
+
 /** A courier's health report at a simulated time; every published message is checked against the schema. */
-export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean | undefined = () => undefined, change: Partial<Clock> = {}) {
+export function healthCourier(
+  outbox = openOutbox(),
+  listenerRuns: () => boolean | undefined = () => undefined,
+  change: Partial<Clock> = {},
+  { intervalMs = 120_000, ...more }: HealthLimits = {},
+) {
   const time = { ms: 20_000 };
   const published: { topic: string; text: string; retain: boolean }[] = [];
   const publisher = (): Publisher => ({
@@ -39,8 +46,9 @@ export function healthCourier(outbox = openOutbox(), listenerRuns: () => boolean
     logger: silentLogger,
     board: () => ({ temperatureCelsius: 51.2 }),
     listenerRuns,
+    ...more,
   };
-  const report = openHealthReport('t/health', '0.1.0', 120_000, parts);
+  const report = openHealthReport('t/health', '0.1.0', intervalMs, parts);
   let connection = publisher();
   return {
     outbox,

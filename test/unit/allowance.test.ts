@@ -41,11 +41,11 @@ function courier(perMinute = 30) {
     },
     tend: (pending: number) => allowance.tend(() => pending),
     left: () => allowance.left,
-    /** How many of so many messages were allowed. */
-    take(count: number) {
+    /** How many of so many messages were allowed, of which each counts as so many. */
+    take(count: number, each = 1) {
       for (let taken = 0; taken < count; taken++)
         try {
-          allowance.take();
+          allowance.take(each);
         } catch (error) {
           expect(error).toBeInstanceOf(UnsentError);
           return taken;
@@ -86,6 +86,7 @@ test('however a courier is killed, restarted, rebooted and starved of its disk, 
     for (let step = 0; step < 300; step++) {
       const what = random();
       if (what < 0.3) sent += sensor.take(Math.floor(random() ** 3 * 30_000));
+      else if (what < 0.35) sent += 4 * sensor.take(100, 4);
       else if (what < 0.5) sensor.pass(random() ** 4 * 5 * hour);
       else if (what < 0.7) sensor.kill();
       else if (what < 0.8) sensor.restart();

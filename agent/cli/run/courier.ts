@@ -64,7 +64,8 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const openPublisher = waryPublisher(gated, { clock, logger });
   const board = () => readBoard(dirname(config.outbox.path));
   const link = openLink(notifier.status);
-  const healthParts = { outbox, clock, logger, board, link: { read: () => ({ ...link.read(), certificateUntil }) }, listenerRuns };
+  const newsPerMinute = config.outbox.maxEventsPerMinute / 10;
+  const healthParts = { outbox, clock, logger, board, link: { read: () => ({ ...link.read(), certificateUntil }) }, listenerRuns, allowance, newsPerMinute };
   const health = openHealthReport(topics.health, version, config.health.intervalSeconds * 1000, healthParts);
   const verification = () => readVerification(config.privacy.recordPath);
   const privacy = () => openPrivacyReport(topics.privacy, privacyFacts(config), { clock, logger, verification });
