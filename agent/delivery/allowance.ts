@@ -7,6 +7,7 @@ const slack = 1.1; // the summaries of hours, and a clock of the listener that i
 const atFirst = 1000; // a month of summaries, and a minute of events
 const largestReserve = 1000;
 const keepMs = 3_600_000;
+const retryMs = 10_000;
 
 /** The allowance as the courier keeps it over its restarts and those of the board. */
 export interface KeptAllowance {
@@ -40,8 +41,8 @@ export class Allowance {
   #kept: number;
   #nextKeepMs: number;
   #isNew: boolean;
-  /** Since when what is left cannot be kept, and how many were taken since. */
-  #unkept: { readonly sinceMs: number; taken: number } | undefined;
+  /** Since when what is left cannot be kept, when that was last tried, and how many were taken since. */
+  #unkept: { readonly sinceMs: number; triedMs: number; taken: number } | undefined;
 
   constructor(maxEventsPerMinute: number, maxAgeMs: number, parts: AllowanceParts) {
     const { clock, kept } = parts;
@@ -55,25 +56,36 @@ export class Allowance {
     this.#isNew = kept === undefined;
   }
 
-  /** Whole messages. */
+  /** How many may be taken now, one after another. It may be that fewer than are left have been set apart for that. */
   get left(): number {
-    const { held } = this.#bucket;
-    if (this.#unkept === undefined) return Math.floor(held);
-    // a restart would forget what is taken now: so it is no more than is earned now
-    const earned = (this.#parts.clock.monotonicMs() - this.#unkept.sinceMs) * this.#perMs;
-    return Math.max(0, Math.floor(Math.min(held, earned - this.#unkept.taken)));
+    return this.#leftFor(1);
   }
 
-  /** Takes one message, or so many. Throws an UnsentError where fewer are left. */
+  /** Whether so many may be taken at once. */
+  allows(count: number): boolean {
+    return this.#leftFor(count) >= count;
+  }
+
+  /** Takes one message, or so many. Throws an UnsentError where fewer are left, which is to be asked before. */
   take(count = 1): void {
-    if (this.#reserve < count && this.#bucket.held >= count) this.#keepAllBut(Math.max(count, Math.min(largestReserve, this.#bucket.held / 2)));
-    if (this.left < count || !this.#bucket.take(count))
+    if (!this.allows(count) || !this.#bucket.take(count))
       throw new UnsentError(
         'Expected no more messages than the listener may store, got more: this one waits',
         'sudo tocsin privacy verify shows whether the listener was replaced',
       );
     if (this.#unkept === undefined) this.#reserve -= count;
     else this.#unkept.taken += count;
+  }
+
+  #leftFor(count: number): number {
+    const { held } = this.#bucket;
+    const { clock } = this.#parts;
+    const mayKeep = this.#unkept === undefined || clock.monotonicMs() >= this.#unkept.triedMs + retryMs;
+    if (this.#reserve < count && held >= count && mayKeep) this.#keepAllBut(Math.max(count, Math.min(largestReserve, held / 2)));
+    if (this.#unkept === undefined) return Math.floor(Math.min(held, this.#reserve));
+    // a restart would forget what is taken now: so it is no more than is earned now
+    const earned = (clock.monotonicMs() - this.#unkept.sinceMs) * this.#perMs;
+    return Math.max(0, Math.floor(Math.min(held, earned - this.#unkept.taken)));
   }
 
   /**
@@ -108,7 +120,8 @@ export class Allowance {
     } catch (error) {
       if (this.#unkept === undefined)
         logger.warn({ reason: messageOf(error) }, 'the count of messages that may be sent cannot be kept; a backlog is sent slowly');
-      this.#unkept ??= { sinceMs: clock.monotonicMs(), taken: 0 };
+      const triedMs = clock.monotonicMs();
+      this.#unkept = { sinceMs: triedMs, taken: 0, ...this.#unkept, triedMs };
     }
   }
 }

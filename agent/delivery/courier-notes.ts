@@ -21,7 +21,7 @@ type Notes = z.infer<typeof notesSchema>;
 
 /** What the courier knows by itself and must not learn from the listener. */
 export interface CourierNotes {
-  readonly notes: Readonly<Notes>;
+  readonly current: Readonly<Notes>;
   /** Replaces parts of it. Throws as the file system does; in memory it has been replaced all the same. */
   change(parts: Partial<Notes>): void;
 }
@@ -59,7 +59,7 @@ export function openCourierNotes(folder: string | undefined, logger: Logger): Co
     }
   if (folder !== undefined) ifPossible(() => removeUnfinished(folder));
   return {
-    get notes() {
+    get current() {
       return notes;
     },
     change(parts) {

@@ -20,7 +20,7 @@ interface HealthParts {
   readonly board: () => BoardFacts;
   readonly link: Pick<Link, 'read'>;
   readonly listenerRuns?: ListenerWatchParts['listenerRuns'];
-  readonly allowance?: Pick<Allowance, 'left' | 'take'>;
+  readonly allowance?: Pick<Allowance, 'allows' | 'take'>;
   /** How often news are told beyond twenty. */
   readonly newsPerMinute?: number;
 }
@@ -79,7 +79,7 @@ export function openHealthReport(topic: string, version: string, intervalMs: num
       if (!isNews && now < told.untilMs) return;
       if (publisher === refused.publisher && now < refused.untilMs) return;
       if (now - toldMs < intervalMs - pollMs) {
-        if (allowance && allowance.left < cost) return;
+        if (allowance && !allowance.allows(cost)) return;
         if (!news.take() && now < told.untilMs && publisher === told.publisher) return;
         allowance?.take(cost);
       }

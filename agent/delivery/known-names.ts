@@ -28,14 +28,14 @@ interface KnownNamesParts {
  */
 export function withKnownNames({ outbox, notes, clock, logger, installed }: KnownNamesParts): Outbox {
   let lookMs = Number.NEGATIVE_INFINITY;
-  const isKnown = (model: Model) => notes.notes.models.some(({ name, version }) => name === model.name && version === model.version);
+  const isKnown = (model: Model) => notes.current.models.some(({ name, version }) => name === model.name && version === model.version);
   look();
 
   /** Learns this boot and the installed model, which may have been changed since the courier started. */
   function look(): void {
     if (clock.monotonicMs() < lookMs) return;
     lookMs = clock.monotonicMs() + lookAgainMs;
-    const { boots, models } = notes.notes;
+    const { boots, models } = notes.current;
     const model = ifPossible(() => nameOf(installed()));
     const news = {
       ...(boots.includes(clock.bootId) ? {} : { boots: [...boots, clock.bootId].slice(-mostBoots) }),
@@ -54,7 +54,7 @@ export function withKnownNames({ outbox, notes, clock, logger, installed }: Know
     if (!isKnown(model)) look();
     return {
       ...row,
-      bootId: notes.notes.boots.includes(bootId) ? bootId : madeUp(bootId, notes.notes.secret),
+      bootId: notes.current.boots.includes(bootId) ? bootId : madeUp(bootId, notes.current.secret),
       model: isKnown(model) ? model : unknownModel,
     };
   }

@@ -15,7 +15,8 @@ const inTime = 3; // addresses, by `takeTimeForEachAddress`
 
 /**
  * The addresses of a name in the order in which they are tried. Of more than there is time for, each attempt begins
- * with another: else one that comes behind three that swallow packets would never be tried.
+ * with another: else one that comes behind three that swallow packets would never be tried. Without TLS mqtt.js passes
+ * no look-up on.
  */
 export function turned(addresses: readonly LookupAddress[], random: () => number): LookupAddress[] {
   const first = addresses.length > inTime ? Math.floor(random() * addresses.length) : 0;

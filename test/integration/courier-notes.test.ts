@@ -24,20 +24,14 @@ async function sensor() {
   onTestFinished(() => heard.close());
   const of = (kind: string) => heard.messages.filter(({ topic }) => topic.endsWith(`/${kind}`)).map(({ text }) => JSON.parse(text));
   const path = join(folder, 'tocsin.yaml');
-  writeFileSync(
-    path,
-    stringify({
-      site: 'a',
-      sensor: 'post-1',
-      outbox: { path: join(folder, 'outbox.db'), maxEventsPerMinute: 1 },
-      health: { intervalSeconds: 5 },
-      mqtt: { url: broker.url },
-    }),
-  );
+  const settings = { site: 'a', sensor: 'post-1', outbox: { path: join(folder, 'outbox.db'), maxEventsPerMinute: 1 }, mqtt: { url: broker.url } };
   const outbox = openSqliteOutbox(join(folder, 'outbox.db'), limits);
   const notes = join(folder, 'notes');
   mkdirSync(notes, { mode: 0o700 });
-  const start = () => startHalf('deliver', path, { ...process.env, STATE_DIRECTORY: notes });
+  const start = (intervalSeconds = 1200) => {
+    writeFileSync(path, stringify({ ...settings, health: { intervalSeconds } }));
+    return startHalf('deliver', path, { ...process.env, STATE_DIRECTORY: notes });
+  };
   const stop = async (courier: ReturnType<typeof start>) => {
     courier.child.kill('SIGTERM');
     await courier.ended;
@@ -56,30 +50,36 @@ describe.skipIf(without)(`the notes of a courier${without ? ` (left out: ${witho
     await stop(first);
     expect(statSync(join(notes, 'notes.json')).mode & 0o777).toBe(0o600);
     const kept = openCourierNotes(notes, silentLogger);
-    expect(kept.notes.models).toEqual([installed]);
-    expect(kept.notes.boots).toHaveLength(1);
+    expect(kept.current.models).toEqual([installed]);
+    expect(kept.current.boots).toHaveLength(1);
     // 1,000, two for the one that waited, and the time since the boot, less one
-    expect(kept.notes.allowance?.messages).toBeGreaterThanOrEqual(Math.floor(991 + earned)); // and health, perhaps twice
+    expect(kept.current.allowance?.messages).toBeGreaterThanOrEqual(Math.floor(991 + earned)); // and health, perhaps twice
 
     // a listener that was replaced: from here on nothing is left
-    const { bootId } = kept.notes.allowance ?? { bootId: '' };
+    const { bootId } = kept.current.allowance ?? { bootId: '' };
     const now = Number(process.hrtime.bigint() / 1_000_000n);
     kept.change({ allowance: { bootId, monotonicMs: now, messages: 0 } }); // one is earned in 54 s
     outbox.writeHearing(hearingRecord({ bootId, sinceMonotonicMs: now, writtenMonotonicMs: now }));
     outbox.append(recordedEvent(1, { model: { name: 'what-was-said', version: '1' } }));
     outbox.drop(2);
     outbox.writeSummary(hourSummary());
-    const second = start();
+    const second = start(5);
     await soon(() => expect(second.said()).toContain('more events wait than an honest listener stores'));
     await soon(() => expect(of('health').at(-1)).toMatchObject({ link: { eventRefusal: 'beyond_rate' } }));
     expect([of('event').length, of('gap').length, of('summary').length]).toEqual([1, 0, 0]);
     await stop(second);
 
-    openCourierNotes(notes, silentLogger).change({ allowance: { bootId, monotonicMs: 0, messages: 10 } });
+    const [began, told] = [Number(process.hrtime.bigint() / 1_000_000n), of('health').length];
+    openCourierNotes(notes, silentLogger).change({ allowance: { bootId, monotonicMs: began, messages: 10 } });
     const third = start();
     await soon(() => expect([of('event').length, of('gap').length, of('summary').length]).toEqual([2, 1, 1]));
     expect(of('event')[1]).toMatchObject({ data: { model: { name: 'unknown', version: '0' } } });
+    await soon(() => expect(of('health').length).toBeGreaterThan(told));
     await stop(third);
-    expect(openCourierNotes(notes, silentLogger).notes.models).toEqual([installed]);
+    const { models, allowance } = openCourierNotes(notes, silentLogger).current;
+    expect(models).toEqual([installed]);
+    // each kind has taken one, and health four
+    const left = 3 + (1.1 * (Number(process.hrtime.bigint() / 1_000_000n) - began)) / 60_000;
+    expect(allowance?.messages).toBeLessThanOrEqual(Math.floor(left));
   });
 });

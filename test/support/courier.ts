@@ -3,7 +3,7 @@ import type { Allowance } from '../../agent/delivery/allowance.ts';
 import { deliver } from '../../agent/delivery/deliver.ts';
 import { limitedPublisher } from '../../agent/delivery/limited-publisher.ts';
 import type { Link } from '../../agent/delivery/link.ts';
-import type { Publisher } from '../../agent/delivery/publisher.ts';
+import type { Publisher, Report } from '../../agent/delivery/publisher.ts';
 import { openSummaries } from '../../agent/delivery/summaries.ts';
 import type { Clock } from '../../agent/lib/clock.ts';
 import type { Logger } from '../../agent/lib/logger.ts';
@@ -19,6 +19,7 @@ export interface CourierFakes {
   readonly maxAgeMs: number;
   readonly acknowledgeWithinMs: number;
   readonly summaries: true;
+  readonly reports: readonly Report[];
   readonly link: Link;
   readonly allowance: Allowance;
   readonly logger: Logger;
@@ -41,6 +42,7 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
     maxAgeMs = 1e13,
     acknowledgeWithinMs = 0,
     summaries,
+    reports: others = [],
     link,
     allowance,
     logger = silentLogger,
@@ -64,7 +66,8 @@ export function startCourier(outbox: Outbox, clock: Clock, trial: Partial<Courie
     return { lost: new AbortController().signal, publish, close: async () => close?.() };
   };
   const options = { site: 'a', sensor: 'b', version: '0', maxInFlight: 16, historicalAfterSeconds: 60, maxAgeMs, acknowledgeWithinMs };
-  const reports = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger, ...(allowance ? { allowance } : {}) })] : [];
+  const summing = summaries ? [openSummaries('hour', { outbox, clock, logger: silentLogger, ...(allowance ? { allowance } : {}) })] : [];
+  const reports = [...summing, ...others];
   const stop = new AbortController();
   const shared = { ...(link ? { link } : {}), ...(allowance ? { allowance } : {}) };
   const limited = allowance ? limitedPublisher(openPublisher, allowance, new Set(['tocsin/v1/a/b/event', 'tocsin/v1/a/b/gap', 'hour'])) : openPublisher;

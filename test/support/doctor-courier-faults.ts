@@ -45,6 +45,7 @@ export function courierFaults({ undo }: DoctorBench): Row[] {
       'acl.courier',
     ],
     ['a courier whose events are refused', () => courierSays('broker: connected, events refused'), 'acl', 'warn', 'acl.courier'],
+    ['a courier that holds events back', () => courierSays('broker: connected, more events than may be'), 'acl', 'warn', 'acl.rate'],
     ['a slow name server', () => slowly({ resolve: never }), 'name', 'warn', 'link.slow'],
     ['a slow name server and no connection', () => slowly({ resolve: never }, 'broker: unreachable'), 'name', 'fail', 'timeout'],
     ['a link too slow for a connection', () => slowly({ ...answered, reach: unanswered }), 'port', 'warn', 'link.slow'],

@@ -30,6 +30,9 @@ test('a listener that makes news each second is told twenty times at once, then 
 test('news take four of the allowance; without these health is told once an interval, counted from the start', async () => {
   const allowance = {
     left: 9,
+    allows(count: number) {
+      return this.left >= count;
+    },
     take(count = 1) {
       this.left -= count;
     },

@@ -74,15 +74,15 @@ test('notes are of their owner alone, survive a restart, begin anew where they a
   openCourierNotes(place, silentLogger).change({ boots: [bootId] });
   const path = join(place, 'notes.json');
   expect(statSync(path).mode & 0o777).toBe(0o600);
-  const { secret } = openCourierNotes(place, silentLogger).notes;
-  expect(openCourierNotes(place, silentLogger).notes).toMatchObject({ boots: [bootId], secret });
+  const { secret } = openCourierNotes(place, silentLogger).current;
+  expect(openCourierNotes(place, silentLogger).current).toMatchObject({ boots: [bootId], secret });
   writeFileSync(join(place, 'notes.json.0.tmp'), 'half');
   writeFileSync(path, readFileSync(path, 'utf8').slice(0, 40));
   const warned: object[] = [];
   const fresh = openCourierNotes(place, { ...silentLogger, warn: (fields) => warned.push(fields) });
   expect(warned).toMatchObject([{ path }]);
-  expect(fresh.notes.boots).toEqual([]);
-  expect(fresh.notes.secret).not.toBe(secret);
+  expect(fresh.current.boots).toEqual([]);
+  expect(fresh.current.secret).not.toBe(secret);
   expect(readdirSync(place)).toEqual(['notes.json']);
 });
 
@@ -90,5 +90,5 @@ test('of many boots the latest stay known', () => {
   const place = folder();
   const boots = Array.from({ length: 70 }, (_, i) => `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`);
   for (const boot of boots) courierOf(place, undefined, boot);
-  expect(openCourierNotes(place, silentLogger).notes.boots).toEqual(boots.slice(-64));
+  expect(openCourierNotes(place, silentLogger).current.boots).toEqual(boots.slice(-64));
 });

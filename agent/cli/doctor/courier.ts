@@ -25,6 +25,7 @@ export function courierKeptOut(facts: Facts): Finding | undefined {
  */
 export function courierRefused(facts: Facts): Finding | undefined {
   const { refusal = 'none' } = courierLink(facts) ?? {};
+  if (refusal === 'beyond_rate') return warn('doctor.acl.rate');
   return refusal === 'none' ? undefined : warn('doctor.acl.courier', { what: text(`refusal.${refusal}`) });
 }
 

@@ -230,6 +230,14 @@ export const doctorLink = {
     en: 'it tries again within ten minutes, at once after: sudo systemctl restart tocsin-courier; if this persists, ask the operator: are there several brokers at this address, and does the platform subscribe at each?',
     fr: 'il réessaie dans les dix minutes, aussitôt après : sudo systemctl restart tocsin-courier ; si cela persiste, demandez à l’exploitant : y a-t-il plusieurs brokers à cette adresse, et la plateforme est-elle abonnée à chacun ?',
   },
+  'doctor.acl.rate': {
+    en: 'may publish, but more events wait than the listener may store: the courier sends them slowly',
+    fr: 'peut publier, mais il attend plus d’événements que l’écouteur n’a le droit d’en enregistrer : le courrier les envoie lentement',
+  },
+  'doctor.acl.rate.try': {
+    en: 'was the listener replaced? sudo tocsin privacy verify; no fault after an outbox from another sensor, or where the courier cannot write: journalctl -u tocsin-courier -n 20',
+    fr: 'l’écouteur a-t-il été remplacé ? sudo tocsin privacy verify ; normal après la file d’un autre capteur, ou si le courrier ne peut pas écrire : journalctl -u tocsin-courier -n 20',
+  },
   'doctor.acl.hidden': {
     en: 'unknown: MQTT 3.1.1 hides refusals, and refused events are lost',
     fr: 'inconnu : MQTT 3.1.1 cache les refus, et ce qui est refusé est perdu',

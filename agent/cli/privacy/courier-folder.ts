@@ -28,3 +28,10 @@ export function wrongIn(folder: string, uid: number): string[] {
     .filter(({ name, path }) => !unlessGone(() => isRight(path, name), true))
     .map(({ path }) => path);
 }
+
+/** The notes are written anew under a name beside them, and open for moments. */
+export function unfinishedIn(folder: string): string[] {
+  return readdirSync(folder)
+    .filter(isUnfinished)
+    .map((name) => join(folder, name));
+}

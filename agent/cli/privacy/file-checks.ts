@@ -1,11 +1,10 @@
 // What either half may write to, and which devices it holds or could reach.
 import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { meterSocketPath } from '../../config/load-config.ts';
-import { isUnfinished } from '../../delivery/courier-notes.ts';
 import { ifPossible } from '../../lib/if-possible.ts';
 import { fail, type HalfCheck, listed, pass, procPaths } from './check.ts';
-import { courierFolder, wrongIn } from './courier-folder.ts';
+import { courierFolder, unfinishedIn, wrongIn } from './courier-folder.ts';
 import type { Half } from './machine.ts';
 import { filled, heldEnds } from './outbox-folder.ts';
 import { isNotText, type Mount, mountsOf, namespacesOf, numbersIn, type OpenFile, openFiles, statusOf, unlessGone } from './process.ts';
@@ -20,7 +19,7 @@ const files: HalfCheck = {
     const own = new Set(heldEnds.flatMap((end) => identityOf(`${config.outbox.path}${end}`)));
     for (const place of filled(config)) for (const identity of identityOf(place)) own.delete(identity);
     if (name === 'courier')
-      for (const path of ifPossible(() => notesIn(`/proc/${pid}/root${courierFolder}`)) ?? []) for (const identity of identityOf(path)) own.add(identity);
+      for (const path of ifPossible(() => unfinishedIn(`/proc/${pid}/root${courierFolder}`)) ?? []) for (const identity of identityOf(path)) own.add(identity);
     const writable = processes
       .flatMap(openFiles)
       .filter((file) => file.writable && (file.kind === 'file' || (file.kind === 'pipe' && file.target.startsWith('/'))));
@@ -30,12 +29,6 @@ const files: HalfCheck = {
     return pass('privacy.files.ok', { what: listed(writable.map(({ target }) => target)) || '-' });
   },
 };
-
-/** The notes are written anew under a name beside them, and open for moments. */
-const notesIn = (folder: string) =>
-  readdirSync(folder)
-    .filter(isUnfinished)
-    .map((name) => join(folder, name));
 
 function identityOf(path: string): string[] {
   const found = ifPossible(() => lstatSync(path));

@@ -48,11 +48,14 @@ export async function runCourier(path: string, signal: AbortSignal): Promise<voi
   const clock = systemClock();
   const notifier = await openNotifier(process.env, clock.monotonicMs);
   const stored = openOutbox(config, logger, { listenerRuns, progress: notifier.progress });
-  const notes = openCourierNotes(process.env.STATE_DIRECTORY?.split(':')[0], logger);
-  const outbox = withKnownNames({ outbox: stored, notes, clock, logger, installed: () => loadManifest(loadConfig(path).model.path) });
+  const folder = process.env.STATE_DIRECTORY?.split(':')[0]; // by hand there is none
+  const notes = openCourierNotes(folder, logger);
+  const installed = () => loadManifest(loadConfig(path).model.path);
+  // a name that is made up must be the same after a restart: an event that is sent again is else another one
+  const outbox = folder === undefined ? stored : withKnownNames({ outbox: stored, notes, clock, logger, installed });
   const maxAgeMs = config.outbox.maxAgeDays * 86_400_000;
   const keep = (kept: KeptAllowance) => notes.change({ allowance: kept });
-  const allowance = new Allowance(config.outbox.maxEventsPerMinute, maxAgeMs, { clock, logger, kept: notes.notes.allowance, keep });
+  const allowance = new Allowance(config.outbox.maxEventsPerMinute, maxAgeMs, { clock, logger, kept: notes.current.allowance, keep });
   const topics = topicsOf(site, sensor);
   let certificateUntil: string | undefined; // of the one that was last shown to the broker
   const gated: OpenPublisher = (...asked) => {
