@@ -71,29 +71,42 @@ test('summaries wait for the allowance as well', async () => {
   await soon(() => expect(of('hour')).toHaveLength(5));
 });
 
-test('where the count cannot be kept, events go on at the rate of an honest listener: none counts as refused, and the connection stays', async () => {
-  const { outbox } = flooded(5);
-  const time = { ms: 6 * 3_600_000 };
-  const clock = fixedClock({ monotonicMs: () => time.ms });
-  const link = openLink(() => undefined);
-  const said: string[] = [];
-  const say = (_: object, words: string) => said.push(words);
-  const keep = () => {
-    throw new Error('ENOSPC');
-  };
-  const kept = { bootId: clock.bootId, monotonicMs: time.ms, messages: 500 };
-  const allowance = new Allowance(30, 1e9, { clock, logger: { ...silentLogger, warn: say }, kept, keep });
-  let turns = 0;
-  const health = openHealthReport('t/health', '0', 120_000, { outbox, clock, logger: silentLogger, board: () => ({}), link, allowance });
-  const noteBoot = () => void turns++;
-  const { of, connections } = startCourier(outbox, clock, { allowance, link, logger: { ...silentLogger, warn: say, error: say }, noteBoot, reports: [health] });
-  outbox.writeHearing(hearingRecord({ writtenMonotonicMs: time.ms }));
-  await soon(() => expect(turns).toBeGreaterThan(3));
-  expect([of('/event').length, connections(), link.read().eventRefusal]).toEqual([0, 1, 'beyond_rate']);
-  for (let sent = 1; sent <= 5; sent++) {
-    time.ms += 1900; // one is earned in 1,818 ms
-    await soon(() => expect(of('/event')).toHaveLength(sent));
-  }
-  expect(connections()).toBe(1);
-  expect(said).toEqual([expect.stringContaining('cannot be kept'), expect.stringContaining('more events wait')]);
-});
+test.each([
+  ['at first', 500, 0, 0],
+  ['after health and half of what is left', 8, 2, 2],
+])(
+  'where the count cannot be kept %s, events go on at the rate of an honest listener: none counts as refused, and the connection stays',
+  async (_, messages, times, atOnce) => {
+    const { outbox } = flooded(5);
+    const time = { ms: 6 * 3_600_000 };
+    const clock = fixedClock({ monotonicMs: () => time.ms });
+    const link = openLink(() => undefined);
+    const said: string[] = [];
+    const say = (_: object, words: string) => said.push(words);
+    let tries = 0;
+    const keep = () => {
+      if (++tries > times) throw new Error('ENOSPC');
+    };
+    const kept = { bootId: clock.bootId, monotonicMs: time.ms, messages };
+    const allowance = new Allowance(30, 1e9, { clock, logger: { ...silentLogger, warn: say }, kept, keep });
+    let turns = 0;
+    outbox.writeHearing(hearingRecord({ writtenMonotonicMs: time.ms }));
+    const health = openHealthReport('t/health', '0', 120_000, { outbox, clock, logger: silentLogger, board: () => ({}), link, allowance });
+    const noteBoot = () => void turns++;
+    const { of, connections } = startCourier(outbox, clock, {
+      allowance,
+      link,
+      logger: { ...silentLogger, warn: say, error: say },
+      noteBoot,
+      reports: [health],
+    });
+    await soon(() => expect(turns).toBeGreaterThan(3));
+    expect([of('/event').length, connections(), link.read().eventRefusal, tries]).toEqual([atOnce, 1, 'beyond_rate', times + 1]);
+    for (let sent = atOnce + 1; sent <= 5; sent++) {
+      time.ms += 1900; // one is earned in 1,818 ms
+      await soon(() => expect(of('/event')).toHaveLength(sent));
+    }
+    expect(connections()).toBe(1);
+    expect(said).toEqual([expect.stringContaining('cannot be kept'), expect.stringContaining('more events wait')]);
+  },
+);
